@@ -202,11 +202,11 @@ def test_canvas_shows_edits_made_while_on_another_page(page: Page, server: Serve
     url = page.url
     page.get_by_role("link", name="Home").click()
     expect(page.get_by_label("Name of a new project")).to_be_visible()
-    other = Canvas(page.context.new_page())
-    other.page.goto(url)
-    expect(other.node("input_1")).to_be_visible()
-    other.drag_layer("Linear", 0.5, 0.5)
-    other.settle()
+    second_canvas = Canvas(page.context.new_page())
+    second_canvas.page.goto(url)
+    expect(second_canvas.node("input_1")).to_be_visible()
+    second_canvas.drag_layer("Linear", 0.5, 0.5)
+    second_canvas.settle()
     page.get_by_role("link", name="Design").click()
     expect(canvas.node("linear_1")).to_be_visible()
     assert selected_nodes(page) == {"input_1"}
@@ -220,17 +220,17 @@ def test_snapshots_wait_for_the_end_of_a_drag(page: Page, server: Server) -> Non
     canvas.drag_layer("Input", 0.4, 0.2)
     canvas.drag_layer("Linear", 0.4, 0.6)
     canvas.settle()
-    other = Canvas(page.context.new_page())
-    other.page.goto(page.url)
-    expect(other.node("linear_1")).to_be_visible()
+    second_canvas = Canvas(page.context.new_page())
+    second_canvas.page.goto(page.url)
+    expect(second_canvas.node("linear_1")).to_be_visible()
     canvas.still()
     x, y = center_of(canvas, "input_1")
     page.mouse.move(x, y)
     page.mouse.down()
     page.mouse.move(x + 120, y + 20, steps=5)
-    other.node("linear_1").click()
-    other.page.keyboard.press("Delete")
-    other.settle()
+    second_canvas.node("linear_1").click()
+    second_canvas.page.keyboard.press("Delete")
+    second_canvas.settle()
     page.wait_for_timeout(3000)  # this tab polls every two seconds
     expect(canvas.node("linear_1")).to_be_visible()
     page.mouse.up()
@@ -238,7 +238,9 @@ def test_snapshots_wait_for_the_end_of_a_drag(page: Page, server: Server) -> Non
     canvas.settle()
     read_transform = "item => item.closest('.react-flow__node').style.transform"
     moved = str(canvas.node("input_1").evaluate(read_transform))
-    expect(other.page.locator(".react-flow__node-layer")).to_have_attribute("style", re.compile(re.escape(moved)))
+    expect(second_canvas.page.locator(".react-flow__node-layer")).to_have_attribute(
+        "style", re.compile(re.escape(moved))
+    )
 
 
 def test_layer_help_follows_selection_and_palette(page: Page, server: Server) -> None:

@@ -36,7 +36,7 @@ def test_messages_in_quick_succession_are_all_answered_in_order(page: Page, serv
     expect(field).to_have_value("")
     expect(page.get_by_test_id("stChatMessage")).to_have_count(2 * len(MESSAGES))
     sent = page.get_by_test_id("stChatMessage").filter(has=page.get_by_role("button", name="Why"))
-    for place, text in enumerate(MESSAGES):
-        expect(sent.nth(place)).to_contain_text(text)
+    for index, text in enumerate(MESSAGES):
+        expect(sent.nth(index)).to_contain_text(text)
     page.wait_for_timeout(500)
     expect(page.get_by_test_id("stChatMessage")).to_have_count(2 * len(MESSAGES))

@@ -31,9 +31,9 @@ REFUSED = {
 
 def clipboard_text(context: BrowserContext, text: str | None = None) -> str:
     """The clipboard text as another program reads it; first writes `text`, if given."""
-    other = context.new_page()
-    other.set_content("<textarea></textarea>")
-    field = other.locator("textarea")
+    helper_page = context.new_page()
+    helper_page.set_content("<textarea></textarea>")
+    field = helper_page.locator("textarea")
     field.focus()
     if text is not None:
         field.fill(text)
@@ -42,7 +42,7 @@ def clipboard_text(context: BrowserContext, text: str | None = None) -> str:
         field.fill("")
     field.press("Control+v")
     pasted_text = field.input_value()
-    other.close()
+    helper_page.close()
     return pasted_text
 
 
@@ -60,22 +60,22 @@ def test_layers_paste_into_another_project_and_as_text(page: Page, server: Serve
     page.keyboard.press("Control+c")
     text = clipboard_text(context)
     assert set(json.loads(text)["nodes"]) == {"linear_1", "tanh_1"}
-    other = context.new_page()
-    problems = listen(other)
-    empty = new_project(other, server, "Elsewhere")
-    paste(other, 2)
-    expect(other.locator('[data-edge="tanh_1"]')).to_have_count(1)
+    second_page = context.new_page()
+    problems = listen(second_page)
+    empty = new_project(second_page, server, "Elsewhere")
+    paste(second_page, 2)
+    expect(second_page.locator('[data-edge="tanh_1"]')).to_have_count(1)
     empty.settle()
     (row,) = [row for row in server.store.list_projects() if row.name == "Elsewhere"]
     network = server.store.load(row.id).project.main_network
     (edge,) = network.edges
     assert (edge.source, edge.target) == ("linear_1", "tanh_1")
     assert network.nodes["linear_1"].params["units"] == json.loads(text)["nodes"]["linear_1"]["params"]["units"]
-    other.keyboard.press("Control+x")
-    expect(other.locator("[data-node]")).to_have_count(0)
+    second_page.keyboard.press("Control+x")
+    expect(second_page.locator("[data-node]")).to_have_count(0)
     assert set(json.loads(clipboard_text(context))["nodes"]) == {"linear_1", "tanh_1"}
     clipboard_text(context, text)  # as if the text came by e-mail
-    paste(other, 2)
+    paste(second_page, 2)
     field = page.get_by_placeholder("Search")
     field.fill("relu")
     field.press("Control+a")

@@ -206,18 +206,23 @@ def test_two_tabs_never_overwrite_each_other(page: Page, server: Server) -> None
     other_page = page.context.new_page()
     problems = listen(other_page)
     other_page.goto(page.url)
-    other = Canvas(other_page)
-    expect(other.node("input_1")).to_be_visible()
-    other.drag_layer("Linear", 0.5, 0.4)
+    second_canvas = Canvas(other_page)
+    expect(second_canvas.node("input_1")).to_be_visible()
+    second_canvas.drag_layer("Linear", 0.5, 0.4)
     canvas.drag_layer("Output", 0.5, 0.7)
     expect(canvas.node("linear_1")).to_be_visible()
-    expect(other.node("output_1")).to_be_visible()
+    expect(second_canvas.node("output_1")).to_be_visible()
     canvas.settle()
-    other.settle()
-    assert canvas.nodes() == other.nodes() == saved_nodes(server, "Two tabs") == {"input_1", "linear_1", "output_1"}
+    second_canvas.settle()
+    assert (
+        canvas.nodes()
+        == second_canvas.nodes()
+        == saved_nodes(server, "Two tabs")
+        == {"input_1", "linear_1", "output_1"}
+    )
     # A change in the form of one tab shows in the other, and a tab whose selected layer is deleted keeps its focus.
     units = [tab.get_by_role("spinbutton", name="Units") for tab in (page, other_page)]
-    for tab, field in zip((canvas, other), units, strict=True):
+    for tab, field in zip((canvas, second_canvas), units, strict=True):
         tab.node("linear_1").click()
         expect(field).to_have_value("64")
     units[0].fill("48")
@@ -225,7 +230,7 @@ def test_two_tabs_never_overwrite_each_other(page: Page, server: Server) -> None
     expect(units[1]).to_have_value("48")
     canvas.node("linear_1").click()
     page.keyboard.press("Delete")
-    expect(other.node("linear_1")).to_have_count(0)
+    expect(second_canvas.node("linear_1")).to_have_count(0)
     other_page.keyboard.press("Control+z")
     expect(canvas.node("linear_1")).to_be_visible()
     assert not problems, problems

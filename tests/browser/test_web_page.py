@@ -224,8 +224,8 @@ def test_inputs_change_the_prediction_and_are_accessible(tab: Page, site: tuple[
             tab.emulate_media(color_scheme=scheme)
             tab.goto(f"{address}/{name}/index.html")
             tab.wait_for_selector(".prediction")
-            found = Axe().run(tab, options={"resultTypes": ["violations"]}).response["violations"]
-            assert not [item["help"] for item in found]
+            violations = Axe().run(tab, options={"resultTypes": ["violations"]}).response["violations"]
+            assert not [item["help"] for item in violations]
 
 
 def test_a_page_without_its_runtime_says_what_to_do(browser: Browser, site: tuple[str, Path]) -> None:
@@ -290,9 +290,11 @@ def test_outputs_are_decoded_as_in_python(tab: Page, site: tuple[str, Path]) -> 
         const { decode } = await import("./decode.js");
         return cases.map(([preprocess, output]) => decode(preprocess, output));
     }"""
-    for (preprocess, _, wanted), answer in zip(cases, tab.evaluate(script, [case[:2] for case in cases]), strict=True):
-        assert answer.keys() == wanted.keys(), preprocess
-        for key, value in wanted.items():
+    for (preprocess, _, expected_answer), answer in zip(
+        cases, tab.evaluate(script, [case[:2] for case in cases]), strict=True
+    ):
+        assert answer.keys() == expected_answer.keys(), preprocess
+        for key, value in expected_answer.items():
             is_text = isinstance(value, str) or (isinstance(value, list) and isinstance((value or [""])[0], str))
             assert answer[key] == (value if is_text else pytest.approx(value, abs=1e-5)), (preprocess, key)
 

@@ -60,13 +60,13 @@ def test_scores_equal_scikit_learn() -> None:
     shares = class_units(logits * 1.7, target).shares()
     assert log_loss(shares, target) == pytest.approx(metrics.log_loss(target, shares))
     assert brier_score(shares, target) == pytest.approx(
-        sum(metrics.brier_score_loss(target == place, shares[:, place]) for place in range(5))
+        sum(metrics.brier_score_loss(target == index, shares[:, index]) for index in range(5))
     )
     logits, truth = labels(2_000, 5, count=3)
     shares = label_units(logits * 1.7, truth).shares()
-    each = [metrics.brier_score_loss(truth[:, place], shares[:, place]) for place in range(3)]
+    each = [metrics.brier_score_loss(truth[:, index], shares[:, index]) for index in range(3)]
     assert brier_score(shares, truth) == pytest.approx(np.mean(each))
-    losses = [metrics.log_loss(truth[:, place], shares[:, place]) for place in range(3)]
+    losses = [metrics.log_loss(truth[:, index], shares[:, index]) for index in range(3)]
     assert log_loss(shares, truth) == pytest.approx(np.mean(losses))
 
 

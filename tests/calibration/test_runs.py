@@ -95,13 +95,17 @@ def test_figures_of_the_report_are_those_of_the_predictions() -> None:
     test = run.data.split["test"]
     answers = predict(replace(run, applied=report.applied), [run.data.row(int(row)) for row in test])
     classes = run.data.schema.target.classes
-    truth = [classes[int(place)] for place in run.data.target[test]]
+    truth = [classes[int(index)] for index in run.data.target[test]]
     (part,) = report.parts
     assert part.selected is not None
     assert part.sets is not None
     answered = [not answer["abstained"] for answer in answers]
     assert np.mean(answered) == pytest.approx(part.selected.coverage)
-    wrong = [answer["prediction"] != true for answer, true, kept in zip(answers, truth, answered, strict=True) if kept]
+    wrong = [
+        answer["prediction"] != true
+        for answer, true, is_answered in zip(answers, truth, answered, strict=True)
+        if is_answered
+    ]
     assert np.mean(wrong) == pytest.approx(part.selected.risk)
     covered = [true in answer["prediction_set"] for answer, true in zip(answers, truth, strict=True)]
     assert np.mean(covered) == pytest.approx(part.sets.coverage)
@@ -162,9 +166,9 @@ def test_network_that_ends_in_a_softmax_is_calibrated_by_its_logits(tmp_path: Pa
     assert chosen[0] == chosen[1]
     run = calibrated(with_softmax)
     # The bundle reads log-probabilities, which differ from the logits by a constant and by rounding.
-    for exported, here in zip(bundle_answers(run, tmp_path), predict(run, rows(run)), strict=True):
-        assert exported["prediction_set"] == here["prediction_set"]
-        assert exported["confidence"] == pytest.approx(here["confidence"], abs=1e-5)
+    for exported, local in zip(bundle_answers(run, tmp_path), predict(run, rows(run)), strict=True):
+        assert exported["prediction_set"] == local["prediction_set"]
+        assert exported["confidence"] == pytest.approx(local["confidence"], abs=1e-5)
     with pytest.raises(UsageError, match="energy needs logits"):
         calibrate(with_softmax, CalibrationSettings(ood_score="energy"))
 
@@ -223,10 +227,10 @@ def test_dropout_passes_change_neither_the_run_nor_the_random_numbers() -> None:
 
 
 def test_ensemble_of_seeds_is_the_mean_of_its_runs() -> None:
-    run, other = trained("digits_mlp"), trained("digits_mlp", seed=1)
-    report = calibrate(run, CalibrationSettings("none", ensemble=("other",)), ensemble_members=[other])
+    run, second_run = trained("digits_mlp"), trained("digits_mlp", seed=1)
+    report = calibrate(run, CalibrationSettings("none", ensemble=("other",)), ensemble_members=[second_run])
     (ensemble,) = report.ensembles
-    shares = [member.output_of("test").double().softmax(1) for member in (run, other)]
+    shares = [member.output_of("test").double().softmax(1) for member in (run, second_run)]
     target = run.data.target[run.data.split["test"]]
     mean = torch.stack(shares).mean(0)
     assert ensemble.after["accuracy"] == pytest.approx(float((mean.argmax(1) == target).double().mean()))
@@ -299,8 +303,8 @@ class TestFile:
 
     def test_does_not_apply_to_other_weights(self, tmp_path: Path) -> None:
         artifacts, run, _ = self.artifacts(tmp_path)
-        other = {name: value + 1 for name, value in run.model.state_dict().items()}
-        save_weights(artifacts.best_weights, other)
+        changed_weights = {name: value + 1 for name, value in run.model.state_dict().items()}
+        save_weights(artifacts.best_weights, changed_weights)
         assert applied(artifacts, artifacts.best_weights) is None
 
     @pytest.mark.parametrize("content", [b"{", b"[]", b'{"version": 2}', b'{"version": 1, "weights": ""}'])

@@ -30,12 +30,12 @@ def test_threshold_has_the_largest_coverage_at_the_risk() -> None:
     loss[:20] = 1.0  # the 20 least confident rows are wrong
     chosen = choose_threshold(confidence, loss, "risk", 0.1)
     assert chosen is not None
-    kept = selected(confidence, loss, chosen.threshold)
-    assert kept.risk is not None
-    assert kept.risk <= 0.1
-    assert kept.answered == 88  # 8 of 88 are wrong; 9 of 89 would be more than a tenth
-    assert kept.risk_interval is not None
-    assert kept.risk_interval[0] < kept.risk < kept.risk_interval[1]
+    selection = selected(confidence, loss, chosen.threshold)
+    assert selection.risk is not None
+    assert selection.risk <= 0.1
+    assert selection.answered == 88  # 8 of 88 are wrong; 9 of 89 would be more than a tenth
+    assert selection.risk_interval is not None
+    assert selection.risk_interval[0] < selection.risk < selection.risk_interval[1]
 
 
 def test_threshold_keeps_the_coverage() -> None:
@@ -76,6 +76,6 @@ def test_calibrated_confidence_gives_the_chosen_risk_on_new_rows() -> None:
 
 
 def test_dependent_rows_have_no_intervals() -> None:
-    kept = selected(np.array([0.5, 0.9]), np.array([0.0, 1.0]), 0.6, independent=False)
-    assert kept.coverage_interval is None
-    assert kept.risk_interval is None
+    selection = selected(np.array([0.5, 0.9]), np.array([0.0, 1.0]), 0.6, independent=False)
+    assert selection.coverage_interval is None
+    assert selection.risk_interval is None

@@ -69,13 +69,13 @@ def understood(
     message: str, intent: str = "weather", confidence: float = 0.9, second: str = "affirm", **entities: str
 ) -> Understanding:
     """A message as a run would understand it; entities by kind, several texts separated by |."""
-    rest = (1 - confidence) if confidence >= 0.5 else confidence - 0.15
-    found = [
-        Entity(kind, text, place, place)
+    remaining_share = (1 - confidence) if confidence >= 0.5 else confidence - 0.15
+    found_entities = [
+        Entity(kind, text, index, index)
         for kind, texts in entities.items()
-        for place, text in enumerate(texts.split("|"))
+        for index, text in enumerate(texts.split("|"))
     ]
-    return Understanding(message, ((intent, confidence), (second, rest)), (), tuple(found))
+    return Understanding(message, ((intent, confidence), (second, remaining_share)), (), tuple(found_entities))
 
 
 def played(*messages: Understanding) -> list[Turn]:
@@ -360,11 +360,11 @@ def test_an_abstaining_run_accepts_no_intent() -> None:
 
 def test_a_state_survives_an_edited_policy() -> None:
     """The server loads another policy while a dialogue waits for an answer."""
-    asked = Dialogue(POLICY)
-    asked.respond(understood("table in Rome", "book", place="Rome"))
-    assert asked.state.waiting == "slot"
+    dialogue = Dialogue(POLICY)
+    dialogue.respond(understood("table in Rome", "book", place="Rome"))
+    assert dialogue.state.waiting == "slot"
     smaller = POLICY.model_copy(update={"intents": {"weather": POLICY.intents["weather"]}})
-    turn = Dialogue(smaller, asked.state).respond(understood("weather?"))
+    turn = Dialogue(smaller, dialogue.state).respond(understood("weather?"))
     assert (turn.event, turn.slots) == ("reply", {"city": "Rome"})
 
     choosing = Dialogue(POLICY)

@@ -46,8 +46,8 @@ def understood(message: str, intent: str = "weather", confidence: float = 0.9) -
 
 
 def test_messages_of_a_run_without_intents_have_one_answer_and_fill_slots() -> None:
-    place = Slot(name="city", question="Where?", entities=("place",))
-    policy = Policy(intents={"message": IntentPolicy(responses=("To {city}.",), slots=(place,))})
+    city_slot = Slot(name="city", question="Where?", entities=("place",))
+    policy = Policy(intents={"message": IntentPolicy(responses=("To {city}.",), slots=(city_slot,))})
     assert not list(problems(policy, ("message",), ("place",)))
     dialogue = Dialogue(policy)
     first = dialogue.respond(Understanding("book", ()))
@@ -61,10 +61,10 @@ def test_messages_of_a_run_without_intents_have_one_answer_and_fill_slots() -> N
 def test_a_run_generates_the_response_of_an_intent_and_of_the_fallback() -> None:
     fallback = Fallback(generate=Generation(run="b"))
     policy = loads(dumps(Policy(intents=INTENTS, fallback=fallback)))
-    asked: list[tuple[str, str]] = []
+    requests: list[tuple[str, str]] = []
 
     def write(generation: Generation, message: str, earlier: Sequence[Answered]) -> str:
-        asked.append((generation.run, message))
+        requests.append((generation.run, message))
         return f"{generation.run} on {message}"
 
     dialogue = Dialogue(policy, write=write)
@@ -72,7 +72,7 @@ def test_a_run_generates_the_response_of_an_intent_and_of_the_fallback() -> None
     turns = [dialogue.respond(message) for message in messages]
     assert [turn.response for turn in turns] == ["a on rain?", "b on hm", "Good."]
     assert [turn.generated for turn in turns] == [True, True, False]
-    assert asked == [("a", "rain?"), ("b", "hm")]
+    assert requests == [("a", "rain?"), ("b", "hm")]
     [script] = read_scripts(dumps_scripts([script_of("a", turns, {})]).encode(), "a.csv")
     result = run_script(script, policy, lambda texts: messages, write)
     assert result.passed
@@ -230,7 +230,7 @@ def test_a_run_is_loaded_once_by_whatever_part_of_its_id() -> None:
         return Run("8a99cdf8")
 
     names = ("8a99", "8a99cdf8", "8A", "", "77aa", "77")
-    intents = {f"i{place}": IntentPolicy(generate=Generation(run=name)) for place, name in enumerate(names)}
+    intents = {f"i{index}": IntentPolicy(generate=Generation(run=name)) for index, name in enumerate(names)}
     Writers(cast("Any", Run("77aa")), load).load_all(Policy(intents=intents))
     assert loads == ["8a99"]
 
@@ -241,9 +241,9 @@ def test_a_response_that_cannot_be_generated_leaves_the_dialogue_as_it_was() -> 
     def write(generation: Generation, message: str, earlier: Sequence[Answered]) -> str:
         raise UsageError("There is no run 'a'.")
 
-    for given, reason in ((write, "no run 'a'"), (None, "generated responses, which cannot be computed here")):
+    for writer, reason in ((write, "no run 'a'"), (None, "generated responses, which cannot be computed here")):
         with pytest.raises(UsageError, match=reason):
-            Dialogue(policy, state, given).respond(understood("rain?"))
+            Dialogue(policy, state, writer).respond(understood("rain?"))
     assert state == State(intent="affirm", failures=1)
 
 
@@ -252,8 +252,8 @@ def test_problems_of_generated_responses_name_their_place() -> None:
     policy = Policy(intents=intents, fallback=Fallback(generate=Generation(run="b")))
     [both] = problems(policy, ("weather",), ())
     assert str(both) == "intents.weather.responses: responses and generate exclude each other; remove one of them."
-    found = list(map(str, generation_problems(policy, {"a": "", "b": "There is no run 'b'."}.__getitem__)))
-    assert found == ["fallback.generate: there is no run 'b'."]
+    found_problems = list(map(str, generation_problems(policy, {"a": "", "b": "There is no run 'b'."}.__getitem__)))
+    assert found_problems == ["fallback.generate: there is no run 'b'."]
 
 
 def test_a_run_without_intents_has_no_fallback(tmp_path: Path) -> None:
@@ -261,8 +261,8 @@ def test_a_run_without_intents_has_no_fallback(tmp_path: Path) -> None:
     policy = starting_policy(schema)
     assert policy_problems(policy, schema, open_store(tmp_path)) == []
     fallback = Fallback(generate=Generation(run="a"))
-    found = policy_problems(policy.model_copy(update={"fallback": fallback}), schema, open_store(tmp_path))
-    assert "fallback.generate: this run does not predict intents" in str(found[0])
+    found_problems = policy_problems(policy.model_copy(update={"fallback": fallback}), schema, open_store(tmp_path))
+    assert "fallback.generate: this run does not predict intents" in str(found_problems[0])
 
 
 @pytest.mark.parametrize(

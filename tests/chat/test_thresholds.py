@@ -49,10 +49,10 @@ def allowed(part: Outcomes, limits: ThresholdLimits, confidence: float, ambiguit
     accepted = part.is_candidate & (part.confidence >= confidence) & (part.margin >= ambiguity)
     error = (~part.is_right)[accepted].mean() if accepted.any() else 0.0
     recall = (~accepted)[part.is_outside].mean()
-    is_kept = (limits.max_error is None or error <= limits.max_error) and (
+    is_allowed = (limits.max_error is None or error <= limits.max_error) and (
         limits.min_recall is None or recall >= limits.min_recall
     )
-    return int(accepted.sum()) if is_kept else -1
+    return int(accepted.sum()) if is_allowed else -1
 
 
 @pytest.mark.parametrize(
@@ -61,13 +61,13 @@ def allowed(part: Outcomes, limits: ThresholdLimits, confidence: float, ambiguit
 def test_no_pair_that_keeps_the_limits_accepts_more(limits: ThresholdLimits) -> None:
     for seed in range(25):
         part = random_outcomes(seed)
-        found = choose(part, limits)
+        chosen = choose(part, limits)
         pairs = [(float(level), ambiguity) for level in np.unique(part.confidence) for ambiguity in AMBIGUITIES]
         best = max(allowed(part, limits, *pair) for pair in pairs)
-        assert (found is None) == (best <= 0)
-        if found is not None:
-            assert allowed(part, limits, *found) == best
-            assert part.measured(*found).automation == pytest.approx(best / 60)
+        assert (chosen is None) == (best <= 0)
+        if chosen is not None:
+            assert allowed(part, limits, *chosen) == best
+            assert part.measured(*chosen).automation == pytest.approx(best / 60)
 
 
 def test_measures_are_those_of_dialogues(assistant: TrainedRun) -> None:

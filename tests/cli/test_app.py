@@ -54,18 +54,18 @@ def test_foreign_host_address_is_a_usage_error(console: Console) -> None:
 
 
 def test_occupied_port_is_an_error(console: Console) -> None:
-    with socket.socket() as other:
-        other.bind((ADDRESS, 0))
-        other.listen()
-        answer = console("app", "--headless", "--port", other.getsockname()[1])
+    with socket.socket() as listener:
+        listener.bind((ADDRESS, 0))
+        listener.listen()
+        answer = console("app", "--headless", "--port", listener.getsockname()[1])
     assert answer.code == 1
     assert "--port" in answer.err
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 def test_app_serves_opens_the_browser_and_stops_on_sigint(tmp_path: Path) -> None:
-    port, seen, browser = free_port(), tmp_path / "seen", tmp_path / "browser"
-    browser.write_text(f'#!/bin/sh\necho "$1" > {seen}.new && mv {seen}.new {seen}\n')
+    port, opened, browser = free_port(), tmp_path / "seen", tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {opened}.new && mv {opened}.new {opened}\n')
     browser.chmod(0o755)
     process = subprocess.Popen(
         words("--home", tmp_path / "home", "--port", port),
@@ -78,9 +78,9 @@ def test_app_serves_opens_the_browser_and_stops_on_sigint(tmp_path: Path) -> Non
     try:
         assert _healthy(process, port)
         end = time.monotonic() + 30
-        while not seen.exists() and time.monotonic() < end:
+        while not opened.exists() and time.monotonic() < end:
             time.sleep(0.1)
-        assert seen.read_text().strip() == f"http://127.0.0.1:{port}/"
+        assert opened.read_text().strip() == f"http://127.0.0.1:{port}/"
     finally:
         process.send_signal(signal.SIGINT)
         out, _ = process.communicate(timeout=20)

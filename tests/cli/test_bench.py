@@ -86,11 +86,11 @@ def test_run_cost_shares_are_plausible(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(-0.05 < share.median < 5 for share in (cost.recorded, cost.observed, cost.saved))
 
 
-@pytest.mark.parametrize("one", installed(), ids=lambda one: one.title)
+@pytest.mark.parametrize("peer", installed(), ids=lambda one: one.title)
 @pytest.mark.slow
-def test_each_peer_library_trains(one: Peer) -> None:
+def test_each_peer_library_trains(peer: Peer) -> None:
     task = small_mlp(epochs=1)
-    prepare_run(one, task, prepare(task.project.data))()
+    prepare_run(peer, task, prepare(task.project.data))()
 
 
 @pytest.mark.parametrize("part", ["canvas", "first-picture"])

@@ -60,12 +60,12 @@ def test_calibration_of_other_weights_is_not_called_used(trained: Trained, tmp_p
     shutil.copytree(trained.home, home)
     last = weight_history.weights_path(open_store(home).artifacts(trained.run), "last")
     save_weights(last, {name: values * 1.5 for name, values in read_weights(last).items()})
-    best, other = (
+    best, last_lines = (
         called("calibrate", trained.run, "--checkpoint", name, "--home", home).out.splitlines()
         for name in ("best", "last")
     )
     assert best[-1] == "Predictions use this calibration now."
-    assert other[-1].startswith("The calibration is saved, but predictions do not use it: it belongs to the last")
+    assert last_lines[-1].startswith("The calibration is saved, but predictions do not use it: it belongs to the last")
     assert best[0] == "270 validation rows for the map of probabilities, 270 test rows"
 
 

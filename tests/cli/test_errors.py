@@ -164,9 +164,9 @@ def test_training_needs_matching_data(console: Console, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", [["evaluate"], ["explain"], ["export"], ["predict", "x.json"]], ids=" ".join)
 def test_missing_runs_are_refused(console: Console, trained: Trained, command: list[str]) -> None:
-    name, *rest = command
-    for home, wanted in ((console.home, "last"), (trained.home, "zzz"), (trained.home, ""), (trained.home, "%")):
-        answer = console(name, wanted, *rest, "--home", home)
+    name, *options = command
+    for home, run_id in ((console.home, "last"), (trained.home, "zzz"), (trained.home, ""), (trained.home, "%")):
+        answer = console(name, run_id, *options, "--home", home)
         assert answer.code == 2
         check_one_sentence(answer.err)
 

@@ -83,19 +83,19 @@ def test_imported_project_starts_from_its_weights(console: Console, file: Path, 
 def test_invalid_initial_weights_are_refused(console: Console, tmp_path: Path) -> None:
     document = tmp_path / "digits.json"
     assert console("templates", "--write", "digits_mlp", document).code == 0
-    other = tmp_path / "other.safetensors"
-    other.write_bytes(save({"linear_1.weight": torch.zeros(3, 3)}))
+    foreign_weights = tmp_path / "other.safetensors"
+    foreign_weights.write_bytes(save({"linear_1.weight": torch.zeros(3, 3)}))
     zipped = tmp_path / "zip.safetensors"
     zipped.write_bytes(b"PK")
     cases = {
-        other: "None of these weights match this network: Linear",
+        foreign_weights: "None of these weights match this network: Linear",
         zipped: "not a safetensors file",
         tmp_path / "missing.safetensors": "cannot be read",
         "1234": "no runs yet",
     }
     for start, sentence in cases.items():
         answer = console("train", document, "--from", start)
-        assert answer.code == (1 if start in (other, zipped) else 2)
+        assert answer.code == (1 if start in (foreign_weights, zipped) else 2)
         assert sentence in answer.err
     assert open_store(console.home).runs() == []
 

@@ -77,7 +77,7 @@ def test_class_with_integer_inputs_is_imported(console: Console, module_folder: 
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["own_models:Words"], "--input"),
         (["own_models:Words", "--input", "2by7"], "is not a shape"),
@@ -89,9 +89,9 @@ def test_class_with_integer_inputs_is_imported(console: Console, module_folder: 
         (["model.pt2", "--input", "2x7"], "MODULE:NAME"),
     ],
 )
-def test_import_errors_are_one_line(words: list[str], said: str, console: Console, module_folder: Path) -> None:
+def test_import_errors_are_one_line(words: list[str], message: str, console: Console, module_folder: Path) -> None:
     answer = console("import", *words, "--to", module_folder / "drawn.json")
-    assert answer.code == (1 if said in ("cannot record", "KeyError", "torch.nn.Module") else 2)
-    assert said in answer.err
+    assert answer.code == (1 if message in ("cannot record", "KeyError", "torch.nn.Module") else 2)
+    assert message in answer.err
     assert len(answer.err.strip().splitlines()) == 1
     assert not (module_folder / "drawn.json").exists()

@@ -103,17 +103,19 @@ def test_batch_script_trains_its_document_on_all_nodes(console: Console, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (("--job", "job.yaml"), "has no effect without --backend ray"),
         (("--backend", "ray", "--job", "job.txt"), ".yaml (Kubernetes) or .sh (Slurm)"),
     ],
 )
-def test_invalid_job_options_are_refused(words: tuple[str, ...], said: str, console: Console, tmp_path: Path) -> None:
+def test_invalid_job_options_are_refused(
+    words: tuple[str, ...], message: str, console: Console, tmp_path: Path
+) -> None:
     write(tmp_path / "project.json", moons())
     answer = console("train", tmp_path / "project.json", *words)
     assert answer.code == 2
-    assert said in answer.err
+    assert message in answer.err
     assert not list(tmp_path.glob("job.*"))
 
 

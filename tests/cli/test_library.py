@@ -59,7 +59,7 @@ def test_publish_overwrites_only_with_force(console: Console, source: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("publish", "SOURCE", "nothing"), "no network 'nothing' in this project"),
         (("publish", "SOURCE", "main", "--name", "../x"), "lowercase"),
@@ -71,9 +71,9 @@ def test_publish_overwrites_only_with_force(console: Console, source: Path) -> N
     ],
 )
 def test_invalid_library_commands_are_refused(
-    console: Console, source: Path, arguments: tuple[str, ...], said: str
+    console: Console, source: Path, arguments: tuple[str, ...], message: str
 ) -> None:
     answer = console("library", *(source if word == "SOURCE" else word for word in arguments))
     assert answer.code == (1 if "../x" in arguments else 2)
-    assert said in answer.err
+    assert message in answer.err
     assert read(source) == resnet18()

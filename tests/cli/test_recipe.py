@@ -54,7 +54,7 @@ def test_setting_names_are_resolved_to_their_fields() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("setting", "message"),
     [
         ("optimizer", "written NAME=VALUE"),
         ("momentum=0.5", "the optimizer adam has beta1, beta2, epsilon, amsgrad"),
@@ -67,9 +67,9 @@ def test_setting_names_are_resolved_to_their_fields() -> None:
         ("beta_1=0.5", "did you mean 'beta1'"),
     ],
 )
-def test_invalid_settings_are_refused(given: str, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
-        with_settings(Training(), [given])
+def test_invalid_settings_are_refused(setting: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        with_settings(Training(), [setting])
 
 
 def test_setting_names_are_unique() -> None:

@@ -63,17 +63,17 @@ def test_same_document_is_the_same_project(trained: Trained) -> None:
 
 
 def test_runs_lists_the_trained_run(console: Console, trained: Trained) -> None:
-    (run, *others) = console("runs", "--json", "--home", trained.home).value
-    assert not others
+    (run, *other_runs) = console("runs", "--json", "--home", trained.home).value
+    assert not other_runs
     assert (run["id"], run["state"], run["epoch"]) == (trained.run, "finished", 2)
     text = console("runs", "--home", trained.home)
     assert trained.run[:8] in text.out
     assert "Digits with an MLP" in text.out
 
 
-@pytest.mark.parametrize("wanted", ["last", "id", "prefix"])
-def test_evaluate_matches_the_metrics_of_training(console: Console, trained: Trained, wanted: str) -> None:
-    name = {"last": "last", "id": trained.run, "prefix": trained.run[:6].upper()}[wanted]
+@pytest.mark.parametrize("reference", ["last", "id", "prefix"])
+def test_evaluate_matches_the_metrics_of_training(console: Console, trained: Trained, reference: str) -> None:
+    name = {"last": "last", "id": trained.run, "prefix": trained.run[:6].upper()}[reference]
     value = console("evaluate", name, "--json", "--home", trained.home).value
     assert value["metrics"] == trained.answer.value["test"]
     assert sum(map(sum, value["confusion"])) == value["rows"] == 270
@@ -190,7 +190,7 @@ def test_custom_table_trains_and_predicts(console: Console, tmp_path: Path) -> N
     assert [row["prediction"] for row in predicted] == ["yes", "no"]
     (tmp_path / "new.csv").write_bytes("more;b; a\r\nx;1;6,0\r\ny;?;6\r\nz;1; 0\r\n".encode("utf-16"))
     reported = console("predict", "last", tmp_path / "new.csv", "--home", home, "--json")
-    assert [reported.value[place] for place in (0, 2)] == predicted
+    assert [reported.value[index] for index in (0, 2)] == predicted
     assert reported.value[1]["unreadable"] == {"b": "?"}
     assert "Column 'b': 1 of 3 rows" in reported.err
     assert "unreadable" not in console("predict", "last", tmp_path / "new.csv", "--home", home).out

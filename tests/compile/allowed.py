@@ -81,10 +81,10 @@ def _check_call(call: ast.Call, class_names: set[str], names: set[str]) -> None:
     if target == "math.sqrt":
         assert isinstance(ast.literal_eval(call.args[0]), int)
         return
-    head, _, rest = target.partition(".")
+    head, _, attribute = target.partition(".")
     if head == "self":
-        frozen = rest.endswith(".requires_grad_")
-        assert rest.removesuffix(".requires_grad_").isidentifier(), target
+        frozen = attribute.endswith(".requires_grad_")
+        assert attribute.removesuffix(".requires_grad_").isidentifier(), target
         assert frozen or all(isinstance(value, ast.Name) for value in call.args), target
         return
     if target in ("tie", "keep_statistics"):
@@ -96,7 +96,9 @@ def _check_call(call: ast.Call, class_names: set[str], names: set[str]) -> None:
         assert isinstance(call.args[0], (ast.List, ast.ListComp))
         return
     else:
-        assert (head == "nn" and rest.isidentifier()) or target in netloom.nn.__all__ or target in class_names, target
+        assert (head == "nn" and attribute.isidentifier()) or target in netloom.nn.__all__ or target in class_names, (
+            target
+        )
     for value in (*call.args, *(word.value for word in call.keywords)):
         if isinstance(value, ast.Call) and target in class_names:
             continue  # the network that a loop applies, which is checked as a call of its own

@@ -126,8 +126,8 @@ class Multihead(nn.Module):
 
     def forward(self, x: torch.Tensor, memory: torch.Tensor | None = None) -> torch.Tensor:
         first = x if self.first else x.transpose(0, 1)
-        other = first if memory is None else memory if self.first else memory.transpose(0, 1)
-        attended = self.attend(first, other, other, need_weights=self.cross)[0]
+        second_input = first if memory is None else memory if self.first else memory.transpose(0, 1)
+        attended = self.attend(first, second_input, second_input, need_weights=self.cross)[0]
         result: torch.Tensor = x + (attended if self.first else attended.transpose(0, 1))
         return result
 

@@ -39,21 +39,21 @@ def dump_without_layout(network: Network) -> dict[str, Any]:
     return {**value, "edges": sorted(value["edges"], key=lambda edge: str(edge["target"]))}
 
 
-def assert_round_trips(network: Network, others: dict[str, Network]) -> None:
-    text = text_of(network, others)
-    assert dump_without_layout(network_of(text, others)) == dump_without_layout(network), text
+def assert_round_trips(network: Network, callable_networks: dict[str, Network]) -> None:
+    text = text_of(network, callable_networks)
+    assert dump_without_layout(network_of(text, callable_networks)) == dump_without_layout(network), text
 
 
-def run_formula(text: str, *inputs: torch.Tensor, **others: Network) -> Any:
+def run_formula(text: str, *inputs: torch.Tensor, **callable_networks: Network) -> Any:
     """Compute the outputs of the network that the formula defines."""
-    parsed = network_of(text, others)
+    parsed = network_of(text, callable_networks)
     ports = parsed.ports("Input")
     nodes = dict(parsed.nodes)
     for key, value in zip(ports, inputs, strict=True):
         kind = TensorSpec((None, *value.shape[1:])).kind
         params = {"kind": "tensor" if kind == "any" else kind, "shape": list(value.shape[1:])}
         nodes[key] = nodes[key].model_copy(update={"params": params})
-    project = Project(name="Test", networks={"main": parsed.model_copy(update={"nodes": nodes}), **others})
+    project = Project(name="Test", networks={"main": parsed.model_copy(update={"nodes": nodes}), **callable_networks})
     analysis = analyse(project)
     issues = [issue for issue in analysis.issues if issue.code != "nothing_to_learn"]
     assert not issues
@@ -65,7 +65,9 @@ def run_formula(text: str, *inputs: torch.Tensor, **others: Network) -> Any:
 def test_templates_and_architectures_round_trip_as_formulas(name: str) -> None:
     project = (templates().get(name) or architectures()[name]).project
     for key, inner in project.networks.items():
-        assert_round_trips(inner, {other: value for other, value in project.networks.items() if other != key})
+        assert_round_trips(
+            inner, {network_name: value for network_name, value in project.networks.items() if network_name != key}
+        )
 
 
 def test_every_layer_round_trips_as_formula() -> None:

@@ -46,8 +46,8 @@ def check(file: bytes) -> ImportedModel:
     network = module(model.project).eval()
     network.load_state_dict(model.weights)
     outputs = network(torch.from_numpy(rows))
-    for ours, theirs in zip(outputs if isinstance(outputs, tuple) else (outputs,), expected, strict=True):
-        np.testing.assert_allclose(ours.detach(), theirs, rtol=0, atol=2e-6)
+    for output, reference in zip(outputs if isinstance(outputs, tuple) else (outputs,), expected, strict=True):
+        np.testing.assert_allclose(output.detach(), reference, rtol=0, atol=2e-6)
     return model
 
 

@@ -224,15 +224,15 @@ WAYS = [
 ]
 
 
-@pytest.mark.parametrize(("name", "way"), WAYS)
-def test_imported_outputs_match_onnxruntime(name: str, way: str) -> None:
+@pytest.mark.parametrize(("name", "batch_mode"), WAYS)
+def test_imported_outputs_match_onnxruntime(name: str, batch_mode: str) -> None:
     network, rows = initialized_network(name)
-    content = exported_case(name, way)
+    content = exported_case(name, batch_mode)
     imported = import_bytes(content, name)
     assert imported.project.name == name
     assert not [issue for issue in validate(imported.project) if issue.severity == "error" and issue.node]
-    assert max_difference(content, imported, rows(1 if way == "one" else 3)) < 1e-4
-    if way == "one":  # a file with a fixed batch of 1 accepts any batch size after import
+    assert max_difference(content, imported, rows(1 if batch_mode == "one" else 3)) < 1e-4
+    if batch_mode == "one":  # a file with a fixed batch of 1 accepts any batch size after import
         built = module(imported.project)
         built.load_state_dict(imported.weights)
         batch = rows(3)

@@ -112,9 +112,9 @@ def many_axes(model: Any, x: torch.Tensor) -> torch.Tensor:
 
 
 def compared(model: Any, x: torch.Tensor) -> torch.Tensor:
-    other = x.flip(1) + model.shift
-    pairs = (F.cosine_similarity(x, other, -1), F.pairwise_distance(x, other), torch.cdist(x, other)[..., 0])
-    return torch.cat((*pairs, model.bilinear(x, other).flatten(1)), 1)
+    shifted = x.flip(1) + model.shift
+    pairs = (F.cosine_similarity(x, shifted, -1), F.pairwise_distance(x, shifted), torch.cdist(x, shifted)[..., 0])
+    return torch.cat((*pairs, model.bilinear(x, shifted).flatten(1)), 1)
 
 
 def ranked(model: Any, x: torch.Tensor) -> torch.Tensor:

@@ -105,7 +105,7 @@ def test_document_round_trips_preparation_and_omits_the_default(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("model", "x", "wanted", "choice", "said"),
+    ("model", "x", "preparation", "choice", "message"),
     [
         (PIXELS, torch.rand(3, 1, 8, 8), None, "scale", "Inputs: pixels are fed from 0 to 1. The file does not define"),
         (PIXELS, torch.rand(3, 1, 8, 8), "standardize", "standardize", "Inputs: pixels are standardized by the"),
@@ -114,12 +114,14 @@ def test_document_round_trips_preparation_and_omits_the_default(tmp_path: Path) 
     ],
 )
 def test_import_remarks_state_the_input_preparation(
-    model: nn.Module, x: torch.Tensor, wanted: Preparation | None, choice: str, said: str, tmp_path: Path
+    model: nn.Module, x: torch.Tensor, preparation: Preparation | None, choice: str, message: str, tmp_path: Path
 ) -> None:
-    imported = read_model(save_program(model, x, tmp_path / "x.pt2"), prepare=wanted)
+    imported = read_model(save_program(model, x, tmp_path / "x.pt2"), prepare=preparation)
     assert imported.project.data.prepare == choice
     assert (
-        imported.remarks[0].startswith(said) if said else not any("Inputs:" in remark for remark in imported.remarks)
+        imported.remarks[0].startswith(message)
+        if message
+        else not any("Inputs:" in remark for remark in imported.remarks)
     ) is True
 
 

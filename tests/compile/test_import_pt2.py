@@ -50,9 +50,9 @@ class ResNet(nn.Module):
         self.conv1, self.bn1 = nn.Conv2d(3, width, 7, 2, 3, bias=False), nn.BatchNorm2d(width)
         self.relu, self.maxpool = nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1)
         inside, stages = width, []
-        for place, number in enumerate(blocks):
-            outside = width * 2**place
-            first = BasicBlock(inside, outside, 2 if place else 1)
+        for index, number in enumerate(blocks):
+            outside = width * 2**index
+            first = BasicBlock(inside, outside, 2 if index else 1)
             stages.append(nn.Sequential(first, *(BasicBlock(outside, outside) for _ in range(number - 1))))
             inside = outside
         self.layer1, self.layer2, self.layer3, self.layer4 = stages
@@ -345,7 +345,7 @@ def test_resnet_imports_as_stages_and_blocks(tmp_path: Path) -> None:
     main = model.project.main_network.nodes
     assert len(main) == 13
     assert main["layer1"].params == {"network": "basic_block", "values": {"filters": 64}, "repeat": 2}
-    assert [main[f"layer{place}"].params["values"] for place in (2, 3, 4)] == [
+    assert [main[f"layer{index}"].params["values"] for index in (2, 3, 4)] == [
         {"filters": 64 * 2**n} for n in (1, 2, 3)
     ]
     assert subnetwork_names(model, "layer") == ["basic_block_2", "basic_block"]
@@ -477,7 +477,7 @@ def _duplicate_output(value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("member", "edit", "said"),
+    ("member", "edit", "message"),
     [
         (MODEL, _cycle, "no earlier operator computes"),
         (MODEL, _duplicate_output, "twice"),
@@ -504,9 +504,9 @@ def _duplicate_output(value: Any) -> None:
     ],
 )
 def test_damaged_programs_are_refused(
-    member: str, edit: Callable[[Any], None], said: str, small: bytes, tmp_path: Path
+    member: str, edit: Callable[[Any], None], message: str, small: bytes, tmp_path: Path
 ) -> None:
-    assert said in refusal_message(edit_json_member(small, member, edit), tmp_path)
+    assert message in refusal_message(edit_json_member(small, member, edit), tmp_path)
 
 
 def test_damaged_archives_are_refused(small: bytes, tmp_path: Path) -> None:
@@ -529,14 +529,14 @@ def test_damaged_archives_are_refused(small: bytes, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda info: setattr(info, "external_attr", (stat.S_IFLNK | 0o777) << 16), "link"),
         (lambda info: setattr(info, "flag_bits", info.flag_bits | 1), "without a password"),
     ],
 )
 def test_archives_with_links_or_passwords_are_refused(
-    change: Callable[[zipfile.ZipInfo], None], said: str, small: bytes, tmp_path: Path
+    change: Callable[[zipfile.ZipInfo], None], message: str, small: bytes, tmp_path: Path
 ) -> None:
     target = io.BytesIO(small)
     with zipfile.ZipFile(target, "a") as archive:
@@ -544,7 +544,7 @@ def test_archives_with_links_or_passwords_are_refused(
             change(info)
         # Adding a member makes zipfile rewrite the central directory
         archive.writestr(f"{archive.infolist()[0].filename.partition('/')[0]}/more", b"")
-    assert said in refusal_message(target.getvalue(), tmp_path)
+    assert message in refusal_message(target.getvalue(), tmp_path)
 
 
 def test_archive_of_an_older_pytorch_is_refused(tmp_path: Path) -> None:
@@ -596,8 +596,8 @@ def test_randomly_edited_json_imports_or_is_refused(small: bytes, tmp_path: Path
     with zipfile.ZipFile(io.BytesIO(small)) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     for _ in range(60):
-        wanted = random_source.choice([MODEL, MODEL, WEIGHTS])
-        member = next(name for name in members if name.endswith(wanted))
+        suffix = random_source.choice([MODEL, MODEL, WEIGHTS])
+        member = next(name for name in members if name.endswith(suffix))
         value = json.loads(members[member])
         for holder, key in random_source.sample(_leaves(value, []), 2):
             if isinstance(holder, dict):
@@ -623,8 +623,8 @@ class Plain(nn.Module):
         self.head = nn.Parameter(torch.randn(3, 4))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        for first, other in zip(self.weights[::2], self.weights[1::2], strict=True):
-            x = F.relu(x + F.conv2d(F.relu(F.conv2d(x, first, padding=1)), other, padding=1))
+        for first, second in zip(self.weights[::2], self.weights[1::2], strict=True):
+            x = F.relu(x + F.conv2d(F.relu(F.conv2d(x, first, padding=1)), second, padding=1))
         return F.linear(x.mean((2, 3)), self.head)
 
 

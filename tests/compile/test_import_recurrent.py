@@ -316,9 +316,9 @@ def test_activations_of_recurrent_layers_match_onnxruntime(
     network = module(model.project).eval()
     network.load_state_dict(model.weights)
     out, *finals = network(*(torch.from_numpy(value).transpose(0, 1) for value in feeds.values()))
-    given = [out.detach().movedim(0, 2), *(state.detach().movedim(0, 1) for state in finals)]
-    for ours, value in zip(given, expected, strict=True):
-        np.testing.assert_allclose(ours.reshape(value.shape), value, rtol=0, atol=2e-6)
+    outputs = [out.detach().movedim(0, 2), *(state.detach().movedim(0, 1) for state in finals)]
+    for output, value in zip(outputs, expected, strict=True):
+        np.testing.assert_allclose(output.reshape(value.shape), value, rtol=0, atol=2e-6)
 
 
 def test_stepped_layers_are_exported_for_any_number_of_rows() -> None:
@@ -326,8 +326,8 @@ def test_stepped_layers_are_exported_for_any_number_of_rows() -> None:
     layer = SteppedGRU(4, 3, reset_after=False, bidirectional=True, batch_first=True).eval()
     program = torch.export.export(layer, (rows,), dynamic_shapes={"x": {0: torch.export.Dim("n")}})
     expected = layer(rows[:2])
-    for ours, value in zip(program.module()(rows[:2]), expected, strict=True):
-        torch.testing.assert_close(ours, value)
+    for output, value in zip(program.module()(rows[:2]), expected, strict=True):
+        torch.testing.assert_close(output, value)
 
 
 @pytest.mark.parametrize(

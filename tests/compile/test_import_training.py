@@ -195,7 +195,7 @@ def test_weights_that_cannot_be_tied_get_a_remark(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "message"),
     [
         (
             Variational,
@@ -208,9 +208,9 @@ def test_weights_that_cannot_be_tied_get_a_remark(tmp_path: Path) -> None:
         (WeightNorm, "(weight normalization); further training updates the computed weights directly"),
     ],
 )
-def test_unused_parameters_get_exactly_one_remark(make: Callable[[], nn.Module], said: str, tmp_path: Path) -> None:
+def test_unused_parameters_get_exactly_one_remark(make: Callable[[], nn.Module], message: str, tmp_path: Path) -> None:
     imported = import_pt2(make(), ROWS, tmp_path)
-    assert sum(said in remark for remark in imported.remarks) == 1
+    assert sum(message in remark for remark in imported.remarks) == 1
     assert imported.remarks[-1] == EVALUATION
 
 
@@ -234,8 +234,8 @@ def import_custom_module(
     monkeypatch.setattr(sys, "path", list(sys.path))
 
     def import_module(kind: type[nn.Module], x: torch.Tensor) -> ImportedModel:
-        here = importlib.import_module(__name__)
-        monkeypatch.setattr(here, "example_inputs", x, raising=False)
+        this_module = importlib.import_module(__name__)
+        monkeypatch.setattr(this_module, "example_inputs", x, raising=False)
         model_name, facts = record(f"{__name__}:{kind.__name__}", [], tmp_path / "own.pt2")
         assert model_name == kind.__name__
         assert facts is not None
@@ -255,14 +255,14 @@ def test_custom_module_keeps_attention_dropout(
 
 
 @pytest.mark.parametrize(
-    ("kind", "said"),
+    ("kind", "message"),
     [(Variational, "draws random numbers (randn_like)"), (Auxiliary, "gives 2 outputs, and 1 in evaluation")],
 )
 def test_custom_module_remarks_name_train_eval_differences(
-    kind: type[nn.Module], said: str, import_custom_module: Callable[[type[nn.Module], torch.Tensor], ImportedModel]
+    kind: type[nn.Module], message: str, import_custom_module: Callable[[type[nn.Module], torch.Tensor], ImportedModel]
 ) -> None:
     imported = import_custom_module(kind, ROWS)
-    assert sum(said in remark for remark in imported.remarks) == 1
+    assert sum(message in remark for remark in imported.remarks) == 1
     assert EVALUATION not in imported.remarks
     assert remarks_without_preparation(import_custom_module(TiedAutoencoder, ROWS)) == []
 

@@ -193,15 +193,15 @@ def test_formula_round_trip_keeps_initializations() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "message"),
     [
         ("'xaver'", "method must be 'normal', 'truncated_normal'"),
         ("{'method': 'orthogonal', 'std': 0.1}", "orthogonal has no option std; it has gain, residual, bias"),
         ("{'method': 'normal', 'std': 0}", "std must be greater than 0"),
     ],
 )
-def test_wrong_initialization_is_refused_by_name(value: str, said: str) -> None:
-    with pytest.raises(FormulaError, match=said):
+def test_wrong_initialization_is_refused_by_name(value: str, message: str) -> None:
+    with pytest.raises(FormulaError, match=message):
         network_of(f"x = Input()\nreturn Linear(x, initialization={value})")
 
 
@@ -227,8 +227,8 @@ def test_grouping_and_ungrouping_keep_the_initialization() -> None:
     project = initialized(WIDE, {"method": "normal", "std": 0.3})
     grouped = apply(project, {"kind": "group", "nodes": ["linear_1"], "name": "part"})
     assert std(weights_of(grouped)["part_1.linear_1.weight"]) == pytest.approx(0.3, rel=0.05)
-    own = initialized(grouped, "zeros", network="part")
-    assert not weights_of(apply(own, {"kind": "unpack", "node": "part_1"}))["linear_1.weight"].any()
+    initialized_part = initialized(grouped, "zeros", network="part")
+    assert not weights_of(apply(initialized_part, {"kind": "unpack", "node": "part_1"}))["linear_1.weight"].any()
 
 
 def test_document_keeps_its_initialization_and_older_ones_keep_their_bytes() -> None:

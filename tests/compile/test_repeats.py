@@ -194,7 +194,7 @@ def _evaluated(name: str, value: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("name", "most", "wanted"),
+    ("name", "most", "expected_names"),
     [
         ("resnet18", 12, {"residual_block", "projection_block", "stage"}),
         ("resnet50", 12, {"residual_block", "projection_block", "stage"}),
@@ -203,14 +203,14 @@ def _evaluated(name: str, value: Any) -> Any:
         ("bert_base", 25, set()),
     ],
 )
-def test_grouping_published_networks_keeps_their_parameters(name: str, most: int, wanted: set[str]) -> None:
+def test_grouping_published_networks_keeps_their_parameters(name: str, most: int, expected_names: set[str]) -> None:
     published = architectures()[name]
     flat = _ungrouped(published.project)
     with torch.device("meta"):
         weights = module(flat).state_dict()
     grouped = group_repeats(ImportedModel(flat, weights))
     assert len(grouped.project.main_network.nodes) <= most
-    assert wanted <= set(grouped.project.networks)
+    assert expected_names <= set(grouped.project.networks)
     analysis = analyse(grouped.project)
     assert not analysis.errors
     assert analysis.totals.parameters == published.parameters

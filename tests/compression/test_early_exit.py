@@ -146,10 +146,10 @@ def residual_graph() -> tuple[onnx.ModelProto, np.ndarray, np.ndarray]:
         helper.make_node("Reshape", ["sum", "flat"], ["late"]),
         helper.make_node("MatMul", ["late", "v"], ["end"]),
     ]
-    given = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 2, 3])]
-    made = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 3]) for name in ("end", "exit")]
-    held = [numpy_helper.from_array(value, name) for name, value in constants.items()]
-    graph = helper.make_graph(nodes, "network", given, made, held)
+    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 2, 3])]
+    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 3]) for name in ("end", "exit")]
+    constants_ = [numpy_helper.from_array(value, name) for name, value in constants.items()]
+    graph = helper.make_graph(nodes, "network", inputs, outputs, constants_)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     return model, exit_weight, end_weight
 
@@ -205,8 +205,8 @@ def test_file_answers_early_by_the_exit_and_otherwise_as_the_original(resnet: Tr
     (tmp_path / "exit.onnx").write_bytes(variant.content)
     served = from_file(resnet, tmp_path / "exit.onnx")
     for row in range(8):
-        one = {name: value[row : row + 1] for name, value in zip(resnet.fields, inputs, strict=True)}
-        assert torch.allclose(served.output(one), outputs[row : row + 1], atol=1e-4)
+        single_row = {name: value[row : row + 1] for name, value in zip(resnet.fields, inputs, strict=True)}
+        assert torch.allclose(served.output(single_row), outputs[row : row + 1], atol=1e-4)
 
 
 @pytest.mark.usefixtures("_weak_head")

@@ -63,16 +63,16 @@ def test_named_internal_module_exists(name: str) -> None:
 
 
 def test_dispatch_mode_reports_operator_families() -> None:
-    seen = []
+    families = []
 
     class Recorder(internals.dispatch_mode()):  # type: ignore[misc]
         def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            seen.append(internals.family(function))
+            families.append(internals.family(function))
             return function(*args, **(kwargs or {}))
 
     with Recorder():
         torch.mm(meta_tensor(2, 3), meta_tensor(3, 4))
-    assert ATEN.mm in seen, CHANGED
+    assert ATEN.mm in families, CHANGED
 
 
 def test_storage_id_is_shared_by_views_only() -> None:
@@ -102,13 +102,13 @@ def test_in_place_operations_are_detected() -> None:
 
 
 def test_bilinear_layer_is_one_operation() -> None:
-    seen = []
+    functions = []
 
     class Recorder(internals.dispatch_mode()):  # type: ignore[misc]
         def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            seen.append(function)
+            functions.append(function)
             return function(*args, **(kwargs or {}))
 
     with Recorder():
         nn.Bilinear(5, 3, 2, device="meta")(meta_tensor(4, 5), meta_tensor(4, 3))
-    assert internals.bilinear_operation() in seen, CHANGED
+    assert internals.bilinear_operation() in functions, CHANGED

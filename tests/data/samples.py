@@ -33,8 +33,8 @@ def example_columns(**more: Any) -> dict[str, Any]:
     }
 
 
-def csv_from_columns(table: dict[str, Any], **rest: Any) -> bytes:
-    text: str = pd.DataFrame(table).to_csv(index=False, **rest)
+def csv_from_columns(table: dict[str, Any], **options: Any) -> bytes:
+    text: str = pd.DataFrame(table).to_csv(index=False, **options)
     return text.encode()
 
 
@@ -50,10 +50,10 @@ def builtin_data(name: str) -> Prepared:
     return prepare(DataChoice(dataset=name))
 
 
-def import_and_prepare(content: bytes | Path, home: Path, filename: str = "data.csv", **rest: Any) -> Prepared:
-    """A file after import and preparation; `rest` are options of the document."""
+def import_and_prepare(content: bytes | Path, home: Path, filename: str = "data.csv", **options: Any) -> Prepared:
+    """A file after import and preparation; `options` are those of the document."""
     info = add_file(content, filename, home)
-    return prepare(DataChoice(dataset=info.name, options=rest), home)
+    return prepare(DataChoice(dataset=info.name, options=options), home)
 
 
 def import_error(content: bytes, home: Path, filename: str) -> str:

@@ -428,7 +428,7 @@ def test_augmentation_depends_only_on_seed_epoch_and_row() -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "names", "words"),
+    ("augment", "names", "words"),
     [
         (Augment(kind="magic"), None, "There is no augmentation"),
         (Augment(kind="rotate", params={"degrees": 1e9}), None, "degrees"),
@@ -443,13 +443,13 @@ def test_augmentation_depends_only_on_seed_epoch_and_row() -> None:
     ],
 )
 def test_unsuitable_augmentation_is_rejected_with_a_message(
-    one: Augment, names: Sequence[str] | None, words: str
+    augment: Augment, names: Sequence[str] | None, words: str
 ) -> None:
     schema = Schema(
         (FieldSpec("image", "image", (1, 8, 8)), FieldSpec("measured", "vector", (2,))), TargetSpec("class"), 90
     )
     try:
-        message = misfit(one, schema, None if names is None else list(names))
+        message = misfit(augment, schema, None if names is None else list(names))
     except DataError as error:
         message = str(error)
     assert bool(message) == bool(words)

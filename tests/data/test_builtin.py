@@ -33,8 +33,8 @@ NAMES = list(builtin())
 STATED = "digits breast_cancer wine diabetes spirals moons circles shapes sine intents tales".split()
 
 
-def _data(name: str, **rest: Any) -> Prepared:
-    return prepare(DataChoice(dataset=name, **rest)) if rest else builtin_data(name)
+def _data(name: str, **options: Any) -> Prepared:
+    return prepare(DataChoice(dataset=name, **options)) if options else builtin_data(name)
 
 
 def _rows(data: Prepared) -> dict[str, set[int]]:
@@ -420,7 +420,7 @@ def test_bigram_entropy_matches_a_direct_computation() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "said"),
+    ("name", "options", "expected_message"),
     [
         ("", {}, "No data"),
         ("nosuch", {}, "no dataset"),
@@ -437,12 +437,12 @@ def test_bigram_entropy_matches_a_direct_computation() -> None:
     ],
 )
 def test_invalid_data_choice_is_rejected_with_a_message(
-    home: Path, name: str, options: dict[str, Any], said: str
+    home: Path, name: str, options: dict[str, Any], expected_message: str
 ) -> None:
     with pytest.raises(DataError) as caught:
         prepare(DataChoice(dataset=name, options=options), home)
     message = str(caught.value)
-    assert said in message
+    assert expected_message in message
     assert "\n" not in message
     assert message.endswith(".")
     assert len(message) < 600

@@ -64,14 +64,14 @@ def test_folder_with_invalid_metadata_is_not_listed(home: Path, content: bytes) 
         prepare(DataChoice(dataset=info.name), home)
 
 
-@pytest.mark.parametrize("kept", ["table.parquet", "images.npz"])
+@pytest.mark.parametrize("file_name", ["table.parquet", "images.npz"])
 @pytest.mark.parametrize("content", [None, b"", b"PAR1PAR1", b"PK\x03\x04", bytes(5_000)])
-def test_damaged_stored_file_is_reported(home: Path, kept: str, content: bytes | None) -> None:
-    if kept == "images.npz":
+def test_damaged_stored_file_is_reported(home: Path, file_name: str, content: bytes | None) -> None:
+    if file_name == "images.npz":
         info = add_file(make_deflated_zip(class_images()), "x.zip", home)
     else:
         info = add_file(csv_from_columns(example_columns()), "data.csv", home)
-    path = find_upload(info.name, home) / kept
+    path = find_upload(info.name, home) / file_name
     path.unlink()
     if content is not None:
         path.write_bytes(content)

@@ -294,13 +294,13 @@ EVERYTHING: dict[str, Any] = {
 def test_preprocessing_ignores_validation_and_test_rows(home: Path, uploaded_table: tuple[str, Path]) -> None:
     first = prepared_with(uploaded_table, **EVERYTHING)
     table = pd.DataFrame(mixed())
-    others = torch.cat([first.split["validation"], first.split["test"]]).numpy()
+    unused_rows = torch.cat([first.split["validation"], first.split["test"]]).numpy()
     changed_values: dict[str, Any] = {
         "size": 1e6, "price": -1e6, "rooms": 99, "kind": "new", "paid": "yes", "when": "2099-12-31T23:59",
         "note": "zyx wvu zyx wvu", "city": "elsewhere",
     }  # fmt: skip
     for name, value in changed_values.items():
-        table.loc[others, name] = value
+        table.loc[unused_rows, name] = value
     second = import_and_prepare(table.to_csv(index=False).encode(), home, columns=EVERYTHING)
     assert torch.equal(first.split["train"], second.split["train"])
     assert first.preprocess == second.preprocess
@@ -337,7 +337,7 @@ def test_columnar_and_row_encoding_are_bitwise_equal(
 
 
 @pytest.mark.parametrize(
-    ("settings", "said_"),
+    ("settings", "message"),
     [
         ({"nosuch": {"role": "ignore"}}, "no column 'nosuch'"),
         ({"price": {"role": "boss"}}, "'price': role must be 'input'"),
@@ -369,10 +369,10 @@ def test_columnar_and_row_encoding_are_bitwise_equal(
     ids=str,
 )
 def test_invalid_column_settings_are_rejected_with_a_message(
-    uploaded_table: tuple[str, Path], settings: Any, said_: str
+    uploaded_table: tuple[str, Path], settings: Any, message: str
 ) -> None:
     name, home = uploaded_table
-    with pytest.raises(DataError, match=said_) as caught:
+    with pytest.raises(DataError, match=message) as caught:
         prepare(DataChoice(dataset=name, options={"columns": settings}), home)
     assert str(caught.value).endswith(".")
     assert "\n" not in str(caught.value)

@@ -25,8 +25,8 @@ def of_template(name: str, home: Path) -> Prepared:
 
 def comparable(data: Prepared, split: str) -> list[tuple[dict[str, Any], str]]:
     places = sorted(data.split[split].tolist())
-    rows = [{name: np.asarray(value).tolist() for name, value in data.row(place).items()} for place in places]
-    return [(row, data.target_text(place)) for row, place in zip(rows, places, strict=True)]
+    rows = [{name: np.asarray(value).tolist() for name, value in data.row(index).items()} for index in places]
+    return [(row, data.target_text(index)) for row, index in zip(rows, places, strict=True)]
 
 
 def mixed(home: Path) -> Prepared:

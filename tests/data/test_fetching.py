@@ -121,7 +121,7 @@ def test_downloaded_table_is_added_as_a_dataset(server: str, console: Console) -
 
 
 @pytest.mark.parametrize(
-    ("path", "said"),
+    ("path", "message"),
     [
         ("nothing", "answers 404"),
         ("short", "broke off after"),
@@ -131,8 +131,8 @@ def test_downloaded_table_is_added_as_a_dataset(server: str, console: Console) -
         ("page", "is a web page"),
     ],
 )
-def test_failed_download_is_reported_and_leaves_no_file(server: str, tmp_path: Path, path: str, said: str) -> None:
-    with pytest.raises(FetchError, match=said):
+def test_failed_download_is_reported_and_leaves_no_file(server: str, tmp_path: Path, path: str, message: str) -> None:
+    with pytest.raises(FetchError, match=message):
         downloaded(f"{server}/{path}", tmp_path, max_bytes=1_000_000)
     assert not list(tmp_path.iterdir())
 

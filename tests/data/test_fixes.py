@@ -45,18 +45,18 @@ def _fixed(choice: DataChoice, finding: Finding) -> DataChoice:
 
 
 @pytest.mark.parametrize(
-    ("code", "said"),
+    ("code", "message"),
     [
         ("outliers n0", {"n0": {"scale": "quantile"}}),
         ("missing_tells n1", {"n1": {"indicator": True}}),
         ("mixed_types text", {"text": {"kind": "number"}}),
     ],
 )
-def test_fix_removes_its_finding(code: str, said: dict[str, Any], home: Path) -> None:
+def test_fix_removes_its_finding(code: str, message: dict[str, Any], home: Path) -> None:
     choice = _faulty_choice(home)
     before, findings = _data_and_findings(choice, home)
     fixed = _fixed(choice, findings[code])
-    assert fixed.options["columns"] == said
+    assert fixed.options["columns"] == message
     after, remaining = _data_and_findings(fixed, home)
     assert code not in remaining
     values = after.inputs["features"]

@@ -33,8 +33,8 @@ def weather(parts: list[str] | None = None) -> bytes:
 
 
 def added(home: Path, content: bytes = b"", choice: dict[str, Any] | None = None, **options: Json) -> Prepared:
-    given: JsonObject = {"target": ["rain", "sun"], "window": WINDOW, "horizon": HORIZON, **options}
-    info = add_file(content or weather(), "weather.csv", home, kind="series", options=given)
+    options_: JsonObject = {"target": ["rain", "sun"], "window": WINDOW, "horizon": HORIZON, **options}
+    info = add_file(content or weather(), "weather.csv", home, kind="series", options=options_)
     return prepare(DataChoice(dataset=info.name, **(choice or {})), home)
 
 

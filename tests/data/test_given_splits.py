@@ -264,13 +264,13 @@ def _rows_by_split(data: Prepared, number: Callable[[dict[str, Any]], int]) -> d
     return {name: {number(data.row(row)) for row in rows.tolist()} for name, rows in data.split.items()}
 
 
-@pytest.mark.parametrize(("kind", "way"), CASES)
-def test_given_split_assigns_every_row(home: Path, kind: str, way: str) -> None:
-    build, number, ways = KINDS[kind]
+@pytest.mark.parametrize(("kind", "naming"), CASES)
+def test_given_split_assigns_every_row(home: Path, kind: str, naming: str) -> None:
+    build, number, namings = KINDS[kind]
     # Two splits only once for each kind, and once for each layout.
-    for pattern in (THREE, TWO) if way == ways[0] or kind == "picture_folders" else (THREE,):
+    for pattern in (THREE, TWO) if naming == namings[0] or kind == "picture_folders" else (THREE,):
         parts = [pattern[row % len(pattern)] for row in range(ROWS)]
-        content, name = build(way, parts)
+        content, name = build(naming, parts)
         assert (
             fitting(open_source(content, name))[0].name == kind
         )  # and not as another kind with the classes train and test
@@ -285,11 +285,11 @@ def test_given_split_assigns_every_row(home: Path, kind: str, way: str) -> None:
             assert not actual["train"] & actual["validation"]
 
 
-@pytest.mark.parametrize("way", COMMON)
-def test_series_windows_stay_within_their_split(home: Path, way: str) -> None:
+@pytest.mark.parametrize("naming", COMMON)
+def test_series_windows_stay_within_their_split(home: Path, naming: str) -> None:
     build = _tables("time,value", lambda row: f"2024-01-{1 + row // 24:02} {row % 24:02}:00,{row}")
     parts = [0] * 120 + [1] * 40 + [2] * 40
-    data = _add(build(way, parts), home, kind="series", window=5, horizon=2, reach_back=False)
+    data = _add(build(naming, parts), home, kind="series", window=5, horizon=2, reach_back=False)
     values_by_split: dict[str, set[int]] = {}
     for name, rows in data.split.items():
         values = [
@@ -304,16 +304,16 @@ def test_series_windows_stay_within_their_split(home: Path, way: str) -> None:
     }
     assert any("12 windows that span two parts of the split" in note for note in data.warnings)
     # With only train and test given, validation is the end of training and shares no value with it.
-    data = _add(build(way, [0] * 160 + [2] * 40), home, kind="series", window=5, horizon=2, reach_back=False)
+    data = _add(build(naming, [0] * 160 + [2] * 40), home, kind="series", window=5, horizon=2, reach_back=False)
     last = max(int(np.asarray(data.row(row)["series"]).max()) for row in data.split["train"].tolist())
     first = min(int(np.asarray(data.row(row)["series"]).min()) for row in data.split["validation"].tolist())
     assert last + 2 < first
     assert len(data.split["test"]) == 34
 
 
-@pytest.mark.parametrize("way", ["files", "folders"])
-def test_text_blocks_stay_within_their_split(home: Path, way: str) -> None:
-    data = _add(_prose(way, [0, 1, 2]), home, length=16)
+@pytest.mark.parametrize("naming", ["files", "folders"])
+def test_text_blocks_stay_within_their_split(home: Path, naming: str) -> None:
+    data = _add(_prose(naming, [0, 1, 2]), home, length=16)
     for name, letter in zip(SPLITS, "abc", strict=True):
         texts = {data.row(row)["text"] for row in data.split[name].tolist()}
         assert texts
@@ -333,7 +333,7 @@ TEXTS = [f"I am sentence number {row} of all,{'pq'[row % 2]}" for row in range(4
 
 
 @pytest.mark.parametrize(
-    ("files", "said"),
+    ("files", "message"),
     [
         ({"train.csv": make_csv(HEAD, TEXTS), "test.csv": "\n".join(TEXTS).encode()}, "same first line"),
         ({"train.csv": make_csv("n,m", ["1,2"] * 20), "test.csv": b"1,2\n" * 20}, "no line of column names"),
@@ -353,11 +353,11 @@ TEXTS = [f"I am sentence number {row} of all,{'pq'[row % 2]}" for row in range(4
         ),
     ],
 )  # fmt: skip
-def test_split_names_are_never_classes(home: Path, files: dict[str, bytes], said: str) -> None:
-    with pytest.raises(DataError, match=said):
+def test_split_names_are_never_classes(home: Path, files: dict[str, bytes], message: str) -> None:
+    with pytest.raises(DataError, match=message):
         add_file(make_zip(files), "a.zip", home)
     if all("/" not in name for name in files):
-        with pytest.raises(DataError, match=said):
+        with pytest.raises(DataError, match=message):
             add_file(dict(files), "a", home)
 
 
@@ -425,8 +425,8 @@ def test_target_is_rejected_for_data_without_columns(home: Path) -> None:
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_unknown_option_is_rejected_by_every_reader(home: Path, kind: str) -> None:
-    build, _, ways = KINDS[kind]
-    content, name = build(ways[-1], [THREE[row % 5] for row in range(ROWS)])
+    build, _, namings = KINDS[kind]
+    content, name = build(namings[-1], [THREE[row % 5] for row in range(ROWS)])
     with pytest.raises(DataError, match="no option 'speed'"):
         add_file(content, name, home, options={"speed": 3})
     info = add_file(content, name, home)

@@ -60,7 +60,7 @@ def _rows(cell: str, other: str = "1") -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"", "empty"),
         (b"\n\n  \n", "empty"),
@@ -87,8 +87,8 @@ def _rows(cell: str, other: str = "1") -> bytes:
         (b"," * 3000 + b"\n" + b"," * 3000 + b"\n", "columns"),
     ],
 )
-def test_broken_tables_are_rejected(home: Path, content: bytes, said: str) -> None:
-    assert said in _rejection_message(content, "table.csv", home)
+def test_broken_tables_are_rejected(home: Path, content: bytes, message: str) -> None:
+    assert message in _rejection_message(content, "table.csv", home)
 
 
 @pytest.mark.parametrize("target", ["price", "", "A", "'; DROP", "x\ny", "../../x", "y" * 10_000])
@@ -273,7 +273,7 @@ ZEROS = b"\0" * 2**20
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (lambda: b"PK\x03\x04" + b"\0" * 100, "not a readable zip"),
         (lambda: make_zip(image_folders())[:2000], "not a readable zip"),
@@ -335,13 +335,13 @@ ZEROS = b"\0" * 2**20
         (lambda: make_zip({**image_folders(), "set/cats/a\nb</script>.png": b"x"}), "not a readable image"),
     ],
 )
-def test_malicious_zips_are_rejected(home: Path, content: Callable[[], bytes], said: str) -> None:
+def test_malicious_zips_are_rejected(home: Path, content: Callable[[], bytes], message: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        if not said:
+        if not message:
             _add_or_reject(content(), "x.zip", home)
         else:
-            assert said in _rejection_message(content(), "x.zip", home)
+            assert message in _rejection_message(content(), "x.zip", home)
     assert {path.name for path in home.parent.iterdir()} == {"home"}
 
 

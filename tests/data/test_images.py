@@ -25,9 +25,9 @@ from tests.data.samples import (
 )
 
 
-def _image_bytes(image: Image.Image, kind: str = "PNG", **rest: Any) -> bytes:
+def _image_bytes(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, kind, **rest)
+    image.save(buffer, kind, **options)
     return buffer.getvalue()
 
 

@@ -41,7 +41,7 @@ def test_labels_in_front_of_texts_are_the_target(labels: tuple[str, str], home: 
     assert kinds(content, "train.label")[0] == "table"
     assert data.schema.target.classes == tuple(label.removeprefix("__label__") for label in labels)
     assert data.raw.row(3) == {"text": TEXTS[3]}
-    assert [data.raw.classes[place] for place in data.raw.target[:2]] == list(data.schema.target.classes)
+    assert [data.raw.classes[index] for index in data.raw.target[:2]] == list(data.schema.target.classes)
 
 
 def test_several_labels_in_front_are_multiple_labels(home: Path) -> None:
@@ -151,7 +151,7 @@ def test_empty_cells_between_tabs_stay_empty() -> None:
 
 def ratings(times: bool = True) -> list[list[int]]:
     rows = [[user, item, 1 + (user * item) % 5] for user in range(1, 25) for item in range(1, 31) if (user + item) % 4]
-    return [[*row, 880_000_000 + 977 * place] for place, row in enumerate(rows)] if times else rows
+    return [[*row, 880_000_000 + 977 * index] for index, row in enumerate(rows)] if times else rows
 
 
 @pytest.mark.parametrize("separator", ["\t", "::", ","])

@@ -107,15 +107,15 @@ def test_links_to_other_files_are_not_followed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (level5(X=ROWS)[:700], "is not a readable MAT file: it is damaged or incomplete"),
         (version73(X=ROWS)[:900], "is not a readable MAT file: it is damaged or incomplete"),
         (level5(nested=np.array([[1, 2], [3, 4, 5]], dtype=object)), r"has no arrays .* \(found: 'nested'\)"),
     ],
 )  # fmt: skip
-def test_broken_files_are_rejected(content: bytes, said: str) -> None:
-    with pytest.raises(DataError, match=said):
+def test_broken_files_are_rejected(content: bytes, message: str) -> None:
+    with pytest.raises(DataError, match=message):
         open_source(content, "bars.mat")
 
 

@@ -60,9 +60,9 @@ def test_truncated_archive_is_rejected(tmp_path: Path, cut: int, monkeypatch: py
         load_arrays(tmp_path)
 
 
-@pytest.mark.parametrize("made", [labelled_pictures, masks])
-def test_memory_mapped_images_are_bitwise_equal(home: Path, made: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    choice = DataChoice(dataset=add_file(made(), "x.zip", home).name, options={"size": 12})
+@pytest.mark.parametrize("build", [labelled_pictures, masks])
+def test_memory_mapped_images_are_bitwise_equal(home: Path, build: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    choice = DataChoice(dataset=add_file(build(), "x.zip", home).name, options={"size": 12})
     before = prepare(choice, home)
     monkeypatch.setattr("netloom.data.uploads.images.MAPPED_BYTES", 100)
     monkeypatch.setenv("NETLOOM_DATA_MEMORY_MB", "0.001")
@@ -128,8 +128,8 @@ def test_chunked_window_scaling_matches_scaling_at_once(monkeypatch: pytest.Monk
 
 
 def test_an_empty_array_keeps_its_dtype(tmp_path: Path) -> None:
-    room = ArrayFiles(tmp_path, "empty")
-    room.array("numbers", (0, 3), np.int64)
-    array = room.finish()["numbers"].array()
+    files = ArrayFiles(tmp_path, "empty")
+    files.array("numbers", (0, 3), np.int64)
+    array = files.finish()["numbers"].array()
     assert array.dtype == np.int64
     assert array.shape == (0, 3)

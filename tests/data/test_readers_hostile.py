@@ -27,12 +27,12 @@ LONGEST_S = 20
 BEGINS = [b"", b"\0\0\x08\x03", b"\x93NUMPY\x01\0", b"RIFF    WAVE", b"fLaC", b"PAR1"]
 
 
-def _error_message(content: Any, home: Path, filename: str = "x", **rest: Any) -> str:
+def _error_message(content: Any, home: Path, filename: str = "x", **options: Any) -> str:
     """The message for a rejected file; an empty string if it is accepted."""
     start = time.process_time()
     message = ""
     try:
-        info = add_file(content, filename, home, **rest)
+        info = add_file(content, filename, home, **options)
         prepare(DataChoice(dataset=info.name), home)
     except DataError as error:
         message = str(error)
@@ -112,7 +112,7 @@ def _series(odd: str, when: str = "") -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "expected_message"),
     [
         (pickle.dumps({"a": 1}), "pickle"),
         (npz(x=np.array([{"a": 1}] * 20, dtype=object), y=np.arange(20)), "Python objects"),
@@ -156,9 +156,9 @@ def _series(odd: str, when: str = "") -> bytes:
         (brought.conll().replace(b"York\tI-place", b"York\tNNP\tI-place", 1), "3 columns where the line before has 2"),
     ],
 )
-def test_rejected_file_is_explained(home: Path, content: bytes, said: str) -> None:
+def test_rejected_file_is_explained(home: Path, content: bytes, expected_message: str) -> None:
     message = _error_message(content, home)
-    assert said in message
+    assert expected_message in message
     assert not list((home / "data").glob("*"))
 
 
@@ -172,8 +172,8 @@ def test_masks_match_images_of_the_same_folder(home: Path) -> None:
     light[:4] = 0
     pictures = {f"{part}/images/{i}.png": png(dark) for part in ("train", "test") for i in range(12)}
     masks = {f"train/masks/{i}.png": png(light) for i in range(12)}
-    others = {f"test/masks/{i}.png": png(light.T.copy()) for i in range(11)}
-    info = add_file(make_zip({**pictures, **masks, **others}), "x.zip", home)
+    test_masks = {f"test/masks/{i}.png": png(light.T.copy()) for i in range(11)}
+    info = add_file(make_zip({**pictures, **masks, **test_masks}), "x.zip", home)
     data = prepare(DataChoice(dataset=info.name), home)
     expected = [(light > 0), (light.T > 0)]
     for row in data.split["test"].tolist():
@@ -210,7 +210,7 @@ LAUGHS = "".join(
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "expected_message"),
     [
         (lambda: make_zip({"[Content_Types].xml": b"<a/>", "xl/workbook.xml": b" " * 50_000_000}, 8), "times"),
         (lambda: _sheet('<row r="1"><c r="A1"><v>1</v></c></row>' + "<row><c><v>1</v></c></row>" * 3), ""),
@@ -226,10 +226,10 @@ LAUGHS = "".join(
         (lambda: _sheet("<row><row>"), "Excel"),
     ],
 )
-def test_malicious_spreadsheets_are_rejected(home: Path, content: Callable[[], bytes], said: str) -> None:
+def test_malicious_spreadsheets_are_rejected(home: Path, content: Callable[[], bytes], expected_message: str) -> None:
     message = _error_message(content(), home, "x.xlsx")
     assert message
-    assert said in message
+    assert expected_message in message
 
 
 def test_excel_macro_is_ignored(home: Path) -> None:

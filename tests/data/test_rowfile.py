@@ -409,7 +409,7 @@ def test_files_without_a_header_are_read(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"size,price\n1,2\n1,2,3\n", "line 3 has 3 cells where 2 were expected"),
         (b"size,price\n", "has no rows"),
@@ -421,13 +421,13 @@ def test_files_without_a_header_are_read(home: Path) -> None:
         (b"[[" * 100_000, "nested too deeply"),
     ],
 )
-def test_unreadable_row_file_is_rejected_with_a_message(content: bytes, said: str) -> None:
+def test_unreadable_row_file_is_rejected_with_a_message(content: bytes, message: str) -> None:
     size = {"name": "size", "type": "number", "median": 0.0, "mean": 0.0, "std": 1.0}
     preprocess = {"fields": [{"name": "all", "encoding": "table", "columns": [size]}]}
     name = "new.csv" if content[:1] not in b"[{" else "new.json"
     with pytest.raises(FileError) as caught:
         read_rows(content, name, preprocess)
-    assert said.replace("new.csv", name) in str(caught.value)
+    assert message.replace("new.csv", name) in str(caught.value)
 
 
 STEPS = {
@@ -447,15 +447,15 @@ def test_last_time_steps_of_a_file_are_a_row() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("a,b\n1,2\n", "1 time steps, but the network reads 3"),
         ("a,b\n1,2\n3,\n4,5\n", "Line 3 of 'a.csv' has no number in column 'b'"),
         ("a,c\n1,2\n", "has no column 'b'; it has 'a', 'c'. It needs the columns of the series with one time step"),
     ],
 )
-def test_incomplete_time_steps_are_refused(text: str, said: str) -> None:
-    with pytest.raises(EncodeError, match=re.escape(said)):
+def test_incomplete_time_steps_are_refused(text: str, message: str) -> None:
+    with pytest.raises(EncodeError, match=re.escape(message)):
         read_rows(text.encode(), "a.csv", STEPS)
 
 

@@ -92,7 +92,7 @@ def test_log_mel_scaling_uses_training_rows_only() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         ({"window": 2_400, "bands": 4}, "longer than half a window, 1,200 samples, and these have 1,200"),
         ({"low": 500.0, "high": 400.0}, "cannot go from 500 to 400 Hz"),
@@ -104,12 +104,12 @@ def test_log_mel_scaling_uses_training_rows_only() -> None:
     ],
 )
 def test_invalid_log_mel_settings_are_rejected(
-    settings: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch
+    settings: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("netloom.modalities.fields.log_mel.MAX_CELLS", 60 * 1_201 * 1_024 - 1)
     with pytest.raises(DataError) as caught:
         spoken(**settings)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_log_mel_rejects_wrong_lengths_and_other_data() -> None:

@@ -34,10 +34,10 @@ FIRST = {
 }
 
 
-def table(rows: int, classes: int = 3, **rest: Any) -> Table:
+def table(rows: int, classes: int = 3, **arguments_: Any) -> Table:
     target = np.random.default_rng(rows).integers(classes, size=rows)
     arguments = {"target": target, "target_kind": "class", "classes": tuple(map(str, range(classes)))}
-    return Table(name="features", numbers={"x": np.arange(rows, dtype=np.float64)}, **{**arguments, **rest})
+    return Table(name="features", numbers={"x": np.arange(rows, dtype=np.float64)}, **{**arguments, **arguments_})
 
 
 def parts(splits: Split) -> list[set[int]]:
@@ -174,7 +174,7 @@ def test_missing_validation_is_taken_from_training_without_leakage() -> None:
 
 
 @pytest.mark.parametrize(
-    ("choice", "said"),
+    ("choice", "message"),
     [
         ({"split": "group"}, "role group"),
         ({"split": "time"}, "role time"),
@@ -183,8 +183,8 @@ def test_missing_validation_is_taken_from_training_without_leakage() -> None:
         ({"split": "time", "folds": 3}, "before training"),
     ],
 )
-def test_unavailable_split_kind_is_rejected_with_a_message(choice: dict[str, Any], said: str) -> None:
-    with pytest.raises(DataError, match=said) as caught:
+def test_unavailable_split_kind_is_rejected_with_a_message(choice: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=message) as caught:
         split(table(50), DataChoice(**choice))
     assert str(caught.value).endswith(".")
 
@@ -225,12 +225,12 @@ def test_validation_share_counts_from_the_rows_without_test_rows(
     choice: dict[str, Any], raw: dict[str, Any], expected: tuple[int, ...]
 ) -> None:
     counted: dict[str, Any] = {"validation": 1 / 6, "test": 0.1, "validation_of": "training", **choice}
-    found = split(table(100, **raw), DataChoice(**counted))
-    assert tuple(map(len, parts(found))) == expected
+    with_test_rows = split(table(100, **raw), DataChoice(**counted))
+    assert tuple(map(len, parts(with_test_rows))) == expected
     without = split(table(100, **raw), DataChoice(**{**counted, "validation": 0.0}))
     given_rows = 20 if expected == (70, 20, 10) else 0
     assert tuple(map(len, parts(without))) == (100 - given_rows - expected[2], given_rows, expected[2])
-    assert {*found["test"]} == {*without["test"]}
+    assert {*with_test_rows["test"]} == {*without["test"]}
 
 
 def test_rows_next_to_the_test_stay_out_of_training_without_validation() -> None:

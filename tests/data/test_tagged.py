@@ -153,9 +153,9 @@ def test_predictions_and_explanations_are_per_word(home: Path) -> None:
     run = trained(data, dataset, home)
     row, sentence = max(in_file(data, "test").items(), key=lambda item: len(item[1]))
     words = [word for word, _ in sentence]
-    by_row, given, string = predict(run, [data.row(row), {"text": words}, {"text": "@paulwalk is"}])
+    by_row, by_words, string = predict(run, [data.row(row), {"text": words}, {"text": "@paulwalk is"}])
     assert len(by_row["prediction"]) == len(words)
-    assert given == by_row
+    assert by_words == by_row
     assert len(string["prediction"]) == 3  # a string is tokenized like any text: @, paulwalk, is
     inputs, example = read_example(data, {"text": words})
     assert torch.equal(inputs["text"][0], data.inputs["text"][row])

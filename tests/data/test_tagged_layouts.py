@@ -66,7 +66,7 @@ def test_intents_and_tags_are_read_alike(layout: str, home: Path) -> None:
     assert data.schema.target.classes == ("flight", "weather")
     assert data.schema.target.tags == ("O", "B-city", "I-city")
     assert [data.raw.row(row)["text"] for row in (0, 1)] == [ROWS[0][0], ROWS[1][0]]
-    assert [data.raw.classes[place] for place in data.raw.target] == [intent for _, _, intent in ROWS]
+    assert [data.raw.classes[index] for index in data.raw.target] == [intent for _, _, intent in ROWS]
     assert data.raw.tags == [tags for _, tags, _ in ROWS]  # type: ignore[attr-defined]
 
 
@@ -105,7 +105,7 @@ def test_sentences_without_an_intent_are_left_out_with_a_note(home: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("files", "said"),
+    ("files", "message"),
     [
         ({**PARALLEL, "seq.out": PARALLEL["seq.out"].replace(b"O O B-city I-city", b"O O B-city", 1)},
          r"Line 2 of 'seq.in' has 4 words, and that of 'seq.out' has 3 tags"),
@@ -113,8 +113,8 @@ def test_sentences_without_an_intent_are_left_out_with_a_note(home: Path) -> Non
          r"need equally many lines, received 'seq.in' 60, 'seq.out' 60, 'label' 59"),
     ],
 )  # fmt: skip
-def test_files_that_do_not_match_are_rejected(files: dict[str, bytes], said: str, home: Path) -> None:
-    with pytest.raises(DataError, match=said):
+def test_files_that_do_not_match_are_rejected(files: dict[str, bytes], message: str, home: Path) -> None:
+    with pytest.raises(DataError, match=message):
         add_file(files, "requests", home, kind="tagged")
 
 

@@ -45,7 +45,7 @@ def test_boolean_columns_become_labels() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (
             {"target": "kind", "task": "multi_label", "columns": {"cheap": TARGET, "kind": TARGET}},
@@ -56,8 +56,8 @@ def test_boolean_columns_become_labels() -> None:
         ({"target": "kind", "task": "labelling"}, "The option task is"),
     ],
 )  # fmt: skip
-def test_invalid_target_options_are_rejected_with_a_message(options: dict[str, Any], said: str) -> None:
-    with pytest.raises(DataError, match=said):
+def test_invalid_target_options_are_rejected_with_a_message(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
         read(**options)
 
 

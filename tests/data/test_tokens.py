@@ -155,7 +155,7 @@ def test_dataset_tokenization_can_be_changed(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "fields", "said"),
+    ("name", "fields", "message"),
     [
         ("requests", {"text": {"tokens": "bpe"}}, "takes no 'tokens'; it takes none"),
         ("tales", {"text": {"length": 9}}, "takes no 'length'"),
@@ -167,8 +167,8 @@ def test_dataset_tokenization_can_be_changed(kind: str) -> None:
         ("reviews", [], "holds settings"),
     ],
 )
-def test_invalid_field_settings_are_rejected_with_a_message(home: Path, name: str, fields: Any, said: str) -> None:
-    with pytest.raises(DataError, match=said) as caught:
+def test_invalid_field_settings_are_rejected_with_a_message(home: Path, name: str, fields: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message) as caught:
         prepare(DataChoice(dataset=name, options={"fields": fields}), home)
     assert str(caught.value).endswith(".")
 

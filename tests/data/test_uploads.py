@@ -198,11 +198,11 @@ def test_localized_cells_are_parsed_when_unambiguous(cells: list[str], read: lis
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "expected"),
     [(86836.0, "86836"), (22331.1, "22331"), (9999.6, "10000"), (0.12346, "0.1235"), (-1.5e6, "-1500000")],
 )
-def test_large_numbers_are_formatted_without_an_exponent(value: float, told: str) -> None:
-    assert text.number(value) == told
+def test_large_numbers_are_formatted_without_an_exponent(value: float, expected: str) -> None:
+    assert text.number(value) == expected
 
 
 def test_free_text_is_tokenized_into_words(home: Path) -> None:

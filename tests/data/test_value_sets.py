@@ -96,9 +96,9 @@ def test_set_encoding_matches_multi_label_binarizer(choice: DataChoice, home: Pa
 def test_set_cells_may_be_lists_or_strings(choice: DataChoice, home: Path) -> None:
     data = prepare(choice, home)
     notations: list[Any] = ["Comedy|Drama", " Drama | Comedy", ["Drama", "Comedy"], "Comedy|Martian|Drama"]
-    first, *others = [data.encode({"year": 1999, "genres": notation})["features"] for notation in notations]
+    first, *other_rows = [data.encode({"year": 1999, "genres": notation})["features"] for notation in notations]
     assert first[0, 1:].sum() == 2
-    for other in others:
+    for other in other_rows:
         assert torch.equal(first, other)
     empty: list[Any] = [None, "", [], "Martian"]
     for value in empty:

@@ -50,7 +50,7 @@ def test_bundle_contains_only_the_required_networks() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "called", "said"),
+    ("name", "called", "message"),
     [
         ("nothing", "", "no network 'nothing'"),
         ("outer", "Not A Name", "lowercase"),
@@ -58,8 +58,8 @@ def test_bundle_contains_only_the_required_networks() -> None:
         ("outer", "inner", "uses another network named inner"),
     ],
 )
-def test_invalid_extraction_raises_an_error(name: str, called: str, said: str) -> None:
-    with pytest.raises(BundleError, match=said):
+def test_invalid_extraction_raises_an_error(name: str, called: str, message: str) -> None:
+    with pytest.raises(BundleError, match=message):
         extract(nested_project(), name, called)
 
 
@@ -131,13 +131,13 @@ def test_number_of_networks_is_limited() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [("half", "half_1"), ("class", "class_1"), ("Half", "lowercase"), ("2nd", "lowercase")]
+    ("name", "message"), [("half", "half_1"), ("class", "class_1"), ("Half", "lowercase"), ("2nd", "lowercase")]
 )
-def test_invalid_network_name_error_suggests_a_valid_name(name: str, said: str) -> None:
+def test_invalid_network_name_error_suggests_a_valid_name(name: str, message: str) -> None:
     for edit in ({"kind": "create_network", "name": name}, {"kind": "rename_network", "name": "inner", "to": name}):
-        with pytest.raises(EditError, match=said):
+        with pytest.raises(EditError, match=message):
             apply(nested_project(), edit)
-    with pytest.raises(BundleError, match=said):
+    with pytest.raises(BundleError, match=message):
         extract(nested_project(), "outer", name)
 
 
@@ -188,7 +188,7 @@ def test_parameter_rename_updates_expressions_and_values() -> None:
 
 
 @pytest.mark.parametrize(
-    ("edit", "said"),
+    ("edit", "message"),
     [
         (rename_edit("min_width"), "already has a parameter min_width"),
         (rename_edit("max"), "not the name of a function"),
@@ -199,6 +199,6 @@ def test_parameter_rename_updates_expressions_and_values() -> None:
         (rename_edit("x", network="nothing"), "no network 'nothing'"),
     ],
 )
-def test_invalid_parameter_name_is_rejected(edit: dict[str, Any], said: str) -> None:
-    with pytest.raises(EditError, match=said):
+def test_invalid_parameter_name_is_rejected(edit: dict[str, Any], message: str) -> None:
+    with pytest.raises(EditError, match=message):
         apply(parametrized_project(), edit)

@@ -54,7 +54,7 @@ NODE = ["networks", "main", "nodes"]
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected_message"),
     [
         ("", "not valid JSON"),
         ("[1, 2]", "JSON object"),
@@ -81,11 +81,11 @@ NODE = ["networks", "main", "nodes"]
         (_with(NODE, {f"n_{i}": {"type": "ReLU"} for i in range(2_001)}), "at most 2000"),
     ],
 )
-def test_invalid_document_raises_a_short_error(text: str | bytes, said: str) -> None:
+def test_invalid_document_raises_a_short_error(text: str | bytes, expected_message: str) -> None:
     with pytest.raises(DocumentError) as caught:
         loads(text)
     message = str(caught.value)
-    assert said in message
+    assert expected_message in message
     assert "Traceback" not in message
     assert "\n" not in message
     assert len(message) < 1_000

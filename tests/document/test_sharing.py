@@ -37,7 +37,7 @@ def test_oversized_document_error_suggests_saving_a_file() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("", "is invalid"),
         ("2" + "A" * 20, "newer version of Netloom"),
@@ -55,8 +55,8 @@ def test_oversized_document_error_suggests_saving_a_file() -> None:
         (link_text(b'{"name": NaN}'), "JSON"),
     ],
 )
-def test_invalid_link_text_raises_an_error(text: str, said: str) -> None:
-    with pytest.raises(DocumentError, match=said) as caught:
+def test_invalid_link_text_raises_an_error(text: str, message: str) -> None:
+    with pytest.raises(DocumentError, match=message) as caught:
         unfold(text)
     assert "\n" not in str(caught.value)
 

@@ -62,7 +62,7 @@ def test_rows_in_the_order_of_their_classes_do_not_alarm(tmp_path: Path) -> None
     run = trained_on(tmp_path, frame.to_csv(index=False).encode(), "breast_cancer", "label")
     held_out = np.concatenate([run.data.split[name].numpy() for name in ("validation", "test")])
     assert len(held_out) > 1_500
-    report = compare(run, [run.data.row(int(place)) for place in random.choice(held_out, 700, replace=False)])
+    report = compare(run, [run.data.row(int(index)) for index in random.choice(held_out, 700, replace=False)])
     assert not report.is_drift, report.quantities[0]
 
 
@@ -100,7 +100,7 @@ def test_too_few_rows_are_refused(on_table: TrainedRun) -> None:
 
 def test_changed_vocabulary_of_texts_is_found(tmp_path: Path) -> None:
     random = np.random.default_rng(4)
-    words = [f"word{place}" for place in range(60)]
+    words = [f"word{index}" for index in range(60)]
 
     def texts(count: int, vocabulary: list[str]) -> list[str]:
         return [" ".join(random.choice(vocabulary, random.integers(5, 12))) for _ in range(count)]

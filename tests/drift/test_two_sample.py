@@ -51,7 +51,7 @@ def test_rare_categories_are_merged() -> None:
     common = ["a"] * 500 + ["b"] * 500
     rare = compare_categories([*common, "c"], [*common, "d"])
     assert rare.p > 0.9  # one row each says nothing
-    many = compare_categories(common, ["a"] * 500 + ["b"] * 450 + [f"new {place}" for place in range(50)])
+    many = compare_categories(common, ["a"] * 500 + ["b"] * 450 + [f"new {index}" for index in range(50)])
     assert many.p < 1e-6  # many rare new ones do
 
 
@@ -77,7 +77,7 @@ def test_whole_rows_show_a_change_of_correlation_only() -> None:
     independent = random.normal(size=(2, 600, 2))
     x = random.normal(size=600)
     correlated = np.stack([x, 0.9 * x + math.sqrt(1 - 0.81) * random.normal(size=600)], axis=1)
-    assert min(compare_numbers(independent[0][:, place], correlated[:, place]).p for place in (0, 1)) > 0.01
+    assert min(compare_numbers(independent[0][:, index], correlated[:, index]).p for index in (0, 1)) > 0.01
     assert mmd(independent[0], correlated).p < 0.01
     assert mmd(*independent).p > 0.01
 
@@ -98,9 +98,9 @@ def test_stream_detectors_find_a_change_soon_and_nothing_before_it() -> None:
     errors = np.concatenate([random.random(1_000) < 0.1, random.random(400) < 0.4]).astype(float)
     page_hinkley, adwin = PageHinkley(threshold=15), Adwin()
     for detector in (page_hinkley, adwin):
-        found = [place for place, value in enumerate(errors) if detector.update(float(value))]
-        assert found
-        assert 1_000 < found[0] < 1_150
+        changes = [index for index, value in enumerate(errors) if detector.update(float(value))]
+        assert changes
+        assert 1_000 < changes[0] < 1_150
     assert adwin.mean == pytest.approx(0.4, abs=0.08)
 
 

@@ -119,12 +119,12 @@ def test_save_blocks_no_page_rendering(live: Live, monkeypatch: pytest.MonkeyPat
     second = start_thread(lambda: (canvas_payload(live), live.analysis(), live.schema(), live.data_problem()))
     second.join(PATIENCE_S)
     waited = second.is_alive()
-    seen = canvas_payload(live)["network"]["nodes"]
+    nodes = canvas_payload(live)["network"]["nodes"]
     resume()
     first.join(PATIENCE_S)
     assert not waited
     assert not first.is_alive()
-    assert "relu_tab_1" not in seen, "what is shown is what was saved"
+    assert "relu_tab_1" not in nodes, "what is shown is what was saved"
     assert "relu_tab_1" in canvas_payload(live)["network"]["nodes"]
 
 
@@ -132,10 +132,10 @@ def test_concurrent_tabs_share_one_analysis(live: Live, monkeypatch: pytest.Monk
     add_relu(live)
     real, calls = analyse, list[Project]()
 
-    def counted(project: Project, *rest: Any) -> Any:
+    def counted(project: Project, *arguments: Any) -> Any:
         calls.append(project)
         time.sleep(0.05)
-        return real(project, *rest)
+        return real(project, *arguments)
 
     monkeypatch.setattr(netloom.editing.analyses, "analyse", counted)
     tabs = [start_thread(live.analysis) for _ in range(6)]

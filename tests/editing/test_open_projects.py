@@ -19,15 +19,15 @@ def open_live(projects: OpenProjects, store: Store, project_id: str) -> Live:
 def test_unused_projects_are_closed_beyond_the_limit(home: Path) -> None:
     store, projects = open_store(home), OpenProjects()
     ids = [store.create_project(blank(f"Project {number}")) for number in range(MAX_RECENT + 5)]
-    held = open_live(projects, store, ids[0])  # as a tab session references it
+    open_project = open_live(projects, store, ids[0])  # as a tab session references it
     for project_id in ids:
         open_live(projects, store, project_id)
     gc.collect()
     assert len(projects) == MAX_RECENT + 1
-    assert open_live(projects, store, ids[0]) is held
+    assert open_live(projects, store, ids[0]) is open_project
     last = id(open_live(projects, store, ids[-1]))
     assert id(open_live(projects, store, ids[-1])) == last  # a page reload keeps the undo history
-    del held
+    del open_project
     for project_id in ids[1:]:
         open_live(projects, store, project_id)
     gc.collect()

@@ -307,7 +307,7 @@ def test_attention_lines_connect_tokens_and_escape_markup() -> None:
 def test_each_query_shows_its_strongest_lines_and_reports_hidden_ones() -> None:
     size = 32
     weights = np.random.default_rng(3).dirichlet(np.full(size, 0.7), size)
-    names = [str(place) for place in range(size)]
+    names = [str(index) for index in range(size)]
     drawing = ElementTree.fromstring(attention_lines(weights, names, names))
     visible: dict[int, list[int]] = {}
     for line in drawing.iter(f"{SVG}line"):
@@ -330,7 +330,7 @@ def test_each_query_shows_its_strongest_lines_and_reports_hidden_ones() -> None:
 
 @pytest.mark.parametrize(("steps", "low", "high"), [(3, 0.85, 1.0), (32, 0.15, 0.3)])
 def test_line_opacity_scales_with_uniform_attention_weight(steps: int, low: float, high: float) -> None:
-    names = [str(place) for place in range(steps)]
+    names = [str(index) for index in range(steps)]
     drawing = ElementTree.fromstring(attention_lines(np.full((steps, steps), 1 / steps), names, names))
     assert all(low < float(str(line.get("stroke-opacity"))) < high for line in drawing.iter(f"{SVG}line"))
 
@@ -341,9 +341,11 @@ def test_patches_are_drawn_onto_the_image() -> None:
     drawing = ElementTree.fromstring(
         patches(weights, ["⟨class⟩", "1·1", "1·2", "2·1", "2·2"], (2, 2), 1, np.ones((8, 8)), 0)
     )
-    seen = {part.get("data-column"): part for part in drawing.iter(f"{SVG}rect") if part.get("class") == "seen"}
-    assert set(seen) == {"1", "2", "3", "4"}
-    assert max(seen, key=lambda place: float(str(seen[place].get("fill-opacity")))) == "3"
-    assert float(str(seen["3"].get("y"))) > float(str(seen["1"].get("y")))
+    drawn_patches = {
+        part.get("data-column"): part for part in drawing.iter(f"{SVG}rect") if part.get("class") == "seen"
+    }
+    assert set(drawn_patches) == {"1", "2", "3", "4"}
+    assert max(drawn_patches, key=lambda place: float(str(drawn_patches[place].get("fill-opacity")))) == "3"
+    assert float(str(drawn_patches["3"].get("y"))) > float(str(drawn_patches["1"].get("y")))
     looks = [part for part in drawing.iter(f"{SVG}rect") if str(part.get("class")).startswith("looks")]
     assert [len(str(part.get("data-values")).split()) for part in looks] == [5] * 5

@@ -249,8 +249,8 @@ def test_head_effects_sum_to_the_score_when_linear(layer: tuple[str, dict[str, A
     run = trained("transformer")
     kind, params = source("intents")
     embedding = ("Embedding", {"vocabulary": params["vocabulary"], "dim": len(run.data.schema.target.classes)})
-    rest: list[tuple[str, dict[str, Any]]] = [] if layer[0] == "AttentionPooling" else [("Mean", {})]
-    document = chain((kind, params), embedding, layer, *rest, data=run.project.data)
+    layers_after: list[tuple[str, dict[str, Any]]] = [] if layer[0] == "AttentionPooling" else [("Mean", {})]
+    document = chain((kind, params), embedding, layer, *layers_after, data=run.project.data)
     torch.manual_seed(1)
     model = module(document).eval()
     with torch.no_grad():

@@ -83,7 +83,7 @@ def test_long_series_is_plotted_in_segments_that_add_up() -> None:
     assert plot.figure.layout.xaxis.title.text == "Seconds"
     table = plot.table
     assert table["attribution"] == values.ravel().tolist()
-    first = [place for place, piece in enumerate(table["segment"]) if piece == table["segment"][0]]
+    first = [index for index, piece in enumerate(table["segment"]) if piece == table["segment"][0]]
     assert table["segment sum"][0] == pytest.approx(values[first].sum()) == pytest.approx(heat.z[0, 0])
     assert color_bounds([{"x": values}], {"x": axes}) == {"x": pytest.approx(np.abs(heat.z).max())}
 

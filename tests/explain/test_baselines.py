@@ -127,7 +127,9 @@ def test_layer_conductance_uses_the_requested_steps() -> None:
 def test_methods_apply_or_refuse_baseline_and_steps(name: str) -> None:
     run = trained(name)
     options: dict[str, Any] = {"baseline": "row:7", "n_steps": 5}
-    for method, (option, value) in product([one.name for one in methods(run) if one.available], options.items()):
+    for method, (option, value) in product(
+        [method_.name for method_ in methods(run) if method_.available], options.items()
+    ):
         quick, kind = QUICK.get(method, {}), registry()[method]
         if kind.explains_layer and issubclass(
             kind, BaselineExplainer
@@ -145,7 +147,7 @@ def test_methods_apply_or_refuse_baseline_and_steps(name: str) -> None:
             (*other.attributions.values(), *other.nodes.values()),
             strict=True,
         )
-        assert any(not np.allclose(one, two, atol=1e-9) for one, two in pairs), (method, option)
+        assert any(not np.allclose(method_, two, atol=1e-9) for method_, two in pairs), (method, option)
         assert other.compared == ("row 7 of the data" if option == "baseline" else plain.compared)
 
 
@@ -212,8 +214,8 @@ def test_global_layer_attribution_is_the_mean_over_rows(name: str) -> None:
         values = np.stack([explanation.nodes[node] for explanation in explanations])
         flat = values.sum((2, 3)) if values.ndim == 4 else values.sum(1) if values.ndim == 3 else values
         means = {part.name.split()[1]: part.signed for part in summary.parts}
-        for place, mean in enumerate(flat.reshape(3, -1).mean(0)[:20]):
-            assert means[str(place)] == pytest.approx(float(mean), rel=1e-3, abs=1e-5), method.name
+        for index, mean in enumerate(flat.reshape(3, -1).mean(0)[:20]):
+            assert means[str(index)] == pytest.approx(float(mean), rel=1e-3, abs=1e-5), method.name
 
 
 def test_class_baseline_is_refused_without_classes() -> None:

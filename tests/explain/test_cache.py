@@ -42,8 +42,8 @@ def test_cached_explanation_equals_the_computed_one(name: str, method: str, tmp_
     }
     assert list((tmp_path / FOLDER).glob("*.npz")) == files
     other: dict[str, Any] = {"baseline": "zero"} if issubclass(registry()[method], BaselineExplainer) else {"seed": 2}
-    others: list[dict[str, Any]] = [{"seed": 1}, other, {"randomise": True}]
-    for options in others:
+    other_options: list[dict[str, Any]] = [{"seed": 1}, other, {"randomise": True}]
+    for options in other_options:
         explain(run, method, 3, folder=tmp_path, **options)
     explain(run, method, 4, folder=tmp_path)
     assert len(list((tmp_path / FOLDER).glob("*.npz"))) == 5

@@ -38,7 +38,7 @@ def test_top_feature_overlap_chance_matches_hypergeometric() -> None:
 def test_agreement_p_values_are_calibrated() -> None:
     """For two independent rankings, p ≤ 0.05 occurs in about 1 of 20 cases."""
     random = np.random.default_rng(0)
-    drawn = [rank_agreement(*random.normal(size=(2, 12)), seed=place).chance or 0.0 for place in range(120)]
+    drawn = [rank_agreement(*random.normal(size=(2, 12)), seed=index).chance or 0.0 for index in range(120)]
     assert 0.0 < np.mean(np.array(drawn) <= 0.05) <= 0.1
     assert np.mean(drawn) == pytest.approx(0.5, abs=0.07)
     same = np.arange(1.0, 13.0)

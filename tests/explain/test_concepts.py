@@ -50,8 +50,8 @@ Marked = tuple[TrainedRun, dict[str, tuple[int, ...]]]
 def score_concept(marked_run: Marked, name: str, *nodes: str, folder: Path | None = None) -> Concepts:
     """Score a concept of the marked rows for class 1."""
     run, rows = marked_run
-    wanted = ConceptDefinition("rows", rows=rows[name])
-    return concepts(run, wanted, nodes=nodes or ("conv2d_2", "relu_2"), targets=("1",), repeats=12, folder=folder)
+    definition = ConceptDefinition("rows", rows=rows[name])
+    return concepts(run, definition, nodes=nodes or ("conv2d_2", "relu_2"), targets=("1",), repeats=12, folder=folder)
 
 
 def test_relevant_concept_scores_high_and_irrelevant_one_is_unused(marked_run: Marked) -> None:
@@ -140,7 +140,7 @@ def intents_data() -> Any:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "said"),
+    ("definition", "message"),
     [
         (ConceptDefinition("rows", rows=(1, 2, 3)), "Only 3 rows have"),
         (ConceptDefinition("rows", rows=tuple(range(560))), "Only 9 rows lack"),
@@ -149,9 +149,9 @@ def intents_data() -> Any:
         (ConceptDefinition("column", name="elephant", low=1.0), "no column 'elephant'"),
     ],
 )
-def test_invalid_concept_definition_is_refused(wanted: ConceptDefinition, said: str) -> None:
-    with pytest.raises(ExplainError, match=said):
-        concepts(trained("table"), wanted)
+def test_invalid_concept_definition_is_refused(definition: ConceptDefinition, message: str) -> None:
+    with pytest.raises(ExplainError, match=message):
+        concepts(trained("table"), definition)
 
 
 @pytest.mark.parametrize("text", ["a", "3-", "1-9999999", "1.5"])

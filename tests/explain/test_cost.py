@@ -55,9 +55,9 @@ def test_faithfulness_scores_each_token_subset_once(forward_batch_sizes: list[in
     for deleted, name in ((True, "deletion"), (False, "insertion")):
         tokens = context.inputs["text"] if deleted else context.baseline["text"]
         curve = [float(context.score({"text": tokens})[0])]
-        for place in order:
+        for index in order:
             tokens = tokens.clone()
-            tokens[0, place] = (context.baseline if deleted else context.inputs)["text"][0, place]
+            tokens[0, index] = (context.baseline if deleted else context.inputs)["text"][0, index]
             curve.append(float(context.score({"text": tokens})[0]))
         assert result.curves[name] == pytest.approx(curve, abs=1e-5)
 
@@ -67,11 +67,11 @@ def test_adaptive_integration_refines_only_inaccurate_spans(forward_batch_sizes:
     rows = run.data.split["test"][:6].tolist()
     summary = global_attribution(run, "test", rows=6)
     assert summary.converged == 1.0
-    taken = sum(forward_batch_sizes)
+    rows_computed = sum(forward_batch_sizes)
     # Captum integrates the whole path again, with 32, 64, … steps, until the attributions add up.
     singles = [explain(run, "integrated_gradients", row.row, proofs=False).proofs.completeness for row in summary.rows]
     doubled = sum(2 * (single.steps or 0) - 32 for single in singles if single)
-    assert 6 * SPANS * STEPS <= taken < doubled / 1.5
+    assert 6 * SPANS * STEPS <= rows_computed < doubled / 1.5
     # Compared with 2048 steps over the whole path.
     context = context_of(run, rows[0])
     adaptive, errors = integrate_rows(context)
@@ -93,10 +93,10 @@ def test_rows_with_different_targets_are_batched_together(forward_batch_sizes: l
     summary = global_attribution(masks, "test", rows=6)
     assert max(forward_batch_sizes) > STEPS, "batches hold as many rows as the memory limit allows"
     assert len(forward_batch_sizes) < 6 * SPANS
-    for place, row in enumerate(summary.rows):
+    for index, row in enumerate(summary.rows):
         single = explain(masks, "integrated_gradients", row.row, proofs=False)
         assert single.target.name == row.explained
-        np.testing.assert_allclose(summary.each["image"][place], single.attributions["image"], atol=1e-4)
+        np.testing.assert_allclose(summary.each["image"][index], single.attributions["image"], atol=1e-4)
 
 
 def per_sample_gradients_on(name: str) -> tuple[PerSampleGradients, np.ndarray, list[torch.Tensor], torch.Tensor]:

@@ -40,10 +40,10 @@ def test_linear_model_attributions_match_its_weights() -> None:
     features = {part.name: part for part in summary.parts}
     scale = run.data.fitted_numbers.std[0]
     sizes, means = np.abs(parts).mean(0), parts.mean(0)
-    for place, name in enumerate(names):
-        assert features[name].mean / scale == pytest.approx(sizes[place] / scale, abs=1e-5)
-        assert features[name].signed / scale == pytest.approx(means[place] / scale, abs=1e-5)
-        np.testing.assert_allclose(features[name].points, parts[:, place], atol=1e-4 * scale)
+    for index, name in enumerate(names):
+        assert features[name].mean / scale == pytest.approx(sizes[index] / scale, abs=1e-5)
+        assert features[name].signed / scale == pytest.approx(means[index] / scale, abs=1e-5)
+        np.testing.assert_allclose(features[name].points, parts[:, index], atol=1e-4 * scale)
     assert [part.mean for part in summary.parts] == sorted(sizes, reverse=True) or np.allclose(
         [part.mean for part in summary.parts], sorted(sizes, reverse=True), atol=1e-4
     )
@@ -54,7 +54,7 @@ def test_linear_model_attributions_match_its_weights() -> None:
 def test_batched_attributions_match_single_ones(name: str) -> None:
     run = trained(name) if name == "table" else fresh(name)
     summary = global_attribution(run, "test", rows=4, seed=1)
-    for place, row in enumerate(summary.rows):
+    for index, row in enumerate(summary.rows):
         single = explain(run, BATCHED_METHOD, row.row, proofs=False)
         assert row.explained == single.target.name
         completeness = single.proofs.completeness
@@ -62,8 +62,8 @@ def test_batched_attributions_match_single_ones(name: str) -> None:
         near = 0.02 * abs(completeness.answer - completeness.baseline_answer) + 1e-4
         for field, values in single.attributions.items():
             if field in summary.each:
-                assert np.corrcoef(summary.each[field][place].ravel(), values.ravel())[0, 1] > 0.98
-                assert summary.each[field][place].sum() == pytest.approx(values.sum(), abs=2 * near)
+                assert np.corrcoef(summary.each[field][index].ravel(), values.ravel())[0, 1] > 0.98
+                assert summary.each[field][index].sum() == pytest.approx(values.sum(), abs=2 * near)
     if name in ("transformer", "recurrent"):
         means = {part.name: part.mean for part in summary.parts}
         token_sizes: dict[str, list[float]] = {}
@@ -126,11 +126,11 @@ def test_images_have_a_mean_map_per_class() -> None:
     summary = global_attribution(run, "test", rows=20, method="saliency")
     assert summary.parts == ()
     assert summary.maps["image"].shape[0] == len(summary.groups)
-    for place, name in enumerate(summary.groups):
+    for index, name in enumerate(summary.groups):
         rows = [number for number, row in enumerate(summary.rows) if row.explained == name]
-        np.testing.assert_allclose(summary.maps["image"][place], summary.each["image"][rows].mean(0), atol=1e-5)
+        np.testing.assert_allclose(summary.maps["image"][index], summary.each["image"][rows].mean(0), atol=1e-5)
         np.testing.assert_allclose(
-            summary.sizes["image"][place], np.abs(summary.each["image"][rows]).mean(0), atol=1e-5
+            summary.sizes["image"][index], np.abs(summary.each["image"][rows]).mean(0), atol=1e-5
         )
 
 
@@ -170,9 +170,9 @@ def test_unbatched_method_matches_single_rows_and_can_be_cancelled() -> None:
     run = trained("table")
     summary = global_attribution(run, "test", method="occlusion", rows=4)
     assert summary.converged is None
-    for place, row in enumerate(summary.rows):
+    for index, row in enumerate(summary.rows):
         single = explain(run, "occlusion", row.row, proofs=False).attributions["features"]
-        np.testing.assert_allclose(summary.each["features"][place], single, atol=1e-6)
+        np.testing.assert_allclose(summary.each["features"][index], single, atol=1e-6)
 
     class EndedError(Exception):
         pass

@@ -65,10 +65,10 @@ def test_influence_matches_tracin_definition_over_checkpoints(against: Any, tmp_
     expected, squares = np.zeros(40), np.zeros(40)
     for rate, weights in stages:
         towards = gradient(run, weights, row, label)
-        for place, other in enumerate(result.rows[:40]):
+        for index, other in enumerate(result.rows[:40]):
             each = gradient(run, weights, int(other), int(run.data.target[other]))
-            expected[place] += rate * float(each @ towards)
-            squares[place] += rate * float(each @ each)
+            expected[index] += rate * float(each @ towards)
+            squares[index] += rate * float(each @ each)
     run.model.load_state_dict(final_weights)
     assert [stage.epoch for stage in result.stages] == [1, 2, 3]
     assert np.allclose([stage.learning_rate for stage in result.stages], [rate for rate, _ in stages])

@@ -64,14 +64,14 @@ SERIES = explanation("series", np.array([[0.0], [1.0], [-1.0]]), Example(6, "", 
 
 
 @pytest.mark.parametrize(
-    ("found", "kind"),
+    ("computed", "kind"),
     [(TABLE, PlotKind.BARS), (TEXT, PlotKind.TEXT), (IMAGE, PlotKind.IMAGE), (SERIES, PlotKind.SERIES)],
     ids=["table", "text", "image", "series"],
 )
-def test_each_input_kind_has_its_plot(found: Explanation, kind: PlotKind) -> None:
-    (name,) = found.attributions
-    assert plot_kind(found, name) is kind
-    assert next(explanation_plots(found)).kind == kind
+def test_each_input_kind_has_its_plot(computed: Explanation, kind: PlotKind) -> None:
+    (name,) = computed.attributions
+    assert plot_kind(computed, name) is kind
+    assert next(explanation_plots(computed)).kind == kind
 
 
 def test_heatmap_is_centered_on_zero_for_every_sign_filter() -> None:
@@ -108,7 +108,7 @@ def test_waterfall_runs_from_baseline_to_score() -> None:
 
 def test_excess_bars_are_summed_into_one() -> None:
     values = np.random.default_rng(0).normal(size=50)
-    shown, names = figures.strongest(values, [str(place) for place in range(50)])
+    shown, names = figures.strongest(values, [str(index) for index in range(50)])
     assert len(shown) == len(names) == figures.MOST_BARS + 1
     assert shown.sum() == pytest.approx(values.sum())
     assert names[-1] == "35 others"
@@ -130,18 +130,18 @@ def test_subwords_and_characters_are_joined() -> None:
     assert not words.is_joined(["the", "cat"])
 
 
-@pytest.mark.parametrize("found", [TABLE, TEXT, IMAGE, SERIES], ids=["table", "text", "image", "series"])
-def test_html_page_is_self_contained_and_escaped(found: Explanation) -> None:
-    page = html(found)
+@pytest.mark.parametrize("computed", [TABLE, TEXT, IMAGE, SERIES], ids=["table", "text", "image", "series"])
+def test_html_page_is_self_contained_and_escaped(computed: Explanation) -> None:
+    page = html(computed)
     body = page[page.index("</head>") :]
     assert "<img src=x" not in body
     assert "Checks passed" in body
     assert "src=" not in body.replace("img src=x", "")
 
 
-@pytest.mark.parametrize("found", [TABLE, TEXT, IMAGE, SERIES], ids=["table", "text", "image", "series"])
-def test_png_shows_both_signs_in_color(found: Explanation, tmp_path: Path) -> None:
-    write_png(found, tmp_path / "found.png")
+@pytest.mark.parametrize("computed", [TABLE, TEXT, IMAGE, SERIES], ids=["table", "text", "image", "series"])
+def test_png_shows_both_signs_in_color(computed: Explanation, tmp_path: Path) -> None:
+    write_png(computed, tmp_path / "found.png")
     pixels = np.asarray(Image.open(tmp_path / "found.png").convert("RGB")).astype(int)
     warm = pixels[..., 0] - pixels[..., 2]
     assert warm.max() > 120

@@ -54,7 +54,7 @@ def classifier(lines: list[str], home: Path, *, epochs: int) -> TrainedRun:
 @pytest.fixture(scope="module")
 def random_labels(tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
     random = np.random.default_rng(0)
-    lines = [",".join([*(f"x{place}" for place in range(6)), "target"])]
+    lines = [",".join([*(f"x{index}" for index in range(6)), "target"])]
     for _ in range(ROWS):
         lines.append(
             ",".join([*(f"{value:.4f}" for value in random.normal(size=6)), ("no", "yes")[random.integers(2)]])
@@ -220,8 +220,8 @@ def test_faithfulness_enumerates_all_orders_of_five_features() -> None:
     (name,) = context.specs
     strongest = np.argsort(-np.abs(registry()["occlusion"].model_validate({}).run(context).attributions[name]))[:5]
     # Only five columns differ from the baseline, so there are only five features.
-    for place in set(range(context.inputs[name].shape[1])) - set(strongest.tolist()):
-        context.inputs[name][0, place] = context.baseline[name][0, place]
+    for index in set(range(context.inputs[name].shape[1])) - set(strongest.tolist()):
+        context.inputs[name][0, index] = context.baseline[name][0, index]
     from netloom.explain.evidence.faithfulness import faithfulness
 
     labels = np.full(context.inputs[name].shape[1], -1)

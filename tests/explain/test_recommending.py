@@ -49,4 +49,4 @@ def test_numeric_category_names_include_their_column() -> None:
             "columns": [{"name": "userId", "type": "category", "values": ["7", "userId 8"]}],
         }
     )
-    assert [token_names(encoder)(place) for place in (1, 2, 3)] == ["userId = 7", "userId 8", "userId = # 3"]
+    assert [token_names(encoder)(index) for index in (1, 2, 3)] == ["userId = 7", "userId 8", "userId = # 3"]

@@ -62,11 +62,11 @@ def test_padding_has_zero_attribution_and_no_label() -> None:
     for method in ("integrated_gradients", "occlusion"):
         explanation = explain(run, method, row)
         np.testing.assert_allclose(explanation.attributions["text"][padding], 0.0, atol=1e-6)
-        assert all(explanation.labels["text"][place] == "" for place in np.flatnonzero(padding))
+        assert all(explanation.labels["text"][index] == "" for index in np.flatnonzero(padding))
 
 
 @pytest.mark.parametrize(
-    ("method", "row", "asked", "message"),
+    ("method", "row", "options", "message"),
     [
         ("magic", 0, {}, "There is no method 'magic'; choose one of integrated_gradients"),
         ("saliency", -1, {}, "There is no example -1; the data has 0 to 568"),
@@ -111,9 +111,11 @@ def test_padding_has_zero_attribution_and_no_label() -> None:
         ("occlusion", 0, {"node": "linear_1"}, "Occlusion does not take a layer: it does not explain a layer"),
     ],
 )
-def test_invalid_request_is_refused_with_a_message(method: str, row: int, asked: dict[str, Any], message: str) -> None:
+def test_invalid_request_is_refused_with_a_message(
+    method: str, row: int, options: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ExplainError, match=message):
-        explain(trained("table"), method, row, **asked)
+        explain(trained("table"), method, row, **options)
 
 
 @pytest.mark.parametrize(

@@ -73,9 +73,9 @@ def test_linear_sound_attributions_are_summed_per_segment() -> None:
     rows_of_parts: list[dict[str, Any]] = list(summary.table())
     table = {row["part"]: row for row in rows_of_parts}
     assert set(table) == set(segments.names)
-    for place, name in enumerate(segments.names):
+    for index, name in enumerate(segments.names):
         assert name.endswith(" s")
-        assert table[name]["mean size"] == pytest.approx(np.abs(parts[:, place]).mean(), abs=1e-5)
+        assert table[name]["mean size"] == pytest.approx(np.abs(parts[:, index]).mean(), abs=1e-5)
     best = max(table, key=lambda name: table[name]["mean size"])
     drawn = global_plots.bars(summary.parts).to_plotly_json()["data"][0]
     assert drawn["customdata"][0] == best

@@ -48,12 +48,12 @@ def distance_network(choice: DataChoice, home: Path) -> Project:
     return apply(document, {"kind": "update", "network": "main", "node": "same_words", "shares": "words"})
 
 
-@pytest.mark.parametrize("way", ["classes", "distance"])
-def test_each_text_is_explained_by_its_own_words(way: str, home: Path) -> None:
+@pytest.mark.parametrize("task", ["classes", "distance"])
+def test_each_text_is_explained_by_its_own_words(task: str, home: Path) -> None:
     choice = add_text_pairs(home)
     pair_schema = schema(choice, home)
     assert pair_schema is not None
-    if way == "classes":
+    if task == "classes":
         document = start(starters(choice, pair_schema)[0], choice, "Mine", home)
         assert document is not None
         document = document.model_copy(update={"training": document.training.model_copy(update=TRAINING)})
@@ -70,7 +70,7 @@ def test_each_text_is_explained_by_its_own_words(way: str, home: Path) -> None:
             words = [label for label in explanation.labels[name] if label]
             assert words == raw[name].lower().split()[: len(explanation.labels[name])]
             assert np.abs(explanation.attributions[name][: len(words)]).max() > 0
-    if way == "distance":
+    if task == "distance":
         predicted, apart = predict_example(run, row).prediction.text.split(", distance ")
         near = float(apart) < run.calibration["threshold"]
         assert predicted == run.data.schema.target.classes[ALIKE if near else 1 - ALIKE]

@@ -137,8 +137,8 @@ def test_kernel_shap_and_shapley_sampling_match_captum() -> None:
     by_hand = np.zeros(count)
     for order in drawn:
         there = torch.zeros(count + 1, count)
-        for place, player in enumerate(order):
-            there[place + 1 :, player] = 1
+        for index, player in enumerate(order):
+            there[index + 1 :, player] = 1
         by_hand[order] += np.diff(play(there).numpy()) / len(drawn)
     captum_sampled = sampled.attribute(torch.ones(1, count).double(), n_samples=5)
     np.testing.assert_allclose(captum_sampled[0].numpy(), by_hand, atol=1e-6)

@@ -39,8 +39,8 @@ def test_changed_text_gets_the_networks_probabilities() -> None:
     comparison = what_if(run, 3, {"text": "turn off the kitchen light"}, "saliency", proofs=False)
     with torch.no_grad():
         shares = run.model(*run.data.encode({"text": "turn off the kitchen light"}).values()).softmax(1)[0]
-    for place, name in enumerate(run.data.schema.target.classes):
-        assert comparison.shares[name][1] == pytest.approx(float(shares[place]), abs=1e-5)
+    for index, name in enumerate(run.data.schema.target.classes):
+        assert comparison.shares[name][1] == pytest.approx(float(shares[index]), abs=1e-5)
     assert comparison.after.target.index == comparison.before.target.index, (
         "both explain the class predicted before the change"
     )

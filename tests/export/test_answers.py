@@ -368,7 +368,7 @@ def test_unsupported_network_raises_one_line_export_error(model: nn.Module, kind
 
 
 @pytest.mark.parametrize(
-    ("got", "wanted", "expected"),
+    ("got", "example", "expected"),
     [
         ([[1.0, 2.0]], [[1.0, 2.0]], 0.0),
         ([[1.0, 2.5]], [[1.0, 2.0]], 0.25),  # relative to the largest value
@@ -382,8 +382,8 @@ def test_unsupported_network_raises_one_line_export_error(model: nn.Module, kind
         ([[1.0]], None, float("inf")),
     ],
 )
-def test_distance_is_relative_to_largest_expected_value(got: Any, wanted: Any, expected: float) -> None:
-    tensors = [None if value is None else torch.tensor(value) for value in (got, wanted)]
+def test_distance_is_relative_to_largest_expected_value(got: Any, example: Any, expected: float) -> None:
+    tensors = [None if value is None else torch.tensor(value) for value in (got, example)]
     assert verification.distance(*tensors) == pytest.approx(expected)
 
 

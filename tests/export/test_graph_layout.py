@@ -93,9 +93,9 @@ def test_mermaid_escapes_hostile_titles() -> None:
     labels = re.findall(r'"([^"]*)"', text)
     shown = []
     for label in labels:
-        first, *rest = label.split("<br/>")
-        assert len(rest) <= 1
-        assert all(WITHIN.fullmatch(part) for part in (first, *rest)), label
+        first, *further_lines = label.split("<br/>")
+        assert len(further_lines) <= 1
+        assert all(WITHIN.fullmatch(part) for part in (first, *further_lines)), label
         shown.append(decode_mermaid(first))
     assert [name for name in shown if not name.startswith("(N")][1 : len(HOSTILE) + 1] == [
         plain(title) for title in HOSTILE
@@ -216,8 +216,8 @@ def assert_diagram_valid(diagram: graph_layout.Diagram, network: Network) -> Non
         assert all(upper[1] < lower[1] for upper, lower in pairwise(route))
         for x, y in route[1:-1]:
             assert 0 <= x <= placed.width
-            for place in places.values():
-                assert abs(place[0] - x) > graph_layout.WIDTH / 2 or abs(place[1] - y) > graph_layout.HEIGHT / 2
+            for index in places.values():
+                assert abs(index[0] - x) > graph_layout.WIDTH / 2 or abs(index[1] - y) > graph_layout.HEIGHT / 2
 
 
 def test_random_graphs_have_valid_layouts() -> None:

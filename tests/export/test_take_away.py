@@ -82,8 +82,8 @@ def test_export_command_discards_file_above_tolerance(
     assert not list(tmp_path.iterdir())
 
 
-def open_export_tab(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> AppTest:
-    monkeypatch.setenv("NETLOOM_HOME", str(kept.home))
+def open_export_tab(finished: Kept, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    monkeypatch.setenv("NETLOOM_HOME", str(finished.home))
     monkeypatch.delenv("NETLOOM_DATABASE_URL", raising=False)
     monkeypatch.setattr("netloom.runs.warm", lambda store: None)  # no run follows
     st.cache_resource.clear()
@@ -91,7 +91,7 @@ def open_export_tab(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     root = Path(__file__).parents[2]
     app = AppTest.from_file(str(root / "pages" / "train.py"), default_timeout=60).run()
     assert not app.exception
-    app.session_state[f"results {kept.run}"] = "Export"
+    app.session_state[f"results {finished.run}"] = "Export"
     app.run()
     assert not app.exception
     return app

@@ -78,14 +78,14 @@ def test_tensorboard_events_parse_with_protobuf(run: tuple[Store, Run], tmp_path
     path = write_tensorboard(*run, tmp_path / "logs")
     assert path.name.startswith("events.out.tfevents.1700000000.")
     kind = event_type()
-    first, *rest = [kind.FromString(record) for record in tfrecord_bodies(path.read_bytes())]
+    first, *events = [kind.FromString(record) for record in tfrecord_bodies(path.read_bytes())]
     assert first.file_version == "brain.Event:2"
-    assert [(event.step, event.wall_time, event.summary.value[0].tag) for event in rest] == [
+    assert [(event.step, event.wall_time, event.summary.value[0].tag) for event in events] == [
         (10, 1_700_000_000.25, "loss/train"),
         (10, 1_700_000_000.5, "loss/validation"),
         (2**40, 1_700_000_001.0, "accuracy/validation"),
     ]
-    assert [event.summary.value[0].simple_value for event in rest] == pytest.approx([0.75, 0.5, 0.1])
+    assert [event.summary.value[0].simple_value for event in events] == pytest.approx([0.75, 0.5, 0.1])
 
 
 def test_mlflow_folder_layout(run: tuple[Store, Run], tmp_path: Path) -> None:

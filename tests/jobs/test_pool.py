@@ -306,11 +306,11 @@ def test_job_beyond_the_time_limit_fails(trained: Runs) -> None:
 
 
 def test_request_and_result_type_hints_resolve() -> None:
-    seen: set[type] = set()
+    checked: set[type] = set()
 
     def read(kind: Any) -> None:
-        if is_dataclass(kind) and isinstance(kind, type) and kind not in seen:
-            seen.add(kind)
+        if is_dataclass(kind) and isinstance(kind, type) and kind not in checked:
+            checked.add(kind)
             for hint in get_type_hints(kind).values():  # raises if a name is only imported for type checkers
                 read(hint)
         for inner in get_args(kind):
@@ -322,7 +322,7 @@ def test_request_and_result_type_hints_resolve() -> None:
         read(request)
         if not request.handed_over:  # the answer itself is sent
             read(get_type_hints(request.compute)["return"])
-    assert len(seen) > len(kinds())
+    assert len(checked) > len(kinds())
 
 
 def test_duplicate_job_kind_is_refused() -> None:

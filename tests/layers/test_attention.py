@@ -452,7 +452,7 @@ def copy_weights(block: Any, torch_layer: nn.Module) -> None:
             state[f"{name}.out_proj.bias"] = part.out.bias
     pair = block.feed_forward.part
     norms = [block.attention.norm, *([block.cross.norm] if decoder else []), block.feed_forward.norm]
-    parts = {"linear1": pair.up, "linear2": pair.down, **{f"norm{place}": norm for place, norm in enumerate(norms, 1)}}
+    parts = {"linear1": pair.up, "linear2": pair.down, **{f"norm{index}": norm for index, norm in enumerate(norms, 1)}}
     for name, part in parts.items():
         state |= {f"{name}.{key}": value for key, value in part.state_dict().items()}
     torch_layer.load_state_dict(state)

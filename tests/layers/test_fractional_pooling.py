@@ -64,7 +64,7 @@ def test_3d_evaluation_matches_torch_with_fixed_samples() -> None:
 
 
 @pytest.mark.parametrize(
-    ("params", "said"),
+    ("params", "message"),
     [
         ({"ratio": 0.05}, "a ratio of 0.05 of a length of 9 is less than 1; raise it"),
         ({"size": [9, 9]}, "9 windows of kernel_size=2 need a length of 10, received 9"),
@@ -72,6 +72,6 @@ def test_3d_evaluation_matches_torch_with_fixed_samples() -> None:
         ({"size": [3]}, "size must have one number for each of the 2 axes, or be empty"),
     ],
 )
-def test_invalid_sizes_are_refused(params: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_invalid_sizes_are_refused(params: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         pool("FractionalMaxPool2d", (9, 9), **params)

@@ -29,7 +29,7 @@ def ints(*shape: int) -> TensorSpec:
 
 
 @pytest.mark.parametrize(
-    ("name", "params", "specs", "said"),
+    ("name", "params", "specs", "expected_message"),
     [
         ("Subtract", {}, [floats(3), floats(4)], r"\(N, 3\) and \(N, 4\) cannot be broadcast together"),
         ("Subtract", {}, [floats(3), floats(3, 1)], "cannot be broadcast together"),
@@ -99,16 +99,16 @@ def ints(*shape: int) -> TensorSpec:
     ],
 )
 def test_incompatible_shapes_are_refused_with_a_reason(
-    name: str, params: dict[str, Any], specs: list[TensorSpec], said: str
+    name: str, params: dict[str, Any], specs: list[TensorSpec], expected_message: str
 ) -> None:
     message = refusal(name, params, *specs)
     assert message == message.strip().rstrip(".")
     assert "\n" not in message
-    assert re.search(said, message), message
+    assert re.search(expected_message, message), message
 
 
 @pytest.mark.parametrize(
-    ("name", "params", "said"),
+    ("name", "params", "message"),
     [
         ("CumSum", {"axis": 0}, "axis 0 is the batch axis, which cannot"),
         ("Sum", {"axes": [0]}, "axis 0 is the batch axis, which cannot"),
@@ -126,8 +126,8 @@ def test_incompatible_shapes_are_refused_with_a_reason(
         ("Compare", {"relation": "is"}, "relation"),
     ],
 )
-def test_invalid_parameters_are_refused(name: str, params: dict[str, Any], said: str) -> None:
-    with pytest.raises(ParameterError, match=said):
+def test_invalid_parameters_are_refused(name: str, params: dict[str, Any], message: str) -> None:
+    with pytest.raises(ParameterError, match=message):
         parse(Node(id="layer_1", type=name, params=params))
 
 

@@ -130,27 +130,27 @@ CASES: list[tuple[str, dict[str, Any], Inputs, Callable[[], nn.Module]]] = [
 ]  # fmt: skip
 
 
-def specs(name: str, params: dict[str, Any], given: Inputs) -> dict[str, TensorSpec]:
-    if isinstance(given, dict):
-        return {port: TensorSpec((None, *shape)) for port, shape in given.items()}
-    sample = next(spec for kind, spec in SAMPLES.items() if kind == given)
+def specs(name: str, params: dict[str, Any], inputs: Inputs) -> dict[str, TensorSpec]:
+    if isinstance(inputs, dict):
+        return {port: TensorSpec((None, *shape)) for port, shape in inputs.items()}
+    sample = next(spec for kind, spec in SAMPLES.items() if kind == inputs)
     return {port.name: sample for port in registry()[name].model_validate(params).inputs()}
 
 
-def build_from_source(name: str, params: dict[str, Any], given: dict[str, TensorSpec]) -> nn.Module:
+def build_from_source(name: str, params: dict[str, Any], input_specs: dict[str, TensorSpec]) -> nn.Module:
     """The module built from the generated source, which must have the type of the directly built one."""
-    call = registry()[name].model_validate(params).build(given)
+    call = registry()[name].model_validate(params).build(input_specs)
     module = eval(call.source(), {"nn": nn} | {key: getattr(netloom_modules, key) for key in netloom_modules.__all__})
     assert type(module) is type(call.build())
     assert isinstance(module, nn.Module)
     return module
 
 
-def random_inputs(given: dict[str, TensorSpec], batch: int = 3, high: int = 9) -> list[torch.Tensor]:
-    shapes = [(batch, *(spec.size(axis) for axis in range(1, len(spec.shape)))) for spec in given.values()]
+def random_inputs(input_specs: dict[str, TensorSpec], batch: int = 3, high: int = 9) -> list[torch.Tensor]:
+    shapes = [(batch, *(spec.size(axis) for axis in range(1, len(spec.shape)))) for spec in input_specs.values()]
     return [
         torch.randint(0, high, shape) if spec.dtype == "int" else torch.randn(shape, requires_grad=True)
-        for spec, shape in zip(given.values(), shapes, strict=True)
+        for spec, shape in zip(input_specs.values(), shapes, strict=True)
     ]
 
 
@@ -166,13 +166,13 @@ def run_seeded(module: nn.Module, inputs: list[torch.Tensor]) -> list[torch.Tens
 
 
 @pytest.mark.parametrize(
-    ("name", "params", "given", "direct"),
+    ("name", "params", "given_inputs", "direct"),
     [pytest.param(*case, id=f"{case[0]}-{number}") for number, case in enumerate(CASES)],
 )
 def test_layer_equals_torch_bit_for_bit(
-    name: str, params: dict[str, Any], given: Inputs, direct: Callable[[], nn.Module]
+    name: str, params: dict[str, Any], given_inputs: Inputs, direct: Callable[[], nn.Module]
 ) -> None:
-    known = specs(name, params, given)
+    known = specs(name, params, given_inputs)
     seed(1)
     layer = build_from_source(name, params, known)
     seed(1)
@@ -248,7 +248,7 @@ def test_default_source_of_layers_is_unchanged() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "params", "given", "count"),
+    ("name", "params", "inputs", "count"),
     [
         ("Conv2d", {"filters": 64}, {"in": (3, 224, 224)}, 1_792),  # VGG-16's first, as Keras prints it
         ("Conv2d", {"filters": 96, "kernel_size": 11, "stride": 4}, {"in": (3, 227, 227)}, 34_944),  # AlexNet's first
@@ -279,9 +279,9 @@ def test_default_source_of_layers_is_unchanged() -> None:
         ("EmbeddingBag", {"vocabulary": 1000, "dim": 8}, "tokens", 8_000),
     ],
 )  # fmt: skip
-def test_parameter_counts_match_published_values(name: str, params: dict[str, Any], given: Inputs, count: int) -> None:
+def test_parameter_counts_match_published_values(name: str, params: dict[str, Any], inputs: Inputs, count: int) -> None:
     assert (
-        measure(registry()[name].model_validate(params), tuple(specs(name, params, given).items())).parameters == count
+        measure(registry()[name].model_validate(params), tuple(specs(name, params, inputs).items())).parameters == count
     )
 
 
@@ -429,8 +429,8 @@ def test_cell_in_a_loop_equals_the_recurrent_layer(name: str) -> None:
     sequence, last = recurrent_layer(x)
     torch.testing.assert_close(sequence, torch.stack(steps, 1), rtol=1e-10, atol=1e-10)
     torch.testing.assert_close(last, states[0], rtol=1e-10, atol=1e-10)
-    given = [torch.randn(2, width, dtype=torch.float64, requires_grad=True) for width in (4, *[3] * len(states))]
-    assert torch.autograd.gradcheck(cell, tuple(given))
+    arguments = [torch.randn(2, width, dtype=torch.float64, requires_grad=True) for width in (4, *[3] * len(states))]
+    assert torch.autograd.gradcheck(cell, tuple(arguments))
 
 
 @pytest.mark.parametrize("name", ["RNN", "GRU", "LSTM"])
@@ -447,7 +447,10 @@ def test_recurrent_layers_begin_and_end_with_the_states_of_torch(name: str) -> N
     sequence, finals = reference(x, by_layer if len(states) > 1 else by_layer[0])
     finals = finals if isinstance(finals, tuple) else (finals,)
     expected = [sequence, torch.cat([finals[0][2], finals[0][3]], 1), *(torch.cat([*part], 1) for part in finals)]
-    assert all(torch.equal(one, other) for one, other in zip(layer(x, *states), expected, strict=True))
+    assert all(
+        torch.equal(output, expected_output)
+        for output, expected_output in zip(layer(x, *states), expected, strict=True)
+    )
 
 
 @pytest.mark.parametrize("name", ["RNN", "GRU", "LSTM"])
@@ -483,7 +486,7 @@ def test_lstm_cell_equals_torch() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "params", "given", "said"),
+    ("name", "params", "inputs", "message"),
     [
         ("Conv2d", {"kernel_size": 4, "same": True}, {"in": (4, 8, 8)}, "odd kernel_size"),
         ("Conv2d", {"groups": 3}, {"in": (4, 8, 8)}, "must divide the 4 input channels"),
@@ -529,11 +532,11 @@ def test_lstm_cell_equals_torch() -> None:
     ],
 )
 def test_refusals_state_what_is_expected(
-    name: str, params: dict[str, Any], given: dict[str, tuple[int, ...]], said: str
+    name: str, params: dict[str, Any], inputs: dict[str, tuple[int, ...]], message: str
 ) -> None:
-    refusal = measure(registry()[name].model_validate(params), tuple(specs(name, params, given).items())).refusal
+    refusal = measure(registry()[name].model_validate(params), tuple(specs(name, params, inputs).items())).refusal
     assert refusal is not None
-    assert said in refusal
+    assert message in refusal
 
 
 def test_unpooling_output_size_is_bounded() -> None:
@@ -570,7 +573,7 @@ def test_invalid_parameters_are_refused(name: str, params: dict[str, Any]) -> No
 
 
 @pytest.mark.parametrize(
-    ("params", "said"),
+    ("params", "message"),
     [
         ({}, ""),
         ({"kernel_size": 5}, "Each axis changes by -2. Padding 2, or same, keeps the size."),
@@ -580,6 +583,6 @@ def test_invalid_parameters_are_refused(name: str, params: dict[str, Any]) -> No
         ({"kernel_shape": [1, 7]}, "The axes change by +2, -4. Same keeps the size."),
     ],
 )
-def test_convolution_says_how_it_changes_the_size(params: dict[str, Any], said: str) -> None:
+def test_convolution_says_how_it_changes_the_size(params: dict[str, Any], message: str) -> None:
     layer = registry()["Conv2d"].model_validate(params)
-    assert layer.remark().startswith(said) if said else layer.remark() == ""
+    assert layer.remark().startswith(message) if message else layer.remark() == ""

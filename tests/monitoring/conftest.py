@@ -41,10 +41,10 @@ class Watched:
         data = self.trained.data
         held = np.concatenate([data.split[name].numpy() for name in ("validation", "test")])
         places = np.random.default_rng(seed).choice(held, count)
-        raw = [{name: float(value) for name, value in data.row(int(place)).items()} for place in places]
+        raw = [{name: float(value) for name, value in data.row(int(index)).items()} for index in places]
         deviations = {name: float(np.std([row[name] for row in raw])) for name in raw[0]}
         moved = [{name: value + shift * deviations[name] for name, value in row.items()} for row in raw]
-        return moved, [self.classes[int(data.target[int(place)])] for place in places]
+        return moved, [self.classes[int(data.target[int(index)])] for index in places]
 
     def log(
         self,

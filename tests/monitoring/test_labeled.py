@@ -93,7 +93,7 @@ def test_a_large_error_is_suspicious_and_a_small_one_is_not(tmp_path: Path) -> N
     project = project.model_copy(update={"training": updated(project.training, {"epochs": 1})})
     run = netloom.train(project, seed=1, device="cpu", save=True, home=tmp_path)
     watched = Watched(tmp_path, run)
-    rows = [{name: float(value) for name, value in run.data.row(place).items()} for place in range(6)]
+    rows = [{name: float(value) for name, value in run.data.row(index).items()} for index in range(6)]
     predicted = [answer["prediction"] for answer in netloom.predict(run, rows)]
     offsets = [0.5, 0.0, 90.0, 0.1, 40.0, 0.2]
     for model, part in (("first", slice(0, 3)), ("second", slice(3, 6))):

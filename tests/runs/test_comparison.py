@@ -128,7 +128,7 @@ def test_curve_x_axes_are_step_epoch_and_time() -> None:
 def test_smoothing_is_bias_corrected() -> None:
     assert smoothed([3.0] * 5, 0.9) == pytest.approx([3.0] * 5)
     values = [1.0, 5.0, 2.0, 8.0]
-    weights = [[0.9 ** (place - earlier) for earlier in range(place + 1)] for place in range(4)]
+    weights = [[0.9 ** (index - earlier) for earlier in range(index + 1)] for index in range(4)]
     expected = [sum(w * v for w, v in zip(row, values, strict=False)) / sum(row) for row in weights]
     assert smoothed(values, 0.9) == pytest.approx(expected)
     assert smoothed(values, 0.0) == values

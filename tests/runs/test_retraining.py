@@ -58,7 +58,7 @@ def test_run_starts_from_the_weights_on_the_same_test_rows(home: Path) -> None:
     old, new = (prepare(item.project().data, home) for item in (before, after))
     assert len(new.split["train"]) == len(old.split["train"]) + 5
     for split in ("validation", "test"):
-        rows = [[data.row(place) for place in sorted(data.split[split].tolist())] for data in (old, new)]
+        rows = [[data.row(index) for index in sorted(data.split[split].tolist())] for data in (old, new)]
         assert rows[0] == rows[1]
 
 
@@ -74,7 +74,7 @@ def test_new_words_and_categories_are_unknown_to_the_kept_vocabulary(home: Path)
     assert after.preprocess == before.preprocess
     fresh = prepare(store.artifacts(second).project().data, home)
     assert fresh.preprocess != before.preprocess, "fitted anew, the data would have one more category"
-    added = [place for place in after.split["train"].tolist() if after.row(place)["group"] == "new"]
+    added = [index for index in after.split["train"].tolist() if after.row(index)["group"] == "new"]
     assert len(added) == 5
     old, new = (sorted(data.split["test"].tolist()) for data in (before, after))
     assert torch.equal(before.inputs["features"][old], after.inputs["features"][new])
@@ -92,7 +92,7 @@ def test_texts_retrain_with_new_words(home: Path) -> None:
     assert why_not(data, version) == ""
     kept = with_fitted(version, data.preprocess)
     assert kept.schema.inputs == data.schema.inputs
-    added = next(place for place in kept.split["train"].tolist() if kept.row(place)["text"] == "zyzzyva quokka")
+    added = next(index for index in kept.split["train"].tolist() if kept.row(index)["text"] == "zyzzyva quokka")
     assert kept.inputs["text"][added, :3].tolist() == [UNKNOWN, UNKNOWN, PAD]
 
 

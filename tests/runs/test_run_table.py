@@ -55,9 +55,9 @@ def test_importance_names_the_hyperparameter_that_determines_the_metric(store: S
     places = range(24)
     table = table_of(
         store,
-        rate=[10.0 ** -(place % 4) for place in places],
-        optimizer=[("adam", "sgd", None)[place % 3] for place in places],
-        test_loss=[float(place % 4) ** 2 for place in places],
+        rate=[10.0 ** -(index % 4) for index in places],
+        optimizer=[("adam", "sgd", None)[index % 3] for index in places],
+        test_loss=[float(index % 4) ** 2 for index in places],
     )
     shares = importance({path: table.values[path] for path in table.settings}, table.values["test_loss"])
     assert next(iter(shares)) == "rate"

@@ -129,5 +129,5 @@ def test_top_items_are_those_with_the_highest_scores() -> None:
     items = predict_live(trained, row).items
     item, name = trained.data.schema.inputs[1], names_of(trained.data, 1)
     rows = [{**row, item.name: name(number)} for number in range(1, item.vocabulary or 0)]
-    scores = [(answer["prediction"], name(place)) for place, answer in enumerate(predict(trained, rows), 1)]
+    scores = [(answer["prediction"], name(index)) for index, answer in enumerate(predict(trained, rows), 1)]
     assert [found.name for found in items] == [title for _, title in sorted(scores, key=lambda pair: -pair[0])[:10]]

@@ -89,11 +89,11 @@ def test_sandboxed_sound_matches_in_process_reading(rate: int, channels: int, ki
 
 @pytest.mark.usefixtures("read_elsewhere")
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [(lambda: picture_of_size(50_000, 50_000), "megapixels"), (lambda: b"GIF89a" * 9, "damaged"), (bytes, "damaged")],
 )
-def test_unreadable_image_is_refused_with_a_message(content: Callable[[], bytes], said: str) -> None:
-    with pytest.raises(DataError, match=said):
+def test_unreadable_image_is_refused_with_a_message(content: Callable[[], bytes], message: str) -> None:
+    with pytest.raises(DataError, match=message):
         read_picture(content(), "a.png", 256)
 
 

@@ -91,7 +91,7 @@ def fuzz(runs: Runs, folder: Path, seed: int, count: int) -> Counter[int]:
 
     async def send(number: int) -> int:
         memory = 0
-        for place in range(number):
+        for index in range(number):
             method, path, body, headers = fuzzer.request()
             reply = await application.ask(method, path, body, headers)
             statuses[reply.status] += 1
@@ -99,7 +99,7 @@ def fuzz(runs: Runs, folder: Path, seed: int, count: int) -> Counter[int]:
             if reply.status >= 400:
                 assert set(reply.value) == {"error", "request_id"}
                 assert reply.value["error"][-1] in ".}"
-            if place == number // 3:
+            if index == number // 3:
                 gc.collect()
                 memory = psutil.Process().memory_info().rss
         gc.collect()

@@ -62,7 +62,7 @@ def test_gate_measures_both_runs_on_the_same_rows(ordered: tuple[TrainedRun, Tra
     assert both_wrong.trained_on == 1
     answered = worse.data.schema.target.classes
     right_before = [
-        (worse.data.row(int(place)), answered[int(worse.data.target[int(place)])]) for place in worse.data.split["test"]
+        (worse.data.row(int(index)), answered[int(worse.data.target[int(index)])]) for index in worse.data.split["test"]
     ]
     backwards = compare_for_promotion(worse, better, right_before)
     assert not backwards.passes
@@ -107,9 +107,9 @@ def test_command_reloads_the_server_only_with_a_run_that_is_not_worse(
     collected = open_store(runs.home).collected(project)
     trained = ordered[1]
     classes = trained.data.schema.target.classes
-    for place in trained.data.split["test"].tolist():
-        row = {"image": trained.data.row(place)["image"].tolist()}
-        collected.add(row, classes[int(trained.data.target[place])], "Try it")
+    for index in trained.data.split["test"].tolist():
+        row = {"image": trained.data.row(index)["image"].tolist()}
+        collected.add(row, classes[int(trained.data.target[index])], "Try it")
     code, text = promote(worse, better, *address)
     collected.delete_all()
     assert code == 3

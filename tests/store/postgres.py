@@ -104,8 +104,8 @@ def _programs() -> Path | None:
     """The folder of the server programs of the newest version."""
     initdb = shutil.which("initdb")
     folders = [Path(initdb).resolve().parent] if initdb else []
-    folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda place: int(place.parent.name), reverse=True)
-    return next((place for place in folders if (place / "initdb").exists() and (place / "pg_ctl").exists()), None)
+    folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda index: int(index.parent.name), reverse=True)
+    return next((index for index in folders if (index / "initdb").exists() and (index / "pg_ctl").exists()), None)
 
 
 def _installed() -> Path:

@@ -304,6 +304,6 @@ def test_gan_evaluation_and_prediction_contain_images() -> None:
     assert set(evaluation.samples) == {"Generated", "From the data"}
     assert np.array(evaluation.samples["Generated"]).shape == (64, 1, 8, 8)
     assert json.loads(json.dumps(evaluation.as_json()))["samples"] == evaluation.samples
-    answer = predict(run, [{f"noise_{place}": 0.1 * place for place in range(1, 17)}])[0]
+    answer = predict(run, [{f"noise_{index}": 0.1 * index for index in range(1, 17)}])[0]
     assert np.array(answer["prediction"]).shape == (1, 8, 8)
     assert 0 <= answer["real"] <= 1

@@ -69,7 +69,7 @@ def test_layer_statistics_match_manual_computation(home: Path, tmp_path: Path) -
     watched(document, home, tmp_path)
     history = read_history(RunArtifacts.in_directory(tmp_path))
     assert history is not None
-    assert [place.name for place in history.places] == ["linear_1", "relu_1", "dropout_1", "batchnorm1d_1", "linear_2"]
+    assert [index.name for index in history.places] == ["linear_1", "relu_1", "dropout_1", "batchnorm1d_1", "linear_2"]
 
     twin = loop(document, home)
     expected: list[dict[str, float]] = []
@@ -143,7 +143,7 @@ def test_nested_layer_names_use_node_titles(home: Path) -> None:
     ).with_network("block", block)
     model = module(document)
     layer_places = places(document, model)
-    assert [place.name for place in layer_places] == [
+    assert [index.name for index in layer_places] == [
         "subnetwork_1 1 › Mix",
         "subnetwork_1 2 › Mix",
         "subnetwork_2 › Mix",
@@ -151,7 +151,7 @@ def test_nested_layer_names_use_node_titles(home: Path) -> None:
     ]
     assert layer_places[0].nodes == ("subnetwork_1", "linear_1")
     covered = {
-        name for place in layer_places for name, _ in model.get_submodule(place.path).named_parameters(place.path)
+        name for index in layer_places for name, _ in model.get_submodule(index.path).named_parameters(index.path)
     }
     assert covered == set(dict(model.named_parameters()))
 
@@ -236,9 +236,9 @@ def test_recorded_samples_match_network_predictions(home: Path, tmp_path: Path) 
     assert set(rows) <= set(trainer.data.split["validation"].tolist())
     with torch.no_grad():
         probabilities = trainer.model.eval()(trainer.data.inputs["image"][rows]).softmax(1)
-    for place, (row, prediction) in enumerate(zip(samples.rows, samples.epochs[-1]["said"], strict=True)):
-        assert prediction["text"] == trainer.data.schema.target.classes[int(probabilities[place].argmax())]
-        assert prediction["share"] == pytest.approx(float(probabilities[place].max()), abs=1e-5)
+    for index, (row, prediction) in enumerate(zip(samples.rows, samples.epochs[-1]["said"], strict=True)):
+        assert prediction["text"] == trainer.data.schema.target.classes[int(probabilities[index].argmax())]
+        assert prediction["share"] == pytest.approx(float(probabilities[index].max()), abs=1e-5)
         assert row["true"] == trainer.data.target_text(row["row"])
         picture = trainer.data.example(row["row"]).image
         assert unpacked(row["picture"])[:, :, 0] == pytest.approx(np.asarray(picture) * 255, abs=0.51)

@@ -68,9 +68,9 @@ def test_mase_matches_its_closed_form(home: Path) -> None:
     evaluation, true, predicted = evaluated(data)
     train_steps = len(data.split["train"]) + WINDOW + HORIZON - 1
     values = columns_of(data)
-    scales = [closed_form_scale(values[:, place], train_steps) for place in range(2)]
+    scales = [closed_form_scale(values[:, index], train_steps) for index in range(2)]
     expected = [
-        mean_absolute_error(true[:, place].ravel(), predicted[:, place].ravel()) / scales[place] for place in range(2)
+        mean_absolute_error(true[:, index].ravel(), predicted[:, index].ravel()) / scales[index] for index in range(2)
     ]
     assert evaluation.metrics["mase"] == pytest.approx(np.mean(expected), rel=1e-4)
     assert evaluation.report is not None
@@ -103,9 +103,9 @@ def test_reports_have_each_series_in_its_unit_and_each_step(home: Path) -> None:
         assert np.mean([row[f"+{step}"] for step in range(1, 5)]) == pytest.approx(of_series["mae"])
     scaled = {line["series"]: float(line["scaled_mae"] or 0) for line in evaluation.report or ()}
     assert [row["series"] for row in evaluation.horizon_errors] == sorted(scaled, key=lambda name: -scaled[name])
-    for place, row in enumerate(evaluation.report):
-        assert row["mae"] == pytest.approx(np.abs(true - predicted)[:, place].mean(), rel=1e-4)
-        assert row["rmse"] == pytest.approx(np.sqrt(np.square(true - predicted)[:, place].mean()), rel=1e-4)
+    for index, row in enumerate(evaluation.report):
+        assert row["mae"] == pytest.approx(np.abs(true - predicted)[:, index].mean(), rel=1e-4)
+        assert row["rmse"] == pytest.approx(np.sqrt(np.square(true - predicted)[:, index].mean()), rel=1e-4)
     steps = [row["scaled_mae"] for row in evaluation.parts_report]
     assert np.mean(np.array(steps, dtype=float)) == pytest.approx(evaluation.metrics["scaled_mae"], rel=1e-4)
 
@@ -116,8 +116,8 @@ def test_naive_forecast_beside_the_network_repeats_the_season(home: Path) -> Non
     rows, values = data.split["test"].numpy(), columns_of(data)
     naive = np.stack([values[row + WINDOW - PERIOD :][:HORIZON].T for row in rows])
     assert evaluation.report is not None
-    for place, row in enumerate(evaluation.report):
-        assert row["naive_mae"] == pytest.approx(np.abs(true - naive)[:, place].mean(), rel=1e-4)
+    for index, row in enumerate(evaluation.report):
+        assert row["naive_mae"] == pytest.approx(np.abs(true - naive)[:, index].mean(), rel=1e-4)
     reference = REGRESSION.reference(data, data.split["test"], "test")
     assert reference.title == f"Seasonal naive, period {PERIOD}"
     assert set(reference.metrics) == set(evaluation.metrics)

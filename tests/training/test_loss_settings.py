@@ -185,7 +185,7 @@ def test_multi_output_class_weights_match_pytorch(facts: Prepared, weights: str 
     expected = float(2 * cross_entropy + functional.mse_loss(output[:, 4], target[:, 1]))
     assert float(objective.loss(output, target)) == pytest.approx(expected, rel=1e-5)
     # The mean over parts of the batch, and equal row weights, give the same loss.
-    parts = [float(objective.loss(output[place : place + 8], target[place : place + 8])) for place in range(0, 40, 8)]
+    parts = [float(objective.loss(output[index : index + 8], target[index : index + 8])) for index in range(0, 40, 8)]
     assert sum(parts) / 5 == pytest.approx(expected, rel=1e-5)
     weighted = batch_loss(objective, output, WeightedTargets(target, torch.ones(40)))
     assert float(weighted) == pytest.approx(expected, rel=1e-5)
@@ -270,8 +270,8 @@ def test_each_horizon_step_is_evaluated() -> None:
     report = OBJECTIVES["regression"].evaluate(output, data, rows, "test").report
     assert report is not None
     assert [line["output"] for line in report] == [1, 2, 3]
-    for place, line in enumerate(report):
-        true, predicted = (data.restore(values)[:, place].numpy() for values in (target, output))
+    for index, line in enumerate(report):
+        true, predicted = (data.restore(values)[:, index].numpy() for values in (target, output))
         assert line["rmse"] == pytest.approx(metrics.root_mean_squared_error(true, predicted), rel=1e-4)
         assert line["mae"] == pytest.approx(metrics.mean_absolute_error(true, predicted), rel=1e-4)
         assert line["r2"] == pytest.approx(metrics.r2_score(true, predicted), rel=1e-4)
@@ -359,7 +359,7 @@ def test_ranking_metrics_match_scikit_learn() -> None:
         assert ranking["ndcg"] == pytest.approx(metrics.ndcg_score(relevant, scores.numpy()[None], k=10))
         order = (-scores.numpy()).argsort()
         assert ranking["recall"] == len(set(order[:10]) & set(relevant_items.tolist())) / 4
-        assert ranking["mrr"] == 1 / (1 + min(list(order).index(place) for place in relevant_items.tolist()))
+        assert ranking["mrr"] == 1 / (1 + min(list(order).index(index) for index in relevant_items.tolist()))
 
 
 def test_bpr_loss_matches_the_paper_for_liked_items(ratings: Prepared) -> None:

@@ -34,7 +34,7 @@ def test_ranked_probability_loss_matches_formula() -> None:
     output, target = torch.randn(50, 4, dtype=torch.float64), torch.randint(0, 4, (50,))
     probabilities = output.softmax(1).numpy()
     expected = [
-        sum((probabilities[row, : place + 1].sum() - (target[row].item() <= place)) ** 2 for place in range(3))
+        sum((probabilities[row, : index + 1].sum() - (target[row].item() <= index)) ** 2 for index in range(3))
         for row in range(50)
     ]
     assert ranked_probability(output, target).numpy() == pytest.approx(np.array(expected))
@@ -44,9 +44,9 @@ def test_ranked_probability_loss_matches_formula() -> None:
 
 def test_ordinal_loss_grows_with_class_distance() -> None:
     target, costs = torch.tensor([0]), []
-    for place in range(5):
+    for index in range(5):
         output = torch.zeros(1, 5)
-        output[0, place] = 20.0
+        output[0, index] = 20.0
         costs.append(float(OBJECTIVES[TASK].loss(output, target)))
     assert costs == sorted(costs)
     assert costs == pytest.approx([0, 1, 2, 3, 4], abs=1e-4)

@@ -165,8 +165,8 @@ def assert_close(actual: Any, expected: Any, path: str = "", tolerance: float = 
             assert_close(actual[key], expected[key], f"{path}.{key}", tolerance)
     elif isinstance(expected, (list, tuple)):
         assert len(actual) == len(expected), path
-        for place, (actual_item, expected_item) in enumerate(zip(actual, expected, strict=True)):
-            assert_close(actual_item, expected_item, f"{path}[{place}]", tolerance)
+        for index, (actual_item, expected_item) in enumerate(zip(actual, expected, strict=True)):
+            assert_close(actual_item, expected_item, f"{path}[{index}]", tolerance)
     elif isinstance(expected, float):
         assert actual == pytest.approx(expected, rel=tolerance, abs=tolerance, nan_ok=True), path
     elif isinstance(expected, np.ndarray):
@@ -356,8 +356,8 @@ def test_softmax_teacher_distills_like_logit_teacher(tmp_path: Path) -> None:
     from netloom.training.objectives import OBJECTIVES
 
     losses = []
-    for place, run in enumerate((logit_run("breast_cancer"), run_with_ending("breast_cancer", "softmax"))):
-        folder, student_folder = tmp_path / str(place), tmp_path / f"kept {place}"
+    for index, run in enumerate((logit_run("breast_cancer"), run_with_ending("breast_cancer", "softmax"))):
+        folder, student_folder = tmp_path / str(index), tmp_path / f"kept {index}"
         folder.mkdir()
         student_folder.mkdir()
         freeze_teacher(teacher_files(folder, run), RunArtifacts.in_directory(student_folder))

@@ -311,7 +311,7 @@ def with_config(**changes: Any) -> Callable[[Path], None]:
 
 
 @pytest.mark.parametrize(
-    ("damage", "said"),
+    ("damage", "message"),
     [
         (remove_weights, "There are no weights"),
         (rename_to_pickle, "can contain code"),
@@ -325,10 +325,10 @@ def with_config(**changes: Any) -> Callable[[Path], None]:
         (with_config(scale_attn_by_inverse_layer_idx=True), "scale_attn_by_inverse_layer_idx"),
     ],
 )
-def test_unreadable_folder_raises_a_clear_error(tmp_path: Path, damage: Callable[[Path], Any], said: str) -> None:
+def test_unreadable_folder_raises_a_clear_error(tmp_path: Path, damage: Callable[[Path], Any], message: str) -> None:
     folder = written(tmp_path / "tiny", GPT2, gpt2_weights())
     damage(folder)
-    with pytest.raises(UnreadableModelError, match=said):
+    with pytest.raises(UnreadableModelError, match=message):
         read_folder(folder)
 
 

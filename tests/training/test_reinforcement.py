@@ -94,7 +94,7 @@ def test_returns_are_discounted_reward_sums() -> None:
     computed = returns(torch.tensor(rewards), torch.tensor(done), 0.9)
     for start in range(40):
         last = start + int(np.flatnonzero(done[start:])[0])
-        direct = sum(0.9 ** (place - start) * rewards[place] for place in range(start, last + 1))
+        direct = sum(0.9 ** (index - start) * rewards[index] for index in range(start, last + 1))
         assert float(computed[start]) == pytest.approx(direct, rel=1e-10)
 
 
@@ -110,11 +110,11 @@ def test_advantages_match_gae_definition() -> None:
     for environment in range(width):
         for start in range(steps):
             total, factor = 0.0, 1.0
-            for place in range(start, steps):
-                bootstrapped = 0.0 if ended[place, environment] else discount * following[place, environment]
-                total += factor * (rewards[place, environment] + bootstrapped - values[place, environment])
+            for index in range(start, steps):
+                bootstrapped = 0.0 if ended[index, environment] else discount * following[index, environment]
+                total += factor * (rewards[index, environment] + bootstrapped - values[index, environment])
                 factor *= discount * trace
-                if over[place, environment]:
+                if over[index, environment]:
                     break
             assert float(computed[start, environment]) == pytest.approx(total, rel=1e-10)
 
@@ -183,14 +183,14 @@ def test_reinforce_gradient_matches_formula(home: Path) -> None:
     loss, _ = trainer.loss(steps)
     gradients = torch.autograd.grad(loss, list(trainer.model.parameters()))
     returned = [0.0] * 25
-    for place in range(24, -1, -1):
-        returned[place] = float(steps["reward"][place]) + (0.0 if steps["over"][place] else 0.9 * returned[place + 1])
+    for index in range(24, -1, -1):
+        returned[index] = float(steps["reward"][index]) + (0.0 if steps["over"][index] else 0.9 * returned[index + 1])
     mean, deviation = float(np.mean(returned)), float(np.std(returned))
     objective = torch.zeros(())
-    for place in range(25):
-        probabilities = functional.softmax(trainer.model(steps["seen"][place : place + 1])[0], dim=0)
-        advantage = (returned[place] - mean) / deviation
-        objective = objective + probabilities[steps["action"][place]].log() * advantage / 25
+    for index in range(25):
+        probabilities = functional.softmax(trainer.model(steps["seen"][index : index + 1])[0], dim=0)
+        advantage = (returned[index] - mean) / deviation
+        objective = objective + probabilities[steps["action"][index]].log() * advantage / 25
         objective = objective - 0.05 * (probabilities * probabilities.log()).sum() / 25
     expected_gradients = torch.autograd.grad(-objective, list(trainer.model.parameters()))
     for actual, expected in zip(gradients, expected_gradients, strict=True):

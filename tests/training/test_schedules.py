@@ -165,7 +165,7 @@ def test_restart_factor_is_computed_in_closed_form() -> None:
 
 
 @pytest.mark.parametrize(
-    ("training", "said"),
+    ("training", "message"),
     [
         ({"schedule": "magic"}, "there is no 'magic'"),
         ({"schedule_settings": {"gamma": 0.1}}, "no setting 'gamma'"),
@@ -176,12 +176,12 @@ def test_restart_factor_is_computed_in_closed_form() -> None:
         ({"optimizer": "sgd", "optimizer_settings": {"nesterov": True, "momentum": 0}}, "Nesterov needs momentum"),
     ],
 )
-def test_invalid_training_settings_are_rejected(training: dict[str, Any], said: str) -> None:
+def test_invalid_training_settings_are_rejected(training: dict[str, Any], message: str) -> None:
     import json
 
     value = json.loads(dumps(moons()))
     value["training"] |= training
     with pytest.raises(DocumentError, match="training"):
         loads(json.dumps(value))
-    with pytest.raises(DocumentError, match=said):
+    with pytest.raises(DocumentError, match=message):
         loads(json.dumps(value))

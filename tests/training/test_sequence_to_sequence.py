@@ -62,12 +62,12 @@ def answer_token_by_token(run: TrainedRun, row: int) -> str:
     """The answer to one row, generated token by token with a full forward pass each time."""
     field = run.data.token_field(BEGUN)
     text = ""
-    for place in range(field.length):
+    for index in range(field.length):
         decoder_input = [START, *(field.vocabulary.index(letter) for letter in text)]
         decoder_input += [PAD] * (field.length - len(decoder_input))
         with torch.no_grad():
             inputs = {"text": run.data.inputs["text"][row : row + 1], BEGUN: torch.tensor([decoder_input])}
-            token = int(run.model(*[inputs[name] for name in run.fields])[0, place].argmax())
+            token = int(run.model(*[inputs[name] for name in run.fields])[0, index].argmax())
         if token == END:
             break
         text += field.vocabulary[token]

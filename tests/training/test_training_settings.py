@@ -393,7 +393,7 @@ def test_precision_is_lowered_only_when_faster(faster: bool, monkeypatch: pytest
 
 
 @pytest.mark.parametrize(
-    ("loss_factor", "gradient_factor", "said"),
+    ("loss_factor", "gradient_factor", "message"),
     [
         (1.02, 1.0, "the first loss is"),
         (math.nan, 1.0, "the first loss is nan in bf16"),
@@ -401,7 +401,7 @@ def test_precision_is_lowered_only_when_faster(faster: bool, monkeypatch: pytest
     ],
 )
 def test_precision_with_another_outcome_is_not_used(
-    loss_factor: float, gradient_factor: float, said: str, monkeypatch: pytest.MonkeyPatch
+    loss_factor: float, gradient_factor: float, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(speed_trials, "WORTH_LOWER_PRECISION_S", 0.0)
     model = nn.Linear(2, 1)
@@ -414,7 +414,7 @@ def test_precision_with_another_outcome_is_not_used(
 
     trial = speed_trials.time_precision(model, step, 100)
     assert not trial.used
-    assert said in trial.sentence
+    assert message in trial.sentence
 
 
 def test_precision_of_a_network_without_some_gradients_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -460,7 +460,7 @@ def test_agent_and_gan_do_not_choose_a_precision() -> None:
 
 
 @pytest.mark.parametrize(
-    ("training", "said"),
+    ("training", "message"),
     [
         ({"monitor": "dice"}, "no metric 'dice' to monitor"),
         ({"class_weights": (1.0, 2.0, 3.0)}, "3 class weights, but the data has 2 classes"),
@@ -468,8 +468,8 @@ def test_agent_and_gan_do_not_choose_a_precision() -> None:
         ({"layer_rates": {"linear_9": 0.1}}, "set for linear_9"),
     ],
 )
-def test_invalid_settings_are_rejected_before_training(training: dict[str, Any], said: str, home: Path) -> None:
-    with pytest.raises(TrainingError, match=said):
+def test_invalid_settings_are_rejected_before_training(training: dict[str, Any], message: str, home: Path) -> None:
+    with pytest.raises(TrainingError, match=message):
         loop(moons(**training), home)
 
 

@@ -67,7 +67,7 @@ def text_headline(values: list[float], **more: Any) -> str:
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ([0.1, 3.0, -2.0, 2.0, 9.0], "“to” and “there” increase the score of **navigate** most; “get” decreases it."),
         ([0.1, 3.0, -0.5, 0.2, 9.0], "“to” increases the score of **navigate** most."),
@@ -78,8 +78,8 @@ def text_headline(values: list[float], **more: Any) -> str:
         ([1.0, 1.0, 1.0, 1.0, 0.0], "“how”, “to” and “get” increase the score of **navigate** most."),
     ],
 )
-def test_headline_names_words_by_weight_without_padding(values: list[float], said: str) -> None:
-    assert text_headline(values) == f"{said} Checks passed."
+def test_headline_names_words_by_weight_without_padding(values: list[float], message: str) -> None:
+    assert text_headline(values) == f"{message} Checks passed."
 
 
 def test_regression_headline_names_increase_and_decrease() -> None:
@@ -126,17 +126,17 @@ def test_headline_is_empty_for_zero_attribution_or_neuron_methods() -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "column", "said"),
+    ("row", "column", "message"),
     [
         (0, 8, "The top right of the image increases"),
         (4, 4, "The center of the image increases"),
         (5, 0, "The left"),
     ],
 )
-def test_image_headline_names_the_strongest_region(row: int, column: int, said: str) -> None:
+def test_image_headline_names_the_strongest_region(row: int, column: int, message: str) -> None:
     values = np.zeros((1, 9, 9))
     values[0, row, column] = 1.0
-    assert headline(make_explanation({"image": values})).startswith(said)
+    assert headline(make_explanation({"image": values})).startswith(message)
 
 
 def test_uniform_image_headline_names_all_regions() -> None:
@@ -180,20 +180,22 @@ def test_headline_and_attention_sentence_name_the_start_token() -> None:
 
 
 @pytest.mark.parametrize(
-    ("axes", "tokens", "said"),
+    ("axes", "tokens", "message"),
     [
         (Axes(), ("0", "1", "2"), "The prediction relies on step 2. "),
         (Axes("node", "feature"), ("0", "1", "2"), "The prediction relies on node 2. "),
         (Axes(rate=4.0), ("0 s", "0.25 s", "0.5 s"), r"The prediction relies on 0\.5 s. "),
     ],
 )
-def test_attention_sentence_uses_the_step_names_of_the_axis(axes: Axes, tokens: tuple[str, ...], said: str) -> None:
+def test_attention_sentence_uses_the_step_names_of_the_axis(axes: Axes, tokens: tuple[str, ...], message: str) -> None:
     assert axes.steps(3) == tokens
     layer = AttentionLayer("a", "A", False, np.ones((1, 3, 3)))
     attention = AttentionMaps((layer,), tokens, np.eye(3), "", None, (Stream("signal", tokens),), (2,))
     # As many channels as steps, so that the two could be confused.
     explanation = make_explanation({"signal": np.ones((3, 3))}, {"signal": ("x", "y", "z")})
-    assert attention_sentence(replace(explanation, attention=attention, axes={"signal": axes}), None).startswith(said)
+    assert attention_sentence(replace(explanation, attention=attention, axes={"signal": axes}), None).startswith(
+        message
+    )
 
 
 def test_prediction_text_of_an_unknown_class_is_unknown() -> None:

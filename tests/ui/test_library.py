@@ -103,13 +103,13 @@ def test_republishing_asks_for_confirmation(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [("", "Give it a name"), ("Not a name", "lowercase"), ("bottleneck", "is a built-in block")]
+    ("name", "message"), [("", "Give it a name"), ("Not a name", "lowercase"), ("bottleneck", "is a built-in block")]
 )
-def test_invalid_library_name_shows_an_error(store: Store, name: str, said: str) -> None:
+def test_invalid_library_name_shows_an_error(store: Store, name: str, message: str) -> None:
     app = open_library(store.create_project(digits_mlp()))
     app.text_input(key="library/called main").input(name).run()
     click(app, "Publish")
-    assert said in app.error[0].value
+    assert message in app.error[0].value
     assert store.library() == []
 
 

@@ -197,14 +197,14 @@ def test_valid_documents_have_no_issues(document: Project, schema: object) -> No
     assert validate(document, schema) == []  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("vocabulary", "said"), [(80, "80"), (1_234, "1,234")])
-def test_message_names_both_vocabulary_sizes(vocabulary: int, said: str) -> None:
+@pytest.mark.parametrize(("vocabulary", "message"), [(80, "80"), (1_234, "1,234")])
+def test_message_names_both_vocabulary_sizes(vocabulary: int, message: str) -> None:
     data = Schema((FieldSpec("text", "tokens", (12,), vocabulary),), TEXTS.target, 90)
     document = chain(TOKENS, ("Embedding", {"vocabulary": vocabulary}), ("Flatten", {}), linear(2))
     (issue,) = [issue for issue in validate(document, data) if issue.code == "field"]
     assert issue.message.endswith(
         "is declared as tokens (N, 12) with a vocabulary of 50, but the field text of the data is tokens (N, 12) with "
-        f"a vocabulary of {said}."
+        f"a vocabulary of {message}."
     )
 
 
