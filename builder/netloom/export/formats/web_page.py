@@ -18,11 +18,11 @@ from netloom.export.predictions import describe
 RUNTIME = "1.30.0"
 FILES = ("decode.js", "encode.js", "model.js", "page.js", "style.css")
 # What encode.js and decode.js translate from Python; a test compares both
-ENCODINGS = ("image", "table", "series", "words", "letters", "characters", "bpe")
-COLUMNS = ("number", "category")
-DECODINGS = (
-    "class", "binary", "labels", "number", "mask", "tags", "class_and_tags", "action", "embedding", "pair", "several",
-    "next_token",
+ENCODINGS, COLUMNS, DECODINGS = (
+    ("image", "table", "series", "words", "letters", "characters", "bpe"),
+    ("number", "category"),
+    ("class", "binary", "labels", "number", "mask", "tags", "class_and_tags", "action", "embedding", "pair", "several",
+     "next_token"),
 )  # fmt: skip
 # Why predictions of other kinds are not decoded in a browser
 _NOT_DECODED = {
