@@ -10,29 +10,20 @@ import numpy as np
 
 from netloom.core.errors import DataError
 from netloom.data.images import mask, nearest
-from netloom.tasks.true_label import TrueLabel
+from netloom.tasks.true_label import PaintedLabel, TrueLabel
 
 if TYPE_CHECKING:
     from netloom.data import Prepared
 
 
 @dataclass(frozen=True)
-class MaskLabel(TrueLabel):
-    """The class of each pixel as rows of numbers from 0, in the form of predictions.
-
-    Attributes:
-        names: the names of the classes by number.
-        shape: the height and the width of a mask.
-    """
+class MaskLabel(PaintedLabel):
+    """The class of each pixel as rows of numbers from 0, in the form of predictions."""
 
     names: tuple[str, ...]
     shape: tuple[int, int]
     title: ClassVar[str] = "Share of wrong pixels"
     is_share: ClassVar[bool] = False
-
-    @property
-    def painted(self) -> MaskLabel:
-        return self
 
     @property
     def schema(self) -> Mapping[str, Any]:

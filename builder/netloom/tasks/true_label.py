@@ -22,7 +22,6 @@ from netloom.modalities.encoding.tags import IGNORE
 
 if TYPE_CHECKING:
     from netloom.data import Prepared
-    from netloom.tasks.mask_label import MaskLabel
 
 _MOST_CHARACTERS = 10_000  # of a text
 _MOST_TAGS = 10_000  # of a text
@@ -43,7 +42,7 @@ class TrueLabel(ABC):
     hint: ClassVar[str] = ""
 
     @property
-    def painted(self) -> MaskLabel | None:
+    def painted(self) -> PaintedLabel | None:
         """The label as one that is painted on the image of its row; None for other labels."""
         return None
 
@@ -103,6 +102,30 @@ class TrueLabel(ABC):
     def written(self, error: float) -> str:
         """Return a mean error as the measure that `title` names."""
         return f"{1 - error:.1%}" if self.is_share else number(error)
+
+
+class PaintedLabel(TrueLabel):
+    """The class of each pixel, which people paint on the image of a row.
+
+    Attributes:
+        names: the names of the classes by number.
+        shape: the height and the width of a mask.
+    """
+
+    names: tuple[str, ...]
+    shape: tuple[int, int]
+
+    @property
+    def painted(self) -> PaintedLabel:
+        return self
+
+    @abstractmethod
+    def read_image(self, content: bytes, filename: str) -> list[list[int]]:
+        """Return the label in an image file.
+
+        Raises:
+            DataError: it cannot be read, or has other values.
+        """
 
 
 @dataclass(frozen=True)

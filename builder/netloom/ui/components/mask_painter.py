@@ -16,7 +16,7 @@ from netloom.ui.components.region_painter import cell, stroke_editor
 from netloom.ui.components.state import ExampleState, Part, Stroke
 
 if TYPE_CHECKING:
-    from netloom.tasks.mask_label import MaskLabel
+    from netloom.tasks.true_label import PaintedLabel
 
 OPACITY = 0.6  # of the classes over the image
 FILES = ["png", "bmp", "gif", "tif", "tiff"]
@@ -29,7 +29,7 @@ UPLOAD_HELP = (
 
 
 def mask_input(
-    label: MaskLabel,
+    label: PaintedLabel,
     key: str,
     start: Any,
     picture: np.ndarray,
@@ -67,7 +67,7 @@ def mask_input(
     return filled(label, base, strokes).tolist() if is_changed else None
 
 
-def mask_of(label: MaskLabel, key: str) -> list[list[int]] | None:
+def mask_of(label: PaintedLabel, key: str) -> list[list[int]] | None:
     """Return the mask in the input of this key, for callbacks; None if there is none."""
     state = ExampleState.current()
     if key not in state.masks:
@@ -81,7 +81,7 @@ def mask_thumbnail(label: Any, title: str) -> None:
     st.image(enlarged(painted(np.asarray(label))), width=THUMBNAIL, alt=title)
 
 
-def filled(label: MaskLabel, base: np.ndarray, strokes: Sequence[Stroke]) -> np.ndarray:
+def filled(label: PaintedLabel, base: np.ndarray, strokes: Sequence[Stroke]) -> np.ndarray:
     """Return a mask (H, W) after all strokes, which are pairs of the covered cells (row, column) and a class."""
     grid, size = base.copy(), cell(label.shape)
     for cells, name in strokes:
@@ -90,14 +90,14 @@ def filled(label: MaskLabel, base: np.ndarray, strokes: Sequence[Stroke]) -> np.
     return grid
 
 
-def _grid(label: MaskLabel, start: Any) -> np.ndarray:
+def _grid(label: PaintedLabel, start: Any) -> np.ndarray:
     try:
         return np.array(label.check(start))
     except DataError:
         return np.zeros(label.shape, dtype=np.int64)
 
 
-def _upload(label: MaskLabel, key: str, on_change: Callable[[], None] | None) -> None:
+def _upload(label: PaintedLabel, key: str, on_change: Callable[[], None] | None) -> None:
     """Draw the upload of a mask, which replaces the painted one."""
     file = st.file_uploader(
         "Mask image", type=FILES, key=Part.FILE.within(key), max_upload_size=MAX_FILE_MIB, help=UPLOAD_HELP
