@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import resource
 import socket
 import time
 from contextlib import ExitStack, closing, suppress
@@ -51,6 +52,18 @@ def test_connections_without_a_request_do_not_block_the_server(tmp_path: Path) -
         values = dict(line.split() for line in ask(port, "/metrics").body.decode().splitlines() if line[:1] == "n")
         assert int(values["netloom_connections"]) <= 9
         assert int(values["netloom_closed_connections"]) >= 16
+
+
+def test_a_low_limit_of_open_files_leaves_room_for_new_connections(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (240, hard))
+    try:
+        with listening(state(tmp_path, Limits())) as port, ExitStack() as stack:
+            idle = [connect(stack, port) for _ in range(60)]
+            assert all(is_closed(connection) for connection in idle[:20])
+            assert ask(port, HEALTH).status == 200
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_a_connection_has_to_send_a_request_in_time(tmp_path: Path) -> None:

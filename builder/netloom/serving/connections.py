@@ -10,6 +10,7 @@ This module is copied into production exports, and needs the standard library an
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -22,7 +23,8 @@ from netloom.serving.server_settings import Limits
 _SWEEP_S = 1.0  # between two looks for connections to close
 _RETRY_S = 1.0
 _KEY = "netloom_transport"  # in the state that uvicorn copies into the scope of each request
-_SPARE_FILES = 1_000  # that the process may open beside its connections
+_OWN_FILES = 200  # that a server opens beside its connections
+_FEWEST = 8
 
 
 class Connections:
@@ -38,6 +40,11 @@ class Connections:
         self._open: set[asyncio.Transport] = set()
         self._deadlines: dict[asyncio.Transport, float] = {}  # of those without a request, in the order of time
         self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def most(self) -> int:
+        """How many connections may be open: as many as the limits allow, or as the process may open files."""
+        return min(self.limits.connections, max(_FEWEST, _file_limit() - _OWN_FILES))
 
     def __len__(self) -> int:
         return len(self._open)
@@ -61,12 +68,9 @@ class Connections:
         Raises:
             RequestError: there are.
         """
-        if self.requests > self.limits.connections:
-            raise RequestError(
-                f"The server answers {self.limits.connections:,} other requests at the moment; try again.",
-                503,
-                _RETRY_S,
-            )
+        most = self.most
+        if self.requests > most:
+            raise RequestError(f"The server answers {most:,} other requests at the moment; try again.", 503, _RETRY_S)
 
     def add(self, transport: asyncio.Transport) -> None:
         """Count a new connection, from which a request has to arrive in time."""
@@ -87,7 +91,7 @@ class Connections:
     def _sweep(self) -> None:
         """Close connections whose time is over, and the oldest of those without a request while there are too many."""
         loop = asyncio.get_running_loop()
-        excess, now = len(self._open) - self.limits.connections, loop.time()
+        excess, now = len(self._open) - self.most, loop.time()
         for transport, deadline in list(self._deadlines.items()):
             if deadline > now and excess <= 0:
                 break
@@ -121,13 +125,23 @@ def http_protocol(connections: Connections) -> type[asyncio.Protocol]:
 
 
 def allow_files(limits: Limits) -> None:
-    """Raise the number of files that this process may open, if it is too low for the connections: a server that cannot
-    accept a connection cannot answer health checks either."""
+    """Raise the number of files that this process may open, if it is too low for the connections and those that arrive
+    between two sweeps: a server that cannot accept a connection cannot answer health checks either."""
     with suppress(ImportError, OSError, ValueError):  # Windows has no such limit
         import resource
 
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        wanted = limits.connections + _SPARE_FILES
+        wanted = 2 * limits.connections + _OWN_FILES
         if soft != resource.RLIM_INFINITY and soft < wanted:
             most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+def _file_limit() -> int:
+    """Return how many files this process may open."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return sys.maxsize
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if soft == resource.RLIM_INFINITY else soft
