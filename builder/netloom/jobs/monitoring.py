@@ -1,4 +1,5 @@
-"""Jobs of the Monitor page: the check of a model, its suspicious predictions, and versions of data."""
+"""Jobs of monitoring: the check of a model, its suspicious predictions, versions of data, and the comparison of a new
+run with the one that it would replace."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from netloom.jobs.loaded_runs import RunWeights
 from netloom.jobs.request import Context, Request
 from netloom.monitoring import MonitorReport, check
 from netloom.monitoring.labeled import check_examples
+from netloom.monitoring.promotion import Gate, compare_for_promotion
 from netloom.monitoring.suspects import Suspects, suspects
 
 
@@ -59,7 +61,22 @@ class MakeVersion(Request[Version], kind="dataset_version", lane="long"):
     def compute(self, context: Context) -> Version:
         trained = context.run(self.weights)
         project = trained.run.project_id if trained.run is not None else ""
-        examples = [(example.row, example.label) for example in context.store.collected(project).all()]
+        examples = context.store.collected(project).labeled()
         check_examples(trained, examples)
         info = make_version(trained.data, examples, context.home, self.title, lambda share, _: context.progress(share))
         return Version(info.name, info.title, info.rows or 0)
+
+
+@dataclass(frozen=True)
+class ComparePromotion(Request[Gate], kind="promotion", lane="long"):
+    """The comparison of a run with `current`, which it would replace, on held-out rows and collected examples.
+    `stamp` identifies the state of the collected examples."""
+
+    weights: RunWeights
+    current: RunWeights
+    stamp: str
+
+    def compute(self, context: Context) -> Gate:
+        new, old = context.run(self.weights), context.run(self.current)
+        project = context.store.run(self.current.run_id).project_id
+        return compare_for_promotion(new, old, context.store.collected(project).labeled())

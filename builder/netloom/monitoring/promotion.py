@@ -31,7 +31,11 @@ Labeled = Sequence[tuple[Mapping[str, Any], Any]]
 
 @dataclass(frozen=True)
 class Comparison:
-    """The mean errors of both runs on the same rows, and the 95% interval of new − old, by pairs of rows."""
+    """The mean errors of both runs on the same rows, and the 95% interval of new − old, by pairs of rows.
+
+    Attributes:
+        measure: what `old_value`, `new_value` and `difference` show of the errors, such as accuracy.
+    """
 
     title: str
     rows: int
@@ -39,6 +43,10 @@ class Comparison:
     new: float
     low: float
     high: float
+    measure: str
+    old_value: str
+    new_value: str
+    difference: str
     words: str
 
 
@@ -65,6 +73,18 @@ class Gate:
     def sentence(self) -> str:
         """The decision in words."""
         return self.reason or f"The new run is not worse: {self.held_out.words}"
+
+    @property
+    def comparisons(self) -> tuple[Comparison, ...]:
+        """The comparisons that were made, that on held-out rows first."""
+        return (self.held_out,) if self.mistakes is None else (self.held_out, self.mistakes)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """A sentence for each restriction of the comparison."""
+        left_out = f"{self.left_out:,} test rows are left out, because the new run was trained on them."
+        trained_on = f"The new run was trained on {self.trained_on:,} of the collected examples."
+        return ((left_out,) if self.left_out else ()) + ((trained_on,) if self.trained_on else ())
 
     def as_json(self) -> JsonObject:
         """Return plain JSON values."""
@@ -119,12 +139,23 @@ def _compare(title: str, true_label: TrueLabel, new: TrainedRun, old: TrainedRun
     form = "{:+.1%}".format if true_label.is_share else "{:+.4g}".format
     sign = -1 if true_label.is_share else 1
     interval = sorted((sign * low, sign * high))
-    words = (
-        f"{true_label.title.lower()} {true_label.written(float(after.mean()))}, before "
-        f"{true_label.written(float(before.mean()))}, on {len(rows):,} rows "
-        f"(difference {form(sign * float(difference.mean()))}, 95% CI {form(interval[0])} to {form(interval[1])})."
+    old_error, new_error = float(before.mean()), float(after.mean())
+    old_value, new_value = true_label.written(old_error), true_label.written(new_error)
+    change = f"{form(sign * float(difference.mean()))}, 95% CI {form(interval[0])} to {form(interval[1])}"
+    words = f"{true_label.title.lower()} {new_value}, before {old_value}, on {len(rows):,} rows (difference {change})."
+    return Comparison(
+        title,
+        len(rows),
+        old_error,
+        new_error,
+        float(low),
+        float(high),
+        measure=true_label.title,
+        old_value=old_value,
+        new_value=new_value,
+        difference=change,
+        words=words,
     )
-    return Comparison(title, len(rows), float(before.mean()), float(after.mean()), float(low), float(high), words)
 
 
 def _reason(true_label: TrueLabel, held_out: Comparison, mistakes: Comparison | None) -> str:

@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from filelock import FileLock
 
 from netloom.core.errors import UsageError
 from netloom.core.processes import is_running, start_detached
+from netloom.document import write_bytes
 from netloom.serving.server_settings import DEFAULT_BACKEND, STOPPED
 
 MAX_SERVERS = 4  # of a data folder; each keeps a network and PyTorch in memory
@@ -54,7 +55,8 @@ DEFAULT_OPTIONS = LaunchOptions()
 
 @dataclass(frozen=True)
 class LaunchedServer:
-    """A server as it was started; `started` is a time in UTC. `folder` has its record and its output."""
+    """A server as it was started, with the run that it uses now; `started` is a time in UTC. `folder` has its record
+    and its output."""
 
     folder: Path
     run_id: str
@@ -133,9 +135,25 @@ def launch(home: Path, run_id: str, name: str, port: int, options: LaunchOptions
             child = start_detached(command, subprocess.DEVNULL, os.environ, output.fileno())
         _children[child.pid] = child
         server = LaunchedServer(folder, run_id, port, child.pid, datetime.now(UTC).isoformat(timespec="seconds"))
-        values = {key: value for key, value in asdict(server).items() if key != "folder"}
-        (folder / f"{port}.json").write_text(json.dumps(values), encoding="utf-8")
+        _write_record(server)
     return server
+
+
+def record_run(home: Path, address: str, run_id: str) -> None:
+    """Record that the default model of a launched server uses another run now, so that pages list it for that run.
+    Nothing happens for an address of another server."""
+    folder = _folder(home)
+    if not folder.is_dir():
+        return
+    with FileLock(folder / "lock"):
+        for server in launched(home):
+            if server.address == address and server.is_running and server.run_id != run_id:
+                _write_record(replace(server, run_id=run_id))
+
+
+def _write_record(server: LaunchedServer) -> None:
+    values = {key: value for key, value in asdict(server).items() if key != "folder"}
+    write_bytes(server.folder / f"{server.port}.json", json.dumps(values).encode())
 
 
 def _folder(home: Path) -> Path:

@@ -65,6 +65,18 @@ class CollectedExamples:
                 continue
         return examples
 
+    def labeled(self) -> list[tuple[Mapping[str, Any], Any]]:
+        """Return the rows with their labels, the newest last."""
+        return [(example.row, example.label) for example in self.all()]
+
+    def stamp(self) -> str:
+        """Return a text that differs after each change; "" without examples."""
+        try:
+            status = self._path.stat()
+        except FileNotFoundError:
+            return ""
+        return f"{status.st_size}-{status.st_mtime_ns}"
+
     def add(
         self,
         row: Mapping[str, Any],

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from netloom.core.errors import UsageError
 from netloom.core.text import file_stem
 from netloom.editing.live import Live
 from netloom.serving.launched import LaunchedServer, LaunchOptions, free_port, launch, launched
+from netloom.store import Run
 from netloom.ui.deploy.state import Key
 from netloom.ui.shell.errors import guard, show_error
 
 LOOK_EVERY_S = 2
+
+
+def running_servers(live: Live, runs: Sequence[Run]) -> list[LaunchedServer]:
+    """Return the servers started by the page that use a run of the project."""
+    run_ids = {run.id for run in runs}
+    return [server for server in launched(live.store.home) if server.is_running and server.run_id in run_ids]
 
 
 def launched_servers(live: Live, run_id: str, options: LaunchOptions) -> None:
@@ -32,6 +41,11 @@ def _servers(live: Live, run_id: str, options: LaunchOptions) -> None:
         for server in servers:
             if server.has_failed:
                 _failed(server)
+        for server in running_servers(live, live.store.runs(live.id)):
+            st.markdown(
+                f":material/info: Another run of this project answers at [{server.address}]({server.address}/docs). "
+                "The part *Promote* replaces it by this run without a failed request."
+            )
         _start(live, run_id, options)
 
 

@@ -1,4 +1,4 @@
-"""The Deploy page: the model server, smaller variants, drift and the model card of a run."""
+"""The Deploy page: the model server, promotion, smaller variants, drift and the model card of a run."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from netloom.training.weight_files import CheckpointError
 from netloom.ui.deploy.card import card
 from netloom.ui.deploy.drift import drift
 from netloom.ui.deploy.optimize import optimize
+from netloom.ui.deploy.promotion import promotion
 from netloom.ui.deploy.server import server
 from netloom.ui.deploy.state import Key
 from netloom.ui.shell.errors import show_error
@@ -18,6 +19,7 @@ from netloom.ui.shell.run_picker import choose_checkpoint, choose_run, controls,
 
 PARTS = {
     "server": (":material/dns: Server", server),
+    "promotion": (":material/upgrade: Promote", promotion),
     "optimize": (":material/speed: Optimize", optimize),
     "drift": (":material/monitor_heart: Drift", drift),
     "card": (":material/description: Model card", card),

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from netloom.drift import DriftReport
     from netloom.jobs import RunWeights
     from netloom.jobs.deployment import Optimize
+    from netloom.monitoring.promotion import Gate
 
 
 @dataclass
@@ -23,6 +24,7 @@ class DeployState(PageState):
         smaller: What the last smaller run removed, as a sentence, by the weights it was made from.
         cards: The weights whose model card was asked for.
         drift: The drift reports, by the key of their request.
+        promotions: The comparisons of runs, by the key of their request; `comparing` is that of the one that runs.
     """
 
     optimized: dict[RunWeights, Optimize] = field(default_factory=dict)
@@ -30,6 +32,8 @@ class DeployState(PageState):
     smaller: dict[RunWeights, str] = field(default_factory=dict)
     cards: set[RunWeights] = field(default_factory=set)
     drift: dict[str, DriftReport] = field(default_factory=dict)
+    promotions: dict[str, Gate] = field(default_factory=dict)
+    comparing: str = ""
 
 
 class Key(WidgetKey):
@@ -37,6 +41,9 @@ class Key(WidgetKey):
 
     AXIS = "deploy axis"
     BACKEND = "deploy backend"
+    CANARY = "deploy canary"
+    CANARY_END = "deploy canary end"
+    CANARY_PERCENT = "deploy canary percent"
     CARD_FORM = "deploy card form"
     CARD_PART = "deploy card part"
     CARD_SAVE = "deploy card save"
@@ -50,9 +57,17 @@ class Key(WidgetKey):
     OPTIMIZE = "deploy optimize"
     PARETO = "deploy pareto"
     PORT = "deploy port"
+    PROMOTE = "deploy promote"
+    PROMOTION_AGAIN = "deploy promotion again"
+    PROMOTION_COMPARE = "deploy promotion compare"
+    PROMOTION_OVER = "deploy promotion over"
+    PROMOTION_SERVER = "deploy promotion server"
+    ROLLBACK = "deploy rollback"
     SENSITIVITY = "deploy sensitivity"
     SENSITIVITY_GRAPH = "deploy sensitivity graph"
     SENSITIVITY_KIND = "deploy sensitivity kind"
+    SHADOW = "deploy shadow"
+    SHADOW_END = "deploy shadow end"
     SMALLER_AMOUNT = "deploy smaller amount"
     SMALLER_CRITERION = "deploy smaller criterion"
     SMALLER_EPOCHS = "deploy smaller epochs"

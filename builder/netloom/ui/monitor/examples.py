@@ -186,6 +186,7 @@ def _version(live: Live, weights: RunWeights, trained: OpenRun, count: int) -> N
             st.caption(f":material/info: {escape(note)}")
         if st.button("Retrain from the current weights", icon=":material/model_training:", key=Key.RETRAIN):
             _retrain(live, weights.run_id, state.version.name)
+        st.caption("When the new run has finished, *Promote* on the Deploy page compares it with this one.")
     else:
         st.caption("The collected examples become training rows; validation and test rows stay as they are.")
 
