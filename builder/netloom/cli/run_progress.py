@@ -5,10 +5,11 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
-from netloom.cli.command import Context
-from netloom.cli.text import measures
+from netloom.cli.command import FAILED, INTERRUPTED, Context, Failure
+from netloom.cli.text import measures, metrics_table
 from netloom.core.text import between, plain
 from netloom.tasks.training_losses import TRAINING_LOSSES
 
@@ -34,6 +35,41 @@ def follow(store: Store, run_id: str, context: Context) -> tuple[Run, bool]:
         stop(store, run_id)
         context.note("Stopping. The weights are being saved and evaluated.")
     return _follow_to_end(store, run_id, progress), True
+
+
+def report_run(store: Store, run: Run, context: Context, *, is_interrupted: bool) -> int:
+    """Write the result of an ended run. Returns the exit code.
+
+    Raises:
+        Failure: the run failed.
+    """
+    from netloom.runs import evaluation
+
+    result = evaluation(store, run.id)
+    metrics = result.metrics if result else {}
+    value: dict[str, Any] = {
+        "run": run.id,
+        "project": run.project_id,
+        "state": run.state,
+        "reason": run.reason,
+        "epochs": run.epoch,
+        "steps": run.step,
+        "test": metrics,
+        "reference": asdict(result.reference) if result and result.reference else None,
+        "intervals": result.intervals if result else {},
+        "caveats": [asdict(caveat) for caveat in result.caveats] if result else [],
+        "folder": str(store.artifacts(run.id).local_directory()),
+    }
+    if run.state == "failed":
+        if context.json:
+            context.answer({**value, "error": run.reason}, "")
+            context.note(plain(run.reason))
+            return FAILED
+        raise Failure(f"The run failed: {run.reason}")
+    test = f"\n{metrics_table(result)}" if result and metrics else ""
+    notes = [f"! {plain(caveat.message)}" for caveat in result.caveats] if result else []
+    context.answer(value, "\n".join([f"{run.id} {run.state}{test}", *notes]))
+    return INTERRUPTED if is_interrupted else 0
 
 
 def _follow_to_end(store: Store, run_id: str, progress: _Progress) -> Run:

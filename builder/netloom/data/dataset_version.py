@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from netloom.data.raw.texts import TaggedTexts
 from netloom.data.schema import DatasetInfo
 from netloom.data.sequence_pairs import Pairs
 from netloom.data.splits.given_splits import NAMES
+from netloom.data.tables.targets import SEPARATORS
 from netloom.data.uploads import add_file
 from netloom.data.uploads.kinds.arrays import CLASS_NAMES
 from netloom.data.version_files import (
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_ROWS = 200_000
+SEPARATOR = SEPARATORS[0]  # between the labels of a row
 
 
 def why_no_version(data: Prepared) -> str:
@@ -52,11 +54,15 @@ def why_no_version(data: Prepared) -> str:
         return "" if _is_picture(data) else "A version with masks can be made of images; this data is of another kind."
     if target.forecast is not None:
         return why_no_forecast_file(data)
-    if not (target.type.is_class or (target.type.is_number and len(target.number_names) == 1)):
+    is_number = target.type.is_number and len(target.number_names) == 1
+    if not (target.type.is_class or target.type.is_multi_label or is_number):
         return (
-            "A version needs data with one class or one number to predict per row, a tag per word, a class per pixel, "
-            f"an answer per text, or a forecast; this data is for predicting {target.type.phrase}."
+            "A version needs data with one class, one number or a set of labels to predict per row, a tag per word, a "
+            "class per pixel, an answer per text, or a forecast; this data is for predicting "
+            f"{target.type.phrase}."
         )
+    if target.type.is_multi_label and any(SEPARATOR in name for name in target.classes):
+        return f"The names of the labels of this data contain {SEPARATOR!r}, which separates labels in a version."
     if raw.contiguous:
         return "The rows of this data are windows of a series, which single examples cannot continue."
     if len(raw.parts) > 1 or not (_is_table(data) or _is_text(data) or _is_picture(data)):
@@ -137,11 +143,13 @@ def _parts(data: Prepared, examples: Examples) -> list[tuple[str, Mapping[str, A
     """Return the rows of all parts of the split, and the examples as training rows: (part, row, label)."""
     target, classes = data.schema.target, data.schema.target.classes
     is_mask = target.type.is_per_pixel
-    numbers = None if target.type.is_class or is_mask else data.restore(data.target).flatten()
+    numbers = None if classes else data.restore(data.target).flatten()
 
     def label(place: int) -> Any:
         if is_mask:
             return np.asarray(data.target[place]).astype(np.uint8)
+        if target.type.is_multi_label:
+            return _joined(name for name, applies in zip(classes, data.target[place].tolist(), strict=True) if applies)
         return classes[int(data.target[place])] if numbers is None else float(numbers[place])
 
     rows: list[tuple[str, Mapping[str, Any], Any]] = [
@@ -156,10 +164,16 @@ def _parts(data: Prepared, examples: Examples) -> list[tuple[str, Mapping[str, A
                 )
             rows.append((NAMES[0], row, grid))
             continue
-        if classes and value not in classes:
-            raise DataError(f"The label {str(value)[:60]!r} of example {number} is not a class of the data.")
-        rows.append((NAMES[0], row, value))
+        labels = value if target.type.is_multi_label else [value]
+        if classes and (unknown := [label for label in labels if label not in classes]):
+            raise DataError(f"The label {str(unknown[0])[:60]!r} of example {number} is not a class of the data.")
+        rows.append((NAMES[0], row, _joined(labels) if target.type.is_multi_label else value))
     return rows
+
+
+def _joined(labels: Iterable[str]) -> str:
+    """Return the labels of a row as one cell."""
+    return SEPARATOR.join(labels)
 
 
 def _csv(data: Prepared, examples: Examples) -> tuple[str, str]:

@@ -49,6 +49,11 @@ class Version:
     rows: int
 
 
+def version_title(project: str, examples: int) -> str:
+    """Return the proposed title of a version of the data of a project with a number of collected examples."""
+    return f"{project[:60]} with {examples} more"
+
+
 @dataclass(frozen=True)
 class MakeVersion(Request[Version], kind="dataset_version", lane="long"):
     """A version of the data of a run with the collected examples of its project.

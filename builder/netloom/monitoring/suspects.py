@@ -27,6 +27,11 @@ class Suspect:
     row: LoggedRow
     error: float | None
 
+    @property
+    def source(self) -> str:
+        """The identity of the row, by which it is collected once."""
+        return f"{self.model} {self.row.id} {self.row.row}"
+
 
 @dataclass(frozen=True)
 class Suspects:

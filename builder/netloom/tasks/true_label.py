@@ -172,6 +172,12 @@ class LabelSet(TrueLabel):
             raise DataError(f"{_shown(unknown[0])} is not a label of the model; it has {_listed(self.names)}.")
         return sorted(set(label))
 
+    def text(self, label: Any) -> str:
+        return ", ".join(map(str, label)) if isinstance(label, (list, tuple)) else str(label)
+
+    def parse(self, text: str) -> list[str]:
+        return self.check([name for name in map(str.strip, text.split(",")) if name])
+
     def error(self, prediction: Any, label: Any) -> float:
         return float(set(prediction or ()) != set(label))
 
@@ -198,6 +204,12 @@ class NumberLabel(TrueLabel):
             return float(label)
         except OverflowError:
             raise DataError("The label is a number that is too large.") from None
+
+    def parse(self, text: str) -> float:
+        numbers = _typed_numbers(text)
+        if len(numbers) != 1:
+            raise DataError(f"The label is one number, received {_shown(text.strip())}.")
+        return self.check(numbers[0])
 
     def error(self, prediction: Any, label: Any) -> float:
         """Return the distance; infinity if the prediction is not a finite number."""

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from netloom.cli.command import FAILED, INTERRUPTED, Command, Context, Failure, whole
+from netloom.cli.command import Command, Context, Failure, whole
 from netloom.cli.files import add_force_argument
 from netloom.cli.job import IMAGE, write_job
 from netloom.cli.lr_finder import find_rate
 from netloom.cli.selection import add_prepare_argument, find_run
-from netloom.cli.text import metrics_table
 from netloom.cli.training_options import list_settings, with_settings
 from netloom.cli.unused_options import refuse_unused
 from netloom.core.errors import UsageError
@@ -20,7 +18,7 @@ from netloom.core.text import plain
 
 if TYPE_CHECKING:
     from netloom.document import Project
-    from netloom.store import Run, Store
+    from netloom.store import Store
 
 
 FRESH = "fresh"
@@ -101,7 +99,7 @@ class Train(Command):
         if arguments.file is None:
             raise UsageError("Give a document to train, or use --settings.")
         from netloom import runs, training
-        from netloom.cli.run_progress import follow
+        from netloom.cli.run_progress import follow, report_run
         from netloom.data import with_dataset_id
         from netloom.data.quality.severe_findings import high_findings
         from netloom.document import read
@@ -141,7 +139,7 @@ class Train(Command):
         )
         context.note(f"Run {run_id} of {plain(project.name)!r}; Ctrl-C stops it.")
         run, interrupted = follow(store, run_id, context)
-        return _report(store, run, interrupted, context)
+        return report_run(store, run, context, is_interrupted=interrupted)
 
 
 def add_backend_argument(parser: ArgumentParser) -> None:
@@ -236,33 +234,3 @@ def _note_initialization(store: Store, project: Project, context: Context) -> No
         sentence = preparation_sentence(project.data.prepare, quantities_of(schema(project.data, context.home)))
         if sentence:
             context.note(sentence)
-
-
-def _report(store: Store, run: Run, interrupted: bool, context: Context) -> int:
-    from netloom.runs import evaluation
-
-    result = evaluation(store, run.id)
-    metrics = result.metrics if result else {}
-    value: dict[str, Any] = {
-        "run": run.id,
-        "project": run.project_id,
-        "state": run.state,
-        "reason": run.reason,
-        "epochs": run.epoch,
-        "steps": run.step,
-        "test": metrics,
-        "reference": asdict(result.reference) if result and result.reference else None,
-        "intervals": result.intervals if result else {},
-        "caveats": [asdict(caveat) for caveat in result.caveats] if result else [],
-        "folder": str(store.artifacts(run.id).local_directory()),
-    }
-    if run.state == "failed":
-        if context.json:
-            context.answer({**value, "error": run.reason}, "")
-            context.note(plain(run.reason))
-            return FAILED
-        raise Failure(f"The run failed: {run.reason}")
-    test = f"\n{metrics_table(result)}" if result and metrics else ""
-    notes = [f"! {plain(caveat.message)}" for caveat in result.caveats] if result else []
-    context.answer(value, "\n".join([f"{run.id} {run.state}{test}", *notes]))
-    return INTERRUPTED if interrupted else 0

@@ -15,9 +15,9 @@ from netloom.data.dataset_version import why_no_version
 from netloom.document import DataChoice
 from netloom.editing.live import Live
 from netloom.jobs import RunWeights
-from netloom.jobs.monitoring import FindSuspects, MakeVersion
+from netloom.jobs.monitoring import FindSuspects, MakeVersion, version_title
 from netloom.monitoring import LogInfo
-from netloom.monitoring.request_log import LoggedRow
+from netloom.monitoring.collecting import collect_request, restriction_of
 from netloom.monitoring.suspects import LOOKED_AT, Suspect
 from netloom.runs.retraining import remark, retrain
 from netloom.store import CollectedExample, Run
@@ -48,8 +48,10 @@ def examples(live: Live, runs: Sequence[Run]) -> None:
     trained = in_background(partial(open_run, live.store, run_id, weights.written), "Reading the data …")
     true_label = trained.objective.task.true_label(trained.data.schema)
     if true_label is None:
-        st.info("The predictions of this network cannot be corrected with a label, so examples cannot be collected.")
+        st.info(trained.objective.task.not_corrected)
         return
+    if restriction := restriction_of(trained.data):
+        st.caption(f":material/block: {escape(restriction)}")
     collected = live.store.collected(live.id).all()
     _list(live, trained, true_label, collected)
     if collected:
@@ -152,14 +154,12 @@ def _version(live: Live, weights: RunWeights, trained: OpenRun, count: int) -> N
     state = MonitorState.current()
     if state.making is not None and state.making.weights != weights:  # that of another run
         state.making = state.version = None
-    reason = why_no_version(trained.data)
-    if reason:
-        st.caption(f":material/block: {escape(reason)}")
+    if why_no_version(trained.data):
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
         title = st.text_input(
             "Name of the version",
-            f"{live.project.name[:60]} with {count} more",
+            version_title(live.project.name, count),
             max_chars=100,
             key=Key.TITLE.of(count),
         )
@@ -212,7 +212,7 @@ def _suggestions(
     suggestions = computed(
         FindSuspects(weights, models, SUGGESTED + min(len(known), LOOKED_AT), stamp), "Reading the log …"
     )
-    suspects = [suspect for suspect in suggestions.rows if _source(suspect.model, suspect.row) not in known][:SUGGESTED]
+    suspects = [suspect for suspect in suggestions.rows if suspect.source not in known][:SUGGESTED]
     if suggestions.note:
         st.caption(escape(suggestions.note))
     if not suspects:
@@ -252,19 +252,7 @@ def _suggestion(live: Live, trained: OpenRun, true_label: TrueLabel, suspect: Su
             )
 
 
-def _source(model: str, row: LoggedRow) -> str:
-    return f"{model} {row.id} {row.row}"
-
-
 def _collect(live: Live, suspect: Suspect, true_label: TrueLabel, key: str, check: Callable[[Any], None]) -> None:
-    row, label = suspect.row, label_of(true_label, key, check)
-    if label is None:
-        return
-    live.store.collected(live.id).add(
-        row.input,
-        label,
-        f"Request to {suspect.model}",
-        run=row.run,
-        prediction=row.prediction,
-        source=_source(suspect.model, row),
-    )
+    label = label_of(true_label, key, check)
+    if label is not None:
+        collect_request(live.store, live.id, suspect, label)

@@ -7,13 +7,14 @@ from functools import partial
 from typing import Any
 
 import streamlit as st
-from pydantic_core import from_json, to_json
 
+from netloom.core.text import escape
 from netloom.data import DataError
 from netloom.editing.live import Live
 from netloom.jobs import JobError, RunWeights
 from netloom.jobs.predictions import Predict
 from netloom.modalities.encoding.cells import row_digest
+from netloom.monitoring.collecting import collect_input, restriction_of
 from netloom.store import StoreError
 from netloom.training.weight_files import CheckpointError
 from netloom.ui.components.label_input import label_input, picture_of
@@ -32,6 +33,8 @@ def collect_button(live: Live, trained: OpenRun, weights: RunWeights, raw: Mappi
         return
     help = "Keep this input with its correct label. The Monitor page lists collected examples."
     with st.popover("Collect", icon=":material/playlist_add:", help=help, key=Key.COLLECT, width="content"):
+        if restriction := restriction_of(trained.data):
+            st.caption(f":material/info: {escape(restriction)}")
         proposed = true_label.proposed(trained.data, raw)
         if true_label.painted is not None:  # people correct the predicted mask instead of painting all of it
             proposed = _predicted(weights, raw)
@@ -46,9 +49,8 @@ def collect_button(live: Live, trained: OpenRun, weights: RunWeights, raw: Mappi
             how = "Paint or upload" if true_label.painted is not None else "Type" if true_label.hint else "Choose"
             st.warning(f"{how} the correct label first.")
             return
-        row = from_json(to_json(dict(raw), inf_nan_mode="null", fallback=_plain))
         try:
-            live.store.collected(live.id).add(row, label, "Try it", run=trained.run.id)
+            collect_input(live.store, trained.run, raw, label, "Try it")
         except (StoreError, OSError) as error:
             show_error(error)
             return
@@ -61,7 +63,3 @@ def _predicted(weights: RunWeights, raw: Mapping[str, Any]) -> Any:
         return computed(Predict(weights, dict(raw)), "Loading the network …").answer["prediction"]
     except (DataError, JobError, CheckpointError, OSError):
         return None  # shown beside the input
-
-
-def _plain(value: Any) -> Any:
-    return value.tolist() if hasattr(value, "tolist") else str(value)
