@@ -11,8 +11,10 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from netloom import runs
-from netloom.data import FieldSpec
+from netloom.data import FieldSpec, prepare
+from netloom.data.dataset_version import make_version
 from netloom.data.schema import ForecastTarget, Schema, TargetSpec
+from netloom.document import DataChoice
 from netloom.store import open_store
 from netloom.templates import templates
 from netloom.ui.components.state import ExampleState
@@ -191,6 +193,27 @@ def test_two_runs_predict_the_same_input() -> None:
     first = next(item for item in app.selectbox if item.label == "Run").value
     [second] = [run.id for run in open_store().runs(project) if run.id != first]
     checked(other.set_value(second).run())
+    assert sum(item.value.startswith("#### ") for item in app.markdown) == 2
+
+
+def test_a_run_on_a_version_of_the_data_is_compared() -> None:
+    """Runs on other data are not offered."""
+    store, project = open_store(), templates()["breast_cancer"].project
+    data = prepare(project.data, store.home)
+    version = make_version(data, [(data.row(0), "benign")], store.home, "More")
+    untrained = project.training.model_copy(update={"epochs": 0})
+    project = project.model_copy(update={"name": "versions", "training": untrained})
+    on_version = project.model_copy(update={"data": DataChoice(dataset=version.name)})
+    other = templates()["diabetes"].project
+    other = other.model_copy(update={"training": other.training.model_copy(update={"epochs": 0})})
+    project_id = store.create_project(project)
+    with trained_here():
+        first, second, _ = (runs.start(store, project_id, one) for one in (project, on_version, other))
+    app = open_page("versions")
+    checked(next(item for item in app.selectbox if item.label == "Run").set_value(first).run())
+    compared = next(item for item in app.selectbox if item.label == "Compare with")
+    assert len(compared.options) == 2, "no second run, or that on the version"
+    checked(compared.set_value(second).run())
     assert sum(item.value.startswith("#### ") for item in app.markdown) == 2
 
 

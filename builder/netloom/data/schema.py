@@ -141,6 +141,12 @@ class TargetSpec:
         return (self.name,) if count == 1 else tuple(f"{self.name} {number + 1}" for number in range(count))
 
     @property
+    def form(self) -> tuple[object, ...]:
+        """What is predicted, as a value that is equal for targets that differ in the order of their classes alone."""
+        parts = tuple(part.form for part in self.parts)
+        return self.kind, frozenset(self.classes), frozenset(self.tags), self.number_names, self.forecast, parts
+
+    @property
     def type(self) -> TargetType:
         """The properties of this kind of target."""
         return TARGET_TYPES[self.kind]
@@ -153,6 +159,15 @@ class Schema:
     inputs: tuple[FieldSpec, ...]
     target: TargetSpec
     rows: int
+
+    def has_form_of(self, other: Schema) -> bool:
+        """Return whether raw rows of both data have the same fields and the same target, as those of a version have.
+
+        The sizes of vectors and texts follow from the training rows, so they may differ, as may the order of classes.
+        """
+        fields = [[(field.name, field.kind) for field in one.inputs] for one in (self, other)]
+        images = [[field.shape for field in one.inputs if field.is_image] for one in (self, other)]
+        return fields[0] == fields[1] and images[0] == images[1] and self.target.form == other.target.form
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from functools import partial
 
 import streamlit as st
 
-from netloom.data import DataError
+from netloom.data import DataError, schema
 from netloom.document import DocumentError
 from netloom.editing.live import Live
 from netloom.jobs import RunWeights
@@ -25,7 +25,9 @@ from netloom.ui.shell.run_picker import choose_run, choose_weights, controls, pa
 SINGLE_INPUT, BATCH, CHAT = "One input", "File", "Chat"
 MODES = {SINGLE_INPUT: ":material/edit: One input", BATCH: ":material/table_rows: File", CHAT: ":material/forum: Chat"}
 NO_RUN = "No second run"
-COMPARE_HELP = "Another run of this project that was trained on the same data. Both predict the same input."
+COMPARE_HELP = (
+    "Another run of this project that was trained on the same data or on a version of it. Both predict the same input."
+)
 STYLE = """<style>
 .st-key-try-editor-live { position: absolute; }
 /* On a phone, the prediction is above the input, so that both are in view. */
@@ -61,16 +63,26 @@ def _loaded(live: Live, weights: RunWeights) -> Tried:
     return Tried(live, trained, weights)
 
 
+def _comparable(live: Live, runs: Sequence[Run], tried: Tried) -> list[Run]:
+    """Return the other runs that read the same fields and predict the same target."""
+
+    def is_comparable(run: Run) -> bool:
+        data = live.store.artifacts(run.id).project().data
+        if data.dataset == tried.trained.project.data.dataset:
+            return True
+        try:
+            other = schema(data, live.store.home)
+        except DataError:  # its dataset was deleted
+            return False
+        return other is not None and other.has_form_of(tried.trained.data.schema)
+
+    # A variant is compared with its run, too.
+    return [run for run in runs if (run.id != tried.run_id or tried.weights.variant) and is_comparable(run)]
+
+
 def _second(live: Live, runs: Sequence[Run], tried: Tried) -> Tried | None:
     """Draw the choice of a second run, and return it."""
-    data = tried.trained.project.data
-    other_runs = [
-        run
-        for run in runs
-        # A variant is compared with its run, too.
-        if (run.id != tried.run_id or tried.weights.variant)
-        and live.store.artifacts(run.id).project().data.dataset == data.dataset
-    ]
+    other_runs = in_background(partial(_comparable, live, runs, tried), "Reading the data …")
     if not other_runs:
         return None
     state, labels = TryItState.current(), run_labels(runs)
