@@ -66,6 +66,29 @@ def test_version_has_more_training_rows_and_the_same_others(name: str, home: Pat
     assert {item[1] for item in added} == {label if classes else "123.5"}
 
 
+def test_sets_of_labels_stay_and_corrected_ones_are_added(home: Path) -> None:
+    """Also rows without a label. The labels of an upload are in alphabetical order."""
+    data = of_template("scenes_labels", home)
+    true_label = task("multi_label").true_label(data.schema)
+    assert true_label is not None
+    row, label = raw_row(data, int(data.split["test"][0])), true_label.parse("triangle, cross")
+    info = make_version(data, [(row, label), (row, [])], home, "More")
+    version = prepare(DataChoice(dataset=info.name), home)
+    after = task("multi_label").true_label(version.schema)
+    assert after is not None
+    assert true_label.is_comparable(after), "the promotion of a run on the version compares the same labels"
+    for part in ("validation", "test"):
+        rows, others = (np.array(sorted(one.split[part].tolist())) for one in (data, version))
+        labels = true_label.of_rows(data, rows)
+        assert [] in labels
+        assert after.of_rows(version, others) == labels
+        assert np.array_equal(data.raw.pixels[rows], version.raw.pixels[others])  # type: ignore[attr-defined]
+    added = np.array(sorted(version.split["train"].tolist()))[-2:]
+    assert after.of_rows(version, added) == [["cross", "triangle"], []]
+    with pytest.raises(DataError, match="'star' of example 1 is not a class"):
+        make_version(data, [(row, ["star"])], home, "x")
+
+
 def test_a_target_named_split_stays_the_target(home: Path) -> None:
     frame = pd.DataFrame({"x": range(60), "split": ["left", "right"] * 30})
     info = add_file(frame.to_csv(index=False).encode(), "sides.csv", home, target="split")
