@@ -18,6 +18,7 @@ from netloom.compression.methods.low_rank import ENERGY, factorize
 from netloom.compression.methods.pruning import SPARSITY
 from netloom.export.onnx_network import OnnxNetwork
 from netloom.runs import TrainedRun, evaluate, fit_here
+from netloom.tasks import task
 from netloom.templates import templates
 from netloom.training.evaluation import compute_metrics
 from tests.cli.conftest import Console, Trained
@@ -61,6 +62,38 @@ def test_each_method_gives_a_variant_that_predicts_like_the_original(
         assert 0 < rows[name].difference < 0.1
         assert (rows[name].agreement or 0) > 0.97
         assert rows[name].size < 0.6 * rows["original"].size
+
+
+@pytest.mark.parametrize(
+    ("name", "unit"),
+    [
+        ("requests_tagger", "words"),
+        ("shapes_unet", "pixels"),
+        ("shapes_two_outputs", "outputs"),
+        ("scenes_labels", "rows"),
+    ],
+)
+def test_agreement_is_that_of_the_decisions_of_the_task(name: str, unit: str) -> None:
+    project = templates()[name].project
+    trained = fit_here(project.model_copy(update={"training": project.training.model_copy(update={"epochs": 0})}))
+    report, _ = measure(trained, ["onnx"], repeats=2)
+    assert report.agreement_unit == unit
+    assert [item.agreement for item in report.measured] == pytest.approx([1.0, 1.0], abs=0.01)
+    assert f"share of {unit} " in report.agreement_note
+
+
+def test_decisions_that_differ_lower_the_agreement() -> None:
+    circle = {"shape": "circle", "size": "big", "area": 2.0}
+    for name, before, after, share in (
+        ("tagging", ["O", "B-a", "O", "O"], ["O", "O", "O", "O"], 3 / 4),
+        ("segmentation", [[0, 1], [1, 1]], [[0, 1], [0, 0]], 1 / 2),
+        ("several_outputs", circle, {**circle, "size": "small", "area": 1.0}, 1 / 2),
+        ("multi_label", ["a", "b"], ["b", "a"], 1.0),
+        ("classification", "a", "b", 0.0),
+    ):
+        first, second = (task(name).decisions({"prediction": prediction}) for prediction in (before, after))
+        assert np.mean([one == other for one, other in zip(first, second, strict=True)]) == share
+    assert task("regression").decisions({"prediction": 1.5}) == []
 
 
 def test_quantized_weights_are_8_bit_and_keep_the_preprocessing(measured: tuple[Report, dict[str, Variant]]) -> None:

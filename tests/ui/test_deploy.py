@@ -20,6 +20,7 @@ from netloom import runs
 from netloom.api import load_run
 from netloom.compression import registry
 from netloom.compression.variant_files import measured_variants, variant_file, write_variant
+from netloom.document import updated
 from netloom.jobs import RunWeights
 from netloom.jobs.deployment import Optimize
 from netloom.jobs.request import Context
@@ -201,6 +202,21 @@ def test_variants_are_measured_and_downloadable() -> None:
     for seconds in (-60.0, 60.0):  # measured while the run was trained further; weights that were older are back
         assert "early_exit" not in measured_variants(artifacts, checkpoint, written + seconds)
     assert not [path for path in Path(file).parent.iterdir() if path.name.startswith(".variant")]
+
+
+def test_an_agent_is_told_why_it_has_no_variants() -> None:
+    """Instead of a button that fails."""
+    store, project = open_store(), templates()["cartpole_dqn"].project
+    project = project.model_copy(update={"name": "agent", "training": updated(project.training, {"epochs": 0})})
+    with trained_here():
+        runs.start(store, store.create_project(project), project)
+    try:
+        app = open_page("agent", "optimize")
+        assert "An agent is measured in episodes" in texts(app)
+        assert not [button for button in app.button if button.label == "Measure variants"]
+    finally:
+        [row] = [row for row in store.list_projects(limit=99) if row.name == "agent"]
+        store.delete_project(row.id)
 
 
 def test_a_method_that_fails_leaves_no_file_of_an_earlier_measurement(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,7 +63,7 @@ def measure(
         CompressionError: there is no such method, no method fits the run, or a smaller run reads other data.
     """
     chosen = file_methods() if methods is None else [_method(item) for item in methods]
-    if reason := unavailable_reason(trained):
+    if reason := unavailable_reason(trained.objective.task):
         raise CompressionError(reason)
     if any(run.project.data != trained.project.data or run.fields != trained.fields for run in runs):
         raise CompressionError("A smaller run reads other data than the original; measure runs of the same data.")
@@ -87,9 +87,9 @@ def measure(
     else:  # metrics of whole lists or of distances, which need more than the outputs of rows
         name, scores = LOSS, [_loss(trained, output, rows) for output in outputs]
     few = {field: values[:AGREEMENT_ROWS] for field, values in inputs.items()}
-    predictions = [_predictions(trained, network, few) for network in networks]
+    decisions = [_decisions(trained, network, few) for network in networks]
     lost = [_lost_classes(evaluations[0], evaluation) for evaluation in evaluations]
-    measured = _measured(subjects, costs, scores, outputs, predictions, lost)
+    measured = _measured(subjects, costs, scores, outputs, decisions, lost)
     measured = _with_verdicts(trained, name, measured, len(rows))
     report = Report(
         name,
@@ -101,6 +101,7 @@ def measure(
         tuple(failures),
         min(BATCH, len(rows)),
         watts(),
+        trained.objective.task.decision_unit,
     )
     return report, variants
 
@@ -243,13 +244,14 @@ def _outputs(network: Network, tensors: Sequence[torch.Tensor]) -> torch.Tensor:
         )
 
 
-def _predictions(trained: TrainedRun, network: Network, inputs: Mapping[str, torch.Tensor]) -> list[Any]:
-    """Return the predictions for encoded rows (N, …) by field."""
+def _decisions(trained: TrainedRun, network: Network, inputs: Mapping[str, torch.Tensor]) -> list[Any]:
+    """Return the decisions of the predictions for encoded rows (N, …) by field, one after the other."""
 
     def output_of(arrays: Mapping[str, torch.Tensor]) -> torch.Tensor:
         return _outputs(network, [arrays[name] for name in trained.fields])
 
-    return [answer["prediction"] for answer in answers(trained, inputs, output_of)]
+    decisions = trained.objective.task.decisions
+    return [decision for answer in answers(trained, inputs, output_of) for decision in decisions(answer)]
 
 
 def _loss(trained: TrainedRun, output: torch.Tensor, rows: torch.Tensor) -> float:
@@ -269,7 +271,7 @@ def _measured(
     costs: _Costs,
     scores: Sequence[float],
     outputs: Sequence[torch.Tensor],
-    predictions: Sequence[list[Any]],
+    decisions: Sequence[list[Any]],
     lost: Sequence[tuple[tuple[str, float], ...]],
 ) -> list[Measured]:
     """Return the measurements of the original and of each variant, without verdicts."""
@@ -286,7 +288,7 @@ def _measured(
                 float(p50),
                 float(p95),
                 scores[index],
-                _agreement(predictions[0], predictions[index]),
+                _agreement(decisions[0], decisions[index]),
                 float((output.float() - outputs[0].float()).square().mean().sqrt()) / spread,
                 "original",
                 subject.note,
@@ -303,7 +305,7 @@ def _measured(
 
 
 def _agreement(original: list[Any], compressed: list[Any]) -> float | None:
-    if not isinstance(original[0], str):
+    if not original:
         return None
     equal = [bool(first == second) for first, second in zip(original, compressed, strict=True)]
     return sum(equal) / len(equal)

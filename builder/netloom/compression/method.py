@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from netloom.document import Project
     from netloom.runs import TrainedRun
+    from netloom.tasks import Task
 
 
 # The key of the name of a method in the metadata of a file
@@ -152,9 +153,8 @@ def file_methods() -> list[Method]:
     return [method for method in registry().values() if not method.needs_training]
 
 
-def unavailable_reason(trained: TrainedRun) -> str:
-    """Return why no method fits a run, as a sentence; "" if some can."""
-    task = trained.objective.task
+def unavailable_reason(task: Task) -> str:
+    """Return why no method fits a run with a task, as a sentence; "" if some can."""
     if task.environment:
         return "An agent is measured in episodes, which variants cannot play yet."
     if task.generates_input:

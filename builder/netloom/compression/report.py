@@ -37,7 +37,8 @@ class Measured:
     """A network as measured: `size` in bytes; the median and the 95th percentile of the time for one row and for a
     batch, in ms; the metric `score` on test rows; and how far its outputs differ from the original.
 
-    `agreement` is the share of rows with the prediction of the original; None if predictions are not classes.
+    `agreement` is the share of rows, words, pixels or outputs with the decision of the original; None if predictions
+    are numbers.
     `difference` is the root mean square difference of the outputs, in standard deviations of those of the original.
     `lost_classes` are the classes that lose recall, and how much it is, the largest loss first. `run` is the id of a
     smaller run; "" for a file. `energy_j` are joules for 1,000 single rows, estimated from processor time. `memory` is
@@ -78,7 +79,7 @@ class Report:
     """Measurements of the original, which comes first, and of its variants, alternating on the same rows.
 
     `failures` are the methods that do not fit, with the reason. `batch` is the number of rows in a batch, `watts` the
-    power of a busy core that the energy assumes.
+    power of a busy core that the energy assumes. `agreement_unit` is what the agreement counts, such as words.
     """
 
     metric: str
@@ -90,6 +91,22 @@ class Report:
     failures: tuple[tuple[str, str], ...] = ()
     batch: int = 1
     watts: float = 0.0
+    agreement_unit: str = "rows"
+
+    @property
+    def agreement_note(self) -> str:
+        """What the agreement counts, in words; "" if none was measured."""
+        if self.measured[0].agreement is None:
+            return ""
+        return f"Agreement is the share of {self.agreement_unit} with the prediction of the original."
+
+    @property
+    def class_losses(self) -> list[tuple[str, list[float]]]:
+        """The classes that lose recall in any variant, with the loss in each of `measured`, the largest loss first."""
+        by_variant = [dict(item.lost_classes) for item in self.measured]
+        names = {name for losses in by_variant for name in losses}
+        rows = [(name, [losses.get(name, 0.0) for losses in by_variant]) for name in names]
+        return sorted(rows, key=lambda row: (-max(row[1]), row[0]))
 
     @property
     def recommended(self) -> Measured | None:

@@ -68,7 +68,7 @@ def sensitivity(trained: TrainedRun, progress: Callable[[float], None] = lambda 
     Raises:
         CompressionError: the task has no loss on rows, or the network has no layer with a weight matrix.
     """
-    if reason := unavailable_reason(trained):
+    if reason := unavailable_reason(trained.objective.task):
         raise CompressionError(reason)
     graph = ChannelGraph(analyse(trained.project, trained.data.schema).context, trained.model)
     removable = least_important(graph, AMOUNT, importance(trained, "l1")(graph))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from netloom.data.schema import Schema
 from netloom.document import Training
@@ -40,6 +41,9 @@ class MultiLabel(Task):
     def answer_parts(self, schema: Schema) -> tuple[AnswerPart, ...]:
         labels = structure_part("prediction", TEXTS, "The labels that apply")
         return labels, probability_part(schema.target.classes)
+
+    def decisions(self, answer: Mapping[str, Any]) -> list[Any]:
+        return [sorted(answer["prediction"])]
 
     def true_label(self, schema: Schema) -> TrueLabel | None:
         return LabelSet(schema.target.classes)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from netloom.data.schema import Schema
 from netloom.document import Training
@@ -27,6 +28,7 @@ class Segmentation(Task):
     explains_many_outputs = True
     attacked = "pixels"
     confidence_unit = "pixel"
+    decision_unit = "pixels"
 
     def outputs(self, schema: Schema, training: Training) -> tuple[ExpectedOutput, ...] | None:
         count = len(schema.target.classes)
@@ -35,6 +37,9 @@ class Segmentation(Task):
     def true_label(self, schema: Schema) -> TrueLabel | None:
         height, width = schema.target.shape
         return MaskLabel(schema.target.classes, (height, width))
+
+    def decisions(self, answer: Mapping[str, Any]) -> list[Any]:
+        return [pixel for row in answer["prediction"] for pixel in row]
 
     def answer_parts(self, schema: Schema) -> tuple[AnswerPart, ...]:
         grid = {"type": "array", "items": {"type": "array", "items": {"type": "integer"}}}

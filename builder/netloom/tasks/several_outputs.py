@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from netloom.data.schema import Schema, TargetSpec
 from netloom.document import Training
@@ -31,6 +31,7 @@ class SeveralOutputs(Task):
     explains_many_outputs = True
     attacked = "output"
     confidence_unit = "row"
+    decision_unit = "outputs"
 
     def outputs(self, schema: Schema, training: Training) -> tuple[ExpectedOutput, ...] | None:
         return tuple(
@@ -75,6 +76,9 @@ class SeveralOutputs(Task):
             elif head.objective and not tasks()[head.objective].accepts(part):
                 message = f"Binary classification needs two classes, but the target {name} has "
                 yield Problem("outputs", f"{message}{len(part.classes)}; choose classification for it.")
+
+    def decisions(self, answer: Mapping[str, Any]) -> list[Any]:
+        return [value for value in answer["prediction"].values() if isinstance(value, str)]  # others are numbers
 
     def answer_parts(self, schema: Schema) -> tuple[AnswerPart, ...]:
         names = [part.name for part in schema.target.parts]

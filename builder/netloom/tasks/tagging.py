@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from netloom.data.schema import Schema
 from netloom.document import Training
@@ -24,6 +25,7 @@ class Tagging(Task):
     per_class_scores = True
     explained = "tag"
     confidence_unit = "word"
+    decision_unit = "words"
 
     def outputs(self, schema: Schema, training: Training) -> tuple[ExpectedOutput, ...] | None:
         count = len(schema.target.classes)
@@ -31,6 +33,9 @@ class Tagging(Task):
 
     def answer_parts(self, schema: Schema) -> tuple[AnswerPart, ...]:
         return structure_part("prediction", TEXTS, "The tag of each word"), ENTITIES
+
+    def decisions(self, answer: Mapping[str, Any]) -> list[Any]:
+        return list(answer["prediction"])
 
     def true_label(self, schema: Schema) -> TrueLabel | None:
         return WordTags(schema.target.classes, schema.target.shape[0])

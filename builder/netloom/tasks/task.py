@@ -20,6 +20,7 @@ from netloom.tasks.true_label import TrueLabel
 
 # What one probability of a prediction is for
 ConfidenceUnit = Literal["", "row", "label", "word", "pixel"]
+DecisionUnit = Literal["rows", "words", "pixels", "outputs"]
 # Why a task cannot be attacked if its predictions are not classes, labels, pixels or numbers
 NO_ATTACK = (
     "attacks support predictions of classes, labels, pixels or numbers, but this network predicts something else; "
@@ -96,6 +97,7 @@ class Task:
     learns_from_teacher: ClassVar[bool] = False  # its loss also reads the logits of an earlier run
     can_teach: ClassVar[bool] = False  # its logits can be distilled into another network
 
+    decision_unit: ClassVar[DecisionUnit] = "rows"  # what has one of the `decisions` of a prediction
     in_target_units: ClassVar[bool] = False  # the output is the target itself, standardized
     confidence_unit: ClassVar[ConfidenceUnit] = ""  # what a probability is for, or a number; "": not calibrated
     not_calibrated: ClassVar[str] = ""  # why there is nothing to calibrate, as a sentence
@@ -153,6 +155,12 @@ class Task:
     not_corrected: ClassVar[str] = (
         "The predictions of this network cannot be corrected with a label, so its inputs cannot be collected."
     )
+
+    def decisions(self, answer: Mapping[str, Any]) -> list[Any]:
+        """Return the decisions of a prediction for one row, each of which two networks can agree on, one for each of
+        `decision_unit`; [] if it consists of numbers."""
+        prediction = answer["prediction"]
+        return [prediction] if isinstance(prediction, str) else []
 
     def true_label(self, schema: Schema) -> TrueLabel | None:
         """Return the kind of the labels that measure predictions in use; None if one label does not measure one."""

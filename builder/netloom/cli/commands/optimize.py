@@ -241,4 +241,5 @@ def _text(report: Report) -> str:
         f"Measured on single rows and on batches of {report.batch} with {report.threads} "
         f"thread{'s' * (report.threads > 1)}, alternating between the variants; metrics on {report.rows:,} test rows."
     )
+    lines += [report.agreement_note] if report.agreement_note else []
     return "\n".join([*lines, report.costs])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from netloom.compression import Measured, Report, registry
+from netloom.compression.method import unavailable_reason
 from netloom.compression.methods.early_exit import TOLERANCE
 from netloom.compression.report import AXES
 from netloom.core.text import escape, file_stem, size
@@ -16,7 +17,7 @@ from netloom.editing.live import Live
 from netloom.jobs import RunWeights
 from netloom.jobs.deployment import Optimize, Optimized
 from netloom.layers import label
-from netloom.tasks import can_teach, metric
+from netloom.tasks import can_teach, metric, task
 from netloom.ui.components.charts import MARGIN
 from netloom.ui.components.column_row import OnPhone, column_row
 from netloom.ui.components.figure_export import chart
@@ -39,6 +40,10 @@ def optimize(live: Live, weights: RunWeights) -> None:
         "**Smaller and faster variants** of this run: quantization, low-rank factorization, pruning, early exit, and "
         "smaller runs that were made from it. Each is measured on this machine beside the original, on the same rows."
     )
+    objective = live.store.artifacts(weights.run_id).project().training.objective
+    if reason := unavailable_reason(task(objective)):
+        st.info(reason, icon=":material/block:")
+        return
     _variants(live, weights)
     smaller(live, weights)
     layers(live, weights)
@@ -112,8 +117,7 @@ def _report(report: Report) -> None:
     threads = f"{report.threads} thread{'s' * (report.threads > 1)}"
     st.caption(
         f"Latency is measured with {threads}, alternating between the variants. A batch has {report.batch} rows. "
-        f"{escape(report.metric_title)} on {report.rows:,} test rows. Agreement is the share of rows with the "
-        f"prediction of the original. {report.costs}"
+        f"{escape(report.metric_title)} on {report.rows:,} test rows. {report.agreement_note} {report.costs}"
     )
     axes = {name: title for name, title in AXES.items() if any(getattr(item, name) for item in report.measured)}
     axis = st.selectbox("Compare by", list(axes), format_func=axes.__getitem__, key=Key.AXIS)
@@ -124,9 +128,28 @@ def _report(report: Report) -> None:
         f"{escape(report.metric_title)}."
     )
     for item in report.measured[1:]:
-        st.caption(f"{escape(item.title)}: {escape(item.note)} {escape(item.losses)}")
+        st.caption(f"{escape(item.title)}: {escape(item.note)}")
+    _class_losses(report)
     for name, reason in report.failures:
         st.caption(f":material/block: {escape(registry()[name].title)}: {escape(reason)}")
+
+
+def _class_losses(report: Report) -> None:
+    """Draw the recall that each class loses by each variant."""
+    if not report.class_losses:
+        return
+    titles = unique_labels({str(place): item.title for place, item in enumerate(report.measured)})
+    names = list(titles.values())[1:]
+    st.markdown("**Recall lost by class**, in points")
+    st.dataframe(
+        [
+            {"Class": name, **{title: 100 * loss for title, loss in zip(names, losses[1:], strict=True)}}
+            for name, losses in report.class_losses
+        ],
+        column_config={title: st.column_config.NumberColumn(format="%.1f") for title in names},
+        hide_index=True,
+        width="stretch",
+    )
 
 
 def _row(report: Report, item: Measured) -> dict[str, Any]:
