@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import zipfile
 from html.parser import HTMLParser
 from importlib import import_module
 from pathlib import Path
 
+import onnx
 import pytest
 from huggingface_hub import ModelCard
 
+from netloom.calibration.stored_measures import MEASURES
 from netloom.runs.run_lookup import find_run
 from netloom.store import open_store
 from tests.cli.conftest import Console, Trained
@@ -71,6 +74,45 @@ def test_scores_of_classes_have_intervals(console: Console, copy: Trained) -> No
         assert low <= recall + 5e-4
         assert high >= recall - 5e-4
         assert high > low
+
+
+def test_card_has_what_was_measured_of_the_weights(console: Console, copy: Trained, tmp_path: Path) -> None:
+    arguments = ("--home", copy.home)
+    run = copy.run[:8]
+    before = {item["title"]: item for item in console("card", "last", *arguments, "--json").value["evidence"]}
+    assert before["Robustness"]["missing"] == f"Not measured; netloom robustness {run} measures it."
+    assert not before["Calibration"]["facts"]
+    calibrated = console("calibrate", "last", *arguments, "--dry-run", "--abstain-risk", 0.05, "--json")
+    assert calibrated.code == 0, calibrated.err
+    attacked = console("robustness", "last", *arguments, "--rows", 20, "--strengths", "0.05", "--json")
+    assert attacked.code == 0, attacked.err
+    assert console("explain", "last", *arguments, "--over", "test", "--rows", 8).code == 0
+    card = console("card", "last", *arguments, "--json").value
+    calibration, robustness, explanations = (dict(item["facts"]) for item in card["evidence"])
+    [part] = calibrated.value["parts"]
+    for name, title in MEASURES.items():
+        values = [float(value) for value in re.findall(r"\d[\d.]*", calibration[title])[:2]]
+        assert values == pytest.approx([part[when]["measures"][name] for when in ("before", "after")], rel=1e-2)
+    assert "below a confidence of" in calibration["Abstention"]
+    [attack] = robustness.values()
+    assert "at 0.05" in attack
+    assert attacked.value["verdict"]["sentence"] in attack
+    [explained] = explanations.values()
+    assert "8 of" in explained
+    assert card["layers"]["rows"][0][1] == "Input"
+    text = console("card", "last", *arguments).out
+    assert "## Robustness" in text
+    assert "### Layers" in text
+
+
+def test_onnx_files_and_notebooks_have_the_card(console: Console, copy: Trained, tmp_path: Path) -> None:
+    path = tmp_path / "network.onnx"
+    answer = console("export", "last", "--home", copy.home, "--format", "onnx", "--to", path)
+    assert answer.code == 0, answer.err
+    [card] = [item.value for item in onnx.load(path).metadata_props if item.key == "model_card"]
+    assert "Scores by class" in card
+    files = exported(console, copy.home, tmp_path / "notebook.zip", "notebook")
+    assert "Scores by class" in files["MODEL_CARD.md"]
 
 
 @pytest.mark.parametrize("kind", ["bundle", "production"])

@@ -143,6 +143,13 @@ def pack(members: dict[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
+def with_member(content: bytes, name: str, member: bytes) -> bytes:
+    """Return a zip with one more file at its end."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    return pack({**members, name: member})
+
+
 def with_card(content: bytes, card: str) -> bytes:
     """Return a zip with a model card beside its README.md, which gets the metadata of the card: the Hugging Face Hub
     reads them there."""

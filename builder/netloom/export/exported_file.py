@@ -6,7 +6,6 @@ from pathlib import Path
 
 from netloom.core.text import file_stem
 from netloom.document import write_bytes
-from netloom.export.archive import with_card
 from netloom.export.format import ExportError, Format, Report, Trained, registry
 from netloom.export.gan_generator import generator
 from netloom.export.verification import difference
@@ -26,7 +25,7 @@ def content(trained: Trained, name: str) -> bytes:
 def export(trained: Trained, name: str, path: str | Path, card: str = "") -> Report:
     """Write a trained network in a format to `path`, or into the folder `path` under its default name.
 
-    A zip of a folder gets the model card `card`, the result of `model_card.export_card`.
+    The file gets the model card `card`, the result of `model_card.export_card`, if its format has a place for it.
 
     Nothing is written if the outputs of the file differ from those of the app.
 
@@ -39,7 +38,7 @@ def export(trained: Trained, name: str, path: str | Path, card: str = "") -> Rep
     if not path.parent.is_dir():
         raise ExportError(f"There is no folder {str(path.parent)[:200]!r} to write to; create it first.")
     content, difference = _written(trained, kind)
-    write_bytes(path, with_card(content, card) if card and kind.is_folder else content)
+    write_bytes(path, kind.with_card(content, card) if card else content)
     part = GENERATOR if kind.tolerance is not None and trained.objective.task.generates_input else ""
     return Report(path, difference, kind.tolerance, part)
 

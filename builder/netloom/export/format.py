@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from netloom.core.registry import discover
 from netloom.data.preparation.calibrated import Decoding
+from netloom.export.archive import with_card
 
 if TYPE_CHECKING:
     import torch
@@ -81,7 +82,7 @@ class Format(ABC):
 
     Files of a format with a `tolerance` contain a network whose outputs may differ from the app's by that much: each
     file is loaded again by `answers` and compared before it is written. With `is_folder`, the file is a zip with a
-    README.md, and gets the model card of the run. Without `is_universal`, it refuses some kinds of data and tasks.
+    README.md, which names the model card of the run. Without `is_universal`, it refuses some kinds of data and tasks.
     """
 
     name: ClassVar[str]
@@ -100,6 +101,10 @@ class Format(ABC):
         Raises:
             ExportError: The format does not support this network.
         """
+
+    def with_card(self, content: bytes, card: str) -> bytes:
+        """Return the file with a model card as Markdown; unchanged if files of this format have no place for it."""
+        return with_card(content, card) if self.is_folder else content
 
     def answers(self, content: bytes, batches: list[Batch]) -> list[Batch]:
         """Return the outputs of the network in the file for batches of inputs, in the order of its arguments."""

@@ -29,6 +29,7 @@ _CARD_STATEMENT = "model_card.json"
 _TEACHER, _LAYERS, _LAST = "teacher.json", "layers.json", "last.json"
 _BEST_WEIGHTS = "best.safetensors"
 _CALIBRATION = "calibration.json"
+_CALIBRATION_MEASURES = "calibration_measures.json"
 _CHAT_POLICY, _CHAT_TESTS = "chat_policy.json", "chat_tests.csv"
 _LOG, _WORKER_LOG = "log.jsonl", "worker.log"
 
@@ -247,6 +248,22 @@ class RunArtifacts:
     @property
     def calibration_file(self) -> Path:
         return self._path(_CALIBRATION)
+
+    def calibration_measures(self) -> Any | None:
+        """Return the measures of the last calibration, as plain JSON; None if there are none.
+
+        Raises:
+            DamagedArtifactError: they are unreadable.
+        """
+        try:
+            return self._json(_CALIBRATION_MEASURES)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError):
+            raise DamagedArtifactError(self._path(_CALIBRATION_MEASURES)) from None
+
+    def save_calibration_measures(self, value: Mapping[str, Any]) -> None:
+        self._save_json(_CALIBRATION_MEASURES, value)
 
     def calibration_stamp(self) -> Stamp | None:
         """Return the stamp of the calibration; None if there is none."""

@@ -84,6 +84,7 @@ class Calibrate(Command):
 
     def run(self, arguments: Namespace, context: Context) -> int:
         from netloom.calibration import calibrate
+        from netloom.calibration.stored_measures import store_measures
         from netloom.runs import applied_calibration
         from netloom.store import open_store
 
@@ -107,6 +108,7 @@ class Calibrate(Command):
             ensemble_members=[load_trained_run(store, name) for name in settings.ensemble],
             home=context.home,
         )
+        store_measures(artifacts, report)
         if not arguments.dry_run:
             applied_calibration.save(artifacts, report.applied)
         if arguments.dry_run:

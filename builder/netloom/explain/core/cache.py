@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -56,6 +56,23 @@ def load_as(kind: type[ResultT], folder: Path, name: str) -> ResultT | None:
     except UNREADABLE:
         return None
     return result if isinstance(result, kind) else None
+
+
+def stored_name(kind: str, weights: str, name: str) -> str:
+    """Return the name of a result that `stored_results` lists for its weights, from its cache key."""
+    return f"{kind}-{weights}-{name}"
+
+
+def stored_results(kind: type[ResultT], folder: Path, prefix: str, weights: str) -> Iterator[ResultT]:
+    """Yield the results of some weights, saved with the names of `stored_name`, the newest first."""
+    times = {}
+    for path in (folder / FOLDER).glob(f"{prefix}-{weights}-*.npz"):
+        with suppress(OSError):  # another process may prune the folder
+            times[path] = path.stat().st_mtime_ns
+    for path in sorted(times, key=times.__getitem__, reverse=True):
+        result = load_as(kind, folder, path.stem)
+        if result is not None:
+            yield result
 
 
 def save(folder: Path, name: str, explanation: DataclassInstance) -> None:

@@ -48,6 +48,7 @@ ROWS, SLOW_METHOD_ROWS = 256, 48
 # Maps of single rows are returned up to this total number of values.
 MAX_MAP_NUMBERS = 400_000
 CONVERGED = 0.01
+GLOBAL = "global"  # the beginning of the names of cached results
 
 
 @dataclass(frozen=True)
@@ -178,7 +179,7 @@ def global_attribution(
     question = {"overall": choice, "version": 5, "method": name, "target": target, "rows": row_numbers, "seed": seed}
     question["options"] = {option: _hash_arrays(value) for option, value in sorted(options.items())}
     weights = cache.weights_hash(trained.model)
-    key = cache.key(weights, {"data": _fingerprint(trained)}, question)
+    key = cache.stored_name(GLOBAL, weights, cache.key(weights, {"data": _fingerprint(trained)}, question))
     cached = cache.load_as(GlobalAttributions, folder, key) if folder else None
     if cached is not None:
         return cached

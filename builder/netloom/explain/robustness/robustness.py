@@ -31,6 +31,9 @@ STRENGTHS = {
 }
 
 
+ROBUSTNESS = "robustness"  # the beginning of the names of cached results
+
+
 @dataclass(frozen=True)
 class Robustness:
     """The effect of an attack on `rows` rows of a split at each of the `strengths`, which are in `unit`.
@@ -131,7 +134,7 @@ def robustness(
     inputs = {name: trained.data.inputs[name][row_numbers] for name in attack.space.parts}
     question = {"robustness": method, "strengths": steps, "seed": seed, "split": split, "loss": attack.aim.measure}
     question |= {"output": output} if output else {}
-    name = cache.key(weights, inputs, question)
+    name = cache.stored_name(ROBUSTNESS, weights, cache.key(weights, inputs, question))
     cached = cache.load_as(Robustness, folder, name) if folder else None
     if cached is not None:
         return replace(cached, checkpoint=checkpoint)

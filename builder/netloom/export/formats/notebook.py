@@ -11,7 +11,7 @@ import zipfile
 from pprint import pformat
 from typing import Any
 
-from netloom.export.archive import as_json, pack, preprocess, python, rows, sources, weights
+from netloom.export.archive import CARD, as_json, pack, preprocess, python, rows, sources, weights, with_member
 from netloom.export.format import Batch, ExportError, Format, Trained
 from netloom.export.verification import run
 
@@ -37,6 +37,9 @@ class Notebook(Format):
 
     def content(self, trained: Trained) -> bytes:
         return pack({NOTEBOOK: as_json(_notebook(trained)), WEIGHTS: weights(trained.model)})
+
+    def with_card(self, content: bytes, card: str) -> bytes:
+        return with_member(content, CARD, card.encode())
 
     def answers(self, content: bytes, batches: list[Batch]) -> list[Batch]:
         """Run the code cells in order, as Jupyter does, and return the outputs of the network that they create."""

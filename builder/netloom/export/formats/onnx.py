@@ -21,7 +21,8 @@ LIMIT = 2**31 - 1
 class Onnx(Format):
     """A graph of ONNX operators for batches of any size. https://docs.pytorch.org/docs/stable/onnx.html
 
-    The preprocessing is in the metadata of the model as JSON, under `preprocess`.
+    The preprocessing is in the metadata of the model as JSON, under `preprocess`, and the model card as Markdown, under
+    `model_card`.
     """
 
     name = "onnx"
@@ -54,6 +55,14 @@ class Onnx(Format):
             if exported is None:
                 raise ExportError("PyTorch returned no ONNX program for this network.")
             return _clean(exported, as_json(preprocess(trained)).decode())
+
+    def with_card(self, content: bytes, card: str) -> bytes:
+        import onnx
+
+        model = onnx.load_model_from_string(content)
+        model.metadata_props.add(key="model_card", value=card)
+        with_metadata: bytes = model.SerializeToString(deterministic=True)
+        return with_metadata
 
     def answers(self, content: bytes, batches: list[Batch]) -> list[Batch]:
         network = OnnxNetwork(content)

@@ -69,10 +69,21 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Section:
+    """Pairs of a term and a text; without any, `missing` says why."""
+
+    title: str
+    facts: tuple[tuple[str, str], ...]
+    missing: str = ""
+
+
+@dataclass(frozen=True)
 class ModelCard:
     """A model card. Tables are empty, and texts are "", where nothing is known; `missing` says what was not measured.
 
-    `facts` of each section are pairs of a term and a text; `drawing` is the network as SVG.
+    `facts` of each section are pairs of a term and a text; `drawing` is the network as SVG, and `layers` the same as a
+    table, for formats that do not show drawings. `evidence` are the sections on calibration, robustness and
+    explanations.
     """
 
     name: str
@@ -94,4 +105,6 @@ class ModelCard:
     training: tuple[tuple[str, str], ...] = ()
     environment: tuple[tuple[str, str], ...] = ()
     drawing: str = ""
+    layers: Table = Table("", (), ())
+    evidence: tuple[Section, ...] = ()
     warnings: tuple[str, ...] = field(default=())

@@ -11,6 +11,7 @@ from netloom.core.text import duration, number, plain, size
 from netloom.document.training_settings import describe_field
 from netloom.export.formats.svg import draw
 from netloom.export.model_card.card import ModelCard, Score, Statement, Table
+from netloom.export.model_card.evidence import evidence
 from netloom.export.model_card.markdown import markdown
 from netloom.runs.history.setting_titles import choice_titles
 from netloom.runs.resources import energy
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from netloom.store import Run, RunArtifacts, Store
     from netloom.training import Evaluation
 
-MAX_CLASSES, MAX_SLICES = 50, 20
+MAX_CLASSES, MAX_SLICES, MAX_LAYERS = 50, 20, 100
 # The settings of every training; others are listed if they differ from their default.
 ALWAYS = ("objective", "optimizer", "learning_rate", "batch_size", "epochs", "seed", "schedule")
 CALIBRATED = "applied to predictions, fitted on the validation rows; the metrics are those without it"
@@ -88,6 +89,8 @@ def collect(
         training=tuple(_training(trained, run)),
         environment=tuple(_environment(artifacts)),
         drawing=draw(project),
+        layers=_layers(trained),
+        evidence=evidence(trained, artifacts),
         warnings=tuple(plain(warning.message) for warning in run.summary.warnings),
     )
 
@@ -181,6 +184,21 @@ def _architecture(trained: TrainedRun) -> Iterator[tuple[str, str]]:
     yield "Parameters", f"{totals.parameters:,} ({totals.trainable:,} trainable)"
     yield "FLOPs per example", number(totals.flops)
     yield "Size of the weights in float32", size(4 * totals.parameters)
+
+
+def _layers(trained: TrainedRun) -> Table:
+    """Return the layers of the main network in their order, with the shapes of one example and their parameters."""
+    context = analyse(trained.project).context
+    rows = []
+    for key in context.order[:MAX_LAYERS]:
+        node, facts = context.network.nodes[key], context.nodes.get(key)
+        shapes = "; ".join(str(spec) for spec in facts.outputs.values()) if facts else ""
+        rows.append(
+            (plain(node.title or key), plain(node.type), plain(shapes), f"{facts.parameters:,}" if facts else "")
+        )
+    more = len(context.order) - MAX_LAYERS
+    header = ("Layer", "Type", "Output", "Parameters")
+    return Table("Layers", header, tuple(rows), f"and {more:,} more" if more > 0 else "")
 
 
 def _training(trained: TrainedRun, run: Run) -> Iterator[tuple[str, str]]:

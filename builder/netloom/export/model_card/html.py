@@ -42,10 +42,15 @@ def html(card: ModelCard) -> str:
     parts += [f'<p class="faint">{escape(sentence)}</p>' for sentence in card.missing]
     for table in card.tables:
         parts += [f"<h3>{escape(table.title)}</h3>", _table(table)]
+    for section in card.evidence:
+        parts.append(f"<h2>{escape(section.title)}</h2>")
+        parts.append(_facts(section.facts) if section.facts else f'<p class="faint">{escape(section.missing)}</p>')
     parts += ["<h2>Data</h2>", f"<p>{escape(card.dataset)}</p>", _facts(card.data)]
     if card.findings:
         parts += ["<h3>Quality</h3>", _items(card.findings)]
     parts += ["<h2>Architecture</h2>", _facts(card.architecture), f'<div class="drawing wide">{card.drawing}</div>']
+    if card.layers.rows:
+        parts += [f"<h3>{escape(card.layers.title)}</h3>", _table(card.layers)]
     parts += ["<h2>Training</h2>", _facts(card.training)]
     if card.warnings:
         parts += ["<h3>Warnings during training</h3>", _items(card.warnings)]

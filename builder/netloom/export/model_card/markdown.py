@@ -38,10 +38,18 @@ def markdown(card: ModelCard) -> str:
     lines += [f"{_text(sentence)}\n" for sentence in card.missing]
     for table in card.tables:
         lines += [f"### {_text(table.title)}", "", *_table(table)]
+    for section in card.evidence:
+        lines += [
+            f"## {section.title}",
+            "",
+            *(_facts(section.facts) if section.facts else (_text(section.missing), "")),
+        ]
     lines += ["## Data", "", _text(card.dataset), "", *_facts(card.data)]
     if card.findings:
         lines += ["### Quality", "", *(f"- {_text(finding)}" for finding in card.findings), ""]
     lines += ["## Architecture", "", *_facts(card.architecture)]
+    if card.layers.rows:
+        lines += [f"### {_text(card.layers.title)}", "", *_table(card.layers)]
     lines += ["## Training", "", *_facts(card.training)]
     if card.warnings:
         lines += ["### Warnings during training", "", *(f"- {_text(warning)}" for warning in card.warnings), ""]
