@@ -60,6 +60,7 @@ def test_gate_measures_both_runs_on_the_same_rows(ordered: tuple[TrainedRun, Tra
     assert both_wrong.mistakes is not None
     assert both_wrong.passes, "the new run repeats a mistake of the old one"
     assert both_wrong.trained_on == 1
+    assert both_wrong.mistakes.difference == "+0.0%", "one row has no interval"
     answered = worse.data.schema.target.classes
     right_before = [
         (worse.data.row(int(index)), answered[int(worse.data.target[int(index)])]) for index in worse.data.split["test"]

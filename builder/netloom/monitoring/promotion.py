@@ -141,7 +141,9 @@ def _compare(title: str, true_label: TrueLabel, new: TrainedRun, old: TrainedRun
     interval = sorted((sign * low, sign * high))
     old_error, new_error = float(before.mean()), float(after.mean())
     old_value, new_value = true_label.written(old_error), true_label.written(new_error)
-    change = f"{form(sign * float(difference.mean()))}, 95% CI {form(interval[0])} to {form(interval[1])}"
+    change = form(sign * float(difference.mean()) + 0.0)  # -0.0 becomes 0.0
+    if interval_of_mean is not None:
+        change += f", 95% CI {form(interval[0])} to {form(interval[1])}"
     words = f"{true_label.title.lower()} {new_value}, before {old_value}, on {len(rows):,} rows (difference {change})."
     return Comparison(
         title,

@@ -35,6 +35,9 @@ def promotion(live: Live, weights: RunWeights) -> None:
         "**Promotion** replaces the run that a server uses by the run that you chose above, if it is not worse on the "
         "same held-out rows and on the examples that you collected. The server loads it without a failed request."
     )
+    served = live.store.artifacts(weights.run_id).default_weights()
+    if weights.checkpoint != served:
+        st.caption(f"A server uses the {served} weights, as the training settings of the run choose them.")
     runs = runs_with_weights(live)
     servers = running_servers(live, runs)
     if servers:
