@@ -131,14 +131,13 @@ def _add(store: Store, arguments: Namespace, context: Context) -> int:
     from netloom.cli.rows import read_row
     from netloom.monitoring.collecting import collect_input, collect_request, restriction_of
     from netloom.monitoring.suspects import LOOKED_AT
-    from netloom.runs.trained_run import read_fields
 
     trained = load_trained_run(store, arguments.run)
     run, true_label = _run_of(trained), _true_label(trained)
     if arguments.file is not None:
         if arguments.label is None:
             raise UsageError("A row of a file needs its correct label; give it as --label.")
-        row = read_row(arguments.file, read_fields(trained))
+        row = read_row(arguments.file, trained.preprocess.to_json())
         label = _checked(trained, true_label, row, arguments.label)
         example = collect_input(store, run, row, label, "Command line")
     else:
