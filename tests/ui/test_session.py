@@ -11,9 +11,11 @@ from sqlalchemy import update
 from streamlit.testing.v1 import AppTest
 
 from netloom.document import blank
+from netloom.runs import start
 from netloom.store import Store, open_store, schema
 from netloom.templates import templates
 from netloom.ui.shell import session
+from tests.runs.examples import moons, trained_here
 
 ROOT = Path(__file__).parents[2]
 PAGES = ("design", "data", "train", "runs", "explain", "playground", "deploy", "monitor")
@@ -81,6 +83,21 @@ def test_tab_leaves_the_project_that_it_deletes(home: Path, store: Store) -> Non
     app.switch_page("pages/design.py").run()
     assert not error_text(app)
     assert app.text_input[0].value == "Kept"
+
+
+def test_design_page_leads_to_the_deployment_of_the_best_run(home: Path, store: Store) -> None:
+    project = moons(epochs=0)
+    project_id = store.create_project(project)
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    app.query_params["project"] = project_id
+    app.run().switch_page("pages/design.py").run()
+    assert app.button(key="deploy").disabled
+    with trained_here():
+        start(store, project_id, project)
+    app.run()
+    app.button(key="deploy").click().run()
+    assert not error_text(app)
+    assert "Start server" in {button.label for button in app.button}
 
 
 def test_unreadable_project_shows_the_reason_and_its_versions(store: Store) -> None:

@@ -1,4 +1,4 @@
-"""The Export button of the Design page: the code, the document, and the way to the formats of a trained network."""
+"""The Export and Deploy buttons of the Design page: the code, the document, and the way to a trained network."""
 
 from __future__ import annotations
 
@@ -41,6 +41,15 @@ def export_menu(live: Live) -> None:
             key=Key.EXPORT_DOCUMENT,
         )
         _trained(live)
+
+
+def deploy_button(live: Live) -> None:
+    """Draw the button to the Deploy page of the best finished run."""
+    run = best_finished(live.store.runs(live.id))
+    help = "Train the network first, then serve it." if run is None else "Serve the best run, or make it smaller"
+    if st.button("Deploy", icon=":material/rocket_launch:", help=help, disabled=run is None, key=Key.DEPLOY) and run:
+        session.choose(live.id, run.id)
+        st.switch_page("pages/deploy.py", query_params={Query.PROJECT.value: live.id, Query.RUN.value: run.id})
 
 
 def _code(live: Live) -> None:

@@ -19,7 +19,7 @@ from netloom.ui.components.tabs import tabs
 from netloom.ui.components.words import ago
 from netloom.ui.design.canvas import canvas
 from netloom.ui.design.canvas.payload import payload
-from netloom.ui.design.exporting import export_menu
+from netloom.ui.design.exporting import deploy_button, export_menu
 from netloom.ui.design.formula import formula
 from netloom.ui.design.inspector import inspector
 from netloom.ui.design.library import library
@@ -103,6 +103,8 @@ def _header(live: Live) -> None:
             share(live)
         with guard():
             export_menu(live)
+        with guard():
+            deploy_button(live)
         ready = not live.analysis().errors and bool(project.data.dataset)
         if st.button("Train", type="primary" if ready else "secondary", icon=":material/play_arrow:", width="stretch"):
             st.switch_page("pages/train.py")

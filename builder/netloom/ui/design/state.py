@@ -92,6 +92,7 @@ class Key(WidgetKey):
     EXPORT_CODE = "export code"
     EXPORT_DOCUMENT = "export document"
     EXPORT_RUN = "export run"
+    DEPLOY = "deploy"
     FORMULA = "typing"
     FORMULA_LINES = "typing lines"
     FORMULA_NAME = "typing name"
