@@ -85,6 +85,9 @@ def test_sets_of_labels_stay_and_corrected_ones_are_added(home: Path) -> None:
         assert np.array_equal(data.raw.pixels[rows], version.raw.pixels[others])  # type: ignore[attr-defined]
     added = np.array(sorted(version.split["train"].tolist()))[-2:]
     assert after.of_rows(version, added) == [["cross", "triangle"], []]
+    retrained = with_fitted(version, data.preprocess)  # its outputs are in the order of the run
+    assert retrained.schema.target.classes == data.schema.target.classes != version.schema.target.classes
+    assert true_label.of_rows(retrained, added) == [["cross", "triangle"], []]
     with pytest.raises(DataError, match="'star' of example 1 is not a class"):
         make_version(data, [(row, ["star"])], home, "x")
 

@@ -21,6 +21,12 @@ class LabelsTarget(LabeledTarget):
 
     kind = "labels"
 
+    def ordered(self, raw: RawDataset, fitted: FittedClasses) -> RawDataset:
+        if raw.classes == fitted.classes or sorted(raw.classes) != sorted(fitted.classes):
+            return raw
+        columns = [raw.classes.index(name) for name in fitted.classes]
+        return replace(raw, target=raw.target[:, columns], classes=fitted.classes)
+
     def encode(self, raw: RawDataset, field: LastField, fitted: FittedClasses) -> np.ndarray:
         return raw.target.astype(np.float32)
 
