@@ -114,7 +114,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def served(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     run = trained("table")
     folder = unpacked(run, tmp_path_factory.mktemp("production"))
-    process, address = start(python, folder, "--log-requests", "requests.jsonl", API_KEY=KEY)
+    process, address = start(python, folder, "--log-requests", "../requests.jsonl", API_KEY=KEY)
     with process:
         yield Served(folder, run, process, address)
         process.kill()
@@ -124,10 +124,10 @@ def test_a_row_gets_the_answer_of_the_app(served: Served) -> None:
     for row in served.rows(5):
         expected = predict(served.run, [row])[0]
         assert served.predict(row) == (200, expected)
-        logged = json.loads((served.folder / "requests.jsonl").read_text().splitlines()[-1])
+        logged = json.loads((served.folder.parent / "requests.jsonl").read_text().splitlines()[-1])
         assert 0 <= time.time() - logged.pop("at") < 60
         assert logged == {"input": row, **expected}
-    assert (served.folder / "requests.jsonl").stat().st_mode & 0o777 == 0o600
+    assert (served.folder.parent / "requests.jsonl").stat().st_mode & 0o777 == 0o600
 
 
 def test_several_rows_and_other_formats_are_answered(served: Served) -> None:
