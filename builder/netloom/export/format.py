@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from netloom.core.registry import discover
 from netloom.data.preparation.calibrated import Decoding
-from netloom.export.archive import with_card
+from netloom.export.zip_files import with_card
 
 if TYPE_CHECKING:
     import torch

@@ -6,11 +6,12 @@ import io
 import zipfile
 
 from netloom.document import dumps
-from netloom.export.archive import as_json, exported_fields, pack, packages, preprocess, python, rows, sources, weights
+from netloom.export.archive import as_json, exported_fields, packages, preprocess, python, rows, sources, weights
 from netloom.export.format import Batch, Format, Trained
 from netloom.export.gan_generator import full_project
 from netloom.export.predictions import describe
 from netloom.export.verification import run
+from netloom.export.zip_files import pack
 from netloom.modalities.encoding.cells import RawRow
 from netloom.modalities.encoding.field_encoder import field_encoder
 from netloom.validation.output_scales import scales

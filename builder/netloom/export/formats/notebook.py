@@ -11,9 +11,10 @@ import zipfile
 from pprint import pformat
 from typing import Any
 
-from netloom.export.archive import CARD, as_json, pack, preprocess, python, rows, sources, weights, with_member
+from netloom.export.archive import as_json, preprocess, python, rows, sources, weights
 from netloom.export.format import Batch, ExportError, Format, Trained
 from netloom.export.verification import run
+from netloom.export.zip_files import CARD, pack, with_member
 
 EXAMPLES = 3
 WIDTH = 110

@@ -9,10 +9,11 @@ from html import escape
 from typing import Any
 
 from netloom.core.text import plain
-from netloom.export.archive import as_json, pack, preprocess, rows, source_text
+from netloom.export.archive import as_json, preprocess, rows, source_text
 from netloom.export.format import Batch, ExportError, Format, Trained
 from netloom.export.formats.onnx import Onnx
 from netloom.export.predictions import describe
+from netloom.export.zip_files import pack
 
 # The version whose files the page loads from node_modules; the tests run it
 RUNTIME = "1.30.0"
