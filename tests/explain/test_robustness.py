@@ -261,7 +261,9 @@ def test_unsupported_inputs_and_objectives_are_refused() -> None:
         ("dqn", "an agent"),
     ):
         other = run.project.training.model_copy(update={"objective": objective})
-        rebuilt: Any = SimpleNamespace(project=run.project.model_copy(update={"training": other}), data=run.data)
+        rebuilt: Any = SimpleNamespace(
+            project=run.project.model_copy(update={"training": other}), data=run.data, model=run.model
+        )
         assert reason in unavailable_reason(rebuilt)
     with pytest.raises(ExplainError, match="no attack"):
         robustness(run, "magic")

@@ -83,9 +83,10 @@ def test_app_and_script_report_unknown_categories_and_unreadable_cells(
 
 
 def test_exported_modules_equal_package_source() -> None:
-    """Apart from the import paths of sibling modules."""
+    """Apart from the import paths of sibling modules and comments for the type checker."""
     for source in sources():
         text = files(source.package).joinpath(source.name).read_text(encoding="utf-8")
+        text = re.sub(r"  # type: ignore.*", "", text)
         assert python(source.package, source.name) == re.sub(r"netloom\.(data\.\w+|modalities)\.", "", text)
 
 

@@ -114,7 +114,7 @@ def test_feedback_needs_a_log_and_several_rows_a_number(runs: Runs, tmp_path: Pa
 def test_options_of_the_log_are_refused_in_words(runs: Runs) -> None:
     for options, words in (
         (("--log-requests", 2), "from 0 to 1"),
-        (("--redact", "image"), "turn it on"),
+        (("--redact", "image"), "no effect without --log-requests"),
         (("--log-requests", 1, "--redact", "picture"), "the fields are image"),
     ):
         answer = called("--home", runs.home, "serve", runs.first, "--port", 0, *options)

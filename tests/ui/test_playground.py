@@ -303,7 +303,7 @@ def test_tags_are_typed_and_checked_against_the_words() -> None:
 
 
 def test_a_network_without_labels_cannot_collect() -> None:
-    app = open_page("shapes_unet")
+    app = open_page("digits_vae")
     assert "Collect this input" not in {item.label for item in app.button}
     assert button(app, "Collect").disabled
 

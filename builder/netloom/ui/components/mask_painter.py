@@ -14,6 +14,7 @@ from netloom.ui.components.example_panels import legend, painted
 from netloom.ui.components.image_urls import enlarged
 from netloom.ui.components.region_painter import cell, stroke_editor
 from netloom.ui.components.state import ExampleState, Part, Stroke
+from netloom.ui.shell.errors import show_error
 
 if TYPE_CHECKING:
     from netloom.tasks.true_label import PaintedLabel
@@ -108,7 +109,7 @@ def _upload(label: PaintedLabel, key: str, on_change: Callable[[], None] | None)
     try:
         state.masks[key] = np.array(label.read_image(file.getvalue(), file.name))
     except DataError as error:
-        st.error(escape(str(error)))
+        show_error(error)
         return
     state.uploaded_masks[key] = file.file_id
     state.strokes.pop(key, None)

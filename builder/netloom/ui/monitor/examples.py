@@ -29,11 +29,14 @@ from netloom.ui.monitor.state import Key, MonitorState
 from netloom.ui.monitor.watch import served_models
 from netloom.ui.shell import identity, session
 from netloom.ui.shell.background import in_background
+from netloom.ui.shell.errors import guard
 from netloom.ui.shell.jobs import computed
 from netloom.ui.shell.run_picker import choose_run, controls, written_at
 from netloom.ui.shell.state import Query
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from netloom.tasks.true_label import TrueLabel
 
 SUGGESTED, LISTED = 6, 10
@@ -117,9 +120,21 @@ def _label(
     mask_thumbnail(value, "The mask of the row")
     if not st.toggle("Correct the mask", key=Key.PAINT.of(key)):
         return
-    st.fragment(label_input)(
-        true_label, key, value, check=check, on_change=on_change, picture=picture_of(trained.data, row)
-    )
+    _mask(true_label, key, value, picture_of(trained.data, row), check, on_change)
+
+
+@st.fragment
+@guard()
+def _mask(
+    true_label: TrueLabel,
+    key: str,
+    value: Any,
+    picture: np.ndarray | None,
+    check: Callable[[Any], None],
+    on_change: Callable[[], None] | None,
+) -> None:
+    """Draw the editor of a mask; a stroke redraws only the editor."""
+    label_input(true_label, key, value, check=check, on_change=on_change, picture=picture)
 
 
 def _moment(example: CollectedExample) -> Any:
