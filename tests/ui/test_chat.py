@@ -322,6 +322,20 @@ def test_corrected_messages_become_labeled_rows() -> None:
     assert "Download labeled CSV" in [item.label for item in cast("Any", app.get("download_button"))]
 
 
+def test_corrected_intents_are_collected_in_the_project() -> None:
+    app = say(open_chat("intents_transformer"), ALARM)
+    store = open_store()
+    [project] = [row.id for row in store.list_projects(limit=9) if row.name == "intents_transformer"]
+    checked(button(app, "Correct").click().run())
+    intents = list(widget(app, "selectbox", "Correct intent").options[:2])
+    checked(button(app, "Correct").click().run())
+    for intent in intents:  # the second one replaces the first
+        checked(button(app, "Correct").click().run())
+        checked(widget(app, "selectbox", "Correct intent").set_value(intent).run())
+        [example] = store.collected(project).all()
+        assert (example.label, example.origin, list(example.row.values())) == (intent, "Chat", [ALARM])
+
+
 def test_an_edited_policy_answers_and_is_saved_with_the_run(home: Path) -> None:
     app = open_chat()
     checked(widget(app, "text_area", "Responses").set_value("Alarm at {time}.\nAlarm set.").run())

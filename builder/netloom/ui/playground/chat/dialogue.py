@@ -10,10 +10,13 @@ from streamlit.delta_generator import DeltaGenerator
 
 from netloom.chat import has_intents, intent_target, is_sentiment
 from netloom.chat.dialogue import Event
-from netloom.chat.understanding import MAX_LETTERS, Understanding
+from netloom.chat.understanding import MAX_LETTERS, Understanding, message_row
+from netloom.core.errors import UsageError
 from netloom.core.text import escape
 from netloom.jobs.chat import Understand
+from netloom.monitoring.collecting import collect_input
 from netloom.runs.text_generation import generates_text
+from netloom.store import StoreError
 from netloom.ui.components.example_panels import tagged
 from netloom.ui.components.message_outbox import chat_messages
 from netloom.ui.components.page_state import value_of
@@ -139,6 +142,8 @@ def _exchange(tried: Tried, conversation: Conversation, index: int, exchange: Ex
                     st.button(label, icon=icon, key=key, type="tertiary", on_click=toggle)
         if exchange.corrected:
             st.caption(f":material/check: {_correct_label(schema)}: **{escape(exchange.corrected)}**")
+            if exchange.problem:
+                show_error(exchange.problem)
         if conversation.opened == ("why", index):
             why(tried, understanding)
         elif conversation.opened == ("correct", index):
@@ -198,7 +203,9 @@ def _correction(tried: Tried, conversation: Conversation, index: int) -> None:
         placeholder=f"Choose the {label.lower()}",
         key=key,
         on_change=partial(_correct, tried, conversation, index, key),
-        help="The message becomes a labeled example; download all of them in Tests.",
+        help="The message becomes a labeled example: the Monitor page lists it, and Tests has all of them as CSV."
+        if _is_label(tried)
+        else "The message becomes a labeled row; download all of them in Tests.",
     )
 
 
@@ -206,7 +213,25 @@ def _correct_label(schema: Schema) -> str:
     return "Correct sentiment" if is_sentiment(schema) else "Correct intent"
 
 
+def _is_label(tried: Tried) -> bool:
+    """Return whether an intent is a whole label, and the run needs no others, such as tags."""
+    schema = tried.trained.data.schema
+    return intent_target(schema) is schema.target and tried.trained.objective.task.true_label(schema) is not None
+
+
 def _correct(tried: Tried, conversation: Conversation, index: int, key: str) -> None:
     exchange, intent = conversation.exchanges[index], str(value_of(key))
     exchange.corrected, conversation.opened = intent, None
     ChatState.current().collected.setdefault(tried.run_id, {})[exchange.understanding.message] = intent
+    if not _is_label(tried):
+        return
+    exchange.problem = ""
+    try:
+        if exchange.example:
+            tried.live.store.collected(tried.live.id).relabel(exchange.example, intent)
+            return
+        row = message_row(tried.trained, exchange.understanding.message)
+        example = collect_input(tried.live.store, tried.trained.run, row, intent, "Chat")
+        exchange.example = example.id if example is not None else ""
+    except (StoreError, OSError, UsageError) as error:
+        exchange.problem = str(error)

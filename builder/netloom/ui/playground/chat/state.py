@@ -19,11 +19,19 @@ if TYPE_CHECKING:
 
 @dataclass
 class Exchange:
-    """A message with the answer to it; `corrected` is the right intent if a person chose one."""
+    """A message with the answer to it.
+
+    Attributes:
+        corrected: The right intent if a person chose one.
+        example: The id of the example that the message with this intent was collected as.
+        problem: Why it could not be collected.
+    """
 
     understanding: Understanding
     turn: Turn
     corrected: str = ""
+    example: str = ""
+    problem: str = ""
 
 
 @dataclass
