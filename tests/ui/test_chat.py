@@ -24,6 +24,7 @@ from netloom.ui.playground.page import CHAT
 from netloom.ui.playground.state import Key as PageKey
 from tests.cli.conftest import called
 from tests.runs.examples import trained_here
+from tests.ui.page_texts import checked
 
 PAGE = Path(__file__).parents[2] / "pages" / "playground.py"
 ALARM = "wake me at seven tomorrow"
@@ -76,12 +77,6 @@ def unchecked_chat(name: str = "commands_joint") -> AppTest:
     app.query_params["run"] = store.runs(project)[0].id
     app.session_state[PageKey.MODE.value] = CHAT
     return app.run()
-
-
-def checked(app: AppTest) -> AppTest:
-    assert not app.exception, [item.message for item in app.exception]
-    assert not app.error, [item.value for item in app.error]
-    return app
 
 
 def say(app: AppTest, text: str) -> AppTest:

@@ -33,6 +33,7 @@ from netloom.ui.deploy.server import python_request
 from netloom.ui.deploy.state import Key
 from netloom.ui.shell.state import Key as ShellKey
 from tests.runs.examples import trained_here
+from tests.ui.page_texts import checked, texts
 
 PAGE = Path(__file__).parents[2] / "pages" / "deploy.py"
 
@@ -64,16 +65,6 @@ def open_page(name: str = "trained", part: str = "server") -> AppTest:
     app.query_params["project"] = project
     app.session_state[str(Key.MODE)] = part
     return checked(app.run())
-
-
-def checked(app: AppTest) -> AppTest:
-    assert not app.exception
-    assert not app.error, [item.value for item in app.error]
-    return app
-
-
-def texts(app: AppTest) -> str:
-    return " ".join(item.value for item in (*app.markdown, *app.caption, *app.info))
 
 
 def test_project_without_a_run_leads_to_train() -> None:

@@ -19,6 +19,7 @@ from netloom.ui.monitor import watch
 from netloom.ui.monitor.state import Key
 from tests.monitoring.conftest import Watched
 from tests.runs.examples import trained_here
+from tests.ui.page_texts import checked, texts
 
 PAGE = Path(__file__).parents[2] / "pages" / "monitor.py"
 
@@ -47,16 +48,6 @@ def open_page() -> AppTest:
     app = AppTest.from_file(str(PAGE), default_timeout=300)
     app.query_params["project"] = open_store().list_projects(limit=1)[0].id
     return checked(app.run())
-
-
-def checked(app: AppTest) -> AppTest:
-    assert not app.exception
-    assert not app.error, [item.value for item in app.error]
-    return app
-
-
-def texts(app: AppTest) -> str:
-    return " ".join(item.value for item in (*app.markdown, *app.caption, *app.info))
 
 
 def test_page_without_a_log_says_how_to_turn_it_on(trained: Watched) -> None:

@@ -23,6 +23,7 @@ from netloom.ui.explain.state import ExplainState
 from netloom.ui.playground.series import past_values, predicted_by_series
 from netloom.ui.playground.state import TryItState
 from tests.runs.examples import trained_here
+from tests.ui.page_texts import checked
 
 PAGE = Path(__file__).parents[2] / "pages" / "playground.py"
 # One network per modality or kind of prediction, each with a text that its result shows.
@@ -78,12 +79,6 @@ def open_page(name: str) -> AppTest:
     app = AppTest.from_file(str(PAGE), default_timeout=300)
     app.query_params["project"] = project
     return checked(app.run())
-
-
-def checked(app: AppTest) -> AppTest:
-    assert not app.exception
-    assert not app.error, [item.value for item in app.error]
-    return app
 
 
 def page_text(app: AppTest) -> str:

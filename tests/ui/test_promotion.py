@@ -21,6 +21,7 @@ from netloom.store import open_store
 from netloom.templates import templates
 from netloom.ui.deploy.state import Key
 from tests.runs.examples import trained_here
+from tests.ui.page_texts import checked, texts
 
 PAGE = Path(__file__).parents[2] / "pages" / "deploy.py"
 START_S = 120
@@ -52,16 +53,6 @@ def open_page(run_id: str) -> AppTest:
     app.query_params["run"] = run_id
     app.session_state[str(Key.MODE)] = "promotion"
     return checked(app.run())
-
-
-def checked(app: AppTest) -> AppTest:
-    assert not app.exception
-    assert not app.error, [item.value for item in app.error]
-    return app
-
-
-def texts(app: AppTest) -> str:
-    return " ".join(item.value for item in (*app.markdown, *app.caption, *app.info))
 
 
 def click(app: AppTest, key: Key) -> AppTest:

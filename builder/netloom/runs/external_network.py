@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -35,6 +35,4 @@ class ExternalNetwork(nn.Module):
         """Return a module with hooks and settings of its own and the same session, which has no state."""
         from netloom.core.torch_internals import shallow_copy
 
-        copied = shallow_copy(self)
-        assert isinstance(copied, ExternalNetwork)
-        return copied
+        return cast(ExternalNetwork, shallow_copy(self))

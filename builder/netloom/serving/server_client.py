@@ -66,11 +66,11 @@ class ServerClient:
             ServerRequestError: as `models`, or the server lacks it.
         """
         models = self.models()
-        found = next((model for model in models if name is None or model.name == name), None)
-        if found is None:
+        model = next((model for model in models if name is None or model.name == name), None)
+        if model is None:
             names = ", ".join(model.name for model in models) or "none"
             raise ServerRequestError(f"The server has no model {name!r}; it has {names}.")
-        return found
+        return model
 
     def check_current(self, name: str | None, run_id: str) -> ModelState:
         """Return a model that a run answers for.
@@ -84,6 +84,20 @@ class ServerClient:
                 f"On the server, the run {model.current.run_id[:8]} answers as {model.name!r}, not {run_id[:8]}; "
                 "compare with it."
             )
+        return model
+
+    def promote(self, name: str, run_id: str, current_run_id: str) -> ModelState:
+        """Let a run answer for a model instead of the run that it was compared with. Its own canary and shadow end.
+
+        Raises:
+            ServerRequestError: as `reload`, or another run answers by now.
+        """
+        before = self.check_current(name, current_run_id)
+        model = self.reload(name, run_id)
+        if before.canary is not None and before.canary.run_id == run_id:
+            model = self.set_canary(name, None)
+        if before.shadow is not None and before.shadow.run_id == run_id:
+            model = self.set_shadow(name, None)
         return model
 
     def reload(self, name: str, run_id: str) -> ModelState:

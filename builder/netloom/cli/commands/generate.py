@@ -87,7 +87,6 @@ def _refuse(arguments: Namespace, names: tuple[str, ...], products: str) -> None
 
 
 def _generate_text(trained: TrainedRun, arguments: Namespace, context: Context) -> int:
-    from netloom.chat.understanding import message_row
     from netloom.runs.sampling import Sampling
     from netloom.runs.text_generation import generate
 
@@ -105,8 +104,9 @@ def _generate_text(trained: TrainedRun, arguments: Namespace, context: Context) 
         chosen("temperature", 0.8 if continues else 0.0), chosen("top_k", 0), chosen("top_p", 1.0), arguments.seed
     )
     length = chosen("length", DEFAULT_LENGTH if continues else target.shape[0])
+    field = trained.data.token_field(trained.fields[0])
     shown, tokens = "", 0
-    for step in generate(trained, message_row(trained, text), sampling, length):
+    for step in generate(trained, {field.source_column or field.name: text}, sampling, length):
         if not context.json:
             print(step.text[len(shown) :], end="", flush=True)
         shown, tokens = step.text, step.tokens

@@ -89,7 +89,7 @@ def _promote(arguments: Namespace, context: Context) -> int:
             canary = client.set_canary(name, new.id, arguments.canary).canary
             version = canary.version if canary is not None else ""
         else:
-            version = client.reload(name, new.id).current.version
+            version = client.promote(name, new.id, old.id).current.version
     context.answer({**gate.as_json(), "version": version}, _text(gate, version, arguments.canary))
     return 0 if gate.passes else REFUSED
 

@@ -144,7 +144,9 @@ def _weights(live: Live, run_id: str) -> RunWeights:
 def _actions(client: ServerClient, model: ModelState, run_id: str) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if st.button("Promote", icon=":material/upgrade:", type="primary", key=Key.PROMOTE):
-            _change(partial(_reload, client, model, run_id), "The server is loading the run …")
+            _change(
+                partial(client.promote, model.name, run_id, model.current.run_id), "The server is loading the run …"
+            )
         percent = st.number_input(
             "Canary share in %",
             1,
@@ -163,16 +165,6 @@ def _actions(client: ServerClient, model: ModelState, run_id: str) -> None:
             help="A shadow computes the requests, too, but the current run answers them.",
         ):
             _change(partial(client.set_shadow, model.name, run_id), "The server is loading the run …")
-
-
-def _reload(client: ServerClient, model: ModelState, run_id: str) -> None:
-    """Let a run answer, if no other run was promoted since the page asked. Its canary and shadow end."""
-    client.check_current(model.name, model.current.run_id)
-    client.reload(model.name, run_id)
-    if model.canary is not None and model.canary.run_id == run_id:
-        client.set_canary(model.name, None)
-    if model.shadow is not None and model.shadow.run_id == run_id:
-        client.set_shadow(model.name, None)
 
 
 def _change(change: Callable[[], object], text: str) -> None:
