@@ -98,6 +98,7 @@ def kill_rank(store: Store, run_id: str, rank: int) -> int:
 
 
 # Rank 0 has the store, the checkpoints and the curves; the other rank only computes.
+@pytest.mark.first
 @pytest.mark.parametrize("lost", [(0,), pytest.param((1, 0), marks=pytest.mark.long)])
 def test_run_that_loses_workers_matches_a_single_machine(lost: tuple[int, ...], store: Store) -> None:
     project = digits_mlp(epochs=12, batch_size=32, optimizer="sgd", learning_rate=0.1, device="cpu")
