@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from netloom.document import DataChoice, Project, Training, apply
+from netloom.document.initialization import Initialization
 from netloom.store import RunArtifacts
 from netloom.store.run_summary import RunNotice
 from netloom.templates import templates
@@ -294,7 +295,22 @@ def test_initial_loss_far_above_a_guess_names_the_layer_and_the_fix(home: Path) 
     assert "a guess has 4.03" in notice.message  # ln 56
     assert notice.nodes == ("linear_1",)
     assert "set the initialization of embedding_1 to normal with standard deviation 0.02" in notice.fix
-    fixed = apply(project, {"kind": "initialize", "initialization": {"method": "normal", "std": 0.02}})
+    suggested = notice.as_reported().edit
+    assert suggested is not None
+    fixed = apply(project, suggested.edit)
+    assert fixed.initialization("main", "embedding_1") == Initialization(method="normal", std=0.02)
+    assert initial_loss_notice(fixed, supervised(fixed, home)) is None
+
+
+def test_initial_loss_of_a_wide_initialization_is_fixed_by_its_edit(home: Path) -> None:
+    project = digits_mlp(epochs=1, device="cpu")
+    wide = {"method": "normal", "std": 3.0}
+    project = apply(project, {"kind": "update", "node": "linear_2", "initialization": wide})
+    notice = initial_loss_notice(project, supervised(project, home))
+    assert notice is not None
+    assert notice.nodes == ("linear_2",)
+    assert notice.edit is not None
+    fixed = apply(project, notice.edit.edit)
     assert initial_loss_notice(fixed, supervised(fixed, home)) is None
 
 

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import JsonValue
 from streamlit.testing.v1 import AppTest
 
 from netloom.runs.resources.capacity import waiting_sentence
 from netloom.store import Points, RunArtifacts, open_store
+from netloom.store.run_summary import RunNotice, SuggestedEdit
 from netloom.training.diagnostics import read_history, read_samples
 from netloom.training.diagnostics.prediction_cards import CardJson, ExampleJson, packed
 from netloom.ui.components.charts import TRAIN, VALIDATION
@@ -134,27 +136,56 @@ def _tabs(folder: str) -> None:
     from pathlib import Path
 
     from netloom.store import RunArtifacts
-    from netloom.store.run_summary import RunNotice
-    from netloom.ui.train.alerts import alerts
     from netloom.ui.train.layer_statistics import layer_statistics
     from netloom.ui.train.prediction_history import prediction_history
 
     layer_statistics(RunArtifacts.in_directory(Path(folder)), "run", 20)
     prediction_history(RunArtifacts.in_directory(Path(folder)), "run")
-    alerts(
-        [
-            RunNotice(
-                code="x",
-                severity="warning",
-                message="A <b> *bold* claim.",
-                fix="Mend it.",
-                where="",
-                nodes=(),
-                step=7,
-                epoch=0,
-            )
-        ]
+
+
+def _alerts(project_id: str, notice: str) -> None:
+    from netloom.editing.live import Live
+    from netloom.store import open_store
+    from netloom.store.run_summary import RunNotice
+    from netloom.ui.train.alerts import alerts
+
+    alerts(Live(open_store(), project_id), [RunNotice.model_validate_json(notice)])
+
+
+def test_warning_has_a_button_that_applies_its_edit_once(home: Path) -> None:
+    store = open_store(home)
+    project_id = store.create_project(digits_mlp())
+    edit: dict[str, JsonValue] = {
+        "kind": "update",
+        "network": "main",
+        "node": "linear_2",
+        "initialization": {"method": "xavier_uniform"},
+    }
+    notice = RunNotice(
+        code="x",
+        severity="warning",
+        message="A <b> *bold* claim.",
+        fix="Mend it.",
+        where="",
+        nodes=(),
+        step=7,
+        epoch=0,
+        edit=SuggestedEdit(title="Initialize *it*", edit=edit),
     )
+    arguments = {"project_id": project_id, "notice": notice.model_dump_json()}
+    page = AppTest.from_function(_alerts, kwargs=arguments, default_timeout=60).run()
+    assert "\\*bold\\*" in page.warning[0].value
+    assert "step 7" in page.warning[0].value
+    assert [button.label for button in page.button] == ["Initialize \\*it\\*"]
+    page.button[0].click().run()
+    assert not page.exception
+    assert not page.button, "the document already has the change"
+    initialization = store.load(project_id).project.initialization("main", "linear_2")
+    assert initialization is not None
+    assert initialization.method == "xavier_uniform"
+    gone = notice.model_copy(update={"edit": SuggestedEdit(title="Initialize", edit={**edit, "node": "removed"})})
+    arguments["notice"] = gone.model_dump_json()
+    assert not AppTest.from_function(_alerts, kwargs=arguments, default_timeout=60).run().button
 
 
 def test_layer_statistics_and_prediction_history_render(home: Path, tmp_path: Path) -> None:
@@ -165,8 +196,6 @@ def test_layer_statistics_and_prediction_history_render(home: Path, tmp_path: Pa
     watched(digits_mlp(epochs=3, device="cpu"), home, tmp_path)
     page = AppTest.from_function(_tabs, kwargs={"folder": str(tmp_path)}, default_timeout=60).run()
     assert not page.exception
-    assert "\\*bold\\*" in page.warning[0].value
-    assert "step 7" in page.warning[0].value
     assert page.select_slider[0].value == 3
     before = page.select_slider[0].proto.id
     page.select_slider[0].set_value(1).run()

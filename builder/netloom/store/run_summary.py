@@ -10,7 +10,7 @@ import copy
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, Discriminator, ValidationError
+from pydantic import BaseModel, Discriminator, JsonValue, ValidationError
 
 from netloom.core.plain_json import JsonObject
 
@@ -67,8 +67,16 @@ class BestResult(JsonFacts, frozen=True):
     measure: str = "loss"
 
 
+class SuggestedEdit(BaseModel, frozen=True):
+    """An edit of the document that fixes what a warning is about, and the title of its button."""
+
+    title: str
+    edit: dict[str, JsonValue]
+
+
 class RunNotice(BaseModel, frozen=True):
-    """A warning about the training: what is wrong, in which layers (`where`, `nodes`), when, and how to fix it."""
+    """A warning about the training: what is wrong, in which layers (`where`, `nodes`), when, and how to fix it. `edit`
+    is the fix as an edit of the document, if one edit suffices."""
 
     code: str
     severity: Literal["error", "warning", "info"]
@@ -78,6 +86,7 @@ class RunNotice(BaseModel, frozen=True):
     nodes: tuple[str, ...]
     step: int
     epoch: int
+    edit: SuggestedEdit | None = None
 
 
 class SettingChange(BaseModel, frozen=True):

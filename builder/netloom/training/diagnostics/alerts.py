@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from netloom.store.run_summary import RunNotice
+from netloom.store.run_summary import RunNotice, SuggestedEdit
 from netloom.training.diagnostics.budget import Budget
 from netloom.training.diagnostics.node_modules import LayerModule
 from netloom.training.diagnostics.statistics_file import MEASURES
@@ -25,7 +25,8 @@ REMEMBERED = 50
 
 @dataclass(frozen=True)
 class Notice:
-    """A warning. `where` names layers for people; `nodes` is the path of node ids to the first one."""
+    """A warning. `where` names layers for people; `nodes` is the path of node ids to the first one. `edit` is the fix
+    as an edit of the document, if one edit suffices."""
 
     code: str
     severity: Literal["error", "warning", "info"]
@@ -35,6 +36,7 @@ class Notice:
     nodes: tuple[str, ...] = ()
     step: int = 0
     epoch: int = 0
+    edit: SuggestedEdit | None = None
 
     def as_reported(self) -> RunNotice:
         """Return the notice as the summary of a run stores it."""

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from netloom.core.text import plain
+from netloom.document.initialization import Initialization
+from netloom.store.run_summary import SuggestedEdit
 from netloom.training.diagnostics.alerts import Notice
 from netloom.training.diagnostics.node_modules import LayerModule, places
 from netloom.training.objectives.objective import joined
@@ -16,6 +18,7 @@ from netloom.validation.rules.initialization import TIED_STD
 
 if TYPE_CHECKING:
     import torch
+    from pydantic import JsonValue
     from torch import nn
 
     from netloom.document import Project
@@ -81,25 +84,40 @@ def initial_loss_notice(project: Project, trainer: SupervisedTrainer) -> Notice 
         f"{start} {culprit.layer.title} makes its inputs {culprit.ratio:.3g} times as large "
         f"(root mean square {culprit.size:.3g})."
     )
-    return Notice(CODE, "warning", message, _fix(project, culprit.layer), culprit.layer.title, culprit.layer.nodes)
+    fix, edit = _fix(project, culprit.layer)
+    return Notice(CODE, "warning", message, fix, culprit.layer.title, culprit.layer.nodes, edit=edit)
 
 
-def _fix(project: Project, layer: LayerModule) -> str:
-    """Return what to change: the initialization of the layer that owns the weights."""
-    network = project.main_network
+def _fix(project: Project, layer: LayerModule) -> tuple[str, SuggestedEdit | None]:
+    """Return what to change, as a sentence and as an edit: the initialization of the layer that owns the weights.
+
+    There is no edit if the layer already has the initialization that it would set.
+    """
+    name = project.main
     for key in layer.nodes[:-1]:
-        network = project.networks[str(network.nodes[key].params.get("network"))]
-    node = network.nodes[layer.nodes[-1]]
+        name = str(project.networks[name].nodes[key].params.get("network"))
+    nodes = project.networks[name].nodes
+    node = nodes[layer.nodes[-1]]
     if node.shares is not None:
-        owner = plain(network.nodes[node.shares].title) or node.shares
+        owner = plain(nodes[node.shares].title) or node.shares
+        setting = Initialization(method="normal", std=TIED_STD)
         return (
             f"It uses the weights of {owner}: set the initialization of {owner} to normal with standard deviation "
             f"{TIED_STD} on the Design page, or by `netloom initialize`."
-        )
+        ), _edit(project, name, node.shares, setting, f"Initialize {owner} with standard deviation {TIED_STD}")
+    title = f"Initialize {plain(node.title) or node.id} with Xavier uniform"
     return (
         "Set its initialization to Xavier uniform, or to normal with a smaller standard deviation, on the Design page "
         "or by `netloom initialize`; or add a normalization layer before it."
-    )
+    ), _edit(project, name, node.id, Initialization(method="xavier_uniform"), title)
+
+
+def _edit(project: Project, network: str, node: str, setting: Initialization, title: str) -> SuggestedEdit | None:
+    current = project.initialization(network, node)
+    if current is not None and (current.method, current.options) == (setting.method, setting.options):
+        return None
+    edit: dict[str, JsonValue] = {"kind": "update", "network": network, "node": node}
+    return SuggestedEdit(title=title, edit={**edit, "initialization": setting.model_dump(mode="json")})
 
 
 @contextmanager

@@ -76,7 +76,7 @@ def _above(live: Live, run: Run, active: bool) -> None:
     st.progress(min(done, 1.0), _progress(run, live))
     _facts(run)
     failed = run.state == "failed"  # its reason already contains the error
-    alerts([warning for warning in run.summary.warnings if not (failed and warning.severity == "error")])
+    alerts(live, [warning for warning in run.summary.warnings if not (failed and warning.severity == "error")])
 
 
 def _progress(run: Run, live: Live) -> str:

@@ -115,4 +115,5 @@ class Key(WidgetKey):
     SCHEDULE_SET = "set schedule"
     SERIES = "series"
     STOP = "stop"
+    SUGGESTED = "suggested edit"
     WATCHED = "watched"
