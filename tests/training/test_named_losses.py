@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,10 @@ import torch
 from torch.nn import functional
 
 from netloom.cli.training_options import with_settings
-from netloom.document import Training
+from netloom.document import Project, Training, apply
+from netloom.modalities.encoding.tags import IGNORE
+from netloom.tasks.regression import LOSSES
+from netloom.templates import templates
 from netloom.training.batch_loss import batch_loss
 from netloom.training.objectives import OBJECTIVES
 from netloom.training.objectives.loss_weights import LossWeights
@@ -23,6 +28,10 @@ from tests.runs.examples import supervised
 GENERATOR = torch.Generator().manual_seed(0)
 LOGITS = torch.randn(40, 5, generator=GENERATOR)
 CLASSES = torch.randint(5, (40,), generator=GENERATOR)
+
+
+def from_template(name: str, **training: Any) -> Project:
+    return apply(templates()[name].project, {"kind": "project", "training": training})
 
 
 def test_focal_loss_is_that_of_its_paper() -> None:
@@ -76,8 +85,6 @@ def test_dice_loss_counts_the_pixels_of_all_classes_but_the_background() -> None
 @pytest.mark.parametrize("name", ["classification", "segmentation"])
 def test_named_losses_weight_single_rows(name: str) -> None:
     """Sample weights need the loss of each row by `vmap`."""
-    import copy
-
     objective = copy.copy(OBJECTIVES[name])
     objective.loss_weights = LossWeights(focal_gamma=2.0, dice_weight=0.5 if name == "segmentation" else 0.0)
     image = name == "segmentation"
@@ -93,6 +100,46 @@ def test_focal_loss_trains_and_its_curve_is_not_the_evaluated_loss(home: Path) -
     trainer.fit()
     assert trainer.objective.training_loss_name == "weighted_loss"
     assert trainer.evaluate("validation")["loss"] < 1.5  # cross-entropy, comparable with other runs
+
+
+def test_class_and_tags_have_the_focal_loss_of_each_output() -> None:
+    objective = copy.copy(OBJECTIVES["class_and_tags"])
+    weights = torch.tensor([1.0, 3.0, 1.0, 1.0, 2.0])
+    objective.loss_weights = LossWeights(class_weights=weights, focal_gamma=2.0)
+    classes, tags = LOGITS[:3], torch.randn(3, 5, 6, generator=GENERATOR)
+    goal = torch.randint(6, (3, 5), generator=GENERATOR)
+    goal[0, 3:] = IGNORE
+    target = torch.cat([torch.full((3, 1), 5), CLASSES[:3, None], goal], dim=1)
+    expected = objective.loss_weights.entropy(classes, CLASSES[:3]) + LossWeights(focal_gamma=2.0).entropy(
+        tags.flatten(0, 1), goal.flatten(), ignore_index=IGNORE
+    )
+    torch.testing.assert_close(objective.loss(torch.cat([classes, tags.flatten(1)], dim=1), target), expected)
+
+
+@pytest.mark.parametrize("template", ["digits_autoencoder", "pulses_anomaly"])
+@pytest.mark.parametrize("loss", ["mae", "huber"])
+def test_reconstruction_trains_and_reports_the_chosen_loss(template: str, loss: str, home: Path) -> None:
+    project = from_template(template, regression_loss=loss, huber_delta=0.5, epochs=1, device="cpu")
+    trainer = supervised(project, home)
+    inputs, target = trainer.loader.evaluation_rows("validation")
+    with torch.no_grad():
+        output = trainer.model(inputs[0]).flatten(1)
+    is_normal = target[:, 0] > 0 if template == "pulses_anomaly" else torch.ones(len(target), dtype=torch.bool)
+    values = target[:, 1:] if template == "pulses_anomaly" else target.flatten(1)
+    function = functional.l1_loss if loss == "mae" else functools.partial(functional.huber_loss, delta=0.5)
+    expected = function(output[is_normal], values[is_normal])
+    goal = target if template == "pulses_anomaly" else values
+    torch.testing.assert_close(trainer.objective.loss(output, goal), expected)
+    assert trainer.evaluate("validation")["loss"] == pytest.approx(float(expected), rel=1e-4)
+    assert trainer.objective.titles(project.training)["loss"] == LOSSES[loss]
+
+
+def test_reconstruction_refuses_the_quantile_loss() -> None:
+    project = from_template("digits_autoencoder", regression_loss="quantile")
+    (issue,) = [issue for issue in analyse(project).issues if issue.code == "objective"]
+    assert "cannot train with the quantile loss" in issue.message
+    assert issue.fix is not None
+    assert not [issue for issue in analyse(apply(project, issue.fix.edit)).issues if issue.code == "objective"]
 
 
 def test_loss_of_another_task_is_named_with_a_fix() -> None:
@@ -112,6 +159,10 @@ def test_loss_of_another_task_is_named_with_a_fix() -> None:
         ({"objective": "regression", "regression_loss": "quantile", "huber_delta": 2.0}, "huber_delta"),
         ({"objective": "classification", "regression_loss": "mae"}, "regression_loss"),
         ({"objective": "classification", "class_weights": "balanced", "focal_gamma": 2.0}, ""),
+        ({"objective": "class_and_tags", "focal_gamma": 2.0}, ""),
+        ({"objective": "reconstruction", "regression_loss": "huber", "huber_delta": 2.0}, ""),
+        ({"objective": "reconstruction", "likelihood": "gaussian", "regression_loss": "huber"}, "regression_loss"),
+        ({"objective": "anomaly_detection", "regression_loss": "huber", "huber_delta": 2.0}, ""),
     ],
 )
 def test_settings_without_effect_are_named_by_the_check_and_refused_by_the_command(

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from netloom.data.schema import Schema
 from netloom.tasks.answers import AnswerPart, class_part, number_part, threshold_part
-from netloom.tasks.reconstruction import Reconstruction
+from netloom.tasks.reconstruction import ERROR_SETTINGS, Reconstruction
 
 
 class AnomalyDetection(Reconstruction):
@@ -17,7 +17,7 @@ class AnomalyDetection(Reconstruction):
     # The most common class marks the normal rows, which alone enter the loss.
     target = "class"
     metrics: ClassVar = {"loss": "Mean squared error of usual rows", "mae": "Mean absolute error"}
-    settings = ()  # its threshold is one of squared errors
+    settings = ERROR_SETTINGS  # of the loss; the threshold is one of squared errors
     tunes_threshold = True
 
     def answer_parts(self, schema: Schema) -> tuple[AnswerPart, ...]:

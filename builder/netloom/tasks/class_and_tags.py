@@ -22,7 +22,8 @@ class ClassAndTags(Task):
     reads = "two Outputs, first the classes and then the tags"
     metrics: ClassVar = {"loss": "Both cross-entropies", "accuracy": "Accuracy", "word_accuracy": "Token accuracy"}
     proportions = ("accuracy",)
-    settings = ("class_weights", "label_smoothing")  # of the class only; all words have equal weight
+    # Weights and smoothing are of the class only; the focal loss is of both outputs.
+    settings = ("class_weights", "label_smoothing", "focal_gamma")
     per_class_scores = True
     explained = "class"
     confidence_unit = "row"  # that of the class, which a prediction begins with

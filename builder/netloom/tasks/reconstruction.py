@@ -10,6 +10,7 @@ from netloom.document import Training
 from netloom.document.project import DataChoice
 from netloom.tasks.answers import AnswerPart, number_part, structure_part
 from netloom.tasks.outputs import ExpectedOutput
+from netloom.tasks.regression import LOSS_PARAMETERS, LOSS_SETTINGS, unused_loss_parameters
 from netloom.tasks.task import Problem, Task
 
 # The metrics with a likelihood. The ELBO is that of one sample per example; bits per dimension are its negative in
@@ -23,6 +24,9 @@ LIKELIHOOD_METRICS = {
     "beta": "β",
     "mae": "Mean absolute error",
 }
+QUANTILE = "quantile"
+# The losses of the error, which is that of a regression of the input; without the quantile loss.
+ERROR_SETTINGS = tuple(name for name in LOSS_SETTINGS if name != LOSS_PARAMETERS[QUANTILE])
 
 
 class Reconstruction(Task):
@@ -32,7 +36,7 @@ class Reconstruction(Task):
     order = 110
     target: ClassVar[TargetKind | None] = None
     metrics: ClassVar = {"loss": "Mean squared error", "mae": "Mean absolute error"}
-    settings: ClassVar[tuple[str, ...]] = ("likelihood", "likelihood_scale")
+    settings: ClassVar[tuple[str, ...]] = ("likelihood", "likelihood_scale", *ERROR_SETTINGS)
     reconstructs_input = True
     explained = "error"
     not_calibrated = "The output is the input itself; its error is not a probability."
@@ -48,11 +52,22 @@ class Reconstruction(Task):
         return (ExpectedOutput(field.shape, f"the field {field.name} of the data needs"),)
 
     def read_settings(self, training: Training) -> tuple[str, ...]:
-        # A Bernoulli distribution has no scale, and a mean squared error no likelihood.
-        has_scale = training.likelihood in ("gaussian", "laplace")
-        return tuple(name for name in self.settings if has_scale or name != "likelihood_scale")
+        if "likelihood" in self.settings and training.likelihood != "none":
+            # A Bernoulli distribution has no scale.
+            return ("likelihood",) if training.likelihood == "bernoulli" else ("likelihood", "likelihood_scale")
+        unused = {"likelihood_scale", *unused_loss_parameters(training)}
+        return tuple(name for name in self.settings if name not in unused)
 
     def problems(self, schema: Schema | None, training: Training, data: DataChoice) -> Iterator[Problem]:
+        if training.regression_loss == QUANTILE and "regression_loss" in self.read_settings(training):
+            yield Problem(
+                "objective",
+                f"The objective {self.name.replace('_', ' ')} cannot train with the quantile loss, which would "
+                "reconstruct a quantile of each input; choose the mean squared error, the mean absolute error or the "
+                "Huber loss.",
+                "Use mean squared error",
+                training={"regression_loss": "mse"},
+            )
         if schema is not None and schema.inputs[0].vocabulary is not None:
             yield Problem(
                 "objective",

@@ -11,6 +11,12 @@ from netloom.tasks.outputs import ExpectedOutput
 from netloom.tasks.task import Task
 from netloom.tasks.true_label import ForecastLabel, NumberLabel, TrueLabel
 
+LOSSES = {
+    "mse": "Mean squared error",
+    "mae": "Mean absolute error",
+    "huber": "Huber loss",
+    "quantile": "Quantile loss",
+}
 # The parameters of losses, by the name of the loss
 LOSS_PARAMETERS = {"huber": "huber_delta", "quantile": "quantile"}
 LOSS_SETTINGS = ("regression_loss", *LOSS_PARAMETERS.values())

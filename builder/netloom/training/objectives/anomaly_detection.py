@@ -38,7 +38,7 @@ class AnomalyDetection(Reconstruction):
         return torch.cat([usual, super().target(data).flatten(1)], dim=1)
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        usual, error = target[:, 0], row_errors(output.flatten(1), target[:, 1:])
+        usual, error = target[:, 0], self._row_losses(output, target)
         return (error * usual).sum() / usual.sum().clamp(min=1)  # 0 for a batch without normal rows, instead of 0/0
 
     def mass(self, target: torch.Tensor) -> torch.Tensor | float:
@@ -46,9 +46,14 @@ class AnomalyDetection(Reconstruction):
 
     def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
         usual = target[:, 0] > 0
-        error = (output.flatten(1) - target[:, 1:])[usual]
+        error = (output.flatten(1) - target[:, 1:])[usual].abs().mean(1)
         # Metrics are means over normal rows; a batch without any adds nothing to the sums.
-        return Scores({"loss": error.square().mean(1).sum(), "mae": error.abs().mean(1).sum()}, int(usual.sum()))
+        losses = self._row_losses(output, target)[usual]
+        return Scores({"loss": losses.sum(), "mae": error.sum()}, int(usual.sum()))
+
+    def _row_losses(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """Return the mean loss of the values of each row, (N,)."""
+        return self.loss_weights.error(output.flatten(1), target[:, 1:], "none").mean(1)
 
     def calibrate(self, output: torch.Tensor, data: Prepared, rows: torch.Tensor) -> Settings:
         """Choose the threshold with the best F1 for anomalous rows."""

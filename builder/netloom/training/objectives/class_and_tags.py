@@ -11,6 +11,7 @@ from netloom.tasks import class_and_tags
 from netloom.training.objectives.calibrated_part import CalibratedPart
 from netloom.training.objectives.classification import Classification
 from netloom.training.objectives.evaluation import Evaluation
+from netloom.training.objectives.loss_weights import LossWeights
 from netloom.training.objectives.objective import NOTHING, WORST, Objective, Scores, Settings
 from netloom.training.objectives.reference_predictors import BaselinePrediction
 from netloom.training.objectives.tagging import Tagging
@@ -26,7 +27,7 @@ _CLASS, _TAGS = Classification(), Tagging()
 
 
 class ClassAndTags(Objective):
-    """The weighted sum of both cross-entropies.
+    """The weighted sum of both cross-entropies, or of both focal losses.
 
     The outputs, classes (N, C) and tags (N, T, K), are concatenated to (N, C + T·K). The target (N, 2 + T) holds the
     number of classes, the class, and the tags.
@@ -44,7 +45,9 @@ class ClassAndTags(Objective):
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         classes, tags = _parts(output, target)
         first = self.loss_weights.entropy(classes, target[:, 1])
-        return CLASS_WEIGHT * first + TAG_WEIGHT * _TAGS.loss(tags, target[:, 2:])
+        of_tags = LossWeights(focal_gamma=self.loss_weights.focal_gamma)
+        second = of_tags.entropy(tags.flatten(0, 1), target[:, 2:].flatten(), ignore_index=IGNORE)
+        return CLASS_WEIGHT * first + TAG_WEIGHT * second
 
     def class_targets(self, data: Prepared) -> torch.Tensor:
         return data.target[:, 0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -81,7 +82,7 @@ class LossWeights:
         return target.numel() if self.class_weights is None else self.class_weights[target].sum()
 
     def error(self, output: torch.Tensor, target: torch.Tensor, reduction: str = "mean") -> torch.Tensor:
-        """Return the regression loss."""
+        """Return the regression loss: its mean, its sum, or for the reduction none the loss of each number."""
         import torch
         from torch.nn import functional
 
@@ -94,25 +95,26 @@ class LossWeights:
         # The pinball loss: https://doi.org/10.2307/1913643
         missing = target - output
         cost = torch.maximum(self.quantile * missing, (self.quantile - 1) * missing)
-        return cost.sum() if reduction == "sum" else cost.mean()
+        return cost if reduction == "none" else cost.sum() if reduction == "sum" else cost.mean()
 
 
 def make_loss_weights(
-    training: Training, takes: tuple[str, ...], targets: torch.Tensor, classes: int, device: str
+    training: Training, takes: tuple[str, ...], targets: Callable[[], torch.Tensor], classes: int, device: str
 ) -> LossWeights:
-    """Return the loss settings of a document that an objective uses. `targets` are the classes of the training rows."""
+    """Return the loss settings of a document that an objective uses. `targets` returns the classes of the training
+    rows."""
     import torch
 
     weights = None
     if "class_weights" in takes and training.class_weights is not None:
         if training.class_weights == "balanced":
-            weights = balanced(targets, classes)
+            weights = balanced(targets(), classes)
         else:
             weights = torch.tensor(training.class_weights)
         weights = weights.to(device, torch.float32)
     positive = None
     if "positive_weight" in takes and training.positive_weight is not None:
-        positive = positive_weight(training.positive_weight, targets).to(device, torch.float32)
+        positive = positive_weight(training.positive_weight, targets()).to(device, torch.float32)
     return LossWeights(
         weights,
         training.label_smoothing if "label_smoothing" in takes else 0.0,

@@ -12,17 +12,15 @@ if TYPE_CHECKING:
     import torch
 
 
-class SquaredLoss(Objective):
-    """Mean squared error between two tensors of one shape (N, …)."""
+class ErrorLoss(Objective):
+    """Mean squared error, or another loss, between two tensors of one shape (N, …)."""
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        from torch.nn import functional
-
-        return functional.mse_loss(output, target)
+        return self.loss_weights.error(output, target)
 
     def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
-        error = output - target
-        return Scores({"loss": error.square().sum(), "mae": error.abs().sum()}, target.numel())
+        cost = self.loss_weights.error(output, target, "sum")
+        return Scores({"loss": cost, "mae": (output - target).abs().sum()}, target.numel())
 
 
 class StepCrossEntropy(Objective):

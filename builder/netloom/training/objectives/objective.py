@@ -129,8 +129,13 @@ class Objective(ABC):
         """Return this objective with the loss settings of a document."""
         if not self.task.settings:
             return self
-        targets = self.class_targets(data)[data.split["train"]]
-        loss_weights = make_loss_weights(training, self.task.settings, targets, len(data.schema.target.classes), device)
+        loss_weights = make_loss_weights(
+            training,
+            self.task.settings,
+            lambda: self.class_targets(data)[data.split["train"]],
+            len(data.schema.target.classes),
+            device,
+        )
         configured = copy.copy(self)  # objectives in the registry are shared by all runs of a process
         configured.loss_weights = loss_weights
         return configured

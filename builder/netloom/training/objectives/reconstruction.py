@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 from netloom.data.preparation.calibrated import Decoding
 from netloom.tasks import reconstruction
+from netloom.tasks.regression import LOSSES
 from netloom.training.errors import TrainingError
 from netloom.training.objectives import reference_predictors
 from netloom.training.objectives.evaluation import Evaluation, Panel, PanelPart, Worst
-from netloom.training.objectives.losses import SquaredLoss
+from netloom.training.objectives.losses import ErrorLoss
 from netloom.training.objectives.objective import NOTHING, WORST, Scores, Settings
 from netloom.training.objectives.reference_predictors import BaselinePrediction
 
@@ -28,8 +29,9 @@ SHOWN = 8
 TOLERANCE = 1e-4
 
 
-class Reconstruction(SquaredLoss):
-    """Mean squared error between (N, …) and the first input field, in standard deviations of the training rows.
+class Reconstruction(ErrorLoss):
+    """Mean squared error, or another loss, between (N, …) and the first input field, in standard deviations of the
+    training rows.
 
     With a likelihood, the loss is the negative log-likelihood of an example in nats, the sum over its values. The
     auxiliary loss of Reparameterise adds β times the KL divergence, so that the training loss of a variational
@@ -59,7 +61,7 @@ class Reconstruction(SquaredLoss):
         return described
 
     def configured(self, training: Training, data: Prepared, device: str) -> Self:
-        configured = self.described(training, data.schema)
+        configured = super().configured(training, data, device).described(training, data.schema)
         if configured.likelihood == "bernoulli":
             values = self.target(data)
             low, high = float(values.min()), float(values.max())
@@ -72,7 +74,10 @@ class Reconstruction(SquaredLoss):
         return configured
 
     def titles(self, training: Training) -> Mapping[str, str]:
-        return reconstruction.LIKELIHOOD_METRICS if self.likelihood != "none" else self.metrics
+        if self.likelihood != "none":
+            return reconstruction.LIKELIHOOD_METRICS
+        is_squared = training.regression_loss == "mse"
+        return self.metrics if is_squared else {**self.metrics, "loss": LOSSES[training.regression_loss]}
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         if self.likelihood == "none":

@@ -12,8 +12,8 @@ from netloom.tasks import regression
 from netloom.training.objectives import reference_predictors
 from netloom.training.objectives.evaluation import Evaluation, Residuals, ScoreRow, Worst
 from netloom.training.objectives.forecast_scores import SCALED, mase, scaled_to, with_forecast_reports
-from netloom.training.objectives.losses import SquaredLoss
-from netloom.training.objectives.objective import NOTHING, WORST, Scores, Settings
+from netloom.training.objectives.losses import ErrorLoss
+from netloom.training.objectives.objective import NOTHING, WORST, Settings
 from netloom.training.objectives.reference_predictors import BaselinePrediction
 
 if TYPE_CHECKING:
@@ -24,18 +24,11 @@ if TYPE_CHECKING:
     from netloom.document import Training
 
 
-LOSSES = {
-    "mse": "Mean squared error",
-    "mae": "Mean absolute error",
-    "huber": "Huber loss",
-    "quantile": "Quantile loss",
-}
-
 # Those of several series times steps are many, and charts draw no more.
 MOST_RESIDUALS = 20_000
 
 
-class Regression(SquaredLoss):
+class Regression(ErrorLoss):
     """Mean squared error or another loss between (N, k) and (N, k), in standard deviations of the training targets."""
 
     task = regression.Regression()
@@ -47,15 +40,8 @@ class Regression(SquaredLoss):
         described.quantile = training.quantile if training.regression_loss == "quantile" else None
         return described
 
-    def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        return self.loss_weights.error(output, target)
-
-    def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
-        cost = self.loss_weights.error(output, target, "sum")
-        return Scores({"loss": cost, "mae": (output - target).abs().sum()}, target.numel())
-
     def titles(self, training: Training) -> dict[str, str]:
-        return {**self.metrics, "loss": LOSSES[training.regression_loss]}
+        return {**self.metrics, "loss": regression.LOSSES[training.regression_loss]}
 
     def trivial(self, data: Prepared, rows: torch.Tensor) -> BaselinePrediction | None:
         return reference_predictors.forecast(data, rows) or reference_predictors.mean(data, rows, self.quantile)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import streamlit as st
@@ -53,10 +53,19 @@ def field(live: Live, name: str, *, step: float | None = None, renews: bool = Fa
     refused(binding)
 
 
-def choose(live: Live, name: str, titles: Mapping[str, str], *, renews: bool = False, help: str | None = None) -> None:
-    """Draw a choice. `titles` are the labels, and the options if the document does not declare them."""
+def choose(
+    live: Live,
+    name: str,
+    titles: Mapping[str, str],
+    *,
+    renews: bool = False,
+    help: str | None = None,
+    without: Collection[str] = (),
+) -> None:
+    """Draw a choice. `titles` are the labels, and the options if the document does not declare them. Those `without`
+    a meaning for the task are offered only if the document has them."""
     description, value = describe_field(name), getattr(live.project.training, name)
-    options = list(description.choices or titles)
+    options = [option for option in description.choices or titles if option not in without or option == value]
     current = value if value in options else options[0]
     binding = setting(live, name, current, renews=renews)
     names = unique_labels({key: titles.get(key, key) for key in options})

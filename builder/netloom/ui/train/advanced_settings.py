@@ -15,6 +15,9 @@ from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES, SETTINGS
 from netloom.document.training_settings import describe_field
 from netloom.editing.live import Live
 from netloom.layers import label
+from netloom.runs.history.setting_titles import choice_titles
+from netloom.tasks import task
+from netloom.tasks.regression import LOSS_PARAMETERS
 from netloom.training import OBJECTIVES
 from netloom.training.schedules import Schedule
 from netloom.ui.components.backend_picker import backend_picker, backend_summary
@@ -80,7 +83,7 @@ def _groups(live: Live) -> list[_Group]:
     training = live.project.training
     objective = OBJECTIVES.get(training.objective)
     acts = objective is not None and objective.task.environment
-    takes = objective.task.settings if objective is not None else ()
+    takes = objective.task.read_settings(training) if objective is not None else ()
     steps = ["gradient_clip", "gradient_clip_value", *([] if acts else ["accumulation"])]
     against = ["weight_decay", "decay_matrices_only", "average"]
     if "label_smoothing" in takes:
@@ -121,10 +124,11 @@ def _groups(live: Live) -> list[_Group]:
         title = "Focal and Dice loss" if len(focal) > 1 else "Focal loss"
         icon, words = ":material/center_focus_strong:", differing(training, focal)
         groups.append(_Group(title, icon, words, _titles(focal), lambda: _fields(live, focal)))
-    if "regression_loss" in takes:
+    if objective is not None and "regression_loss" in takes:
         words = differing(training, ["regression_loss"])
-        losses = _titles(["huber_delta", "quantile"])
-        groups.append(_Group("Regression loss", ":material/balance:", words, losses, lambda: _regression(live)))
+        losses = _titles([name for name in LOSS_PARAMETERS.values() if name in objective.task.settings])
+        title = "Reconstruction loss" if objective.task.reconstructs_input else "Regression loss"
+        groups.append(_Group(title, ":material/balance:", words, losses, lambda: _error_loss(live)))
     layers = ["layer_rates", "layer_rate_decay"]
     return [
         *groups,
@@ -252,13 +256,14 @@ def _classes(live: Live) -> None:
         st.caption("Weights are computed from the training rows. Metrics stay unweighted.")
 
 
-def _regression(live: Live) -> None:
-    field(live, "regression_loss", renews=True)
-    kind = live.project.training.regression_loss
-    if kind == "huber":
-        field(live, "huber_delta")
-    elif kind == "quantile":
-        field(live, "quantile")
+def _error_loss(live: Live) -> None:
+    training = live.project.training
+    chosen = task(training.objective)
+    without = [loss for loss, setting in LOSS_PARAMETERS.items() if setting not in chosen.settings]
+    choose(live, "regression_loss", choice_titles("regression_loss"), renews=True, without=without)
+    for name in LOSS_PARAMETERS.values():
+        if name in chosen.read_settings(training):
+            field(live, name)
 
 
 # Layers.
