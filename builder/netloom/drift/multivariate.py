@@ -64,17 +64,26 @@ def mmd(reference: np.ndarray, current: np.ndarray, seed: int = 0) -> Separation
     random = np.random.default_rng(seed)
     side = np.zeros(len(rows), dtype=bool)
     side[:count] = True
-    observed = _discrepancy(kernel, side)
-    larger = sum(_discrepancy(kernel, random.permutation(side)) >= observed for _ in range(PERMUTATIONS))
-    return Separation("MMD", observed, (1 + larger) / (1 + PERMUTATIONS))
+    sides = np.stack([side, *(random.permutation(side) for _ in range(PERMUTATIONS))])
+    observed, *permuted = _discrepancies(kernel, sides)
+    larger = int(np.sum(np.array(permuted) >= observed))
+    return Separation("MMD", float(observed), (1 + larger) / (1 + PERMUTATIONS))
 
 
-def _discrepancy(kernel: np.ndarray, side: np.ndarray) -> float:
-    count, other_count = side.sum(), (~side).sum()
-    to_first = kernel @ side  # (rows,): the sum over the rows of the first sample
-    to_second = kernel.sum(1) - to_first
-    within = to_first[side].sum() / (count * (count - 1)) + to_second[~side].sum() / (other_count * (other_count - 1))
-    return float(within - 2 * to_second[side].sum() / (count * other_count))
+def _discrepancies(kernel: np.ndarray, sides: np.ndarray) -> np.ndarray:
+    """Return the discrepancy (S,) for each of several choices (S, rows) of equally many rows of the first sample.
+
+    One product of matrices is several times as fast as one product with a vector for each choice.
+    """
+    first = sides.T.astype(kernel.dtype)  # (rows, S)
+    second = 1 - first
+    count, other_count = first[:, 0].sum(), second[:, 0].sum()
+    to_first = kernel @ first  # (rows, S): the sums over the rows of the first sample
+    to_second = kernel.sum(1, keepdims=True) - to_first
+    within_first = (to_first * first).sum(0) / (count * (count - 1))
+    within_second = (to_second * second).sum(0) / (other_count * (other_count - 1))
+    discrepancies: np.ndarray = within_first + within_second - 2 * (to_second * first).sum(0) / (count * other_count)
+    return discrepancies
 
 
 def _sampled(rows: np.ndarray, seed: int) -> np.ndarray:
