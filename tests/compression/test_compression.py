@@ -22,6 +22,8 @@ from netloom.tasks import task
 from netloom.templates import templates
 from netloom.training.evaluation import compute_metrics
 from tests.cli.conftest import Console, Trained
+from tests.explain.models import Layer
+from tests.networks import chain
 from tests.training.test_output_scales import moons_project
 
 pytestmark = pytest.mark.usefixtures("operators")
@@ -65,17 +67,24 @@ def test_each_method_gives_a_variant_that_predicts_like_the_original(
 
 
 @pytest.mark.parametrize(
-    ("name", "unit"),
+    ("name", "layers", "unit"),
     [
-        ("requests_tagger", "words"),
-        ("shapes_unet", "pixels"),
-        ("shapes_two_outputs", "outputs"),
-        ("scenes_labels", "rows"),
+        ("requests_tagger", (("Embedding", {"dim": 8, "vocabulary": 163}), ("Linear", {"units": 9})), "words"),
+        ("shapes_unet", (("Conv2d", {"filters": 5}),), "pixels"),
+        ("shapes_two_outputs", (), "outputs"),
+        ("scenes_labels", (("GlobalAvgPool", {}), ("Linear", {"units": 4})), "rows"),
     ],
 )
-def test_agreement_is_that_of_the_decisions_of_the_task(name: str, unit: str) -> None:
+def test_agreement_is_that_of_the_decisions_of_the_task(name: str, layers: tuple[Layer, ...], unit: str) -> None:
+    """With these layers in place of those of a template, if there are any."""
     project = templates()[name].project
-    trained = fit_here(project.model_copy(update={"training": project.training.model_copy(update={"epochs": 0})}))
+    training = project.training.model_copy(update={"epochs": 0})
+    if layers:
+        inputs = project.main_network.nodes["input_1"]
+        small = chain((inputs.type, inputs.params), *layers, data=project.data, training=training)
+    else:
+        small = project.model_copy(update={"training": training})
+    trained = fit_here(small)
     report, _ = measure(trained, ["onnx"], repeats=2)
     assert report.agreement_unit == unit
     assert [item.agreement for item in report.measured] == pytest.approx([1.0, 1.0], abs=0.01)
@@ -234,7 +243,7 @@ def test_runs_and_methods_that_do_not_fit_are_refused(digits: TrainedRun, consol
 
 
 def test_report_is_readable(console: Console, trained: Trained) -> None:
-    answer = console("optimize", "last", "--home", trained.home, "--method", "onnx", "--method", "pruning")
+    answer = console("optimize", "last", "--home", trained.home, "--method", "onnx")
     assert answer.code == 0, answer.err
     assert "ONNX Runtime" in answer.out
     assert "test rows" in answer.out

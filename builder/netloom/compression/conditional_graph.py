@@ -27,6 +27,7 @@ Scale = Literal["logits", "probabilities", "log_probabilities"]
 FUNCTIONS: dict[Scale, str] = {"logits": "Identity", "probabilities": "Softmax", "log_probabilities": "LogSoftmax"}
 # Two different numbers of rows; values whose first axis has both lengths belong to rows
 SIZES = (3, 5)
+NOTHING_FOLLOWS = "No operation follows this layer; choose an earlier one."
 
 
 def with_early_exit(model: Any, threshold: float, example: Sequence[torch.Tensor], scale: Scale = "logits") -> Any:
@@ -49,7 +50,7 @@ def with_early_exit(model: Any, threshold: float, example: Sequence[torch.Tensor
     before = _output_names(trunk)
     late_nodes = [node for node in _needed(graph.node, {end}) if not before.issuperset(node.output)]
     if end not in _output_names(late_nodes):
-        raise CompressionError("No operation follows this layer; choose an earlier one.")
+        raise CompressionError(NOTHING_FOLLOWS)
     late_nodes, late_inputs = _separated(model, trunk, late_nodes, example)
     nodes = [*trunk, *_decision(graph, head, threshold, scale)]
     nodes.append(_condition(graph, late_nodes, late_inputs, end))

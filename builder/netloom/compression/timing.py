@@ -104,14 +104,19 @@ def peak_memory(works: Iterable[Callable[[], object]]) -> list[int | None]:
 
     https://man7.org/linux/man-pages/man5/proc_pid_clear_refs.5.html
     """
-    gc.collect()
-    return [_peak_memory(work) for work in works]
+    was_enabled = gc.isenabled()
+    gc.disable()  # or a work could use the memory of older garbage; to collect all of it takes up to a second
+    try:
+        return [_peak_memory(work) for work in works]
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _peak_memory(work: Callable[[], object]) -> int | None:
     if not _RESET.exists():
         return None
-    gc.collect(1)  # what the previous work left; a full collection takes up to a second in a large process
+    gc.collect(1)  # what the previous work left
     try:
         ctypes.CDLL(None).malloc_trim(0)  # otherwise memory that is free already would be used without being counted
         _RESET.write_text("5")

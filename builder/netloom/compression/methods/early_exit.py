@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from netloom.compression.conditional_graph import Scale, left_early, with_early_exit
+from netloom.compression.conditional_graph import NOTHING_FOLLOWS, Scale, left_early, with_early_exit
 from netloom.compression.method import CompressionError, Method, Variant, as_onnx, with_metadata
 from netloom.export.onnx_network import OnnxNetwork
 from netloom.layers import label
@@ -89,6 +89,8 @@ class EarlyExit(Method):
                 "This network is too shallow for an early exit: at least a quarter of its operations has to come after "
                 "a layer with weights."
             )
+        if all(layer.share >= 1 for layer in layers):  # before anything is trained or exported
+            raise CompressionError(NOTHING_FOLLOWS)
         best = max(_exits(trained, layers, validation, self.tolerance), key=lambda item: item.saved)
         if not best.left:
             raise CompressionError(
