@@ -1,6 +1,6 @@
 """Processes for the tests that kill: a worker that saves checkpoints many times a second, and the web server's
-supervision of runs, without its pages. `python -m tests.runs.hasty netloom.runs.worker HOME` starts the first, `…
-keeper HOME` the second."""
+supervision of runs, without its pages. `python -m tests.runs.hasty netloom.runs.worker HOME` starts the first, without
+HOME the fork server of such workers; `… keeper HOME` starts the second."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ NAME = "tests.runs.hasty"
 WORKER = (sys.executable, "-m", NAME, "netloom.runs.worker")
 
 
-def worker(home: str) -> None:
-    """The real worker with shorter intervals, so that a run of two seconds has a checkpoint."""
+def worker(*home: str) -> None:
+    """The real worker, or without HOME the fork server of workers, with shorter intervals, so that a run of two seconds
+    has a checkpoint."""
     from netloom.runs import run_reporter
 
     (
@@ -26,7 +27,7 @@ def worker(home: str) -> None:
         run_reporter.ASK_S,
     ) = 0.1, 0.1, 0.02, 0.01, 0.01
     run_reporter.CHECKPOINT_SHARE = 0.5
-    sys.argv = ["worker", home]
+    sys.argv = ["worker", *home]
     runpy.run_module("netloom.runs.worker", run_name="__main__")
 
 
@@ -66,4 +67,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "keeper":
         keeper(*sys.argv[2:])
     else:
-        worker(sys.argv[2])
+        worker(*sys.argv[2:])

@@ -72,12 +72,6 @@ def start_run(store: Store, epochs: int) -> tuple[str, Forked]:
     return run_id, child
 
 
-def kill_process(process: psutil.Process) -> None:
-    process.kill()
-    with suppress(psutil.Error):
-        process.wait(20)
-
-
 def test_workers_share_a_fork_server_and_get_the_current_environment(
     store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -118,23 +112,6 @@ def test_killed_worker_reports_its_signal(store: Store) -> None:
     os.kill(worker.pid, signal.SIGTERM)
     until(lambda: refresh(store, run_id).state == "failed", 20)
     assert "signal 15" in refresh(store, run_id).reason
-
-
-def test_workers_survive_their_fork_server(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NETLOOM_WORKERS", "2")
-    monkeypatch.setenv("NETLOOM_RUNS_EACH", "2")
-    (short, first), (endless, second) = start_run(store, 150), start_run(store, 10_000)
-    server = psutil.Process(first.pid).ppid()
-    assert psutil.Process(second.pid).ppid() == server
-    kill_process(psutil.Process(server))
-    for worker in (first, second):
-        with pytest.raises(ChildProcessError):
-            worker.poll()
-    assert refresh(store, endless).state in ("queued", "running")
-    kill_process(psutil.Process(second.pid))
-    assert refresh(store, endless).state == "failed"
-    assert "without an error message" in store.run(endless).reason
-    assert wait(store, short, 60).state == "finished"
 
 
 def test_worker_without_assignment_requeues_its_run(store: Store) -> None:

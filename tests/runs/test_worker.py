@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,6 +38,7 @@ from netloom.runs.control import started_workers
 from netloom.store import Store, open_store
 from netloom.training import checkpoints
 from tests.networks import IMAGE, chain, digits_mlp
+from tests.preloaded import start_python
 from tests.runs.examples import check_curves, killed, moons, trained_here, until, until_state, wait_for_workers
 
 LONG = 10_000
@@ -217,8 +216,7 @@ def test_run_outlives_its_starter_and_starts_the_next(
         patch.setattr(control, "advance", lambda store: None)
         first, second = start_run(store, moons(epochs=LONG)), start_run(store, moons(epochs=LONG))
     code = "from netloom.store import open_store\nfrom netloom.runs import advance\nadvance(open_store())"
-    environment = {**os.environ, "NETLOOM_HOME": str(home)}
-    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    assert start_python("-c", code, environment={**os.environ, "NETLOOM_HOME": str(home)}).wait(120) == 0
     until_epoch(store, first, 3)
     assert refresh(store, first).state == "running"
     assert store.run(second).state == "waiting"

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import signal
-import subprocess
-import threading
+import tempfile
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,8 @@ import pytest
 
 import netloom
 from netloom.runs import TrainedRun
-from tests.cli.command import environment, words
+from tests.cli.command import environment
+from tests.preloaded import PreloadedProcess, start_python
 
 START_S = 120
 
@@ -42,7 +42,7 @@ class Server:
     """`netloom serve` in a process of its own."""
 
     home: Path
-    process: subprocess.Popen[str]
+    process: PreloadedProcess
     started: dict[str, Any]
 
     @property
@@ -82,22 +82,18 @@ class Server:
 
 def start_server(home: Path, *options: object) -> Server:
     """Start a server, and wait until it says where it is."""
-    command, log = words("--home", home, "serve", *options, "--port", 0, "--json"), home / "serve.log"
-    with log.open("a") as errors:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment())
-    assert process.stdout is not None
-    timer = threading.Timer(START_S, process.kill)
-    timer.start()
-    text = ""
-    with process.stdout as output:
-        for line in output:
-            text += line
-            if line == "}\n":  # the message is complete
-                timer.cancel()
-                return Server(home, process, json.loads(text))
-    timer.cancel()
-    process.wait()
-    raise AssertionError(f"The server did not start: {log.read_text()[-2000:]}")
+    command, log = ("--home", home, "serve", *options, "--port", 0, "--json"), home / "serve.log"
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder, "started.json")
+        output.touch()
+        process = start_python("-m", "netloom.cli", *command, output=output, errors=log, environment=environment())
+        end = time.monotonic() + START_S
+        while not (text := output.read_text()).endswith("\n}\n"):  # the message is complete
+            if process.poll() is not None or time.monotonic() > end:
+                process.kill()
+                raise AssertionError(f"The server did not start: {log.read_text()[-2000:]}")
+            time.sleep(0.02)
+    return Server(home, process, json.loads(text))
 
 
 @dataclass(frozen=True)
@@ -134,6 +130,5 @@ def server(runs: Runs) -> Iterator[Server]:
     """A server that tests ask, but do not change."""
     server = start_server(runs.home, runs.first, "--name", "digits")
     yield server
-    with suppress(ProcessLookupError):
-        os.kill(server.process.pid, signal.SIGKILL)
+    server.process.kill()
     server.process.wait()

@@ -18,7 +18,7 @@ from netloom.cli.bench.http_load import measure_load
 from netloom.core.errors import UsageError
 from netloom.monitoring.request_log import read_log
 from netloom.serving.keys import KeyRing
-from tests.cli.command import netloom
+from tests.cli.conftest import called
 from tests.serving.conftest import Reply, Runs, Server, start_server
 
 Start = Callable[..., Server]
@@ -78,7 +78,7 @@ def test_a_killed_server_loses_no_line_of_an_answered_request(start: Start, runs
     threads = [threading.Thread(target=ask) for _ in range(4)]
     for thread in threads:
         thread.start()
-    time.sleep(1)
+    time.sleep(0.5)
     server.process.send_signal(signal.SIGKILL)
     for thread in threads:
         thread.join()
@@ -89,14 +89,14 @@ def test_a_killed_server_loses_no_line_of_an_answered_request(start: Start, runs
     assert all(row.input == runs.row(1) for row in logged)
 
 
-@pytest.mark.parametrize("seconds", [4.0, pytest.param(60.0, marks=pytest.mark.long)])
+@pytest.mark.parametrize("seconds", [2.5, pytest.param(60.0, marks=pytest.mark.long)])
 def test_a_reload_and_a_rollback_fail_no_request(start: Start, runs: Runs, tmp_path: Path, seconds: float) -> None:
     server, bodies = start(), tmp_path / "bodies.json"
     bodies.write_text(json.dumps([runs.row(n) for n in range(20)]))
     before = versions(server, runs, 1)[0]
     with ThreadPoolExecutor(1) as clients:
         load = clients.submit(measure_load, f"{server.address}/predict", bodies, 8, seconds)
-        time.sleep(1.5)
+        time.sleep(0.7)
         assert server.post("/reload", {"run": runs.second}).status == 200
         after = versions(server, runs, 1)[0]
         server.process.send_signal(signal.SIGHUP)  # loads the same weights again
@@ -135,10 +135,10 @@ def test_a_canary_answers_its_share_and_is_compared(start: Start, runs: Runs) ->
 
 
 def test_keys_are_needed_beyond_this_machine_and_can_be_revoked(start: Start, runs: Runs) -> None:
-    refused = netloom("--home", runs.home, "serve", runs.first, "--host", "0.0.0.0", "--port", 0)
+    refused = called("--home", runs.home, "serve", runs.first, "--host", "0.0.0.0", "--port", 0)
     assert refused.code == 2
     assert "keys add" in refused.err
-    key = netloom("--home", runs.home, "serve", "keys", "add", "phone", "--json").value["key"]
+    key = called("--home", runs.home, "serve", "keys", "add", "phone", "--json").value["key"]
     assert key not in (runs.home / "serving" / "keys.json").read_text()
     server = start("--host", "0.0.0.0")
 
@@ -153,8 +153,8 @@ def test_keys_are_needed_beyond_this_machine_and_can_be_revoked(start: Start, ru
     assert [ask(token).status for token in ("", "x", key[:-1], f"{key}x", "\u00e9")] == [401] * 5
     assert server.get("/metrics").status == 401
     assert server.get("/v2/health/live").status == 200
-    assert "valid" in netloom("--home", runs.home, "serve", "keys", "list").out
-    assert netloom("--home", runs.home, "serve", "keys", "revoke", "phone").code == 0
+    assert "valid" in called("--home", runs.home, "serve", "keys", "list").out
+    assert called("--home", runs.home, "serve", "keys", "revoke", "phone").code == 0
     time.sleep(0.6)
     assert ask(key).status == 401
     with pytest.raises(UsageError, match="no valid key"):
