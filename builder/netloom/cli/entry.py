@@ -84,8 +84,9 @@ def entry(argv: Sequence[str]) -> int:
             stream.reconfigure(errors="backslashreplace")  # a terminal without Unicode must not end a command
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
+    words = _with_default_command(argv)
     try:
-        arguments = parser().parse_args(_with_default_command(argv))
+        arguments = parser(words).parse_args(words)
     except SystemExit as end:
         return int(end.code or 0)
     except UsageError as error:
@@ -94,8 +95,12 @@ def entry(argv: Sequence[str]) -> int:
     return _run(registry()[arguments.command], arguments, Context(home, arguments.json))
 
 
-def parser() -> ArgumentParser:
-    """Return the parser of all commands; `--home` and `--json` work before and after the command."""
+def parser(words: Sequence[str] = ()) -> ArgumentParser:
+    """Return the parser of all commands; `--home` and `--json` work before and after the command.
+
+    With `words`, which it will parse, only the commands among them have their options: those of all commands take
+    longer than a short command itself.
+    """
     main = _Parser(
         "netloom",
         description="Build, train, explain and export neural networks.",
@@ -112,7 +117,8 @@ def parser() -> ArgumentParser:
         # argparse copies all values of a subparser over those of the main parser, so a default here would overwrite
         # a --home or --json before the command.
         _add_general_options(part, home=SUPPRESS, json=SUPPRESS)
-        command.add_arguments(part)
+        if not words or command.name in words:
+            command.add_arguments(part)
     return main
 
 
