@@ -90,6 +90,8 @@ FORMATS = ("bundle", "notebook", "pt2", "onnx")
 # differ by 1.4e-4 from the app's, and those of the app by 2e-5 from float64, so the file may be refused.
 ROUNDED = ("tones.zip", "binary_classification")
 MOST_FIXES = 25
+# Templates with the same task and the same kinds of inputs, of 23 for classification.
+MOST_ALIKE = 2
 
 
 @dataclass(frozen=True)
@@ -123,12 +125,22 @@ def proposed_networks(name: str, home: Path) -> list[Project]:
     return [project for project in started if project is not None]
 
 
+@cache
+def templates_of(task: str) -> list[Project]:
+    """The templates with this task, at most `MOST_ALIKE` with the same kinds of inputs, the smallest first."""
+    alike: dict[tuple[str, ...], list[Project]] = {}
+    projects = [template.project for template in templates().values() if template.project.training.objective == task]
+    for project in sorted(projects, key=lambda project: sum(len(part.nodes) for part in project.networks.values())):
+        inputs = (str(node.params["kind"]) for node in project.main_network.nodes.values() if node.type == "Input")
+        alike.setdefault(tuple(sorted(inputs)), []).append(project)
+    return [project for projects in alike.values() for project in projects[:MOST_ALIKE]]
+
+
 def candidates(name: str, task: str, home: Path) -> Iterator[Project]:
     """Networks that a user might choose: those proposed for this data first, then templates with this task."""
     yield from proposed_networks(name, home)
-    for template in templates().values():
-        if template.project.training.objective == task:
-            yield template.project.model_copy(update={"data": data_choice(name, home)})
+    for project in templates_of(task):
+        yield project.model_copy(update={"data": data_choice(name, home)})
 
 
 def with_fixes(project: Project, home: Path) -> Cell:
