@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from netloom.cli import main
+from netloom.runs import processes
 from tests.cli.command import Answer
+from tests.runs.examples import trained_here
 
 
 @dataclass(frozen=True)
@@ -26,13 +29,28 @@ class Trained:
         return str(self.answer.value["run"])
 
 
+@contextmanager
+def training_here() -> Iterator[None]:
+    """`netloom train` trains in this process, and starts no other one that prepares for it."""
+    with trained_here(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(processes, "warm", lambda home: None)
+        yield
+
+
+@pytest.fixture
+def _training_here() -> Iterator[None]:
+    with training_here():
+        yield
+
+
 @pytest.fixture(scope="package")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """The digits template, trained for two epochs by the command."""
     folder = tmp_path_factory.mktemp("cli")
     home, document = folder / "home", folder / "digits.json"
     assert called("--home", home, "templates", "--write", "digits_mlp", document).code == 0
-    answer = called("train", document, "--epochs", 2, "--seed", 3, "--device", "cpu", "--home", home, "--json")
+    with training_here():
+        answer = called("train", document, "--epochs", 2, "--seed", 3, "--device", "cpu", "--home", home, "--json")
     assert answer.code == 0, answer.err
     return Trained(home, document, answer)
 

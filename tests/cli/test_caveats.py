@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from netloom.data.preparation.project_defaults import default_choice
 from netloom.document import write
 from netloom.templates import templates
@@ -25,6 +27,7 @@ def test_split_folders_are_added_as_one_dataset(console: Console, tmp_path: Path
     assert "did you mean 'ratings'" in console("data", "add", tmp_path / "train", "--kind", "rating").err
 
 
+@pytest.mark.usefixtures("_training_here")
 def test_target_leak_is_reported_by_every_command(console: Console, tmp_path: Path) -> None:
     rows = (f"{row * 7 % 50},{'yn'[row % 2]},{row % 2}" for row in range(80))
     (tmp_path / "leak.csv").write_bytes(make_csv("n,alive,label", rows))

@@ -12,7 +12,7 @@ from netloom.chat import understand
 from netloom.chat.outcomes import outcomes
 from netloom.runs import load_run
 from netloom.store import open_store
-from tests.cli.conftest import Console, Trained, called
+from tests.cli.conftest import Console, Trained, called, training_here
 
 SCRIPT = """dialogue,message,intent,slots
 alarm,wake me at seven tomorrow,set_alarm,time=seven
@@ -26,7 +26,8 @@ def assistant(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     folder = tmp_path_factory.mktemp("chat")
     home, document = folder / "home", folder / "commands.json"
     assert called("--home", home, "templates", "--write", "commands_joint", document).code == 0
-    answer = called("train", document, "--epochs", 3, "--seed", 0, "--device", "cpu", "--home", home, "--json")
+    with training_here():
+        answer = called("train", document, "--epochs", 3, "--seed", 0, "--device", "cpu", "--home", home, "--json")
     assert answer.code == 0, answer.err
     return Trained(home, document, answer)
 
@@ -160,6 +161,7 @@ def test_options_without_a_meaning_are_refused(
     assert message in answer.err
 
 
+@pytest.mark.usefixtures("_training_here")
 def test_other_outputs_are_read_beside_the_intent(console: Console, tmp_path: Path) -> None:
     """Two targets of a text: the first class is the intent, the other one a label such as the sentiment."""
     home, table, document = tmp_path / "home", tmp_path / "two.csv", tmp_path / "two.json"

@@ -100,6 +100,7 @@ def test_invalid_initial_weights_are_refused(console: Console, tmp_path: Path) -
     assert open_store(console.home).runs() == []
 
 
+@pytest.mark.usefixtures("_training_here")
 def test_exported_network_imports_with_equal_metrics(
     trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,6 +14,7 @@ from tests.cli.conftest import Console
 from tests.compile.test_import_prepare import save_program
 
 
+@pytest.mark.usefixtures("_training_here")
 def test_evaluation_uses_the_imported_preprocessing(console: Console, tmp_path: Path) -> None:
     """A network trained on pixels from 0 to 1: the evaluation matches PyTorch, and does not with other
     preprocessing."""

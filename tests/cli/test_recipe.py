@@ -79,6 +79,7 @@ def test_setting_names_are_unique() -> None:
     assert not (names[0] | names[1]) & set(Training.model_fields)
 
 
+@pytest.mark.usefixtures("_training_here")
 def test_settings_apply_to_the_run(console: Console, tmp_path: Path) -> None:
     document = tmp_path / "moons.json"
     write(document, moons(epochs=1))

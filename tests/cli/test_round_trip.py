@@ -160,6 +160,7 @@ def test_explain_uses_baseline_steps_layers_and_neurons(console: Console, traine
     assert both["second"]["compared"] == ""
 
 
+@pytest.mark.usefixtures("_training_here")
 def test_custom_table_trains_and_predicts(console: Console, tmp_path: Path) -> None:
     home, table, document = tmp_path / "home", tmp_path / "points.csv", tmp_path / "points.json"
     lines = [f"{i % 7},{(i * 3) % 5},{'yes' if i % 7 > 3 else 'no'}" for i in range(120)]
