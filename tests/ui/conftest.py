@@ -24,6 +24,8 @@ def _no_spare_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages start a spare worker that imports everything for the next run. Each test has its own data folder, so
     each would start a process that imports torch, never gets a run and stays alive."""
     monkeypatch.setattr("netloom.runs.warm", lambda store: None)
+    # Its thread would start a worker for a run that a test leaves in the queue, also after that test.
+    monkeypatch.setattr("netloom.runs.keep", lambda store: None)
     monkeypatch.setattr("netloom.jobs.warm", lambda: None)
     monkeypatch.setattr("netloom.jobs.delegate", lambda: None)
 

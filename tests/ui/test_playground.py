@@ -26,6 +26,9 @@ from tests.runs.examples import trained_here
 from tests.ui.page_texts import checked
 
 PAGE = Path(__file__).parents[2] / "pages" / "playground.py"
+# Rows of generated data, where fewer of them do not change the shapes of the network.
+ROWS = 300
+GENERATED = "shapes_unet scenes_labels spoken_gru molecules_gcn shapes_simclr shapes_two_outputs".split()
 # One network per modality or kind of prediction, each with a text that its result shows.
 SHOWN = {
     "breast_cancer": "%",
@@ -58,7 +61,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store = open_store(folder)
     for name in SHOWN:
         project = templates()[name].project
-        short = project.model_copy(update={"name": name, "training": project.training.model_copy(update={"epochs": 0})})
+        rows = {"rows": ROWS} if name in GENERATED else {}
+        data = project.data.model_copy(update={"options": {**project.data.options, **rows}})
+        training = project.training.model_copy(update={"epochs": 0})
+        short = project.model_copy(update={"name": name, "data": data, "training": training})
         project_id = store.create_project(short)
         for _ in range(2 if name == "breast_cancer" else 1):
             with trained_here():
