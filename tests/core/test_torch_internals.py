@@ -112,3 +112,14 @@ def test_bilinear_layer_is_one_operation() -> None:
     with Recorder():
         nn.Bilinear(5, 3, 2, device="meta")(meta_tensor(4, 5), meta_tensor(4, 3))
     assert internals.bilinear_operation() in functions, CHANGED
+
+
+def test_leaves_are_listed_as_in_the_program_of_a_module() -> None:
+    class Nested(nn.Module):
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, dict[str, list[torch.Tensor]]]:
+            return x + 1, {"others": [x + 2, x + 3]}
+
+    rows = torch.zeros(2)
+    outputs = torch.export.export(Nested(), (rows,)).graph_signature.user_outputs
+    assert [float(leaf[0]) for leaf in internals.leaves(Nested()(rows))] == [1, 2, 3]
+    assert len(outputs) == 3, CHANGED

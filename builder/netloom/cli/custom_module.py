@@ -74,7 +74,7 @@ def write_program(
             logging.getLogger(name).setLevel(logging.CRITICAL)
         program = _export_program(model, example_inputs, title)
         torch.export.save(program, target)
-        return training_facts(model, program, lambda: _export_program(model, example_inputs, title))
+        return training_facts(model, example_inputs, program, lambda: _export_program(model, example_inputs, title))
 
 
 def _export_program(model: nn.Module, example_inputs: tuple[torch.Tensor, ...], text: str) -> Any:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from netloom.core.torch_internals import dispatch_mode, leaves
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
     from torch.export import ExportedProgram
 
@@ -28,7 +31,10 @@ _IMPORTED_RANDOM_OPERATIONS = (
 
 
 def training_facts(
-    model: nn.Module, program: ExportedProgram, record: Callable[[], ExportedProgram]
+    model: nn.Module,
+    example_inputs: tuple[torch.Tensor, ...],
+    program: ExportedProgram,
+    record: Callable[[], ExportedProgram],
 ) -> TrainingFacts | None:
     """Return what differs when `record` exports the model in training mode; None if that export fails."""
     from torch import nn
@@ -37,7 +43,8 @@ def training_facts(
 
     model.train()
     try:
-        training = record()
+        # An export takes a hundred times as long as a call of the model, so it is left out where it adds nothing.
+        training = program if _trains_as_evaluated(model, example_inputs, program) else record()
     except Exception:  # custom code may fail in training mode in any way; its evaluation mode is enough to import it
         return None
     finally:
@@ -48,6 +55,28 @@ def training_facts(
     return TrainingFacts(
         _attention_dropouts(training), attention_dropout, tuple(_training_differences(program, training))
     )
+
+
+def _trains_as_evaluated(model: nn.Module, example_inputs: tuple[torch.Tensor, ...], program: ExportedProgram) -> bool:
+    """Return whether the model, in training mode, draws no random numbers and has the outputs of the program."""
+    import torch
+
+    class RandomOperations(dispatch_mode()):  # type: ignore[misc]
+        """Notes whether an operation draws random numbers."""
+
+        called = False
+
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            self.called |= torch.Tag.nondeterministic_seeded in func.tags
+            return func(*args, **(kwargs or {}))
+
+    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}  # normalizations change their statistics
+    try:
+        with torch.no_grad(), RandomOperations() as random_operations:
+            outputs = torch.func.functional_call(model, buffers, example_inputs)
+    except Exception:  # the custom code fails, or has a loop as an operator, which the context does not support
+        return False
+    return not random_operations.called and len(leaves(outputs)) == len(program.graph_signature.user_outputs)
 
 
 def _attention_dropouts(program: ExportedProgram) -> tuple[float, ...]:

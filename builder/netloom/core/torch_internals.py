@@ -27,6 +27,13 @@ def dispatch_mode() -> type[Any]:
     return TorchDispatchMode
 
 
+def leaves(value: Any) -> list[Any]:
+    """Return what the tuples, lists and dictionaries of the output of a module contain, as torch.export lists it."""
+    from torch.utils._pytree import tree_leaves
+
+    return tree_leaves(value)
+
+
 def storage_id(tensor: torch.Tensor) -> int:
     """Return the identity of the storage of a tensor, valid as long as the tensor exists.
 
