@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 from netloom.data import Schema
+from netloom.data.builtin_registry import builtin
 from netloom.document import DataChoice, Edge, Network, Node, Project, Training
 
 IMAGE = ("Input", {"field": "image", "kind": "image", "shape": [1, 8, 8]})
@@ -29,6 +30,14 @@ def chain(*layers: tuple[str, dict[str, Any]], output: bool = True, **rest: Any)
         nodes[f"{kind.lower()}_{number}"] = (kind, params)
     ids = list(nodes)
     return project(nodes, list(pairwise(ids)), **rest)
+
+
+def with_rows(document: Project, rows: int) -> Project:
+    """The document with fewer rows of its built-in dataset, if that can have fewer."""
+    data = document.data
+    if "rows" not in builtin()[data.dataset].model_fields:
+        return document
+    return document.model_copy(update={"data": data.model_copy(update={"options": {**data.options, "rows": rows}})})
 
 
 def digits_mlp(**training: Any) -> Project:

@@ -344,7 +344,7 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=600, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(PIECES, max_size=14).map("".join) | st.text(max_size=40))
 def check_random_formula(text: str) -> None:
     block = network({"input_1": VECTOR, "output_1": ("Output", {})})

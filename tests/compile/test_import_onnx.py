@@ -81,9 +81,9 @@ class Causal(nn.Module):
 
 
 class Text(nn.Module):
-    def __init__(self, kind: type[nn.LSTM] | type[nn.GRU], both: bool) -> None:
+    def __init__(self, kind: type[nn.LSTM] | type[nn.GRU], layers: int, both: bool) -> None:
         super().__init__()
-        self.embed, self.read = nn.Embedding(30, 8), kind(8, 6, num_layers=2, batch_first=True, bidirectional=both)
+        self.embed, self.read = nn.Embedding(30, 8), kind(8, 6, layers, batch_first=True, bidirectional=both)
         self.head = nn.Linear(12 if both else 6, 3)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
@@ -150,9 +150,9 @@ CASES: dict[str, Case] = {
         lambda batch: torch.randn(batch, 6, 16),
     ),
     "causal": (Causal, tokens),
-    "lstm": (lambda: Text(nn.LSTM, False), short_tokens),
-    "bilstm": (lambda: Text(nn.LSTM, True), short_tokens),
-    "gru": (lambda: Text(nn.GRU, True), short_tokens),
+    "lstm": (lambda: Text(nn.LSTM, 2, False), short_tokens),
+    "bilstm": (lambda: Text(nn.LSTM, 1, True), short_tokens),
+    "gru": (lambda: Text(nn.GRU, 1, False), short_tokens),
     "series": (
         lambda: nn.Sequential(
             *(nn.Conv1d(4, 8, 3, stride=2), nn.BatchNorm1d(8), nn.MaxPool1d(2), nn.InstanceNorm1d(8, affine=True)),

@@ -156,7 +156,7 @@ def kinds_of(model: ImportedModel) -> list[str]:
 
 def test_a_loop_over_the_steps_of_a_sequence_becomes_a_recurrent_layer() -> None:
     parts = {"lower": nn.LSTMCell(D, H, bias=False), "upper": nn.GRUCell(H, H)}
-    model, reference = imported(steps_of_two_cells, sequence(20), **parts)
+    model, reference = imported(steps_of_two_cells, sequence(8), **parts)
     assert compare(model, reference)[0] == ""
     kinds = kinds_of(model)
     assert {"LSTM", "GRU"} <= set(kinds)

@@ -8,6 +8,7 @@ from netloom.explain import explain, methods
 from netloom.templates import templates
 from tests.explain.models import QUICK, untrained_run
 from tests.explain.test_conformance import check_explanation
+from tests.networks import with_rows
 
 # Methods that satisfy completeness by construction, whatever the network.
 EXACT = ("deep_lift", "deep_lift_shap", "shapley", "shapley_sampling")
@@ -53,7 +54,7 @@ def test_covering_templates_have_every_task() -> None:
 )
 def test_every_template_is_explained_or_refused_with_a_reason(name: str) -> None:
     """With untrained weights: only the architecture matters here."""
-    project = templates()[name].project
+    project = with_rows(templates()[name].project, 400)
     run = untrained_run(project)
     for method in methods(run):
         if not method.available:

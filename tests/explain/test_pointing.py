@@ -68,7 +68,7 @@ def test_methods_locate_the_decisive_block_not_the_decoy(striped: tuple[TrainedR
         run.output_of("test").argmax(1) == run.data.target[run.data.split["test"]],
     )
     assert is_correct.double().mean() >= 0.95
-    rows = rows[is_correct][:40]
+    rows = rows[is_correct][:20]
 
     def share(evidence: Callable[[int], np.ndarray]) -> float:
         return float(np.mean([points_at_mask(evidence(int(row)), masks[row]) for row in rows]))

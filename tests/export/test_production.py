@@ -112,12 +112,16 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def served(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server, which SIGTERM has to end after the tests."""
     run = trained("table")
     folder = unpacked(run, tmp_path_factory.mktemp("production"))
     process, address = start(python, folder, "--log-requests", "../requests.jsonl", API_KEY=KEY)
     with process:
         yield Served(folder, run, process, address)
-        process.kill()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) in (0, -signal.SIGTERM)
+    with pytest.raises(urllib.error.URLError):  # the port is free
+        urllib.request.urlopen(f"{address}/v2/health/live", timeout=5)
 
 
 def test_a_row_gets_the_answer_of_the_app(served: Served) -> None:
@@ -237,15 +241,6 @@ def test_the_health_check_knows_whether_the_server_answers(served: Served) -> No
     for number, code in ((port, 0), ("1", 1)):
         done = subprocess.run([sys.executable, "healthcheck.py", number], cwd=served.folder, check=False)
         assert done.returncode == code
-
-
-def test_sigterm_ends_the_server_and_frees_its_port(python: Path, served: Served) -> None:
-    process, address = start(python, served.folder)
-    with process:
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(30) in (0, -signal.SIGTERM)
-    with pytest.raises(urllib.error.URLError):
-        urllib.request.urlopen(f"{address}/v2/health/live", timeout=5)
 
 
 def test_a_server_for_others_needs_a_key(python: Path, served: Served) -> None:

@@ -23,6 +23,7 @@ from netloom.templates import templates
 from netloom.training import OBJECTIVES
 from netloom.training.objectives import reference_predictors
 from netloom.training.uncertainty import blocks_of, jackknife, mean_interval, wilson
+from tests.networks import with_rows
 
 # The reference predictor of each objective; objectives without one are listed below.
 TITLES = {
@@ -49,7 +50,7 @@ WITHOUT = {"gan"}  # no trivial predictor generates images
 
 
 def untrained_run(name: str) -> TrainedRun:
-    project = templates()[name].project
+    project = with_rows(templates()[name].project, 600)
     torch.manual_seed(0)
     text = source(project)
     return TrainedRun(project, text, module(text).eval(), prepare(project.data))

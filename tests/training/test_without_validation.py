@@ -15,6 +15,7 @@ from netloom.runs.search.search_space import SpaceError
 from netloom.store import open_store
 from netloom.templates import templates
 from netloom.training.loop import NO_VALIDATION
+from tests.networks import with_rows
 from tests.runs.examples import Recorder, loop, moons
 
 ALL_ROWS: dict[str, Any] = {"validation": 0.0, "validation_of": "training"}
@@ -46,7 +47,7 @@ def test_training_metrics_select_the_best_weights_and_stop_early(home: Path) -> 
 # The thresholds of these tasks are chosen on validation rows, the views of the last are as many as validation rows.
 @pytest.mark.parametrize("name", ["breast_cancer_binary", "scenes_labels", "pulses_anomaly", "shapes_simclr"])
 def test_evaluation_calibrates_on_training_rows(name: str, home: Path) -> None:
-    project = unvalidated(templates()[name].project)
+    project = unvalidated(with_rows(templates()[name].project, 300))
     run = fit_here(project.model_copy(update={"training": project.training.model_copy(update={"epochs": 1})}), home)
     assert not len(run.data.split["validation"])
     assert bool(run.calibration) == run.objective.task.tunes_threshold

@@ -62,5 +62,6 @@ def test_torch_compile_works_after_validation_and_training() -> None:
     assert run_apart(COMPILED)
 
 
+@pytest.mark.long
 def test_source_is_equal_in_another_process() -> None:
     assert run_apart(SOURCES) == [source(loads(text)) for text in DOCUMENTS]
