@@ -19,8 +19,9 @@ from torch.nn import functional as F  # noqa: N812
 from torch.nn.utils import parametrizations
 
 from netloom.cli.custom_module import record
+from netloom.cli.custom_module_training import training_facts
 from netloom.compile import module
-from netloom.compile.importers import ImportedModel, read_model
+from netloom.compile.importers import ImportedModel, TrainingFacts, read_model
 from netloom.compile.importers.imported_model import EVALUATION, ONNX_EVALUATION
 from netloom.compile.importers.keras import read_keras
 from netloom.compile.importers.onnx import import_bytes
@@ -265,6 +266,17 @@ def test_custom_module_remarks_name_train_eval_differences(
     assert sum(message in remark for remark in imported.remarks) == 1
     assert EVALUATION not in imported.remarks
     assert remarks_without_preparation(import_custom_module(TiedAutoencoder, ROWS)) == []
+
+
+def test_module_that_trains_as_it_is_evaluated_is_exported_once() -> None:
+    model, x = Statistics().eval(), torch.randn(3, 1, 8, 8)
+    before = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    with quiet():
+        program = torch.export.export(model, (x,))
+    facts = training_facts(model, (x,), program, lambda: pytest.fail("it was exported in training mode"))
+    assert facts == TrainingFacts((), {}, ())
+    assert not model.training
+    assert all(torch.equal(buffer, before[name]) for name, buffer in model.named_buffers())
 
 
 def onnx_file(nodes: list[Any], source: tuple[str, int, list[Any]], **tensors: np.ndarray) -> bytes:
