@@ -37,7 +37,7 @@ def _show(live: Live, notice: RunNotice) -> None:
     show(f"{escape(notice.message)}  \n:small[{when}{escape(notice.fix)}]", icon=ICONS[notice.severity])
     suggested = notice.edit
     if suggested is not None and _changes(live.project, suggested.edit):
-        key = f"{Key.SUGGESTED}-{notice.code}"
+        key = Key.SUGGESTED.of(notice.code)
         if st.button(escape(suggested.title), icon=":material/build:", key=key, help=HELP):
             live.apply(suggested.edit)
             st.rerun()
