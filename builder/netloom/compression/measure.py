@@ -113,11 +113,23 @@ def _compressed(
     variants, failures = [], []
     for index, method in enumerate(methods, 1):
         try:
-            variants.append(method.compress(trained))
+            variant = method.compress(trained)
+            _check_that_it_runs(trained, variant)
+            variants.append(variant)
         except (CompressionError, ExportError) as error:
             failures.append((method.name, str(error)))
         progress(0.5 * index / len(methods))
     return variants, failures
+
+
+def _check_that_it_runs(trained: TrainedRun, variant: Variant) -> None:
+    """Raise a CompressionError if ONNX Runtime cannot compute the outputs of a variant for two test rows."""
+    inputs = take(trained.data, trained.fields, evaluation_rows(trained.data, "test")[:2].numpy())
+    try:
+        OnnxNetwork(variant.content, 1).outputs([inputs[name] for name in trained.fields])
+    except Exception as error:  # the errors of ONNX Runtime have no common base class
+        reason = str(error).strip()[:200]
+        raise CompressionError(f"ONNX Runtime cannot run this variant: {reason}.") from error
 
 
 def _method(item: str | Method) -> Method:

@@ -41,12 +41,16 @@ class DynamicQuantization(Method):
         original = as_onnx(trained)
         if not {node.op_type for node in original.graph.node}.intersection(DYNAMIC_OPERATORS):
             raise CompressionError("This network has no linear layers, embeddings or LSTMs; try static quantization.")
-        content = _quantized(
-            original,
-            lambda source, target: quantize_dynamic(
-                source, target, op_types_to_quantize=DYNAMIC_OPERATORS, per_channel=True, weight_type=QuantType.QInt8
-            ),
-        )
+
+        def quantize(source: str, target: str) -> None:
+            # ONNX Runtime has no product of several matrices at once with a scale for each of their channels.
+            stacked = _products_of_stacks(source)
+            options = {"op_types_to_quantize": DYNAMIC_OPERATORS, "weight_type": QuantType.QInt8}
+            quantize_dynamic(source, target, per_channel=True, nodes_to_exclude=stacked, **options)
+            if stacked:
+                quantize_dynamic(target, target, per_channel=False, nodes_to_quantize=stacked, **options)
+
+        content = _quantized(original, quantize)
         return self.variant(content, "8-bit weights per channel of linear layers, embeddings and LSTMs.")
 
 
@@ -96,6 +100,15 @@ class _Rows:
 
     def __iter__(self) -> Iterator[dict[str, np.ndarray]]:
         return self._batches
+
+
+def _products_of_stacks(path: str) -> list[str]:
+    """Return the names of the nodes that multiply by several constant matrices at once, such as those of experts."""
+    import onnx
+
+    graph = onnx.load(path).graph
+    stacks = {item.name for item in graph.initializer if len(item.dims) > 2}
+    return [node.name for node in graph.node if node.op_type == "MatMul" and node.input[1] in stacks]
 
 
 def _quantized(original: Any, quantize: Callable[[str, str], None]) -> bytes:
