@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import ast
-import inspect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import Any
 
 from netloom.compile.loop_class import LoopClass, LoopClasses
 from netloom.core.text import natural
 from netloom.document.expression import SIZE, ExpressionError, evaluate, names_in
-from netloom.layers import resolve
 from netloom.layers.code import Code
 from netloom.layers.io import Input, Output
+from netloom.layers.nn_source import public_names
 from netloom.layers.subnetwork import Subnetwork
 from netloom.validation import Analysis, Context
 from netloom.validation.along_axis import example_shape
 from netloom.validation.initial_weights import node_weights
+from netloom.validation.measure import Measured
 from netloom.validation.weight_matrices import InitialWeights
-
-if TYPE_CHECKING:
-    from torch import nn
 
 # Names that the generated code needs for Python's own functions and modules.
 _RESERVED = frozenset({"range", "int", "float", "bool", "str", "tuple", "super", "math"})
@@ -109,7 +106,7 @@ class NetworkClass:
                 return name
         call = self.calls[0][key]
         # Arguments of loops and repetitions begin with a space.
-        name = f"shape_{position}" if call.code else _parameter(call.target, position).strip()
+        name = f"shape_{position}" if call.code else _parameter(self.context, key, position).strip()
         return self._argument(f"{key}_{name}", column)
 
     def _argument(self, name: str, column: tuple[Any, ...]) -> str:
@@ -223,12 +220,11 @@ def _renamed(text: str) -> str:
     return ast.unparse(tree)
 
 
-@cache
-def _parameter(target: str, position: int | str) -> str:
-    """The name of a class's argument at a position."""
+def _parameter(context: Context, key: str, position: int | str) -> str:
+    """The name of an argument of a node's module, given its name or its position."""
     if isinstance(position, str):
         return position
-    names = [name for name in inspect.signature(resolve(target).__init__).parameters if name != "self"]
+    names = context.measured[key].arguments
     return names[position] if position < len(names) else f"argument_{position + 1}"
 
 
@@ -238,27 +234,24 @@ def _free(name: str) -> str:
 
 def has_statistics(context: Context, key: str) -> bool:
     """Whether a node, or any node inside it, updates running statistics during training."""
-    return any(name.endswith("running_mean") for module in _modules(context, key) for name, _ in module.named_buffers())
+    return any(measured.has_statistics for measured in _layers_inside(context, key))
 
 
 def has_auxiliary_loss(context: Context) -> bool:
     """Whether a module of a network, or of a network in it, adds a term to the loss."""
-    modules = (module for key in contributing_nodes(context) for module in _modules(context, key))
-    return any(hasattr(part, "auxiliary_loss") for module in modules for part in module.modules())
+    return any(
+        measured.has_auxiliary_loss for key in contributing_nodes(context) for measured in _layers_inside(context, key)
+    )
 
 
-def _modules(context: Context, key: str) -> Iterator[nn.Module]:
-    """Yield the module of a node, or of each layer inside it, without values."""
+def _layers_inside(context: Context, key: str) -> Iterator[Measured]:
+    """Yield the measurement of a node, or of each layer inside it."""
     if key in context.inner:
         inner = context.inner[key]
         for other in contributing_nodes(inner):
-            yield from _modules(inner, other)
-        return
-    import torch
-
-    # Only names matter, so that no memory is needed for weights.
-    with torch.device("meta"):
-        yield context.layers[key].build(context.specs(key)).build()
+            yield from _layers_inside(inner, other)
+    else:
+        yield context.measured[key]
 
 
 def _class_name(network: str, reserved: set[str]) -> str:
@@ -267,10 +260,8 @@ def _class_name(network: str, reserved: set[str]) -> str:
 
 def _unused(base: str, reserved: set[str]) -> str:
     """The name, with a number if it is taken; it is added to `reserved`."""
-    import netloom.nn
-
     number, name = 1, base
-    while name in reserved or name in netloom.nn.__all__ or name in ("F", "None", "True", "False"):
+    while name in reserved or name in public_names() or name in ("F", "None", "True", "False"):
         number += 1
         name = f"{base}{number}"
     reserved.add(name)

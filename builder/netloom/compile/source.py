@@ -6,7 +6,6 @@ Only checked identifiers, literals, and titles as comments in printable characte
 from __future__ import annotations
 
 import ast
-import inspect
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -17,6 +16,7 @@ from netloom.compile.network_classes import REPEAT, SHARED, NetworkClass, build_
 from netloom.core.text import plain
 from netloom.document import Project
 from netloom.layers.author_code import MARK
+from netloom.layers.nn_source import public_names, source_of
 from netloom.validation import Analysis, Context, Issue, analyse
 
 
@@ -129,19 +129,14 @@ def _helper_names(network_classes: list[NetworkClass]) -> list[str]:
 
 @cache
 def _helper_dependencies(name: str) -> tuple[str, ...]:
-    import netloom.nn
-
     identifiers = {node.id for node in ast.walk(ast.parse(_helper_source(name))) if isinstance(node, ast.Name)}
-    dependencies = [helper for helper in netloom.nn.__all__ if helper in identifiers and helper != name]
+    dependencies = [helper for helper in sorted(public_names()) if helper in identifiers and helper != name]
     return tuple(dict.fromkeys(inner for need in dependencies for inner in (*_helper_dependencies(need), need)))
 
 
 @cache
 def _helper_source(name: str) -> str:
-    import netloom.nn
-
-    text = inspect.getsource(getattr(netloom.nn, name))
-    return "\n".join(line.partition("  # type: ignore")[0] for line in text.splitlines())
+    return "\n".join(line.partition("  # type: ignore")[0] for line in source_of(name).splitlines())
 
 
 def _class(network_class: NetworkClass, initialization: list[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -30,6 +31,9 @@ class Measured:
     that autograd saves for the backward pass. `parameters` and `frozen` are counts; frozen parameters are not trained.
     `initial` are the weights that an initialization sets. `refusal` is the reason why PyTorch rejects the inputs, or
     None, and `code` is the code of its issue.
+
+    The generated code depends on the rest: the names of the `arguments` of the module's constructor, whether the module
+    updates running statistics during training, and whether it adds a term to the loss.
     """
 
     outputs: dict[str, TensorSpec] = field(default_factory=dict)
@@ -41,6 +45,9 @@ class Measured:
     frozen: int = 0
     weights: Weights = ()
     initial: InitialWeights = field(default_factory=InitialWeights)
+    arguments: tuple[str, ...] = ()
+    has_statistics: bool = False
+    has_auxiliary_loss: bool = False
 
 
 # The exceptions that PyTorch raises for inputs that do not fit a layer. Any other exception is a failure of Netloom.
@@ -132,7 +139,21 @@ def _measured(layer: Layer, specs: Specs) -> Measured:
         outputs[port.name] = TensorSpec((None, *first[1:]), dtype)
     # The difference of the two batches is the cost of one example, without the costs that do not depend on the batch.
     flops, memory = three.flops - two.flops, three.activation_bytes - two.activation_bytes
-    return Measured(outputs, parameters, flops, memory, weights=weights, initial=module_weights(layer, module))
+    return Measured(
+        outputs,
+        parameters,
+        flops,
+        memory,
+        weights=weights,
+        initial=module_weights(layer, module),
+        arguments=() if layer.own_code else _argument_names(type(module)),
+        has_statistics=any(name.endswith("running_mean") for name, _ in module.named_buffers()),
+        has_auxiliary_loss=any(hasattr(part, "auxiliary_loss") for part in module.modules()),
+    )
+
+
+def _argument_names(module_class: type[nn.Module]) -> tuple[str, ...]:
+    return tuple(name for name in inspect.signature(module_class.__init__).parameters if name != "self")
 
 
 @dataclass(frozen=True)

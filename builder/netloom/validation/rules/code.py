@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from netloom.layers import ParameterError, parse, registry
 from netloom.layers.code import Code
+from netloom.layers.nn_source import public_names
 from netloom.validation.context import Context, Totals
 from netloom.validation.issue import Issue
 from netloom.validation.rule import Rule, Stage
@@ -27,8 +28,6 @@ class OwnCode(Rule):
         code_layers = {key: layer for key, layer in context.layers.items() if isinstance(layer, Code)}
         if not code_layers:
             return
-        import netloom.nn
-
         sources_by_name: dict[str, set[str]] = {}
         # All networks share one generated module, so a name must be unique across the project.
         for network in context.project.networks.values():
@@ -51,6 +50,6 @@ class OwnCode(Rule):
                         "differently; rename one of them."
                     )
                     yield context.issue("own_code", message, key)
-                elif name in netloom.nn.__all__:
+                elif name in public_names():
                     message = f"{label} defines {name}, which is the name of a built-in module of Netloom; rename it."
                     yield context.issue("own_code", message, key)
