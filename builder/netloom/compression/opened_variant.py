@@ -14,7 +14,6 @@ from netloom.export import ExportError
 from netloom.export.archive import as_json, preprocess
 from netloom.export.onnx_network import OnnxNetwork
 from netloom.export.verification import cause, largest_difference
-from netloom.runs.external_network import ExternalNetwork
 from netloom.validation.output_scales import scales
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ def open_variant(trained: TrainedRun, file: Path) -> TrainedRun:
     """
     content = read_file(file)
     network = network_of(trained, content, file.name)
-    return replace(trained, model=ExternalNetwork(network.outputs, content), variant=file.name)
+    return _with_external_network(trained, network, content, file)
 
 
 def open_explainable_variant(trained: TrainedRun, file: Path) -> TrainedRun:
@@ -52,6 +51,12 @@ def open_explainable_variant(trained: TrainedRun, file: Path) -> TrainedRun:
         rebuilt = None
     if rebuilt is not None and output_difference(rebuilt, network) <= MAX_DIFFERENCE:  # false if it is NaN
         return replace(rebuilt, variant=file.name)
+    return _with_external_network(trained, network, content, file)
+
+
+def _with_external_network(trained: TrainedRun, network: OnnxNetwork, content: bytes, file: Path) -> TrainedRun:
+    from netloom.runs.external_network import ExternalNetwork  # imports PyTorch, unlike the rest of this module
+
     return replace(trained, model=ExternalNetwork(network.outputs, content), variant=file.name)
 
 

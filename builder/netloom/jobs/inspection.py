@@ -8,6 +8,7 @@ from typing import Any
 
 from netloom.explain import InnerNode, Method, inner_nodes, methods
 from netloom.explain.concepts import concepts, feature_visualization
+from netloom.explain.core.baselines import typical_row
 from netloom.explain.core.explainer import MethodFacts, method_facts
 from netloom.explain.core.prediction import ExamplePrediction, predict_example
 from netloom.explain.flow.attribution_flow import unavailable_reason
@@ -58,6 +59,17 @@ class DescribeMethods(Request[dict[str, MethodFacts]], kind="method_facts"):
 
     def compute(self, context: Context) -> dict[str, MethodFacts]:
         return method_facts()
+
+
+@dataclass(frozen=True)
+class FindTypicalRow(Request[int], kind="typical_row"):
+    """The number of the row that is nearest to the usual baselines of a run."""
+
+    weights: RunWeights
+
+    def compute(self, context: Context) -> int:
+        trained = context.explained_run(self.weights)
+        return typical_row(trained.data, trained.fields)
 
 
 @dataclass(frozen=True)

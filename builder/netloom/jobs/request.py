@@ -35,6 +35,8 @@ MODULES = (
     "netloom.jobs.explanations",
     "netloom.jobs.exports",
     "netloom.jobs.hyperparameters",
+    "netloom.jobs.imports",
+    "netloom.jobs.initial_weights",
     "netloom.jobs.inspection",
     "netloom.jobs.layer_measurements",
     "netloom.jobs.learning_rate",

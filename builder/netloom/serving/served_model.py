@@ -278,7 +278,7 @@ def row_fields(encoders: Iterable[FieldEncoder[Any]]) -> tuple[RowField, ...]:
 
 def example_row(data: Prepared, encoders: Sequence[FieldEncoder[Any]]) -> Row:
     """Return what the given fields read of a row, as plain JSON values; a row of the test split if it has rows."""
-    rows = next(data.split[name] for name in ("test", "validation", "train") if len(data.split[name]))
+    rows = next(data.rows[name] for name in ("test", "validation", "train") if len(data.rows[name]))
     raw = data.row(int(rows[0]))
     columns = [column for encoder in encoders for column in encoder.columns]
     raw |= iso_dates(columns, raw)

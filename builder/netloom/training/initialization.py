@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netloom.compile import module
+from netloom.core.delegation import Delegable
 from netloom.core.text import plain
 from netloom.document import Project
 from netloom.layers import label
@@ -173,9 +174,19 @@ def check_start(store: Store, project: Project, text: str) -> Fit | None:
     """
     if not project.training.start:
         return None
+    return matched_start(store, project, text)
+
+
+@Delegable
+def matched_start(store: Store, project: Project, text: str) -> Fit:
+    """Return the match of the initial weights that a project chooses. A web server delegates this to a worker.
+
+    Raises:
+        StartError, StoreError: as `check_start`.
+    """
     import torch
 
-    with torch.device("meta"):  # shapes without memory for weights, as pages call this, too
+    with torch.device("meta"):  # shapes without memory for weights
         model = module(text)
     file = first_weights(store, project.training.start)
     return fit(project, model, weights.shapes(check_intact(file) if project.training.start.startswith(RUN) else file))

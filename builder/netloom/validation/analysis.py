@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from netloom.core.errors import JobError
 from netloom.document import Edge, Project
@@ -18,6 +18,8 @@ from netloom.validation.rule import Rule, rules, rules_of_every_network
 
 if TYPE_CHECKING:
     from netloom.data import Schema
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -64,18 +66,28 @@ def analyse(project: Project, schema: Schema | None = None, before: Analysis | N
     """
     networks = before.networks if before else {}
     try:
-        if not measure_networks.is_delegated:
-            return _analyse(project, schema, networks, measure)
-        try:
-            return _analyse(project, schema, networks, known_measurement)
-        except UnknownLayerError:
-            measurements = measure_networks(project)
-        keep(measurements.layers)
-        return _analyse(project, schema, networks, measurements.read)
+        return with_measurements(project, lambda measure: _analyse(project, schema, networks, measure))
     except JobError:
         raise
     except Exception as error:
         return failed_analysis(project, schema, before, error)
+
+
+def with_measurements(project: Project, compute: Callable[[Measure], T]) -> T:
+    """Return the result of a function that measures the layers of a project by the function that it receives. A web
+    server reads the measurements of a worker.
+
+    Raises:
+        JobError: the worker ended; the next call tries again.
+    """
+    if not measure_networks.is_delegated:
+        return compute(measure)
+    try:
+        return compute(known_measurement)
+    except UnknownLayerError:
+        measurements = measure_networks(project)
+    keep(measurements.layers)
+    return compute(measurements.read)
 
 
 def _analyse(project: Project, schema: Schema | None, before: Mapping[str, Context], measure: Measure) -> Analysis:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netloom.core.data_folder import home as default_home
+from netloom.core.delegation import Delegable
 from netloom.core.errors import DataError
 from netloom.core.plain_json import JsonObject
 from netloom.data.builtin_registry import builtin
@@ -69,8 +70,10 @@ class Column:
     settled: bool = False
 
 
+@Delegable
 def columns(choice: DataChoice, home: Path | None = None) -> list[Column]:
-    """Return the columns of an uploaded table, or of the tables in a built-in dataset; [] for other data.
+    """Return the columns of an uploaded table, or of the tables in a built-in dataset; [] for other data. A web server
+    delegates this to a worker.
 
     Raises:
         DataError: The settings of a column are invalid, or the data cannot be read.

@@ -39,14 +39,19 @@ BaselineChoice = str | Mapping[str, Any]
 class Source:
     """An input for which a baseline is computed.
 
-    It consists of the field, the data, the example (N, …), and the argument after the name of the baseline, such as a
-    class or a row.
+    It consists of the field, the data, the example (N, …) if there is one, and the argument after the name of the
+    baseline, such as a class or a row.
     """
 
     spec: FieldSpec
     data: Prepared
-    example: torch.Tensor
+    given: torch.Tensor | None = None
     argument: str = ""
+
+    @property
+    def example(self) -> torch.Tensor:
+        """The example (N, …), by default the first row."""
+        return self.data.inputs[self.spec.name][:1] if self.given is None else self.given
 
     @cached_property
     def rows(self) -> torch.Tensor:
@@ -299,7 +304,10 @@ class Chosen:
 
 
 def offered(data: Prepared, fields: Iterable[str]) -> list[Baseline]:
-    """Return the baselines that support at least one of the fields, the usual one first."""
+    """Return the baselines that support at least one of the fields, the usual one first.
+
+    Reads no tensors, as a server of pages calls it.
+    """
     sources = _sources(data, list(fields), {})
     return [baseline for baseline in BASELINES.values() if any(baseline.fits(source) for source in sources)]
 
@@ -364,18 +372,13 @@ def brightest(data: Prepared, name: str) -> float:
     field = data.image_field(name)
     if field.scale != 1.0:
         return 1.0
-    rows = field.unscaled(data.inputs[name][data.split["train"][:64]].numpy())
+    rows = field.unscaled(data.input_values(name)[data.rows["train"][:64]])
     # The tolerance covers the rounding of the normalization.
     return 255.0 if float(rows.max()) > 1.0 + 1e-3 else 1.0
 
 
 def _sources(data: Prepared, fields: list[str], inputs: Mapping[str, torch.Tensor], argument: str = "") -> list[Source]:
-    return [
-        # Without an example, any row does: `fits` and the usual baseline do not read it.
-        Source(spec, data, inputs.get(spec.name, data.inputs[spec.name][:1]), argument)
-        for spec in data.schema.inputs
-        if spec.name in fields
-    ]
+    return [Source(spec, data, inputs.get(spec.name), argument) for spec in data.schema.inputs if spec.name in fields]
 
 
 def _of_target(baseline: Baseline, data: Prepared) -> str:

@@ -28,12 +28,25 @@ def read_example(data: Prepared, row_or_raw: int | Mapping[str, Any]) -> tuple[d
         ExplainError: The row does not exist.
         DataError: The raw row lacks a field, or has a value that the data cannot encode.
     """
+    if isinstance(row_or_raw, Mapping):
+        return data.encode(row_or_raw), shown_example(data, row_or_raw)
+    example = shown_example(data, row_or_raw)
+    row = int(row_or_raw)
+    return {name: values[row : row + 1] for name, values in data.inputs.items()}, example
+
+
+def shown_example(data: Prepared, row_or_raw: int | Mapping[str, Any]) -> Example:
+    """Return the example for display, as `read_example` does, without tensors.
+
+    Raises:
+        ExplainError: The row does not exist.
+        DataError: The raw row lacks a field.
+    """
     if not isinstance(row_or_raw, Mapping):
         row, rows = int(row_or_raw), data.schema.rows
         if not 0 <= row < rows:
             raise UnknownChoiceError(f"There is no example {row}; the data has 0 to {rows - 1}.")
-        return {name: values[row : row + 1] for name, values in data.inputs.items()}, data.example(row)
-    inputs = data.encode(row_or_raw)
+        return data.example(row)
     parts: dict[str, Any] = {}
     texts = [field.name for field in data.text_fields]
     for field in data.fields:
@@ -46,7 +59,7 @@ def read_example(data: Prepared, row_or_raw: int | Mapping[str, Any]) -> tuple[d
         if display.get("image") is not None:
             parts["images"] = {**parts.get("images", {}), field.name: display["image"]}
         parts |= display
-    return inputs, Example(-1, "", **parts)
+    return Example(-1, "", **parts)
 
 
 def with_generated_answer(

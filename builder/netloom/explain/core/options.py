@@ -11,7 +11,7 @@ from netloom.core.field_errors import field_errors, summary
 from netloom.core.plain_json import JsonObject
 from netloom.explain.core.baselines import USUAL, BaselineChoice
 from netloom.explain.core.errors import UnknownChoiceError
-from netloom.explain.core.explainer import BaselineExplainer, Explainer, registry
+from netloom.explain.core.explainer import BaselineExplainer, Explainer, method_facts, registry
 
 # The names of options in sentences.
 OPTION_TITLES = {"baseline": "baseline", "n_steps": "number of steps", "node": "layer", "neuron": "neuron"}
@@ -49,8 +49,8 @@ def explainer_of(method: str, options: Mapping[str, Any]) -> Explainer:
 
 def supported_options(method: str, options: Mapping[str, Any]) -> JsonObject:
     """Return the options that a method supports."""
-    explainer = registry().get(method)
-    return {key: value for key, value in options.items() if explainer and key in explainer.model_fields}
+    facts = method_facts().get(method)
+    return {key: value for key, value in options.items() if facts and key in facts.settings}
 
 
 def baseline_of(explainer: Explainer) -> BaselineChoice:

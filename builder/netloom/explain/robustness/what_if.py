@@ -110,9 +110,7 @@ def raw_picture(data: Prepared, name: str, picture: np.ndarray) -> np.ndarray:
 
 def background(data: Prepared, name: str) -> np.ndarray:
     """Return the background color (C,) in [0, 1]: the median of the border pixels of training images."""
-    rows = data.inputs[name][data.split["train"][:512]]
-    field = data.image_field(name)
-    pictures = field.unscaled(rows.numpy())
+    pictures = data.image_field(name).unscaled(data.input_values(name)[data.rows["train"][:512]])
     # (R, C, 2H + 2W) -> (C, R · (2H + 2W)) -> (C,)
     edges = np.concatenate([pictures[:, :, 0], pictures[:, :, -1], pictures[:, :, :, 0], pictures[:, :, :, -1]], axis=2)
     color: np.ndarray = np.median(edges.transpose(1, 0, 2).reshape(pictures.shape[1], -1), axis=1) / brightest(

@@ -10,9 +10,12 @@ import streamlit as st
 from netloom.compile import input_fields
 from netloom.core.text import escape
 from netloom.data import DataError, DatasetInfo, Example, Prepared
-from netloom.data.augmentation import Augmentation, augmentations, misfit, parsed, previewed
+from netloom.data.augmentation import Augmentation, augmentations, misfit, parsed
+from netloom.data.preparation.prepare import choice_key
 from netloom.document import Augment, Edit
 from netloom.editing.live import Live
+from netloom.jobs import JobError
+from netloom.jobs.prepared_data import PreviewAugmentation
 from netloom.layers import FormField, form
 from netloom.ui.components.charts import series_chart
 from netloom.ui.components.example_panels import painted
@@ -22,6 +25,7 @@ from netloom.ui.data.quality import cell_text
 from netloom.ui.data.state import DataState, Key
 from netloom.ui.data.upload_form import beginning
 from netloom.ui.shell.errors import show_error
+from netloom.ui.shell.jobs import computed
 
 VERSIONS = 11
 ACROSS = 4
@@ -181,8 +185,18 @@ def _preview(live: Live, data: Prepared, names: list[str]) -> None:
             _show(example, "", 0)
         return
     try:
-        versions = previewed(data, names, declared, row, VERSIONS, state.augmentation_seed)
-    except DataError as error:
+        versions = computed(
+            PreviewAugmentation(
+                choice_key(live.project.data, live.store.home)[0],
+                tuple(names),
+                tuple(augment.model_dump_json() for augment in declared),
+                row,
+                VERSIONS,
+                state.augmentation_seed,
+            ),
+            "Augmenting …",
+        )
+    except (DataError, JobError) as error:
         show_error(error)
         return
     previews = [(example, ""), *versions]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, get_args
 
 import streamlit as st
@@ -38,6 +39,7 @@ from netloom.ui.data.spectrogram import read_as
 from netloom.ui.data.state import DataState, Key
 from netloom.ui.data.target_picker import reading_edit, target_picker
 from netloom.ui.data.upload_form import beginning
+from netloom.ui.shell.background import in_background
 from netloom.ui.shell.errors import show_error
 
 _ROLES = get_args(Role)
@@ -59,7 +61,7 @@ def schema_editor(store: Store, live: Live | None, info: DatasetInfo, data: Prep
     used = live if live and live.project.data.dataset == info.name else None
     choice = used.project.data if used else default_choice(info.name, store.home)
     try:
-        table_columns = columns(choice, store.home)
+        table_columns = in_background(partial(columns, choice, store.home), "Reading the columns …")
     except DataError as error:
         show_error(error)
         if used and COLUMNS in choice.options and st.button("Reset column settings"):

@@ -8,14 +8,17 @@ import streamlit as st
 
 from netloom.core.plain_json import JsonObject
 from netloom.core.text import escape
-from netloom.explain.core.baselines import BASELINES, USUAL, offered, typical_row
+from netloom.explain.core.baselines import BASELINES, USUAL, offered
 from netloom.explain.core.options import UNSUPPORTED_REASONS, supported_options
+from netloom.jobs.inspection import FindTypicalRow
 from netloom.ui.components.custom_example import custom_example
 from netloom.ui.explain.state import Key
+from netloom.ui.shell.jobs import computed
 
 if TYPE_CHECKING:
     from netloom.explain import Method
     from netloom.explain.core.baselines import BaselineChoice
+    from netloom.jobs import RunWeights
     from netloom.ui.explain.open_run import OpenRun
 
 MEANT = (
@@ -27,11 +30,12 @@ CUSTOM = "custom"
 STEPS = "Steps on the path from the baseline to the example. Automatic: as many as completeness needs."
 
 
-def picked_baseline(trained: OpenRun) -> JsonObject:
+def picked_baseline(trained: OpenRun, weights: RunWeights) -> JsonObject:
     """Draw the choices, and return the options that differ from the defaults.
 
     Raises:
         DataError: an upload for a custom row cannot be read.
+        JobError: the search for the first custom row was canceled, or its worker failed.
     """
     run_id = trained.run.id
     titles = {baseline.name: baseline.title for baseline in offered(trained.data, trained.fields)} | {
@@ -41,7 +45,7 @@ def picked_baseline(trained: OpenRun) -> JsonObject:
         name = st.selectbox(
             "Baseline", list(titles), format_func=titles.__getitem__, key=Key.BASELINE.of(run_id), help=MEANT
         )
-        chosen = _completed(trained, str(name), run_id)
+        chosen = _completed(trained, weights, str(name))
         steps = st.number_input(
             "Integration steps", 1, 4096, None, placeholder="Automatic", key=Key.STEPS.of(run_id), help=STEPS
         )
@@ -49,10 +53,11 @@ def picked_baseline(trained: OpenRun) -> JsonObject:
     return options | ({"n_steps": int(steps)} if steps is not None else {})
 
 
-def _completed(trained: OpenRun, name: str, run_id: str) -> BaselineChoice:
+def _completed(trained: OpenRun, weights: RunWeights, name: str) -> BaselineChoice:
     """Return a baseline with its class, its row number or its row, for which it draws widgets."""
+    run_id = trained.run.id
     if name == CUSTOM:
-        row = typical_row(trained.data, trained.fields)
+        row = computed(FindTypicalRow(weights), "Searching for a typical row …")
         st.caption(f"Starts as row {row} of the dataset, which is close to the default baseline. Edit any value.")
         return custom_example(trained.data, trained.data.row(row), f"baseline {run_id} {row}")
     if BASELINES[name].names_class:

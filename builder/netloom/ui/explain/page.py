@@ -16,7 +16,7 @@ from netloom.core.text import escape
 from netloom.data import DataError
 from netloom.editing.live import Live
 from netloom.explain import ExplainError
-from netloom.explain.core.examples import read_example
+from netloom.explain.core.examples import shown_example
 from netloom.explain.core.starting_row import StartingRow, starting_row
 from netloom.explain.core.targets import target_names
 from netloom.jobs import JobError, RunWeights
@@ -176,7 +176,7 @@ def _choices(
     options: dict[str, Any] = {}
     if view.has_baseline:
         with aside.model:
-            options = picked_baseline(trained)
+            options = picked_baseline(trained, loaded.weights)
     method = method_of(view, methods)
     context = ViewContext(
         live=live,
@@ -251,8 +251,7 @@ def choose_target(trained: OpenRun, row: Row) -> Target:
 
 def _word(trained: OpenRun, row: Row) -> int | None:
     """Draw the choice of the word whose tag is explained, and return its index; None for the default."""
-    inputs, example = read_example(trained.data, row)
-    words = example.tokens[: next(iter(inputs.values())).shape[1]]
+    words = shown_example(trained.data, row).tokens[: trained.data.schema.inputs[0].shape[0]]
     chosen = st.selectbox(
         "Word",
         [-1, *range(len(words))],

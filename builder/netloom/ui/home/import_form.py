@@ -9,15 +9,15 @@ from pathlib import Path
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from netloom.compile.importers import ImportedModel, UnreadableModelError
+from netloom.compile.importers import UnreadableModelError
 from netloom.core.text import escape
-from netloom.data import with_dataset_id
 from netloom.document import DocumentError
-from netloom.sandbox import read_models, read_tensors
+from netloom.jobs import JobError
+from netloom.jobs.imports import ImportModel, SavedImport, WeightsOnly
 from netloom.store import Store, StoreError
-from netloom.templates.fitting import FittingNetwork, fitting_networks, question, with_weights
-from netloom.ui.home.state import HomeState, ImportResult, Key, WeightsWithoutNetwork
+from netloom.ui.home.state import HomeState, Key, UploadedWeights
 from netloom.ui.shell.errors import guard, show_error
+from netloom.ui.shell.jobs import computed
 
 KINDS = ("onnx", "pt2", "keras", "json", "safetensors", "pt", "pth")
 MAX_UPLOAD_MIB = 500
@@ -49,117 +49,87 @@ def ask(store: Store, open_project: Callable[[str], None]) -> None:
         if not foot.button("Import", type="primary", disabled=not files) or not files:
             return
         try:
-            with below, st.spinner("Reading layers and weights …"):
-                uploaded = {file.name: file.getvalue() for file in files}
-                state.weights = weights_alone(store, uploaded)
-                if state.weights is None:
-                    state.imported = bring_all(store, uploaded)
-        except (UnreadableModelError, DocumentError, StoreError, OSError) as error:
+            _import({file.name: file.getvalue() for file in files}, "", below)
+        except (UnreadableModelError, DocumentError, StoreError, OSError, JobError) as error:
             show_error(error, below)
             return
     if state.weights is not None:
         network = _network(state.weights, head, body)
         if not foot.button("Create project", type="primary", key=Key.IMPORT_CREATE):
             return
-        state.imported = _saved(store, with_weights(network, state.weights.tensors, state.weights.name), False)
-        state.weights = None
+        try:
+            _import(state.weights.files, network, below)
+        except (UnreadableModelError, StoreError, OSError, JobError) as error:
+            show_error(error, below)
+            return
     imported = state.imported
     if imported is None:
         return
-    head.success(imported.sentence, icon=":material/check_circle:")
+    head.success(_sentence(imported), icon=":material/check_circle:")
     body.markdown("\n".join(f"- {escape(remark)}" for remark in imported.remarks))
     if foot.button("Open project", type="primary", icon=":material/schema:", width="stretch", key=Key.IMPORT_OPEN):
         state.imported = None
         open_project(imported.project_id)
 
 
-def _network(weights: WeightsWithoutNetwork, head: DeltaGenerator, body: DeltaGenerator) -> FittingNetwork:
-    """Draw the choice of the network of a state dict."""
-    head.markdown(escape(question(weights.tensors, weights.networks)))
-    index = body.selectbox(
+def _network(weights: UploadedWeights, head: DeltaGenerator, body: DeltaGenerator) -> str:
+    """Draw the choice of the network of a state dict, and return its name."""
+    head.markdown(escape(weights.question))
+    name: str = body.selectbox(
         "Network",
-        range(len(weights.networks)),
-        format_func=lambda number: weights.networks[number].described,
+        list(weights.networks),
+        format_func=weights.networks.__getitem__,
         key=Key.IMPORT_NETWORK,
         help="The new project is a copy of this network with the weights of the file.",
     )
-    return weights.networks[index]
+    return name
 
 
-def weights_alone(store: Store, files: Mapping[str, bytes]) -> WeightsWithoutNetwork | None:
-    """The tensors of a file of weights without a network, and the networks that they fit; None for another file.
-
-    Raises:
-        UnreadableModelError: the file is damaged, or contains something else; or no network fits.
-    """
-    from netloom.training.state_dicts import is_state_dict
-
-    if len(files) != 1:
-        return None
-    ((filename, content),) = files.items()
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"weights{Path(filename).suffix.lower()}"
-        path.write_bytes(content)
-        if not is_state_dict(path):
-            return None
-        tensors = read_tensors(path)
-    networks = fitting_networks(store, tensors)
-    if not networks:
-        raise UnreadableModelError(question(tensors, networks))
-    return WeightsWithoutNetwork((Path(filename).stem.strip() or "Imported")[:200], tensors, networks)
-
-
-def bring_all(store: Store, files: Mapping[str, bytes]) -> ImportResult:
-    """Create a project from a file, or from the files of a Hugging Face folder.
-
-    Raises:
-        DocumentError, UnreadableModelError, StoreError: as in `bring`.
-    """
-    if len(files) == 1:
-        ((name, content),) = files.items()
-        if not name.endswith(".safetensors"):
-            return bring(store, name, content)
-    with tempfile.TemporaryDirectory() as directory:
-        folder = Path(directory) / "Imported"
-        folder.mkdir()
-        for name, content in files.items():
-            # The browser chooses the names; only their last part counts, so that no file is written elsewhere.
-            (folder / Path(name).name).write_bytes(content)
-        return _saved(store, *read_models(folder))
-
-
-def bring(store: Store, filename: str, content: bytes) -> ImportResult:
-    """Create a project from the content of a file.
+def _import(files: Mapping[str, bytes], network: str, container: DeltaGenerator) -> None:
+    """Let a worker import a file, or the files of a Hugging Face folder. The state has the result, or the weights that
+    wait for the choice of their `network`. `container` has the progress bar.
 
     Raises:
         DocumentError: a JSON file is neither a project nor a Keras model.
-        UnreadableModelError: the model cannot be imported.
+        UnreadableModelError: the model cannot be imported, or no network fits the weights.
         StoreError: the project cannot be saved.
+        JobError: the import was canceled, or its worker failed.
     """
-    kind = Path(filename).suffix.lower()
-    name = (Path(filename).stem.strip() or "Imported")[:200]
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"model{kind if kind.removeprefix('.') in KINDS else ''}"
+    state = HomeState.current()
+    with tempfile.TemporaryDirectory(prefix="netloom-") as directory:
+        path, name = _written(files, Path(directory))
+        result = computed(ImportModel(str(path), name, network), "Reading layers and weights …", container)
+    if isinstance(result, WeightsOnly):
+        state.weights = UploadedWeights(files, result.question, result.networks)
+    else:
+        state.imported, state.weights = result, None
+
+
+def _written(files: Mapping[str, bytes], directory: Path) -> tuple[Path, str]:
+    """Write uploaded files. Returns the path to import, and the name of the model, "" for a folder.
+
+    The browser chooses the names of files; only their last part counts, so that no file is written elsewhere.
+    """
+    if len(files) == 1:
+        ((filename, content),) = files.items()
+        kind = Path(filename).suffix.lower()
+        path = directory / f"model{kind if kind.removeprefix('.') in KINDS else ''}"
         path.write_bytes(content)
-        return _saved(store, *read_models(path, name))
+        return path, (Path(filename).stem.strip() or "Imported")[:200]
+    folder = directory / "Imported"
+    folder.mkdir()
+    for filename, content in files.items():
+        (folder / Path(filename).name).write_bytes(content)
+    return folder, ""
 
 
-def _saved(store: Store, imported: ImportedModel, is_document: bool) -> ImportResult:
-    """Save an imported model as a project of this store."""
-    from netloom.training import save_import
-
-    if is_document:
-        project = with_dataset_id(imported.project, store.home)
-        return ImportResult(store.create_project(project), f"{escape(project.name)} is now one of your projects.")
-    return ImportResult(save_import(store, imported), _sentence(imported), imported.remarks)
-
-
-def _sentence(imported: ImportedModel) -> str:
-    layers = f"{len(imported.project.main_network.nodes):,} layers"
+def _sentence(imported: SavedImport) -> str:
+    if imported.is_document:
+        return f"{escape(imported.name)} is now one of your projects."
+    layers = f"{imported.layers:,} layers"
     if not imported.weights:
         return f"The network has {layers}. The file has no weights, so training starts from random initialization."
-    numbers = sum(tensor.numel() for tensor in imported.weights.values())
     return (
-        f"The network has {layers}, and its {numbers:,} weights are saved with the project. "
+        f"The network has {layers}, and its {imported.weights:,} weights are saved with the project. "
         "Select data to evaluate, explain or train it further."
     )

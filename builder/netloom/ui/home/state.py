@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from netloom.jobs.imports import SavedImport
 from netloom.ui.components.page_state import PageState, WidgetKey
 
-if TYPE_CHECKING:
-    import torch
-
-    from netloom.templates.fitting import FittingNetwork
-
 
 @dataclass(frozen=True)
-class ImportResult:
-    """The result of an import: the project, and sentences about it."""
+class UploadedWeights:
+    """Uploaded weights without a network, the question for which network they are, and the descriptions of the networks
+    that they fit, by name."""
 
-    project_id: str
-    sentence: str
-    remarks: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class WeightsWithoutNetwork:
-    """A state dict that was uploaded, and the networks that its tensors fit."""
-
-    name: str
-    tensors: dict[str, torch.Tensor]
-    networks: list[FittingNetwork]
+    files: Mapping[str, bytes]
+    question: str
+    networks: dict[str, str]
 
 
 @dataclass
@@ -38,8 +26,8 @@ class HomeState(PageState):
     `weights` are those of an import that waits for the choice of its network.
     """
 
-    imported: ImportResult | None = None
-    weights: WeightsWithoutNetwork | None = None
+    imported: SavedImport | None = None
+    weights: UploadedWeights | None = None
     expanded: tuple[str, ...] = ()
 
 

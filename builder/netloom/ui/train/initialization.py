@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -19,6 +20,7 @@ from netloom.training.initialization import RUN, WEIGHTS
 from netloom.ui.components.forms import bound
 from netloom.ui.components.words import at, unique_labels
 from netloom.ui.home.import_form import MAX_UPLOAD_MIB
+from netloom.ui.shell.background import in_background
 from netloom.ui.shell.errors import show_error
 from netloom.validation import Analysis
 
@@ -91,7 +93,8 @@ def fits(live: Live, analysis: Analysis) -> bool:
     if not project.training.start or analysis.errors:
         return True
     try:
-        weight_match = training.check_start(live.store, project, source(project, analysis))
+        text = source(project, analysis)
+        weight_match = in_background(partial(training.check_start, live.store, project, text), "Reading the weights …")
     except (CompileError, training.StartError, StoreError) as error:
         show_error(error)
         return False

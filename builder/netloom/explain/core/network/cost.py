@@ -16,10 +16,14 @@ def measure_network(project: Project) -> Context:
 
     Raises:
         RuntimeError: The network could not be measured, which does not happen for a trained network.
+        JobError: A worker measures layers for this process, and it ended.
     """
+    from netloom.validation.analysis import with_measurements
     from netloom.validation.context import ContextCache
 
-    analysis = ContextCache(project, None).use(project.main)
+    analysis = with_measurements(
+        project, lambda measure: ContextCache(project, None, measure=measure).use(project.main)
+    )
     if analysis is None:
         raise RuntimeError("The main network could not be measured.")
     return analysis
