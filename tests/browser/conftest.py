@@ -22,6 +22,7 @@ from playwright.sync_api import (
 
 from netloom.cli.bench.server import Server
 from tests.browser.chromium import launch_or_install
+from tests.page_server.server import WatchedServer
 
 VIEWPORT = ViewportSize(width=1440, height=900)
 
@@ -78,14 +79,15 @@ def profile(playwright: Playwright, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    instance = Server(tmp_path_factory.mktemp("home"))
+    instance = WatchedServer(tmp_path_factory.mktemp("home"))
     yield instance
     instance.stop()
 
 
 @pytest.fixture
 def server(running: Server) -> Iterator[Server]:
-    """The app, whose log must stay free of errors during a test; the runs that a test leaves are killed."""
+    """The app, whose log must stay free of errors and of imports of PyTorch during a test; the runs that a test leaves
+    are killed."""
     before = running.log.stat().st_size
     yield running
     for run in running.store.active_runs():

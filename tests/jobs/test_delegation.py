@@ -20,17 +20,20 @@ from netloom.data import DataError, prepare, schema
 from netloom.data.preparation import prepare as prepare_module
 from netloom.data.preparation.prepare import choice_key, clear_cache, prepared
 from netloom.data.preparation.settings_transfer import carried, refuse_misfit
+from netloom.data.quality.overview import columns
 from netloom.data.quality.severe_findings import high_findings, severe_findings
 from netloom.document import DataChoice, Project, apply
 from netloom.explain.core.explainer import method_facts, registry
 from netloom.jobs.prepared_data import PrepareData
 from netloom.templates import templates
 from netloom.training.device import has_gpu
+from netloom.training.initialization import matched_start
 from netloom.validation import analyse
 from netloom.validation.measurements import Measurements, measure_networks
 from tests.runs.examples import until
 
 DIGITS = DataChoice(dataset="digits")
+DELEGATED = (prepared, columns, severe_findings, refuse_misfit, measure_networks, has_gpu, method_facts, matched_start)
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +42,7 @@ def _delegated() -> Iterator[None]:
     measurements_module.forget_known()
     jobs.delegate()
     yield
-    for function in (prepared, severe_findings, refuse_misfit, measure_networks, has_gpu, method_facts):
+    for function in DELEGATED:
         function.delegate(None)
     clear_cache()
 
@@ -57,6 +60,10 @@ def test_data_is_prepared_in_another_process(home: Path, monkeypatch: pytest.Mon
     assert high_findings(DIGITS.model_copy(update={"seed": 3}), home) == ()
     assert has_gpu() == torch.cuda.is_available()
     assert method_facts().keys() == registry().keys()
+    table = DataChoice(dataset="breast_cancer")
+    elsewhere = columns(table, home)
+    columns.delegate(None)
+    assert elsewhere == columns(table, home) != []
     job = jobs.pool().submit(PrepareData(choice_key(DIGITS, home)[0]), home)
     with job.watched():
         assert job.wait(60)
