@@ -33,6 +33,7 @@ from netloom.templates import templates
 from netloom.templates.starting import start, starters
 from netloom.validation import analyse
 from netloom.validation.measurements import forget_known, measure_networks
+from tests.page_server.server import long_calls
 from tests.store import postgres
 from tests.store.states import put
 
@@ -391,31 +392,33 @@ PAGES = ("data", "design", "train", "explain", "playground", "deploy", "monitor"
 
 
 def pages() -> None:
-    """The processor time of the web server for each page, with and without a cold cache of the data and the network.
+    """The processor time of the web server for each page, with and without a cold cache of the data and the network,
+    and the calls in it that took long.
 
     Its modules are imported before, by opening the page for another project.
     """
     from playwright.sync_api import sync_playwright
 
     from netloom.cli.bench.browser import chromium
-    from netloom.cli.bench.server import Server
+    from tests.page_server.server import WatchedServer
 
     _use("sqlite")
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        home = Path(folder)
+        home, stretches = Path(folder), Path(folder) / "stretches"
         os.environ["NETLOOM_HOME"] = folder
         addresses = _projects_with_a_run(home)
         browser = chromium(playwright)
         assert browser is not None
         for page in PAGES:
             for data in ("shapes", *FILES):
-                server = Server(home)
+                server = WatchedServer(home, stretches)
                 process = psutil.Process(server.process.pid)
                 url = f"{server.url}/{page}?"
                 try:
                     for warming in (server.url, url + addresses["other"]):
                         _visited(browser, process, warming)
                         server.settle()
+                    stretches.write_text("")
                     cold, again = (_visited(browser, process, url + addresses[data]) for _ in range(2))
                     has_torch = any("libtorch" in mapped.path for mapped in process.memory_maps())
                     print(
@@ -423,6 +426,8 @@ def pages() -> None:
                         f"PyTorch {'was' if has_torch else 'was not'} imported; {_mb(process)}",
                         flush=True,
                     )
+                    for call in long_calls(stretches):
+                        print(f"    {call}", flush=True)
                 finally:
                     server.stop()
         browser.close()
@@ -455,6 +460,7 @@ def _projects_with_a_run(home: Path) -> dict[str, str]:
 
 
 _TEMPLATES = {"shapes": "shapes_unet", "other": "breast_cancer"}
+_DRAWN = '[data-testid="stApp"][data-test-script-state="notRunning"]'
 _BUSY = '[data-testid="stStatusWidget"], .netloom-skeleton, [data-testid="stSpinner"]'
 
 
@@ -463,11 +469,12 @@ def _visited(browser: Any, process: psutil.Process, url: str) -> float:
     start = sum(process.cpu_times()[:2])
     page = browser.new_page(viewport={"width": 1440, "height": 900})
     page.goto(url)
-    page.locator('[data-testid="stMainBlockContainer"] [data-testid="stElementContainer"]').nth(3).wait_for()
+    page.locator(_DRAWN).wait_for()
     quiet, end = 0, time.monotonic() + 90
     while quiet < 6 and time.monotonic() < end:
         time.sleep(0.2)
-        quiet = 0 if page.locator(_BUSY).count() else quiet + 1
+        is_busy = page.locator(_BUSY).count() or not page.locator(_DRAWN).count()
+        quiet = 0 if is_busy else quiet + 1
     page.close()
     return 1000 * (sum(process.cpu_times()[:2]) - start)
 
