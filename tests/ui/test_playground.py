@@ -121,7 +121,7 @@ def button(app: AppTest, label: str) -> Any:
 def test_each_template_predicts_a_test_row(name: str) -> None:
     app = open_page(name)
     text = page_text(app)
-    shown = SHOWN.get(name, "#### |highest scores")  # a headline, or a list
+    shown = SHOWN.get(name, "#### |unit of the column")
     if shown != "st-image":
         assert any(part in text for part in shown.split("|")), text[-1500:]
     if name != "digits_gan":
