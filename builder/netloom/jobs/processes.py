@@ -78,6 +78,15 @@ def warm() -> None:
             _running()
 
 
+def is_warm(timeout: float) -> bool:
+    """Return whether the next worker has its imports already, or does within `timeout` seconds."""
+    if not forks():
+        return True
+    with _lock:
+        server = _running()
+    return server.ready(timeout)
+
+
 def _started() -> tuple[socket.socket, Forked | subprocess.Popen[bytes]]:
     pool_end, worker_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     with worker_end:

@@ -448,3 +448,8 @@ def warm() -> None:
     """Start workers for the first job in advance."""
     processes.warm()
     pool().warm()
+
+
+def is_warm(timeout: float = 0) -> bool:
+    """Return whether the first job can start at once, or can within `timeout` seconds."""
+    return processes.is_warm(timeout)

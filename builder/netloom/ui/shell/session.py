@@ -27,6 +27,8 @@ HEAVY = (
     "netloom.ui.explain.page",
     "netloom.ui.explain.views.attribution",
 )
+# The longest time that processes for runs and for uploads wait for the workers, which import PyTorch first.
+WORKERS_S = 60.0
 
 
 def forget(project_id: str) -> None:
@@ -106,10 +108,6 @@ def warm() -> threading.Thread:
 
 
 def _import_heavy(project_store: Store) -> None:
-    # First, because it takes longest; its process has a lower priority than the pages.
-    runs.warm(project_store)
-    sandbox.warm()
-
     from netloom import layers
 
     for name in HEAVY:
@@ -120,6 +118,11 @@ def _import_heavy(project_store: Store) -> None:
     # Imported modules stay, so the garbage collector need not traverse them again.
     gc.collect()
     gc.freeze()
+    # Only now, because each imports PyTorch: on few cores, the workers that the first Design page waits for would be
+    # ready seconds later.
+    jobs.is_warm(WORKERS_S)
+    runs.warm(project_store)
+    sandbox.warm()
 
 
 def _draw() -> None:
