@@ -35,6 +35,7 @@ _FLAGS = {"train": TRAIN, "training": TRAIN, "valid": VALIDATION, "validation": 
 _FLAG = re.compile(r"(?i)is[ _-]?([a-z]+)")
 _NOUN = re.compile(r"[ _-]?(set|split|data|part|rows?)$")
 _PIECE = re.compile(r"t10k|[a-z]+")
+_FIRST = 8  # cells that rule out most columns before all of them are looked at
 _SPELLINGS = 20  # the most distinct spellings of parts in one column, such as Train and train
 _YES, _NO = {"true", "yes", "1", "1.0"}, {"false", "no", "0", "0.0"}
 
@@ -64,6 +65,8 @@ def is_split(parts: Iterable[int | None]) -> bool:
 
 def names_parts(values: pd.Series) -> bool:
     """Return whether the cells of a column name parts: training and at least one other."""
+    if any(part_of(value) is None for value in _texts(values.head(_FIRST))):
+        return False
     texts = _texts(values)
     return len(texts) <= _SPELLINGS and is_split(part_of(value) for value in texts) and bool(texts)
 

@@ -106,6 +106,7 @@ def add_source(
         raw = reader.raw(folder, meta, dict(meta["options"]))
         _refuse_unsplit(source, reader, raw, answers)
         refuse_few(len(raw))
+        meta["kind"] = stored.extra.get("kind") or reader.kind_of(raw)
         meta["task"] = raw.target_type.usual_task
         # Last, as a folder without this file is not an upload: no process sees an incomplete one
         write_meta(folder, meta)

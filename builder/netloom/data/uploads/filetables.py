@@ -48,6 +48,8 @@ def naming_table(source: Source, files: Sequence[str]) -> NamingTable | None:
 
 
 def _naming_table(source: Source, files: Sequence[str]) -> NamingTable | None:
+    if not files:
+        return None
     file_of, excluded = files_by_path(files), set(files)
     candidates: list[tuple[str, pd.DataFrame, list[str], list[str]]] = []
     for name in [name for name in source.tables() if name not in excluded][:MOST_TABLES]:

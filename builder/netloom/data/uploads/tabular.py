@@ -70,7 +70,11 @@ class Tabular(Reader):
 
     @abstractmethod
     def guesses(self, table: pd.DataFrame, answers: Answers) -> JsonObject:
-        """Return inferred defaults of questions, which may depend on `answers` to other questions."""
+        """Return inferred defaults of questions, which may depend on `answers` to other questions.
+
+        Args:
+            answers: The answers; of a question that is not answered, the first of `likely_answers`, if it has any.
+        """
 
     def likely_answers(self, table: pd.DataFrame) -> dict[str, tuple[str, ...]]:
         """Return the likely answers to questions, the most likely first, where several are likely."""
@@ -92,8 +96,7 @@ class Tabular(Reader):
 
     def likely(self, source: Source) -> float:
         try:
-            table = self._table(source, {})
-            score = self.suits(without(table, split_column(table)))
+            score = self.suits(_without_split(source, self._table(source, {})))
         except DataError:
             return 0.0
         if source.alone or any(chosen.are_parts for chosen in source.sets().values()):
@@ -103,6 +106,17 @@ class Tabular(Reader):
         return score * (0.95 if are_tables else 0.6)
 
     def questions(self, source: Source, answers: Answers) -> list[Question]:
+        # Forms and commands ask again with the same answers
+        key = ("questions", self.name, repr(dict(answers)))
+        questions: list[Question] = source.once(key, lambda: self._questions(source, answers))
+        return [*questions]
+
+    def settled(self, source: Source, answers: Answers) -> set[str]:
+        # None of these depends on the answers or the table
+        every = (SHEET, DATA_SET, *self.specific_questions, self.split_question)
+        return {question.name for question in every if question.when_added}
+
+    def _questions(self, source: Source, answers: Answers) -> list[Question]:
         questions = []
         sheets = source.sheets()
         if len(sheets) > 1:
@@ -128,7 +142,9 @@ class Tabular(Reader):
         used = answers.get("split", split)  # None is an answer: no split column
         remaining = without(table, used if used in all_columns else None)
         columns = [str(column) for column in remaining.columns]
-        guesses, likely = self.guesses(remaining, answers), self.likely_answers(remaining)
+        likely = self.likely_answers(remaining)
+        first = {name: values[0] for name, values in likely.items() if values and not answers.get(name)}
+        guesses = self.guesses(remaining, {**answers, **first})
         questions = [
             with_default(
                 question,
@@ -208,6 +224,12 @@ class Tabular(Reader):
         if source.alone:
             return source.table(source.names[0], text(answers, SHEET.name))
         return source.together(text(answers, DATA_SET.name))
+
+
+def _without_split(source: Source, table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table of a source without its split column; cached, as all kinds of tables are tried on it."""
+    unsplit: pd.DataFrame = source.once("unsplit table", lambda: without(table, split_column(table)))
+    return unsplit
 
 
 def without(table: pd.DataFrame, column: str | None) -> pd.DataFrame:

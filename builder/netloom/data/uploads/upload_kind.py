@@ -181,6 +181,14 @@ class Reader(ABC):
             DataError: An option is invalid, or there is nothing to learn from.
         """
 
+    def kind_of(self, raw: RawDataset) -> str:
+        """Return the kind of data of a stored upload."""
+        return self.kind
+
+    def settled(self, source: Source, answers: Answers) -> set[str]:
+        """Return the names of the answers that are final when the files are added."""
+        return {question.name for question in self.questions(source, answers) if question.when_added}
+
     def stored_questions(self, folder: Path, meta: UploadMeta, options: Answers) -> list[Question]:
         """Return the questions about a stored upload that a document can answer, with the answers as defaults."""
         return []
@@ -201,7 +209,7 @@ class Reader(ABC):
 
 def stored_options(reader: Reader, source: Source, answers: Answers) -> JsonObject:
     """Return the answers that a document may change later."""
-    settled = {question.name for question in reader.questions(source, answers) if question.when_added}
+    settled = reader.settled(source, answers)
     return {name: value for name, value in answers.items() if name not in settled}
 
 

@@ -103,9 +103,12 @@ def _sets(column: ColumnEncoder) -> SetEncoder:
 
 def _are_sets(cells: Sequence[str], separator: str) -> bool:
     """Return whether most cells contain the separator, in varying numbers, and the values between them recur."""
+    # First, as cells of most columns need not be divided then
+    if sum(separator in cell for cell in cells) <= _MOST_CELLS * len(cells):
+        return False
     parted = [members(cell, separator) for cell in cells]
     times = Counter(value for values in parted for value in values)
-    if not times or sum(separator in cell for cell in cells) <= _MOST_CELLS * len(cells):
+    if not times:
         return False
     recur = times.total() >= _FEWEST_TIMES * len(times)
     is_short = max(map(len, times)) <= _LONGEST

@@ -57,7 +57,8 @@ class Graphs(Reader):
     target_question = "target"
 
     def likely(self, source: Source) -> float:
-        return 0.9 if _tables(source, quiet=True) else 0.0
+        # Nodes and edges are two tables, so a single file is not parsed for them
+        return 0.9 if not source.alone and _tables(source, quiet=True) else 0.0
 
     def questions(self, source: Source, answers: Answers) -> list[Question]:
         labels = _labels(_tables(source))

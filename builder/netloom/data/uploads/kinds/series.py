@@ -241,10 +241,12 @@ def _several(table: pd.DataFrame, time: Any) -> str | None:
 def untold(table: pd.DataFrame) -> str:
     """Return a note on a table that looks like several series without a column that identifies them; "" for others."""
     times = _dated(table)
-    if len(times) != 1 or not numeric(table) or not _twice(table, times[0]) or _several(table, times[0]):
+    if len(times) != 1 or not numeric(table) or not _twice(table, times[0]):
         return ""
     counts = table[times[0]].value_counts()
     if len(counts) < FEWEST or counts.iloc[0] < 2 or float((counts == counts.iloc[0]).mean()) < REGULAR:
+        return ""
+    if _several(table, times[0]):  # last, as it takes the longest
         return ""
     often = {2: "twice", 3: "three times"}.get(int(counts.iloc[0]), f"{counts.iloc[0]:,} times")
     return (

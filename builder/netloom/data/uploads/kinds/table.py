@@ -62,7 +62,7 @@ class Table(Tabular):
         return 0.5
 
     def guesses(self, table: pd.DataFrame, answers: Answers) -> JsonObject:
-        target = answers.get("target") or ranked_targets(table)[0]
+        target = answers["target"]
         return {"target": target, "task": LABELS if _holds_sets(table, target) else None}
 
     def likely_answers(self, table: pd.DataFrame) -> dict[str, tuple[str, ...]]:
@@ -120,11 +120,10 @@ class Table(Tabular):
     def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> StoredUpload:
         stored = super().keep(source, answers, folder, progress)
         refuse_few(stored.rows)  # first: other errors of a tiny table are less helpful
-        options = {name: answers[name] for name in OPTIONS if name in answers}
-        table = self._table(source, answers) if source.large is None else stored_table(folder)
-        if isinstance(table_to_raw(table, options, source.filename), Texts):
-            stored.extra["kind"] = "text"
         return stored
+
+    def kind_of(self, raw: RawDataset) -> str:
+        return "text" if isinstance(raw, Texts) else self.kind
 
     def from_table(
         self, table: pd.DataFrame, options: Chosen, title: str, parts: np.ndarray | None = None
