@@ -72,6 +72,16 @@ def operators() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def component_manifests() -> Iterator[None]:
+    """For tests with AppTest outside of tests/ui: it scans the installed packages for components only once."""
+    from streamlit.components.v2 import manifest_scanner
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifest_scanner, "scan_component_manifests", cache(manifest_scanner.scan_component_manifests))
+        yield
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Leave out the tests marked `long` unless `-m` names them. An `-m "not long"` among the default options would be
     replaced by any other, so that `-m "not browser"` would run them all."""

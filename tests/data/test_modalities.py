@@ -184,6 +184,7 @@ def test_exported_encoder_is_bitwise_equal_using_numpy_only(encoding: str, bundl
     assert exported.tobytes() == data.inputs[field.name][:ROWS].numpy().tobytes()
 
 
+@pytest.mark.usefixtures("component_manifests")
 @pytest.mark.parametrize("encoding", DATA)
 def test_example_editor_shows_the_modality_widget(encoding: str) -> None:
     from streamlit.testing.v1 import AppTest

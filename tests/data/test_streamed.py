@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from netloom.data.uploads import add_file, remove
 from netloom.document import DataChoice
 
 ROWS = 3_000
+LIMITS = (1_000.0, 0.01)  # in MiB, for reading at once and for reading in chunks
 
 
 def table(rows: int = ROWS) -> pd.DataFrame:
@@ -72,18 +74,35 @@ FORMS: list[tuple[str, Callable[[pd.DataFrame], bytes]]] = [
 ]
 
 
-@pytest.fixture
-def limit_memory(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Sets the memory limit for a table in MiB and makes each chunk only a few rows."""
+@pytest.fixture(scope="module")
+def limit_memory() -> Iterator[Callable[[float], None]]:
+    """Sets the memory limit for a table in MiB and makes each chunk only a few rows, until the end of the module."""
+    with pytest.MonkeyPatch.context() as patch:
 
-    def limit(mib: float) -> None:
-        monkeypatch.setenv("NETLOOM_DATA_MEMORY_MB", str(mib))
-        monkeypatch.setattr(
-            "netloom.data.tables.streamed_table.StreamedTable.rows_per_chunk", staticmethod(lambda columns: 512)
-        )
-        monkeypatch.setattr("netloom.data.tables.streamed_table.MAX_CELLS", 8 * 512 * 10)
+        def limit(mib: float) -> None:
+            patch.setenv("NETLOOM_DATA_MEMORY_MB", str(mib))
+            patch.setattr(
+                "netloom.data.tables.streamed_table.StreamedTable.rows_per_chunk", staticmethod(lambda columns: 512)
+            )
+            patch.setattr("netloom.data.tables.streamed_table.MAX_CELLS", 8 * 512 * 10)
 
-    return limit
+        yield limit
+
+
+@pytest.fixture(scope="module")
+def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder for data that several tests read."""
+    return tmp_path_factory.mktemp("home")
+
+
+@cache
+def add_at_once_and_in_chunks(content: bytes, filename: str, home: Path, limit: Callable[[float], None]) -> list[str]:
+    """The ids of the data read at once and read in chunks."""
+    names = []
+    for mib in LIMITS:
+        limit(mib)
+        names.append(add_file(content, filename, home).name)
+    return names
 
 
 def read_at_once_and_in_chunks(
@@ -91,10 +110,9 @@ def read_at_once_and_in_chunks(
 ) -> list[Prepared]:
     """The data read at once and read in chunks."""
     datasets = []
-    for mib in (1_000.0, 0.01):
+    for mib, name in zip(LIMITS, add_at_once_and_in_chunks(content, filename, home, limit), strict=True):
         limit(mib)
-        info = add_file(content, filename, home)
-        datasets.append(prepare(DataChoice(dataset=info.name, **choice), home))  # type: ignore[arg-type]
+        datasets.append(prepare(DataChoice(dataset=name, **choice), home))  # type: ignore[arg-type]
     assert not datasets[0].raw.large
     assert not datasets[0].files
     assert datasets[1].raw.large
@@ -160,13 +178,14 @@ def test_streamed_localized_cells_are_bitwise_equal(tmp_path: Path, limit_memory
     ids="number scaled encoded time parts group".split(),
 )
 def test_streamed_column_settings_are_bitwise_equal(
-    options: dict[str, object], tmp_path: Path, limit_memory: Callable[[float], None]
+    options: dict[str, object], shared_home: Path, limit_memory: Callable[[float], None]
 ) -> None:
     frame = table()
     frame["whole"] = frame["whole"].fillna(3) + 1
     frame["label"] = frame["label"].fillna("no")
+    content = as_parquet(frame)  # imported for the first of these tests
     assert_identical(
-        *read_at_once_and_in_chunks(as_parquet(frame), "a.parquet", tmp_path, limit_memory, seed=5, options=options)
+        *read_at_once_and_in_chunks(content, "a.parquet", shared_home, limit_memory, seed=5, options=options)
     )
 
 

@@ -193,6 +193,7 @@ def form() -> None:
     st.session_state.found = [typed(["@a", "b c", "."], "given"), typed("@a b", "plain")]
 
 
+@pytest.mark.usefixtures("component_manifests")
 def test_text_box_preserves_word_lists() -> None:
     app = AppTest.from_function(form, default_timeout=60).run()
     assert [box.value for box in app.text_area] == ["@a b c .", "@a b"]

@@ -6,6 +6,8 @@ import datetime
 import io
 import uuid
 import zipfile
+from collections import Counter
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from netloom.data import DataError, DatasetInfo, Prepared, add_file, datasets, p
 from netloom.data.quality.dataset_card import summary
 from netloom.data.raw.table import Table
 from netloom.data.tables.readers import read_table
+from netloom.data.uploads import add_source, fitting, open_source, readers
 from netloom.document import DataChoice
 from tests.data.crafted import image_folders, make_csv, make_zip, noise_image, solid_image, valid_csv
 
@@ -381,3 +384,29 @@ def test_listed_info_equals_the_returned_info(home: Path) -> None:
         add_file(make_zip(image_folders()), "b.zip", home),
     ]
     assert {info.name: info for info in datasets(home) if not info.builtin} == {info.name: info for info in infos}
+
+
+def test_adding_a_table_parses_and_infers_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of these takes long for a large table, and all readers are tried on it."""
+    calls = Counter[str]()
+
+    def count(module: str, name: str) -> None:
+        original = getattr(import_module(f"netloom.data.{module}"), name)
+
+        def counted(*arguments: Any, **options: Any) -> Any:
+            calls[name] += 1
+            return original(*arguments, **options)
+
+        monkeypatch.setattr(f"netloom.data.{module}.{name}", counted)
+
+    count("uploads.source", "read_table")
+    count("uploads.kinds.table", "ranked_targets")
+    count("uploads.kinds.table", "table_to_raw")
+    count("uploads.tabular", "split_column")
+    source = open_source(valid_csv(), "people.csv")
+    assert fitting(source)[0].name == "table"
+    add_source(source, home)
+    # Once for all readers, and once among the columns that no answer uses
+    assert calls == {"read_table": 1, "ranked_targets": 1, "table_to_raw": 1, "split_column": 2}
+    readers()["table"].questions(source, {})
+    assert calls["ranked_targets"] == 1

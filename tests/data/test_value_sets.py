@@ -167,6 +167,7 @@ def editor() -> None:
     st.session_state["now"] = value_editor(SetEncoder(fitted), "genres", "Comedy|Martian", "key")
 
 
+@pytest.mark.usefixtures("component_manifests")
 def test_example_editor_offers_training_values() -> None:
     app = AppTest.from_function(editor).run()
     (multiselect,) = app.multiselect
