@@ -36,6 +36,8 @@ _FUNCTIONS = {
     ("collections", "defaultdict"),
     ("pathlib", "Path"),
     ("pathlib", "PosixPath"),
+    ("pathlib._local", "Path"),  # in Python 3.13
+    ("pathlib._local", "PosixPath"),
     ("builtins", "set"),
     ("builtins", "frozenset"),
     ("builtins", "complex"),

@@ -45,13 +45,10 @@ def contiguous_rows(table: Array, indices: Array, axis: int = 0) -> Array | None
     if positions.size < 1 or positions[0] < 0 or positions[-1] >= table.shape[axis] or np.any(np.diff(positions) != 1):
         return None
     selected = table[(slice(None),) * axis + (slice(int(positions[0]), int(positions[-1]) + 1),)]
-    view = selected.view()
-    # Assigning `shape` raises an exception where `reshape` would copy.
     try:
-        view.shape = (*table.shape[:axis], *indices.shape, *table.shape[axis + 1 :])
-    except AttributeError:
+        return selected.reshape((*table.shape[:axis], *indices.shape, *table.shape[axis + 1 :]), copy=False)
+    except ValueError:  # it would be a copy
         return None
-    return view
 
 
 def owner(tables: Mapping[str, Array], array: Array) -> str:
