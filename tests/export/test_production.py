@@ -18,7 +18,7 @@ import venv
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -199,6 +199,30 @@ def test_connections_without_a_request_do_not_block_the_server(served: Served) -
             assert served.predict(served.rows(1)[0])[0] == 200
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="The limit of another process is set with prlimit.")
+def test_a_server_that_may_open_no_more_files_logs_one_line(served: Served) -> None:
+    pid, output = served.process.pid, served.process.stdout
+    assert output is not None
+    os.set_blocking(output.fileno(), False)
+    assert served.ask("/v2/health/ready", x_api_key="")[0] == 200  # it has opened its files
+    with suppress(BlockingIOError):
+        os.read(output.fileno(), 2**20)  # the lines of other tests
+    _, hard = limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    opened = set(map(int, os.listdir(f"/proc/{pid}/fd")))
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (min(set(range(1_000)) - opened), hard))
+    try:
+        with ExitStack() as stack:
+            port = urlsplit(served.address).port or 0
+            for _ in range(6):
+                stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
+            time.sleep(1.5)  # asyncio tries again after a second
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+    [line] = os.read(output.fileno(), 2**20).decode().splitlines()
+    assert json.loads(line)["error"].startswith("New connections wait: Too many open files.")
+    assert served.ask("/v2/health/live", x_api_key="")[0] == 200
 
 
 @pytest.mark.long

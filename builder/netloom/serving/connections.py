@@ -10,8 +10,11 @@ This module is copied into production exports, and needs the standard library an
 from __future__ import annotations
 
 import asyncio
+import errno
+import math
 import sys
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -25,6 +28,7 @@ _RETRY_S = 1.0
 _KEY = "netloom_transport"  # in the state that uvicorn copies into the scope of each request
 _OWN_FILES = 200  # that a server opens beside its connections
 _FEWEST = 8
+_REPORT_EVERY_S = 60.0
 
 
 class Connections:
@@ -135,6 +139,23 @@ def allow_files(limits: Limits) -> None:
         if soft != resource.RLIM_INFINITY and soft < wanted:
             most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+def report_file_limit(report: Callable[[str], None]) -> Callable[[asyncio.AbstractEventLoop, dict[str, Any]], None]:
+    """Return a handler of errors for an event loop, which reports at most once per minute that the process may open no
+    more files: asyncio calls it for each connection that it cannot accept, thousands of times per second."""
+    next_report = -math.inf
+
+    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        nonlocal next_report
+        error, now = context.get("exception"), time.monotonic()
+        if not isinstance(error, OSError) or error.errno not in (errno.EMFILE, errno.ENFILE):
+            loop.default_exception_handler(context)
+        elif now >= next_report:
+            next_report = now + _REPORT_EVERY_S
+            report(f"New connections wait: {error.strerror}. Raise the limit of open files (ulimit -n).")
+
+    return handle
 
 
 def _file_limit() -> int:

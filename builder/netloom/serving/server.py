@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import math
 import signal
 import socket
@@ -17,7 +16,7 @@ import uvicorn
 from netloom.core import log
 from netloom.core.errors import UsageError
 from netloom.serving.access_log import AccessLog
-from netloom.serving.connections import allow_files, http_protocol
+from netloom.serving.connections import allow_files, http_protocol, report_file_limit
 from netloom.serving.errors import RequestError
 from netloom.serving.gateway import Gateway
 from netloom.serving.keys import KeyRing
@@ -124,7 +123,10 @@ async def _serve(uvicorn_server: _Server, server: ServerState, listener: socket.
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
-    loop.set_exception_handler(_log_once_without_files(server))
+    def log_error(error: str) -> None:
+        log.write_if_possible(server.home / log.ERRORS, "server", error=error)
+
+    loop.set_exception_handler(report_file_limit(log_error))
     with suppress(NotImplementedError, AttributeError):  # Windows has no SIGHUP
         loop.add_signal_handler(signal.SIGHUP, reload)
     expiry = loop.create_task(_expire_logs(server))
@@ -132,23 +134,6 @@ async def _serve(uvicorn_server: _Server, server: ServerState, listener: socket.
     expiry.cancel()
     for deployment in server.deployments.values():
         await deployment.finish()
-
-
-def _log_once_without_files(server: ServerState) -> Callable[[asyncio.AbstractEventLoop, dict[str, Any]], None]:
-    """Return a handler of errors that logs only the first time that the process may open no more files: asyncio reports
-    each connection that it cannot accept, thousands in a second, and tries again after a second."""
-    was_logged = False
-
-    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        nonlocal was_logged
-        error = context.get("exception")
-        if not isinstance(error, OSError) or error.errno not in (errno.EMFILE, errno.ENFILE):
-            loop.default_exception_handler(context)
-        elif not was_logged:
-            was_logged = True
-            log.write_if_possible(server.home / log.ERRORS, "server", error=f"New connections wait: {error.strerror}.")
-
-    return handle
 
 
 async def _expire_logs(server: ServerState) -> None:

@@ -19,6 +19,7 @@ import sys
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,7 +27,12 @@ from urllib.parse import urlsplit
 import torch
 import uvicorn
 from batching import Batcher  # type: ignore[import-not-found]
-from connections import Connections, allow_files, http_protocol  # type: ignore[import-not-found]
+from connections import (  # type: ignore[import-not-found]
+    Connections,
+    allow_files,
+    http_protocol,
+    report_file_limit,
+)
 from encoding.cells import EncodeError  # type: ignore[import-not-found]
 from errors import RequestError  # type: ignore[import-not-found]
 from metrics import Metrics  # type: ignore[import-not-found]
@@ -203,7 +209,7 @@ class Server:
             try:
                 await asyncio.to_thread(self.log.write, rows, answers)
             except (OSError, ValueError, TypeError) as error:  # such as a full disk: the answer does not depend on it
-                print(json.dumps({"time": round(time.time(), 3), "not_logged": str(error)}), flush=True)
+                _print_line("not_logged", str(error))
         return _json(answers[0] if file.is_single else answers)
 
     async def _body(self, request: Request) -> bytes:
@@ -262,6 +268,19 @@ class Server:
         sent = token.strip() if kind.lower() == "bearer" else request.headers.get("x-api-key", "")
         if not hmac.compare_digest(sent.encode(), self.key.encode()):
             raise RequestError("The request needs the API key: Authorization: Bearer KEY.", 401)
+
+
+class QuietServer(uvicorn.Server):
+    """Prints one line per minute, instead of thousands per second, while it may open no more files."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        asyncio.get_running_loop().set_exception_handler(report_file_limit(partial(_print_line, "error")))
+        await super().startup(sockets)
+
+
+def _print_line(name: str, text: str) -> None:
+    """Print a line of the log, as JSON."""
+    print(json.dumps({"time": round(time.time(), 3), name: text}), flush=True)
 
 
 def _json(value: Any, status: int = 200) -> Response:
@@ -324,7 +343,7 @@ def main() -> int:
             ws="none", server_header=False, date_header=False,
             timeout_keep_alive=int(limits.request_s), timeout_graceful_shutdown=DRAIN_S, backlog=BACKLOG,
         )  # fmt: skip
-        uvicorn.Server(config).run([listener])
+        QuietServer(config).run([listener])
     return 0
 
 
