@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -270,7 +271,7 @@ def test_file_is_predicted_and_an_unfit_one_is_refused() -> None:
     table = app.dataframe[0].value
     expected = runs.predict(run, [row])[0]["prediction"]
     assert float(table["prediction"][0]) == pytest.approx(expected, rel=1e-4)
-    assert any("1 rows" in item.value for item in app.caption)
+    assert any("1 row." in item.value for item in app.caption)
     folder = open_store().artifacts(run_id).local_directory()
     assert not list(folder.glob("upload-*")), "the upload is deleted after it was read"
     before = app.session_state[TryItState.name()].batch
@@ -279,6 +280,29 @@ def test_file_is_predicted_and_an_unfit_one_is_refused() -> None:
     assert (before.key, before.result.csv) != (after.key, after.result.csv), "other weights predict again"
     uploader(app).upload("bad.csv", b"a,b\n1,2\n", "text/csv").run()
     assert "has no column" in app.error[0].value
+
+
+def test_row_of_a_file_is_collected_and_explained_as_a_single_input_is() -> None:
+    app = open_page("breast_cancer")
+    run_id, store = str(next(item for item in app.selectbox if item.label == "Run").value), open_store()
+    data = runs.load_run(store, run_id).data
+    rows = [{name: float(value) for name, value in data.row(number).items()} for number in (0, 1)]
+    lines = [{**row, "mean radius": row["mean radius"] + 1, "patient": number} for number, row in enumerate(rows)]
+    checked(app.segmented_control(key="try mode").set_value("File").run())
+    checked(uploader(app).upload("rows.json", json.dumps(lines).encode(), "application/json").run())
+    assert "Explain this" not in [item.label for item in app.button]
+    app.session_state[str(app.dataframe[0].key)] = {"selection": {"rows": [1], "columns": [], "cells": []}}
+    checked(app.run())
+    assert "**Row 2**" in [item.value for item in app.markdown]
+    label = next(item for item in app.selectbox if item.label == "Correct label")
+    checked(label.set_value("benign").run())
+    app = checked(button(app, "Collect this input").click().run())
+    [example] = store.collected(store.run(run_id).project_id).all()
+    expected = {name: value for name, value in lines[1].items() if name != "patient"}
+    assert (example.row, example.label, example.origin) == (expected, "benign", "Try it")
+    button(app, "Explain this").click().run()
+    handed = app.session_state[ExplainState.name()].handed[run_id].row
+    assert handed == expected, "the columns of the data alone"
 
 
 def test_input_is_collected_with_its_correct_label() -> None:

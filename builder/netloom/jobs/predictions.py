@@ -4,12 +4,14 @@ the rows of a file."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netloom.data.tables.row_file import summarize_warnings, with_warnings
+from netloom.explain.core.serialization import dumps, loads
 from netloom.jobs.loaded_runs import RunWeights
 from netloom.jobs.request import Context, Request
 from netloom.modalities.encoding.cells import RawRow
@@ -96,13 +98,14 @@ class SampleLatents(Request[LatentSamples], kind="sample_latents"):
 @dataclass(frozen=True)
 class BatchResult:
     """The predictions for a file: the number of rows, the first of them for display, notes on what had to be assumed,
-    and the files in the folder of the run."""
+    and the files in the folder of the run. `first_rows` has the raw rows of those for display, see `row_of_batch`."""
 
     rows: int
     shown: tuple[dict[str, Any], ...]
     notes: tuple[str, ...]
     csv: str
     json_lines: str
+    first_rows: str
 
 
 @dataclass(frozen=True)
@@ -127,13 +130,33 @@ class PredictFile(Request[BatchResult], kind="predict_file", lane="long"):
             path = artifacts.export_file(f"{BATCH}{self.key(context.home)}.{suffix}")
             path.write_text(text, encoding="utf-8", newline="")
             written[suffix] = path.name
+        first_rows = artifacts.export_file(f"{BATCH}{self.key(context.home)}.rows")
+        _write_first_rows(first_rows, file.rows[:SHOWN])
         return BatchResult(
             rows=len(file.rows),
             shown=tuple(_shown(row, answer) for row, answer in zip(file.rows[:SHOWN], answers, strict=False)),
             notes=(*file.notes, *summarize_warnings(answers)),
             csv=written["csv"],
             json_lines=written["jsonl"],
+            first_rows=first_rows.name,
         )
+
+
+def row_of_batch(first_rows: Path, number: int) -> RawRow:
+    """Return one of the first raw rows of a file with predictions, from 0.
+
+    Raises:
+        OSError: the file is not there any more.
+    """
+    with zipfile.ZipFile(first_rows) as archive:
+        return dict(loads(dict[str, Any], archive.read(str(number))))
+
+
+def _write_first_rows(path: Path, rows: Sequence[RawRow]) -> None:
+    # One member per row, so that a page reads the row that a person selects, and not up to a hundred images
+    with zipfile.ZipFile(path, "w") as archive:
+        for number, row in enumerate(rows):
+            archive.writestr(str(number), dumps(row))
 
 
 def _part(progress: Callable[[float], None], start: float, end: float) -> Callable[[float], None]:
@@ -149,6 +172,8 @@ def _remove_old(folder: Path) -> None:
 
 
 def _shown(row: RawRow, answer: dict[str, Any]) -> dict[str, Any]:
-    """Return a row of the table on the page, whose texts are not longer than a cell."""
+    """Return a row of the table on the page: the prediction before the inputs, which can be many columns; texts are not
+    longer than a cell."""
     cells = {name: cell_text(value) for name, value in table_row(row, answer).items()}
+    cells = {name: value for name, value in cells.items() if name not in row} | cells
     return {name: value[:200] if isinstance(value, str) else value for name, value in cells.items()}

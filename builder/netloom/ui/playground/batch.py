@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
 from netloom.core.text import escape, file_stem
 from netloom.data import DataError
 from netloom.jobs import JobError
-from netloom.jobs.predictions import SHOWN, BatchResult, PredictFile
+from netloom.jobs.predictions import SHOWN, BatchResult, PredictFile, row_of_batch
 from netloom.training.weight_files import CheckpointError
+from netloom.ui.playground.input_actions import input_actions
 from netloom.ui.playground.state import Batch, Key, TryItState
 from netloom.ui.shell.errors import show_error
 from netloom.ui.shell.jobs import computed
 from netloom.ui.shell.row_upload import row_upload, stored_name, stored_upload
 
 if TYPE_CHECKING:
+    from netloom.modalities.encoding.cells import RawRow
+    from netloom.modalities.encoding.field_encoder import FieldEncoder
     from netloom.ui.playground.one_input import Tried
     from netloom.ui.shell.streamlit_internals import UploadedFile
 
@@ -72,10 +75,25 @@ def _show(tried: Tried, name: str, result: BatchResult) -> None:
     for note in result.notes:
         st.caption(escape(note))
     share = st.column_config.ProgressColumn(min_value=0, max_value=1, format="percent")
-    st.dataframe(list(result.shown), column_config={"confidence": share}, hide_index=True, width="stretch")
-    more = f" The first {SHOWN} are shown." if result.rows > SHOWN else ""
-    st.caption(f"{result.rows:,} rows.{more}")
+    chosen = st.dataframe(
+        list(result.shown),
+        column_config={"confidence": share},
+        hide_index=True,
+        width="stretch",
+        on_select="rerun",
+        selection_mode="single-row",
+        key=Key.BATCH_ROWS.of(result.first_rows),  # the selection is by number, so that another file has another table
+    )
     artifacts = tried.live.store.artifacts(tried.run_id)
+    count = f"{result.rows:,} row{'s' * (result.rows != 1)}"
+    more = f" The first {SHOWN} are shown." if result.rows > SHOWN else ""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        for number in chosen["selection"]["rows"]:
+            raw = _as_in_data(tried, row_of_batch(artifacts.export_file(result.first_rows), number))
+            row = TryItState.current().rows.get(tried.run_id, 0)
+            st.markdown(f"**Row {number + 1}**", width="content")
+            input_actions(tried.live, tried.trained, tried.weights, raw, row, is_row=False)
+        st.caption(f"{count}.{more} Select a row to explain or to collect it.", width="content")
     with st.container(horizontal=True):
         for title, stored, suffix, kind in (
             ("Download CSV", result.csv, "csv", "text/csv"),
@@ -91,3 +109,18 @@ def _show(tried: Tried, name: str, result: BatchResult) -> None:
                 on_click="ignore",
             )
     st.caption("In CSV, a text that a spreadsheet would run as a formula begins with an apostrophe.")
+
+
+def _as_in_data(tried: Tried, row: RawRow) -> RawRow:
+    """Return a row of a file with the columns of the data: without others, with missing ones as None, and with those
+    that the network does not read from the first row of the data."""
+    data, fields = tried.trained.data, tried.trained.fields
+    names = {name for field in data.fields if field.name in fields for name in _names(field)}
+    own = {name: value for name, value in row.items() if name in names}
+    return {**{name: None if name in names else value for name, value in data.row(0).items()}, **own}
+
+
+def _names(field: FieldEncoder[Any]) -> set[str]:
+    """Return the keys of a raw row that a field can read."""
+    dates = {column.date_column for column in field.columns if column.date_column}
+    return {field.name, field.source_column or field.name, *(column.name for column in field.columns), *dates}

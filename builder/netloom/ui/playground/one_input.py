@@ -25,17 +25,14 @@ from netloom.training.weight_files import CheckpointError
 from netloom.ui.components.custom_example import custom_example
 from netloom.ui.components.live_typing import send_while_typing
 from netloom.ui.components.page_state import set_value, value_of
-from netloom.ui.explain.example_picker import explain_input
 from netloom.ui.explain.open_run import OpenRun
-from netloom.ui.playground.collect import collect_button
 from netloom.ui.playground.generation import generation
+from netloom.ui.playground.input_actions import input_actions
 from netloom.ui.playground.latents import latents
 from netloom.ui.playground.results import show_result
 from netloom.ui.playground.state import Key, TryItState
-from netloom.ui.shell import session
 from netloom.ui.shell.errors import guard, show_error
 from netloom.ui.shell.jobs import Pending, ask, computed
-from netloom.ui.shell.state import Query
 
 ERRORS = (DataError, StoreError, JobError, OSError, CheckpointError)
 LOADING = "Loading the network …"
@@ -152,8 +149,7 @@ def _edited(tried: Tried, row: int) -> RawRow | None:
     send_while_typing(Key.EDITOR)
     changed = _is_changed(trained, start, raw)
     with st.container(horizontal=True, vertical_alignment="center"):
-        _explain_button(tried, row, raw if changed else None)
-        collect_button(tried.live, trained, tried.weights, raw)
+        input_actions(tried.live, trained, tried.weights, raw, row, is_row=not changed)
         st.caption(_about(trained, row, changed), width="content")
     return raw
 
@@ -177,13 +173,6 @@ def _about(trained: OpenRun, row: int, changed: bool) -> str:
     if not label:
         return f"Row {row}.{training_note}"
     return f"{escape(target.name)} of row {row}: **{escape(label[:80].rstrip('.'))}**.{training_note}"
-
-
-def _explain_button(tried: Tried, row: int, edited: RawRow | None) -> None:
-    if st.button("Explain this", icon=":material/visibility:", key=Key.EXPLAIN):
-        explain_input(tried.run_id, row, edited)
-        session.choose(tried.live.id, tried.run_id)
-        st.switch_page("pages/explain.py", query_params={Query.PROJECT.value: tried.live.id})
 
 
 def _results(tried: Tried, second: Tried | None, raw: RawRow, row: int) -> None:

@@ -52,6 +52,7 @@ class Key(WidgetKey):
 
     ANOTHER_ROW = "try another row"
     BATCH_FILE = "try batch file"
+    BATCH_ROWS = "try batch rows"
     COLLECT = "try collect"
     COLLECT_NOW = "try collect now"
     DOWNLOAD = "try download"

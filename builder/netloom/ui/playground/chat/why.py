@@ -14,7 +14,6 @@ from netloom.explain.plots.attention import attention_lines, hidden_lines_note
 from netloom.explain.plots.explanation_plots import PlotOptions, explanation_plots
 from netloom.jobs.explanations import Attribution
 from netloom.jobs.inspection import Inspect
-from netloom.ui.explain.example_picker import explain_input
 from netloom.ui.explain.headline import headline
 from netloom.ui.explain.views.attention import ROUTING
 from netloom.ui.explain.views.attention_components import called, drawing, sides
@@ -22,11 +21,10 @@ from netloom.ui.explain.views.attention_sentence import attention_sentence
 from netloom.ui.explain.views.attribution import badges
 from netloom.ui.explain.views.attribution_plots import attributions
 from netloom.ui.playground.chat.state import Key
+from netloom.ui.playground.input_actions import open_explain
 from netloom.ui.playground.one_input import ERRORS, Tried
-from netloom.ui.shell import session
 from netloom.ui.shell.errors import show_error
 from netloom.ui.shell.jobs import computed, computed_all
-from netloom.ui.shell.state import Query
 
 MEAN = "Mean of all heads"
 
@@ -46,9 +44,7 @@ def why(tried: Tried, understanding: Understanding) -> None:
         if st.button(
             "Open in Explain", icon=":material/visibility:", key=Key.EXPLAIN, help="All methods for this message."
         ):
-            explain_input(tried.run_id, 0, row)
-            session.choose(tried.live.id, tried.run_id)
-            st.switch_page("pages/explain.py", query_params={Query.PROJECT.value: tried.live.id})
+            open_explain(tried.live, tried.run_id, 0, row)
 
 
 def _attribution(tried: Tried, methods: tuple[Method, ...], row: dict[str, Any]) -> None:

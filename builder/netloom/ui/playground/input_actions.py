@@ -1,8 +1,7 @@
-"""The button that collects an input with its correct label, for the next version of the data."""
+"""The actions for an input: explain its prediction, or collect it with its correct label for a version of the data."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -13,19 +12,37 @@ from netloom.data import DataError
 from netloom.editing.live import Live
 from netloom.jobs import JobError, RunWeights
 from netloom.jobs.predictions import Predict
-from netloom.modalities.encoding.cells import row_digest
+from netloom.modalities.encoding.cells import RawRow, row_digest
 from netloom.monitoring.collecting import collect_input, restriction_of
 from netloom.store import StoreError
 from netloom.training.weight_files import CheckpointError
 from netloom.ui.components.label_input import label_input, picture_of
+from netloom.ui.explain.example_picker import explain_input
 from netloom.ui.explain.open_run import OpenRun
 from netloom.ui.playground.state import Key
+from netloom.ui.shell import session
 from netloom.ui.shell.errors import show_error
 from netloom.ui.shell.jobs import computed
+from netloom.ui.shell.state import Query
 
 
-def collect_button(live: Live, trained: OpenRun, weights: RunWeights, raw: Mapping[str, Any]) -> None:
-    """Draw the button for a raw row; it is disabled if a label does not correct predictions of this kind."""
+def input_actions(live: Live, trained: OpenRun, weights: RunWeights, raw: RawRow, row: int, *, is_row: bool) -> None:
+    """Draw the buttons that explain and that collect a raw row. `row` is the number of a row of the data from which
+    another explanation can start, and `is_row` says whether the raw row is that row."""
+    if st.button("Explain this", icon=":material/visibility:", key=Key.EXPLAIN):
+        open_explain(live, trained.run.id, row, None if is_row else raw)
+    _collect_button(live, trained, weights, raw)
+
+
+def open_explain(live: Live, run_id: str, row: int, edited: RawRow | None) -> None:
+    """Open the Explain page with a row of a run, or with an edited raw row that starts from it."""
+    explain_input(run_id, row, edited)
+    session.choose(live.id, run_id)
+    st.switch_page("pages/explain.py", query_params={Query.PROJECT.value: live.id})
+
+
+def _collect_button(live: Live, trained: OpenRun, weights: RunWeights, raw: RawRow) -> None:
+    """Draw the button that collects a raw row; it is disabled if a label does not correct predictions of this kind."""
     true_label = trained.objective.task.true_label(trained.data.schema)
     if true_label is None:
         reason = trained.objective.task.not_corrected
@@ -58,7 +75,7 @@ def collect_button(live: Live, trained: OpenRun, weights: RunWeights, raw: Mappi
         st.success(f"Collected. The project has {count:,} collected example{'s' * (count > 1)}.")
 
 
-def _predicted(weights: RunWeights, raw: Mapping[str, Any]) -> Any:
+def _predicted(weights: RunWeights, raw: RawRow) -> Any:
     try:
         return computed(Predict(weights, dict(raw)), "Loading the network …").answer["prediction"]
     except (DataError, JobError, CheckpointError, OSError):
