@@ -114,10 +114,12 @@ def written_response(
             for preview in pending.previews():
                 conversation.written = preview.text
                 container.markdown(f"{escape(preview.text)} …")
-            return response_text(pending.result().text)
+            response = response_text(pending.result().text)
         except Exception:
             bubble.empty()  # an error takes its place
             raise
+    bubble.empty()  # until the script ends, Streamlit would leave it below the whole answer
+    return response
 
 
 def _stop(conversation: Conversation, job: Job[GeneratedText]) -> None:
