@@ -12,6 +12,7 @@ import pytest
 from netloom.data import DataError, add_file
 from netloom.document import DataChoice, updated
 from netloom.drift import DriftReport, compare
+from netloom.drift.monitored import confidence_of
 from netloom.runs import TrainedRun, fit_here
 from netloom.templates import templates
 from netloom.templates.starting import fit
@@ -165,3 +166,13 @@ def test_dates_and_codes_are_compared_as_a_client_sends_them(tmp_path: Path) -> 
 
 def test_independent_rows_get_no_note(on_table: TrainedRun) -> None:
     assert compare(on_table, rows_of(table(np.random.default_rng(6), COUNT))).note == ""
+
+
+def test_confidence_in_a_set_of_labels_is_that_of_the_least_sure_one() -> None:
+    shares = {"circle": 0.02, "square": 0.9}
+    assert confidence_of({"prediction": ["square"], "probabilities": shares}) == pytest.approx(0.9)
+    assert confidence_of({"prediction": [], "probabilities": {"circle": 0.02}}) == pytest.approx(0.98), (
+        "sure of no label"
+    )
+    assert confidence_of({"prediction": "square", "probabilities": shares}) == 0.9
+    assert confidence_of({"prediction": ["square"], "probabilities": shares, "confidence": 0.5}) == 0.5

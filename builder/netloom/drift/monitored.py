@@ -101,11 +101,14 @@ def predictions(reference: Sequence[Mapping[str, Any]], answers: Sequence[Mappin
 
 
 def confidence_of(answer: Mapping[str, Any]) -> float | None:
-    """Return the confidence of an answer: the calibrated one, or else the largest probability; None without one."""
+    """Return the confidence of an answer: the calibrated one, or else the largest probability; None without one. For a
+    set of labels, it is that of the label about which the network is least sure."""
     if "confidence" in answer:
         confidence: float | None = answer["confidence"]
         return confidence
-    probabilities = answer.get("probabilities")
+    probabilities, predicted = answer.get("probabilities"), answer.get("prediction")
+    if isinstance(probabilities, Mapping) and isinstance(predicted, list) and probabilities.keys() >= set(predicted):
+        return min(float(share if name in predicted else 1 - share) for name, share in probabilities.items())
     return max(probabilities.values()) if isinstance(probabilities, Mapping) and probabilities else None
 
 

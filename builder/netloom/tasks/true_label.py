@@ -175,6 +175,9 @@ class LabelSet(TrueLabel):
     def text(self, label: Any) -> str:
         return ", ".join(map(str, label)) if isinstance(label, (list, tuple)) else str(label)
 
+    def in_short(self, label: Any) -> str:
+        return self.text(label) or "no label"
+
     def parse(self, text: str) -> list[str]:
         return self.check([name for name in map(str.strip, text.split(",")) if name])
 
