@@ -94,11 +94,12 @@ def legend(classes: Sequence[str]) -> None:
     import html
 
     marks = [
-        f'<span style="white-space:nowrap;margin-right:14px"><span style="background:{color(index)};'
+        f'<span style="white-space:nowrap;margin-right:10px"><span style="background:{color(index)};'
         f'padding:0 8px;border-radius:4px;margin-right:5px"></span>{html.escape(name[:40])}</span>'
         for index, name in enumerate(classes)
     ]
-    st.html(f'<div style="font-size:0.85rem;line-height:2">{"".join(marks)}</div>')
+    # With spaces, at which a line can break
+    st.html(f'<div style="font-size:0.85rem;line-height:2">{" ".join(marks)}</div>')
 
 
 def color(index: int) -> str:

@@ -61,7 +61,7 @@ def label_input(
     if "items" in schema:
         names = list(schema["items"]["enum"])
         chosen = [name for name in value or () if name in names]
-        return st.multiselect(title, names, chosen, key=key, on_change=on_change)
+        return st.multiselect(title, names, chosen, key=key, on_change=on_change, placeholder="Choose all that apply")
     number_start = float(value) if isinstance(value, (int, float)) else None
     return st.number_input(title, value=number_start, key=key, on_change=on_change, format="%0.6g")
 

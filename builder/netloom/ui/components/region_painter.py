@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MOST_CELLS = 32
 HEIGHT = 340
 GROUND, WHITE, BLACK = "Background", "White", "Black"
-TOOLS = {"Box": "select", "Loop": "lasso", "Click": "pan"}
+TOOLS = {"Box": "select", "Lasso": "lasso", "Click": "pan"}
 
 
 def paint(picture: np.ndarray, ground: np.ndarray, key: str) -> np.ndarray:
@@ -51,7 +51,7 @@ def stroke_editor(
     """
     strokes = ExampleState.current().strokes[key]
     color = st.pills("Paint with", colors, default=default, required=True, key=Part.COLOR.within(key))
-    tool = st.segmented_control("Around", list(TOOLS), default="Box", required=True, key=Part.TOOL.within(key))
+    tool = st.segmented_control("Tool", list(TOOLS), default="Box", required=True, key=Part.TOOL.within(key))
     pixels = draw(strokes)
     # Each stroke makes a new widget, so that its cells do not remain selected and paint again.
     event: Any = st.plotly_chart(

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 SUGGESTED, LISTED = 6, 10
 WIDTHS = [3, 2, 1.2]
+EDITOR_WIDTH = 560  # in pixels
 
 
 def examples(live: Live, runs: Sequence[Run]) -> None:
@@ -90,7 +91,7 @@ def _list(live: Live, trained: OpenRun, true_label: TrueLabel, collected: Sequen
                 key = Key.LABEL.of(example.id)
                 check = partial(true_label.check_row, trained.data, example.row)
                 relabel = partial(_relabel, live, example.id, true_label, key, check)
-                _label(trained, true_label, key, example.row, example.label, check, relabel)
+                editor = _label(trained, true_label, key, example.row, example.label, check, relabel)
             with right:
                 st.button(
                     "Delete",
@@ -99,6 +100,7 @@ def _list(live: Live, trained: OpenRun, true_label: TrueLabel, collected: Sequen
                     on_click=partial(_delete, live, example.id),
                     width="stretch",
                 )
+            editor()
     if count > LISTED:
         _pages(state, count)
 
@@ -111,16 +113,21 @@ def _label(
     value: Any,
     check: Callable[[Any], None],
     on_change: Callable[[], None] | None = None,
-) -> None:
-    """Draw the input of a label. A mask is drawn small, with a switch for its editor."""
+) -> Callable[[], None]:
+    """Draw the input of a label. A mask is drawn small, with a switch for its editor; the returned function draws the
+    editor if it is open, which needs more room than a column."""
     if true_label.painted is None:
         label_input(true_label, key, value, check=check, on_change=on_change)
-        return
+        return _no_editor
     st.caption(escape(true_label.in_short(value)))
     mask_thumbnail(value, "The mask of the row")
     if not st.toggle("Correct the mask", key=Key.PAINT.of(key)):
-        return
-    _mask(true_label, key, value, picture_of(trained.data, row), check, on_change)
+        return _no_editor
+    return partial(_mask, true_label, key, value, picture_of(trained.data, row), check, on_change)
+
+
+def _no_editor() -> None:
+    """Draw nothing below a label."""
 
 
 @st.fragment
@@ -134,7 +141,8 @@ def _mask(
     on_change: Callable[[], None] | None,
 ) -> None:
     """Draw the editor of a mask; a stroke redraws only the editor."""
-    label_input(true_label, key, value, check=check, on_change=on_change, picture=picture)
+    with st.container(width=EDITOR_WIDTH):
+        label_input(true_label, key, value, title="Corrected mask", check=check, on_change=on_change, picture=picture)
 
 
 def _moment(example: CollectedExample) -> Any:
@@ -256,7 +264,8 @@ def _suggestion(live: Live, trained: OpenRun, true_label: TrueLabel, suspect: Su
         key = Key.SUSPECT.of(suspect.model, row.id, row.row)
         with middle:
             check = partial(true_label.check_row, trained.data, row.input)
-            _label(trained, true_label, key, row.input, row.label if row.label is not None else row.prediction, check)
+            start = row.label if row.label is not None else row.prediction
+            editor = _label(trained, true_label, key, row.input, start, check)
         with right:
             st.button(
                 "Collect",
@@ -265,6 +274,7 @@ def _suggestion(live: Live, trained: OpenRun, true_label: TrueLabel, suspect: Su
                 on_click=partial(_collect, live, suspect, true_label, key, check),
                 width="stretch",
             )
+        editor()
 
 
 def _collect(live: Live, suspect: Suspect, true_label: TrueLabel, key: str, check: Callable[[Any], None]) -> None:

@@ -169,7 +169,7 @@ def _curves(report: MonitorReport) -> None:
     confidence = [point.confidence for point in report.curve]
     with left:
         if any(value is not None for value in confidence):
-            st.markdown("**Confidence**: mean of each stretch")
+            st.markdown("**Confidence**: mean over each interval")
             chart(
                 _figure(times, confidence),
                 key=Key.CONFIDENCE,
