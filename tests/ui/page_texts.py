@@ -13,5 +13,6 @@ def checked(app: AppTest) -> AppTest:
 
 
 def texts(app: AppTest) -> str:
-    """The paragraphs of the page."""
-    return " ".join(item.value for item in (*app.markdown, *app.caption, *app.info))
+    """The paragraphs of the page, with the help behind their icons."""
+    items = (*app.markdown, *app.caption, *app.info)
+    return " ".join(f"{item.value} {getattr(item.proto, 'help', '')}".strip() for item in items)

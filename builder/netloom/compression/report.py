@@ -126,10 +126,9 @@ class Report:
             return "Keep the original: no variant is clearly faster or smaller with predictions that are as good."
         speed, growth = original.p50_ms / best.p50_ms, best.size / original.size
         of_size = f"{growth:.0%} of the size" if growth < 1 else f"{growth:.1f}× the size"
-        return (
-            f"{best.title}: {speed:.1f}× as fast and {of_size}, with {self.metric_title} "
-            f"{best.score:.4g} instead of {original.score:.4g}."
-        )
+        before, after = f"{original.score:.4g}", f"{best.score:.4g}"
+        scores = f"{after} as before" if after == before else f"{after} instead of {before}"
+        return f"{best.title}: {speed:.1f}× as fast and {of_size}, with {self.metric_title} {scores}."
 
     def verdict_of(self, item: Measured) -> str:
         """The verdict in words: one that is better than the original may still be beaten by another variant."""

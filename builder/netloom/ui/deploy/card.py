@@ -21,6 +21,16 @@ PARTS = {
 LICENSES = ("", "apache-2.0", "mit", "bsd-3-clause", "gpl-3.0", "cc-by-4.0", "cc-by-sa-4.0", "cc0-1.0", "other")
 
 
+# The title of the card is below that of the page.
+STYLE = """<style>
+.st-key-deploy-card h1 { font-size: 1.5rem; }
+.st-key-deploy-card h2 { font-size: 1.2rem; }
+.st-key-deploy-card h3 { font-size: 1rem; }
+.st-key-deploy-card table { display: block; overflow-x: auto; }
+.st-key-deploy-card code { overflow-wrap: anywhere; }
+</style>"""
+
+
 def card(live: Live, weights: RunWeights) -> None:
     """Draw the form of a model card, the card, and its downloads."""
     st.markdown(
@@ -75,6 +85,7 @@ def _show(live: Live, written: CardTexts) -> None:
                 on_click="ignore",
             )
     st.caption("The Markdown file has the metadata of the Hugging Face Hub.")
-    with st.container(border=True):
+    st.html(STYLE)
+    with st.container(border=True, key=Key.CARD_TEXT):
         # Without its front matter, which is for programs
         st.markdown(written.markdown.partition("\n---\n")[2])

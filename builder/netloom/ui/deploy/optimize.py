@@ -31,14 +31,16 @@ from netloom.validation import digraph, execution_order
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-HEIGHT = 340
+HEIGHT, LEGEND_LINE = 320, 10  # in pixels
+AXIS_WIDTH = 320  # in pixels
 
 
 def optimize(live: Live, weights: RunWeights) -> None:
     """Draw the button that measures variants, and the last measurements."""
     st.markdown(
-        "**Smaller and faster variants** of this run: quantization, low-rank factorization, pruning, early exit, and "
-        "smaller runs that were made from it. Each is measured on this machine beside the original, on the same rows."
+        "**Smaller and faster variants** of this run, measured on this machine beside the original.",
+        help="Quantization, low-rank factorization, pruning, early exit, and smaller runs made from this one. All "
+        "of them predict the same rows.",
     )
     objective = live.store.artifacts(weights.run_id).project().training.objective
     if reason := unavailable_reason(task(objective)):
@@ -60,7 +62,7 @@ def _variants(live: Live, weights: RunWeights) -> None:
         with start.container():
             title = "Measure variants" if measured is None else "Measure again"
             is_clicked = st.button(title, type="primary", icon=":material/speed:", key=Key.OPTIMIZE)
-            st.caption(f"{_news(measured, request)}It takes about a minute, and changes nothing.")
+            st.caption(f"{_news(measured, request)}Takes about a minute; the run stays as it is.")
         if is_clicked:
             start.empty()
             state.optimized[weights] = measured = replace(request, requested_at=time.time())
@@ -113,25 +115,35 @@ def _early_exit(live: Live, weights: RunWeights) -> tuple[str, float]:
 
 def _report(report: Report) -> None:
     st.markdown(f"**{escape(report.sentence)}**")
-    st.dataframe([_row(report, item) for item in report.measured], hide_index=True, width="stretch")
+    table = [_row(report, item) for item in report.measured]
+    st.dataframe(table, hide_index=True, width="stretch")
     threads = f"{report.threads} thread{'s' * (report.threads > 1)}"
     st.caption(
-        f"Latency is measured with {threads}, alternating between the variants. A batch has {report.batch} rows. "
-        f"{escape(report.metric_title)} on {report.rows:,} test rows. {report.agreement_note} {report.costs}"
+        f"{escape(report.metric_title)} on {report.rows:,} test rows, latency with {threads}.",
+        help=f"The measurements alternate between the variants. A batch has {report.batch} rows. "
+        f"{report.agreement_note} {report.costs}",
     )
+    _unavailable(report)
+    _class_losses(report)
     axes = {name: title for name, title in AXES.items() if any(getattr(item, name) for item in report.measured)}
-    axis = st.selectbox("Compare by", list(axes), format_func=axes.__getitem__, key=Key.AXIS)
-    table = [_row(report, item) for item in report.measured]
+    axis = st.selectbox("Compare by", list(axes), format_func=axes.__getitem__, key=Key.AXIS, width=AXIS_WIDTH)
     chart(_pareto(report, axis), key=Key.PARETO, name="variants", table=table)
     st.caption(
-        "Larger points are larger files. Filled points are on the Pareto front of size, median latency and "
-        f"{escape(report.metric_title)}."
+        "Larger points are larger files; filled points are on the Pareto front.",
+        help="No other variant is at least as good by size, median latency and quality of the predictions, and better "
+        "by one of them.",
     )
-    for item in report.measured[1:]:
-        st.caption(f"{escape(item.title)}: {escape(item.note)}")
-    _class_losses(report)
-    for name, reason in report.failures:
-        st.caption(f":material/block: {escape(registry()[name].title)}: {escape(reason)}")
+
+
+def _unavailable(report: Report) -> None:
+    """Draw which methods do not suit the run; the reasons are behind the icon."""
+    if not report.failures:
+        return
+    titles = {name: registry()[name].title for name, _ in report.failures}
+    st.caption(
+        f":material/block: Not available for this run: {escape(', '.join(titles.values()))}.",
+        help="\n".join(f"- **{escape(titles[name])}**: {escape(reason)}" for name, reason in report.failures),
+    )
 
 
 def _class_losses(report: Report) -> None:
@@ -140,7 +152,10 @@ def _class_losses(report: Report) -> None:
         return
     titles = unique_labels({str(place): item.title for place, item in enumerate(report.measured)})
     names = list(titles.values())[1:]
-    st.markdown("**Recall lost by class**, in points")
+    st.markdown(
+        "**Recall lost by class**, in percentage points",
+        help="A variant can lose little accuracy overall, and much of it in a single class.",
+    )
     st.dataframe(
         [
             {"Class": name, **{title: 100 * loss for title, loss in zip(names, losses[1:], strict=True)}}
@@ -169,6 +184,7 @@ def _row(report: Report, item: Measured) -> dict[str, Any]:
         row["Memory"] = size(item.memory)
     if any(measured.left_early is not None for measured in report.measured):
         row["Left early"] = "" if item.left_early is None else f"{item.left_early:.1%}"
+    row["What it changes"] = item.note
     return row
 
 
@@ -193,9 +209,10 @@ def _pareto(report: Report, axis: str) -> go.Figure:
             hovertemplate=f"{item.title}: %{{x:.3g}}, %{{y:.4g}}, %{{customdata}}<extra></extra>",
         )
     figure.update_layout(
-        height=HEIGHT,
+        height=HEIGHT + LEGEND_LINE * len(report.measured),
         margin=MARGIN,
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        # Below the plot: on a phone, each variant has a line of its own
+        legend={"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0},
         xaxis={"title": AXES[axis], "rangemode": "tozero"},
         yaxis={"title": report.metric_title},
     )
@@ -205,6 +222,9 @@ def _pareto(report: Report, axis: str) -> go.Figure:
 def _downloads(live: Live, weights: RunWeights, optimized: Optimized) -> None:
     artifacts = live.store.artifacts(weights.run_id)
     titles = {item.method: item.title for item in optimized.report.measured}
+    st.markdown(
+        "**ONNX files**", help="Serve one with `netloom serve RUN --model FILE`, or choose it on Try it as Network."
+    )
     with st.container(horizontal=True):
         for method, stored in optimized.files.items():
             path = artifacts.export_file(stored)

@@ -32,8 +32,9 @@ CANARY_PERCENT = 10
 def promotion(live: Live, weights: RunWeights) -> None:
     """Draw the comparison of a run with the one that a server of its project uses, and the actions on the server."""
     st.markdown(
-        "**Promotion** replaces the run that a server uses by the run that you chose above, if it is not worse on the "
-        "same held-out rows and on the examples that you collected. The server loads it without a failed request."
+        "**Promotion** replaces the run that a server uses by the run that you chose above, if it is not worse.",
+        help="Both predict the same held-out rows and the examples that you collected. The server loads the new run "
+        "without a failed request.",
     )
     served = live.store.artifacts(weights.run_id).default_weights()
     if weights.checkpoint != served:
@@ -104,9 +105,13 @@ def _gate(live: Live, run_id: str, current: str) -> Gate | None:
     request = ComparePromotion(_weights(live, run_id), _weights(live, current), live.store.collected(live.id).stamp())
     state, key = DeployState.current(), request.key(live.store.home)
     if key not in state.promotions:
-        is_asked = st.button("Compare the runs", icon=":material/balance:", type="primary", key=Key.PROMOTION_COMPARE)
+        start = st.empty()
+        is_asked = start.button(
+            "Compare the runs", icon=":material/balance:", type="primary", key=Key.PROMOTION_COMPARE
+        )
         if not is_asked and state.comparing != key:
             return None
+        start.empty()
         state.comparing = key
         try:
             state.promotions[key] = computed(request, "Predicting the same rows with both runs …")
@@ -220,7 +225,8 @@ def _comparison(client: ServerClient, model: ModelState, labels: Mapping[str, st
         else:
             low, high = shadow["interval"]
             st.caption(
-                f"The shadow gives the same prediction for {shadow['agreement']:.1%} of {shadow['rows']:,} rows "
+                f"The shadow gives the same prediction for {shadow['agreement']:.1%} of {shadow['rows']:,} "
+                f"row{'s' * (shadow['rows'] != 1)} "
                 f"(95% CI {low:.1%} to {high:.1%})."
             )
 

@@ -28,7 +28,9 @@ def layers(live: Live, weights: RunWeights) -> None:
         start = st.empty()
         with start.container():
             is_clicked = st.button("Measure layers", icon=":material/layers:", key=Key.SENSITIVITY)
-            st.caption("Shows which layers can become smaller: the loss if a layer alone is quantized or pruned.")
+            st.caption(
+                "Shows which layers can become smaller: the change of the loss if one alone is quantized or pruned."
+            )
         if not is_clicked:
             return
         start.empty()
@@ -58,9 +60,9 @@ def layers(live: Live, weights: RunWeights) -> None:
         column_config={title: st.column_config.NumberColumn(format="%+.3g") for title in CHANGES.values()},
     )
     st.caption(
-        f"Changes of the loss {measured.loss:.4g} on {measured.rows:,} {escape(measured.split)} rows. Layers whose "
-        "channels are added have to lose the same ones, so pruning one of them prunes the others as well. A layer "
-        "without a value has no channel that can be removed."
+        f"Changes of the loss {measured.loss:.4g} on {measured.rows:,} {escape(measured.split)} rows.",
+        help="Layers whose channels are added have to lose the same ones, so pruning one of them prunes the others as "
+        "well. A layer without a value has no channel that can be removed.",
     )
 
 

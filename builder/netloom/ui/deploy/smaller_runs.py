@@ -37,8 +37,9 @@ def smaller(live: Live, weights: RunWeights) -> None:
     """Draw the form that starts a smaller run, and the list of smaller runs."""
     st.markdown("#### Smaller networks as runs")
     st.caption(
-        "A smaller network becomes a run of this project, so it can be tried, explained, served and exported like this "
-        "one. It trains in the background; measure again when it has finished."
+        "A smaller network becomes a run of this project.",
+        help="It can be tried, explained, served and exported like this one. It trains in the background; measure "
+        "again when it has finished.",
     )
     _form(live, weights)
     runs = smaller_runs(live.store, live.store.run(weights.run_id))

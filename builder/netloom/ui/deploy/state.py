@@ -47,6 +47,7 @@ class Key(WidgetKey):
     CARD_FORM = "deploy card form"
     CARD_PART = "deploy card part"
     CARD_SAVE = "deploy card save"
+    CARD_TEXT = "deploy-card"
     DOWNLOAD = "deploy download"
     DRIFT_FILE = "deploy drift file"
     EXIT_AT = "deploy exit at"
