@@ -100,10 +100,24 @@ def test_command_reloads_the_server_only_with_a_run_that_is_not_worse(
     code, text = promote(better, worse, *address, "--model", "other")
     assert code == 1
     assert "it has digits" in text
+    code, text = promote(better, worse, *address, "--canary", "20")
+    assert code == 0, text
+    assert "for 20% of the requests" in text
+    served = serving_worse.get("/models").value[0]
+    assert (served["current"]["run"], served["canary"]["run"], served["canary_percent"]) == (worse, better, 20)
     code, text = promote(better, worse, *address)
     assert code == 0, text
     assert "The server now uses " in text
-    assert serving_worse.get("/models").value[0]["current"]["run"] == better
+    served = serving_worse.get("/models").value[0]
+    assert (served["current"]["run"], served["canary"]) == (better, None)
+    answer = called("--home", runs.home, "promote", "--rollback", *address)
+    assert answer.code == 0, answer.err
+    served = serving_worse.get("/models").value[0]
+    assert served["current"]["run"] == worse
+    assert answer.out == f"The server now uses {served['current']['version']}.\n"
+    again = called("--home", runs.home, "promote", "--rollback", *address, "--json")
+    assert again.value == {"version": serving_worse.get("/models").value[0]["current"]["version"]}
+    assert serving_worse.get("/models").value[0]["current"]["run"] == better, "the run before the rollback"
     project = open_store(runs.home).run(better).project_id
     collected = open_store(runs.home).collected(project)
     trained = ordered[1]

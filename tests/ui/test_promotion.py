@@ -14,8 +14,10 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from netloom import runs
+from netloom.api import load_run
 from netloom.document import updated
 from netloom.serving.launched import LaunchedServer, free_port, launch, launched
+from netloom.serving.served_model import example_row
 from netloom.serving.server_client import ServerClient
 from netloom.store import open_store
 from netloom.templates import templates
@@ -81,6 +83,23 @@ def test_a_better_run_is_promoted_compared_as_a_canary_and_rolled_back(trained: 
     app = click(app, Key.PROMOTION_COMPARE)
     assert "The new run is not worse" in texts(app)
     assert list(app.dataframe[0].value["Rows"]) == ["Held-out rows"]
+    app = click(app, Key.SHADOW)
+    shadow = client.model().shadow
+    assert shadow is not None
+    assert shadow.run_id == new
+    assert client.model().current.run_id == old, "it answers alone"
+    assert "The shadow has not computed a row yet" in texts(app)
+    data = load_run(old, home=open_store().home).data
+    row = example_row(data, data.fields)
+    with urllib.request.urlopen(
+        urllib.request.Request(f"{server.address}/predict", json.dumps(row).encode()), timeout=30
+    ) as answer:
+        assert json.load(answer)["prediction"]
+    end = time.monotonic() + 30
+    while "of 1 row " not in texts(checked(app.run())):  # it computes after the answer
+        assert time.monotonic() < end, texts(app)
+    app = click(app, Key.SHADOW_END)
+    assert client.model().shadow is None
     app = click(app, Key.CANARY)
     body = json.dumps({"row": {}}).encode()
     with pytest.raises(urllib.error.HTTPError):  # a request that fails is counted, too
