@@ -94,7 +94,7 @@ def legend(classes: Sequence[str]) -> None:
     import html
 
     marks = [
-        f'<span style="white-space:nowrap;margin-right:10px"><span style="background:{color(index)};'
+        f'<span style="display:inline-block;margin-right:10px"><span style="background:{color(index)};'
         f'padding:0 8px;border-radius:4px;margin-right:5px"></span>{html.escape(name[:40])}</span>'
         for index, name in enumerate(classes)
     ]
