@@ -34,8 +34,9 @@ from tests.sandbox.test_confined import png_of_size as picture_of_size
 from tests.training.test_pretrained import BERT, GPT2, bert_weights, gpt2_weights, small_bert, written
 
 RATE = 8_000
-# Memory limits that suffice for ordinary files, in GB.
-ENOUGH_FOR_SOUNDS, ENOUGH_FOR_FOLDERS = "0.3", "0.45"
+# Memory limits that suffice for ordinary files, in GB. PyTorch takes more with CUDA.
+ENOUGH_FOR_SOUNDS, ENOUGH_FOR_FOLDERS = "0.3", "0.45" if torch.version.cuda is None else "0.8"
+ENOUGH_FOR_WEIGHTS = "1.0"
 
 
 def photo_file(width: int, height: int, kind: str = "PNG") -> bytes:
@@ -133,7 +134,7 @@ def test_malformed_sandbox_answer_is_refused(changes: dict[str, Any]) -> None:
 
 
 def test_sandboxed_weights_match_in_process_loading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NETLOOM_UPLOAD_MEMORY_GB", ENOUGH_FOR_FOLDERS)
+    monkeypatch.setenv("NETLOOM_UPLOAD_MEMORY_GB", ENOUGH_FOR_WEIGHTS)
     store, project = open_store(tmp_path / "home"), small_bert(4)
     folder = written(tmp_path / "tiny", BERT, bert_weights())
     expected = pretrained.load_tensors(project, pretrained.open_folder(folder))
