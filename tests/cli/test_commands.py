@@ -74,6 +74,13 @@ def test_version_is_printed() -> None:
 def test_templates_are_listed_and_written(console: Console, tmp_path: Path) -> None:
     assert [row["name"] for row in console("templates", "--json").value] == [*templates(), *architectures()]
     assert "digits_mlp" in console("templates").out
+    words = ("--search", "uci DIGITS", "--topic", "image", "--task", "classification", "--size", "small")
+    found = console("templates", *words, "--json").value
+    assert {"digits_mlp", "digits_resnet"} <= {row["name"] for row in found}
+    assert all(row["topic"] == "Image" and row["layers"] <= 10 for row in found)
+    assert not {row["name"] for row in found} & {"digits_cnn", "digits_vae", *architectures()}
+    assert console("templates", "--search", "no such network").out == "No template matches the search.\n"
+    assert "Choose one of Agent, Audio" in console("templates", "--topic", "video").err
     path = tmp_path / "t.json"
     assert console("templates", "--write", "wrong", path).code == 2
     assert console("templates", "--write", "spirals", path).code == 0

@@ -27,6 +27,8 @@ CASES = [
     ("explain last --rows 5", "--rows has no effect without --over"),
     ("fit digits_cnn --data iris --force", "--force has no effect without --to"),
     ("import model.onnx --force", "--force has no effect without --to"),
+    ("templates --write spirals x.json --task gan", "--task has no effect with --write"),
+    ("runs list --descending", "--descending has no effect without --sort"),
     ("templates --force", "--force has no effect without --write"),
     ("check project.json --to other.json", "--to has no effect without --fix"),
     ("check project.json --fix --force", "--force has no effect without --to"),

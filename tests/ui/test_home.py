@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from netloom.store import Store
 from netloom.templates import Architecture, Template, architectures, templates
-from netloom.ui.home.filters import SIZES, GalleryFilters
+from netloom.templates.template_search import SIZES, TemplateSearch
 from netloom.ui.shell import tour
 
 ROOT = Path(__file__).parents[2]
@@ -44,10 +44,10 @@ def test_home_shows_a_few_cards_then_all_or_those_that_match(app: AppTest) -> No
 
 def test_sizes_divide_all_networks_and_tasks_exclude_architectures_without_data() -> None:
     items: list[Template | Architecture] = [*templates().values(), *architectures().values()]
-    by_size = [item.name for size in SIZES for item in items if GalleryFilters(size=size).accepts(item)]
+    by_size = [item.name for size in SIZES for item in items if TemplateSearch(size=size).accepts(item)]
     assert sorted(by_size) == sorted(item.name for item in items)
-    assert not [item for item in architectures().values() if GalleryFilters(task="Classification").accepts(item)]
-    regression = [item.name for item in items if GalleryFilters(task="Regression").accepts(item)]
+    assert not [item for item in architectures().values() if TemplateSearch(task="classification").accepts(item)]
+    regression = [item.name for item in items if TemplateSearch(task="regression").accepts(item)]
     assert regression
     assert all(templates()[name].project.training.objective == "regression" for name in regression)
 

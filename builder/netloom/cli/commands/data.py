@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +11,8 @@ from netloom.cli.command import Command, Context, add_action
 from netloom.cli.commands.data_add import add_arguments, add_data
 from netloom.cli.commands.data_report import add_report_arguments, report_data
 from netloom.cli.commands.data_set import add_set_arguments, set_data
+from netloom.cli.filters import check_filter
 from netloom.cli.text import number, short, table
-from netloom.core.errors import UsageError
 from netloom.core.text import plain
 
 if TYPE_CHECKING:
@@ -55,19 +55,13 @@ def _list(arguments: Namespace, context: Context) -> int:
 
     search = DatasetSearch(arguments.search, arguments.kind, arguments.task, arguments.size)
     every = datasets(context.home)
-    _check("--kind", search.kind, [info.kind for info in every])
-    _check("--task", search.task, [info.task for info in every])
+    check_filter("--kind", search.kind, [info.kind for info in every], "dataset")
+    check_filter("--task", search.task, [info.task for info in every], "dataset")
     infos = [info for info in every if search.accepts(info)]
     header = ("name", "kind", "task", "rows", "title", "summary")
     rows = [(item.name, item.kind, item.task, item.rows or "", short(item.label, 40), item.summary) for item in infos]
     context.answer([asdict(item) for item in infos], table(header, rows))
     return 0
-
-
-def _check(option: str, value: str, known: Iterable[str]) -> None:
-    if value and value not in known:
-        names = ", ".join(sorted(set(known) - {""}))
-        raise UsageError(f"{option}: no dataset has {value!r}. Choose one of {names}.")
 
 
 def _show(arguments: Namespace, context: Context) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from netloom.cli.command import FAILED, Command, Context
 from netloom.cli.files import add_force_argument, new_file
+from netloom.cli.filters import check_filter
 from netloom.cli.text import issue_line, number, table
 from netloom.cli.unused_options import refuse_unused
 from netloom.core.errors import UsageError
@@ -15,17 +16,26 @@ from netloom.core.plain_json import JsonObject
 from netloom.core.text import plain, size
 
 if TYPE_CHECKING:
+    from netloom.templates import Architecture, Template
     from netloom.validation import Analysis
     from netloom.validation import Context as Network
 
 
 class Templates(Command):
-    """Lists the templates and the published architectures, or writes one to a file."""
+    """Lists the templates and the published architectures that match a search, or writes one to a file."""
 
     name = "templates"
-    summary = "list the templates and the published architectures, or write one to a file"
+    summary = "list or search the templates and the published architectures, or write one to a file"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--search", metavar="TEXT", default="", help="words in title, summary, topic, task or names of the data"
+        )
+        parser.add_argument("--topic", metavar="TOPIC", default="", help="kind of input, such as image, text or table")
+        parser.add_argument("--task", metavar="TASK", default="", help="task, such as classification")
+        parser.add_argument(
+            "--size", choices=("small", "medium", "large"), default="", help="up to 10, up to 20, or more layers"
+        )
         parser.add_argument(
             "--write",
             nargs=2,
@@ -37,16 +47,15 @@ class Templates(Command):
     def run(self, arguments: Namespace, context: Context) -> int:
         from netloom.core.field_errors import nearest_name
         from netloom.document import write
-        from netloom.templates import Architecture, Template, architectures, templates
+        from netloom.templates import architectures, templates
 
-        if not arguments.write:
+        if arguments.write:
+            refuse_unused(self, arguments, ["search", "topic", "task", "size"], beside="--write")
+        else:
             refuse_unused(self, arguments, ["force"], without="--write")
         documents: dict[str, Template | Architecture] = {**templates(), **architectures()}
         if not arguments.write:
-            fields = ("name", "title", "summary", "topic")
-            rows = [{field: getattr(item, field) for field in fields} for item in documents.values()]
-            text = table(("name", "topic", "title"), [(row["name"], row["topic"], row["title"]) for row in rows])
-            context.answer(rows, text)
+            _list_templates(list(documents.values()), arguments, context)
             return 0
         name, path = arguments.write[0], Path(arguments.write[1])
         if name not in documents:
@@ -56,6 +65,32 @@ class Templates(Command):
         write(new_file(path, force=arguments.force), documents[name].project)
         context.answer({"template": name, "file": str(path)}, f"Wrote {path}.")
         return 0
+
+
+def _list_templates(every: list[Template | Architecture], arguments: Namespace, context: Context) -> None:
+    """List the templates and architectures that match a search."""
+    from netloom.templates.template_search import TemplateSearch, task_name
+
+    topics = {item.topic.casefold(): item.topic for item in every}
+    topic = topics.get(arguments.topic.casefold(), arguments.topic)
+    check_filter("--topic", topic, topics.values(), "template")
+    check_filter("--task", arguments.task, map(task_name, every), "template")
+    search = TemplateSearch(arguments.search, arguments.task, arguments.size, topic)
+    rows = [
+        {
+            "name": item.name,
+            "title": item.title,
+            "summary": item.summary,
+            "topic": item.topic,
+            "task": task_name(item) or None,
+            "layers": len(item.project.main_network.nodes),
+        }
+        for item in every
+        if search.accepts(item)
+    ]
+    header = ("name", "topic", "task", "layers", "title")
+    text = table(header, [[row[name] or "" for name in header] for row in rows], right=("layers",))
+    context.answer(rows, text if rows else "No template matches the search.")
 
 
 class Check(Command):

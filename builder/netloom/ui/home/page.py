@@ -12,11 +12,11 @@ from netloom.document import Project, blank
 from netloom.store import ProjectRow, Store, StoreError
 from netloom.tasks import task
 from netloom.templates import Architecture, Template, architectures, templates
+from netloom.templates.template_search import SIZE_TITLES, TemplateSearch, task_name
 from netloom.ui.components.card_grid import card_grid
 from netloom.ui.components.column_row import OnPhone, column_row
 from netloom.ui.components.network_thumbnail import picture
 from netloom.ui.components.words import ago, count
-from netloom.ui.home.filters import SIZES, GalleryFilters
 from netloom.ui.home.import_form import import_button
 from netloom.ui.home.project_menu import project_menu
 from netloom.ui.home.sharing import shared_project
@@ -96,7 +96,7 @@ def _gallery(store: Store) -> None:
     st.caption("Complete networks with built-in data. Each trains in seconds on a CPU.")
     every, published = list(templates().values()), list(architectures().values())
     filters = _filters(every, published)
-    filtered = filters != GalleryFilters()
+    filtered = filters != TemplateSearch()
     visible = [item for item in every if filters.accepts(item)]
     for container, template in _shown(visible, TEMPLATES_SHOWN, "templates", filtered=filtered):
         _card(store, container, template, f"{template.topic} · {template.summary}")
@@ -114,16 +114,18 @@ def _gallery(store: Store) -> None:
         )
 
 
-def _filters(every: list[Template], published: list[Architecture]) -> GalleryFilters:
+def _filters(every: list[Template], published: list[Architecture]) -> TemplateSearch:
     """Draw the filters by text, task, type and size."""
     topics = list(dict.fromkeys([*(item.topic for item in every), *(item.topic for item in published)]))
-    names = dict.fromkeys(task(item.project.training.objective).title for item in every)
+    names = {name: task(name).title for name in map(task_name, every)}
     search, tasks, sizes = column_row([2, 1, 1], Key.SEARCH, OnPhone.PAIRS)
     text = search.text_input("Search", placeholder="Name, data or architecture", key=Key.SEARCH)
-    objective = tasks.selectbox("Task", ["", *names], format_func=lambda name: name or "All", key=Key.TASK)
-    size = sizes.selectbox("Size", ["", *SIZES], format_func=lambda name: name or "All", key=Key.SIZE)
+    objective = tasks.selectbox("Task", ["", *names], format_func=lambda name: names.get(name, "All"), key=Key.TASK)
+    size = sizes.selectbox(
+        "Size", ["", *SIZE_TITLES], format_func=lambda name: SIZE_TITLES.get(name, "All"), key=Key.SIZE
+    )
     topic = st.pills("Type", topics, label_visibility="collapsed", key=Key.TOPIC)
-    return GalleryFilters(text.strip().casefold(), objective, size, topic or "")
+    return TemplateSearch(text.strip(), objective, size, topic or "")
 
 
 def _shown(items: list[T], first: int, name: str, *, filtered: bool) -> list[tuple[DeltaGenerator, T]]:
