@@ -45,6 +45,43 @@ def test_runs_are_compared(console: Console, store: Store) -> None:
     assert console("runs", "list").code == 0
 
 
+def test_runs_are_filtered_and_sorted_by_hyperparameters_and_metrics(console: Console, store: Store) -> None:
+    ids = []
+    for title, rate, optimizer, loss in (("A", 0.1, "adam", 0.5), ("B", 0.01, "sgd", 0.25), ("C", 0.001, "sgd", 0.125)):
+        edit = {"kind": "project", "training": {"learning_rate": rate, "optimizer": optimizer}}
+        ids.append(create_finished_run(store, apply(moons(), edit), title, loss))
+    store.update_run(ids[0], tags=["old"])
+
+    def listed(*words: str) -> str:
+        return "".join(row["title"] for row in console("runs", "list", *words, "--json").value)
+
+    assert listed() == "CBA"
+    assert listed("--sort", "training.learning_rate") == "CBA"
+    assert listed("--sort", "validation loss", "--descending") == "ABC"
+    assert listed("--where", "training.learning_rate>=0.01", "--where", "validation loss <= 0.25") == "B"
+    assert listed("--where", "training.learning_rate=1e-1") == "A"
+    assert listed("--where", "training.optimizer=sgd,rmsprop") == "CB"
+    assert listed("--tag", "old", "--state", "finished", "--search", "a") == "A"
+    assert listed("--project", store.run(ids[1]).project_id[:13]) == "B"
+    rows = console("runs", "list", "--columns", "--where", "training.optimizer=sgd", "--json").value
+    # The optimizer does not differ between the two runs.
+    assert rows[0]["columns"] == {"training.learning_rate": 0.001, "validation loss": 0.125}
+    table = console("runs", "list", "--columns", "training.optimizer").out
+    assert "training.optimizer" in table.splitlines()[0]
+    assert "adam" in table.splitlines()[3]
+    assert "columns" not in console("runs", "--json").value[0]
+    for words, message in (
+        (("--sort", "validation los"), "did you mean 'validation loss'?"),
+        (("--where", "training.learning_rate"), "is not a condition"),
+        (("--where", "training.learning_rate<=low"), "needs a number; received 'low'"),
+        (("--project", "Moons"), "3 projects match 'Moons'"),
+        (("--state", "done"), "Choose one of failed, finished"),
+    ):
+        answer = console("runs", "list", *words)
+        assert (answer.code, answer.err.count("\n")) == (2, 1)
+        assert message in answer.err
+
+
 def test_runs_are_described_and_exported(console: Console, store: Store, tmp_path: Path) -> None:
     run = create_finished_run(store, moons(), "Old", 0.5)
     answer = console("runs", "describe", run, "--title", "New", "--tags", "a, b", "--notes", "x", "--json")

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from netloom.cli.command import Command, Context, add_action
 from netloom.cli.run_actions import ACTIONS
+from netloom.cli.run_list import add_list_arguments, check_list_arguments, list_runs
 from netloom.cli.selection import add_run_argument, find_run, load_trained_run
-from netloom.cli.text import format_time, metrics_table, number, short, table
+from netloom.cli.text import metrics_table, number, short, table
 from netloom.core.text import plain
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 SPLITS = ("test", "validation", "train")
 CONFUSION_SHOWN = 15
-_ID_SHOWN = 8
 
 
 class Runs(Command):
@@ -29,31 +29,18 @@ class Runs(Command):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", metavar="list|" + "|".join(ACTIONS))
-        add_action(actions, "list", "list the runs (default)")
+        add_list_arguments(add_action(actions, "list", "list, filter and sort the runs (default)"))
         for name, run_action in ACTIONS.items():
             run_action.add_arguments(add_action(actions, name, run_action.summary))
 
     def run(self, arguments: Namespace, context: Context) -> int:
-        from netloom.runs import ACTIVE, refresh
-        from netloom.runs.history.recovery import rebuild_offer
-        from netloom.runs.run_lookup import REBUILD
         from netloom.store import open_store
 
+        check_list_arguments(arguments)
         store = open_store(context.home)
         if arguments.action in ACTIONS:
             return ACTIONS[arguments.action].run(store, arguments, context)
-        runs = [refresh(store, run.id) if run.state in ACTIVE else run for run in store.runs()]
-        header = ("id", "started", "state", "step", "best loss", "title")
-        rows = [
-            (run.id[:_ID_SHOWN], format_time(run.created_at), run.state, _steps(run), _best(run), short(run.title, 40))
-            for run in runs
-        ]
-        unlisted = rebuild_offer(store)
-        empty = "No runs are listed." if unlisted else "No runs yet; start one with netloom train."
-        text = table(header, rows, right=("best loss",)) if rows else empty
-        if unlisted:
-            context.note(f"{unlisted} {REBUILD}")
-        context.answer([_value(run) for run in runs], text)
+        list_runs(store, arguments, context)
         return 0
 
 
@@ -130,22 +117,3 @@ def _cell(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return number(value) if isinstance(value, (int, float)) else short(str(value), 30)
-
-
-def _value(run: Run) -> dict[str, Any]:
-    names = ("id", "project_id", "title", "state", "reason", "epoch", "step", "total_steps", "tags", "notes")
-    times = {name: getattr(run, name) for name in ("created_at", "started_at", "ended_at")}
-    return {
-        **{name: getattr(run, name) for name in names},
-        "summary": run.summary.as_json(),
-        **{name: value.isoformat() if value else None for name, value in times.items()},
-    }
-
-
-def _steps(run: Run) -> str:
-    return f"{run.step}/{run.total_steps}" if run.total_steps else ""
-
-
-def _best(run: Run) -> str:
-    loss = run.summary.best.loss if run.summary.best else None
-    return "" if loss is None else number(loss)

@@ -17,6 +17,8 @@ from netloom.store import Run, Store
 READ_DOCUMENTS = 200
 # From this ratio of the largest to the smallest value on, a positive number varies over orders of magnitude.
 LOG_RATIO = 50
+# The columns that are shown before the user chooses others.
+SETTINGS_SHOWN, METRICS_SHOWN = 5, 3
 # Settings of the bookkeeping, which are not hyperparameters.
 _NOT_TUNED = ("data.dataset_id", "training.start", "training.teacher")
 
@@ -85,6 +87,14 @@ def run_table(store: Store, runs: Sequence[Run]) -> RunTable:
     return RunTable(tuple(runs), tuple(paths), tuple(names), columns)
 
 
+def first_columns(table: RunTable) -> list[str]:
+    """Return the columns that are shown before the user chooses others."""
+    # Settings that few runs have, such as those of agents beside classifiers, come last.
+    common = sorted(table.settings, key=lambda name: sum(value is None for value in table.values[name]))
+    first = [name for name in table.settings if name in common[:SETTINGS_SHOWN]]
+    return [*first, *table.metrics[:METRICS_SHOWN]]
+
+
 def matching(table: RunTable, filters: Sequence[ColumnFilter]) -> list[Run]:
     """Return the runs that fulfill all conditions on columns that the table has."""
     known = [item for item in filters if item.column in table.values]
@@ -98,8 +108,7 @@ def matching(table: RunTable, filters: Sequence[ColumnFilter]) -> list[Run]:
 def grouped(table: RunTable, column: str) -> list[RunGroup]:
     """Return the runs by their values of a column, in the order of the values."""
     places: dict[str, list[int]] = {}
-    order = sorted(range(len(table.runs)), key=lambda index: _sort_key(table.values[column][index]))
-    for index in order:
+    for index in order_of(table.values[column]):
         places.setdefault(as_cell(table.values[column][index]), []).append(index)
     groups = []
     for value, members in places.items():
@@ -111,6 +120,13 @@ def grouped(table: RunTable, column: str) -> list[RunGroup]:
                 spread[name] = (statistics.fmean(values), deviation)
         groups.append(RunGroup(value, len(members), spread))
     return groups
+
+
+def order_of(values: Sequence[Any], *, descending: bool = False) -> list[int]:
+    """Return the indices of values in their order: numbers, then texts, and missing values last in either direction."""
+    present = [index for index, value in enumerate(values) if value is not None]
+    missing = [index for index, value in enumerate(values) if value is None]
+    return [*sorted(present, key=lambda index: _sort_key(values[index]), reverse=descending), *missing]
 
 
 def importance(settings: Mapping[str, Sequence[Any]], results: Sequence[Any]) -> dict[str, float]:
@@ -156,7 +172,5 @@ def _is_number(value: Any) -> bool:
 
 
 def _sort_key(value: Any) -> tuple[int, float, str]:
-    """Return a key under which numbers come first, in their order, and missing values last."""
-    if _is_number(value):
-        return 0, float(value), ""
-    return (2, 0.0, "") if value is None else (1, 0.0, as_cell(value))
+    """Return a key under which numbers come first, in their order."""
+    return (0, float(value), "") if _is_number(value) else (1, 0.0, as_cell(value))

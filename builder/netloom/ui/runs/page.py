@@ -122,23 +122,16 @@ def _filtered(live: Live, runs: list[Run]) -> list[Run]:
     state.filters.restore()
     places = column_row([1.4, 1.4, 1.2, 1.4], Key.FILTER_PROJECT, OnPhone.PAIRS)
     project_column, state_column, tag_column, text_column = places
-    project = project_column.selectbox("Project", list(labels), format_func=labels.__getitem__, key=Key.FILTER_PROJECT)
+    project_column.selectbox("Project", list(labels), format_func=labels.__getitem__, key=Key.FILTER_PROJECT)
     # All states, and the selected tags, so that a change of a run does not change the filter.
-    states = state_column.multiselect(
+    state_column.multiselect(
         "State", list(STATES), format_func=lambda key: STATES[key][1], placeholder="All", key=Key.FILTER_STATE
     )
     tags = sorted({tag for run in runs for tag in run.tags}.union(value_of(Key.FILTER_TAG)))
-    tag = tag_column.multiselect("Tag", tags, placeholder="All", key=Key.FILTER_TAG)
-    text = text_column.text_input("Title or notes", placeholder="Search", key=Key.FILTER_TEXT).casefold()
+    tag_column.multiselect("Tag", tags, placeholder="All", key=Key.FILTER_TAG)
+    text_column.text_input("Title or notes", placeholder="Search", key=Key.FILTER_TEXT)
     state.filters = Filters.typed()
-    return [
-        run
-        for run in runs
-        if project in ("", run.project_id)
-        and (not states or run.state in states)
-        and set(tag) <= set(run.tags)
-        and text in f"{run.title}\n{run.notes}".casefold()
-    ]
+    return list(filter(state.filters.accepts, runs))
 
 
 def _table(store: Store, table: RunTable) -> list[Run]:

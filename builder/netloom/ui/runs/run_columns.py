@@ -10,15 +10,13 @@ import streamlit as st
 from netloom.document import Training
 from netloom.document.rl_settings import Agent
 from netloom.document.training_settings import describe_field
-from netloom.runs.history.run_table import ColumnFilter, RunTable, as_cell, grouped
+from netloom.runs.history.run_table import ColumnFilter, RunTable, as_cell, first_columns, grouped
 from netloom.runs.history.setting_titles import choice_titles
 from netloom.ui.components.page_state import value_of
 from netloom.ui.components.words import unique_labels
 from netloom.ui.runs.comparison import called
 from netloom.ui.runs.state import Key, RunsState
 
-# The columns that are shown before the user chooses others.
-SETTINGS_SHOWN, METRICS_SHOWN = 5, 3
 # The options of a condition on text.
 MOST_CHOICES = 100
 
@@ -82,10 +80,7 @@ def shown_columns(table: RunTable) -> list[str]:
     """Return the columns that the user chose; without a choice, the first ones."""
     state = RunsState.current()
     if state.columns is None:
-        # Settings that few runs have, such as those of agents beside classifiers, come last.
-        common = sorted(table.settings, key=lambda name: sum(value is None for value in table.values[name]))
-        first = [name for name in table.settings if name in common[:SETTINGS_SHOWN]]
-        return [*first, *table.metrics[:METRICS_SHOWN]]
+        return first_columns(table)
     return [name for name in state.columns if name in table.values]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from netloom.calibration import CalibrationSettings
+from netloom.runs.history.run_search import RunSearch
 from netloom.runs.history.run_table import ColumnFilter
 from netloom.ui.components.page_state import PageState, WidgetKey, has_value, set_value, value_of
 
@@ -93,13 +94,8 @@ class Key(WidgetKey):
 
 
 @dataclass(frozen=True)
-class Filters:
-    """The filters of runs; by default, all runs are listed."""
-
-    project: str = ""
-    states: tuple[str, ...] = ()
-    tags: tuple[str, ...] = ()
-    text: str = ""
+class Filters(RunSearch):
+    """The filters of runs as values of widgets; by default, all runs are listed."""
 
     def values(self) -> dict[Key, str | list[str]]:
         """Return the value of each widget."""
