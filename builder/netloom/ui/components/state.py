@@ -93,7 +93,9 @@ class Key(WidgetKey):
     CURVE_LOG_Y = "curve log y"
     CURVE_CSV = "csv"
     ERRORS = "errors"
+    ICON_ONLY = "icon-only"
     PANEL = "panel"
+    POPOVERS = "popovers"
     ROC = "rates"
     PRECISION = "precision"
 

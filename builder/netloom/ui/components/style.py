@@ -11,11 +11,22 @@ button[kind^=primary]:not(:disabled),.stMultiSelect [data-tag]{color:oklch(from 
 .stElementContainer:has(.for-screen-readers){position:absolute}
 .for-screen-readers{position:absolute;width:1px;height:1px;margin:0;padding:0;overflow:hidden;white-space:nowrap}
 [class*=st-key-results]{min-height:90vh}
-:is(a,.stMain):focus-visible{outline:2px solid currentColor;outline-offset:2px;border-radius:.3rem}
+:is(a,.stMain,[data-testid=stBaseButton-elementToolbar],[tabindex="0"][role=region]):focus-visible,
+[data-testid=stRadioOption]:has(:focus-visible){outline:2px solid currentColor;outline-offset:2px;border-radius:.3rem}
 .stMain:focus-visible{outline-offset:-2px}
-.stTooltipIcon button:not([kind]),.stHeading a[href^="#"]{padding:4px;margin:-4px;box-sizing:content-box}
+[data-testid=stElementToolbar]:focus-within{opacity:1;visibility:visible}
+.stTooltipIcon button:not([kind]),[data-testid=stHeaderActionElements] a[href^="#"]{
+padding:4px;margin:-4px;box-sizing:content-box}
 .js-plotly-plot g:is([class$=tick],[class$=title]:not(.g-gtitle),.colorbar) text{
 fill:color-mix(in srgb,currentColor 68%,transparent)!important}
+.stCode .token.token.token{color:oklch(from currentColor calc(.36 + .45*l) .13 var(--hue))}
+.stCode .token.token.token:is(.comment,.prolog,.punctuation){color:color-mix(in srgb,currentColor 68%,transparent)}
+.stCode .token .token.token.token{color:inherit}
+.stCode .token{--hue:260}.stCode .token:is(.string,.attr-value){--hue:145}.stCode .token:is(.number,.boolean){--hue:185}
+.stCode .token:is(.operator,.decorator,.entity){--hue:50}
+[class*=st-key-icon-only] button [data-testid=stMarkdownContainer]{
+position:absolute;width:1px;height:1px;overflow:hidden}
+.st-key-popovers{position:absolute}
 button[kind^=primary]:not(:disabled):is(:hover,:active){
 background:oklch(from currentColor calc(.785 - .328*l) calc(.115 + .125*l) 276);border-color:transparent}
 </style>"""
@@ -26,13 +37,16 @@ def page_style(heading: str) -> None:
 
     - Captions have their own color, because Streamlit's opacity also fades links and code in them, below the contrast
       of 4.5:1 that WCAG 2.2 asks for (1.4.3).
-    - Links and the scrolled page have a visible focus, which Streamlit leaves out, and help icons are 24 pixels wide
-      and high, as WCAG 2.2 asks (2.4.7, 2.5.8). Other buttons with a help have a `kind` and keep their size.
+    - Links, the scrolled page, options, and the buttons of tables and images have a visible focus, which Streamlit
+      leaves out, and help icons are 24 pixels wide and high, as WCAG 2.2 asks (2.4.7, 2.5.8). Other buttons with a help
+      have a `kind` and keep their size.
     - Colors follow from the color of the text, because `light-dark()` is always light in popovers and dialogs, which
       Streamlit draws outside the element that has the color scheme.
     - Hovering lightens a primary button in the dark theme, because Streamlit would darken it until its text is
       unreadable.
     - Axes of charts have the color of captions, because the gray of Streamlit's theme has a contrast of 3.7:1 on white.
+    - Code has colors of its own, because those of Streamlit have contrasts down to 2.2:1 in the light theme.
+    - Popovers with only an icon hide their label, which screen readers read; see `icon_popover`.
     - Results have at least the height of a page, so that the scroll position remains while another tab is loading.
     """
     st.html(STYLE)

@@ -24,6 +24,7 @@ from netloom.tasks import task, tasks
 from netloom.ui.components.charts import class_chart
 from netloom.ui.components.column_row import OnPhone, column_row
 from netloom.ui.components.forms import data_edit
+from netloom.ui.components.icon_popover import icon_popover
 from netloom.ui.components.page_state import set_value, value_of
 from netloom.ui.components.words import unique_labels
 from netloom.ui.data.augmentation import augmentation
@@ -248,7 +249,7 @@ def _use(store: Store, live: Live | None, info: DatasetInfo) -> None:
     if info.builtin:
         return
     start_network(store, info, used=used)
-    with st.popover("", icon=":material/delete:", help="Delete data"):
+    with icon_popover("Delete data", ":material/delete:"):
         st.markdown(f"**Delete {escape(info.title)}?**")
         st.caption("Projects that use it can still be opened, but cannot be trained until you add the file again.")
         if st.button("Delete data", icon=":material/delete:", width="stretch"):

@@ -16,6 +16,7 @@ from netloom.document.network_bundle import BundleError, exchange, extract, inse
 from netloom.editing.live import Live
 from netloom.store import LibraryRow, NameTakenError, Store, StoreError
 from netloom.templates.shelf import blocks, summary
+from netloom.ui.components.icon_popover import icon_popover
 from netloom.ui.components.network_thumbnail import picture
 from netloom.ui.components.page_state import value_of
 from netloom.ui.components.words import ago, count
@@ -175,7 +176,7 @@ def _card(live: Live, card: Card) -> None:
     if not is_added:
         _newer(live, card)
     if right is not None:
-        with right.popover("", icon=":material/more_horiz:", help="More"):
+        with right, icon_popover("More", ":material/more_horiz:", card.name):
             _earlier(live, card)
             _more(live.store, card.name)
 

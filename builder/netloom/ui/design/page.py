@@ -156,7 +156,9 @@ def _canvas(live: Live) -> None:
 
 def _code(live: Live) -> None:
     try:
-        st.code(source(live.project, live.analysis()), language="python", height=HEIGHT - 120)
+        # The container scrolls instead of the code, because the keyboard reaches it by its button in every browser.
+        with st.container(height=HEIGHT - 120, border=False):
+            st.code(source(live.project, live.analysis()), language="python", wrap_lines=True)
     except CompileError as error:
         st.info("Fix the errors of the network to see the code.")
         for issue in error.issues[:8]:

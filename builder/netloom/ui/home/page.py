@@ -15,6 +15,7 @@ from netloom.templates import Architecture, Template, architectures, templates
 from netloom.templates.template_search import SIZE_TITLES, TemplateSearch, task_name
 from netloom.ui.components.card_grid import card_grid
 from netloom.ui.components.column_row import OnPhone, column_row
+from netloom.ui.components.icon_popover import icon_popover
 from netloom.ui.components.network_thumbnail import picture
 from netloom.ui.components.words import ago, count
 from netloom.ui.home.import_form import import_button
@@ -77,7 +78,7 @@ def _recent(store: Store, rows: list[ProjectRow]) -> None:
             with st.container(horizontal=True):
                 if st.button("Open", key=Key.OPEN.of(row.id), width="stretch"):
                     _open(row.id)
-                with st.popover("", icon=":material/more_horiz:", help="More"):
+                with icon_popover("More", ":material/more_horiz:", row.id):
                     project_menu(store, row, project)
 
 

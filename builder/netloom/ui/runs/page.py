@@ -94,7 +94,10 @@ def page(live: Live) -> None:
         notifications.button(Key.NOTICE)
         hand_over(picked or filtered, bool(picked))
     if not picked:
-        st.caption("Select one run to edit, extend or branch it, or several runs to compare them.")
+        st.caption(
+            "Select one run to edit, extend or branch it, or several runs to compare them. By keyboard, Shift+Space "
+            "selects the row of a cell."
+        )
     elif len(picked) == 1:
         _selected_run(live, picked[0])
         comparison(live.store, picked)

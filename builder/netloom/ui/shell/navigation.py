@@ -10,6 +10,7 @@ from pathlib import Path
 import streamlit as st
 
 from netloom.core.app_files import app_folder
+from netloom.ui.components.popover_focus import focus_popovers
 from netloom.ui.components.style import page_style
 from netloom.ui.shell import notifications, session, tour
 from netloom.ui.shell.background import in_background
@@ -57,6 +58,7 @@ def navigate() -> None:
     st.set_page_config(page_title=f"{heading} · Netloom" if heading else "Netloom")
     page_style(heading)
     close_after_tap()
+    focus_popovers()
     if name in WITH_CHARTS:
         charts_ahead()
     _state.inside = True
