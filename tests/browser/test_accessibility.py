@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, ViewportSize, expect
 
 from netloom import runs
 from netloom.cli.bench.server import Server
 from netloom.templates import templates
+from tests.browser.axe import violations_of
 from tests.browser.conftest import VIEWPORT
 from tests.runs.examples import until_state
 
@@ -26,15 +28,8 @@ PAGES = {
     "monitor": "The log is off by default",
 }
 
-
+PHONE = ViewportSize(width=390, height=844)
 BACKGROUNDS = {"light": "rgb(255, 255, 255)", "dark": "rgb(18, 19, 26)"}
-# In the first theme, all rules, and controls of at least 24 by 24 pixels, or as far apart, which axe-core measures only
-# on request. In the second, the rules for colors: the others do not depend on the theme.
-COLORS = ("color-contrast", "link-in-text-block")
-RULES = {
-    "light": {"resultTypes": ["violations"], "rules": {"target-size": {"enabled": True}}},
-    "dark": {"resultTypes": ["violations"], "runOnly": {"type": "rule", "values": list(COLORS)}},
-}
 # 68% of the text color of the dark theme.
 CAPTION_COLOR = "color(srgb 0.909804 0.909804 0.937255 / 0.68)"
 
@@ -42,8 +37,9 @@ BUTTON_HEIGHTS = """() => [...document.querySelectorAll(".stMain button:is([kind
     .map((button) => button.offsetHeight).filter(Boolean)"""
 
 
+@cache
 def trained(server: Server, template: str) -> tuple[str, str]:
-    """A project of a template and its run, after one epoch."""
+    """A project of a template and its run, after one epoch; the tests of this file share it."""
     document = templates()[template].project
     project = document.model_copy(update={"training": document.training.model_copy(update={"epochs": 1})})
     project_id = server.store.create_project(project)
@@ -52,13 +48,21 @@ def trained(server: Server, template: str) -> tuple[str, str]:
     return project_id, run_id
 
 
-def violations_of(page: Page, theme: str) -> list[str]:
-    """The serious violations on a page of the rules for a theme."""
-    return [
-        f"{violation['help']}: {violation['nodes'][0]['html'][:300]}"
-        for violation in Axe().run(page, options=RULES[theme]).response["violations"]
-        if violation["impact"] in ("serious", "critical")
-    ]
+def open_design_code(page: Page) -> None:
+    """Open the code of the network, and the menu of layers over it, in which the first choice is marked."""
+    page.get_by_role("tab", name="Code").click()
+    expect(page.get_by_test_id("stCode")).to_be_visible()
+    page.locator(".nl-surface").dblclick(position={"x": 30, "y": 60})
+    expect(page.locator("[data-menu] .marked")).to_be_visible()
+
+
+def open_project_menu(page: Page) -> None:
+    page.get_by_role("button", name="More").first.click()
+    expect(page.get_by_role("dialog", name="More")).to_be_visible()
+
+
+# Other states of pages, which had violations.
+STATES = {"": open_project_menu, "design": open_design_code}
 
 
 def test_pages_have_no_serious_accessibility_violations_in_either_theme(page: Page, server: Server) -> None:
@@ -78,24 +82,24 @@ def test_pages_have_no_serious_accessibility_violations_in_either_theme(page: Pa
             page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
             expect(page.get_by_test_id("stApp")).to_have_css("background-color", background)
             violations += [f"{name or 'home'}, {theme}: {violation}" for violation in violations_of(page, theme)]
+        if name in STATES:
+            page.emulate_media(color_scheme="light")
+            STATES[name](page)
+            expect(page.get_by_test_id("stApp")).to_have_css("background-color", BACKGROUNDS["light"])
+            violations += [f"{STATES[name].__name__}: {violation}" for violation in violations_of(page, "light")]
     page.emulate_media(color_scheme="null")
     assert not violations, "\n".join(violations)
     assert len(set(titles)) == len(titles), titles
 
 
-def test_chart_sentence_and_menu_are_readable_in_the_dark_theme_on_a_phone(page: Page, server: Server) -> None:
+def test_chart_and_menu_are_readable_in_the_dark_theme_on_a_phone(page: Page, server: Server) -> None:
     project_id, run_id = trained(server, "breast_cancer")
     page.emulate_media(color_scheme="dark")
-    page.set_viewport_size({"width": 390, "height": 844})
+    page.set_viewport_size(PHONE)
     page.goto(f"{server.url}/explain?project={project_id}&run={run_id}")
-    sentence = page.get_by_text("the score of").locator("visible=true").first
-    expect(sentence).to_be_visible()
     chart = page.locator(".js-plotly-plot .xtick text").first
     expect(chart).to_be_visible()
     assert chart.evaluate("text => getComputedStyle(text).fill") == CAPTION_COLOR, "Plotly's gray has a lower contrast"
-    box = sentence.bounding_box()
-    assert box is not None
-    assert box["y"] < 700, "the sentence below the chart is visible without scrolling"
     page.get_by_role("button", name="Method:").click()
     caption = page.get_by_test_id("stPopoverBody").get_by_test_id("stCaptionContainer").locator("p").first
     expect(caption).to_be_visible()
@@ -108,6 +112,23 @@ def test_chart_sentence_and_menu_are_readable_in_the_dark_theme_on_a_phone(page:
     expect(card).to_have_css("background-color", BACKGROUNDS["dark"])  # the form scrolls beneath the card
     page.set_viewport_size(VIEWPORT)
     page.emulate_media(color_scheme="null")
+
+
+@pytest.mark.parametrize(
+    ("template", "picture"),
+    [("digits_cnn", ".js-plotly-plot"), ("intents_lstm", ".attributed"), ("breast_cancer", ".js-plotly-plot")],
+)
+def test_picture_and_sentence_of_an_explanation_are_visible_without_scrolling(
+    page: Page, server: Server, template: str, picture: str
+) -> None:
+    project_id, run_id = trained(server, template)
+    page.goto(f"{server.url}/explain?project={project_id}&run={run_id}")
+    for size in (VIEWPORT, PHONE):
+        page.set_viewport_size(size)
+        for shown in (page.locator(picture), page.get_by_text("the score of")):
+            expect(shown.locator("visible=true").first).to_be_visible()
+            expect(shown.locator("visible=true").first).to_be_in_viewport(ratio=1)
+    page.set_viewport_size(VIEWPORT)
 
 
 def test_chat_shows_messages_as_text_and_is_accessible_in_either_theme(page: Page, server: Server) -> None:

@@ -19,6 +19,7 @@ from netloom.runs import refresh
 from netloom.store import Run
 from netloom.templates import templates
 from netloom.ui.explain.views.attention import ROUTING
+from tests.browser.axe import violations_of
 from tests.browser.canvas import choose
 from tests.browser.conftest import listen
 
@@ -149,6 +150,8 @@ def test_killed_worker_is_reported_and_run_resumes(page: Page, server: Server) -
     project_id = open_train_page(page, server, "digits_mlp", 10_000)
     page.get_by_role("button", name="Start training").click()
     expect(page.locator(CURVE).first).to_be_visible()
+    expect(page.get_by_role("region", name="Latest predictions")).to_be_visible()
+    assert not violations_of(page, "light")
     page.evaluate(WATCH)
     checkpoint = server.store.artifacts(single_run(server, project_id).id).local_directory() / "last.json"
     end = time.monotonic() + 60

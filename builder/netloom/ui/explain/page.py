@@ -67,7 +67,7 @@ LAYOUT = """<style>
   /* The same picture is beside the controls. */
   [class*=st-key-explain-beside] { display: none; }
   /* The sentence below the chart is visible without scrolling. */
-  [class*=st-key-explain-figure], :has(> [class*=st-key-explain-figure]) { max-height: 320px; }
+  [class*=st-key-explain-figure], :has(> [class*=st-key-explain-figure]) { max-height: 296px; }
 }
 </style>"""
 ERRORS = (ExplainError, DataError, StoreError, JobError, OSError, CheckpointError)

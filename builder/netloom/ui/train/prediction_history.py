@@ -34,20 +34,29 @@ from netloom.ui.train.state import Key, ReadFile, TrainState
 
 CARD = "border:1px solid rgba(128,128,128,.28);border-radius:8px;padding:8px 10px;min-width:0;overflow-wrap:anywhere"
 GRID = "display:grid;grid-template-columns:repeat(auto-fill,minmax({0}px,1fr));gap:10px;font-size:.85rem"
+# As captions: a fainter text has a contrast below 4.5:1.
+MUTED = "opacity:.68"
+# Darker on white, and lighter on black, than the plain colors of a right answer and of curves.
+READABLE = "color:color-mix(in srgb,{0} 65%,currentColor)"
 # The size of images in pixels.
 SIZE = 72
 NOT_YET = "After the first epoch, this shows the predictions for a few validation rows."
 
 
-def latest_predictions(artifacts: RunArtifacts, run_id: str) -> None:
-    """Draw the rows with their predictions after the last epoch."""
+def latest_predictions(artifacts: RunArtifacts, run_id: str, height: int) -> None:
+    """Draw the rows with their predictions after the last epoch, in a part of the page that scrolls above a height in
+    pixels."""
     samples = _samples(artifacts)
     if samples is None or not samples.epochs:
         st.caption(NOT_YET)
         return
     line = samples.epochs[-1]
     st.caption(f"Predictions for validation rows after epoch {line['epoch']}")
-    st.html(cards(samples.rows, line["said"]))
+    # Streamlit's scrolling containers cannot be reached by the keyboard.
+    st.html(
+        f'<div tabindex="0" role="region" aria-label="Latest predictions" style="max-height:{height}px;overflow:auto">'
+        f"{cards(samples.rows, line['said'])}</div>"
+    )
 
 
 def prediction_history(artifacts: RunArtifacts, run_id: str) -> None:
@@ -96,7 +105,7 @@ def cards(rows: Sequence[ExampleJson], predictions: Sequence[CardJson]) -> str:
 
 def _card(example: ExampleCard, prediction: Card) -> str:
     if isinstance(example.input, TextCard) and isinstance(prediction, TextCard) and not example.true:
-        prompt = f'<span style="opacity:.6">{escape(example.input.text)}</span>'  # a text that the network continues
+        prompt = f'<span style="{MUTED}">{escape(example.input.text)}</span>'  # a text that the network continues
         return f'<div style="{CARD}">{prompt}<b>{escape(prediction.text)}</b></div>'
     parts = [
         _pictures(example, prediction),
@@ -105,7 +114,7 @@ def _card(example: ExampleCard, prediction: Card) -> str:
         _true_text(example, prediction),
     ]
     if example.true:
-        parts.append(f'<div style="opacity:.45;font-size:.75rem">row {example.row}</div>')
+        parts.append(f'<div style="{MUTED};font-size:.75rem">row {example.row}</div>')
     return f'<div style="{CARD}">{"".join(parts)}</div>'
 
 
@@ -137,7 +146,7 @@ def _input(card: Card | None, prediction: Card) -> str:
         case SeriesCard(values):
             return _series(values, prediction.values if isinstance(prediction, SeriesCard) else None)
         case TextCard(text):
-            return f'<div style="opacity:.7">{escape(text[-160:])}</div>'
+            return f'<div style="{MUTED}">{escape(text[-160:])}</div>'
         case _:
             return ""
 
@@ -148,9 +157,9 @@ def _prediction(example: ExampleCard, prediction: Card) -> str:
         case NumbersCard(predicted), NumbersCard(true):
             return _numbers(true, predicted)
         case TextCard(text, share), _:
-            tone = "#16a34a" if text == example.true else VALIDATION if share is not None else "inherit"
-            shown = f" <span style='opacity:.6'>{share:.0%}</span>" if share is not None else ""
-            return f'<div>predicted <b style="color:{tone}">{escape(text)}</b>{shown}</div>'
+            tone = "#16a34a" if text == example.true else VALIDATION if share is not None else "currentColor"
+            shown = f" <span style='{MUTED}'>{share:.0%}</span>" if share is not None else ""
+            return f'<div>predicted <b style="{READABLE.format(tone)}">{escape(text)}</b>{shown}</div>'
         case _:
             return ""
 
@@ -163,14 +172,14 @@ def _true_text(example: ExampleCard, prediction: Card) -> str:
         case TextCard(text), _ if text == example.true:
             return ""
         case _:
-            return f'<div style="opacity:.7">true {escape(example.true[:120])}</div>' if example.true else ""
+            return f'<div style="{MUTED}">true {escape(example.true[:120])}</div>' if example.true else ""
 
 
 def _numbers(true: Sequence[float], predicted: Sequence[float]) -> str:
     """Return predicted numbers beside the targets and their differences, as HTML."""
     lines = [
-        f'<div>predicted <b style="color:{TRAIN}">{value:.4g}</b> · true {true_value:.4g} '
-        f'<span style="opacity:.6">({value - true_value:+.3g})</span></div>'
+        f'<div>predicted <b style="{READABLE.format(TRAIN)}">{value:.4g}</b> · true {true_value:.4g} '
+        f'<span style="{MUTED}">({value - true_value:+.3g})</span></div>'
         for value, true_value in zip(predicted[:4], true[:4], strict=False)
     ]
     return "".join(lines)
@@ -194,7 +203,7 @@ def _image(pixels: np.ndarray, title: str) -> str:
     return (
         f'<figure style="margin:0"><img src="data:image/png;base64,{data}" alt="{title}" width="{SIZE}" '
         f'style="image-rendering:pixelated;border-radius:4px;display:block">'
-        f'<figcaption style="opacity:.6;font-size:.75rem">{title}</figcaption></figure>'
+        f'<figcaption style="{MUTED};font-size:.75rem">{title}</figcaption></figure>'
     )
 
 

@@ -26,8 +26,8 @@ from netloom.ui.train.state import EXPORT_TAB, WORST_TAB, Key, KnownPoints, Trai
 # How long a refresh waits for the first points of a run: less than the refresh interval.
 FIRST_S = 0.6
 MOST_CHARTS = 4
-# In pixels: as high as the two charts beside the predictions.
-PREDICTIONS_HEIGHT = 440
+# In pixels: as high as the two charts beside the predictions, less their caption.
+PREDICTIONS_HEIGHT = 400
 
 
 def run_tabs(live: Live, run: Run, active: bool) -> None:
@@ -79,8 +79,8 @@ def _metrics(live: Live, run: Run, active: bool, evaluation: Evaluation | None) 
         if run.total_steps or active:
             _curves(live, run, run.summary.steps_per_epoch or 1)
     if predicts:
-        with predictions, st.container(height=PREDICTIONS_HEIGHT, border=False):
-            latest_predictions(live.store.artifacts(run.id), run.id)
+        with predictions:
+            latest_predictions(live.store.artifacts(run.id), run.id, PREDICTIONS_HEIGHT)
     if evaluation is not None and not evaluation.episodes:
         metric_charts(evaluation)
 
