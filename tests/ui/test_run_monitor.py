@@ -21,7 +21,7 @@ from netloom.ui.components.charts import TRAIN, VALIDATION
 from netloom.ui.components.curves.curve import Curves, extend, table
 from netloom.ui.train.layer_statistics import KINDS, heatmap, lines
 from netloom.ui.train.page import run_label
-from netloom.ui.train.prediction_history import cards
+from netloom.ui.train.prediction_history import READABLE, RIGHT, cards
 from tests.networks import digits_mlp
 from tests.runs.examples import moons
 from tests.store.states import put
@@ -102,25 +102,25 @@ def test_prediction_cards_show_the_prediction_beside_the_target() -> None:
         (
             {"row": 1, "text": "size: 2", "true": "3", "values": [3.0]},
             {"values": [2.5]},
-            f'<div style="opacity:.7">size: 2</div><div>predicted <b style="color:{TRAIN}">2.5</b> · true 3 '
-            f'<span style="opacity:.6">(-0.5)</span></div>',
+            f'<div style="opacity:.68">size: 2</div><div>predicted <b style="{READABLE.format(TRAIN)}">2.5</b> · true '
+            f'3 <span style="opacity:.68">(-0.5)</span></div>',
         ),
         (
             {"row": 1, "text": "to", "true": "yes"},
             {"text": "no", "share": 0.5},
-            f'<div style="opacity:.7">to</div><div>predicted <b style="color:{VALIDATION}">no</b> '
-            f"<span style='opacity:.6'>50%</span></div><div style=\"opacity:.7\">true yes</div>",
+            f'<div style="opacity:.68">to</div><div>predicted <b style="{READABLE.format(VALIDATION)}">no</b> '
+            f"<span style='opacity:.68'>50%</span></div><div style=\"opacity:.68\">true yes</div>",
         ),
         (
             {"row": 1, "text": "to", "true": "yes"},
             {"text": "yes"},
-            '<div style="opacity:.7">to</div><div>predicted <b style="color:#16a34a">yes</b></div>',
+            f'<div style="opacity:.68">to</div><div>predicted <b style="{READABLE.format(RIGHT)}">yes</b></div>',
         ),
     ]
     for example, prediction, expected in examples:
-        number = '<div style="opacity:.45;font-size:.75rem">row 1</div>'
+        number = '<div style="opacity:.68;font-size:.75rem">row 1</div>'
         assert f">{expected}{number}</div></div>" in cards([example], [prediction])
-    assert '<span style="opacity:.6">once</span><b> upon</b>' in cards(
+    assert '<span style="opacity:.68">once</span><b> upon</b>' in cards(
         [{"row": 1, "text": "once", "true": ""}], [{"text": " upon"}]
     )
     masks = cards(

@@ -14,7 +14,8 @@ button[kind^=primary]:not(:disabled),.stMultiSelect [data-tag]{color:oklch(from 
 :is(a,.stMain,[data-testid=stBaseButton-elementToolbar],[tabindex="0"][role=region]):focus-visible,
 [data-testid=stRadioOption]:has(:focus-visible){outline:2px solid currentColor;outline-offset:2px;border-radius:.3rem}
 .stMain:focus-visible{outline-offset:-2px}
-[data-testid=stElementToolbar]:focus-within{opacity:1;visibility:visible}
+[data-testid=stElementToolbar]:focus-within{opacity:1;visibility:visible;z-index:10}
+[data-testid=stDataFrame] [data-testid=stElementToolbar]:focus-within{top:-2.4rem}
 .stTooltipIcon button:not([kind]),[data-testid=stHeaderActionElements] a[href^="#"]{
 padding:4px;margin:-4px;box-sizing:content-box}
 .js-plotly-plot g:is([class$=tick],[class$=title]:not(.g-gtitle),.colorbar) text{

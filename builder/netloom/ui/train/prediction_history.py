@@ -36,6 +36,7 @@ CARD = "border:1px solid rgba(128,128,128,.28);border-radius:8px;padding:8px 10p
 GRID = "display:grid;grid-template-columns:repeat(auto-fill,minmax({0}px,1fr));gap:10px;font-size:.85rem"
 # As captions: a fainter text has a contrast below 4.5:1.
 MUTED = "opacity:.68"
+RIGHT = "#16a34a"
 # Darker on white, and lighter on black, than the plain colors of a right answer and of curves.
 READABLE = "color:color-mix(in srgb,{0} 65%,currentColor)"
 # The size of images in pixels.
@@ -157,7 +158,7 @@ def _prediction(example: ExampleCard, prediction: Card) -> str:
         case NumbersCard(predicted), NumbersCard(true):
             return _numbers(true, predicted)
         case TextCard(text, share), _:
-            tone = "#16a34a" if text == example.true else VALIDATION if share is not None else "currentColor"
+            tone = RIGHT if text == example.true else VALIDATION if share is not None else "currentColor"
             shown = f" <span style='{MUTED}'>{share:.0%}</span>" if share is not None else ""
             return f'<div>predicted <b style="{READABLE.format(tone)}">{escape(text)}</b>{shown}</div>'
         case _:
