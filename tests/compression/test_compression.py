@@ -114,6 +114,16 @@ def test_quantized_weights_are_8_bit_and_keep_the_preprocessing(measured: tuple[
         assert "preprocess" in {item.key for item in model.metadata_props}
 
 
+def test_pruning_of_normalized_weights_leaves_numbers() -> None:
+    """Weight normalization divides by the norm of each row, which can be pruned to zero."""
+    project = templates()["sine_tcn"].project
+    trained = fit_here(project.model_copy(update={"training": project.training.model_copy(update={"epochs": 0})}))
+    inputs = torch.ones(2, *trained.data.schema.inputs[0].shape)
+    (output,) = OnnxNetwork(registry()["pruning"].compress(trained).content).outputs([inputs])
+    assert output.isfinite().all()
+    assert not torch.equal(output[0], torch.zeros_like(output[0]))
+
+
 def test_lstm_is_quantized_dynamically() -> None:
     project = templates()["intents_lstm"].project
     run = fit_here(project.model_copy(update={"training": project.training.model_copy(update={"epochs": 0})}))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from netloom.core.errors import UsageError
-from netloom.core.field_errors import nearest_name
 
 
 def check_filter(option: str, value: str, known: Iterable[str], noun: str) -> None:
@@ -25,6 +24,8 @@ def check_column(option: str, column: str, known: Iterable[str]) -> None:
     Raises:
         UsageError: there is no such column; the message names the nearest one, or lists all.
     """
+    from netloom.core.field_errors import nearest_name
+
     names = list(known)
     if column in names:
         return

@@ -40,11 +40,26 @@ class MagnitudePruning(Method):
         return replace(trained, model=_pruned(trained.model)[0])
 
 
+def with_plain_weights(model: nn.Module) -> nn.Module:
+    """Replace weights that are computed from others, as weight normalization does, by their values.
+
+    Otherwise, a direction of zeros would have no norm to divide by.
+    """
+    from torch.nn.utils import parametrize
+
+    for module in model.modules():
+        if isinstance(module, parametrize.ParametrizationList) or not parametrize.is_parametrized(module):
+            continue
+        for name in list(module.parametrizations):  # type: ignore[arg-type]
+            parametrize.remove_parametrizations(module, name, leave_parametrized=True)
+    return model
+
+
 def _pruned(model: nn.Module) -> tuple[nn.Module, int, int]:
     """Return a copy of a network without its smallest weights, the number of zeros in its matrices, and their size."""
     import torch
 
-    model = copy.deepcopy(model)
+    model = with_plain_weights(copy.deepcopy(model))
     zeros = total = 0
     with torch.no_grad():
         for weight in model.parameters():
