@@ -16,7 +16,7 @@ from importlib import import_module
 from pathlib import Path
 
 from netloom.layers import registry
-from netloom.runs.forkserver import Forked, ForkServer, disown, serve
+from netloom.runs.forkserver import Forked, ForkServer, GoneError, disown, serve
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -57,7 +57,7 @@ def start_python(
 ) -> PreloadedProcess:
     """Start `python -m program …` or `python -c program …` in the repository, which appends to the files `output` and
     `errors`."""
-    process = PreloadedProcess(_origin().fork())
+    process = PreloadedProcess(_forked())
     message = {
         "option": option,
         "arguments": [program, *map(str, arguments)],
@@ -67,6 +67,15 @@ def start_python(
     process.stdin.write(json.dumps(message).encode() + b"\n")
     process.stdin.flush()
     return process
+
+
+def _forked() -> Forked:
+    """Fork a process; from a new origin if the last one has ended or does not answer."""
+    try:
+        return _origin().fork()
+    except GoneError:
+        _origin.cache_clear()
+        return _origin().fork()
 
 
 @cache
