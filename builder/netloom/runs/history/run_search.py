@@ -11,8 +11,8 @@ from netloom.store import Run
 class RunSearch:
     """Conditions on a run; empty ones accept everything.
 
-    `project` is the id of its project, `states` are the states of which it has one, and `tags` those that it has all.
-    `text` occurs in its title or its notes.
+    `project` is the id of its project. The run is in one of the `states`, has all `tags`, and has `text` in its title
+    or its notes.
     """
 
     project: str = ""

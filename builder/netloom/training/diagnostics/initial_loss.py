@@ -103,12 +103,12 @@ def _fix(project: Project, layer: LayerModule) -> tuple[str, SuggestedEdit | Non
         setting = Initialization(method="normal", std=TIED_STD)
         return (
             f"It uses the weights of {owner}: set the initialization of {owner} to normal with standard deviation "
-            f"{TIED_STD} on the Design page, or by `netloom initialize`."
+            f"{TIED_STD} on the Design page, or with netloom initialize."
         ), _edit(project, name, node.shares, setting, f"Initialize {owner} with standard deviation {TIED_STD}")
     title = f"Initialize {plain(node.title) or node.id} with Xavier uniform"
     return (
         "Set its initialization to Xavier uniform, or to normal with a smaller standard deviation, on the Design page "
-        "or by `netloom initialize`; or add a normalization layer before it."
+        "or with netloom initialize; or add a normalization layer before it."
     ), _edit(project, name, node.id, Initialization(method="xavier_uniform"), title)
 
 

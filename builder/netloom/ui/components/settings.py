@@ -62,8 +62,8 @@ def choose(
     help: str | None = None,
     without: Collection[str] = (),
 ) -> None:
-    """Draw a choice. `titles` are the labels, and the options if the document does not declare them. Those `without`
-    a meaning for the task are offered only if the document has them."""
+    """Draw a choice. `titles` are the labels, and the options if the document does not declare them. Options in
+    `without`, which the task does not support, are offered only while the document has them."""
     description, value = describe_field(name), getattr(live.project.training, name)
     options = [option for option in description.choices or titles if option not in without or option == value]
     current = value if value in options else options[0]
