@@ -40,7 +40,7 @@ class MagnitudePruning(Method):
         return replace(trained, model=_pruned(trained.model)[0])
 
 
-def with_plain_weights(model: nn.Module) -> nn.Module:
+def _with_plain_weights(model: nn.Module) -> nn.Module:
     """Replace weights that are computed from others, as weight normalization does, by their values.
 
     Otherwise, a direction of zeros would have no norm to divide by.
@@ -59,7 +59,7 @@ def _pruned(model: nn.Module) -> tuple[nn.Module, int, int]:
     """Return a copy of a network without its smallest weights, the number of zeros in its matrices, and their size."""
     import torch
 
-    model = with_plain_weights(copy.deepcopy(model))
+    model = _with_plain_weights(copy.deepcopy(model))
     zeros = total = 0
     with torch.no_grad():
         for weight in model.parameters():
