@@ -102,14 +102,13 @@ def test_missing_artifacts_are_none_or_empty(artifacts: RunArtifacts) -> None:
     assert artifacts.project_stamp() is None
     assert artifacts.evaluation() is None
     assert artifacts.preprocess() is None
+    assert artifacts.last_checkpoint() is None
     assert artifacts.layer_statistics_header() is None
     assert artifacts.training_setting("keep") is None
     assert (artifacts.environment(), artifacts.record(), artifacts.curves(), artifacts.events()) == ({}, {}, {}, [])
     assert (artifacts.stored_weights(), artifacts.weights_written_at()) == ([], 0)
     with pytest.raises(FileNotFoundError):
         artifacts.source()
-    with pytest.raises(FileNotFoundError):
-        artifacts.last_checkpoint()
     with pytest.raises(DocumentError, match=r"project\.json cannot be read"):
         artifacts.project()
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from netloom.store.artifacts import Stamp
+from netloom.store.artifact_store import Stamp
 
 if TYPE_CHECKING:
     from netloom.runs import TrainedRun

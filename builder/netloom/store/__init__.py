@@ -9,7 +9,9 @@ from sqlalchemy import delete, select
 
 from netloom.core.data_folder import home
 from netloom.store import schema
-from netloom.store.artifacts import ArtifactStore, DamagedArtifactError, RunArtifacts
+from netloom.store.artifact_files import DamagedArtifactError
+from netloom.store.artifact_store import ArtifactStore
+from netloom.store.artifacts import RunArtifacts
 from netloom.store.collected import CollectedExample, CollectedExamples
 from netloom.store.database import Database, NotFoundError, StoreError, database_url
 from netloom.store.host import current_host

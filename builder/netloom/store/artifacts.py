@@ -1,9 +1,9 @@
 """The files of a run: their names, and how each is read and written.
 
 An `ArtifactStore` holds the files of all runs, by default one folder per run. `RunArtifacts` has a method for each kind
-of file of one run; only it knows their names. It reads and writes documents, code and reports through the store, so
-that an object store can replace the folder. Weights, logs and statistics are memory-mapped, linked or appended to, so
-they are files of the `local_directory`.
+of file of one run; only it knows their names. It reads and writes documents, code and reports through the store (see
+`ArtifactFiles`), so that an object store can replace the folder. Weights, logs and statistics are memory-mapped, linked
+or appended to, so they are files of the `local_directory`.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, NotRequired, Protocol, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from netloom.core import log
 from netloom.core.plain_json import JsonObject
 from netloom.document import Project, checked, loads
 from netloom.document.files import DocumentPathError
+from netloom.store.artifact_files import ArtifactFiles
+from netloom.store.artifact_store import ArtifactStore, Stamp
 from netloom.store.local_artifacts import LocalArtifactStore
 
 _PROJECT, _SOURCE, _ENVIRONMENT = "project.json", "model.py", "environment.json"
@@ -34,76 +36,12 @@ _CHAT_POLICY, _CHAT_TESTS = "chat_policy.json", "chat_tests.csv"
 _LOG, _WORKER_LOG = "log.jsonl", "worker.log"
 
 
-class Stamp(NamedTuple):
-    """A value that changes whenever a file is written."""
-
-    modified_ns: int
-    size: int
-
-
-class ArtifactStore(Protocol):
-    """The files of runs. A name is the path of a file below its run, with "/" between folders.
-
-    Methods that read raise `FileNotFoundError` for a missing file, and `OSError` for an unreadable one.
-    """
-
-    @property
-    def location(self) -> str:
-        """The location of the files, for display."""
-        ...
-
-    def run_ids(self) -> list[str]:
-        """Return the runs that have files, in alphabetical order."""
-        ...
-
-    def create(self, run_id: str) -> None:
-        """Prepare storage for the files of a new run."""
-        ...
-
-    def delete(self, run_id: str, *, first: str) -> None:
-        """Remove all files of a run, the file `first` before the others."""
-        ...
-
-    def read(self, run_id: str, name: str) -> bytes:
-        """Return the content of a file."""
-        ...
-
-    def write(self, run_id: str, name: str, content: bytes) -> None:
-        """Write a file atomically: a reader gets the old or the new content, never a mixture.
-
-        Raises:
-            OSError: it cannot be written, or the run was deleted.
-        """
-        ...
-
-    def remove(self, run_id: str, name: str) -> None:
-        """Remove a file if it exists."""
-        ...
-
-    def stamp(self, run_id: str, name: str) -> tuple[int, int] | None:
-        """Return the modification time of a file in nanoseconds since 1970, and its size in bytes; None if it does not
-        exist."""
-        ...
-
-    def local_directory(self, run_id: str) -> Path:
-        """Return the files of a run as a folder of this machine."""
-        ...
-
-
 class TeacherFacts(TypedDict):
     """The fields that a teacher reads in the order of its arguments, and the scale of its outputs if these are
     probabilities. Teachers from before scales were stored have no `scale`."""
 
     fields: Sequence[str]
     scale: NotRequired[Sequence[str] | None]
-
-
-class DamagedArtifactError(ValueError):
-    """A file of a run is unreadable; `path` names it."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(f"The file {path} is damaged.")
-        self.path = path
 
 
 @dataclass(frozen=True)
@@ -140,9 +78,11 @@ class RunArtifacts:
             DocumentError: it is not a document.
         """
         try:
-            content = self.store.read(self.run_id, _PROJECT)
+            content = self._files.read(_PROJECT)
         except OSError as error:
-            raise DocumentPathError(f"{self._path(_PROJECT)} cannot be read: {error.strerror or error}.") from None
+            raise DocumentPathError(
+                f"{self._files.path(_PROJECT)} cannot be read: {error.strerror or error}."
+            ) from None
         return loads(content)
 
     def save_project(self, project: Project) -> None:
@@ -151,16 +91,16 @@ class RunArtifacts:
         Raises:
             DocumentError: it could not be read again; nothing is written.
         """
-        self.store.write(self.run_id, _PROJECT, checked(project).encode())
+        self._files.write(_PROJECT, checked(project).encode())
 
     def project_stamp(self) -> Stamp | None:
         """Return the stamp of the document; None if it does not exist, because the run was deleted."""
-        return self._stamp(_PROJECT)
+        return self._files.stamp(_PROJECT)
 
     def training_setting(self, name: str) -> Any:
         """Return a training setting of the document without validating the document; None if it is unreadable."""
         try:
-            return self._json(_PROJECT)["training"].get(name)
+            return self._files.read_json(_PROJECT)["training"].get(name)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
@@ -170,35 +110,35 @@ class RunArtifacts:
         Raises:
             FileNotFoundError: it does not exist.
         """
-        return self.store.read(self.run_id, _SOURCE).decode()
+        return self._files.read(_SOURCE).decode()
 
     def save_source(self, source: str) -> None:
-        self.store.write(self.run_id, _SOURCE, source.encode())
+        self._files.write(_SOURCE, source.encode())
 
     @property
     def source_file(self) -> Path:
-        return self._path(_SOURCE)
+        return self._files.path(_SOURCE)
 
     # Facts about the run outside the database
 
     def environment(self) -> JsonObject:
         """Return versions, machine and fingerprints; empty if unknown."""
-        return self._known(_ENVIRONMENT)
+        return self._files.read_object_or_empty(_ENVIRONMENT)
 
     def save_environment(self, environment: Mapping[str, Any]) -> None:
-        self._save_json(_ENVIRONMENT, environment, indent=1)
+        self._files.save_json(_ENVIRONMENT, environment, indent=1)
 
     def record(self) -> JsonObject:
         """Return the last saved copy of the database row; empty if it is missing or unreadable."""
-        return self._known(_RECORD)
+        return self._files.read_object_or_empty(_RECORD)
 
     def save_record(self, text: str) -> None:
-        self.store.write(self.run_id, _RECORD, text.encode())
+        self._files.write(_RECORD, text.encode())
 
     def curves(self) -> dict[str, list[Any]]:
         """Return the columns of the points of a run that ended; empty if they are missing or unreadable."""
         try:
-            columns = json.loads(gzip.decompress(self.store.read(self.run_id, _CURVES)))
+            columns = json.loads(gzip.decompress(self._files.read(_CURVES)))
         except (OSError, EOFError, ValueError):
             return {}
         return columns if isinstance(columns, dict) else {}
@@ -206,7 +146,7 @@ class RunArtifacts:
     def save_curves(self, columns: Mapping[str, Sequence[Any]]) -> None:
         text = json.dumps(columns, separators=(",", ":"))
         # Without the time of compression, so that equal curves give equal bytes
-        self.store.write(self.run_id, _CURVES, gzip.compress(text.encode(), 6, mtime=0))
+        self._files.write(_CURVES, gzip.compress(text.encode(), 6, mtime=0))
 
     def evaluation(self) -> JsonObject | None:
         """Return the evaluation as plain JSON; None if the run was not evaluated.
@@ -214,95 +154,79 @@ class RunArtifacts:
         Raises:
             DamagedArtifactError: it is unreadable.
         """
-        return self._object(_EVALUATION)
+        return self._files.read_object(_EVALUATION)
 
     def save_evaluation(self, value: Mapping[str, Any]) -> None:
-        self._save_json(_EVALUATION, value)
+        self._files.save_json(_EVALUATION, value)
 
     @property
     def evaluation_file(self) -> Path:
-        return self._path(_EVALUATION)
+        return self._files.path(_EVALUATION)
 
     def delete_evaluation(self) -> None:
-        self.store.remove(self.run_id, _EVALUATION)
+        self._files.remove(_EVALUATION)
 
-    def calibration(self) -> Any | None:
+    def calibration(self) -> JsonObject | None:
         """Return the calibration that was chosen for the run, as plain JSON; None if there is none.
 
         Raises:
             DamagedArtifactError: it is unreadable.
         """
-        try:
-            return self._json(_CALIBRATION)
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError):
-            raise DamagedArtifactError(self.calibration_file) from None
+        return self._files.read_object(_CALIBRATION)
 
     def save_calibration(self, value: Mapping[str, Any]) -> None:
-        self._save_json(_CALIBRATION, value)
+        self._files.save_json(_CALIBRATION, value)
 
     def delete_calibration(self) -> None:
-        self.store.remove(self.run_id, _CALIBRATION)
+        self._files.remove(_CALIBRATION)
 
     @property
     def calibration_file(self) -> Path:
-        return self._path(_CALIBRATION)
+        return self._files.path(_CALIBRATION)
 
-    def calibration_measures(self) -> Any | None:
+    def calibration_measures(self) -> JsonObject | None:
         """Return the measures of the last calibration, as plain JSON; None if there are none.
 
         Raises:
             DamagedArtifactError: they are unreadable.
         """
-        try:
-            return self._json(_CALIBRATION_MEASURES)
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError):
-            raise DamagedArtifactError(self._path(_CALIBRATION_MEASURES)) from None
+        return self._files.read_object(_CALIBRATION_MEASURES)
 
     def save_calibration_measures(self, value: Mapping[str, Any]) -> None:
-        self._save_json(_CALIBRATION_MEASURES, value)
+        self._files.save_json(_CALIBRATION_MEASURES, value)
 
     def calibration_stamp(self) -> Stamp | None:
         """Return the stamp of the calibration; None if there is none."""
-        return self._stamp(_CALIBRATION)
+        return self._files.stamp(_CALIBRATION)
 
     def chat_policy(self) -> bytes | None:
         """Return the saved response policy of the run as JSON; None if there is none."""
-        try:
-            return self.store.read(self.run_id, _CHAT_POLICY)
-        except FileNotFoundError:
-            return None
+        return self._files.read_if_exists(_CHAT_POLICY)
 
     def save_chat_policy(self, text: str) -> None:
-        self.store.write(self.run_id, _CHAT_POLICY, text.encode())
+        self._files.write(_CHAT_POLICY, text.encode())
 
     def delete_chat_policy(self) -> None:
-        self.store.remove(self.run_id, _CHAT_POLICY)
+        self._files.remove(_CHAT_POLICY)
 
     @property
     def chat_policy_file(self) -> Path:
-        return self._path(_CHAT_POLICY)
+        return self._files.path(_CHAT_POLICY)
 
     def chat_policy_stamp(self) -> Stamp | None:
         """Return the stamp of the saved response policy; None if there is none."""
-        return self._stamp(_CHAT_POLICY)
+        return self._files.stamp(_CHAT_POLICY)
 
     def chat_tests(self) -> bytes:
         """Return the saved dialogues of the run as CSV; empty if there are none."""
-        try:
-            return self.store.read(self.run_id, _CHAT_TESTS)
-        except FileNotFoundError:
-            return b""
+        return self._files.read_if_exists(_CHAT_TESTS) or b""
 
     def save_chat_tests(self, text: str) -> None:
         """Save dialogues; an empty text removes them."""
         if text:
-            self.store.write(self.run_id, _CHAT_TESTS, text.encode())
+            self._files.write(_CHAT_TESTS, text.encode())
         else:
-            self.store.remove(self.run_id, _CHAT_TESTS)
+            self._files.remove(_CHAT_TESTS)
 
     def log_event(self, event: str, **values: Any) -> None:
         """Append a line to the log of the run.
@@ -310,12 +234,12 @@ class RunArtifacts:
         Raises:
             OSError: it cannot be written.
         """
-        log.write(self._path(_LOG), event, **values)
+        log.write(self._files.path(_LOG), event, **values)
 
     def events(self) -> list[JsonObject]:
         """Return the lines of the log, without incomplete lines from a power failure."""
         try:
-            lines = self.store.read(self.run_id, _LOG).decode(errors="replace").splitlines()
+            lines = self._files.read(_LOG).decode(errors="replace").splitlines()
         except OSError:
             return []
         events = []
@@ -327,7 +251,7 @@ class RunArtifacts:
     @property
     def worker_log(self) -> Path:
         """The output of the worker."""
-        return self._path(_WORKER_LOG)
+        return self._files.path(_WORKER_LOG)
 
     # Data
 
@@ -337,82 +261,76 @@ class RunArtifacts:
         Raises:
             DamagedArtifactError: it is unreadable.
         """
-        return self._object(_PREPROCESS)
+        return self._files.read_object(_PREPROCESS)
 
     @property
     def preprocess_file(self) -> Path:
-        return self._path(_PREPROCESS)
+        return self._files.path(_PREPROCESS)
 
     def save_preprocess(self, value: Mapping[str, object]) -> None:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-        self.store.write(self.run_id, _PREPROCESS, text.encode())
+        self._files.write(_PREPROCESS, text.encode())
 
     def save_data_card(self, value: Mapping[str, Any]) -> None:
         text = json.dumps(value, indent=1, ensure_ascii=False, default=str)
-        self.store.write(self.run_id, _DATA_CARD, text.encode())
+        self._files.write(_DATA_CARD, text.encode())
 
     def data_card(self) -> JsonObject:
         """Return the card of the data; empty if it is missing or unreadable."""
-        return self._known(_DATA_CARD)
+        return self._files.read_object_or_empty(_DATA_CARD)
 
     def card_statement(self) -> JsonObject:
         """Return the parts of the model card that a person wrote; empty if there are none."""
-        return self._known(_CARD_STATEMENT)
+        return self._files.read_object_or_empty(_CARD_STATEMENT)
 
     def save_card_statement(self, value: Mapping[str, str]) -> None:
-        self._save_json(_CARD_STATEMENT, value, indent=1)
+        self._files.save_json(_CARD_STATEMENT, value, indent=1)
 
     # Weights
 
     @property
     def best_weights(self) -> Path:
         """The best weights on the validation rows."""
-        return self._path(_BEST_WEIGHTS)
+        return self._files.path(_BEST_WEIGHTS)
 
     @property
     def start_weights(self) -> Path:
         """The initial weights of the run, unless they are random."""
-        return self._path("start.safetensors")
+        return self._files.path("start.safetensors")
 
     @property
     def checkpoints(self) -> Path:
         """The folder of the checkpoints."""
-        return self._path("checkpoints")
+        return self._files.path("checkpoints")
 
     @property
     def snapshots(self) -> Path:
         """The folder of the weights that were saved after some epochs."""
-        return self._path("kept")
+        return self._files.path("kept")
 
-    def last_checkpoint(self) -> Any:
-        """Return the pointer to the last checkpoint, as plain JSON.
+    def last_checkpoint(self) -> JsonObject | None:
+        """Return the pointer to the last checkpoint, as plain JSON; None if there is none.
 
         Raises:
-            FileNotFoundError: there is none.
             DamagedArtifactError: it is unreadable.
         """
-        try:
-            return self._json(_LAST)
-        except FileNotFoundError:
-            raise
-        except (OSError, ValueError):
-            raise DamagedArtifactError(self._path(_LAST)) from None
+        return self._files.read_object(_LAST)
 
     def save_last_checkpoint(self, value: Mapping[str, Any]) -> None:
-        self._save_json(_LAST, value)
+        self._files.save_json(_LAST, value)
 
     @property
     def last_checkpoint_file(self) -> Path:
-        return self._path(_LAST)
+        return self._files.path(_LAST)
 
     def weights_written_at(self) -> float:
         """Return when the best or last weights were written, in seconds since 1970; 0 if there are none."""
-        stamps = [self._stamp(name) for name in (_BEST_WEIGHTS, _LAST)]
+        stamps = [self._files.stamp(name) for name in (_BEST_WEIGHTS, _LAST)]
         return max((stamp.modified_ns / 1e9 for stamp in stamps if stamp), default=0.0)
 
     def stored_weights(self) -> list[str]:
         """Return which of "best" and "last" exist."""
-        return [name for name, file in (("best", _BEST_WEIGHTS), ("last", _LAST)) if self._stamp(file)]
+        return [name for name, file in (("best", _BEST_WEIGHTS), ("last", _LAST)) if self._files.stamp(file)]
 
     def default_weights(self) -> str:
         """Return which of the stored weights predict by default, "best" or "last"; "" if there are none."""
@@ -423,64 +341,61 @@ class RunArtifacts:
 
     @property
     def teacher_weights(self) -> Path:
-        return self._path("teacher.safetensors")
+        return self._files.path("teacher.safetensors")
 
     @property
     def teacher_source(self) -> Path:
-        return self._path("teacher.py")
+        return self._files.path("teacher.py")
 
     def teacher(self) -> TeacherFacts:
         """Return the facts about the teacher other than its weights and code."""
-        value: TeacherFacts = self._json(_TEACHER)
+        value: TeacherFacts = self._files.read_json(_TEACHER)
         return value
 
     def save_teacher(self, value: TeacherFacts) -> None:
-        self._save_json(_TEACHER, value)
+        self._files.save_json(_TEACHER, value)
 
     # Observations during training
 
     def layer_statistics_header(self) -> bytes | None:
         """Return the description of a record of the layer statistics, as JSON; None if there are none."""
-        try:
-            return self.store.read(self.run_id, _LAYERS)
-        except FileNotFoundError:
-            return None
+        return self._files.read_if_exists(_LAYERS)
 
     def save_layer_statistics_header(self, text: bytes) -> None:
-        self.store.write(self.run_id, _LAYERS, text)
+        self._files.write(_LAYERS, text)
 
     @property
     def layer_statistics(self) -> Path:
         """The file of the records of the layer statistics."""
-        return self._path("layers.bin")
+        return self._files.path("layers.bin")
 
     @property
     def predictions(self) -> Path:
         """The predictions of the network for a few rows after each epoch."""
-        return self._path("samples.jsonl")
+        return self._files.path("samples.jsonl")
 
     # Results computed from a run later
 
     @property
     def explanations(self) -> Path:
         """The folder of computed explanations."""
-        return self._path("explanations")
+        return self._files.path("explanations")
 
     def export_file(self, name: str) -> Path:
         """Return the file of an export that can be downloaded."""
-        return self._path(name)
+        return self._files.path(name)
 
     # Files of processes
 
     @property
     def reserve(self) -> Path:
         """A file that reserves some disk space, which is released when the disk is full."""
-        return self._path(".reserve")
+        return self._files.path(".reserve")
 
     @property
     def ray(self) -> Path:
         """The folder of the state of Ray."""
-        return self._path("ray")
+        return self._files.path("ray")
 
     def remove_partial_files(self) -> None:
         """Remove incomplete files of a process that was killed while writing."""
@@ -488,38 +403,6 @@ class RunArtifacts:
         for path in (*directory.glob(".writing-*"), *directory.glob("*/.writing-*")):
             path.unlink(missing_ok=True)
 
-    def _path(self, name: str) -> Path:
-        return self.local_directory() / name
-
-    def _stamp(self, name: str) -> Stamp | None:
-        stamp = self.store.stamp(self.run_id, name)
-        return Stamp(*stamp) if stamp else None
-
-    def _json(self, name: str) -> Any:
-        return json.loads(self.store.read(self.run_id, name))
-
-    def _object(self, name: str) -> dict[str, Any] | None:
-        """Return the object in a JSON file; None if there is no such file.
-
-        Raises:
-            DamagedArtifactError: it is unreadable, or not an object.
-        """
-        try:
-            value = self._json(name)
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError):
-            raise DamagedArtifactError(self._path(name)) from None
-        if not isinstance(value, dict):
-            raise DamagedArtifactError(self._path(name))
-        return value
-
-    def _known(self, name: str) -> dict[str, Any]:
-        try:
-            value = self._json(name)
-        except (OSError, ValueError):
-            return {}
-        return value if isinstance(value, dict) else {}
-
-    def _save_json(self, name: str, value: Mapping[str, Any], indent: int | None = None) -> None:
-        self.store.write(self.run_id, name, json.dumps(value, indent=indent).encode())
+    @property
+    def _files(self) -> ArtifactFiles:
+        return ArtifactFiles(self.store, self.run_id)

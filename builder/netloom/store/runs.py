@@ -14,7 +14,8 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from netloom.core.text import plain
 from netloom.document import Project
-from netloom.store.artifacts import ArtifactStore, RunArtifacts
+from netloom.store.artifact_store import ArtifactStore
+from netloom.store.artifacts import RunArtifacts
 from netloom.store.database import Database, NotFoundError, StoreError
 from netloom.store.limits import Limits, require_free_run
 from netloom.store.run_summary import JsonFacts, RunOrigin, RunSummary, SweepTrial

@@ -280,11 +280,11 @@ def _pointed(artifacts: RunArtifacts) -> Name | None:
         CheckpointError: the pointer cannot be read.
     """
     try:
-        value = artifacts.last_checkpoint()
-        name = _name(str(value.get("folder", value["step"])))
-    except FileNotFoundError:
-        return None
-    except (ValueError, KeyError, TypeError, AttributeError):
+        pointer = artifacts.last_checkpoint()
+        if pointer is None:
+            return None
+        name = _name(str(pointer.get("folder", pointer["step"])))
+    except (ValueError, KeyError):  # the file is damaged, or its value is not the name of a checkpoint
         name = None
     if name is None:
         path = artifacts.last_checkpoint_file

@@ -16,7 +16,7 @@ from netloom.document import DocumentError, Network, Node, Project
 from netloom.runs.caveats import caveats_of
 from netloom.runs.history.setting_changes import change_label
 from netloom.store import Points, Run, RunArtifacts, Store
-from netloom.store.artifacts import Stamp
+from netloom.store.artifact_store import Stamp
 from netloom.tasks import task
 from netloom.tasks.training_losses import TRAINING_LOSSES
 from netloom.training.initialization import RUN

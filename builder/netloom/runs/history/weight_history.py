@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from netloom.core.errors import UsageError
 from netloom.runs.history.snapshots import Snapshot, epoch_snapshots, initial_snapshot
-from netloom.store import RunArtifacts
+from netloom.store import DamagedArtifactError, RunArtifacts
 from netloom.training import checkpoints
 from netloom.training.weight_files import CheckpointError, metadata, read_weights
 
@@ -120,9 +120,10 @@ def _best_step(artifacts: RunArtifacts) -> int | None:
 
 def _last_step(artifacts: RunArtifacts) -> int | None:
     try:
-        return int(artifacts.last_checkpoint()["step"])
-    except (OSError, ValueError, KeyError, TypeError):
+        step = (artifacts.last_checkpoint() or {}).get("step")
+    except DamagedArtifactError:
         return None
+    return step if isinstance(step, int) else None
 
 
 def _averages(artifacts: RunArtifacts) -> bool:

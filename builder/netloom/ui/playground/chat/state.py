@@ -14,7 +14,7 @@ from netloom.ui.components.page_state import PageState, WidgetKey
 
 if TYPE_CHECKING:
     from netloom.chat import ScriptResult
-    from netloom.store.artifacts import Stamp
+    from netloom.store.artifact_store import Stamp
 
 
 @dataclass
