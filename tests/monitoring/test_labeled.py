@@ -18,7 +18,7 @@ from netloom.monitoring.labeled import changes_of, compare_errors
 from netloom.monitoring.request_log import LoggedRow
 from netloom.monitoring.suspects import suspects
 from netloom.store import open_store
-from netloom.tasks.true_label import ClassLabel, LabelSet, NumberLabel
+from netloom.tasks.true_labels import ClassLabel, LabelSet, NumberLabel
 from tests.monitoring.conftest import Watched
 
 CLASSES = ClassLabel(("no", "yes"))

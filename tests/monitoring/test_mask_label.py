@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from netloom.core.errors import DataError
-from netloom.tasks.mask_label import MaskLabel
+from netloom.tasks.true_labels import MaskLabel
 
 LABEL = MaskLabel(("ground", "circle", "square"), (2, 3))
 

@@ -11,7 +11,7 @@ import pytest
 
 from netloom.core.errors import DataError
 from netloom.data import prepare
-from netloom.tasks.true_label import ClassLabel, ForecastLabel, NumberLabel, WordTags
+from netloom.tasks.true_labels import ClassLabel, ForecastLabel, NumberLabel, WordTags
 from netloom.templates import templates
 
 TAGS = WordTags(("O", "B-place", "I-place", "B-time", "I-time"), length=4)

@@ -18,7 +18,7 @@ from netloom.training.uncertainty import difference_of_shares, mean_interval, sh
 
 if TYPE_CHECKING:
     from netloom.runs import TrainedRun
-    from netloom.tasks.true_label import TrueLabel
+    from netloom.tasks.true_labels import TrueLabel
 
 # Fewer labels give no alert.
 MIN_LABELS = 30

@@ -21,7 +21,7 @@ from netloom.training.uncertainty import mean_interval
 if TYPE_CHECKING:
     from netloom.data import Prepared
     from netloom.runs import TrainedRun
-    from netloom.tasks.true_label import TrueLabel
+    from netloom.tasks.true_labels import TrueLabel
 
 MAX_ROWS = 5_000
 # How much worse the new run may seem on held-out rows: a point of accuracy, or a hundredth of the mean error

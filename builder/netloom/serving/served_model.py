@@ -25,7 +25,7 @@ from netloom.serving.errors import RequestError
 from netloom.serving.server_settings import DEFAULT_BACKEND
 from netloom.tasks import task
 from netloom.tasks.answers import AnswerPart
-from netloom.tasks.true_label import TrueLabel
+from netloom.tasks.true_labels import TrueLabel
 
 if TYPE_CHECKING:
     import torch

@@ -11,7 +11,7 @@ from netloom.document.project import DataChoice
 from netloom.tasks.answers import AnswerPart, class_part, probability_part, threshold_part
 from netloom.tasks.outputs import LABEL_LOGITS, ExpectedOutput
 from netloom.tasks.task import Problem, Task
-from netloom.tasks.true_label import ClassLabel, TrueLabel
+from netloom.tasks.true_labels import ClassLabel, TrueLabel
 
 
 class BinaryClassification(Task):

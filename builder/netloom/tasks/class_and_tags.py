@@ -9,7 +9,7 @@ from netloom.document import Training
 from netloom.tasks.answers import ENTITIES, TEXTS, AnswerPart, class_part, probability_part, structure_part
 from netloom.tasks.outputs import CLASS_LOGITS, STEP_LOGITS, ExpectedOutput
 from netloom.tasks.task import Task
-from netloom.tasks.true_label import ClassLabel, ClassWithTags, TrueLabel, WordTags
+from netloom.tasks.true_labels import ClassLabel, ClassWithTags, TrueLabel, WordTags
 
 
 class ClassAndTags(Task):

@@ -9,7 +9,7 @@ from netloom.document import Training
 from netloom.tasks.answers import AnswerPart, class_part, probability_part
 from netloom.tasks.outputs import CLASS_LOGITS, ExpectedOutput
 from netloom.tasks.task import Task
-from netloom.tasks.true_label import ClassLabel, TrueLabel
+from netloom.tasks.true_labels import ClassLabel, TrueLabel
 
 
 class Classification(Task):

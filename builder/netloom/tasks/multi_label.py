@@ -10,7 +10,7 @@ from netloom.document import Training
 from netloom.tasks.answers import TEXTS, AnswerPart, probability_part, structure_part
 from netloom.tasks.outputs import LABEL_LOGITS, ExpectedOutput
 from netloom.tasks.task import Task
-from netloom.tasks.true_label import LabelSet, TrueLabel
+from netloom.tasks.true_labels import LabelSet, TrueLabel
 
 
 class MultiLabel(Task):

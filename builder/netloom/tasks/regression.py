@@ -9,7 +9,7 @@ from netloom.document import Training
 from netloom.tasks.answers import NUMBERS, AnswerPart, number_part, numbers_part, structure_part
 from netloom.tasks.outputs import ExpectedOutput
 from netloom.tasks.task import Task
-from netloom.tasks.true_label import ForecastLabel, NumberLabel, TrueLabel
+from netloom.tasks.true_labels import ForecastLabel, NumberLabel, TrueLabel
 
 LOSSES = {
     "mse": "Mean squared error",

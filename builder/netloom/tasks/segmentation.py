@@ -8,10 +8,9 @@ from typing import Any, ClassVar
 from netloom.data.schema import Schema
 from netloom.document import Training
 from netloom.tasks.answers import TEXTS, AnswerPart, numbers_part, structure_part
-from netloom.tasks.mask_label import MaskLabel
 from netloom.tasks.outputs import PIXEL_LOGITS, ExpectedOutput
 from netloom.tasks.task import Task
-from netloom.tasks.true_label import TrueLabel
+from netloom.tasks.true_labels import MaskLabel, TrueLabel
 
 
 class Segmentation(Task):

@@ -9,7 +9,7 @@ from netloom.document import Training
 from netloom.tasks.answers import AnswerPart, text_part
 from netloom.tasks.outputs import STEP_LOGITS, ExpectedOutput
 from netloom.tasks.task import Task
-from netloom.tasks.true_label import TextLabel, TrueLabel
+from netloom.tasks.true_labels import TextLabel, TrueLabel
 
 
 class SequenceToSequence(Task):

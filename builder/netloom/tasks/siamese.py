@@ -13,7 +13,7 @@ from netloom.tasks.answers import AnswerPart, class_part, number_part, threshold
 from netloom.tasks.binary_classification import not_two_classes
 from netloom.tasks.outputs import ExpectedOutput
 from netloom.tasks.task import Problem, Task
-from netloom.tasks.true_label import ClassLabel, TrueLabel
+from netloom.tasks.true_labels import ClassLabel, TrueLabel
 
 NOT_ATTACKED = (
     "it predicts the distance of two examples, not the class of one of them; train a classifier on the embeddings "

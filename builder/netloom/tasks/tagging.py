@@ -10,7 +10,7 @@ from netloom.document import Training
 from netloom.tasks.answers import ENTITIES, TEXTS, AnswerPart, structure_part
 from netloom.tasks.outputs import STEP_LOGITS, ExpectedOutput
 from netloom.tasks.task import Task
-from netloom.tasks.true_label import TrueLabel, WordTags
+from netloom.tasks.true_labels import TrueLabel, WordTags
 
 
 class Tagging(Task):

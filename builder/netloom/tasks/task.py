@@ -16,7 +16,7 @@ from netloom.document.project import DataChoice
 from netloom.tasks.answers import AnswerPart, structure_part
 from netloom.tasks.metrics import higher_is_better
 from netloom.tasks.outputs import ExpectedOutput, LogitSpec
-from netloom.tasks.true_label import TrueLabel
+from netloom.tasks.true_labels import TrueLabel
 
 # What one probability of a prediction is for
 ConfidenceUnit = Literal["", "row", "label", "word", "pixel"]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from netloom.monitoring.suspects import Suspect
     from netloom.runs import TrainedRun
     from netloom.store import Store
-    from netloom.tasks.true_label import TrueLabel
+    from netloom.tasks.true_labels import TrueLabel
 
 _ID_SHOWN = 8
 _MAX_SUGGESTED = 1_000

@@ -17,7 +17,7 @@ from netloom.ui.components.page_state import value_of
 
 if TYPE_CHECKING:
     from netloom.data import Prepared
-    from netloom.tasks.true_label import TrueLabel
+    from netloom.tasks.true_labels import TrueLabel
 
 LETTERS = 140
 PICTURE_WIDTH = 72

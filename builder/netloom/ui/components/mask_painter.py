@@ -17,7 +17,7 @@ from netloom.ui.components.state import ExampleState, Part, Stroke
 from netloom.ui.shell.errors import show_error
 
 if TYPE_CHECKING:
-    from netloom.tasks.true_label import PaintedLabel
+    from netloom.tasks.true_labels import PaintedLabel
 
 OPACITY = 0.6  # of the classes over the image
 FILES = ["png", "bmp", "gif", "tif", "tiff"]

@@ -37,7 +37,7 @@ from netloom.ui.shell.state import Query
 if TYPE_CHECKING:
     import numpy as np
 
-    from netloom.tasks.true_label import TrueLabel
+    from netloom.tasks.true_labels import TrueLabel
 
 SUGGESTED, LISTED = 6, 10
 WIDTHS = [3, 2, 1.2]

@@ -10,7 +10,7 @@ import numpy as np
 
 from netloom.core.errors import DataError
 from netloom.data.images import mask, nearest
-from netloom.tasks.true_label import PaintedLabel, TrueLabel
+from netloom.tasks.true_labels.true_label import PaintedLabel, TrueLabel
 
 if TYPE_CHECKING:
     from netloom.data import Prepared

@@ -1,0 +1,119 @@
+"""The contract of true labels: what a kind of labels can do, whether people type or paint them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from netloom.core.text import number
+
+if TYPE_CHECKING:
+    from netloom.data import Prepared
+
+
+class TrueLabel(ABC):
+    """One kind of labels.
+
+    Attributes:
+        title: the measure of predictions with such labels.
+        is_share: whether a prediction is right or wrong, with the error 0 or 1; otherwise, the error is a distance.
+        hint: how a person types a label; "" if labels are chosen from a list, or are single numbers.
+    """
+
+    title: ClassVar[str]
+    is_share: ClassVar[bool]
+    hint: ClassVar[str] = ""
+
+    @property
+    def painted(self) -> PaintedLabel | None:
+        """The label as one that is painted on the image of its row; None for other labels."""
+        return None
+
+    @property
+    @abstractmethod
+    def schema(self) -> Mapping[str, Any]:
+        """The JSON schema of a label."""
+
+    @abstractmethod
+    def check(self, label: Any) -> Any:
+        """Return a label from JSON.
+
+        Raises:
+            DataError: the data cannot have this label.
+        """
+
+    @abstractmethod
+    def error(self, prediction: Any, label: Any) -> float:
+        """Return how wrong a prediction is."""
+
+    @abstractmethod
+    def of_rows(self, data: Prepared, rows: np.ndarray) -> list[Any]:
+        """Return the labels of rows of the data, given by number (n,)."""
+
+    def check_row(self, data: Prepared, row: Mapping[str, Any], label: Any) -> None:
+        """Check that a label fits a raw row.
+
+        Raises:
+            DataError: it does not.
+        """
+        return
+
+    def proposed(self, data: Prepared, row: Mapping[str, Any]) -> Any:
+        """Return a label from which a person starts to type that of a raw row; None for nothing."""
+        return None
+
+    def text(self, label: Any) -> str:
+        """Return a label or a prediction as a person reads and types it."""
+        return str(label)
+
+    def in_short(self, label: Any) -> str:
+        """Return a label or a prediction for a caption, where numbers can be rounded."""
+        return self.text(label)
+
+    def parse(self, text: str) -> Any:
+        """Return the label that a person typed.
+
+        Raises:
+            DataError: the data cannot have this label.
+        """
+        return self.check(text)
+
+    def is_comparable(self, label: TrueLabel) -> bool:
+        """Return whether the errors of predictions with labels of another kind can be compared with those of this."""
+        return type(self) is type(label) and _names(self.schema) == _names(label.schema)
+
+    def written(self, error: float) -> str:
+        """Return a mean error as the measure that `title` names."""
+        return f"{1 - error:.1%}" if self.is_share else number(error)
+
+
+class PaintedLabel(TrueLabel):
+    """The class of each pixel, which people paint on the image of a row.
+
+    Attributes:
+        names: the names of the classes by number.
+        shape: the height and the width of a mask.
+    """
+
+    names: tuple[str, ...]
+    shape: tuple[int, int]
+
+    @property
+    def painted(self) -> PaintedLabel:
+        return self
+
+    @abstractmethod
+    def read_image(self, content: bytes, filename: str) -> list[list[int]]:
+        """Return the label in an image file.
+
+        Raises:
+            DataError: it cannot be read, or has other values.
+        """
+
+
+def _names(schema: Mapping[str, Any]) -> set[str]:
+    """Return the classes, labels, tags or series; none for a number, a text, or the steps of one series."""
+    return set(schema.get("enum", schema.get("properties", schema.get("items", {}).get("enum", ()))))
