@@ -25,6 +25,19 @@ class UnsupportedOperatorError(ValueError):
     """An operator that no layer can express; the message is the reason, as the end of a sentence."""
 
 
+# What malformed attributes and shapes of a file can raise in a converter, in NumPy or in PyTorch
+MALFORMED_ERRORS = (
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    OverflowError,
+    ZeroDivisionError,
+    AttributeError,
+    MemoryError,
+)
+
+
 class BatchAxisError(UnsupportedOperatorError):
     """A recurrent layer whose sequence has the batch at another axis."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -14,8 +13,9 @@ from netloom.compile.importers.layer_graph.attention_projections import merge_pr
 from netloom.compile.importers.layer_graph.cell_loops import merge_cell_loops
 from netloom.compile.importers.layer_graph.graph_builder import GraphBuilder
 from netloom.compile.importers.layer_graph.loop_body import LoopBody, report_loop_weights
+from netloom.compile.importers.layer_graph.ports import add_input, add_output
 from netloom.compile.importers.layer_graph.values import (
-    BATCH,
+    MALFORMED_ERRORS,
     BatchAxisError,
     Constant,
     Tensor,
@@ -23,23 +23,9 @@ from netloom.compile.importers.layer_graph.values import (
     Value,
 )
 from netloom.compile.importers.layer_graph.weight_tying import tie_weights
-from netloom.compile.importers.torch_export import (  # noqa: F401  (they fill the table)
-    attention,
-    bags,
-    comparison,
-    elementwise,
-    indexing,
-    multihead,
-    patches,
-    ranking,
-    recurrent,
-    sampling,
-    shape_operators,
-    signals,
-    weighted_operators,
-)
+from netloom.compile.importers.torch_export import multihead
 from netloom.compile.importers.torch_export.archive import Archive
-from netloom.compile.importers.torch_export.constant_folding import FOLDED, arithmetic, fold_constant, write_constant
+from netloom.compile.importers.torch_export.constant_folding import arithmetic, fold_constant, write_constant
 from netloom.compile.importers.torch_export.learned_constants import LearnedConstants, merge_shared
 from netloom.compile.importers.torch_export.mutation import (
     check_in_place,
@@ -48,6 +34,7 @@ from netloom.compile.importers.torch_export.mutation import (
     without_whole_slices,
     writes,
 )
+from netloom.compile.importers.torch_export.node_names import location, node_name, weight_name_of
 from netloom.compile.importers.torch_export.operator_table import (
     OPERATORS,
     READ_STATES,
@@ -66,6 +53,13 @@ from netloom.compile.importers.torch_export.program import (
     Reference,
     with_inner,
 )
+from netloom.compile.importers.torch_export.supported_operators import (
+    CHECKS,
+    LENGTHS,
+    check_supported,
+    is_shape_arithmetic,
+    table_name,
+)
 from netloom.compile.importers.torch_export.unused_parameters import report_unused
 from netloom.core.text import plain
 from netloom.layers import TensorSpec
@@ -73,13 +67,6 @@ from netloom.layers.io import input_parameters, reads_tokens
 
 # The length of a dynamic axis if the file does not contain the length at export
 STEPS = 64
-# What malformed arguments can raise in a converter, in NumPy or in PyTorch
-_ERRORS = (ValueError, TypeError, KeyError, IndexError, OverflowError, ZeroDivisionError, AttributeError, MemoryError)
-_CHECKS = frozenset(
-    "_assert_scalar _assert_async _assert_tensor_metadata sym_constrain_range sym_constrain_range_for_size".split()
-)
-# Operators that have another name in the table
-_ALIASES = {"_to_copy": "to", "special_erf": "erf", "arctan": "atan", "silu_": "silu"}
 
 
 class Reader:
@@ -105,7 +92,7 @@ class Reader:
         Raises:
             UnreadableModelError: An operator cannot be converted; the message says which and why.
         """
-        self._check()
+        check_supported(self.program)
         for entry in self.program.inputs:
             self._input(entry)
         needed = needed_operators(self.program)
@@ -146,20 +133,6 @@ class Reader:
             )
         return sizes.pop()
 
-    def _check(self) -> None:
-        """Refuse a program with unsupported operators, and name all of them in one message."""
-        unknown = sorted(
-            {
-                item.target.removeprefix("torch.ops.")
-                for item in with_inner(self.program.operators)
-                if item.body is None and not _is_supported(item)
-            }
-        )
-        if unknown:
-            names = ", ".join(plain(kind)[:60] for kind in unknown[:12])
-            omitted = f" and {len(unknown) - 12} more" if len(unknown) > 12 else ""
-            raise UnreadableModelError(f"No layer corresponds to these operators of the program: {names}{omitted}.")
-
     def _input(self, entry: InputInfo) -> None:
         shape = []
         for axis, (size, is_open) in enumerate(zip(entry.shape, entry.dynamic, strict=True)):
@@ -179,23 +152,10 @@ class Reader:
         params = input_parameters(TensorSpec((None, *shape), "int" if entry.is_integer else "float"))
         if reads_tokens(params):
             params |= self._vocabulary(entry.name)
-        try:
-            key = self.builder.add_node(
-                "Input", None, "input" if len(self.program.inputs) == 1 else entry.name, **params
-            )
-        except UnsupportedOperatorError as error:
-            raise UnreadableModelError(f"The input {quoted(entry.name)} cannot be imported: {error}.") from None
-        tensor = self.builder.output(key)
-        if entry.batch:
-            self.builder.remark(
-                f"The batch is axis {entry.batch + 1} of the input {quoted(entry.name)} in the program and axis 1 here."
-            )
-            # The port has the batch first; the axes of the file keep their order.
-            axes = [(axis,) for axis in range(1, len(entry.shape))]
-            axes.insert(entry.batch, (0,))
-            tensor = replace(tensor, axes=tuple(axes))
+        title = "input" if len(self.program.inputs) == 1 else entry.name
+        tensor = add_input(self.builder, title, params, len(entry.shape), entry.batch, quoted(entry.name), "program")
         self.values[entry.name] = tensor
-        self.owners[key] = ()
+        self.owners[tensor.ref] = ()
 
     def _vocabulary(self, name: str) -> dict[str, int]:
         """The size of the vocabulary of an input, from the smallest embedding that reads it; empty if none does."""
@@ -220,19 +180,17 @@ class Reader:
             self._loop(item, item.body)
             return
         nodes_before = set(self.builder.nodes)
-        # In-place operators such as relu_ are converted like their functional form.
-        kind = item.type.rstrip("_") if item.type not in OPERATORS else item.type
-        kind = _ALIASES.get(kind, kind)
+        kind = table_name(item)
         try:
             args = {name: self._resolve(value, item) for name, value in item.args.items()}
             results = self._convert(item, kind, args)
         except UnsupportedOperatorError as error:
             refusal = TimeFirstError if isinstance(error, BatchAxisError) else UnreadableModelError
-            raise refusal(f"The operator {kind} ({_location(item)}) cannot be imported: {error}.") from None
-        except _ERRORS as error:
+            raise refusal(f"The operator {kind} ({location(item)}) cannot be imported: {error}.") from None
+        except MALFORMED_ERRORS as error:
             text = plain(str(error))[:200]
             raise UnreadableModelError(
-                f"The operator {kind} ({_location(item)}) does not match PyTorch's signature: {text}."
+                f"The operator {kind} ({location(item)}) does not match PyTorch's signature: {text}."
             ) from None
         for name, value in zip(item.outputs, results, strict=False):
             if isinstance(name, str):
@@ -272,8 +230,8 @@ class Reader:
             following, results = outputs[: len(states)], outputs[len(states) :]
             name = f"{item.stack[-1].path}.scan" if item.stack else "scan"
             made = loop.finish(following, results, [0] * len(results), name)
-        except (UnsupportedOperatorError, *_ERRORS) as error:
-            raise UnreadableModelError(f"The loop ({_location(item)}) cannot be imported: {error}.") from None
+        except (UnsupportedOperatorError, *MALFORMED_ERRORS) as error:
+            raise UnreadableModelError(f"The loop ({location(item)}) cannot be imported: {error}.") from None
         finally:
             self.builder, self.owners, self.learned = outer, owners, learned
         self.values |= dict(zip(item.names(), made, strict=True))
@@ -300,13 +258,13 @@ class Reader:
     def _multihead(self, item: Operator, needed: set[str]) -> bool:
         """Convert a whole nn.MultiheadAttention at its first operator. Returns whether that was possible."""
         module = multihead.multihead_module(item)
-        if module is None or module.call in self.tried_modules or _is_shape_arithmetic(item):
+        if module is None or module.call in self.tried_modules or is_shape_arithmetic(item):
             return False
         self.tried_modules.add(module.call)
         items = [
             operator
             for operator in self.program.operators
-            if module in operator.stack and operator.name in needed and not _is_shape_arithmetic(operator)
+            if module in operator.stack and operator.name in needed and not is_shape_arithmetic(operator)
         ]
         nodes_before = set(self.builder.nodes)
         dropout = self.facts.modules.get(module.path, 0.0) if self.facts else 0.0
@@ -315,7 +273,7 @@ class Reader:
         )
         try:
             is_converted = module_attention.add_layer(self.builder)
-        except (UnsupportedOperatorError, *_ERRORS):
+        except (UnsupportedOperatorError, *MALFORMED_ERRORS):
             is_converted = False
         stack = item.stack[: item.stack.index(module) + 1]
         # Also after a failed attempt, because its unused nodes may remain until pruning
@@ -325,12 +283,12 @@ class Reader:
         return is_converted
 
     def _convert(self, item: Operator, kind: str, args: dict[str, Any]) -> Any:
-        if kind in _CHECKS:
+        if kind in CHECKS:
             return []
         function = arithmetic(item.target)
         if function is not None:
             return [function(*args.values())]
-        if kind in ("sym_size", "sym_numel"):
+        if kind in LENGTHS:
             value = with_whole_states(args["self"])
             shape = value.shape if isinstance(value, Tensor | Constant) else ()
             return [shape[args["dim"]] if kind == "sym_size" else math.prod(shape)]
@@ -339,7 +297,7 @@ class Reader:
         ):
             if writes(item):
                 return [self._written(item, kind, args)]
-            return self.learned.results(kind, _node_name(item), args, fold_constant(kind, args))
+            return self.learned.results(kind, node_name(item), args, fold_constant(kind, args))
         if kind not in OPERATORS:
             raise UnsupportedOperatorError("no layer corresponds to it if its inputs are computed")
         if item.name in self.dropouts:
@@ -347,7 +305,7 @@ class Reader:
         readers = frozenset(kind for name in item.names() for kind in self._readers.get(name, ()))
         if kind not in READ_STATES:
             args = {name: with_whole_states(value) for name, value in args.items()}
-        op = AtenCall(kind, _node_name(item), args, self.builder, self.batch, self._used_outputs(item), readers)
+        op = AtenCall(kind, node_name(item), args, self.builder, self.batch, self._used_outputs(item), readers)
         return convert(op)
 
     def _written(self, item: Operator, kind: str, args: dict[str, Any]) -> Constant:
@@ -361,7 +319,7 @@ class Reader:
                 self.values[name] = Constant(value.array)
         if not isinstance(target, Constant) or target.learned_values is None:
             return result
-        return self.learned.trained(kind, _node_name(item), args, result)
+        return self.learned.trained(kind, node_name(item), args, result)
 
     @cached_property
     def _readers(self) -> dict[str, set[str]]:
@@ -401,7 +359,7 @@ class Reader:
         # Without a name, because buffers are not trainable
         if value.name in self.program.buffers:
             return Constant(array)
-        name = _weight_name(weight_name, item)
+        name = weight_name_of(weight_name, item)
         self.builder.weight_tables.setdefault(name, array)
         constant = Constant(array, name)
         # Layers write single numbers as literals, unless they are marked.
@@ -418,19 +376,8 @@ class Reader:
         if not isinstance(value, Tensor):
             self.builder.remark("the output does not depend on the input, so it was left out.", quoted(name))
             return
-        try:
-            if value.axes[value.batch] == (0,) and value.batch != 0:
-                self.builder.remark(
-                    f"The output {quoted(name)} has the batch as axis {value.batch + 1} in the program and as axis 1 "
-                    "here."
-                )
-                value = replace(value, axes=((0,), *(group for group in value.axes if group != (0,))))
-            batch_first = self.builder.to_batch_first(value)
-            key = self.builder.add_node(
-                "Output", batch_first, "output", name="output" if number == 0 else f"output {number + 1}"
-            )
-        except UnsupportedOperatorError as error:
-            raise UnreadableModelError(f"The output {quoted(name)} cannot be imported: {error}.") from None
+        output_name = "output" if number == 0 else f"output {number + 1}"
+        key = add_output(self.builder, value, output_name, quoted(name), "program")
         for new in self.builder.nodes:
             self.owners.setdefault(new, ())
         self.owners[key] = ()
@@ -445,52 +392,3 @@ class Reader:
 
 def _flattened(value: Any) -> list[Any]:
     return [part for item in value for part in _flattened(item)] if isinstance(value, list) else [value]
-
-
-def _is_supported(item: Operator) -> bool:
-    kind = item.type if item.type in OPERATORS else item.type.rstrip("_")
-    kind = _ALIASES.get(kind, kind)
-    return (
-        kind in OPERATORS
-        or kind in FOLDED
-        or kind in _CHECKS
-        or kind in ("sym_size", "sym_numel")
-        or arithmetic(item.target) is not None
-    )
-
-
-def _is_shape_arithmetic(item: Operator) -> bool:
-    """Whether an operator computes only lengths, which several modules may read."""
-    return item.type == "sym_size" or arithmetic(item.target) is not None
-
-
-def _location(item: Operator) -> str:
-    path = item.stack[-1].path if item.stack else ""
-    return plain(f"{item.name} in {path}" if path else item.name)[:80]
-
-
-def _node_name(item: Operator) -> str:
-    """The name of a node: the path of its module, followed by the operator if the module has several."""
-    if not item.stack:
-        return item.type.strip("_")
-    module = item.stack[-1]
-    leaf = module.kind.startswith("torch.nn.") and module.name not in _COMPOSITE
-    return module.path if leaf else f"{module.path}.{item.type.strip('_')}"
-
-
-_COMPOSITE = frozenset(
-    "Sequential ModuleList MultiheadAttention TransformerEncoderLayer TransformerDecoderLayer TransformerEncoder "
-    "TransformerDecoder Transformer".split()
-)
-
-
-def _weight_name(weight_name: str, item: Operator) -> str:
-    """The name of weights in the module that uses them, which differs from the stored name if they are tied."""
-    if item.stack:
-        path = item.stack[-1].path
-        if item.stack[-1].kind.startswith("torch.nn.") and not weight_name.startswith(f"{path}."):
-            return f"{path}.{weight_name.rpartition('.')[2]}"
-    return weight_name
-
-
-__all__ = ["BATCH", "Reader"]
