@@ -132,6 +132,11 @@ def pad_rank(tensor: Tensor, rank: int) -> Tensor:
     return Tensor(tensor.ref, tensor.spec, axes, tensor.boolean)
 
 
+def integer_constant(values: Any) -> Constant:
+    """A constant of 64-bit integers, such as indices."""
+    return Constant(np.asarray(values, np.int64))
+
+
 def normalize_axis(axis: int, rank: int) -> int:
     """An axis counted from the front, like `numpy.lib.array_utils.normalize_axis_index`.
 
