@@ -13,7 +13,8 @@ from netloom.compile.importers.layer_graph.graph_builder import GraphBuilder
 from netloom.compile.importers.layer_graph.values import Array
 from netloom.compile.importers.remarks import Remarks
 from netloom.compile.importers.repeats import group_repeats
-from netloom.compile.importers.torch_export.grouping import GroupedNode, Grouping, node_name
+from netloom.compile.importers.torch_export.grouped_node import GroupedNode, node_name
+from netloom.compile.importers.torch_export.grouping import Grouping
 from netloom.compile.importers.torch_export.parametrization import unused_name
 from netloom.compile.importers.torch_export.program import Module
 from netloom.compile.importers.validity import check_network

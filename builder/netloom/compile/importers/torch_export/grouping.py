@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
-from netloom.compile.importers.layer_graph.values import Array
 from netloom.compile.importers.remarks import Remarks
+from netloom.compile.importers.torch_export.grouped_node import GroupedNode, node_name, source_node_of
 from netloom.compile.importers.torch_export.parametrization import (
     parameters_of,
     unused_name,
@@ -22,6 +22,7 @@ from netloom.compile.importers.torch_export.parametrization import (
     without_numbers,
 )
 from netloom.compile.importers.torch_export.program import Module
+from netloom.compile.importers.torch_export.repetitions import merge_repetitions
 from netloom.document import Edge, Node
 from netloom.document.project import MAX_NETWORKS, SUBNETWORK, Network
 from netloom.layers import TensorSpec
@@ -30,17 +31,6 @@ from netloom.layers.io import input_parameters
 # The modules of PyTorch that consist of several layers; all others are single layers
 _COMPOSITE = frozenset({"TransformerEncoderLayer", "TransformerDecoderLayer"})
 _CONTAINERS = frozenset({"Sequential", "ModuleList", "TransformerEncoder", "TransformerDecoder", "Transformer"})
-
-
-@dataclass
-class GroupedNode:
-    """A node before grouping: its inputs by port, its weights, and the stack of modules to which it belongs."""
-
-    node: Node
-    label: str
-    reads: dict[str, str]
-    weights: dict[str, Array]
-    stack: tuple[Module, ...]
 
 
 @dataclass
@@ -134,20 +124,20 @@ class Grouping:
         if len(members) < 2 or not self._is_convex(members):
             return None
         inputs = _unique(
-            ref for item in members.values() for ref in item.reads.values() if _source_node(ref) not in members
+            ref for item in members.values() for ref in item.reads.values() if source_node_of(ref) not in members
         )
         outputs = _unique(
             ref
             for key, item in self.items.items()
             if key not in members
             for ref in item.reads.values()
-            if _source_node(ref) in members
+            if source_node_of(ref) in members
         )
         if not inputs or not outputs:
             return None
         order = {key: position for position, key in enumerate(members)}
         # The same order for all calls, because outputs are matched by position
-        outputs.sort(key=lambda ref: (order[_source_node(ref)], ref))
+        outputs.sort(key=lambda ref: (order[source_node_of(ref)], ref))
         group = Group(module, members, inputs, outputs)
         group.signature, group.numbers = self._signature(group)
         return group
@@ -157,7 +147,7 @@ class Grouping:
         # Items are in execution order, so that one pass finds all nodes that depend on the members.
         downstream: set[str] = set()
         for key, item in self.items.items():
-            sources = {_source_node(ref) for ref in item.reads.values()}
+            sources = {source_node_of(ref) for ref in item.reads.values()}
             if key in members:
                 if sources & downstream:
                     return False
@@ -302,86 +292,13 @@ class Grouping:
         return shared_nodes.pop() if len(shared_nodes) == 1 else None
 
 
-def merge_repetitions(
-    nodes: dict[str, GroupedNode], specs: dict[str, TensorSpec], everywhere: dict[str, GroupedNode] | None = None
-) -> None:
-    """Merge consecutive nodes of one network into one node with `repeat`, if no other node reads a tensor between them.
-
-    `everywhere` holds the nodes of the whole network, if `nodes` are only a part of it. Both are changed in place.
-    """
-    all_nodes = nodes if everywhere is None else everywhere
-    for key in list(nodes):
-        if key not in nodes:
-            continue
-        chain = [key]
-        while (successor := _successor(chain[-1], nodes, all_nodes, specs)) is not None:
-            chain.append(successor)
-        if len(chain) < 2:
-            continue
-        first, last = nodes[chain[0]], nodes[chain[-1]]
-        weights = {
-            f"{number}.{part}": array
-            for number, chained in enumerate(chain)
-            for part, array in nodes[chained].weights.items()
-        }
-        node = last.node.model_copy(update={"params": {**last.node.params, "repeat": len(chain)}})
-        # h.0, h.1, … become h
-        label = first.label.rpartition(".")[0] if first.label.rpartition(".")[2].isdigit() else first.label
-        merged = GroupedNode(node, label, first.reads, weights, last.stack)
-        for member in chain[:-1]:
-            del nodes[member]
-        nodes[chain[-1]] = merged
-        if everywhere is not None:
-            everywhere[chain[-1]] = merged
-            for member in chain[:-1]:
-                del everywhere[member]
-
-
-def _successor(
-    key: str, nodes: Mapping[str, GroupedNode], all_nodes: Mapping[str, GroupedNode], specs: Mapping[str, TensorSpec]
-) -> str | None:
-    """The node that continues a repetition of the same network; None if there is none."""
-    item = nodes[key]
-    if item.node.type != SUBNETWORK or "repeat" in item.node.params or item.node.shares is not None:
-        return None
-    readers = [
-        reader_key
-        for reader_key, reader in all_nodes.items()
-        if key in {_source_node(ref) for ref in reader.reads.values()}
-    ]
-    if len(readers) != 1 or readers[0] not in nodes:
-        return None
-    reader = nodes[readers[0]]
-    same = reader.node.type == SUBNETWORK and reader.node.params == item.node.params and reader.node.shares is None
-    if not same or reader.reads.get("in") != key or sum(_source_node(ref) == key for ref in reader.reads.values()) != 1:
-        return None
-    other_reads = {port: ref for port, ref in item.reads.items() if port != "in"}
-    if other_reads != {port: ref for port, ref in reader.reads.items() if port != "in"}:
-        return None
-    used = any(entry.node.shares in (key, readers[0]) for entry in all_nodes.values())
-    # In a repetition, each output is the next input, so that their shapes must be equal.
-    return readers[0] if not used and specs[item.reads["in"]] == specs[key] == specs[readers[0]] else None
-
-
 def _is_block(module: Module) -> bool:
     is_custom = not module.kind.startswith("torch.nn.")
     return module.name in _COMPOSITE or (is_custom and module.name not in _CONTAINERS)
 
 
-def _source_node(ref: str) -> str:
-    return ref.partition(".")[0]
-
-
 def _unique(references: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(references))
-
-
-def node_name(item: GroupedNode, label: str) -> str:
-    """The name of a node; a label that is only a number is preceded by the kind of node."""
-    if label and not label[0].isdigit():
-        return label
-    kind = item.node.params["network"] if item.node.type == SUBNETWORK else item.node.type
-    return f"{kind}_{label}" if label else str(kind)
 
 
 def _network_name(groups: list[Group], existing: Mapping[str, Any]) -> str:
