@@ -56,8 +56,8 @@ def _imported(archive: Archive, program: Program, name: str, facts: TrainingFact
     """
     from netloom.compile.importers.preparation import parse_exported_preprocessing
     from netloom.compile.importers.torch_export.finalization import finish
+    from netloom.compile.importers.torch_export.operators.recurrent import is_time_first, with_batch_axes
     from netloom.compile.importers.torch_export.reader import Reader
-    from netloom.compile.importers.torch_export.recurrent import is_time_first, with_batch_axes
 
     program = with_batch_axes(program)
     try:

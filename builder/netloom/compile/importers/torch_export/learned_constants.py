@@ -23,7 +23,7 @@ from netloom.compile.importers.layer_graph.values import (
     Tensor,
     UnsupportedOperatorError,
 )
-from netloom.compile.importers.torch_export.operator_table import OPERATORS, AtenCall
+from netloom.compile.importers.torch_export.operators.table import OPERATORS, AtenCall
 from netloom.compile.importers.torch_export.program import Module
 
 # Arguments that stay constants, because they become weights of the layer

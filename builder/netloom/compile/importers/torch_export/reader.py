@@ -23,7 +23,6 @@ from netloom.compile.importers.layer_graph.values import (
     Value,
 )
 from netloom.compile.importers.layer_graph.weight_tying import tie_weights
-from netloom.compile.importers.torch_export import multihead
 from netloom.compile.importers.torch_export.archive import Archive
 from netloom.compile.importers.torch_export.constant_folding import arithmetic, fold_constant, write_constant
 from netloom.compile.importers.torch_export.learned_constants import LearnedConstants, merge_shared
@@ -35,7 +34,8 @@ from netloom.compile.importers.torch_export.mutation import (
     writes,
 )
 from netloom.compile.importers.torch_export.node_names import location, node_name, weight_name_of
-from netloom.compile.importers.torch_export.operator_table import (
+from netloom.compile.importers.torch_export.operators import multihead
+from netloom.compile.importers.torch_export.operators.table import (
     OPERATORS,
     READ_STATES,
     AtenCall,

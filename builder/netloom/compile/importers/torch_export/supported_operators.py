@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from netloom.compile.importers.imported_model import UnreadableModelError
-from netloom.compile.importers.torch_export import (  # noqa: F401  (they fill the table)
+from netloom.compile.importers.torch_export.constant_folding import FOLDED, arithmetic
+from netloom.compile.importers.torch_export.operators import (  # noqa: F401  (they fill the table)
     attention,
     bags,
     comparison,
@@ -16,12 +17,11 @@ from netloom.compile.importers.torch_export import (  # noqa: F401  (they fill t
     resizing,
     sampling,
     selection,
-    shape_operators,
+    shape,
     signals,
-    weighted_operators,
+    weighted,
 )
-from netloom.compile.importers.torch_export.constant_folding import FOLDED, arithmetic
-from netloom.compile.importers.torch_export.operator_table import OPERATORS
+from netloom.compile.importers.torch_export.operators.table import OPERATORS
 from netloom.compile.importers.torch_export.program import Operator, Program, with_inner
 from netloom.core.text import plain
 

@@ -18,8 +18,8 @@ from netloom.compile.importers.layer_graph.values import (
     Value,
     normalize_axis,
 )
-from netloom.compile.importers.torch_export.operator_table import AtenCall, aten
-from netloom.compile.importers.torch_export.shape_operators import reshaped
+from netloom.compile.importers.torch_export.operators.shape import reshaped
+from netloom.compile.importers.torch_export.operators.table import AtenCall, aten
 
 
 def _positions(op: AtenCall) -> tuple[int, list[Array]]:

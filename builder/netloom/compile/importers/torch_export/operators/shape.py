@@ -18,7 +18,7 @@ from netloom.compile.importers.layer_graph.values import (
     normalize_axis,
 )
 from netloom.compile.importers.onnx.operators.reduction import one_hot
-from netloom.compile.importers.torch_export.operator_table import AtenCall, aten
+from netloom.compile.importers.torch_export.operators.table import AtenCall, aten
 
 
 def reshaped(op: AtenCall, tensor: Tensor, target: list[int]) -> list[Value]:

@@ -15,7 +15,7 @@ from netloom.compile.importers.layer_graph.values import (
     UnsupportedOperatorError,
     integer_constant,
 )
-from netloom.compile.importers.torch_export.operator_table import AtenCall, States, aten
+from netloom.compile.importers.torch_export.operators.table import AtenCall, States, aten
 
 _MAX_INDEX = 2**31
 

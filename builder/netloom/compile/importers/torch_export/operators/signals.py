@@ -9,7 +9,7 @@ import numpy as np
 
 from netloom.compile.importers.layer_graph.values import Constant, Tensor, UnsupportedOperatorError, Value
 from netloom.compile.importers.onnx.operators.spectrum import dft_matrices, multiply_frozen
-from netloom.compile.importers.torch_export.operator_table import AtenCall, Spectrum, aten
+from netloom.compile.importers.torch_export.operators.table import AtenCall, Spectrum, aten
 
 
 @aten("unfold")

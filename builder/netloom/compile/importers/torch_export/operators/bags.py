@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from netloom.compile.importers.layer_graph.values import BATCH, Constant, Tensor, UnsupportedOperatorError, Value
-from netloom.compile.importers.torch_export.operator_table import AtenCall, aten
+from netloom.compile.importers.torch_export.operators.table import AtenCall, aten
 
 
 @aten("embedding_bag", "_embedding_bag", "_embedding_bag_forward_only")

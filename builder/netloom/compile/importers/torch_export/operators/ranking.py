@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from netloom.compile.importers.layer_graph.values import Constant, Tensor, UnsupportedOperatorError, Value
-from netloom.compile.importers.torch_export.operator_table import AtenCall, aten
+from netloom.compile.importers.torch_export.operators.table import AtenCall, aten
 
 
 def _sorted(op: AtenCall, tensor: Tensor, axis: int, *, descending: bool) -> list[Tensor]:

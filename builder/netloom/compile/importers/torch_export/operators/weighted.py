@@ -19,7 +19,7 @@ from netloom.compile.importers.layer_graph.values import (
 )
 from netloom.compile.importers.onnx.operators import KINDS
 from netloom.compile.importers.onnx.operators.normalization import batch_norm_axes, momentum
-from netloom.compile.importers.torch_export.operator_table import AtenCall, aten
+from netloom.compile.importers.torch_export.operators.table import AtenCall, aten
 
 
 def _integers(values: Any) -> Constant:

@@ -16,7 +16,7 @@ from netloom.compile.importers.layer_graph.values import (
     integer_constant,
 )
 from netloom.compile.importers.padding import LOWEST
-from netloom.compile.importers.torch_export.operator_table import AtenCall, aten
+from netloom.compile.importers.torch_export.operators.table import AtenCall, aten
 
 _MAX_POOLS = frozenset({"max_pool1d", "max_pool2d", "max_pool3d", "max_pool2d_with_indices"})
 

@@ -9,7 +9,7 @@ from netloom.compile.importers.layer_graph.attention import Heads, add_attention
 from netloom.compile.importers.layer_graph.reshaping import broadcast_to
 from netloom.compile.importers.layer_graph.values import Constant, Tensor, Value
 from netloom.compile.importers.onnx.operators.attention import decompose_attention, repeat_heads
-from netloom.compile.importers.torch_export.operator_table import AtenCall, aten
+from netloom.compile.importers.torch_export.operators.table import AtenCall, aten
 
 
 @aten("scaled_dot_product_attention", "_scaled_dot_product_flash_attention_for_cpu")

@@ -8,7 +8,7 @@ import numpy as np
 
 from netloom.compile.importers.layer_graph.graph_builder import GraphBuilder
 from netloom.compile.importers.layer_graph.values import Constant, Tensor, UnsupportedOperatorError, Value
-from netloom.compile.importers.torch_export.operator_table import AtenCall, aten
+from netloom.compile.importers.torch_export.operators.table import AtenCall, aten
 
 
 def _pair(op: AtenCall, first: str, second: str) -> tuple[Tensor, Tensor]:

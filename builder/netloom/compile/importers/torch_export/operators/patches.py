@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from netloom.compile.importers.layer_graph.values import Constant, Tensor, UnsupportedOperatorError, Value
-from netloom.compile.importers.torch_export.operator_table import AtenCall, aten
+from netloom.compile.importers.torch_export.operators.table import AtenCall, aten
 
 
 @aten("im2col", "col2im")

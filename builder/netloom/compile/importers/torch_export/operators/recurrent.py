@@ -15,7 +15,7 @@ from netloom.compile.importers.layer_graph.values import (
     UnsupportedOperatorError,
     Value,
 )
-from netloom.compile.importers.torch_export.operator_table import AtenCall, States, aten
+from netloom.compile.importers.torch_export.operators.table import AtenCall, States, aten
 from netloom.compile.importers.torch_export.program import Program, Reference
 
 _LAYERS = {"lstm": "LSTM", "gru": "GRU", "rnn_tanh": "RNN", "rnn_relu": "RNN"}

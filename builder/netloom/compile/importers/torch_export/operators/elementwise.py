@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from netloom.compile.importers.layer_graph.values import Constant, Tensor, UnsupportedOperatorError, Value
-from netloom.compile.importers.torch_export.operator_table import OPERATORS, AtenCall, Converter, aten
+from netloom.compile.importers.torch_export.operators.table import OPERATORS, AtenCall, Converter, aten
 
 
 def _plain(kind: str, **fields: tuple[str, Any]) -> Converter:

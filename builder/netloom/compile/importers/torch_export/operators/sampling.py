@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from netloom.compile.importers.layer_graph.values import UnsupportedOperatorError
-from netloom.compile.importers.torch_export.operator_table import AtenCall, aten
+from netloom.compile.importers.torch_export.operators.table import AtenCall, aten
 
 # The numbers by which PyTorch calls them
 _MODES = ("bilinear", "nearest", "bicubic")

@@ -1,0 +1,1 @@
+"""The operators of programs, as layers: a module per family, which registers its converters in the table."""
