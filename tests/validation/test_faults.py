@@ -14,7 +14,9 @@ from netloom.compile import CompileError, source
 from netloom.document import DocumentError, EditError, Network, Project, apply, dumps, loads, parse
 from netloom.layers import registry
 from netloom.validation import Analysis, Issue, analyse
-from netloom.validation.context import MAX_DEPTH, MOST, Context
+from netloom.validation.context import MAX_DEPTH, Context
+from netloom.validation.context_cache import ContextCache
+from netloom.validation.facts import MOST
 from netloom.validation.measure import measure
 from netloom.validation.rule import Rule, rules, rules_of_every_network
 from tests.networks import TABLE, chain, digits_mlp, network, networks, project
@@ -105,7 +107,7 @@ PARTS: dict[str, tuple[Any, str]] = {
     "inside": (Context, "output_spec"),
     "facts": (Context, "count_tied_parameters"),
     "totals": (context_module, "bounded"),
-    "uses": (context_module.ContextCache, "use"),
+    "uses": (ContextCache, "use"),
 }
 
 

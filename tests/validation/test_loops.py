@@ -103,7 +103,7 @@ def test_states_follow_inputs_that_change_places() -> None:
 
 def test_softmax_of_a_step_lies_along_the_axis_after_the_steps() -> None:
     """A tagger whose cell ends in a softmax: its classes are along axis 2 of the results (N, T, classes)."""
-    from netloom.validation.context import ContextCache
+    from netloom.validation.context_cache import ContextCache
     from netloom.validation.output_scales import ProbabilityTracer
 
     cell = network({"x": vector(FEATURES), "softmax": ("Softmax", {}), "y": OUT})

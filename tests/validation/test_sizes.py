@@ -14,7 +14,7 @@ from netloom.compile import module
 from netloom.document import Project, Training, apply
 from netloom.templates import templates
 from netloom.validation import analyse, validate
-from netloom.validation.context import BYTES_PER_TRAINED_WEIGHT, BYTES_PER_WEIGHT
+from netloom.validation.facts import BYTES_PER_TRAINED_WEIGHT, BYTES_PER_WEIGHT
 from netloom.validation.measure import measure
 from tests.networks import TABLE, chain, project
 

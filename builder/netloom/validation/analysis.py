@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, TypeVar
 from netloom.core.errors import JobError
 from netloom.document import Edge, Project
 from netloom.layers import TensorSpec
-from netloom.validation.context import Context, ContextCache, NodeFacts, Totals
+from netloom.validation.context import Context
+from netloom.validation.context_cache import ContextCache
+from netloom.validation.facts import NodeFacts, Totals
 from netloom.validation.faults import fault
 from netloom.validation.issue import Issue, Severity, by_severity
 from netloom.validation.measure import Measure, measure

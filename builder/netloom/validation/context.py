@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from netloom.core.field_errors import FieldError
 from netloom.document import Edge, Network, Project
@@ -22,59 +22,47 @@ from netloom.validation.along_axis import (
     sequence_specs,
     step_specs,
 )
+from netloom.validation.facts import (
+    BYTES_PER_TRAINED_WEIGHT,
+    BYTES_PER_WEIGHT,
+    NodeFacts,
+    Totals,
+    bounded,
+    number_of_values,
+    tensor_bytes,
+)
 from netloom.validation.faults import fault
 from netloom.validation.graph_views import cyclic, digraph, execution_order
 from netloom.validation.issue import Issue
-from netloom.validation.measure import Measure, Measured, measure
+from netloom.validation.measure import Measure, Measured
+from netloom.validation.subnetwork_measurement import subnetwork_measurement
 
 if TYPE_CHECKING:
     import networkx as nx
 
     from netloom.data import Schema
 
-# A trained weight needs memory for itself, its gradient and the two moments of Adam, each a float32.
-BYTES_PER_WEIGHT = 4
-BYTES_PER_TRAINED_WEIGHT = 16
 # The maximum number of combinations of networks, input shapes and parameter values; each one is measured.
 MAX_USES = 500
 # The maximum nesting depth: networks are measured recursively, on the stack that the page also uses.
 MAX_DEPTH = 100
-# Counts saturate at the largest number that PyTorch, a database and a float can all hold, because nested repetitions
-# multiply.
-MOST = 2**63 - 1
 
 
-@dataclass(frozen=True)
-class NodeFacts:
-    """The measurements of a node.
+class Contexts(Protocol):
+    """What gives the contexts of networks in other networks, and measures layers."""
 
-    `outputs` are its tensors by port. `parameters` counts its parameters without shared ones, and `trainable` those of
-    them that are trained. `flops` (of a forward pass) and `activation_bytes` (saved for the backward pass) are per
-    example.
-    """
+    def use(
+        self,
+        name: str,
+        values: Mapping[str, Number] | None = None,
+        inputs: Mapping[str, TensorSpec] | None = None,
+        around: tuple[str, ...] = (),
+    ) -> Context | None:
+        """Return the context of a network with parameter values and input tensors; None if there are too many."""
 
-    outputs: dict[str, TensorSpec]
-    parameters: int
-    trainable: int
-    flops: int
-    activation_bytes: int
-
-
-@dataclass(frozen=True)
-class Totals:
-    """Sums over a network: FLOPs and activations per example, and the memory for training with the batch size.
-
-    `layers` counts the layers with the repetitions of their networks in depth, and `calls` how often layers run one
-    after the other, which also counts the steps of networks along an axis.
-    """
-
-    layers: int = 0
-    calls: int = 0
-    parameters: int = 0
-    trainable: int = 0
-    flops: int = 0
-    activation_bytes: int = 0
-    memory_bytes: int = 0
+    @property
+    def measure(self) -> Measure:
+        """The measurement of a layer."""
 
 
 @dataclass(eq=False, repr=False)
@@ -90,7 +78,7 @@ class Context:
     project: Project
     name: str
     schema: Schema | None
-    cache: ContextCache
+    cache: Contexts
     values: Mapping[str, Number]
     input_specs: Mapping[str, TensorSpec] = field(default_factory=dict)
     ancestors: tuple[str, ...] = ()
@@ -172,7 +160,7 @@ class Context:
             flops=bounded(sum(facts.flops for facts in nodes.values())),
             activation_bytes=bounded(activation_bytes),
             memory_bytes=bounded(
-                weights + self.project.training.batch_size * (activation_bytes + sum(map(_bytes, inputs)))
+                weights + self.project.training.batch_size * (activation_bytes + sum(map(tensor_bytes, inputs)))
             ),
         )
 
@@ -211,7 +199,7 @@ class Context:
         if weights is None or source_weights is None or source == node:
             return 0
         source_shapes = dict(source_weights.weights)
-        return sum(_count(shape) for name, shape in weights.weights if source_shapes.get(name) == shape)
+        return sum(number_of_values(shape) for name, shape in weights.weights if source_shapes.get(name) == shape)
 
     def label(self, node: str) -> str:
         """Return the name of a node in messages: its title, or its type and id, and its network unless that is main."""
@@ -365,27 +353,8 @@ class Context:
             return Measured(refusal=str(error), code="along_axis")
         if len(outputs) < len(layer.outputs()):
             return Measured()  # the issues of that network say why
-        first = next(iter(specs.values()), None)
-        if layer.repeat > 1 and next(iter(outputs.values()), None) != first:
-            gives = ", ".join(str(spec) if first is None else spec.beside(first) for spec in outputs.values())
-            return Measured(
-                refusal=f"a repeated network must return the shape of its input, but it returns {gives}", code="repeat"
-            )
-        times, inside = layer.repeat * steps, inner.totals
-        copies = 1 if layer.shared else layer.repeat
-        learned = tuple(learned_shapes(layer, inner.step(layer)).items())
-        # The results of the steps are copied into one tensor.
-        copied_bytes = sum(map(_bytes, outputs.values())) if layer.is_loop else 0
-        # One entry for all weights of the network: a subnetwork shares them as a whole, with an equal use of it.
-        whole = (layer.network, layer.repeat, layer.shared, layer.is_loop, id(inner))
-        return Measured(
-            outputs,
-            bounded(inside.parameters * copies + sum(_count(shape) for _, shape in learned)),
-            bounded(inside.flops * times),
-            bounded(inside.activation_bytes * times + copied_bytes),
-            frozen=bounded((inside.parameters - inside.trainable) * copies),
-            weights=((whole, (bounded(inside.parameters * copies),)), *learned),
-        )
+        learned = learned_shapes(layer, inner.step(layer))
+        return subnetwork_measurement(layer, specs, outputs, inner.totals, learned, steps, use=id(inner))
 
     @staticmethod
     def _outputs_of(layer: Subnetwork, inner: Context, steps: int) -> dict[str, TensorSpec]:
@@ -419,72 +388,6 @@ class Context:
         return bounded(self.inner[key].totals.calls * layer.repeat * steps)
 
 
-class ContextCache:
-    """The contexts of a project: one for each combination of a network, parameter values and input shapes."""
-
-    def __init__(
-        self,
-        project: Project,
-        schema: Schema | None,
-        before: Mapping[str, Context] | None = None,
-        measure: Measure = measure,
-    ) -> None:
-        self.project, self.schema, self.before, self.measure = project, schema, before or {}, measure
-        self._uses: dict[object, Context] = {}
-
-    @property
-    def contexts(self) -> list[Context]:
-        """All contexts, each after those of the networks in it."""
-        return list(self._uses.values())
-
-    def finish(self) -> list[Issue]:
-        """Compute the totals, release the previous contexts, and return the failures of Netloom itself."""
-        self.before = {}
-        for context in self.contexts:
-            _ = context.totals
-            context.before = None
-        return [issue for context in self.contexts for issue in context.faults]
-
-    def use(
-        self,
-        name: str,
-        values: Mapping[str, Number] | None = None,
-        inputs: Mapping[str, TensorSpec] | None = None,
-        around: tuple[str, ...] = (),
-    ) -> Context | None:
-        """Return the context of a network with parameter values and input tensors; None if the cache is full."""
-        network = self.project.networks[name]
-        network_values = {key: (values or {}).get(key, default) for key, default in network.parameters.items()}
-        key = (name, tuple(network_values.items()), tuple((inputs or {}).items()))
-        if key not in self._uses:
-            if len(self._uses) >= MAX_USES:
-                return None
-            before = self.before.get(name)
-            context = Context(
-                self.project, name, self.schema, self, network_values, inputs or {}, around, before=before
-            )
-            context.measure_all()
-            # After the measurement, which adds the networks inside it, so that `contexts` lists those first
-            self._uses[key] = context
-        return self._uses[key]
-
-
-def bounded(count: int) -> int:
-    """Return a count, limited to `MOST`."""
-    return min(count, MOST)
-
-
 def fits(spec: TensorSpec, kinds: Iterable[str]) -> bool:
     """Return whether a port of these kinds accepts a tensor."""
     return "any" in kinds or spec.kind in kinds
-
-
-def _bytes(spec: TensorSpec) -> int:
-    return bounded((8 if spec.dtype == "int" else 4) * _count(tuple(length or 1 for length in spec.shape[1:])))
-
-
-def _count(shape: tuple[int, ...]) -> int:
-    total = 1
-    for length in shape:
-        total *= length
-    return total

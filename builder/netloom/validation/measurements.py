@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from netloom.core.delegation import Delegable
 from netloom.document import Project
 from netloom.layers import Layer
-from netloom.validation.context import ContextCache
+from netloom.validation.context_cache import ContextCache
 from netloom.validation.measure import Measured, Specs, measure
 
 Layers = dict[tuple[Layer, Specs], Measured]

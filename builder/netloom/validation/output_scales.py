@@ -32,7 +32,8 @@ from netloom.layers.probability import OutputActivation, Probabilities, stacked
 from netloom.layers.subnetwork import Subnetwork
 from netloom.tasks import task
 from netloom.tasks.outputs import LogitSpec
-from netloom.validation.context import Context, ContextCache
+from netloom.validation.context import Context
+from netloom.validation.context_cache import ContextCache
 
 if TYPE_CHECKING:
     from netloom.data import Schema

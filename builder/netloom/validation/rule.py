@@ -9,7 +9,8 @@ from functools import cache
 from typing import ClassVar
 
 from netloom.core.registry import discover
-from netloom.validation.context import Context, Totals
+from netloom.validation.context import Context
+from netloom.validation.facts import Totals
 from netloom.validation.issue import Issue
 
 

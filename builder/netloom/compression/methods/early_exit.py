@@ -18,7 +18,7 @@ from netloom.export.onnx_network import OnnxNetwork
 from netloom.layers import label
 from netloom.tasks import can_teach
 from netloom.training.streaming import evaluation_rows, take
-from netloom.validation.context import ContextCache
+from netloom.validation.context_cache import ContextCache
 from netloom.validation.output_scales import scales
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from netloom.layers.io import Input
 from netloom.layers.subnetwork import Subnetwork
 from netloom.tasks import task
 from netloom.tasks.gan import NETWORKS, NOISE
-from netloom.validation.context import Context, Totals
+from netloom.validation.context import Context
+from netloom.validation.facts import Totals
 from netloom.validation.issue import Issue
 from netloom.validation.rule import Rule, Stage
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from netloom.data import DataError
 from netloom.data.augmentation import augmentations, misfit, parsed
 from netloom.layers.io import Input
-from netloom.validation.context import Context, Totals
+from netloom.validation.context import Context
+from netloom.validation.facts import Totals
 from netloom.validation.issue import Fix, Issue
 from netloom.validation.rule import Rule, Stage
 

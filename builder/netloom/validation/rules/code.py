@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from netloom.layers import ParameterError, parse, registry
 from netloom.layers.code import Code
 from netloom.layers.nn_source import public_names
-from netloom.validation.context import Context, Totals
+from netloom.validation.context import Context
+from netloom.validation.facts import Totals
 from netloom.validation.issue import Issue
 from netloom.validation.rule import Rule, Stage
 

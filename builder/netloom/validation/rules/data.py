@@ -13,7 +13,8 @@ from netloom.layers.table import CategoricalEmbedding
 from netloom.layers.text import Embedding
 from netloom.modalities.field_spec import FieldSpec
 from netloom.validation import fixes
-from netloom.validation.context import Context, Totals
+from netloom.validation.context import Context
+from netloom.validation.facts import Totals
 from netloom.validation.issue import Issue
 from netloom.validation.rule import Rule, Stage
 

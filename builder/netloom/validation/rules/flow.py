@@ -18,7 +18,8 @@ from netloom.layers.subnetwork import Subnetwork
 from netloom.tasks import task
 from netloom.validation import fixes, output_scales
 from netloom.validation.along_axis import state_mismatch
-from netloom.validation.context import Context, Totals, fits
+from netloom.validation.context import Context, fits
+from netloom.validation.facts import Totals
 from netloom.validation.issue import Fix, Issue
 from netloom.validation.rule import Rule, Stage
 

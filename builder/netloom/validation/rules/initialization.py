@@ -8,7 +8,8 @@ from math import sqrt
 from netloom.document.initialization import Initialization
 from netloom.layers.subnetwork import Subnetwork
 from netloom.layers.text import Embedding
-from netloom.validation.context import Context, Totals
+from netloom.validation.context import Context
+from netloom.validation.facts import Totals
 from netloom.validation.initial_weights import count_branches, node_weights
 from netloom.validation.issue import Fix, Issue
 from netloom.validation.rule import Rule, Stage

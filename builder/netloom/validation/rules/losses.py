@@ -13,7 +13,8 @@ from netloom.layers.subnetwork import Subnetwork
 from netloom.tasks import task, tasks
 from netloom.tasks.unread_settings import unread_settings
 from netloom.validation import fixes
-from netloom.validation.context import Context, Totals
+from netloom.validation.context import Context
+from netloom.validation.facts import Totals
 from netloom.validation.issue import Fix, Issue
 from netloom.validation.rule import Rule, Stage
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from netloom.layers.subnetwork import Subnetwork
 from netloom.validation import fixes
 from netloom.validation.along_axis import misnamed_ports, with_known_ports
-from netloom.validation.context import Context, Totals
+from netloom.validation.context import Context
+from netloom.validation.facts import Totals
 from netloom.validation.issue import Fix, Issue
 from netloom.validation.rule import Rule, Stage
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from netloom.core.field_errors import nearest_name
 from netloom.layers import registry
 from netloom.validation import fixes
-from netloom.validation.context import Context, Totals
+from netloom.validation.context import Context
+from netloom.validation.facts import Totals
 from netloom.validation.issue import Issue
 from netloom.validation.rule import Rule, Stage
 

@@ -7,7 +7,8 @@ from functools import cache
 
 import psutil
 
-from netloom.validation.context import MOST, Context, Totals
+from netloom.validation.context import Context
+from netloom.validation.facts import MOST, Totals
 from netloom.validation.issue import Issue
 from netloom.validation.rule import Rule, Stage
 

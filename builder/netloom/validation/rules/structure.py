@@ -9,7 +9,8 @@ from netloom.document import Edge
 from netloom.layers import Port
 from netloom.layers.io import Input, Output
 from netloom.validation import fixes
-from netloom.validation.context import Context, Totals
+from netloom.validation.context import Context
+from netloom.validation.facts import Totals
 from netloom.validation.issue import Issue
 from netloom.validation.rule import Rule, Stage
 

@@ -14,7 +14,8 @@ from netloom.layers.normalization import Dropout
 from netloom.tasks import Problem, tasks, usual_task
 from netloom.tasks.outputs import ExpectedOutput
 from netloom.validation import fixes
-from netloom.validation.context import Context, Totals
+from netloom.validation.context import Context
+from netloom.validation.facts import Totals
 from netloom.validation.issue import Fix, Issue
 from netloom.validation.rule import Rule, Stage
 

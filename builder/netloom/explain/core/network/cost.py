@@ -19,7 +19,7 @@ def measure_network(project: Project) -> Context:
         JobError: A worker measures layers for this process, and it ended.
     """
     from netloom.validation.analysis import with_measurements
-    from netloom.validation.context import ContextCache
+    from netloom.validation.context_cache import ContextCache
 
     analysis = with_measurements(
         project, lambda measure: ContextCache(project, None, measure=measure).use(project.main)
