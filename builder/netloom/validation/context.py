@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -28,7 +29,6 @@ from netloom.validation.facts import (
     NodeFacts,
     Totals,
     bounded,
-    number_of_values,
     tensor_bytes,
 )
 from netloom.validation.faults import fault
@@ -199,7 +199,7 @@ class Context:
         if weights is None or source_weights is None or source == node:
             return 0
         source_shapes = dict(source_weights.weights)
-        return sum(number_of_values(shape) for name, shape in weights.weights if source_shapes.get(name) == shape)
+        return sum(math.prod(shape) for name, shape in weights.weights if source_shapes.get(name) == shape)
 
     def label(self, node: str) -> str:
         """Return the name of a node in messages: its title, or its type and id, and its network unless that is main."""

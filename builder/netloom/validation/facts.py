@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from netloom.layers import TensorSpec
@@ -55,12 +56,4 @@ def bounded(count: int) -> int:
 
 def tensor_bytes(spec: TensorSpec) -> int:
     """Return the memory of a tensor per example."""
-    return bounded((8 if spec.dtype == "int" else 4) * number_of_values(example_shape(spec)))
-
-
-def number_of_values(shape: tuple[int, ...]) -> int:
-    """Return the number of values of a tensor."""
-    total = 1
-    for length in shape:
-        total *= length
-    return total
+    return bounded((8 if spec.dtype == "int" else 4) * math.prod(example_shape(spec)))

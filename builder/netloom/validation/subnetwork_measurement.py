@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from netloom.layers import TensorSpec
 from netloom.layers.subnetwork import Subnetwork
-from netloom.validation.facts import Totals, bounded, number_of_values, tensor_bytes
+from netloom.validation.facts import Totals, bounded, tensor_bytes
 from netloom.validation.measure import Measured
 
 
@@ -39,7 +40,7 @@ def subnetwork_measurement(
     whole = (layer.network, layer.repeat, layer.shared, layer.is_loop, use)
     return Measured(
         outputs,
-        bounded(totals.parameters * copies + sum(map(number_of_values, learned.values()))),
+        bounded(totals.parameters * copies + sum(map(math.prod, learned.values()))),
         bounded(totals.flops * times),
         bounded(totals.activation_bytes * times + copied_bytes),
         frozen=bounded((totals.parameters - totals.trainable) * copies),
