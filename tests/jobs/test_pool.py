@@ -24,7 +24,7 @@ from netloom.jobs import Context, Job, JobCancelledError, JobError, Pool, kinds,
 from netloom.jobs import job as job_module
 from netloom.jobs.explanations import Attack, Attribution, AttributionFlow, InfluentialRows
 from netloom.jobs.inspection import Answer, Inspect
-from netloom.jobs.worker_pool import LaneSettings
+from netloom.jobs.lanes import LaneSettings
 from netloom.training.device import threads
 from tests.jobs.conftest import NAMES, Runs
 from tests.runs.examples import until
