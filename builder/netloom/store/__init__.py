@@ -13,6 +13,8 @@ from netloom.store.artifact_files import DamagedArtifactError
 from netloom.store.artifact_store import ArtifactStore
 from netloom.store.artifacts import RunArtifacts
 from netloom.store.collected import CollectedExample, CollectedExamples
+from netloom.store.commands import Command, Commands
+from netloom.store.curves import Curves, Point, Points
 from netloom.store.database import Database, NotFoundError, StoreError, database_url
 from netloom.store.host import current_host
 from netloom.store.library import Library, LibraryRow, NameTakenError
@@ -20,7 +22,7 @@ from netloom.store.limits import Limits, QueueFullError
 from netloom.store.local_artifacts import run_files
 from netloom.store.projects import ProjectRow, Projects, SaveConflictError, SavedProject, VersionRow
 from netloom.store.queue import Queue
-from netloom.store.runs import Command, Point, Points, Run, Runs
+from netloom.store.runs import Run, Runs
 from netloom.store.states import ClaimLostError, States
 from netloom.store.sweeps import Sweep, Sweeps, Trial
 
@@ -54,7 +56,7 @@ __all__ = [
 ]
 
 
-class Store(States, Runs, Queue, Sweeps, Projects, Library):
+class Store(States, Runs, Curves, Commands, Queue, Sweeps, Projects, Library):
     """One data folder with its database. Several processes can have it open at once."""
 
     def __init__(self, folder: Path) -> None:

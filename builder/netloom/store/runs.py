@@ -1,16 +1,15 @@
-"""Runs, the points of their curves, and the commands to their workers."""
+"""Runs: their rows in the database, and their files."""
 
 from __future__ import annotations
 
 import json
-import math
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from netloom.core.text import plain
 from netloom.document import Project
@@ -19,18 +18,11 @@ from netloom.store.artifacts import RunArtifacts
 from netloom.store.database import Database, NotFoundError, StoreError
 from netloom.store.limits import Limits, require_free_run
 from netloom.store.run_summary import JsonFacts, RunOrigin, RunSummary, SweepTrial
-from netloom.store.schema import commands, points, runs, sweeps, trials
+from netloom.store.schema import runs, sweeps, trials
 from netloom.store.states import ENDED, WITH_WORKER, check_claim, lost, with_claim
 
-COMMANDS = ("pause", "resume", "stop", "learning_rate", "schedule")
 MAX_TAGS, MAX_TAG = 20, 40
-# SQLite limits the number of parameters of a statement.
-_IDS_AT_ONCE = 500
-# Created once, because constructing a statement takes as long as executing it.
-_PENDING = select(commands.c.id).where(commands.c.run_id == bindparam("run")).limit(1)
 _JSON = ("summary", "about", "tags")
-# step, epoch, split, name, value, seconds since 1970
-Point = tuple[int, int, str, str, float, float]
 
 
 @dataclass(frozen=True)
@@ -65,28 +57,6 @@ class Run:
     about: RunOrigin = field(default_factory=RunOrigin)
     sweep_id: str | None = None
     host: str | None = None
-
-
-@dataclass(frozen=True)
-class Command:
-    """A command to a worker."""
-
-    kind: str
-    value: float | None
-    text: str = ""
-
-
-@dataclass(frozen=True)
-class Points:
-    """Points of curves, by column. Pass `last`, a row number, to the next call to continue after it."""
-
-    step: list[int]
-    epoch: list[int]
-    split: list[str]
-    name: list[str]
-    value: list[float]
-    at: list[float]
-    last: int
 
 
 class Runs:
@@ -259,107 +229,6 @@ class Runs:
             return RunArtifacts(self.artifact_store, str(uuid.UUID(run_id)))
         except ValueError:
             raise NotFoundError("There is no such run; it may have been deleted.") from None
-
-    def add_points(self, run_id: str, rows: Sequence[Point], *, holding: str | None = None) -> None:
-        """Append points to the curves of a run, all or none. NaN and infinite values are skipped.
-
-        Raises:
-            ClaimLostError: the claim `holding` is not valid any more; nothing was added.
-        """
-        values = [
-            {
-                "run_id": run_id,
-                "step": row[0],
-                "epoch": row[1],
-                "split": row[2],
-                "name": row[3],
-                "value": row[4],
-                "at": row[5],
-            }
-            for row in rows
-            if math.isfinite(row[4])  # SQLite stores NaN as NULL, which the column refuses
-        ]
-        if values:
-            with self.db.writing() as connection:
-                if holding is not None:
-                    check_claim(connection, run_id, holding)
-                connection.execute(insert(points), values)
-
-    def points(self, run_id: str, after: int = 0) -> Points:
-        """Return the points that were added after row `after`, in order."""
-        query = (
-            select(
-                points.c.step, points.c.epoch, points.c.split, points.c.name, points.c.value, points.c.at, points.c.id
-            )
-            .where(points.c.run_id == run_id, points.c.id > after)
-            .order_by(points.c.id)
-        )
-        with self.db.reading() as connection:
-            rows = connection.execute(query).all()
-        step, epoch, split, name, value, at, ids = zip(*rows, strict=True) if rows else ((),) * 7
-        return Points(
-            list(step), list(epoch), list(split), list(name), list(value), list(at), ids[-1] if ids else after
-        )
-
-    def curves(
-        self, run_ids: Sequence[str], name: str, split: str = "validation"
-    ) -> dict[str, list[tuple[int, float]]]:
-        """Return the epochs and values of one metric for several runs."""
-        curves_by_run: dict[str, list[tuple[int, float]]] = {run_id: [] for run_id in run_ids}
-        with self.db.reading() as connection:
-            for start in range(0, len(run_ids), _IDS_AT_ONCE):
-                part = list(run_ids[start : start + _IDS_AT_ONCE])
-                query = select(points.c.run_id, points.c.epoch, points.c.value).order_by(points.c.id)
-                query = query.where(points.c.run_id.in_(part), points.c.split == split, points.c.name == name)
-                for row in connection.execute(query):
-                    curves_by_run[row.run_id].append((row.epoch, row.value))
-        return curves_by_run
-
-    def drop_points_after(self, run_id: str, step: int, *, holding: str | None = None) -> None:
-        """Delete the points after `step`, so that a resumed run writes them again without duplicates.
-
-        Raises:
-            ClaimLostError: the claim `holding` is not valid any more; nothing was deleted.
-        """
-        with self.db.writing() as connection:
-            if holding is not None:
-                check_claim(connection, run_id, holding)
-            connection.execute(delete(points).where(points.c.run_id == run_id, points.c.step > step))
-
-    def command(self, run_id: str, kind: str, value: float | None = None, text: str = "") -> None:
-        """Send a command to the worker of a run.
-
-        Raises:
-            StoreError: there is no such command.
-        """
-        if kind not in COMMANDS:
-            raise StoreError(f"{kind!r} is not a command; a run takes {', '.join(COMMANDS)}.")
-        with self.db.writing() as connection:
-            row = {"run_id": run_id, "kind": kind, "value": value, "text": text, "created_at": datetime.now(UTC)}
-            connection.execute(insert(commands).values(**row))
-
-    def pending_command(self, run_id: str) -> int | None:
-        """Return the number of the first pending command of a run; None if there is none."""
-        query = select(commands.c.id).where(commands.c.run_id == run_id).order_by(commands.c.id).limit(1)
-        with self.db.reading() as connection:
-            return connection.execute(query).scalar()
-
-    def take_commands(self, run_id: str, *, holding: str | None = None) -> list[Command]:
-        """Return the pending commands of a run, each exactly once.
-
-        Raises:
-            ClaimLostError: the claim `holding` is not valid any more; the commands remain for another worker.
-        """
-        mine = commands.c.run_id == run_id
-        with self.db.reading() as connection:  # fast path, because every worker polls all the time
-            if connection.execute(_PENDING, {"run": run_id}).first() is None:
-                return []
-        with self.db.writing() as connection:
-            if holding is not None:
-                check_claim(connection, run_id, holding)
-            rows = connection.execute(select(commands).where(mine).order_by(commands.c.id).with_for_update()).all()
-            connection.execute(delete(commands).where(commands.c.id.in_([row.id for row in rows])))
-        return [Command(row.kind, row.value, row.text) for row in rows]
 
 
 def _unused_title(connection: Connection, project_id: str, name: str) -> str:
