@@ -13,7 +13,7 @@ from netloom.compression import registry
 from netloom.compression.opened_variant import MAX_DIFFERENCE, open_explainable_variant, open_variant
 from netloom.explain import ExplainError, explain, methods
 from netloom.explain.core.cache import weights_hash
-from netloom.explain.influence import influence
+from netloom.explain.influence import tracin
 from netloom.export.onnx_network import OnnxNetwork
 from netloom.runs import TrainedRun, predict
 from netloom.runs.external_network import ExternalNetwork
@@ -74,7 +74,7 @@ def test_a_file_without_gradients_is_explained_by_its_predictions(digits: Traine
     assert explained.prediction.text == predict(variant, [digits.data.row(row)])[0]["prediction"]
     with pytest.raises(ExplainError, match="use a perturbation or Shapley method"):
         explain(variant, "integrated_gradients", row)
-    assert "checkpoints of training" in influence.unavailable_reason(variant)
+    assert "checkpoints of training" in tracin.unavailable_reason(variant)
 
 
 def test_commands_read_a_variant(trained: Trained, digits: TrainedRun, files: dict[str, Path], tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from sklearn.metrics import roc_auc_score
 
 from netloom.document import Training
 from netloom.explain import ExplainError
-from netloom.explain.influence.influence import Influence, find_label_errors, influence
+from netloom.explain.influence.influence import Influence, influence
+from netloom.explain.influence.label_errors import find_label_errors
 from netloom.runs import TrainedRun, fit_here
 from netloom.runs.history.snapshots import save_snapshot
 from netloom.store import RunArtifacts

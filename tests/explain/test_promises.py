@@ -25,7 +25,8 @@ from netloom.explain.evidence.cross_check import cross_check
 from netloom.explain.evidence.model_check import ModelCheck, is_at_chance
 from netloom.explain.evidence.verdict import judge, on_faithfulness, on_sampling, with_model
 from netloom.explain.flow.attribution_flow import flow
-from netloom.explain.influence.influence import find_label_errors, influence
+from netloom.explain.influence.influence import influence
+from netloom.explain.influence.label_errors import find_label_errors
 from netloom.explain.plots.page import html
 from netloom.explain.robustness.robustness import robustness
 from netloom.runs import TrainedRun, fit_here

@@ -15,7 +15,8 @@ from netloom.explain.dataset.global_attribution import GlobalAttributions, RowCh
 from netloom.explain.dataset.training_trajectory import Trajectory, explain_trajectory
 from netloom.explain.evidence.comparison import Comparison, Side, explain_and_compare
 from netloom.explain.flow.attribution_flow import Flow, flow
-from netloom.explain.influence.influence import Against, Influence, PossibleLabelErrors, find_label_errors, influence
+from netloom.explain.influence.influence import Against, Influence, influence
+from netloom.explain.influence.label_errors import PossibleLabelErrors, find_label_errors
 from netloom.explain.robustness.attack_targets import attacked_output
 from netloom.explain.robustness.robustness import AdversarialExample, Robustness, find_adversarial_example, robustness
 from netloom.explain.robustness.what_if import WhatIf, what_if

@@ -12,7 +12,7 @@ from netloom.explain.core.baselines import typical_row
 from netloom.explain.core.explainer import MethodFacts, method_facts
 from netloom.explain.core.prediction import ExamplePrediction, predict_example
 from netloom.explain.flow.attribution_flow import unavailable_reason
-from netloom.explain.influence import influence
+from netloom.explain.influence import tracin
 from netloom.explain.robustness import attack
 from netloom.jobs.loaded_runs import RunWeights
 from netloom.jobs.request import Context, Request
@@ -42,7 +42,7 @@ class Inspect(Request[Inspection], kind="inspect"):
             "flow": unavailable_reason(trained),
             "attack": attack.unavailable_reason(trained),
             "feature_visualization": feature_visualization.unavailable_reason(trained),
-            "influence": influence.unavailable_reason(trained),
+            "influence": tracin.unavailable_reason(trained),
             "concepts": concepts.unavailable_reason(trained),
         }
         return Inspection(

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from netloom.explain.concepts.concept_definition import ConceptDefinition
     from netloom.explain.concepts.concepts import Concepts as Found
     from netloom.explain.influence.influence import Influence as Taught
-    from netloom.explain.influence.influence import InfluentialRow, PossibleLabelErrors
+    from netloom.explain.influence.label_errors import PossibleLabelErrors
+    from netloom.explain.influence.tracin import InfluentialRow
 
 
 class Influence(Command):
@@ -47,7 +48,8 @@ class Influence(Command):
         add_checkpoint_argument(parser)
 
     def run(self, arguments: Namespace, context: Context) -> int:
-        from netloom.explain.influence.influence import find_label_errors, influence
+        from netloom.explain.influence.influence import influence
+        from netloom.explain.influence.label_errors import find_label_errors
         from netloom.store import open_store
 
         store = open_store(context.home)

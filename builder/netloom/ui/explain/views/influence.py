@@ -10,7 +10,9 @@ import streamlit as st
 from netloom.core.text import escape, number
 from netloom.explain.core.explanation import Verdict
 from netloom.explain.dataset.checkpoint_path import Stage
-from netloom.explain.influence.influence import URL, Against, Influence, InfluentialRow, PossibleLabelErrors
+from netloom.explain.influence.influence import Against, Influence
+from netloom.explain.influence.label_errors import PossibleLabelErrors
+from netloom.explain.influence.tracin import URL, InfluentialRow
 from netloom.explain.plots.colors import AGAINST, FOR
 from netloom.jobs.explanations import InfluentialRows, LabelErrors
 from netloom.ui.components.charts import MARGIN, TRAIN
