@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from netloom.explain import ExplainError, inner_nodes
-from netloom.explain.concepts.feature_visualization import unavailable_reason, unit_counts, visualize_unit
+from netloom.explain.concepts.feature_visualization import unavailable_reason, visualize_unit
+from netloom.explain.concepts.unit import unit_counts
 from netloom.modalities.encoding.field_encoder import ScaledEncoder
 from tests.explain.models import trained
 from tests.explain.test_conformance import state

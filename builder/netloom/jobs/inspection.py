@@ -8,6 +8,7 @@ from typing import Any
 
 from netloom.explain import InnerNode, Method, inner_nodes, methods
 from netloom.explain.concepts import concepts, feature_visualization
+from netloom.explain.concepts.unit import unit_counts
 from netloom.explain.core.baselines import typical_row
 from netloom.explain.core.explainer import MethodFacts, method_facts
 from netloom.explain.core.prediction import ExamplePrediction, predict_example
@@ -91,4 +92,4 @@ class Widths(Request[dict[str, int]], kind="widths"):
     weights: RunWeights
 
     def compute(self, context: Context) -> dict[str, int]:
-        return feature_visualization.unit_counts(context.explained_run(self.weights))
+        return unit_counts(context.explained_run(self.weights))
