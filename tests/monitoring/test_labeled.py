@@ -15,7 +15,7 @@ from netloom.jobs import RunWeights
 from netloom.jobs.monitoring import MakeVersion
 from netloom.jobs.request import Context
 from netloom.monitoring.labeled import changes_of, compare_errors
-from netloom.monitoring.request_log import LoggedRow
+from netloom.monitoring.log_reader import LoggedRow
 from netloom.monitoring.suspects import suspects
 from netloom.store import open_store
 from netloom.tasks.true_labels import ClassLabel, LabelSet, NumberLabel

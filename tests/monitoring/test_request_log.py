@@ -15,8 +15,10 @@ import pytest
 
 from netloom.core.errors import UsageError
 from netloom.monitoring import LogSettings, RequestLog, log_of, logged_models
+from netloom.monitoring.log_files import log_folder
+from netloom.monitoring.log_reader import LogContent, read_log, recent_run
 from netloom.monitoring.redaction import Redaction, parse_redaction
-from netloom.monitoring.request_log import DAY_S, LogContent, log_folder, read_log, recent_run
+from netloom.monitoring.request_log import DAY_S
 
 ANSWER = {"prediction": "yes", "probabilities": {"yes": 0.75, "no": 0.25}}
 

@@ -13,7 +13,8 @@ import pytest
 from netloom.data import add_file, prepare
 from netloom.document import DataChoice
 from netloom.monitoring import LogSettings, RequestLog
-from netloom.monitoring.request_log import LoggedRow, log_folder, read_log
+from netloom.monitoring.log_files import log_folder
+from netloom.monitoring.log_reader import LoggedRow, read_log
 from netloom.serving.served_model import spellings
 from netloom.serving.server_settings import ServerSettings
 from tests.cli.conftest import called

@@ -16,7 +16,7 @@ import pytest
 
 from netloom.cli.bench.http_load import measure_load
 from netloom.core.errors import UsageError
-from netloom.monitoring.request_log import read_log
+from netloom.monitoring.log_reader import read_log
 from netloom.serving.keys import KeyRing
 from tests.cli.conftest import called
 from tests.serving.conftest import Reply, Runs, Server, start_server

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from pydantic_core import from_json, to_json
 
-from netloom.monitoring.request_log import LogSettings, RequestLog, read_log
+from netloom.monitoring.log_reader import read_log
+from netloom.monitoring.request_log import LogSettings, RequestLog
 from netloom.runs import fit_here, predict
 from netloom.serving.schemas import answer_schema, row_schema
 from netloom.serving.server_settings import BatchSettings, ServerSettings

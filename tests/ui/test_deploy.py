@@ -24,7 +24,7 @@ from netloom.document import updated
 from netloom.jobs import RunWeights
 from netloom.jobs.deployment import Optimize
 from netloom.jobs.request import Context
-from netloom.monitoring.request_log import read_log
+from netloom.monitoring.log_reader import read_log
 from netloom.serving.launched import launched
 from netloom.serving.served_model import example_row
 from netloom.store import open_store

@@ -5,6 +5,7 @@
 """
 
 from netloom.monitoring.check import MonitorReport, check
-from netloom.monitoring.request_log import LogInfo, LogSettings, RequestLog, log_of, logged_models
+from netloom.monitoring.log_files import LogInfo, log_of, logged_models
+from netloom.monitoring.request_log import LogSettings, RequestLog
 
 __all__ = ["LogInfo", "LogSettings", "MonitorReport", "RequestLog", "check", "log_of", "logged_models"]

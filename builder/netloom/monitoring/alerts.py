@@ -15,7 +15,7 @@ from netloom.core.errors import UsageError
 from netloom.document import write_bytes
 from netloom.monitoring.http_client import ask, is_http_address
 from netloom.monitoring.labeled import MIN_LABELS
-from netloom.monitoring.request_log import log_folder
+from netloom.monitoring.log_files import log_folder
 
 if TYPE_CHECKING:
     from pathlib import Path

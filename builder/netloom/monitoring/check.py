@@ -13,7 +13,7 @@ from netloom.core.plain_json import JsonObject
 from netloom.drift import DriftReport, compare
 from netloom.drift.report import MIN_ROWS
 from netloom.monitoring.labeled import LabeledReport, errors_of, labeled_report, true_label_of
-from netloom.monitoring.request_log import LoggedRow, read_log
+from netloom.monitoring.log_reader import LoggedRow, read_log
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ import numpy as np
 
 from netloom.core.errors import DataError
 from netloom.drift import Adwin, PageHinkley
-from netloom.monitoring.request_log import LoggedRow
+from netloom.monitoring.log_reader import LoggedRow
 from netloom.runs.trained_run import answers
 from netloom.tasks import task
 from netloom.training.streaming import take

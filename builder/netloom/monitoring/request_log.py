@@ -1,49 +1,45 @@
-"""The log of requests to a model: what it was asked, what it answered, and labels that arrive later.
-
-The log of a model is a folder of the data folder with segments, files of JSON lines. A line is a row or a label:
-
-    {"kind": "row", "at": …, "id": …, "row": 1, "of": 1, "run": …, "version": …, "ms": …, "input": {…},
-     "prediction": …, "confidence": …}
-    {"kind": "label", "at": …, "id": …, "row": 1, "label": …}
-
-`id` is the identifier of the request, and `row` the number of its row, from 1. A line reaches the operating system in
-one call before the request is answered, so that a killed server loses no line of an answer that a client has received.
-JSON escapes line breaks, so that a request cannot forge a line. Only this module knows the names of the files.
-"""
+"""Writes the log of requests to a model: what it was asked, what it answered, and labels that arrive later."""
 
 from __future__ import annotations
 
 import os
 import random
-import re
 import secrets
 import threading
 import time
-from collections import Counter, OrderedDict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
 from netloom.core import log
 from netloom.core.errors import UsageError
 from netloom.document import write_bytes
 from netloom.drift.monitored import confidence_of
+from netloom.monitoring.log_files import (
+    HEAD,
+    KEY,
+    LOCK,
+    RUNS,
+    SUFFIX,
+    as_json,
+    line_of,
+    lines_backwards,
+    log_folder,
+    log_of,
+    segments,
+)
 from netloom.monitoring.redaction import Redaction
 
 MIB, DAY_S = 2**20, 86_400.0
 _SEGMENTS = 8  # that the size is divided into; the oldest one is deleted as a whole
-_SUFFIX, _RUNS, _KEY, _LOCK = ".jsonl", "runs.json", "key", ".lock"
-_RECENT = 100  # rows that say which run answers
 _MAX_REMEMBERED = 200_000  # requests whose labels are accepted
 _MAX_LABELS = 10  # of a row, so that labels cannot displace rows without limit
 _MAX_PREDICTION = 10_000  # bytes; a larger one, such as a generated image, is not logged
-_HEAD = re.compile(rb'^\{"kind":"(row|label)","at":"[^"]*","id":"([^"\\]*)","row":(\d+)(?:,"of":(\d+))?')
 
 
 @dataclass(frozen=True)
@@ -62,79 +58,6 @@ class LogSettings:
     redaction: Redaction = field(default_factory=Redaction)
 
 
-@dataclass(frozen=True)
-class LoggedRow:
-    """A row of a request, with its answer and the label that arrived since; None if there is none."""
-
-    at: str
-    id: str
-    row: int
-    run: str
-    version: str
-    ms: float
-    input: Mapping[str, Any]
-    prediction: Any
-    confidence: float | None
-    label: Any = None
-
-
-@dataclass(frozen=True)
-class LogInfo:
-    """The log of a model: the runs that it has rows of, the newest last, and a stamp that changes with each line."""
-
-    model: str
-    runs: tuple[str, ...]
-    stamp: tuple[int, int]
-
-
-@dataclass(frozen=True)
-class LogContent:
-    """The last rows of a run, the oldest first; the last labeled ones, which can be older; the number of rows of other
-    runs beside them; and the fields whose values the log does not have for all rows."""
-
-    rows: list[LoggedRow]
-    labeled: list[LoggedRow]
-    other_rows: int
-    hidden: frozenset[str]
-
-
-def is_model_name(text: str) -> bool:
-    """Return whether a text can be the name of a model, which is part of paths and addresses."""
-    # A client shortens a path with . or .. as a part
-    return bool(text.strip(".")) and all(letter.isascii() and (letter.isalnum() or letter in "-_.") for letter in text)
-
-
-def log_folder(home: Path, model: str) -> Path:
-    """Return the folder of the log of a model.
-
-    Raises:
-        UsageError: the name could point elsewhere.
-    """
-    if not is_model_name(model):
-        raise UsageError(f"{model[:60]!r} is not the name of a model.")
-    return home / "serving" / "requests" / model
-
-
-def logged_models(home: Path) -> list[LogInfo]:
-    """Return the logs of a data folder, in the order of the names of their models."""
-    infos = (log_of(home, path.name) for path in sorted((home / "serving" / "requests").glob("*")))
-    return [info for info in infos if info is not None]
-
-
-def log_of(home: Path, model: str) -> LogInfo | None:
-    """Return the log of a model; None if nothing was logged."""
-    if not is_model_name(model):
-        return None
-    folder = log_folder(home, model)
-    try:
-        runs = from_json((folder / _RUNS).read_bytes())
-    except (OSError, ValueError):
-        return None
-    status = [path.stat() for path in _segments(folder)]
-    stamp = sum(item.st_size for item in status), max((item.st_mtime_ns for item in status), default=0)
-    return LogInfo(model, tuple(map(str, runs)), stamp)
-
-
 class RequestLog:
     """Writes the log of one model. Threads may share it; another process may not.
 
@@ -151,7 +74,7 @@ class RequestLog:
         self.settings, self.lost, self._home = settings, 0, home
         self._folder = log_folder(home, model)
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._process_lock = FileLock(self._folder / _LOCK, timeout=0)
+        self._process_lock = FileLock(self._folder / LOCK, timeout=0)
         try:
             self._process_lock.acquire()
         except Timeout:
@@ -180,7 +103,7 @@ class RequestLog:
     def write(self, request_id: str, run: str, version: str, ms: float, bodies: Sequence[bytes]) -> None:
         """Append the rows of a request, from `encode`. An error is counted, and does not reach the client."""
         head = {"id": request_id, "row": 0, "of": len(bodies), "run": run, "version": version, "ms": round(ms, 3)}
-        lines = [_line("row", {**head, "row": number}, body) for number, body in enumerate(bodies, 1)]
+        lines = [line_of("row", {**head, "row": number}, body) for number, body in enumerate(bodies, 1)]
         with self._lock:
             try:
                 self._note_run(run)
@@ -215,7 +138,7 @@ class RequestLog:
             request = self._requests[request_id]
             if request[1] >= _MAX_LABELS * request[0]:
                 return False
-            self._append(_line("label", {"id": request_id, "row": row}, to_json({"label": label})))
+            self._append(line_of("label", {"id": request_id, "row": row}, to_json({"label": label})))
             request[1] += 1
             return True
 
@@ -234,10 +157,10 @@ class RequestLog:
 
     def _encoded(self, fields: Collection[str], row: Mapping[str, Any], answer: Mapping[str, Any]) -> bytes:
         known = {name: value for name, value in row.items() if name in fields}
-        prediction = _json(answer.get("prediction"))
-        value = _json(
+        prediction = as_json(answer.get("prediction"))
+        value = as_json(
             {
-                "input": self.settings.redaction.apply(known, self._key, _json),
+                "input": self.settings.redaction.apply(known, self._key, as_json),
                 "redacted": sorted(self.settings.redaction.names),
                 "confidence": confidence_of(answer),
             }
@@ -262,7 +185,7 @@ class RequestLog:
     def _open(self) -> None:
         self._began, self._size = time.time(), 0
         name = int(self._began * 1e9)
-        while (path := self._folder / f"{name:020d}{_SUFFIX}").exists():
+        while (path := self._folder / f"{name:020d}{SUFFIX}").exists():
             name += 1
         self._path = path
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -274,7 +197,7 @@ class RequestLog:
     def _delete(self, oldest: float) -> None:
         """Delete segments other than the current one: older ones, empty ones, and those beyond the size."""
         free_bytes = self.settings.max_bytes - self._segment_bytes  # which the current one may still grow to
-        for path in reversed(_segments(self._folder)):
+        for path in reversed(segments(self._folder)):
             if path == self._path:
                 continue
             size = path.stat().st_size
@@ -287,12 +210,12 @@ class RequestLog:
             return
         known = log_of(self._home, self._folder.name)
         runs = [*(known.runs if known is not None else ()), run]
-        write_bytes(self._folder / _RUNS, to_json(runs))
+        write_bytes(self._folder / RUNS, to_json(runs))
         self._runs.add(run)
 
     def _read_key(self) -> bytes:
         """Return the key of hashed values, which stays the same over restarts."""
-        path = self._folder / _KEY
+        path = self._folder / KEY
         try:
             return path.read_bytes()
         except FileNotFoundError:
@@ -302,79 +225,11 @@ class RequestLog:
             return key
 
 
-def read_log(home: Path, model: str, run: str, last: int) -> LogContent:
-    """Return the last rows of a run from the log of a model, and the last labeled ones. Damaged lines are left out.
-
-    Raises:
-        UsageError: the name is invalid.
-    """
-    rows: list[LoggedRow] = []
-    labeled: list[LoggedRow] = []
-    labels: dict[tuple[str, int], Any] = {}
-    hidden, other_rows, has_labels = set[str](), 0, False
-    for line in _lines_backwards(log_folder(home, model)):
-        head = _HEAD.match(line)
-        if head is None:
-            continue
-        batch_key = head[2].decode(), int(head[3])
-        if head[1] == b"label":
-            has_labels = True
-            labels.setdefault(batch_key, _parsed(line).get("label"))
-            continue
-        is_labeled, is_recent = batch_key in labels, len(rows) < last
-        if not (is_recent or (is_labeled and len(labeled) < last)):
-            if not has_labels or len(labeled) >= last:
-                break
-            continue  # an older row may be labeled: clients can report the label of a row at once
-        value = _parsed(line)
-        label = labels.pop(batch_key, None)
-        if value.get("run") != run:
-            other_rows += is_recent
-            continue
-        hidden.update(value.pop("redacted", ()))
-        try:
-            row = LoggedRow(**{name: value[name] for name in _ROW_KEYS}, label=label)
-        except KeyError:
-            continue
-        if is_recent:
-            rows.append(row)
-        if is_labeled:
-            labeled.append(row)
-    return LogContent(rows[::-1], labeled[::-1], other_rows, frozenset(hidden))
-
-
-def recent_run(home: Path, model: str) -> str:
-    """Return the run that gave most of the last logged answers of a model; "" if none can be read."""
-    rows = (
-        line for line in _lines_backwards(log_folder(home, model)) if (head := _HEAD.match(line)) and head[1] == b"row"
-    )
-    runs = Counter(str(_parsed(line).get("run", "")) for line in islice(rows, _RECENT))
-    return runs.most_common(1)[0][0] if runs else ""
-
-
-_ROW_KEYS = ("at", "id", "row", "run", "version", "ms", "input", "prediction", "confidence")
-
-
-def _lines_backwards(folder: Path) -> Iterator[bytes]:
-    for path in reversed(_segments(folder)):
-        try:
-            content = path.read_bytes()
-        except FileNotFoundError:  # it expired
-            continue
-        # Without the end of the file after the last line break: another process may be writing it
-        yield from reversed(content.split(b"\n")[:-1])
-
-
-def _segments(folder: Path) -> list[Path]:
-    """Return the segments of a log, the oldest first: their names are the nanoseconds at which they began."""
-    return sorted(path for path in folder.glob(f"*{_SUFFIX}") if path.stem.isdecimal())
-
-
 def _remembered(folder: Path) -> OrderedDict[str, list[int]]:
     """Return the number of rows and labels of the logged requests by their ids, the oldest first."""
     newest: OrderedDict[str, list[int]] = OrderedDict()
     labels: dict[str, int] = {}
-    for head in filter(None, map(_HEAD.match, _lines_backwards(folder))):
+    for head in filter(None, map(HEAD.match, lines_backwards(folder))):
         name = head[2].decode()
         if head[1] == b"label":
             labels[name] = labels.get(name, 0) + 1
@@ -383,30 +238,3 @@ def _remembered(folder: Path) -> OrderedDict[str, list[int]]:
                 break
             newest[name] = [int(head[4] or 1), labels.pop(name, 0)]
     return OrderedDict(reversed(newest.items()))
-
-
-def _line(kind: str, head: Mapping[str, Any], body: bytes) -> bytes:
-    """Return a line with the keys of the head before those of the body."""
-    start = to_json({"kind": kind, "at": datetime.now(UTC).isoformat(), **head})
-    return start[:-1] + b"," + body[1:] + b"\n"
-
-
-def _json(value: Any) -> bytes:
-    """Return a value as JSON, in which arrays are lists, and NaN and infinity null.
-
-    Raises:
-        ValueError: it has a text that is not Unicode.
-    """
-    return to_json(value, inf_nan_mode="null", fallback=_plain)
-
-
-def _plain(value: Any) -> Any:
-    return value.tolist() if hasattr(value, "tolist") else str(value)
-
-
-def _parsed(line: bytes) -> dict[str, Any]:
-    try:
-        value = from_json(line)
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}

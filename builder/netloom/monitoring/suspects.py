@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from netloom.monitoring.labeled import errors_of, true_label_of
-from netloom.monitoring.request_log import LoggedRow, read_log
+from netloom.monitoring.log_reader import LoggedRow, read_log
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -80,7 +80,7 @@ def _logged(store: Store, name: str) -> tuple[LogInfo, str]:
         UsageError: there is no such log, or several models were served with the run.
     """
     from netloom.monitoring import log_of, logged_models
-    from netloom.monitoring.request_log import recent_run
+    from netloom.monitoring.log_reader import recent_run
 
     info = log_of(store.home, name)
     if info is not None and info.runs:

@@ -253,7 +253,7 @@ def _load(arguments: Namespace, settings: ServerSettings, context: Context) -> S
     """
     from importlib.metadata import version
 
-    from netloom.monitoring.request_log import is_model_name
+    from netloom.monitoring.log_files import is_model_name
     from netloom.serving.deployment import Deployment
     from netloom.serving.errors import RequestError
     from netloom.serving.routes.models import check_replaceable
