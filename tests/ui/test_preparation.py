@@ -14,7 +14,7 @@ from netloom.data.quality.overview import columns
 from netloom.document import DataChoice, ImageNormalization, Project, apply
 from netloom.modalities.encoding.number_column import NumberEncoder
 from netloom.store import open_store
-from netloom.ui.data.schema_editor import table_row
+from netloom.ui.data.column_table import table_row
 from tests.networks import project
 
 

@@ -18,7 +18,7 @@ from netloom.editing.live import Live
 from netloom.store import open_store
 from netloom.templates import templates
 from netloom.templates.starting import fit
-from netloom.ui.data import schema_editor as editor
+from netloom.ui.data.column_table import changed_options
 from netloom.ui.data.target_picker import reading_edit
 from tests.data.samples import csv_from_columns
 from tests.data.test_columns import mixed
@@ -41,7 +41,7 @@ def live(home: Path) -> Live:
 def edit_columns(live: Live, **changes: dict[str, Any]) -> None:
     """Apply changes to rows of the table as the page does."""
     table_columns = columns(live.project.data, live.store.home)
-    live.apply(reading_edit(live, {"options": editor.changed_options(live, table_columns, changes)}))
+    live.apply(reading_edit(live, {"options": changed_options(live, table_columns, changes)}))
 
 
 def column_options(live: Live) -> Any:
