@@ -37,7 +37,7 @@ HOMONYMS: dict[str, tuple[set[str], str]] = {
     "compile/importers/onnx/operators/product.py": ({"vector", "sequence", "image"}, "the rank of a tensor"),
     "data/tables/column_inference.py": ({"text"}, "an option of tables: the column of text to read"),
     "data/tables/table_dataset.py": ({"text"}, "the name of a column"),
-    "data/uploads/kinds/arrays.py": ({"series"}, "an answer to the question of how to read arrays"),
+    "data/uploads/array_views.py": ({"series"}, "an answer to the question of how to read arrays"),
     "data/uploads/kinds/series.py": ({"series"}, "the name of a question: the column that tells series apart"),
     "data/uploads/kinds/texts.py": ({"labels"}, "the name of a file that is not an example"),
     "data/uploads/tagged_sentences.py": ({"tags"}, "a column of a file of tagged words"),

@@ -15,18 +15,15 @@ from netloom.core.plain_json import JsonObject
 from netloom.core.progress import ProgressCallback
 from netloom.data import file_types
 from netloom.data.images import data_uri
-from netloom.data.limits import MAX_COLUMNS
-from netloom.data.raw.images import Images
-from netloom.data.raw.series import Series
-from netloom.data.raw.table import Table
-from netloom.data.raw_dataset import RawDataset, RawTarget
+from netloom.data.raw_dataset import RawDataset
 from netloom.data.splits.given_splits import TEST, TRAIN, VALIDATION, given_of, part_in, path_of, split_column
-from netloom.data.tables.targets import CLASS, requested_target
+from netloom.data.uploads.array_values import MAX_MASK_CLASSES, array_target, check_inputs
+from netloom.data.uploads.array_views import VIEWS, as_images, dataset_of, displayed, guess_view
 from netloom.data.uploads.arrayfiles import as_column, read_array, shape_of
 from netloom.data.uploads.chosen import Chosen
 from netloom.data.uploads.images import set_given_split
 from netloom.data.uploads.source import Source
-from netloom.data.uploads.tabular import TASK, target_of
+from netloom.data.uploads.tabular import TASK
 from netloom.data.uploads.upload_kind import (
     PREVIEWED,
     Answers,
@@ -55,8 +52,6 @@ SPLITTER = Question("split", "Split array", "choice", "Array that assigns rows t
                     optional=True, when_added=True, empty="none")  # fmt: skip
 # An optional array with the names of the values 0, 1, … of masks
 CLASS_NAMES = "class_names"
-MAX_MASK_CLASSES = 64
-VIEWS = ("picture", "series", "columns")
 VIEW = Question(
     "view", "Rows are", "choice", "Images, series of steps × channels, or columns of a table", choices=VIEWS
 )
@@ -90,7 +85,7 @@ class Arrays(Reader):
         view = VIEW
         if source_of in names:
             shape, dtype = shape_of(source, names[str(source_of)])
-            view = with_default(VIEW, _view(shape, dtype))
+            view = with_default(VIEW, guess_view(shape, dtype))
         return [
             with_default(INPUT, source_of, leading),
             with_default(TARGET, target, [name for name in leading if name != source_of]),
@@ -114,8 +109,8 @@ class Arrays(Reader):
         targets = read_array(source, names[chosen.choice("target")])[:PREVIEWED]
         columns: dict[str, list[Any]] = {"target": [_cell(row) for row in targets]}
         if answers["view"] == "picture":
-            pixels, top = _as_pictures(inputs)
-            columns = {"image": [data_uri(_shown(image, top)) for image in pixels], **columns}
+            pixels, top = as_images(inputs)
+            columns = {"image": [data_uri(displayed(image, top)) for image in pixels], **columns}
         else:
             columns["input"] = [_cell(row.ravel()[:12]) for row in inputs]
         return pd.DataFrame(columns)
@@ -140,7 +135,7 @@ class Arrays(Reader):
         progress(0.7, "Keeping them")
         input_name, target_name = Chosen(answers).choice("input"), Chosen(answers).choice("target")
         input_rows, target_rows = _joined(inputs, input_name), _joined(targets, target_name)
-        _refuse_odd(input_rows, input_name)
+        check_inputs(input_rows, input_name)
         if answers.get("split") is not None:
             parts = _parts_of_array(source, names, str(answers["split"]), len(input_rows))
         np.save(folder / "input.npy", input_rows, allow_pickle=False)
@@ -172,8 +167,8 @@ class Arrays(Reader):
         names_file = folder / f"{CLASS_NAMES}.npy"
         class_names = tuple(np.load(names_file, allow_pickle=False).tolist()) if names_file.is_file() else ()
         task = chosen.optional_choice("task")
-        target_fields = _target(target, task, meta["target"], meta["title"], inputs, class_names)
-        raw = _viewed(inputs, chosen.choice("view"), target_fields)
+        target_fields = array_target(target, task, meta["target"], meta["title"], inputs, class_names)
+        raw = dataset_of(inputs, chosen.choice("view"), target_fields)
         set_given_split(raw, parts if len(np.unique(parts)) > 1 else None)
         return raw
 
@@ -278,132 +273,5 @@ def _joined(arrays: list[np.ndarray], name: str) -> np.ndarray:
     return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
 
 
-def _refuse_odd(array: np.ndarray, name: str) -> None:
-    if array.dtype.kind not in "biuf":
-        raise DataError(f"{name[:60]!r} has the dtype {array.dtype}; an input array needs numbers.")
-    if array.dtype.kind == "f" and not all(np.isfinite(part).all() for part in np.array_split(array, 64)):
-        raise DataError(f"{name[:60]!r} holds numbers that are missing or infinite; replace them and save it again.")
-
-
-def _view(shape: tuple[int, ...], dtype: str) -> str:
-    if len(shape) == 4:
-        return "picture"
-    if len(shape) == 3:
-        is_byte = np.dtype(dtype).kind in "iu" and np.dtype(dtype).itemsize == 1
-        return "picture" if is_byte or (shape[1] == shape[2] and shape[1] >= 8) else "series"
-    return "columns"
-
-
-def _viewed(inputs: np.ndarray, view: str, target_fields: RawTarget) -> RawDataset:
-    """Arrays of rows as images, series or columns.
-
-    Raises:
-        DataError: The arrays have the wrong number of axes.
-    """
-    if view == "picture":
-        pixels, top = _as_pictures(inputs)
-        return Images(name="image", pixels=pixels, top=top, **target_fields)
-    if view == "series":
-        if inputs.ndim not in (2, 3):
-            raise DataError(f"Series need steps and channels; these rows have the shape {inputs.shape[1:]}.")
-        windows = inputs if inputs.ndim == 3 else inputs[:, :, None]
-        channels = tuple(f"channel {channel}" for channel in range(1, windows.shape[2] + 1))
-        return Series(name="series", windows=np.asarray(windows, dtype=np.float32), channels=channels, **target_fields)
-    flat = inputs.reshape(len(inputs), -1)
-    if flat.shape[1] > MAX_COLUMNS:
-        raise DataError(
-            f"These rows have {flat.shape[1]:,} numbers, too many for columns; read them as images or series."
-        )
-    columns = {
-        f"x{channel}": np.asarray(flat[:, channel - 1], dtype=np.float64) for channel in range(1, flat.shape[1] + 1)
-    }
-    return Table(name="features", numbers=columns, **target_fields)
-
-
-def _as_pictures(inputs: np.ndarray) -> tuple[np.ndarray, float]:
-    """Return images (R, C, H, W), and the value of white."""
-    if inputs.ndim == 2:
-        side = round(inputs.shape[1] ** 0.5)
-        if side * side != inputs.shape[1]:
-            raise DataError(f"Rows of {inputs.shape[1]:,} numbers are not square images; read them as columns.")
-        inputs = inputs.reshape(len(inputs), side, side)
-    if inputs.ndim == 3:
-        inputs = inputs[:, None]  # (R, H, W) -> (R, 1, H, W)
-    elif inputs.ndim == 4 and inputs.shape[3] in (1, 3, 4) and inputs.shape[1] not in (1, 3):
-        inputs = inputs.transpose(0, 3, 1, 2)  # (R, H, W, C) -> (R, C, H, W)
-    if inputs.ndim != 4 or not inputs.size:
-        raise DataError(
-            f"Images need a height, a width and optionally channels; these rows have the shape {inputs.shape[1:]}."
-        )
-    top = float(inputs.max())
-    # uint8 has the range of bytes even if no pixel is white
-    if inputs.dtype == np.uint8 or 1 < top <= 255:
-        return inputs, 255.0
-    return inputs, 1.0 if top <= 1 else top
-
-
-def _shown(picture: np.ndarray, top: float) -> np.ndarray:
-    bright = (np.clip(picture / top, 0, 1) * 255).astype(np.uint8)
-    return bright[0] if len(bright) != 3 else bright.transpose(1, 2, 0)
-
-
 def _cell(row: Any) -> str:
     return np.array2string(np.asarray(row), precision=3, threshold=12, max_line_width=200)[:120].replace("\n", " ")
-
-
-def _target(
-    array: np.ndarray, task: str | None, name: str, title: str, inputs: np.ndarray, class_names: tuple[str, ...] = ()
-) -> RawTarget:
-    """Return the target of a dataset from an array (R,), numbers or one-hot classes (R, k), or masks (R, H, W).
-
-    `class_names` are the names of the values 0, 1, … of masks.
-    """
-    import pandas as pd
-
-    target_type = requested_target({"task": task})
-    predicts_numbers = target_type is not None and target_type.is_number
-    target = np.asarray(array)
-    # (R, 1, …) -> (R,)
-    if target.ndim > 1 and target.shape[1:] == (1,) * (target.ndim - 1):
-        target = target.reshape(len(target))
-    if target.dtype.kind == "S":
-        target = np.char.decode(target, "utf-8", "replace")
-    if target.ndim == 1:
-        if target.dtype.kind == "f" and not np.isfinite(target).all():
-            raise DataError(
-                f"{name[:60]!r} holds numbers that are missing or infinite; replace them and save it again."
-            )
-        values = pd.Series([str(item) for item in target], name=name, dtype="string") if target.dtype.kind == "U" else (
-            pd.Series(target, name=name)
-        )  # fmt: skip
-        # Integers with five rows or more per value, on average, are class indices.
-        if task is None and target.dtype.kind in "iu" and len(np.unique(target)) <= len(target) // 5:
-            task = CLASS
-        return target_of(values, task, title)
-    if target.dtype.kind not in "biuf":
-        raise DataError(f"{name[:60]!r} has several texts per row; a class is one text per row.")
-    if target.ndim == 2 and not predicts_numbers and _one_hot(target):
-        return target_of(pd.Series(target.argmax(1), name=name), CLASS, title)
-    if target.ndim == 3 and target.dtype.kind in "biu" and set(target.shape[1:]) <= set(inputs.shape[1:]):
-        class_numbers = np.unique(target)
-        if class_names and class_numbers[0] >= 0 and class_numbers[-1] < len(class_names):
-            masks = target.astype(np.uint8)
-            return {"target": masks, "target_kind": "mask", "target_name": name, "classes": class_names}
-        if len(class_numbers) > MAX_MASK_CLASSES:
-            raise DataError(
-                f"{name[:60]!r} holds masks of {len(class_numbers):,} classes; at most {MAX_MASK_CLASSES} are "
-                "supported."
-            )
-        classes = tuple(f"class {value}" for value in class_numbers)
-        masks = np.searchsorted(class_numbers, target).astype(np.uint8)
-        return {"target": masks, "target_kind": "mask", "target_name": name, "classes": classes}
-    if target.ndim != 2:
-        raise DataError(f"{name[:60]!r} has rows of shape {target.shape[1:]}; a target is a class, numbers or a mask.")
-    numbers = target.astype(np.float64)
-    if not np.isfinite(numbers).all():
-        raise DataError(f"{name[:60]!r} holds numbers that are missing or infinite; replace them and save it again.")
-    return {"target": numbers, "target_kind": "number", "target_name": name, "classes": ()}
-
-
-def _one_hot(array: np.ndarray) -> bool:
-    return array.shape[1] > 1 and bool(np.isin(array, (0, 1)).all() and (array.sum(1) == 1).all())
