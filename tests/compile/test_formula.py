@@ -19,7 +19,7 @@ from netloom.compile.formula import FormulaError, network_of, text_of
 from netloom.compile.formula.names import NODE_FIELDS, callables
 from netloom.compile.formula.parser import MAX_LENGTH
 from netloom.document import Editor, Network, Project, apply, read, write
-from netloom.document.project import MAX_NODES
+from netloom.document.network import MAX_NODES
 from netloom.layers import registry
 from netloom.layers.layer import SAMPLES, TensorSpec
 from netloom.templates import architectures, templates

@@ -22,7 +22,7 @@ from netloom.compile.importers.onnx import import_bytes
 from netloom.compile.importers.repeats import group_repeats
 from netloom.document import Project, apply, dumps, loads
 from netloom.document.expression import evaluate
-from netloom.document.project import SUBNETWORK
+from netloom.document.network import SUBNETWORK
 from netloom.templates import architectures
 from netloom.validation import analyse
 from tests.networks import network, networks

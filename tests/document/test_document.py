@@ -11,7 +11,7 @@ import pytest
 from torch import nn
 
 from netloom.document import DocumentError, Edge, Project, blank, dumps, is_identifier, loads, read, write
-from netloom.document.project import RESERVED
+from netloom.document.field_types import RESERVED
 from tests.networks import digits_mlp
 
 

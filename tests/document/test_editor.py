@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from netloom.document import DocumentError, EditError, Editor, apply, blank, canvas_network, dumps, loads, parse
-from netloom.document.project import MAX_EDGES
+from netloom.document.network import MAX_EDGES
 from tests.networks import digits_mlp
 
 

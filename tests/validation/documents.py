@@ -7,7 +7,7 @@ from typing import Any
 
 from netloom.data import FieldSpec, Schema, TargetSpec
 from netloom.document import Augment, DataChoice, Project, Training, apply
-from netloom.document.project import Preparation
+from netloom.document.data_choice import Preparation
 from tests.loops import diabetes, leaky_cell
 from tests.networks import IMAGE, TABLE, TOKENS, chain, network, networks, project
 

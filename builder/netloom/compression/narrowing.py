@@ -18,7 +18,7 @@ from netloom.compile import module, source
 from netloom.compression.channel_graph import MIXED, ChannelGraph, Labels
 from netloom.compression.importance import Importance
 from netloom.compression.method import CompressionError
-from netloom.document.project import SUBNETWORK
+from netloom.document.network import SUBNETWORK
 from netloom.training.streaming import take
 from netloom.validation import Issue, analyse
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from itertools import count
 
 from netloom.document import network_bundle
-from netloom.document.project import MAX_NETWORKS, Project, is_identifier, misnamed
+from netloom.document.field_types import is_identifier, misnamed
+from netloom.document.project import MAX_NETWORKS, Project
 
 
 class CompositionError(ValueError):

@@ -14,8 +14,9 @@ from typing import Any, Literal
 
 from netloom.document.edits import Edit, EditError, apply
 from netloom.document.files import storage_problem
+from netloom.document.network import Node
 from netloom.document.network_edits import COMPOSITIONS
-from netloom.document.project import Node, Project
+from netloom.document.project import Project
 
 HISTORY = 200
 MAX_CLIENTS = 50

@@ -15,10 +15,12 @@ from pydantic import ValidationError
 from netloom.core.field_errors import FieldError, summary
 from netloom.document import ports
 from netloom.document.composition import CompositionError
+from netloom.document.data_choice import DataChoice
 from netloom.document.files import wrong_fields
 from netloom.document.initialization import Initialization
+from netloom.document.network import MAX_EDGES, Edge, Network, Node, Note
 from netloom.document.network_edits import COMPOSITIONS
-from netloom.document.project import MAX_EDGES, DataChoice, Edge, Network, Node, Note, Project
+from netloom.document.project import Project
 from netloom.document.training_settings import Training
 
 Edit = Mapping[str, Any]

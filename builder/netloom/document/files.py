@@ -14,8 +14,10 @@ from netloom.core.errors import UsageError
 from netloom.core.field_errors import FieldError, field_errors, summary
 from netloom.core.plain_json import JsonObject
 from netloom.core.text import no_json
+from netloom.document.data_choice import DataChoice
 from netloom.document.initialization import Initialization
-from netloom.document.project import FORMAT, DataChoice, Edge, Network, Node, Note, Project
+from netloom.document.network import Edge, Network, Node, Note
+from netloom.document.project import FORMAT, Project
 from netloom.document.training_settings import Training, written
 
 MAX_BYTES = 20 * 2**20

@@ -9,8 +9,9 @@ from netloom.core.text import natural
 from netloom.document.composition import CompositionError, free_name, known_network, new_network_name, require_capacity
 from netloom.document.expression import SIZE
 from netloom.document.initialization import Initialization
+from netloom.document.network import MAX_NODES, SUBNETWORK, Edge, Network, Node
 from netloom.document.parameter_edits import Numbers, is_number, names_read, substituted
-from netloom.document.project import MAX_NODES, SUBNETWORK, Edge, Network, Node, Project
+from netloom.document.project import Project
 
 # Vertical distance in pixels between copies of a repeated network, and from Inputs and Outputs to their layers.
 STEP = 110.0

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from itertools import count
 
-from netloom.document.project import MAX_NETWORKS, SUBNETWORK, Network, Node, Project, is_identifier, misnamed
+from netloom.document.field_types import is_identifier, misnamed
+from netloom.document.network import SUBNETWORK, Network, Node
+from netloom.document.project import MAX_NETWORKS, Project
 
 NAMES = "The name of a network must consist of lowercase letters, digits and _, such as residual_block."
 

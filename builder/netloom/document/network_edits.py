@@ -8,8 +8,9 @@ from typing import Any
 from netloom.document import network_bundle, ports
 from netloom.document.composition import CompositionError, known_network, new_network_name, require_capacity
 from netloom.document.group_edits import group, unpack
+from netloom.document.network import SUBNETWORK, Network, Node
 from netloom.document.parameter_edits import expose, rename_parameter
-from netloom.document.project import SUBNETWORK, Network, Node, Project
+from netloom.document.project import Project
 
 
 def create(project: Project, edit: Mapping[str, Any]) -> Project:

@@ -8,7 +8,9 @@ from typing import Any
 
 from netloom.document.composition import CompositionError, known_network
 from netloom.document.expression import FUNCTIONS, SIZE, ExpressionError, names_in
-from netloom.document.project import SUBNETWORK, Network, Node, Project, is_identifier, misnamed
+from netloom.document.field_types import is_identifier, misnamed
+from netloom.document.network import SUBNETWORK, Network, Node
+from netloom.document.project import Project
 
 # The numeric parameters of each layer type, or None if they are not known
 Numbers = Mapping[str, Sequence[str]] | None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from netloom.document.project import MAX_PORT_LENGTH, SUBNETWORK, Edge, EndKind, Network, Params, Project
+from netloom.document.field_types import MAX_PORT_LENGTH, Params
+from netloom.document.network import SUBNETWORK, Edge, EndKind, Network
+from netloom.document.project import Project
 
 
 def final_ports(states: Iterable[str], outputs: Iterable[str]) -> dict[str, str]:

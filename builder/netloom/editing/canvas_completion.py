@@ -8,8 +8,8 @@ from typing import Any
 
 from netloom.data import Schema
 from netloom.document import Project, to_json
+from netloom.document.network import SUBNETWORK
 from netloom.document.network_bundle import BundleError, extract, insert
-from netloom.document.project import SUBNETWORK
 from netloom.layers import registry
 from netloom.layers.catalogue import numeric
 

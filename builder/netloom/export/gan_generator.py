@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from netloom.compile import input_fields, module, output_nodes, source
 from netloom.data.preparation.calibrated import Decoding
 from netloom.document import DataChoice, Network, Project, Training
-from netloom.document.project import SUBNETWORK
+from netloom.document.network import SUBNETWORK
 
 if TYPE_CHECKING:
     from torch import nn

@@ -10,8 +10,8 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from netloom.core.field_errors import FieldValueError
 from netloom.document import Network, Value
+from netloom.document.field_types import MAX_PORT_LENGTH
 from netloom.document.ports import final_ports
-from netloom.document.project import MAX_PORT_LENGTH
 from netloom.layers.layer import Call, Example, Layer, Port, TensorSpec
 
 # The value of a state before the first step: zeros, the tensor at an input of the node, or a trained parameter

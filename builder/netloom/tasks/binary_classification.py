@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from netloom.data.schema import Schema, TargetSpec
 from netloom.document import Training
-from netloom.document.project import DataChoice
+from netloom.document.data_choice import DataChoice
 from netloom.tasks.answers import AnswerPart, class_part, probability_part, threshold_part
 from netloom.tasks.outputs import LABEL_LOGITS, ExpectedOutput
 from netloom.tasks.task import Problem, Task

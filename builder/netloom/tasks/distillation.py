@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from netloom.data.schema import Schema
 from netloom.document import Training
-from netloom.document.project import DataChoice
+from netloom.document.data_choice import DataChoice
 from netloom.tasks.classification import Classification
 from netloom.tasks.task import Problem
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from netloom.data.schema import Schema, TargetKind
 from netloom.document import Training
-from netloom.document.project import DataChoice
+from netloom.document.data_choice import DataChoice
 from netloom.tasks.answers import AnswerPart, number_part, structure_part
 from netloom.tasks.outputs import ExpectedOutput
 from netloom.tasks.regression import LOSS_PARAMETERS, LOSS_SETTINGS, unused_loss_parameters

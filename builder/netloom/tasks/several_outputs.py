@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from netloom.data.schema import Schema, TargetSpec
 from netloom.document import Training
-from netloom.document.project import DataChoice
+from netloom.document.data_choice import DataChoice
 from netloom.tasks.answers import AnswerPart, structure_part
 from netloom.tasks.outputs import ExpectedOutput, LogitSpec
 from netloom.tasks.registry import tasks

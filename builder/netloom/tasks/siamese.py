@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from netloom.data.schema import Schema, TargetSpec
 from netloom.document import Training
-from netloom.document.project import DataChoice
+from netloom.document.data_choice import DataChoice
 from netloom.tasks.answers import AnswerPart, class_part, number_part, threshold_part
 from netloom.tasks.binary_classification import not_two_classes
 from netloom.tasks.outputs import ExpectedOutput

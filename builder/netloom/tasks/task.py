@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 
 from netloom.data.schema import Schema, TargetKind, TargetSpec
 from netloom.document import Training
-from netloom.document.project import DataChoice
+from netloom.document.data_choice import DataChoice
 from netloom.tasks.answers import AnswerPart, structure_part
 from netloom.tasks.metrics import higher_is_better
 from netloom.tasks.outputs import ExpectedOutput, LogitSpec

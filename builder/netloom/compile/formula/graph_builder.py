@@ -12,7 +12,7 @@ from netloom.compile.formula.names import suggestion
 from netloom.compile.formula.values import BoundLayer, Number, Tensor
 from netloom.document import SUBNETWORK, Edge, Network, Node, is_identifier
 from netloom.document.initialization import Initialization
-from netloom.document.project import MAX_NODES
+from netloom.document.network import MAX_NODES
 from netloom.layers import Layer, ParameterError, parse, registry
 from netloom.layers.io import Input
 from netloom.layers.layer import SAMPLES, Kind

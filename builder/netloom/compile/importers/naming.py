@@ -8,7 +8,8 @@ from collections.abc import Collection, Container, Iterable, Sequence
 from itertools import count
 
 from netloom.document import Network, Node
-from netloom.document.project import SUBNETWORK, is_identifier
+from netloom.document.field_types import is_identifier
+from netloom.document.network import SUBNETWORK
 
 _ATTENTION = frozenset({"MultiHeadAttention", "SelfAttention", "CrossAttention", "DotProductAttention", "Softmax"})
 _CONVOLUTIONS = ("Conv", "Depthwise", "Separable")

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from netloom.compile.importers.chains import BOUNDARY, Number, NumberPath, Subgraph, Wiring
 from netloom.compile.importers.naming import ModuleNames
 from netloom.document import Network
-from netloom.document.project import SUBNETWORK
+from netloom.document.network import SUBNETWORK
 from netloom.layers import TensorSpec
 
 # Limits of the size of a pattern in nodes (one less if it contains a network) and in atoms, and of the numbers in which

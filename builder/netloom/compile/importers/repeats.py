@@ -12,7 +12,8 @@ from netloom.compile.importers.naming import ModuleNames, inner_ids, network_nam
 from netloom.compile.importers.patterns import Pattern, PatternSearch, Run, expression, independent
 from netloom.compile.placement import place
 from netloom.document import Edge, Network, Node, Project
-from netloom.document.project import MAX_NETWORKS, SUBNETWORK
+from netloom.document.network import SUBNETWORK
+from netloom.document.project import MAX_NETWORKS
 from netloom.layers import TensorSpec
 from netloom.layers.io import input_parameters
 from netloom.validation import analyse

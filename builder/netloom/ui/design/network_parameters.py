@@ -12,7 +12,7 @@ import streamlit as st
 from netloom.core.text import escape
 from netloom.document import Edit, Network, is_identifier
 from netloom.document.expression import Number
-from netloom.document.project import misnamed
+from netloom.document.field_types import misnamed
 from netloom.editing.live import Live
 from netloom.layers.catalogue import numeric
 from netloom.ui.components.fields import read_number, write

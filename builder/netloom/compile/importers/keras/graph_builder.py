@@ -17,7 +17,9 @@ from netloom.compile.importers.keras.container import Weights
 from netloom.compile.importers.remarks import Remarks
 from netloom.compile.placement import place
 from netloom.document import Edge, Network, Node, Project
-from netloom.document.project import MAX_NETWORKS, MAX_NODES, is_identifier
+from netloom.document.field_types import is_identifier
+from netloom.document.network import MAX_NODES
+from netloom.document.project import MAX_NETWORKS
 from netloom.layers import TensorSpec
 from netloom.layers.catalogue import parse
 from netloom.layers.io import Input, Output

@@ -37,7 +37,7 @@ from netloom.compile.importers.validity import check_network
 from netloom.compile.importers.zip_checks import is_zip
 from netloom.core.text import plain
 from netloom.document import Preparation, Project
-from netloom.document.project import SUBNETWORK
+from netloom.document.network import SUBNETWORK
 from netloom.layers import TensorSpec
 from netloom.layers.io import input_parameters
 from netloom.layers.subnetwork import interface

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from netloom.document import Edge, Network, Node, Project
-from netloom.document.project import SUBNETWORK
+from netloom.document.network import SUBNETWORK
 from netloom.validation import analyse
 
 if TYPE_CHECKING:

@@ -46,7 +46,7 @@ from netloom.compile.importers.validity import check_network
 from netloom.compile.placement import place
 from netloom.core.text import plain
 from netloom.document import Network, Project
-from netloom.document.project import MAX_NODES
+from netloom.document.network import MAX_NODES
 from netloom.layers import TensorSpec
 from netloom.layers.io import input_parameters, reads_tokens
 

@@ -21,7 +21,7 @@ from netloom.compile.importers.validity import check_network
 from netloom.compile.placement import place
 from netloom.core.text import plain
 from netloom.document import Edge, Network, Node, Project
-from netloom.document.project import MAX_NODES, SUBNETWORK
+from netloom.document.network import MAX_NODES, SUBNETWORK
 
 
 def finish(builder: GraphBuilder, owners: Mapping[str, tuple[Module, ...]], name: str) -> ImportedModel:

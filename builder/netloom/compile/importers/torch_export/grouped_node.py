@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from netloom.compile.importers.layer_graph.values import Array
 from netloom.compile.importers.torch_export.program import Module
 from netloom.document import Node
-from netloom.document.project import SUBNETWORK
+from netloom.document.network import SUBNETWORK
 
 
 @dataclass

@@ -24,7 +24,8 @@ from netloom.compile.importers.torch_export.parametrization import (
 from netloom.compile.importers.torch_export.program import Module
 from netloom.compile.importers.torch_export.repetitions import merge_repetitions
 from netloom.document import Edge, Node
-from netloom.document.project import MAX_NETWORKS, SUBNETWORK, Network
+from netloom.document.network import SUBNETWORK, Network
+from netloom.document.project import MAX_NETWORKS
 from netloom.layers import TensorSpec
 from netloom.layers.io import input_parameters
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from netloom.compile.importers.torch_export.grouped_node import GroupedNode, source_node_of
-from netloom.document.project import SUBNETWORK
+from netloom.document.network import SUBNETWORK
 from netloom.layers import TensorSpec
 
 

@@ -8,12 +8,12 @@ from typing import Any, NotRequired
 from typing_extensions import TypeAliasType, TypedDict
 
 from netloom import layers
-from netloom.document import project
+from netloom.document import network
 from netloom.validation import issue
 
 Params = TypeAliasType("Params", dict[str, Any])
 Position = TypeAliasType("Position", tuple[float, float])
-Color = TypeAliasType("Color", project.Color)
+Color = TypeAliasType("Color", network.Color)
 Kind = TypeAliasType("Kind", layers.Kind)
 Severity = TypeAliasType("Severity", issue.Severity)
 
