@@ -13,7 +13,8 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from netloom.layers import Call, TensorSpec, registry
-from netloom.nn.attention import PositionalEmbedding, TransformerEncoderBlock
+from netloom.nn.position import PositionalEmbedding
+from netloom.nn.transformer import TransformerEncoderBlock
 from netloom.nn.vision import (
     AffineGrid,
     ConvNeXtBlock,

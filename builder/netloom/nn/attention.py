@@ -1,4 +1,4 @@
-"""Attention layers whose weights can be captured, and Transformer parts that use them."""
+"""Attention layers whose weights can be captured."""
 
 import math
 
@@ -50,65 +50,6 @@ class MultiHeadAttention(nn.Module):
             future = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1)
             scores = scores.masked_fill(future, float("-inf"))
         return scores.softmax(dim=-1)
-
-
-class TransformerEncoderBlock(nn.Module):
-    """Self-attention and a feed-forward network, each with a residual connection, (N, T, D) -> (N, T, D).
-
-    The normalization precedes each sublayer (pre-norm, https://arxiv.org/abs/2002.04745) or follows the sum (post-norm,
-    https://arxiv.org/abs/1706.03762).
-    """
-
-    def __init__(
-        self, dim: int, heads: int, hidden: int, dropout: float = 0.0, causal: bool = False, norm_first: bool = True
-    ) -> None:
-        super().__init__()
-        self.norm_first = norm_first
-        self.attention = MultiHeadAttention(dim, heads, dropout, causal)
-        self.norm1 = nn.LayerNorm(dim)
-        self.norm2 = nn.LayerNorm(dim)
-        self.feed_forward = nn.Sequential(
-            nn.Linear(dim, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, dim)
-        )
-        self.dropout1 = nn.Dropout(dropout)
-        self.dropout2 = nn.Dropout(dropout)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if self.norm_first:
-            x = x + self.dropout1(self.attention(self.norm1(x)))
-            x = x + self.dropout2(self.feed_forward(self.norm2(x)))
-        else:
-            x = self.norm1(x + self.dropout1(self.attention(x)))
-            x = self.norm2(x + self.dropout2(self.feed_forward(x)))
-        return x
-
-
-class PositionalEmbedding(nn.Module):
-    """Adds a position vector to each step, (N, T, D) -> (N, T, D).
-
-    The vectors are learned, or sines and cosines of decreasing frequency. T is at most `length`.
-    https://arxiv.org/abs/1706.03762
-    """
-
-    weight: torch.Tensor
-
-    def __init__(self, length: int, dim: int, learned: bool = True) -> None:
-        super().__init__()
-        if learned:
-            self.weight = nn.Parameter(torch.randn(length, dim) * 0.02)  # the standard deviation of BERT and GPT-2
-        else:
-            self.register_buffer("weight", self.sines(length, dim))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + self.weight[: x.shape[1]]
-
-    @staticmethod
-    def sines(length: int, dim: int) -> torch.Tensor:
-        position = torch.arange(length).unsqueeze(1)  # (length, 1)
-        rate = torch.exp(torch.arange(0, dim, 2) * (-math.log(10000.0) / dim))  # 10000^(−2i / dim), (dim / 2,)
-        angles = position * rate  # (length, dim / 2)
-        # Sines and cosines alternate; an odd `dim` drops the last cosine.
-        return torch.stack((angles.sin(), angles.cos()), dim=2).flatten(1)[:, :dim]
 
 
 class DotProductAttention(nn.Module):

@@ -1,4 +1,4 @@
-"""Position encodings: added sines, rotated queries and keys, and biases of the attention scores."""
+"""Position encodings: added sines or learned vectors, rotated queries and keys, and biases of the attention scores."""
 
 import math
 
@@ -24,6 +24,34 @@ class SinusoidalEncoding(nn.Module):
         angles = torch.arange(steps, device=x.device, dtype=exact).unsqueeze(1) * rate  # (T, D / 2)
         waves = torch.stack((angles.sin(), angles.cos()), dim=2).flatten(1)[:, :dim]
         return (x * math.sqrt(dim) if self.scaled else x) + waves.to(x.dtype)
+
+
+class PositionalEmbedding(nn.Module):
+    """Adds a position vector to each step, (N, T, D) -> (N, T, D).
+
+    The vectors are learned, or sines and cosines of decreasing frequency. T is at most `length`.
+    https://arxiv.org/abs/1706.03762
+    """
+
+    weight: torch.Tensor
+
+    def __init__(self, length: int, dim: int, learned: bool = True) -> None:
+        super().__init__()
+        if learned:
+            self.weight = nn.Parameter(torch.randn(length, dim) * 0.02)  # the standard deviation of BERT and GPT-2
+        else:
+            self.register_buffer("weight", self.sines(length, dim))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.weight[: x.shape[1]]
+
+    @staticmethod
+    def sines(length: int, dim: int) -> torch.Tensor:
+        position = torch.arange(length).unsqueeze(1)  # (length, 1)
+        rate = torch.exp(torch.arange(0, dim, 2) * (-math.log(10000.0) / dim))  # 10000^(−2i / dim), (dim / 2,)
+        angles = position * rate  # (length, dim / 2)
+        # Sines and cosines alternate; an odd `dim` drops the last cosine.
+        return torch.stack((angles.sin(), angles.cos()), dim=2).flatten(1)[:, :dim]
 
 
 class RotaryPosition(nn.Module):

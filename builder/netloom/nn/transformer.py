@@ -3,7 +3,38 @@
 import torch
 from torch import nn
 
-from netloom.nn.attention import CrossAttention, SelfAttention
+from netloom.nn.attention import CrossAttention, MultiHeadAttention, SelfAttention
+
+
+class TransformerEncoderBlock(nn.Module):
+    """Self-attention and a feed-forward network, each with a residual connection, (N, T, D) -> (N, T, D).
+
+    The normalization precedes each sublayer (pre-norm, https://arxiv.org/abs/2002.04745) or follows the sum (post-norm,
+    https://arxiv.org/abs/1706.03762).
+    """
+
+    def __init__(
+        self, dim: int, heads: int, hidden: int, dropout: float = 0.0, causal: bool = False, norm_first: bool = True
+    ) -> None:
+        super().__init__()
+        self.norm_first = norm_first
+        self.attention = MultiHeadAttention(dim, heads, dropout, causal)
+        self.norm1 = nn.LayerNorm(dim)
+        self.norm2 = nn.LayerNorm(dim)
+        self.feed_forward = nn.Sequential(
+            nn.Linear(dim, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, dim)
+        )
+        self.dropout1 = nn.Dropout(dropout)
+        self.dropout2 = nn.Dropout(dropout)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.norm_first:
+            x = x + self.dropout1(self.attention(self.norm1(x)))
+            x = x + self.dropout2(self.feed_forward(self.norm2(x)))
+        else:
+            x = self.norm1(x + self.dropout1(self.attention(x)))
+            x = self.norm2(x + self.dropout2(self.feed_forward(x)))
+        return x
 
 
 class FeedForward(nn.Module):
