@@ -61,13 +61,7 @@ def _convolve(
     if len({part for part, size in zip(dilation, kernel, strict=True) if size > 1}) > 1:
         raise use.refuse(f"has the dilations {dilation}, but Netloom's layer has one value for all axes")
     spread = max(dilation)
-    padding = layer.choice("padding", "valid", "valid", "same", "causal")
-    borders: Borders = [(0, 0)] * rank
-    if padding == "same":
-        borders = same_padding(value.shape[1:], kernel, stride, (spread,) * rank)
-    elif padding == "causal":
-        # Only at the beginning, so that no step depends on later ones
-        borders = [((size - 1) * spread, 0) for size in kernel]
+    borders = _kernel_borders(use, value, kernel, stride, spread)
     # The layer has one stride; unequal strides are a stride of 1, followed by Slices.
     step = stride[0] if len(set(stride)) == 1 else 1
     params: dict[str, object] = {"stride": step, "dilation": spread, "bias": bias, "padding": 0}
@@ -93,18 +87,34 @@ def _convolve(
         named = {**params, **_kernel(kernel), "filters": filters, "groups": groups}
         convolution = use.add(f"Conv{rank}d", named, value, main=True, is_channels_first=True)
     if weights:
-        array = weights[0]
-        if depthwise:  # (…, in, multiplier) to (in · multiplier, 1, …)
-            channels_first = np.moveaxis(array, (-2, -1), (0, 1))
-            array = channels_first.reshape(-1, 1, *channels_first.shape[2:])
-        else:  # (…, in, out) to (out, in, …)
-            array = np.moveaxis(array, (-1, -2), (0, 1))
-        use.set_weights(convolution, weight=array, **({"bias": weights[1]} if bias else {}))
+        kernel_values = _channels_first(weights[0], is_depthwise=bool(depthwise))
+        use.set_weights(convolution, weight=kernel_values, **({"bias": weights[1]} if bias else {}))
     if step == 1 and len(set(stride)) > 1:
         for axis, jump in enumerate(stride, 2):
             if jump > 1:
                 convolution = use.add("Slice", {"axis": axis, "step": jump}, convolution, is_channels_first=True)
     return convolution
+
+
+def _kernel_borders(
+    use: LayerCall, value: KerasTensor, kernel: Sequence[int], stride: Sequence[int], dilation: int
+) -> Borders:
+    """The padding before and after each axis."""
+    padding = use.layer.choice("padding", "valid", "valid", "same", "causal")
+    if padding == "same":
+        return same_padding(value.shape[1:], kernel, stride, (dilation,) * len(kernel))
+    if padding == "causal":
+        # Only at the beginning, so that no step depends on later ones
+        return [((size - 1) * dilation, 0) for size in kernel]
+    return [(0, 0)] * len(kernel)
+
+
+def _channels_first(kernel: np.ndarray, *, is_depthwise: bool) -> np.ndarray:
+    """A kernel (…, in, out) as (out, in, …), or (…, in, multiplier) as (in · multiplier, 1, …)."""
+    if not is_depthwise:
+        return np.moveaxis(kernel, (-1, -2), (0, 1))
+    channels_first = np.moveaxis(kernel, (-2, -1), (0, 1))
+    return channels_first.reshape(-1, 1, *channels_first.shape[2:])
 
 
 @handles("Conv1D", "Conv2D", "Conv3D", "Convolution1D", "Convolution2D", "Convolution3D")
