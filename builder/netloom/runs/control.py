@@ -12,28 +12,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from netloom.compile import CompileError, source
 from netloom.core.processes import is_running
-from netloom.data import Schema, prepare, schema, with_dataset_id
-from netloom.data.preparation.fitted_state import with_fitted
 from netloom.data.preparation.preprocess import Preprocess
 from netloom.document import Project
 from netloom.document.optimizer_settings import SCHEDULES
 from netloom.runs import cluster, distillation, processes
-from netloom.runs.distillation import TeacherFiles
-from netloom.runs.fingerprint import environment
+from netloom.runs.frozen_project import compiled, deleted_on_failure, freeze
 from netloom.runs.history.records import keep_record
 from netloom.runs.processes import MODULE, Worker
 from netloom.runs.resources.capacity import gpus, limits
-from netloom.runs.resources.limits import FULL, declared, no_memory, storage_problem
-from netloom.store import ClaimLostError, Run, RunArtifacts, Store
+from netloom.runs.resources.limits import declared, no_memory
+from netloom.store import ClaimLostError, Run, Store
 from netloom.store.host import current_host, named
 from netloom.store.run_summary import RunOrigin
 from netloom.store.states import WITH_WORKER
 from netloom.training.device import threads
-from netloom.training.initialization import StartError, check_intact, check_start, freeze_start, verified_weights
-from netloom.validation import Analysis, analyse
-from netloom.validation.applied_fixes import with_auto_sizes
+from netloom.training.initialization import check_intact, check_start, verified_weights
 
 ACTIVE = ("waiting", *WITH_WORKER)
 # The time between the claim of a run and the start of its worker, after which the claiming process is taken to be dead.
@@ -91,13 +85,7 @@ def start(
     if workers:
         cluster.check(project, workers)
         about = (about or RunOrigin()).merged(RunOrigin(backend=cluster.RAY, workers=workers))
-    project = with_dataset_id(project, store.home)
-    fields = _schema(store, project, fitted)
-    project = with_auto_sizes(project, fields)
-    analysis: Analysis = analyse(project, fields)
-    if analysis.errors:
-        raise CompileError(analysis.errors)
-    text = source(project, analysis)
+    project, text = compiled(store, project, fitted)
     if not weights:  # the run that the document starts from may have been deleted since
         check_start(store, project, text)
     initial_weights = check_intact(weights) if weights else verified_weights(store, project)
@@ -107,8 +95,8 @@ def start(
     run_id = str(uuid.uuid4())
     artifacts = store.artifacts(run_id)
     artifacts.create()
-    try:
-        _freeze(artifacts, project, text, initial_weights, teacher, fitted)
+    with deleted_on_failure(artifacts):
+        freeze(artifacts, project, text, initial_weights, teacher, fitted)
         store.create_run(
             project_id,
             project,
@@ -121,39 +109,8 @@ def start(
             limits=limits(),
         )
         keep_record(store, run_id)
-    except BaseException as error:  # also Ctrl+C: a folder without a row in the store would look like a lost run
-        artifacts.delete()
-        if isinstance(error, OSError) and (full := storage_problem(error)):
-            raise StartError(f"{FULL[full]}, and start the run again.") from error
-        raise
     advance(store)
     return run_id
-
-
-def _schema(store: Store, project: Project, fitted: Preprocess | None) -> Schema | None:
-    if fitted is None:
-        return schema(project.data, store.home)
-    return with_fitted(prepare(project.data, store.home), fitted).schema
-
-
-def _freeze(
-    artifacts: RunArtifacts,
-    project: Project,
-    text: str,
-    initial_weights: Path | None,
-    teacher: TeacherFiles | None,
-    fitted: Preprocess | None,
-) -> None:
-    """Write everything that a run depends on to its folder."""
-    artifacts.save_project(project)
-    artifacts.save_source(text)
-    if initial_weights:
-        freeze_start(initial_weights, artifacts)
-    if teacher:
-        distillation.freeze_teacher(teacher, artifacts)
-    if fitted is not None:
-        artifacts.save_preprocess(fitted.to_json())
-    artifacts.save_environment(environment(project, text))
 
 
 def requeue(
