@@ -16,7 +16,7 @@ from netloom.document.training_settings import describe_field
 from netloom.editing.live import Live
 from netloom.layers import label
 from netloom.runs.history.setting_titles import choice_titles
-from netloom.tasks import task
+from netloom.tasks import Task, task
 from netloom.tasks.regression import LOSS_PARAMETERS
 from netloom.training import OBJECTIVES
 from netloom.training.schedules import Schedule
@@ -82,18 +82,24 @@ def _groups(live: Live) -> list[_Group]:
     """Return the groups; agents have fewer settings, because they have neither batches of rows nor classes."""
     training = live.project.training
     objective = OBJECTIVES.get(training.objective)
-    acts = objective is not None and objective.task.environment
-    takes = objective.task.read_settings(training) if objective is not None else ()
-    steps = ["gradient_clip", "gradient_clip_value", *([] if acts else ["accumulation"])]
+    known_task = objective.task if objective is not None else None
+    return [
+        *_optimization_groups(live, training, known_task),
+        *_loss_groups(live, training, known_task),
+        *_run_groups(live, training, known_task),
+    ]
+
+
+def _optimization_groups(live: Live, training: Training, known_task: Task | None) -> list[_Group]:
+    """Return the groups of the learning rate, the optimizer and the regularization."""
+    steps = ["gradient_clip", "gradient_clip_value", *([] if _acts(known_task) else ["accumulation"])]
     against = ["weight_decay", "decay_matrices_only", "average"]
-    if "label_smoothing" in takes:
+    if known_task is not None and "label_smoothing" in known_task.read_settings(training):
         against.append("label_smoothing")
-    checkpoints = ["monitor", "early_stopping", "keep"]
-    machine = ["device", "precision", *([] if acts else ["compile"]), "seed"]
     schedules = tuple(SETTINGS[name].title for name in SCHEDULES[training.schedule].settings)
     optimizer = tuple(SETTINGS[name].title for name in OPTIMIZERS[training.optimizer].settings)
     custom_note = "custom settings" if _has_custom_settings(training) else ""
-    groups = [
+    return [
         _Group(
             "LR schedule",
             ":material/show_chart:",
@@ -116,6 +122,14 @@ def _groups(live: Live) -> list[_Group]:
             lambda: _fields(live, against),
         ),
     ]
+
+
+def _loss_groups(live: Live, training: Training, known_task: Task | None) -> list[_Group]:
+    """Return the groups of the settings of the loss that the task reads."""
+    if known_task is None:
+        return []
+    groups = []
+    takes = known_task.read_settings(training)
     if "class_weights" in takes:
         words = differing(training, ["class_weights"])
         groups.append(_Group("Class weights", ":material/balance:", words, (), lambda: _classes(live)))
@@ -124,14 +138,20 @@ def _groups(live: Live) -> list[_Group]:
         title = "Focal and Dice loss" if len(focal) > 1 else "Focal loss"
         icon, words = ":material/center_focus_strong:", differing(training, focal)
         groups.append(_Group(title, icon, words, _titles(focal), lambda: _fields(live, focal)))
-    if objective is not None and "regression_loss" in takes:
+    if "regression_loss" in takes:
         words = differing(training, ["regression_loss"])
-        losses = _titles([name for name in LOSS_PARAMETERS.values() if name in objective.task.settings])
-        title = "Reconstruction loss" if objective.task.reconstructs_input else "Regression loss"
+        losses = _titles([name for name in LOSS_PARAMETERS.values() if name in known_task.settings])
+        title = "Reconstruction loss" if known_task.reconstructs_input else "Regression loss"
         groups.append(_Group(title, ":material/balance:", words, losses, lambda: _error_loss(live)))
+    return groups
+
+
+def _run_groups(live: Live, training: Training, known_task: Task | None) -> list[_Group]:
+    """Return the groups of the layers, the checkpoints and the machine."""
+    checkpoints = ["monitor", "early_stopping", "keep"]
+    machine = ["device", "precision", *([] if _acts(known_task) else ["compile"]), "seed"]
     layers = ["layer_rates", "layer_rate_decay"]
     return [
-        *groups,
         _Group(
             "Per-layer learning rates",
             ":material/layers:",
@@ -154,6 +174,10 @@ def _groups(live: Live) -> list[_Group]:
             lambda: _machine(live, machine),
         ),
     ]
+
+
+def _acts(known_task: Task | None) -> bool:
+    return known_task is not None and known_task.environment
 
 
 def _titles(names: Sequence[str]) -> tuple[str, ...]:
