@@ -86,58 +86,11 @@ class Serve(Command):
         parser.add_argument(
             "--port", type=whole(0, 65_535), default=8800, help="port; 0 for any free one (default: 8800)"
         )
-        parser.add_argument(
-            "--name",
-            action="append",
-            default=[],
-            metavar="NAME",
-            help="name of a model, in the order of the runs; repeatable (default: the name of the project)",
-        )
-        parser.add_argument(
-            "--canary", metavar="RUN=PERCENT", help="run that answers a share of the first model's requests"
-        )
-        parser.add_argument(
-            "--shadow", metavar="RUN", help="run that also computes the first model's requests, to compare its answers"
-        )
-        parser.add_argument(
-            "--backend",
-            type=OneOf(_backends),
-            metavar="BACKEND",
-            help="what computes the outputs: pytorch as in the app, onnxruntime, or auto, which measures both at the "
-            "start and takes the faster one if the outputs agree (default: pytorch)",
-        )
-        parser.add_argument(
-            "--model",
-            metavar="FILE",
-            help="ONNX file of the first run, such as a variant of netloom optimize, that ONNX Runtime runs instead of "
-            "the weights of the run",
-        )
-        parser.add_argument(
-            "--exact",
-            action="store_true",
-            help="compute each row by itself, so that answers equal those of the app bit for bit under load, too",
-        )
+        _add_model_arguments(parser)
         parser.add_argument("--require-key", action="store_true", help="require an API key at 127.0.0.1, too")
         for option in _NUMBERS:
             option.add_to(parser)
-        parser.add_argument(
-            "--log-requests",
-            type=real,
-            default=0.0,
-            metavar="SHARE",
-            help="log the rows and answers of this share of the requests, from 0 to 1, for netloom monitor; "
-            "0: none (default: 0)",
-        )
-        parser.add_argument(
-            "--redact",
-            action="append",
-            default=[],
-            metavar="FIELD[=hash]",
-            help="field that the request log leaves out, or has as a keyed hash; repeatable",
-        )
-        parser.add_argument(
-            "--log", metavar="FILE", help="access log (default: serving/access-PORT.jsonl in the data folder)"
-        )
+        _add_log_arguments(parser)
 
     def run(self, arguments: Namespace, context: Context) -> int:
         if arguments.run[0] == KEYS:
@@ -150,6 +103,63 @@ class Serve(Command):
         if arguments.model:
             refuse_unused(self, arguments, ["exact", "backend"], beside="--model, which ONNX Runtime runs")
         return _serve(arguments, context)
+
+
+def _add_model_arguments(parser: ArgumentParser) -> None:
+    """Declare which runs answer, and how."""
+    parser.add_argument(
+        "--name",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="name of a model, in the order of the runs; repeatable (default: the name of the project)",
+    )
+    parser.add_argument(
+        "--canary", metavar="RUN=PERCENT", help="run that answers a share of the first model's requests"
+    )
+    parser.add_argument(
+        "--shadow", metavar="RUN", help="run that also computes the first model's requests, to compare its answers"
+    )
+    parser.add_argument(
+        "--backend",
+        type=OneOf(_backends),
+        metavar="BACKEND",
+        help="what computes the outputs: pytorch as in the app, onnxruntime, or auto, which measures both at the "
+        "start and takes the faster one if the outputs agree (default: pytorch)",
+    )
+    parser.add_argument(
+        "--model",
+        metavar="FILE",
+        help="ONNX file of the first run, such as a variant of netloom optimize, that ONNX Runtime runs instead of "
+        "the weights of the run",
+    )
+    parser.add_argument(
+        "--exact",
+        action="store_true",
+        help="compute each row by itself, so that answers equal those of the app bit for bit under load, too",
+    )
+
+
+def _add_log_arguments(parser: ArgumentParser) -> None:
+    """Declare what is logged."""
+    parser.add_argument(
+        "--log-requests",
+        type=real,
+        default=0.0,
+        metavar="SHARE",
+        help="log the rows and answers of this share of the requests, from 0 to 1, for netloom monitor; "
+        "0: none (default: 0)",
+    )
+    parser.add_argument(
+        "--redact",
+        action="append",
+        default=[],
+        metavar="FIELD[=hash]",
+        help="field that the request log leaves out, or has as a keyed hash; repeatable",
+    )
+    parser.add_argument(
+        "--log", metavar="FILE", help="access log (default: serving/access-PORT.jsonl in the data folder)"
+    )
 
 
 def _backends() -> list[str]:
