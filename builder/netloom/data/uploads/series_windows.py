@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from netloom.core.errors import DataError
+from netloom.data.limits import MAX_CELLS
 from netloom.data.splits.given_splits import NAMES, NO_PART
 
 if TYPE_CHECKING:
@@ -99,3 +101,37 @@ def numbers_of(times: pd.Series) -> np.ndarray:
         return times.to_numpy(dtype=np.float64)
     days: np.ndarray = ((times - times.min()).dt.total_seconds() / DAY).to_numpy()
     return days
+
+
+def check_size(shape: tuple[int, ...], count: int, window: int, horizon: int, targets: int) -> None:
+    """Check the number of windows of values with this shape (steps, channels).
+
+    Raises:
+        DataError: There is none, or they are too many numbers.
+    """
+    steps, channels = shape
+    if count < 1:
+        raise DataError(
+            f"{steps:,} rows are too few for a window of {window} and a horizon of {horizon}; choose a shorter window."
+        )
+    if count * max(window * channels, horizon * targets) > MAX_CELLS:
+        raise DataError(
+            f"{count:,} windows of {window} steps and {channels} columns, and a horizon of {horizon}, are too many "
+            "numbers; choose a shorter window or horizon, or fewer columns."
+        )
+
+
+def window_views(
+    values: np.ndarray, places: tuple[int, ...], window: int, horizon: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return all windows (rows, window, channels) and the steps that follow them (rows, targets * horizon), those of
+    one target after those of the other. Windows are views, copied only for the chosen starts."""
+    view = np.lib.stride_tricks.sliding_window_view
+    windows = view(values[: len(values) - horizon], window, axis=0).transpose(0, 2, 1)
+    answers = view(values[window:][:, places], horizon, axis=0).reshape(len(values) - window - horizon + 1, -1)
+    return windows, answers
+
+
+def positions_in_series(series_index: np.ndarray) -> np.ndarray:
+    """Return the position of each row in its series."""
+    return np.arange(len(series_index)) - np.searchsorted(series_index, series_index)

@@ -8,12 +8,20 @@ import numpy as np
 
 from netloom.core.errors import DataError
 from netloom.core.plain_json import JsonObject
-from netloom.data.limits import MAX_CELLS
 from netloom.data.raw.forecast import Forecast
 from netloom.data.raw.series import Series as RawSeries
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.uploads.chosen import Chosen, listed
-from netloom.data.uploads.series_windows import numbers_of, parts_of_windows, reach_in_rows, season, window_starts
+from netloom.data.uploads.series_windows import (
+    check_size,
+    numbers_of,
+    parts_of_windows,
+    positions_in_series,
+    reach_in_rows,
+    season,
+    window_starts,
+    window_views,
+)
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import Tabular, no_number, numeric
 from netloom.data.uploads.upload_kind import Answers, Question
@@ -145,12 +153,12 @@ class Series(Tabular):
         values = np.column_stack([_filled(table[name], name, series_index, warnings) for name in channels])
         places = tuple(map(channels.index, dict.fromkeys(targets)))
         starts = window_starts(len(values), series_index, window + horizon, warnings)
-        _check_size(values.shape, len(starts), window, horizon, len(places))
-        windows, answers = _window_views(values, places, window, horizon)
+        check_size(values.shape, len(starts), window, horizon, len(places))
+        windows, answers = window_views(values, places, window, horizon)
         gap, target_gap = window + horizon - 1, horizon - 1  # so that two parts of the split share no value, or target
         times = None
         if series_index is not None:
-            moments = _positions(series_index) if time is None else numbers_of(table[time])
+            moments = positions_in_series(series_index) if time is None else numbers_of(table[time])
             starts = starts[np.argsort(moments[starts + window], kind="stable")]
             windows, answers = windows[starts], answers[starts]
             gap, target_gap = (reach_in_rows(starts, series_index[starts], reach) for reach in (gap, target_gap))
@@ -178,40 +186,6 @@ class Series(Tabular):
             warnings=warnings,
             forecast=Forecast(values, tuple(channels), places, starts, window, horizon, period, series_index),
         )
-
-
-def _check_size(shape: tuple[int, ...], count: int, window: int, horizon: int, targets: int) -> None:
-    """Check the number of windows of values with this shape (steps, channels).
-
-    Raises:
-        DataError: There is none, or they are too many numbers.
-    """
-    steps, channels = shape
-    if count < 1:
-        raise DataError(
-            f"{steps:,} rows are too few for a window of {window} and a horizon of {horizon}; choose a shorter window."
-        )
-    if count * max(window * channels, horizon * targets) > MAX_CELLS:
-        raise DataError(
-            f"{count:,} windows of {window} steps and {channels} columns, and a horizon of {horizon}, are too many "
-            "numbers; choose a shorter window or horizon, or fewer columns."
-        )
-
-
-def _window_views(
-    values: np.ndarray, places: tuple[int, ...], window: int, horizon: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return all windows (rows, window, channels) and the steps that follow them (rows, targets * horizon), those of
-    one target after those of the other. Windows are views, copied only for the chosen starts."""
-    view = np.lib.stride_tricks.sliding_window_view
-    windows = view(values[: len(values) - horizon], window, axis=0).transpose(0, 2, 1)
-    answers = view(values[window:][:, places], horizon, axis=0).reshape(len(values) - window - horizon + 1, -1)
-    return windows, answers
-
-
-def _positions(series_index: np.ndarray) -> np.ndarray:
-    """Return the position of each row in its series."""
-    return np.arange(len(series_index)) - np.searchsorted(series_index, series_index)
 
 
 def _title(names: list[str]) -> str:
