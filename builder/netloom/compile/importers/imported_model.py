@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from netloom.core.text import plain
 from netloom.document import ImageNormalization, Preparation, Project
 
 if TYPE_CHECKING:
     import torch
+
+T = TypeVar("T")
 
 # The remark if equal tensors in a file are assumed to be equal by chance, as newly initialized ones are
 UNTIED = "Some layers of repeated blocks share weights in the file; after the import, each layer has its own weights."
@@ -52,6 +54,26 @@ class UnreadableModelError(ValueError):
 
 class TimeFirstError(UnreadableModelError):
     """A recurrent layer has the batch at another axis, as its sequence (T, N, D) has the steps first."""
+
+
+def with_batch_axis(convert: Callable[[bool], T], *, can_be_time_first: Callable[[], bool]) -> T:
+    """Convert a file with the batch as the first axis of its inputs, or if that fails, as the second.
+
+    A sequence (T, N, D) does not say which axis is the batch, and with the first one, layers mix examples. `convert`
+    receives whether the second axis is the batch, which is only tried if the file can have steps first.
+
+    Raises:
+        UnreadableModelError: Neither succeeds.
+    """
+    try:
+        return convert(False)
+    except UnreadableModelError as error:
+        if not can_be_time_first():
+            raise
+        try:
+            return convert(True)
+        except UnreadableModelError as second_error:
+            raise (second_error if isinstance(error, TimeFirstError) else error) from None
 
 
 @dataclass(frozen=True)

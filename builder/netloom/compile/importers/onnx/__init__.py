@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from netloom.compile.importers.imported_model import ImportedModel, TimeFirstError, UnreadableModelError
+from netloom.compile.importers.imported_model import ImportedModel, UnreadableModelError, with_batch_axis
 from netloom.compile.importers.onnx.importer import OnnxImporter
 from netloom.compile.importers.onnx.operators.recurrent import is_time_first, with_batch_axes
 from netloom.compile.importers.onnx.parser import LIMIT, read
@@ -37,14 +37,9 @@ def import_bytes(content: bytes, name: str = "") -> ImportedModel:
         UnreadableModelError: It is not an ONNX file, or contains something that no layer expresses.
     """
     graph = read(content)
-    graph = replace(graph, inputs=with_batch_axes(graph))
-    try:
-        return OnnxImporter(graph, name).run()
-    except UnreadableModelError as error:
-        if not is_time_first(graph):
-            raise
-        # A sequence (T, N, D) does not say which axis is the batch, and with the first one, layers mix examples.
-        try:
-            return OnnxImporter(replace(graph, inputs=with_batch_axes(graph, time_first=True)), name).run()
-        except UnreadableModelError as second_error:
-            raise (second_error if isinstance(error, TimeFirstError) else error) from None
+
+    def imported(time_first: bool) -> ImportedModel:
+        inputs = with_batch_axes(graph, time_first=time_first)
+        return OnnxImporter(replace(graph, inputs=inputs), name).run()
+
+    return with_batch_axis(imported, can_be_time_first=lambda: is_time_first(graph))

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from netloom.compile.importers.imported_model import (
     ImportedModel,
-    TimeFirstError,
     TrainingFacts,
     UnreadableModelError,
+    with_batch_axis,
 )
 from netloom.compile.importers.torch_export.archive import looks_like_pt2, read
 from netloom.core.text import plain
@@ -59,18 +59,11 @@ def _imported(archive: Archive, program: Program, name: str, facts: TrainingFact
     from netloom.compile.importers.torch_export.operators.recurrent import is_time_first, with_batch_axes
     from netloom.compile.importers.torch_export.reader import Reader
 
-    program = with_batch_axes(program)
-    try:
-        reader = Reader(archive, program, facts)
-        builder = reader.build()
-    except UnreadableModelError as error:
-        if not is_time_first(program):
-            raise
-        # A sequence (T, N, D) does not say which axis is the batch, and with the first one, layers mix examples.
-        try:
-            reader = Reader(archive, with_batch_axes(program, time_first=True), facts)
-            builder = reader.build()
-        except UnreadableModelError as other:
-            raise (other if isinstance(error, TimeFirstError) else error) from None
-    imported = finish(builder, reader.owners, name)
+    def converted(time_first: bool) -> Reader:
+        reader = Reader(archive, with_batch_axes(program, time_first=time_first), facts)
+        reader.build()
+        return reader
+
+    reader = with_batch_axis(converted, can_be_time_first=lambda: is_time_first(program))
+    imported = finish(reader.builder, reader.owners, name)
     return replace(imported, prepare=parse_exported_preprocessing(archive.preprocess))
