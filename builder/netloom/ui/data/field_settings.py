@@ -44,14 +44,14 @@ def column_details(live: Live, columns: list[Column]) -> None:
         return
     with st.expander("Column details"):
         name = st.selectbox("Column", list(details), key=Key.COLUMN.of(live.id))
-        _setting_widgets(live, name, details[name], lambda change: _set(live, name, change))
+        _setting_widgets(live, name, details[name], lambda change: _set(live, COLUMNS, name, change))
 
 
-def _set(live: Live, name: str, change: Mapping[str, Any]) -> Edit:
-    """Return the edit that changes settings of one column."""
-    options: Any = live.project.data.options.get(COLUMNS, {})
+def _set(live: Live, group: str, name: str, change: Mapping[str, Any]) -> Edit:
+    """Return the edit that changes settings of one column or field; `group` is the option with the settings of all."""
+    options: Any = live.project.data.options.get(group, {})
     settings = {key: value for key, value in {**options.get(name, {}), **change}.items() if value is not None}
-    return reading_edit(live, {"options": {**live.project.data.options, COLUMNS: {**options, name: settings}}})
+    return reading_edit(live, {"options": {**live.project.data.options, group: {**options, name: settings}}})
 
 
 def _setting_widgets(live: Live, name: str, fields: Sequence[Field], edit: Callable[[dict[str, Any]], Edit]) -> None:
@@ -76,10 +76,7 @@ def field_settings(live: Live, data: Prepared, info: DatasetInfo) -> None:
         settings = part.settings
 
         def edit(change: dict[str, Any], name: str = part.name) -> Edit:
-            fields: Any = live.project.data.options.get(FIELDS, {})
-            settings = {key: value for key, value in {**fields.get(name, {}), **change}.items() if value is not None}
-            options = {**live.project.data.options, FIELDS: {**fields, name: settings}}
-            return reading_edit(live, {"options": options})
+            return _set(live, FIELDS, name, change)
 
         if isinstance(part, Texts):
             _setting_widgets(live, part.name, text_details(settings), edit)
