@@ -25,6 +25,7 @@ from netloom.explain.flow.flow_parts import Cut, EdgeFlow, NodeFlow
 
 if TYPE_CHECKING:
     from netloom.explain.core.baselines import BaselineChoice
+    from netloom.explain.core.context import ExplanationContext
     from netloom.explain.core.targets import TargetLike
 
 METHOD = "flow"
@@ -117,16 +118,14 @@ def flow(
     request = ExplanationRequest(METHOD, row_or_raw, target, progress=progress)
     context, example, output = build_context(trained.project, trained.model, trained.data, request, baseline)
     weights, options = cache.weights_hash(trained.model), {"max_steps": max_steps, "tolerance": tolerance}
-    question = {"method": METHOD, "target": asdict(context.target), "options": options, "row": example.row}
-    baselines = {f"baseline of {name}": values for name, values in context.baseline.items()}
-    name = cache.key(weights, {**context.inputs, **baselines}, question)
+    name = _cache_key(context, example.row, weights, options)
     cached = cache.load_as(Flow, folder, name) if folder else None
     if cached is not None:
         return replace(cached, checkpoint=checkpoint)
     integrated = integrate_flow(context, max_steps, tolerance)
     error = worst_error(integrated.cuts)
     verdict = _verdict(integrated.answer - integrated.ground, error, len(integrated.cuts), integrated.steps)
-    check_model = model_check(trained.project, trained.model, trained.data, weights, context.flops)
+    quality = model_check(trained.project, trained.model, trained.data, weights, context.flops)
     result = Flow(
         method=METHOD,
         title=TITLE,
@@ -142,7 +141,7 @@ def flow(
         relative_error=error,
         word=_word(error),
         steps=integrated.steps,
-        verdict=with_model(verdict, check_model),
+        verdict=with_model(verdict, quality),
         options=options,
         weights=weights,
         checkpoint=checkpoint,
@@ -152,6 +151,13 @@ def flow(
     if folder:
         cache.save(folder, name, result)
     return result
+
+
+def _cache_key(context: ExplanationContext, row: int, weights: str, options: Mapping[str, object]) -> str:
+    """Return the name of a cached flow, which differs for other weights, inputs, baselines and options."""
+    question = {"method": METHOD, "target": asdict(context.target), "options": options, "row": row}
+    baselines = {f"baseline of {name}": values for name, values in context.baseline.items()}
+    return cache.key(weights, {**context.inputs, **baselines}, question)
 
 
 def worst_error(cuts: tuple[Cut, ...]) -> float | None:
