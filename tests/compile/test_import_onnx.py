@@ -8,6 +8,7 @@ import random
 import warnings
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from netloom.compile import module
 from netloom.compile.importers.imported_model import ImportedModel, UnreadableModelError
-from netloom.compile.importers.onnx import import_bytes
+from netloom.compile.importers.onnx import import_bytes, import_file
 from netloom.document import dumps, loads
 from netloom.validation import validate
 
@@ -415,13 +416,40 @@ def test_import_error_names_the_unknown_operator() -> None:
     assert "NonMaxSuppression" in refusal_message(matmul_model(operator="NonMaxSuppression").SerializeToString())
 
 
-def test_external_weights_are_refused() -> None:
+def test_weights_in_another_file_are_read(tmp_path: Path) -> None:
+    path, model = tmp_path / "two.onnx", matmul_model()
+    onnx.save(model, path, save_as_external_data=True, location="two.onnx.data", size_threshold=0)
+    imported, expected = import_file(path), import_bytes(matmul_model().SerializeToString(), "two")
+    assert imported.project == expected.project
+    assert list(imported.weights) == list(expected.weights)
+    assert all(torch.equal(imported.weights[name], tensor) for name, tensor in expected.weights.items())
+
+    (tmp_path / "two.onnx.data").write_bytes(b"cut")
+    with pytest.raises(
+        UnreadableModelError, match=r"'two\.onnx\.data', which is missing or damaged; import both files"
+    ):
+        import_file(path)
+    (tmp_path / "two.onnx.data").unlink()
+    with pytest.raises(UnreadableModelError, match="missing or damaged"):
+        import_file(path)
+    with pytest.raises(UnreadableModelError, match="another file"):
+        import_bytes(path.read_bytes())
+
+
+@pytest.mark.parametrize("location", ["../secret", "link", "/etc/passwd", "folder/../../secret", ""])
+def test_weights_outside_of_the_folder_are_refused(location: str, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(bytes(36))
+    folder = tmp_path / "uploaded"
+    (folder / "folder").mkdir(parents=True)
+    (folder / "link").symlink_to(tmp_path / "secret")
     model = matmul_model()
     tensor = model.graph.initializer[0]
     tensor.ClearField("raw_data")
     tensor.data_location = TensorProto.EXTERNAL
-    tensor.external_data.add(key="location", value="../../etc/passwd")
-    assert "another file" in refusal_message(model.SerializeToString())
+    tensor.external_data.add(key="location", value=location)
+    (folder / "x.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(UnreadableModelError, match="another file"):
+        import_file(folder / "x.onnx")
 
 
 @pytest.mark.parametrize("dims", [[2**62, 2**62], [-1, 3], [10**6, 10**6], [5, 5]])

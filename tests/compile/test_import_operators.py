@@ -311,6 +311,11 @@ MODULES: dict[str, tuple[Any, tuple[int, ...], dict[str, Any]]] = {
         *(compared, (2, 5, 4)),
         {"shift": nn.Parameter(torch.randn(4)), "bilinear": nn.Bilinear(4, 4, 3)},
     ),
+    "local response normalization": (
+        lambda model, x: model.pixels(x) + model.steps(x.flatten(2)).view(x.shape),
+        (2, 6, 3, 4),
+        {"pixels": nn.LocalResponseNorm(3, 0.5, 0.9, 2.0), "steps": nn.LocalResponseNorm(4)},
+    ),
     "ranks": (ranked, (2, 5, 6), {}),
     "steps of recurrent cells": (
         *(stepped, (2, 3, 4)),

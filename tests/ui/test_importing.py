@@ -7,6 +7,7 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import streamlit as st
 import torch
@@ -60,11 +61,12 @@ def dialog() -> None:
     ask(session.store(), lambda project_id: st.session_state.update(opened=project_id))
 
 
-def import_file(name: str, content: bytes) -> AppTest:
-    """The dialog after importing a file."""
+def import_file(name: str, content: bytes, *others: tuple[str, bytes]) -> AppTest:
+    """The dialog after importing a file, with others that belong to it."""
     shown: AppTest = AppTest.from_function(dialog, default_timeout=60).run()
     assert button(shown, "Import").disabled
-    shown.file_uploader[0].set_value((name, content, "application/octet-stream")).run()
+    files = [(filename, data, "application/octet-stream") for filename, data in ((name, content), *others)]
+    shown.file_uploader[0].set_value(files if others else files[0]).run()
     button(shown, "Import").click().run()
     return shown
 
@@ -87,7 +89,17 @@ def test_home_dialog_accepts_model_files() -> None:
     shown = open_app()
     button(shown, "Import a model").click().run()
     assert not shown.exception
-    assert shown.file_uploader[0].allowed_type == [".onnx", ".pt2", ".keras", ".json", ".safetensors", ".pt", ".pth"]
+    assert shown.file_uploader[0].allowed_type == [
+        ".onnx",
+        ".data",
+        ".onnx_data",
+        ".pt2",
+        ".keras",
+        ".json",
+        ".safetensors",
+        ".pt",
+        ".pth",
+    ]
 
 
 def test_dialog_imports_a_keras_model(store: Store) -> None:
@@ -133,9 +145,11 @@ def test_invalid_file_shows_an_error_and_creates_nothing(
     assert store.list_projects() == []
 
 
-def test_onnx_import_loads_the_weights(store: Store) -> None:
+@pytest.mark.parametrize("in_two_files", [False, True])
+def test_onnx_import_loads_the_weights(in_two_files: bool, store: Store) -> None:
     """A file from another library with one matrix product."""
     from onnx import TensorProto, helper
+    from onnx.external_data_helper import set_external_data
 
     matrix = helper.make_tensor("w", TensorProto.FLOAT, [3, 2], [1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
     graph = helper.make_graph(
@@ -146,7 +160,16 @@ def test_onnx_import_loads_the_weights(store: Store) -> None:
         [matrix],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
-    shown = import_file("small.onnx", model.SerializeToString())
+    others = []
+    if in_two_files:
+        values = np.array(matrix.float_data, np.float32).tobytes()
+        tensor = model.graph.initializer[0]
+        tensor.ClearField("float_data")
+        tensor.raw_data = values
+        set_external_data(tensor, "small.onnx.data")
+        tensor.ClearField("raw_data")
+        others = [("small.onnx.data", values)]
+    shown = import_file("small.onnx", model.SerializeToString(), *others)
     assert "its 6 weights are saved" in shown.success[0].value
     project_id = store.list_projects()[0].id
     project = store.load(project_id).project

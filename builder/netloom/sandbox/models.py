@@ -6,7 +6,7 @@ The document returns as JSON, which is validated again here, and the weights as 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -35,6 +35,7 @@ _REFUSALS = {
 }
 # Added to the size of the files, for torch and the libraries of importers.
 _TORCH_BYTES = GB // 4
+_MOST_ONNX_BYTES = 2 * GB
 
 
 def read_models(path: Path, name: str = "", prepare: Preparation | None = None) -> tuple[ImportedModel, bool]:
@@ -130,15 +131,26 @@ def _request(request: Mapping[str, Any], path: Path) -> Any:
         RefusedError: the process refuses the request; the message is the reason.
         UnreadableModelError: it took too much memory or time, or crashed.
     """
-    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
     try:
-        process = Process(_TORCH_BYTES + sum(file.stat().st_size for file in files), MODELS)
+        process = Process(_TORCH_BYTES + _size(path), MODELS)
         try:
             return process.ask(request)
         finally:
             process.close()
     except EndedError as error:
         raise UnreadableModelError(f"The model cannot be read: {error}.") from None
+
+
+def _size(path: Path) -> int:
+    """Return the bytes of a file or of the files of a folder; for ONNX, also those of weights in files beside it."""
+
+    def size_of(files: Iterable[Path]) -> int:
+        return sum(file.stat().st_size for file in files if file.is_file())
+
+    if path.is_dir():
+        return size_of(path.rglob("*"))
+    others = min(size_of(path.parent.iterdir()), _MOST_ONNX_BYTES) if path.suffix.lower() == ".onnx" else 0
+    return path.stat().st_size + others
 
 
 def take_into(project: str, path: Path, weights: Path) -> JsonObject:

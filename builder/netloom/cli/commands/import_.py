@@ -28,8 +28,9 @@ class Import(Command):
         parser.add_argument(
             "file",
             metavar="MODEL",
-            help="a .pt2 program of torch.export, an ONNX file that includes its weights, a .keras file, or a Keras "
-            "model as JSON; a Hugging Face folder with config.json and safetensors (BERT, DistilBERT, GPT-2, ViT), or "
+            help="a .pt2 program of torch.export; an ONNX file, with its weights inside or in a file beside it; a "
+            ".keras file, or a Keras model as JSON; a Hugging Face folder with config.json and safetensors (BERT, "
+            "DistilBERT, GPT-2, ViT), or "
             "its name at the Hub (hf:owner/name); or MODULE:NAME, which imports your Python module from the current "
             "folder and RUNS ITS CODE: NAME is a torch.nn.Module, or a class or function that returns one without "
             "arguments",

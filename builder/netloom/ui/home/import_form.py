@@ -19,13 +19,14 @@ from netloom.ui.home.state import HomeState, Key, UploadedWeights
 from netloom.ui.shell.errors import guard, show_error
 from netloom.ui.shell.jobs import computed
 
-KINDS = ("onnx", "pt2", "keras", "json", "safetensors", "pt", "pth")
+KINDS = ("onnx", "data", "onnx_data", "pt2", "keras", "json", "safetensors", "pt", "pth")
 MAX_UPLOAD_MIB = 500
 FORMATS = (
-    "**ONNX** (`.onnx`), **PyTorch** from `torch.export` (`.pt2`), **Keras** (`.keras`, or its JSON), "
-    "a **Netloom** project (`.json`), or a **Hugging Face** folder: its `config.json` with its `.safetensors` "
-    "(BERT, DistilBERT, GPT-2, ViT). Files are never executed. Weights without a network, a state dict (`.pt`, `.pth`, "
-    "`.safetensors`), are assigned to one of your projects or to a template; pickled modules are refused."
+    "**ONNX** (`.onnx`, with its `.onnx.data` if it has one), **PyTorch** from `torch.export` (`.pt2`), **Keras** "
+    "(`.keras`, or its JSON), a **Netloom** project (`.json`), or a **Hugging Face** folder: its `config.json` with "
+    "its `.safetensors` (BERT, DistilBERT, GPT-2, ViT). Files are never executed. Weights without a network, a state "
+    "dict (`.pt`, `.pth`, `.safetensors`), are assigned to one of your projects or to a template; pickled modules are "
+    "refused."
 )
 
 
@@ -120,6 +121,9 @@ def _written(files: Mapping[str, bytes], directory: Path) -> tuple[Path, str]:
     folder.mkdir()
     for filename, content in files.items():
         (folder / Path(filename).name).write_bytes(content)
+    match [path for path in folder.iterdir() if path.suffix.lower() == ".onnx"]:
+        case [network]:
+            return network, (network.stem.strip() or "Imported")[:200]  # with weights in another file
     return folder, ""
 
 

@@ -15,7 +15,7 @@ __all__ = ["import_bytes", "import_file"]
 
 
 def import_file(path: str | Path, name: str = "") -> ImportedModel:
-    """A document and its weights from an ONNX file.
+    """A document and its weights from an ONNX file, and from the files beside it that have its weights.
 
     Raises:
         UnreadableModelError: The file is not an ONNX file, or contains something that no layer expresses.
@@ -27,16 +27,16 @@ def import_file(path: str | Path, name: str = "") -> ImportedModel:
         content = path.read_bytes()
     except OSError as error:
         raise UnreadableModelError(f"{plain(str(path))[:200]} cannot be read: {error.strerror}.") from None
-    return import_bytes(content, name or plain(path.stem)[:200])
+    return import_bytes(content, name or plain(path.stem)[:200], path.parent)
 
 
-def import_bytes(content: bytes, name: str = "") -> ImportedModel:
-    """A document and its weights from the content of an ONNX file.
+def import_bytes(content: bytes, name: str = "", folder: Path | None = None) -> ImportedModel:
+    """A document and its weights from the content of an ONNX file, and from the other files of its folder.
 
     Raises:
         UnreadableModelError: It is not an ONNX file, or contains something that no layer expresses.
     """
-    graph = read(content)
+    graph = read(content, folder)
 
     def imported(time_first: bool) -> ImportedModel:
         inputs = with_batch_axes(graph, time_first=time_first)

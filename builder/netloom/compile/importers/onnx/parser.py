@@ -1,4 +1,4 @@
-"""Parsing of an ONNX file into a graph of plain values. Sizes are limited, and other files are never read."""
+"""Parsing of an ONNX file into a graph of plain values, with limited sizes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, count
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import onnx
 from onnx import numpy_helper
 
 from netloom.compile.importers.imported_model import UnreadableModelError
+from netloom.compile.importers.onnx.external_data import read_external_data
 from netloom.compile.importers.onnx.opsets import DOMAINS, with_functions_inlined, with_supported_opset
 from netloom.core.text import plain
 
@@ -118,8 +120,9 @@ def short(name: str) -> str:
     return plain(text(name))[:60]
 
 
-def read(content: bytes) -> Graph:
-    """The graph of a file, with the operators of its functions in their places.
+def read(content: bytes, folder: Path | None = None) -> Graph:
+    """The graph of a file, with the operators of its functions in their places, and the weights in other files of its
+    `folder`; without a folder, no other files are read.
 
     Raises:
         UnreadableModelError: The file is damaged, too large, or needs other files.
@@ -141,6 +144,8 @@ def read(content: bytes) -> Graph:
         raise UnreadableModelError(
             "The weights of the file are sparse tensors, which are not supported; export it with dense tensors."
         )
+    if folder is not None:
+        read_external_data(model, folder)
     model, opset = with_supported_opset(model)
     graph = with_functions_inlined(model).graph
     tensors = {text(item.name): array(item) for item in graph.initializer}
