@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 from PIL import Image
+from plotly.basedatatypes import BaseTraceType
+from plotly.subplots import make_subplots
 
 from netloom.data import Example
 from netloom.explain import Explanation
 from netloom.explain.core.explanation import Completeness, Prediction, Proofs, Target, Verdict
-from netloom.explain.plots import figures, graph_geometry
+from netloom.explain.plots import figures, global_plots, graph_geometry
 from netloom.explain.plots import text as words
 from netloom.explain.plots.colors import AGAINST, FOR
 from netloom.explain.plots.explanation_plots import PlotKind, PlotOptions, column_labels, explanation_plots, plot_kind
@@ -224,3 +229,45 @@ def test_title_of_an_axis_fits_a_phone() -> None:
     assert " ".join(lines) == title
     assert [len(line) <= figures.LINE for line in lines] == [True, True]
     assert figures.axis_title("Score") == "Score"
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (2, 5), (3, 1)])
+@pytest.mark.parametrize("shares_x", [False, True])
+def test_axes_and_titles_of_subplots_are_those_of_plotly(rows: int, columns: int, shares_x: bool) -> None:
+    spacing = {"horizontal_spacing": 0.02, "vertical_spacing": 0.1}
+    titles = [f"plot {index}" for index in range(rows * columns - 1)]
+    expected = make_subplots(rows, columns, shared_xaxes=shares_x, subplot_titles=titles, **spacing).layout
+    layout = figures.subplot_axes(rows, columns, **spacing, shares_x=shares_x)
+    layout["annotations"] = figures.subplot_titles(layout, titles, size=16)
+    assert go.Figure(layout=layout).layout == expected
+
+
+def test_line_across_a_figure_is_that_of_plotly() -> None:
+    line = {"color": "red", "width": 1}
+    drawn = go.Figure(layout={"shapes": [figures.vertical_line(0.5, line)]})
+    assert drawn.layout.shapes == go.Figure().add_vline(x=0.5, line=line).layout.shapes
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: figures.overlay(np.eye(4), np.eye(4)),
+        lambda: figures.bars(np.arange(3.0), ["a", "b", "c"]),
+        lambda: figures.waterfall(np.arange(3.0), ["a", "b", "c"], 0.0, 3.0),
+        lambda: figures.series_band(np.ones((9, 3)), np.ones((9, 3))),
+        lambda: global_plots.single(np.ones((10, 1, 4, 4)), ["title"] * 10),
+    ],
+)
+def test_traces_of_a_figure_are_validated_once(draw: Callable[[], go.Figure], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plotly validates each trace that it constructs. `add_trace` constructs a copy of its argument, which takes the
+    server of the pages as long as the trace itself."""
+    constructed: list[object] = []
+    construct = BaseTraceType.__init__
+
+    def counted(trace: BaseTraceType, *arguments: Any, **options: Any) -> None:
+        constructed.append(trace)
+        construct(trace, *arguments, **options)
+
+    monkeypatch.setattr(BaseTraceType, "__init__", counted)
+    figure = draw()
+    assert len(constructed) == len(figure.data)

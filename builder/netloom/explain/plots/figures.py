@@ -1,12 +1,15 @@
 """Plotly figures of attributions: over images, for columns, along series, and for layers.
 
 Backgrounds are transparent and text has no color of its own, so that each page can apply its theme.
+
+Each figure is constructed at once from plain dictionaries. Plotly validates and copies a trace or a layout whenever it
+is added or updated, so a grid of ten maps took ten times as long when it was built step by step.
 """
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -42,7 +45,7 @@ def picture(image: Any, title: str = "Input") -> go.Figure:
     """Draw an image (H, W) or (H, W, 3) with values in [0, 1]."""
     import plotly.graph_objects as go
 
-    return _square(go.Figure(_pixels(np.clip(image, 0, 1))), title)
+    return go.Figure([_pixels(np.clip(image, 0, 1))], _square(title))
 
 
 def overlay(
@@ -60,22 +63,23 @@ def overlay(
     """
     import plotly.graph_objects as go
 
-    figure = go.Figure()
+    traces = []
     if image is not None:
         pixels = np.clip(np.asarray(image, dtype=np.float64), 0, 1)
-        figure.add_trace(_pixels(pixels if pixels.ndim == 2 else pixels.mean(2)))
+        traces.append(_pixels(pixels if pixels.ndim == 2 else pixels.mean(2)))
     end = end or bound(values)
-    figure.add_trace(
-        go.Heatmap(
-            z=filter_sign(values, sign),
-            zmin=-end,
-            zmax=end,
-            opacity=opacity,
-            hovertemplate="row %{y}, column %{x}: %{z:+.4g}<extra></extra>",
+    traces.append(
+        {
+            "type": "heatmap",
+            "z": filter_sign(values, sign),
+            "zmin": -end,
+            "zmax": end,
+            "opacity": opacity,
+            "hovertemplate": "row %{y}, column %{x}: %{z:+.4g}<extra></extra>",
             **color_scale(end),
-        )
+        }
     )
-    return _square(figure, title)
+    return go.Figure(traces, _square(title))
 
 
 def bars(values: np.ndarray, names: Sequence[str], *, unit: str = "") -> go.Figure:
@@ -84,13 +88,22 @@ def bars(values: np.ndarray, names: Sequence[str], *, unit: str = "") -> go.Figu
 
     keys = list(range(len(names)))  # two features may have the same name
     colors = [rgb(FOR) if value > 0 else rgb(AGAINST) for value in values]
-    trace = go.Bar(x=values, y=keys, orientation="h", marker_color=colors, customdata=list(names))
-    trace.hovertemplate = "%{customdata}: %{x:+.4g}<extra></extra>"
-    figure = go.Figure(trace)
-    figure.update_layout(
-        height=max(136, 88 + 24 * len(keys)), margin=MARGIN, xaxis_title=axis_title(unit or "Attribution")
-    )
-    return with_names(figure, names)
+    trace = {
+        "type": "bar",
+        "x": values,
+        "y": keys,
+        "orientation": "h",
+        "marker": {"color": colors},
+        "customdata": list(names),
+        "hovertemplate": "%{customdata}: %{x:+.4g}<extra></extra>",
+    }
+    layout = {
+        "height": max(136, 88 + 24 * len(keys)),
+        "margin": MARGIN,
+        "xaxis": {"title": axis_title(unit or "Attribution")},
+        "yaxis": named_rows(names),
+    }
+    return go.Figure([trace], layout)
 
 
 def waterfall(values: np.ndarray, names: Sequence[str], start: float, end: float) -> go.Figure:
@@ -99,29 +112,35 @@ def waterfall(values: np.ndarray, names: Sequence[str], start: float, end: float
 
     row_names = [f"baseline {start:.4g}", *names, f"example {end:.4g}"]
     keys = list(range(len(row_names)))
-    trace = go.Waterfall(
-        orientation="h",
-        base=start,
-        x=[0.0, *map(float, values), 0.0],
-        y=keys,
-        measure=["absolute", *("relative" for _ in names), "total"],
-        increasing={"marker": {"color": rgb(FOR)}},
-        decreasing={"marker": {"color": rgb(AGAINST)}},
-        totals={"marker": {"color": "rgba(0, 0, 0, 0)"}},
-        connector={"line": {"color": GRAY, "width": 1}},
-        customdata=[""] + [f"{value:+.4g}" for value in values] + [""],
-        text=[""] + [f"{value:+.3g}" for value in values] + [""],
-        textposition="outside",
-        hovertemplate="%{customdata}<extra></extra>",
-    )
-    figure = go.Figure(trace)
+    changes = {
+        "type": "waterfall",
+        "orientation": "h",
+        "base": start,
+        "x": [0.0, *map(float, values), 0.0],
+        "y": keys,
+        "measure": ["absolute", *("relative" for _ in names), "total"],
+        "increasing": {"marker": {"color": rgb(FOR)}},
+        "decreasing": {"marker": {"color": rgb(AGAINST)}},
+        "totals": {"marker": {"color": "rgba(0, 0, 0, 0)"}},
+        "connector": {"line": {"color": GRAY, "width": 1}},
+        "customdata": [""] + [f"{value:+.4g}" for value in values] + [""],
+        "text": [""] + [f"{value:+.3g}" for value in values] + [""],
+        "textposition": "outside",
+        "hovertemplate": "%{customdata}<extra></extra>",
+    }
     # Bars for the two totals would start at 0, far from the changes between them, so markers show the totals.
-    figure.add_scatter(x=[start, end], y=[0, keys[-1]], mode="markers", marker={"color": GRAY, "size": 11})
-    figure.update_layout(height=96 + 26 * len(keys), margin=MARGIN, showlegend=False, xaxis_title="Score")
+    marker = {"color": GRAY, "size": 11}
+    totals = {"type": "scatter", "x": [start, end], "y": [0, keys[-1]], "mode": "markers", "marker": marker}
     passed = [start, *(start + np.cumsum(values)), end]
     padding = 0.12 * (max(passed) - min(passed) or 1.0)
-    figure.update_xaxes(range=[min(passed) - padding, max(passed) + padding])
-    return with_names(figure, row_names)
+    layout = {
+        "height": 96 + 26 * len(keys),
+        "margin": MARGIN,
+        "showlegend": False,
+        "xaxis": {"title": "Score", "range": [min(passed) - padding, max(passed) + padding]},
+        "yaxis": named_rows(row_names),
+    }
+    return go.Figure([changes, totals], layout)
 
 
 def strongest(values: np.ndarray, names: Sequence[str], max_bars: int = MOST_BARS) -> tuple[np.ndarray, list[str]]:
@@ -143,7 +162,6 @@ def series_band(
     segment.
     """
     import plotly.graph_objects as go
-    from plotly.subplots import make_subplots
 
     steps, width = values.shape
     axes = axes or Axes()
@@ -154,45 +172,128 @@ def series_band(
     each = values if pieces is None else np.repeat(sums, np.diff([*pieces.starts, steps]), axis=0)
     names = [short_name(name) for name in axes.names(width, tuple(channels))]
     if series is None or width > MOST_CHANNELS:
-        heat = go.Heatmap(z=sums.T, x=edges, y=list(range(width)), zmin=-end, zmax=end, customdata=_named(names, sums))
-        heat.hovertemplate = f"{axes.title.lower()} %{{x:.4g}}, %{{customdata}}: %{{z:+.4g}}<extra></extra>"
-        figure = go.Figure(heat.update(**color_scale(end)))
-        figure.update_layout(height=max(220, min(520, 90 + 22 * width)), margin=MARGIN, xaxis_title=axes.title)
+        heat = {
+            "type": "heatmap",
+            "z": sums.T,
+            "x": edges,
+            "y": list(range(width)),
+            "zmin": -end,
+            "zmax": end,
+            "customdata": _named(names, sums),
+            "hovertemplate": f"{axes.title.lower()} %{{x:.4g}}, %{{customdata}}: %{{z:+.4g}}<extra></extra>",
+            **color_scale(end),
+        }
         # Fewer tick labels, so that they do not overlap.
         named_places = list(range(0, width, -(-width // MOST_NAMED)))
-        figure.update_yaxes(tickmode="array", tickvals=named_places, ticktext=[names[index] for index in named_places])
-        figure.update_yaxes(showgrid=False, zeroline=False)
-        if axes.of_nodes:
-            figure.update_yaxes(autorange="reversed")
-        figure.update_xaxes(showgrid=False, zeroline=False, dtick=1 if axes.is_graph and steps <= 30 else None)
-        return figure
-    figure = make_subplots(rows=width, cols=1, shared_xaxes=True, vertical_spacing=0.04)
+        layout = {
+            "height": max(220, min(520, 90 + 22 * width)),
+            "margin": MARGIN,
+            "xaxis": {
+                "title": axes.title,
+                "showgrid": False,
+                "zeroline": False,
+                "dtick": 1 if axes.is_graph and steps <= 30 else None,
+            },
+            "yaxis": {
+                "tickmode": "array",
+                "tickvals": named_places,
+                "ticktext": [names[index] for index in named_places],
+                "showgrid": False,
+                "zeroline": False,
+                "autorange": "reversed" if axes.of_nodes else None,
+            },
+        }
+        return go.Figure([heat], layout)
+    layout = subplot_axes(width, 1, horizontal_spacing=0.2, vertical_spacing=0.04, shares_x=True)
+    traces = []
     for channel in range(width):
         line = series[:, channel]
         padding = 0.08 * (float(np.ptp(line)) or 1.0)
         low, high = float(line.min()) - padding, float(line.max()) + padding
-        colors = go.Heatmap(z=sums[None, :, channel], x=edges, y=[low, high], zmin=-end, zmax=end)
-        colors.update(
-            hoverinfo="skip", **(color_scale(end) if channel == 0 else {**color_scale(end), "showscale": False})
-        )
-        figure.add_trace(colors, channel + 1, 1)
+        number = axis_number(channel)
+        placed = {"xaxis": f"x{number}", "yaxis": f"y{number}"}
+        scale = {"hoverinfo": "skip", **color_scale(end), **({} if channel == 0 else {"showscale": False})}
+        colors = {"type": "heatmap", "z": sums[None, :, channel], "x": edges, "y": [low, high], **scale}
+        traces.append({**colors, "zmin": -end, "zmax": end, **placed})
         line_style = {"color": GRAY, "width": 1.6 if pieces is None else 1.0}
-        drawn = go.Scatter(x=along, y=line, mode="lines", line=line_style, customdata=each[:, channel])
         label = "attribution" if pieces is None else "attribution of its segment"
-        drawn.hovertemplate = (
-            f"{axes.title.lower()} %{{x:.4g}}: %{{y:.4g}}, {label} %{{customdata:+.4g}}<extra></extra>"
+        traces.append(
+            {
+                "type": "scatter",
+                "x": along,
+                "y": line,
+                "mode": "lines",
+                "line": line_style,
+                "customdata": each[:, channel],
+                "hovertemplate": f"{axes.title.lower()} %{{x:.4g}}: %{{y:.4g}}, {label} "
+                "%{customdata:+.4g}<extra></extra>",
+                **placed,
+            }
         )
-        figure.add_trace(drawn, channel + 1, 1)
         title = names[channel] if width > 1 or channels else ""
-        figure.update_yaxes(range=[low, high], title_text=title, showgrid=False, row=channel + 1, col=1)
-    figure.update_xaxes(showgrid=False, zeroline=False)
-    figure.update_xaxes(title_text=axes.title, row=width, col=1)
-    figure.update_layout(height=130 + 150 * width, margin=MARGIN, showlegend=False)
-    return figure
+        layout[f"yaxis{number}"].update({"range": [low, high], "title": title, "showgrid": False})
+        layout[f"xaxis{number}"].update({"showgrid": False, "zeroline": False})
+    layout[f"xaxis{axis_number(width - 1)}"]["title"] = axes.title
+    return go.Figure(traces, {**layout, "height": 130 + 150 * width, "margin": MARGIN, "showlegend": False})
+
+
+def axis_number(index: int) -> str:
+    """Return the number of the axes of a subplot in Plotly's names: "" for the first, then "2", "3", …"""
+    return str(index + 1) if index else ""
+
+
+def subplot_axes(
+    rows: int, columns: int, *, horizontal_spacing: float, vertical_spacing: float, shares_x: bool = False
+) -> dict[str, Any]:
+    """Return the axes of a grid of subplots, as the layout of `plotly.subplots.make_subplots` has them.
+
+    Subplots are numbered from the top left, row by row. With `shares_x`, the subplots of a column have the horizontal
+    axis of the lowest one.
+    """
+    width = (1.0 - horizontal_spacing * (columns - 1)) / columns
+    height = (1.0 - vertical_spacing * (rows - 1)) / rows
+    axes: dict[str, Any] = {}
+    for index in range(rows * columns):
+        row, column = divmod(index, columns)
+        # Summed as Plotly sums them, so that the axes are equal to the last bit.
+        left = sum([width] * column) + column * horizontal_spacing
+        bottom = sum([height] * (rows - 1 - row)) + (rows - 1 - row) * vertical_spacing
+        number = axis_number(index)
+        axes[f"xaxis{number}"] = {"anchor": f"y{number}", "domain": [left, left + width]}
+        axes[f"yaxis{number}"] = {"anchor": f"x{number}", "domain": [bottom, bottom + height]}
+        if shares_x and row < rows - 1:
+            lowest = axis_number((rows - 1) * columns + column)
+            axes[f"xaxis{number}"] |= {"matches": f"x{lowest}", "showticklabels": False}
+    return axes
 
 
 def _named(names: Sequence[str], sums: np.ndarray) -> list[list[str]]:
     return [[name] * len(sums) for name in names]
+
+
+def subplot_titles(layout: Mapping[str, Any], titles: Sequence[str], *, size: int) -> list[dict[str, Any]]:
+    """Return the titles of subplots as annotations above their axes, which are those of `subplot_axes`. An empty title
+    is omitted."""
+    return [
+        {
+            "text": title,
+            "x": sum(layout[f"xaxis{axis_number(index)}"]["domain"]) / 2.0,
+            "y": layout[f"yaxis{axis_number(index)}"]["domain"][1],
+            "xref": "paper",
+            "yref": "paper",
+            "xanchor": "center",
+            "yanchor": "bottom",
+            "showarrow": False,
+            "font": {"size": size},
+        }
+        for index, title in enumerate(titles)
+        if title
+    ]
+
+
+def vertical_line(x: float, line: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a line over the whole height of a figure at `x`, as a shape of its layout."""
+    return {"type": "line", "x0": x, "x1": x, "xref": "x", "y0": 0, "y1": 1, "yref": "y domain", "line": line}
 
 
 def grid(values: np.ndarray, across: str, down: str) -> go.Figure:
@@ -200,9 +301,9 @@ def grid(values: np.ndarray, across: str, down: str) -> go.Figure:
     import plotly.graph_objects as go
 
     end = bound(values)
-    figure = go.Figure(go.Heatmap(z=values, zmin=-end, zmax=end, **color_scale(end)))
-    figure.update_layout(height=320, margin=MARGIN, xaxis_title=across, yaxis_title=down)
-    return figure
+    heat = {"type": "heatmap", "z": values, "zmin": -end, "zmax": end, **color_scale(end)}
+    layout = {"height": 320, "margin": MARGIN, "xaxis": {"title": across}, "yaxis": {"title": down}}
+    return go.Figure([heat], layout)
 
 
 def color_scale(end: float) -> dict[str, Any]:
@@ -218,29 +319,36 @@ def color_scale(end: float) -> dict[str, Any]:
     return {"colorscale": DIVERGING, "colorbar": colorbar}
 
 
-def _pixels(image: np.ndarray) -> Any:
-    import plotly.graph_objects as go
-
+def _pixels(image: np.ndarray) -> dict[str, Any]:
+    """Return the trace of an image (H, W) or (H, W, 3)."""
     if image.ndim == 2:
-        return go.Heatmap(z=image, colorscale="gray", zmin=0, zmax=1, showscale=False, hoverinfo="skip")
-    return go.Image(z=(image * 255).astype(np.uint8), hoverinfo="skip")
+        scale = {"colorscale": "gray", "zmin": 0, "zmax": 1, "showscale": False}
+        return {"type": "heatmap", "z": image, "hoverinfo": "skip", **scale}
+    return {"type": "image", "z": (image * 255).astype(np.uint8), "hoverinfo": "skip"}
 
 
-def _square(figure: go.Figure, title: str) -> go.Figure:
-    figure.update_layout(title={"text": title, "x": 0, "font": {"size": 15}}, height=380, margin=MARGIN)
-    figure.update_xaxes(visible=False, constrain="domain")
-    figure.update_yaxes(visible=False, autorange="reversed", scaleanchor="x", constrain="domain")
-    return figure
+def _square(title: str) -> dict[str, Any]:
+    """Return the layout of an image with a title."""
+    return {
+        "title": {"text": title, "x": 0, "font": {"size": 15}},
+        "height": 380,
+        "margin": MARGIN,
+        "xaxis": {"visible": False, "constrain": "domain"},
+        "yaxis": {"visible": False, "autorange": "reversed", "scaleanchor": "x", "constrain": "domain"},
+    }
 
 
-def with_names(figure: go.Figure, names: Sequence[str]) -> go.Figure:
-    """Label the rows of a figure with names, which need not be unique."""
+def named_rows(names: Sequence[str]) -> dict[str, Any]:
+    """Return the vertical axis of rows with names, which need not be unique."""
     ticks = [short_name(name) for name in names]
-    places = list(range(len(ticks)))
-    # Reversed, so that the first row is at the top
-    figure.update_yaxes(range=[len(ticks) - 0.4, -0.6], tickmode="array", tickvals=places, ticktext=ticks)
-    figure.update_yaxes(automargin=True, showgrid=False)
-    return figure
+    return {
+        "range": [len(ticks) - 0.4, -0.6],  # reversed, so that the first row is at the top
+        "tickmode": "array",
+        "tickvals": list(range(len(ticks))),
+        "ticktext": ticks,
+        "automargin": True,
+        "showgrid": False,
+    }
 
 
 def short_name(name: str) -> str:

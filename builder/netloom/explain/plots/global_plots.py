@@ -33,24 +33,33 @@ def bars(parts: Sequence[FeatureSummary], groups: Sequence[str] = ()) -> go.Figu
 
     shown_parts = list(parts[:SHOWN])
     keys, names = list(range(len(shown_parts))), [part.name for part in shown_parts]
-    figure = go.Figure()
     columns = [("", [part.mean for part in shown_parts])]
     colors: tuple[str, ...] = (rgb(FOR),)  # the color of unsigned magnitudes
     if groups:
         columns = [(group, [part.by_group.get(group, 0.0) for part in shown_parts]) for group in groups[:GROUPS]]
         colors = COLORS
-    for (group, values), color in zip(columns, colors, strict=False):
-        trace = go.Bar(x=values, y=keys, orientation="h", name=group, marker_color=color, customdata=names)
-        trace.hovertemplate = "%{customdata}: %{x:.4g}<extra>" + group.replace("<", "&lt;") + "</extra>"
-        figure.add_trace(trace)
-    figure.update_layout(
-        height=90 + max(26, 9 * len(columns)) * len(shown_parts),
-        margin=figures.MARGIN,
-        xaxis_title="Mean |attribution|",
-        legend=ABOVE,
-        showlegend=bool(groups),
-    )
-    return figures.with_names(figure, names)
+    traces = [
+        {
+            "type": "bar",
+            "x": values,
+            "y": keys,
+            "orientation": "h",
+            "name": group,
+            "marker": {"color": color},
+            "customdata": names,
+            "hovertemplate": "%{customdata}: %{x:.4g}<extra>" + group.replace("<", "&lt;") + "</extra>",
+        }
+        for (group, values), color in zip(columns, colors, strict=False)
+    ]
+    layout = {
+        "height": 90 + max(26, 9 * len(columns)) * len(shown_parts),
+        "margin": figures.MARGIN,
+        "xaxis": {"title": "Mean |attribution|"},
+        "yaxis": figures.named_rows(names),
+        "legend": ABOVE,
+        "showlegend": bool(groups),
+    }
+    return go.Figure(traces, layout)
 
 
 def swarm(parts: Sequence[FeatureSummary]) -> go.Figure:
@@ -59,7 +68,7 @@ def swarm(parts: Sequence[FeatureSummary]) -> go.Figure:
 
     shown_parts = list(parts[:SHOWN])
     spread = max((float(np.abs(part.points).max(initial=0.0)) for part in shown_parts), default=1.0) or 1.0
-    figure = go.Figure()
+    traces = []
     ordered = [np.isfinite(part.levels).any() for part in shown_parts]
     for index, part in enumerate(shown_parts):
         has_level = np.isfinite(part.levels)
@@ -76,14 +85,24 @@ def swarm(parts: Sequence[FeatureSummary]) -> go.Figure:
                 "title": {"text": "Feature value", "side": "right"},
             },
         }  # fmt: skip
-        y = index + swarm_offsets(part.points / spread)
-        trace = go.Scatter(x=part.points, y=y, mode="markers", marker=marker, showlegend=False)
-        trace.hovertemplate = f"{figures.short_name(part.name)}: %{{x:+.4g}}<extra></extra>"
-        figure.add_trace(trace)
-    figure.add_vline(x=0, line={"color": figures.GRAY, "width": 1})
-    figure.update_layout(height=90 + 26 * len(shown_parts), margin=figures.MARGIN, xaxis_title="Attribution")
-    figure.update_yaxes(zeroline=False)
-    return figures.with_names(figure, [part.name for part in shown_parts])
+        trace = {
+            "type": "scatter",
+            "x": part.points,
+            "y": index + swarm_offsets(part.points / spread),
+            "mode": "markers",
+            "marker": marker,
+            "showlegend": False,
+            "hovertemplate": f"{figures.short_name(part.name)}: %{{x:+.4g}}<extra></extra>",
+        }
+        traces.append(trace)
+    layout = {
+        "height": 90 + 26 * len(shown_parts),
+        "margin": figures.MARGIN,
+        "xaxis": {"title": "Attribution"},
+        "yaxis": {"zeroline": False, **figures.named_rows([part.name for part in shown_parts])},
+        "shapes": [figures.vertical_line(0, {"color": figures.GRAY, "width": 1})],
+    }
+    return go.Figure(traces, layout)
 
 
 def swarm_offsets(values: np.ndarray) -> np.ndarray:
@@ -121,13 +140,10 @@ def single(values: np.ndarray, titles: Sequence[str]) -> go.Figure:
 
 def _grid(flat: np.ndarray, titles: Sequence[str], *, signed: bool, scale: bool = True) -> go.Figure:
     import plotly.graph_objects as go
-    from plotly.subplots import make_subplots
 
     across = min(5, len(flat))
     down = -(-len(flat) // across)
-    figure = make_subplots(
-        rows=down, cols=across, subplot_titles=list(titles), horizontal_spacing=0.02, vertical_spacing=0.28 / down
-    )
+    layout = figures.subplot_axes(down, across, horizontal_spacing=0.02, vertical_spacing=0.28 / down)
     end = float(np.abs(flat).max()) or 1.0
     style = figures.color_scale(end)
     if not signed:
@@ -135,39 +151,57 @@ def _grid(flat: np.ndarray, titles: Sequence[str], *, signed: bool, scale: bool 
             "colorscale": [[0, rgb(FOR, 0.0)], [1, rgb(FOR)]],
             "colorbar": {**style["colorbar"], "tickvals": [0, end], "ticktext": ["0", f"{end:.2g}"]},
         }
+    traces = []
     for index, values in enumerate(flat):
-        heat = go.Heatmap(z=values, zmin=-end if signed else 0, zmax=end, showscale=scale and index == 0, **style)
-        heat.hovertemplate = "row %{y}, column %{x}: %{z:+.4g}<extra></extra>"
-        row, column = index // across + 1, index % across + 1
-        figure.add_trace(heat, row, column)
-        # Plotly names the axes y, y2, y3, …; tying x to y keeps the cells square.
-        name = "y" if index == 0 else f"y{index + 1}"
-        figure.update_xaxes(visible=False, constrain="domain", row=row, col=column, scaleanchor=name)
-        figure.update_yaxes(visible=False, autorange="reversed", constrain="domain", row=row, col=column)
-    figure.update_layout(height=40 + 190 * down, margin=figures.MARGIN)
-    figure.update_annotations(font_size=13)
-    return figure
+        number = figures.axis_number(index)
+        heat = {
+            "type": "heatmap",
+            "z": values,
+            "zmin": -end if signed else 0,
+            "zmax": end,
+            "showscale": scale and index == 0,
+            "hovertemplate": "row %{y}, column %{x}: %{z:+.4g}<extra></extra>",
+            "xaxis": f"x{number}",
+            "yaxis": f"y{number}",
+            **style,
+        }
+        traces.append(heat)
+        # Tying x to y keeps the cells square.
+        layout[f"xaxis{number}"] |= {"visible": False, "constrain": "domain", "scaleanchor": f"y{number}"}
+        layout[f"yaxis{number}"] |= {"visible": False, "autorange": "reversed", "constrain": "domain"}
+    layout |= {"height": 40 + 190 * down, "margin": figures.MARGIN}
+    layout["annotations"] = figures.subplot_titles(layout, titles, size=13)
+    return go.Figure(traces, layout)
 
 
 def profile(attributions: GlobalAttributions, field: str) -> go.Figure:
     """Draw the mean magnitude along a series (T, D) for each group; long series by segment."""
     import plotly.graph_objects as go
 
-    figure, spans, axes = go.Figure(), attributions.spans.get(field, ()), attributions.axes.get(field, Axes())
+    spans, axes = attributions.spans.get(field, ()), attributions.axes.get(field, Axes())
+    traces = []
     for group_index, (group, color) in enumerate(zip(attributions.groups, COLORS, strict=False)):
         values = attributions.sizes[field][group_index].reshape(len(attributions.sizes[field][group_index]), -1).sum(1)
-        line_style = {"color": color, "width": 2}
-        figure.add_scatter(x=spans or axes.along(len(values)), y=values, name=group, mode="lines", line=line_style)
-    figure.update_layout(
-        height=300,
-        margin=figures.MARGIN,
-        xaxis_title="Segment" if spans else axes.title,
-        yaxis_title="Mean |attribution|",
-        showlegend=len(attributions.groups) > 1,
-        legend=ABOVE,
-    )
+        trace = {
+            "type": "scatter",
+            "x": spans or axes.along(len(values)),
+            "y": values,
+            "name": group,
+            "mode": "lines",
+            "line": {"color": color, "width": 2},
+        }
+        traces.append(trace)
+    across: dict[str, object] = {"title": "Segment" if spans else axes.title}
     if spans:  # fewer tick labels, so that they do not overlap
         named_spans = list(spans[:: -(-len(spans) // MOST_NAMED)])
-        figure.update_xaxes(type="category", tickmode="array", tickvals=named_spans, ticktext=named_spans, tickangle=0)
-    figure.update_yaxes(rangemode="tozero")
-    return figure
+        ticks = {"tickmode": "array", "tickvals": named_spans, "ticktext": named_spans, "tickangle": 0}
+        across |= {"type": "category", **ticks}
+    layout = {
+        "height": 300,
+        "margin": figures.MARGIN,
+        "xaxis": across,
+        "yaxis": {"title": "Mean |attribution|", "rangemode": "tozero"},
+        "showlegend": len(attributions.groups) > 1,
+        "legend": ABOVE,
+    }
+    return go.Figure(traces, layout)

@@ -96,22 +96,25 @@ def lines(x: Sequence[Any], curves: Mapping[str, Sequence[float | None]], title:
 
     from netloom.explain.plots.colors import AGAINST, FOR, rgb
 
-    figure = go.Figure()
     looks = ((rgb(AGAINST), "solid"), (rgb(FOR), "dash"), (figures.GRAY, "dot"))
-    for (name, values), (color, dash) in zip(curves.items(), looks, strict=False):
-        line = {"color": color, "dash": dash, "width": 2.5}
-        figure.add_scatter(x=list(x), y=list(values), name=name, mode="lines+markers", line=line)
-    figure.update_layout(
-        title={"text": title, "x": 0, "font": {"size": 15}},
-        height=250 + 40 * (len(curves) > 1),
-        margin=figures.MARGIN,
-        xaxis_title=across,
-        showlegend=len(curves) > 1,
-        legend={
-            "orientation": "h",
-            "x": 0,
-            "y": -0.3,
-            "yanchor": "top",
-        },  # below the plot, where it does not overlap the title or the curves
-    )
-    return figure
+    traces = [
+        {
+            "type": "scatter",
+            "x": list(x),
+            "y": list(values),
+            "name": name,
+            "mode": "lines+markers",
+            "line": {"color": color, "dash": dash, "width": 2.5},
+        }
+        for (name, values), (color, dash) in zip(curves.items(), looks, strict=False)
+    ]
+    layout = {
+        "title": {"text": title, "x": 0, "font": {"size": 15}},
+        "height": 250 + 40 * (len(curves) > 1),
+        "margin": figures.MARGIN,
+        "xaxis": {"title": across},
+        "showlegend": len(curves) > 1,
+        # below the plot, where it does not overlap the title or the curves
+        "legend": {"orientation": "h", "x": 0, "y": -0.3, "yanchor": "top"},
+    }
+    return go.Figure(traces, layout)
