@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from netloom.core.text import cut, escape
@@ -261,14 +262,15 @@ def test_attention_heads_export_as_svg_and_table() -> None:
     shown = attention_maps(4)
     picture = ElementTree.fromstring(grid_svg(shown))
     assert len(picture.findall("{http://www.w3.org/2000/svg}image")) == 4
-    rows = weights_table(shown)
+    rows = pd.DataFrame(weights_table(shown)).to_dict("records")
     assert len(rows) == 2 * 2 * 3 * 3
+    assert (rows[1]["query"], rows[1]["key"]) == ("w0<", "w1<")
     assert all(
         row["weight"]
         == shown.layers[row["layer"] - 1].weights[row["head"] - 1, row["query position"], row["key position"]]
         for row in rows
     )
-    assert weights_table(attention_maps(200)) == []
+    assert weights_table(attention_maps(200)) == {}
 
 
 def test_attention_layer_label_uses_number_not_key() -> None:

@@ -24,18 +24,18 @@ def series_chart(values: Any, small: bool) -> go.Figure:
     """
     import plotly.graph_objects as go
 
-    figure = go.Figure()
     values, is_scaled = over_one_height(values)
-    if is_scaled:
-        figure.update_yaxes(title="scaled", showticklabels=False)
-    if values.shape[1] > MOST_LINES:
-        figure.add_heatmap(z=values.T, colorscale="Cividis", showscale=False)
-    else:
-        for channel in range(values.shape[1]):
-            figure.add_scatter(y=values[:, channel], mode="lines")
-    figure.update_layout(height=130 if small else 220, margin=MARGIN, showlegend=False)
-    figure.update_xaxes(showticklabels=not small)  # small charts are for comparison
-    return figure
+    traces: list[dict[str, Any]] = [{"type": "heatmap", "z": values.T, "colorscale": "Cividis", "showscale": False}]
+    if values.shape[1] <= MOST_LINES:
+        traces = [{"type": "scatter", "y": values[:, channel], "mode": "lines"} for channel in range(values.shape[1])]
+    layout = {
+        "height": 130 if small else 220,
+        "margin": MARGIN,
+        "showlegend": False,
+        "xaxis": {"showticklabels": not small},  # small charts are for comparison
+        "yaxis": {"title": "scaled", "showticklabels": False} if is_scaled else {},
+    }
+    return go.Figure(traces, layout)
 
 
 def over_one_height(values: Any) -> tuple[Any, bool]:
@@ -55,10 +55,9 @@ def class_chart(counts: dict[str, int]) -> go.Figure:
     import plotly.graph_objects as go
 
     names = [name if len(name) <= 18 else f"{name[:17]}…" for name in counts]
-    figure = go.Figure(go.Bar(x=names, y=list(counts.values()), marker_color=TRAIN))
-    figure.update_layout(height=240, margin=MARGIN, yaxis_title="Rows")
-    figure.update_xaxes(type="category")
-    return figure
+    trace = {"type": "bar", "x": names, "y": list(counts.values()), "marker": {"color": TRAIN}}
+    axes = {"xaxis": {"type": "category"}, "yaxis": {"title": "Rows"}}
+    return go.Figure([trace], {"height": 240, "margin": MARGIN, **axes})
 
 
 def thin(steps: Sequence[Number], values: Sequence[float], most: int = MAX_POINTS) -> tuple[list[Number], list[float]]:
@@ -81,29 +80,28 @@ def confusion_chart(counts: list[list[int]], classes: Sequence[str]) -> go.Figur
 
     names = [name if len(name) <= 16 else f"{name[:15]}…" for name in classes]
     shares = [[value / max(sum(row), 1) for value in row] for row in counts]
-    figure = go.Figure(
-        go.Heatmap(
-            z=shares,
-            x=names,
-            y=names,
-            text=counts,
-            colorscale=[[0, "rgba(99,102,241,0.04)"], [1, "rgba(99,102,241,1)"]],
-            zmin=0,
-            zmax=1,
-            showscale=False,
-            hovertemplate="true %{y}, predicted %{x}: %{text}<extra></extra>",
-        )
-    )
-    figure.update_layout(
-        title={"text": "Confusion", "x": 0, "font": {"size": 15}},
-        height=max(300, min(620, 90 + 32 * len(classes))),
-        margin=MARGIN,
-        xaxis={"title": "Predicted", "type": "category", "showgrid": False},
-        yaxis={"title": "True", "type": "category", "autorange": "reversed", "showgrid": False},
-    )
+    trace = {
+        "type": "heatmap",
+        "z": shares,
+        "x": names,
+        "y": names,
+        "text": counts,
+        "colorscale": [[0, "rgba(99,102,241,0.04)"], [1, "rgba(99,102,241,1)"]],
+        "zmin": 0,
+        "zmax": 1,
+        "showscale": False,
+        "hovertemplate": "true %{y}, predicted %{x}: %{text}<extra></extra>",
+    }
+    layout = {
+        "title": {"text": "Confusion", "x": 0, "font": {"size": 15}},
+        "height": max(300, min(620, 90 + 32 * len(classes))),
+        "margin": MARGIN,
+        "xaxis": {"title": "Predicted", "type": "category", "showgrid": False},
+        "yaxis": {"title": "True", "type": "category", "autorange": "reversed", "showgrid": False},
+    }
     if len(classes) <= 15:
-        figure.update_layout(annotations=_numbers(counts, shares, names))
-    return figure
+        layout["annotations"] = _numbers(counts, shares, names)
+    return go.Figure([trace], layout)
 
 
 def _numbers(counts: list[list[int]], shares: list[list[float]], names: Sequence[str]) -> list[dict[str, Any]]:
@@ -147,15 +145,17 @@ def _scatter(
     """Return a scatter plot of two named values, with the line of no error."""
     import plotly.graph_objects as go
 
-    figure = go.Figure()
-    figure.add_scatter(x=exact[0], y=exact[1], mode="lines", line={"dash": "dot", "color": "#94a3b8"}, name="exact")
-    figure.add_scatter(x=x[1], y=y[1], mode="markers", marker={"color": TRAIN, "opacity": 0.6}, name="rows")
-    figure.update_layout(
-        title={"text": title, "x": 0, "font": {"size": 15}},
-        height=380,
-        margin=MARGIN,
-        xaxis_title=x[0],
-        yaxis_title=y[0],
-        showlegend=False,
-    )
-    return figure
+    dotted, marker = {"dash": "dot", "color": "#94a3b8"}, {"color": TRAIN, "opacity": 0.6}
+    traces = [
+        {"type": "scatter", "x": exact[0], "y": exact[1], "mode": "lines", "line": dotted, "name": "exact"},
+        {"type": "scatter", "x": x[1], "y": y[1], "mode": "markers", "marker": marker, "name": "rows"},
+    ]
+    layout = {
+        "title": {"text": title, "x": 0, "font": {"size": 15}},
+        "height": 380,
+        "margin": MARGIN,
+        "xaxis": {"title": x[0]},
+        "yaxis": {"title": y[0]},
+        "showlegend": False,
+    }
+    return go.Figure(traces, layout)

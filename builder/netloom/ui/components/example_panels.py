@@ -176,12 +176,18 @@ def overlaid(before: np.ndarray, after: np.ndarray) -> go.Figure:
     """Return a chart of a series and its reconstruction, both (T, channels)."""
     import plotly.graph_objects as go
 
-    figure = go.Figure()
-    for values, name, tone in ((before, "it", TRAIN), (after, "reconstruction", VALIDATION)):
-        for channel in range(values.shape[1]):
-            figure.add_scatter(y=values[:, channel], mode="lines", name=name, line={"color": tone, "width": 1.6})
-    figure.update_layout(height=130, margin={**MARGIN, "t": 6}, showlegend=False)
-    return figure
+    traces = [
+        {
+            "type": "scatter",
+            "y": values[:, channel],
+            "mode": "lines",
+            "name": name,
+            "line": {"color": tone, "width": 1.6},
+        }
+        for values, name, tone in ((before, "it", TRAIN), (after, "reconstruction", VALIDATION))
+        for channel in range(values.shape[1])
+    ]
+    return go.Figure(traces, {"height": 130, "margin": {**MARGIN, "t": 6}, "showlegend": False})
 
 
 def separation_charts(separation: Separation, name: str = "") -> None:

@@ -45,17 +45,16 @@ def exports(name: str, *, key: str, figure: str = "", svg: str = "", table: Tabl
 
 def written(table: Table) -> str:
     """Return a table of columns or of rows as CSV."""
-    rows = [dict(row) for row in table] if not isinstance(table, Mapping) else _rows(table)
     text = io.StringIO()
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    writer = csv.DictWriter(text, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    writer = csv.writer(text, lineterminator="\n")
+    if isinstance(table, Mapping):
+        writer.writerow(table)
+        writer.writerows(zip(*table.values(), strict=True))
+    else:
+        names = list(dict.fromkeys(name for row in table for name in row))
+        writer.writerow(names)
+        writer.writerows([row.get(name, "") for name in names] for row in table)
     return text.getvalue()
-
-
-def _rows(columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
-    return [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
 
 
 def _filename(name: str) -> str:

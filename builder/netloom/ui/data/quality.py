@@ -261,37 +261,42 @@ def plot_chart(plot: Plot) -> go.Figure:
     """Return the chart of a finding."""
     import plotly.graph_objects as go
 
-    figure = go.Figure()
-    tones = (TRAIN, VALIDATION)
+    traces: list[dict[str, Any]]
+    layout: dict[str, Any]
+    series = list(zip((TRAIN, VALIDATION), plot.series.items(), strict=False))
     if plot.kind == "matrix":
         names = [name[:24] for name in plot.names]
         scale = [[0, "rgba(99,102,241,0.04)"], [1, "rgba(99,102,241,1)"]]
         values = next(iter(plot.series.values()))
-        figure.add_heatmap(z=values, x=names, y=names, colorscale=scale, zmin=0, zmax=1, showscale=False)
-        figure.update_xaxes(type="category", showgrid=False)
-        figure.update_yaxes(type="category", showgrid=False, autorange="reversed")
+        colors = {"colorscale": scale, "zmin": 0, "zmax": 1, "showscale": False}
+        traces = [{"type": "heatmap", "z": values, "x": names, "y": names, **colors}]
+        axis = {"type": "category", "showgrid": False}
+        layout = {"xaxis": axis, "yaxis": {**axis, "autorange": "reversed"}}
     elif plot.kind == "bars":
         names = [name if len(name) <= 18 else f"{name[:17]}…" for name in plot.names]
-        for tone, (name, values) in zip(tones, plot.series.items(), strict=False):
-            figure.add_bar(x=names, y=values, name=name, marker_color=tone)
-        figure.update_layout(yaxis_title=plot.axis, barmode="group")
-        figure.update_xaxes(type="category")
+        traces = [
+            {"type": "bar", "x": names, "y": values, "name": name, "marker": {"color": tone}}
+            for tone, (name, values) in series
+        ]
+        layout = {"xaxis": {"type": "category"}, "yaxis": {"title": plot.axis}, "barmode": "group"}
     else:
         middles = [(low + high) / 2 for low, high in zip(plot.edges, plot.edges[1:], strict=False)]
-        for tone, (name, values) in zip(tones, plot.series.items(), strict=False):
-            figure.add_bar(x=middles, y=values, name=name, marker_color=tone, opacity=0.7)
+        traces = [
+            {"type": "bar", "x": middles, "y": values, "name": name, "marker": {"color": tone}, "opacity": 0.7}
+            for tone, (name, values) in series
+        ]
         split = "training" in plot.series
-        figure.update_layout(barmode="overlay" if split else "stack", bargap=0.02, xaxis_title=plot.axis)
+        layout = {"barmode": "overlay" if split else "stack", "bargap": 0.02, "xaxis": {"title": plot.axis}}
         if not split:
-            figure.update_yaxes(type="log")  # a single outlier must be visible beside thousands of values
+            layout["yaxis"] = {"type": "log"}  # a single outlier must be visible beside thousands of values
     height = max(280, min(620, 60 + 22 * len(plot.names))) if plot.kind == "matrix" else 240
-    figure.update_layout(
-        height=height,
-        margin={**MARGIN, "t": 10},
-        showlegend=len(plot.series) > 1,
-        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
-    )
-    return figure
+    layout |= {
+        "height": height,
+        "margin": {**MARGIN, "t": 10},
+        "showlegend": len(plot.series) > 1,
+        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+    }
+    return go.Figure(traces, layout)
 
 
 __all__ = ["DataError", "cell_text", "data_change", "plot_chart", "quality", "reported"]

@@ -77,25 +77,24 @@ def heatmap(at: np.ndarray, values: np.ndarray, titles: list[str], kind: Kind) -
     few = _evenly(len(at), COLUMNS)
     cells = values[few].T.astype(np.float64)
     colors = _powers(cells) if kind.powers else cells
-    figure = go.Figure(
-        go.Heatmap(
-            x=np.round(at[few], 4),
-            y=_short(titles),
-            z=np.round(colors, 4),
-            text=_written(cells),
-            colorscale=SCALE,
-            hovertemplate="%{y}<br>epoch %{x:.2f}: %{text}<extra></extra>",
-            colorbar={"thickness": 10, "outlinewidth": 0, **_ticks(colors, kind.powers)},
-        )
-    )
-    figure.update_layout(
-        height=max(180, min(620, 80 + 22 * len(titles))),
-        margin={**MARGIN, "t": 8},
-        xaxis={"title": "Epoch", "showgrid": False},
-        yaxis={"autorange": "reversed", "showgrid": False, "type": "category"},
-        uirevision=kind.measure,
-    )
-    return figure
+    trace = {
+        "type": "heatmap",
+        "x": np.round(at[few], 4),
+        "y": _short(titles),
+        "z": np.round(colors, 4),
+        "text": _written(cells),
+        "colorscale": SCALE,
+        "hovertemplate": "%{y}<br>epoch %{x:.2f}: %{text}<extra></extra>",
+        "colorbar": {"thickness": 10, "outlinewidth": 0, **_ticks(colors, kind.powers)},
+    }
+    layout = {
+        "height": max(180, min(620, 80 + 22 * len(titles))),
+        "margin": {**MARGIN, "t": 8},
+        "xaxis": {"title": "Epoch", "showgrid": False},
+        "yaxis": {"autorange": "reversed", "showgrid": False, "type": "category"},
+        "uirevision": kind.measure,
+    }
+    return go.Figure([trace], layout)
 
 
 def lines(at: np.ndarray, values: np.ndarray, titles: list[str], kind: Kind) -> go.Figure:
@@ -108,25 +107,27 @@ def lines(at: np.ndarray, values: np.ndarray, titles: list[str], kind: Kind) -> 
     short, curves = _short(titles), values[few]
     if kind.powers:  # a logarithmic axis cannot show 0
         curves = np.where(curves > 0, curves, np.nan)
-    figure = go.Figure()
-    for tone, layer_index in zip(tones, layers.tolist(), strict=True):
-        figure.add_scatter(
-            x=np.round(at[few], 4),
-            y=_rounded(curves[:, layer_index]),
-            name=short[layer_index],
-            mode="lines" if len(few) > 2 else "lines+markers",
-            line={"color": tone, "width": 1.6},
-        )
-    figure.update_layout(
-        height=300,
-        margin={**MARGIN, "t": 8},
-        xaxis_title="Epoch",
-        yaxis=_axis(curves[:, layers]) if kind.powers else {},
-        hovermode="x unified",
-        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": -0.24, "yanchor": "top"},
-        uirevision=kind.measure,
-    )
-    return figure
+    traces = [
+        {
+            "type": "scatter",
+            "x": np.round(at[few], 4),
+            "y": _rounded(curves[:, layer_index]),
+            "name": short[layer_index],
+            "mode": "lines" if len(few) > 2 else "lines+markers",
+            "line": {"color": tone, "width": 1.6},
+        }
+        for tone, layer_index in zip(tones, layers.tolist(), strict=True)
+    ]
+    layout = {
+        "height": 300,
+        "margin": {**MARGIN, "t": 8},
+        "xaxis": {"title": "Epoch"},
+        "yaxis": _axis(curves[:, layers]) if kind.powers else {},
+        "hovermode": "x unified",
+        "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": -0.24, "yanchor": "top"},
+        "uirevision": kind.measure,
+    }
+    return go.Figure(traces, layout)
 
 
 def _history(artifacts: RunArtifacts) -> History | None:

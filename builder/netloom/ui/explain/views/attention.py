@@ -19,7 +19,15 @@ from netloom.ui.components.figure_export import chart, exports
 from netloom.ui.components.page_state import set_value, value_of
 from netloom.ui.explain.prediction import show_prediction
 from netloom.ui.explain.state import Key, Part
-from netloom.ui.explain.views.attention_components import called, drawing, grid, grid_svg, sides, weights_table
+from netloom.ui.explain.views.attention_components import (
+    called,
+    drawing,
+    grid,
+    grid_svg,
+    pairs_table,
+    sides,
+    weights_table,
+)
 from netloom.ui.explain.views.attention_sentence import attention_sentence, ranked_heads
 from netloom.ui.explain.views.attribution import badges, leads_to
 
@@ -126,14 +134,20 @@ def _bars(heads: Explanation) -> None:
     names = [f"layer {layer + 1} · head {head + 1}" for (layer, head), _ in ranked]
     effects = [effect for _, effect in ranked]
     colors = [rgb(FOR) if effect > 0 else rgb(AGAINST) for effect in effects]
-    figure = go.Figure()
-    text = "%{x:+.3g}<extra>%{y}</extra>"
-    figure.add_bar(x=effects, y=names, orientation="h", marker_color=colors, name="ablation", hovertemplate=text)
+    shared = {"y": names, "hovertemplate": "%{x:+.3g}<extra>%{y}</extra>"}
     mark = {"symbol": "line-ns", "size": 13, "line": {"width": 2.5, "color": "rgba(130,130,140,0.9)"}}
-    figure.add_scatter(x=slopes, y=names, mode="markers", marker=mark, name="gradient estimate", hovertemplate=text)
-    figure.update_layout(height=100 + 22 * len(names), margin=MARGIN, showlegend=False)
-    figure.update_xaxes(title="Decrease of the score without the head", zeroline=True)
-    figure.update_yaxes(autorange="reversed", automargin=True)
+    traces = [
+        {"type": "bar", "x": effects, "orientation": "h", "marker": {"color": colors}, "name": "ablation", **shared},
+        {"type": "scatter", "x": slopes, "mode": "markers", "marker": mark, "name": "gradient estimate", **shared},
+    ]
+    layout = {
+        "height": 100 + 22 * len(names),
+        "margin": MARGIN,
+        "showlegend": False,
+        "xaxis": {"title": "Decrease of the score without the head", "zeroline": True},
+        "yaxis": {"autorange": "reversed", "automargin": True},
+    }
+    figure = go.Figure(traces, layout)
     rows = [
         {"layer": index + 1, "title": layer.title, "head": head + 1, "effect": float(effect), "gradient": float(slope)}
         for index, layer in enumerate(maps.layers)
@@ -215,7 +229,7 @@ def _large(raw: Explanation, maps: AttentionMaps, attention_maps: AttentionMaps,
     laid = picture is not None and layer.streams[0] == layer.streams[1]
     tabs = st.tabs([*(["On the image"] if laid else []), "Lines", "Heatmap"])
     name = f"attention layer {layer_index + 1} head {head + 1 if head != MEAN else 'all'}"
-    table = _pairs(weights, *sides(attention_maps, layer))
+    table = pairs_table(weights, *sides(attention_maps, layer))
     if laid and picture is not None:
         with tabs[0]:
             # The position from which the output is read is the first query to be shown.
@@ -234,15 +248,6 @@ def _large(raw: Explanation, maps: AttentionMaps, attention_maps: AttentionMaps,
     with tabs[-1]:
         chart(heat(weights, *sides(attention_maps, layer)), key=Key.ATTENTION_MAP, name=name, table=table)
         st.caption("Rows: queries. Columns: keys. Color intensity = attention weight.")
-
-
-def _pairs(weights: np.ndarray, looking: Sequence[str], looked_at: Sequence[str]) -> list[dict[str, Any]]:
-    return [
-        {"query position": row, "query": looking[row], "key position": column, "key": looked_at[column],
-         "weight": value}
-        for (row, column), value in np.ndenumerate(weights)
-        if looking[row] and looked_at[column]
-    ]  # fmt: skip
 
 
 def _numbers(maps: AttentionMaps, heads: AttentionMaps | None) -> None:
@@ -299,7 +304,7 @@ def _through(raw: Explanation, weighted: Explanation | None) -> None:
                 labels = [token for stream in explanation.attention.streams for token in stream.tokens]
                 with right:
                     figure = heat(explanation.attention.rollout, labels, labels)
-                    table = _pairs(explanation.attention.rollout, labels, labels)
+                    table = pairs_table(explanation.attention.rollout, labels, labels)
                     chart(figure, key=Key.ATTENTION_ALL_LAYERS.of(name), name=f"attention {name}", table=table)
 
 
@@ -327,26 +332,33 @@ def heat(weights: np.ndarray, looking: Sequence[str], looked_at: Sequence[str]) 
     end, pairs = bound(values), [[f"{row} → {column}" for column in columns] for row in rows]
     scale = [[0, rgb(AGAINST)], [0.5, "rgba(150,150,160,0.04)"], [1, rgb(FOR)]]
     text = "%{customdata}: %{z:.3f}<extra></extra>"
-    trace = go.Heatmap(
-        z=values, colorscale=scale, zmin=-end, zmax=end, showscale=False, customdata=pairs, xgap=1, ygap=1
-    )
-    figure = go.Figure(trace.update(hovertemplate=text))
-    figure.update_layout(height=int(np.clip(90 + 22 * len(rows), 260, 620)), margin=MARGIN)
-    for axis, names, more in (
-        (figure.update_xaxes, columns, {}),
-        (figure.update_yaxes, rows, {"autorange": "reversed"}),
-    ):
-        # Cells are at their positions, with tokens as tick texts: as categories, equal tokens would share one row.
-        thin = max(1, len(names) // 40)
-        ticks = list(range(0, len(names), thin))
-        tick_labels = [names[tick].replace("\n", "↵")[:18] for tick in ticks]
-        axis(
-            tickmode="array",
-            tickvals=ticks,
-            ticktext=tick_labels,
-            showgrid=False,
-            zeroline=False,
-            automargin=True,
-            **more,
-        )
-    return figure
+    trace = {
+        "type": "heatmap",
+        "z": values,
+        "colorscale": scale,
+        "zmin": -end,
+        "zmax": end,
+        "showscale": False,
+        "customdata": pairs,
+        "xgap": 1,
+        "ygap": 1,
+        "hovertemplate": text,
+    }
+    layout = {
+        "height": int(np.clip(90 + 22 * len(rows), 260, 620)),
+        "margin": MARGIN,
+        "xaxis": _token_axis(columns),
+        "yaxis": {**_token_axis(rows), "autorange": "reversed"},
+    }
+    return go.Figure([trace], layout)
+
+
+def _token_axis(names: Sequence[str]) -> dict[str, Any]:
+    """Return an axis with tokens.
+
+    Cells are at their positions, with tokens as tick texts: as categories, equal tokens would share one row.
+    """
+    ticks = list(range(0, len(names), max(1, len(names) // 40)))
+    labels = [names[tick].replace("\n", "↵")[:18] for tick in ticks]
+    ticked = {"tickmode": "array", "tickvals": ticks, "ticktext": labels}
+    return {**ticked, "showgrid": False, "zeroline": False, "automargin": True}

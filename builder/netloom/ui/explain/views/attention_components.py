@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from html import escape
 from importlib.resources import files
@@ -98,20 +98,35 @@ def grid_svg(attention_maps: AttentionMaps) -> str:
     )
 
 
-def weights_table(attention_maps: AttentionMaps) -> list[dict[str, Any]]:
-    """Return all weights of all heads with their query and key positions; [] if there are too many for a table."""
+def weights_table(attention_maps: AttentionMaps) -> dict[str, list[Any]]:
+    """Return the columns of a table of all weights of all heads with their query and key positions; {} if there are too
+    many for a table."""
+    table: dict[str, list[Any]] = {}
     if sum(layer.weights.size for layer in attention_maps.layers) > MOST_WEIGHTS:
-        return []
-    rows = []
+        return table
     for index, layer in enumerate(attention_maps.layers):
-        looking, looked_at = sides(attention_maps, layer)
-        for (head, row, column), weight in np.ndenumerate(layer.weights):
-            if looking[row] and looked_at[column]:
-                rows.append(
-                    {"layer": index + 1, "head": head + 1, "query position": row, "query": looking[row],
-                     "key position": column, "key": looked_at[column], "weight": float(weight)}
-                )  # fmt: skip
-    return rows
+        for head, weights in enumerate(layer.weights):
+            pairs = pairs_table(weights, *sides(attention_maps, layer))
+            count = len(pairs["weight"])
+            pairs["weight"] = list(map(float, pairs["weight"]))
+            for name, column in ({"layer": [index + 1] * count, "head": [head + 1] * count} | pairs).items():
+                table.setdefault(name, []).extend(column)
+    return table
+
+
+def pairs_table(weights: np.ndarray, looking: Sequence[str], looked_at: Sequence[str]) -> dict[str, list[Any]]:
+    """Return the weights (T, S) of all pairs of labeled positions as columns of a table."""
+    rows, columns = (
+        [index for index, token in enumerate(side) if token and index < length]
+        for side, length in zip((looking, looked_at), weights.shape, strict=True)
+    )
+    return {
+        "query position": [row for row in rows for _ in columns],
+        "query": [looking[row] for row in rows for _ in columns],
+        "key position": columns * len(rows),
+        "key": [looked_at[column] for column in columns] * len(rows),
+        "weight": list(weights[np.ix_(rows, columns)].ravel()),
+    }
 
 
 def drawing(svg: str, key: str) -> None:

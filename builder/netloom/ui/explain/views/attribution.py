@@ -222,13 +222,19 @@ def curves(explanation: Explanation) -> go.Figure:
 
     from netloom.ui.components.charts import MARGIN
 
-    figure = go.Figure()
+    traces = []
     faithful = explanation.proofs.faithfulness
     for name, values in (faithful.curves if faithful else {}).items():
         title, color = CURVES.get(name, (name.replace("_", " "), "130, 130, 140"))
         dashed = "chance" in name or "random" in name
         line = {"color": f"rgb({color})", "dash": "dot" if dashed else "solid", "width": 1.5 if dashed else 2.5}
-        figure.add_scatter(x=faithful.fractions if faithful else (), y=values, name=title, line=line)
-    figure.update_layout(height=300, margin=MARGIN, xaxis_title="Share of features", yaxis_title="Score")
-    figure.update_layout(legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"})
-    return figure
+        fractions = faithful.fractions if faithful else ()
+        traces.append({"type": "scatter", "x": fractions, "y": values, "name": title, "line": line})
+    layout = {
+        "height": 300,
+        "margin": MARGIN,
+        "xaxis": {"title": "Share of features"},
+        "yaxis": {"title": "Score"},
+        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+    }
+    return go.Figure(traces, layout)

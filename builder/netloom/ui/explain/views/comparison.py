@@ -163,16 +163,13 @@ def _points(comparison: Comparison, titles: tuple[str, str]) -> None:
     end = 1.06 * max(float(np.abs(first).max(initial=0)), float(np.abs(second).max(initial=0)), 1e-12)
     # Plotly interprets HTML tags in texts.
     across, up = (line(title).replace("<", "&lt;") for title in titles)
-    figure = go.Figure()
-    dotted = {"color": figures.GRAY, "dash": "dot", "width": 1}
-    figure.add_scatter(x=[-end, end], y=[-end, end], mode="lines", line=dotted, hoverinfo="skip")
-    figure.add_scatter(
-        x=first[is_nonzero],
-        y=second[is_nonzero],
-        mode="markers",
-        marker={"size": 6, "opacity": 0.7, "color": "#0072b2"},
-    )
-    figure.update_layout(height=340, margin=figures.MARGIN, showlegend=False, xaxis_title=across, yaxis_title=up)
+    ends, dotted = [-end, end], {"color": figures.GRAY, "dash": "dot", "width": 1}
+    diagonal = {"type": "scatter", "x": ends, "y": ends, "mode": "lines", "line": dotted, "hoverinfo": "skip"}
+    marker = {"size": 6, "opacity": 0.7, "color": "#0072b2"}
+    features = {"type": "scatter", "x": first[is_nonzero], "y": second[is_nonzero], "mode": "markers", "marker": marker}
+    layout = {"height": 340, "margin": figures.MARGIN, "showlegend": False}
+    axes = {"xaxis": {"title": across}, "yaxis": {"title": up}}
+    figure = go.Figure([diagonal, features], {**layout, **axes})
     with st.expander("Attributions per feature", icon=":material/scatter_plot:"):
         st.caption("Each point is a feature. On the dotted line, both attributions are equal.")
         st.plotly_chart(figure, width="stretch", key=Key.COMPARE_POINTS, config=PICTURE)

@@ -12,6 +12,7 @@ from netloom.explain.concepts.concept_definition import ConceptDefinition, parse
 from netloom.explain.concepts.concepts import MIN_ROWS, URL, WORDS, Concepts, ConceptScore
 from netloom.explain.core.targets import target_names
 from netloom.explain.plots.colors import AGAINST, FOR
+from netloom.explain.plots.figures import vertical_line
 from netloom.jobs.explanations import ConceptSearch
 from netloom.modalities.fields.modality import Editor
 from netloom.modalities.fields.registry import modality_of
@@ -178,31 +179,39 @@ def _figure(concepts: Concepts) -> go.Figure:
 
     keys = list(range(len(concepts.scores)))
     several = len({score.target for score in concepts.scores}) > 1
-    figure = go.Figure()
-    for key, score in zip(keys, concepts.scores, strict=True):
-        band = {"color": f"rgba({GRAY}, 0.25)", "width": 14}
-        figure.add_scatter(x=[score.low, score.high], y=[key, key], mode="lines", line=band, hoverinfo="skip")
+    band = {"type": "scatter", "mode": "lines", "line": {"color": f"rgba({GRAY}, 0.25)", "width": 14}}
+    traces = [
+        {**band, "x": [score.low, score.high], "y": [key, key], "hoverinfo": "skip"}
+        for key, score in zip(keys, concepts.scores, strict=True)
+    ]
     colors = [f"rgb({FOR})" if score.score > 0.5 else f"rgb({AGAINST})" for score in concepts.scores]
     believed = [score.word in ("for", "against") for score in concepts.scores]
-    figure.add_scatter(
-        x=[score.score for score in concepts.scores],
-        y=keys,
-        mode="markers",
-        marker={
-            "size": 13,
-            "color": [c if sure else f"rgb({GRAY})" for c, sure in zip(colors, believed, strict=True)],
-            "symbol": ["circle" if sure else "circle-open" for sure in believed],
-            "line": {"width": 2},
-        },
-        text=[_hover(score) for score in concepts.scores],
-        hovertemplate="%{text}<extra></extra>",
+    traces.append(
+        {
+            "type": "scatter",
+            "x": [score.score for score in concepts.scores],
+            "y": keys,
+            "mode": "markers",
+            "marker": {
+                "size": 13,
+                "color": [c if sure else f"rgb({GRAY})" for c, sure in zip(colors, believed, strict=True)],
+                "symbol": ["circle" if sure else "circle-open" for sure in believed],
+                "line": {"width": 2},
+            },
+            "text": [_hover(score) for score in concepts.scores],
+            "hovertemplate": "%{text}<extra></extra>",
+        }
     )
-    figure.add_vline(x=0.5, line={"color": f"rgba({GRAY}, 0.6)", "dash": "dot"})
-    figure.update_layout(height=110 + 34 * len(keys), margin=MARGIN, showlegend=False)
-    figure.update_xaxes(title="TCAV score", range=[-0.04, 1.04], tickformat=".0%")
     names = [f"{score.title}{f' · {score.target}' if several else ''}" for score in concepts.scores]
-    figure.update_yaxes(autorange="reversed", tickmode="array", tickvals=keys, ticktext=names)
-    return figure
+    layout = {
+        "height": 110 + 34 * len(keys),
+        "margin": MARGIN,
+        "showlegend": False,
+        "xaxis": {"title": "TCAV score", "range": [-0.04, 1.04], "tickformat": ".0%"},
+        "yaxis": {"autorange": "reversed", "tickmode": "array", "tickvals": keys, "ticktext": names},
+        "shapes": [vertical_line(0.5, {"color": f"rgba({GRAY}, 0.6)", "dash": "dot"})],
+    }
+    return go.Figure(traces, layout)
 
 
 def _hover(score: ConceptScore) -> str:

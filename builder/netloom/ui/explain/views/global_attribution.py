@@ -151,17 +151,12 @@ def _maps(attribution: GlobalAttributions, name: str, *, error: bool) -> None:
         )  # fmt: skip
         signed = statistic == "Signed"
     values = (attribution.maps if signed else attribution.sizes)[name]
-    table = [
-        {
-            "prediction": group,
-            "channel": channel,
-            "row": row,
-            "column": column,
-            "mean": float(values[group_index, channel, row, column]),
-        }
-        for group_index, group in enumerate(attribution.groups)
-        for channel, row, column in np.ndindex(*values.shape[1:])
-    ]
+    places = np.indices(values.shape).reshape(values.ndim, -1).tolist()
+    table = {
+        "prediction": [attribution.groups[index] for index in places[0]],
+        **dict(zip(("channel", "row", "column"), places[1:], strict=True)),
+        "mean": values.ravel().tolist(),
+    }
     chart(
         global_plots.maps(attribution, name, signed=signed),
         key=Key.GLOBAL_MAPS.of(name),

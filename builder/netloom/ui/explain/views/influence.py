@@ -122,20 +122,22 @@ def _bars(influence: Influence) -> go.Figure:
     import plotly.graph_objects as go
 
     lessons = [*influence.lessons_for, *reversed(influence.lessons_against)]
-    figure = go.Figure(
-        go.Bar(
-            x=[lesson.influence for lesson in lessons],
-            y=[f"row {lesson.row} · {lesson.label[:24]}" for lesson in lessons],
-            orientation="h",
-            marker_color=[f"rgb({FOR if lesson.influence > 0 else AGAINST})" for lesson in lessons],
-            hovertemplate="%{y}: %{x:.4g}<extra></extra>",
-        )
-    )
+    trace = {
+        "type": "bar",
+        "x": [lesson.influence for lesson in lessons],
+        "y": [f"row {lesson.row} · {lesson.label[:24]}" for lesson in lessons],
+        "orientation": "h",
+        "marker": {"color": [f"rgb({FOR if lesson.influence > 0 else AGAINST})" for lesson in lessons]},
+        "hovertemplate": "%{y}: %{x:.4g}<extra></extra>",
+    }
     bound = max((abs(lesson.influence) for lesson in lessons), default=1.0) * 1.05
-    figure.update_layout(height=90 + 22 * len(lessons), margin=MARGIN)
-    figure.update_xaxes(title="Influence (decrease of the loss)", range=[-bound, bound])
-    figure.update_yaxes(autorange="reversed", type="category")
-    return figure
+    layout = {
+        "height": 90 + 22 * len(lessons),
+        "margin": MARGIN,
+        "xaxis": {"title": "Influence (decrease of the loss)", "range": [-bound, bound]},
+        "yaxis": {"autorange": "reversed", "type": "category"},
+    }
+    return go.Figure([trace], layout)
 
 
 def obstacle(context: ViewContext) -> str:
@@ -206,16 +208,15 @@ def _ranking(suspects: PossibleLabelErrors) -> go.Figure:
 
     places = list(range(1, len(suspects.rows) + 1))
     names = [f"row {row} · {label[:24]}" for row, label in zip(suspects.rows.tolist(), suspects.labels, strict=True)]
-    figure = go.Figure(
-        go.Scatter(
-            x=places,
-            y=suspects.self_influence,
-            text=names,
-            mode="lines",
-            line={"color": TRAIN, "width": 2},
-            fill="tozeroy",
-            hovertemplate="%{text}: %{y:.4g}<extra></extra>",
-        )
-    )
-    figure.update_layout(height=230, margin=MARGIN, xaxis_title="Rank", yaxis_title="Self-influence")
-    return figure
+    trace = {
+        "type": "scatter",
+        "x": places,
+        "y": suspects.self_influence,
+        "text": names,
+        "mode": "lines",
+        "line": {"color": TRAIN, "width": 2},
+        "fill": "tozeroy",
+        "hovertemplate": "%{text}: %{y:.4g}<extra></extra>",
+    }
+    axes = {"xaxis": {"title": "Rank"}, "yaxis": {"title": "Self-influence"}}
+    return go.Figure([trace], {"height": 230, "margin": MARGIN, **axes})

@@ -124,16 +124,29 @@ def _shares(comparison: WhatIf, key: str) -> None:
         return
     ranked = sorted(shares, key=lambda name: -np.nanmax(shares[name]))[:MOST_SHARES]
     labels = [f"{visible(name[:24])}  {100 * (shares[name][1] - shares[name][0]):+.1f}%" for name in ranked]
-    figure = go.Figure()
-    for index, (title, color) in enumerate((("before", BEFORE), ("after", AFTER))):
-        values = [shares[name][index] for name in ranked]
-        bars = go.Bar(x=values, y=list(range(len(ranked))), orientation="h", name=title, marker_color=color)
-        bars.hovertemplate = f"{title}: %{{x:.1%}}<extra></extra>"
-        figure.add_trace(bars)
-    figure.update_layout(height=110 + 40 * len(ranked), margin=figures.MARGIN, bargap=0.35, barmode="group")
-    figure.update_layout(legend={**ABOVE, "traceorder": "normal"})
-    figure.update_xaxes(range=[0, 1], tickformat=".0%", title="Probability")
-    figure.update_yaxes(autorange="reversed", tickvals=list(range(len(ranked))), ticktext=labels, automargin=True)
+    places = list(range(len(ranked)))
+    traces = [
+        {
+            "type": "bar",
+            "x": [shares[name][index] for name in ranked],
+            "y": places,
+            "orientation": "h",
+            "name": title,
+            "marker": {"color": color},
+            "hovertemplate": f"{title}: %{{x:.1%}}<extra></extra>",
+        }
+        for index, (title, color) in enumerate((("before", BEFORE), ("after", AFTER)))
+    ]
+    layout = {
+        "height": 110 + 40 * len(ranked),
+        "margin": figures.MARGIN,
+        "bargap": 0.35,
+        "barmode": "group",
+        "legend": {**ABOVE, "traceorder": "normal"},
+        "xaxis": {"range": [0, 1], "tickformat": ".0%", "title": "Probability"},
+        "yaxis": {"autorange": "reversed", "tickvals": places, "ticktext": labels, "automargin": True},
+    }
+    figure = go.Figure(traces, layout)
     table = [
         {"class": name, "before": pair[0], "after": pair[1], "change": pair[1] - pair[0]}
         for name, pair in comparison.shares.items()
@@ -203,14 +216,29 @@ def bars(comparison: WhatIf, name: str) -> tuple[go.Figure, list[dict[str, Any]]
     values = [[value.example.columns.get(label) for label in named] for value in (comparison.before, comparison.after)]
     order = np.argsort(-np.maximum(np.abs(pair[0]), np.abs(pair[1])), kind="stable")[:MOST_PARTS]
     bar_labels = [_change_text(named[index], values[0][index], values[1][index]) for index in order]
-    figure = go.Figure()
-    for title, color, value in (("before", BEFORE, pair[0]), ("after", AFTER, pair[1])):
-        trace = go.Bar(x=value[order], y=list(range(len(order))), orientation="h", name=title, marker_color=color)
-        trace.hovertemplate = f"{title}: %{{x:+.4g}}<extra></extra>"
-        figure.add_trace(trace)
-    figure.update_layout(height=110 + 34 * len(order), margin=figures.MARGIN, bargap=0.3, barmode="group")
-    figure.update_layout(legend=ABOVE, xaxis_title="Attribution")
-    figure.update_yaxes(autorange="reversed", tickvals=list(range(len(order))), ticktext=bar_labels, automargin=True)
+    places = list(range(len(order)))
+    traces = [
+        {
+            "type": "bar",
+            "x": value[order],
+            "y": places,
+            "orientation": "h",
+            "name": title,
+            "marker": {"color": color},
+            "hovertemplate": f"{title}: %{{x:+.4g}}<extra></extra>",
+        }
+        for title, color, value in (("before", BEFORE, pair[0]), ("after", AFTER, pair[1]))
+    ]
+    layout = {
+        "height": 110 + 34 * len(order),
+        "margin": figures.MARGIN,
+        "bargap": 0.3,
+        "barmode": "group",
+        "legend": ABOVE,
+        "xaxis": {"title": "Attribution"},
+        "yaxis": {"autorange": "reversed", "tickvals": places, "ticktext": bar_labels, "automargin": True},
+    }
+    figure = go.Figure(traces, layout)
     table = [
         {"column": label, "before": float(value), "after": float(value_after)}
         for label, value, value_after in zip(named, *pair, strict=True)
