@@ -30,7 +30,7 @@ from netloom.explain.plots.graph_geometry import GraphLayout
 from netloom.templates import templates
 from netloom.ui.explain.headline import headline, prediction_text
 from netloom.ui.explain.prediction import truth_text
-from netloom.ui.explain.views.attention_components import called, grid_svg, weights_table
+from netloom.ui.explain.views.attention_components import called, grid_svg, head_pictures, weights_table
 from netloom.ui.explain.views.attention_sentence import attention_sentence
 from netloom.ui.explain.views.attribution_plots import knows_signs
 from netloom.ui.explain.views.comparison import points
@@ -260,7 +260,7 @@ def test_attention_heads_export_as_svg_and_table() -> None:
     from xml.etree import ElementTree
 
     shown = attention_maps(4)
-    picture = ElementTree.fromstring(grid_svg(shown))
+    picture = ElementTree.fromstring(grid_svg(shown, head_pictures(shown)))
     assert len(picture.findall("{http://www.w3.org/2000/svg}image")) == 4
     rows = pd.DataFrame(weights_table(shown)).to_dict("records")
     assert len(rows) == 2 * 2 * 3 * 3

@@ -37,3 +37,12 @@ def test_large_image_keeps_its_size_as_jpeg() -> None:
     assert decoded.shape == picture.shape
     assert abs(decoded / 255 - picture).max() < 0.03
     assert len(url) < len(address(np.random.default_rng(0).uniform(size=picture.shape))) / 10
+
+
+def test_image_that_is_drawn_again_is_not_compressed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = np.random.default_rng(1).uniform(size=(7, 7))
+    first = enlarged(picture)
+    monkeypatch.setattr(Image.Image, "save", None)
+    assert enlarged(picture.copy()) == first
+    with pytest.raises(TypeError):
+        enlarged(picture.T)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from base64 import b64encode
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,13 +18,15 @@ if TYPE_CHECKING:
 
 # The larger side of enlarged images, in pixels.
 LARGE = 240
+# Pages draw the same rows at each rerun. A cached image has less than 43 kB, and its URL about 10 kB.
+MOST_URLS = 256
 
 
 def enlarged(picture: ArrayLike) -> str:
     """Return an image (H, W), (H, W, 1) or (H, W, 3) as a URL, enlarged to visible pixels without blurring."""
     pixels = _bytes(picture)
-    times = max(1, LARGE // max(pixels.shape[:2]))
-    return _url(pixels.repeat(times, 0).repeat(times, 1), exact=times > 1)
+    times = LARGE // max(pixels.shape[:2])
+    return _enlarged_url(pixels.tobytes(), pixels.shape, times) if times > 1 else _url(pixels, exact=False)
 
 
 def address(picture: ArrayLike, *, exact: bool = True) -> str:
@@ -37,6 +40,12 @@ def address(picture: ArrayLike, *, exact: bool = True) -> str:
 def _bytes(picture: ArrayLike) -> NDArray[np.uint8]:
     """Return an image with values from 0 to 1 as bytes."""
     return (np.clip(np.asarray(picture), 0, 1) * 255).astype(np.uint8)
+
+
+@lru_cache(MOST_URLS)
+def _enlarged_url(pixels: bytes, shape: tuple[int, ...], times: int) -> str:
+    image = np.frombuffer(pixels, dtype=np.uint8).reshape(shape)
+    return _url(image.repeat(times, 0).repeat(times, 1), exact=True)
 
 
 def _url(pixels: NDArray[np.uint8], *, exact: bool) -> str:

@@ -10,7 +10,7 @@ import streamlit as st
 
 from netloom.core.text import escape
 from netloom.explain import AttentionMaps, Explanation
-from netloom.explain.attention.head_patterns import describe_pattern, head_figures
+from netloom.explain.attention.head_patterns import HeadFigures, describe_pattern, head_figures
 from netloom.explain.plots.attention import attention_lines, hidden_lines_note, patches
 from netloom.explain.plots.colors import AGAINST, FOR, bound, rgb
 from netloom.explain.plots.explanation_plots import Plot, PlotOptions, explanation_plots
@@ -24,6 +24,7 @@ from netloom.ui.explain.views.attention_components import (
     drawing,
     grid,
     grid_svg,
+    head_pictures,
     pairs_table,
     sides,
     weights_table,
@@ -183,15 +184,20 @@ def _every_head(raw: Explanation, weighted: Explanation | None, heads: Explanati
         )
     else:
         st.caption("Attention weight × gradient: orange increases the score, blue decreases it.")
+    statistics = [head_figures(maps, layer) for layer in maps.layers]
     left, right = st.columns([1, 2], gap="large")
     with left:
         layer_index, head = _choice(visible, heads.attention if heads is not None else None)
-        grid(maps, visible, (layer_index, head), _pick)
-        exports(f"all heads {kind}", key=Key.ATTENTION_GRID_EXPORT, svg=grid_svg(visible), table=weights_table(visible))
+        pictures = head_pictures(visible)
+        grid(visible, pictures, statistics, (layer_index, head), _pick)
+        svg, table = grid_svg(visible, pictures), weights_table(visible)
+        exports(f"all heads {kind}", key=Key.ATTENTION_GRID_EXPORT, svg=svg, table=table)
     with right:
+        if head != MEAN:
+            st.markdown(f"**Head {head + 1}** {describe_pattern(statistics[layer_index][head])}.")
         _large(raw, maps, visible, layer_index, head)
     with st.expander("Head statistics", icon=":material/table_rows:"):
-        _numbers(maps, heads.attention if heads is not None else None)
+        _numbers(maps, statistics, heads.attention if heads is not None else None)
 
 
 def _pick(layer: int, head: int) -> None:
@@ -221,8 +227,6 @@ def _large(raw: Explanation, maps: AttentionMaps, attention_maps: AttentionMaps,
     """Draw one head, or the mean of a layer's heads: on the image if there is one, as lines, and as a heatmap."""
     layer = attention_maps.layers[layer_index]
     weights = layer.weights.mean(axis=0) if head == MEAN else layer.weights[head]
-    if head != MEAN:
-        st.markdown(f"**Head {head + 1}** {describe_pattern(head_figures(maps, maps.layers[layer_index])[head])}.")
     stream = maps.streams[layer.streams[1]]
     picture = raw.example.images.get(stream.field, raw.example.image) if stream.grid else None
     # Of cross-attention, the queries are not patches of the same image.
@@ -250,11 +254,11 @@ def _large(raw: Explanation, maps: AttentionMaps, attention_maps: AttentionMaps,
         st.caption("Rows: queries. Columns: keys. Color intensity = attention weight.")
 
 
-def _numbers(maps: AttentionMaps, heads: AttentionMaps | None) -> None:
+def _numbers(maps: AttentionMaps, statistics: Sequence[Sequence[HeadFigures]], heads: AttentionMaps | None) -> None:
     rows = []
     for index, layer in enumerate(maps.layers):
         ablated_layer = heads.layers[index] if heads is not None else layer
-        for head, figures_of_head in enumerate(head_figures(maps, layer)):
+        for head, figures_of_head in enumerate(statistics[index]):
             rows.append(
                 {
                     "Layer": index + 1,

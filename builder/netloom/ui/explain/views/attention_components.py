@@ -12,7 +12,7 @@ import numpy as np
 import streamlit as st
 
 from netloom.explain import AttentionLayer, AttentionMaps
-from netloom.explain.attention.head_patterns import describe_pattern, head_figures
+from netloom.explain.attention.head_patterns import HeadFigures, describe_pattern
 from netloom.explain.plots.attention import thumbnail
 from netloom.explain.plots.colors import AGAINST, FOR, rgb
 from netloom.ui.components.page_state import value_of
@@ -53,19 +53,37 @@ def called(index: int, layer: AttentionLayer) -> str:
     return f"{index + 1}. {layer.title.removesuffix(f' ({key})')}"
 
 
+def head_pictures(attention_maps: AttentionMaps) -> list[list[str]]:
+    """Return a small map of each head of each layer, as a data URL."""
+    return [
+        [thumbnail(weights, *sides(attention_maps, layer)) for weights in layer.weights]
+        for layer in attention_maps.layers
+    ]
+
+
 def grid(
-    maps: AttentionMaps, attention_maps: AttentionMaps, chosen: tuple[int, int], pick: Callable[[int, int], None]
+    attention_maps: AttentionMaps,
+    pictures: Sequence[Sequence[str]],
+    statistics: Sequence[Sequence[HeadFigures]],
+    chosen: tuple[int, int],
+    pick: Callable[[int, int], None],
 ) -> None:
     """Draw all heads of all layers as small maps; a click calls `pick` with the layer and the head.
 
-    The descriptions are those of `maps`, the raw weights; the images are those of `attention_maps`.
+    Args:
+        pictures: The `head_pictures` of `attention_maps`.
+        statistics: Those of the raw weights, by layer and head.
     """
-    layers: list[dict[str, Any]] = []
-    for layer, drawn in zip(maps.layers, attention_maps.layers, strict=True):
-        summaries = [describe_pattern(head) for head in head_figures(maps, layer)]
-        pictures = [thumbnail(weights, *sides(attention_maps, drawn)) for weights in drawn.weights]
-        heads = [{"picture": picture, "about": text} for picture, text in zip(pictures, summaries, strict=True)]
-        layers.append({"title": called(len(layers), drawn), "heads": heads})
+    layers = [
+        {
+            "title": called(index, layer),
+            "heads": [
+                {"picture": picture, "about": describe_pattern(head)}
+                for picture, head in zip(pictures[index], statistics[index], strict=True)
+            ],
+        }
+        for index, layer in enumerate(attention_maps.layers)
+    ]
 
     side = current_side()  # the callback runs outside of its side of a comparison
 
@@ -78,14 +96,14 @@ def grid(
     _component()(key=Key.ATTENTION_GRID, data={"layers": layers, "chosen": list(chosen)}, on_chosen_change=picked)
 
 
-def grid_svg(attention_maps: AttentionMaps) -> str:
-    """Return the grid as an SVG image: a row per layer, a small map per head."""
+def grid_svg(attention_maps: AttentionMaps, pictures: Sequence[Sequence[str]]) -> str:
+    """Return the grid of the `head_pictures` as an SVG image: a row per layer, a small map per head."""
     parts, wide = list[str](), max(len(layer.weights) for layer in attention_maps.layers)
     for index, layer in enumerate(attention_maps.layers):
         top = index * (CELL + 2 * LINE)
         parts.append(f'<text x="4" y="{top + 15}" font-size="13">{escape(called(index, layer))}</text>')
-        for head, weights in enumerate(layer.weights):
-            left, picture = 4 + head * (CELL + GAP), thumbnail(weights, *sides(attention_maps, layer))
+        for head, picture in enumerate(pictures[index]):
+            left = 4 + head * (CELL + GAP)
             parts.append(
                 f'<image x="{left}" y="{top + LINE}" width="{CELL}" height="{CELL}" preserveAspectRatio="none" '
                 f'href="{picture}" style="image-rendering:pixelated"/><text x="{left + CELL / 2:g}" '
