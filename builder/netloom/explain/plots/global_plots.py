@@ -80,11 +80,12 @@ def swarm(parts: Sequence[FeatureSummary]) -> go.Figure:
             "cmin": 0,
             "cmax": 1,
             "showscale": index == 0 and any(ordered),
-            "colorbar": {
+        }
+        if marker["showscale"]:
+            marker["colorbar"] = {
                 "thickness": 9, "outlinewidth": 0, "len": 0.9, "tickvals": [0, 1], "ticktext": ["low", "high"],
                 "title": {"text": "Feature value", "side": "right"},
-            },
-        }  # fmt: skip
+            }  # fmt: skip
         trace = {
             "type": "scatter",
             "x": part.points,

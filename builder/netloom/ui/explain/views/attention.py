@@ -343,7 +343,7 @@ def heat(weights: np.ndarray, looking: Sequence[str], looked_at: Sequence[str]) 
         "zmin": -end,
         "zmax": end,
         "showscale": False,
-        "customdata": pairs,
+        "customdata": np.array(pairs),  # Plotly copies an array at once, and nested lists item by item
         "xgap": 1,
         "ygap": 1,
         "hovertemplate": text,
