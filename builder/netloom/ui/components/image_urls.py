@@ -39,7 +39,8 @@ def address(picture: ArrayLike, *, exact: bool = True) -> str:
 
 def _bytes(picture: ArrayLike) -> NDArray[np.uint8]:
     """Return an image with values from 0 to 1 as bytes."""
-    return (np.clip(np.asarray(picture), 0, 1) * 255).astype(np.uint8)
+    pixels: NDArray[np.uint8] = (np.clip(np.asarray(picture), 0, 1) * 255).astype(np.uint8)
+    return pixels
 
 
 @lru_cache(MOST_URLS)

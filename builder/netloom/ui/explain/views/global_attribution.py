@@ -152,7 +152,7 @@ def _maps(attribution: GlobalAttributions, name: str, *, error: bool) -> None:
         signed = statistic == "Signed"
     values = (attribution.maps if signed else attribution.sizes)[name]
     places = np.indices(values.shape).reshape(values.ndim, -1).tolist()
-    table = {
+    table: dict[str, list[Any]] = {
         "prediction": [attribution.groups[index] for index in places[0]],
         **dict(zip(("channel", "row", "column"), places[1:], strict=True)),
         "mean": values.ravel().tolist(),
