@@ -186,6 +186,19 @@ def test_unwatched_job_is_cancelled_after_lingering(
         assert not job.wait(0.4)  # longer than an unwatched job lingers
     assert job.wait(10)
     assert job.state == "cancelled"
+    assert job.abandoned
+
+
+def test_job_lingers_anew_for_who_joins_it(trained: Runs, single_worker_pool: Pool) -> None:
+    job = single_worker_pool.submit(slow_attack(trained), trained.home)
+    until(lambda: job.share > 0, WAIT_S)
+    time.sleep(0.1)
+    before = job.unwatched_s()
+    assert single_worker_pool.submit(slow_attack(trained), trained.home) is job
+    assert job.unwatched_s() < before
+    single_worker_pool.cancel(job)
+    assert job.wait(10)
+    assert not job.abandoned
 
 
 def test_second_watcher_keeps_the_job_alive(

@@ -11,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 from netloom import jobs, runs
 from netloom.explain.robustness.robustness import Robustness
 from netloom.jobs import Job, RunWeights
+from netloom.jobs import job as job_module
 from netloom.jobs.explanations import Attack
 from netloom.store import open_store
 from netloom.templates import templates
@@ -48,10 +49,15 @@ def open_page(request: Attack) -> AppTest:
     return AppTest.from_function(job_page, args=(request,), default_timeout=120)
 
 
-def start_job(request: Attack) -> tuple[AppTest, threading.Thread, Job[Robustness]]:
-    """A tab whose page waits for the job, without a cached result; more rows than the data has count as all."""
+def forget_result(request: Attack) -> None:
+    """Remove the cached result of all rows; more rows than the data has count as all."""
     for cached in open_store().artifacts(request.weights.run_id).local_directory().glob("explanations/*"):
         cached.unlink()
+
+
+def start_job(request: Attack) -> tuple[AppTest, threading.Thread, Job[Robustness]]:
+    """A tab whose page waits for the job, without a cached result."""
+    forget_result(request)
     app = open_page(request)
     thread = threading.Thread(target=app.run)
     thread.start()
@@ -87,6 +93,31 @@ def test_second_tab_shares_the_running_job(attack: Attack) -> None:
     assert app.markdown[-1].value == other.markdown[-1].value
     assert job.state == "done"
     assert jobs.pool().submit(attack, open_store().home) is job
+
+
+def late_page(request: object) -> None:
+    """Draws something else until the pool has cancelled the job, as a page does on a busy machine."""
+    from typing import Any, cast
+
+    import streamlit as st
+
+    from netloom.ui.shell.jobs import ask
+
+    pending = ask(cast("Any", request))
+    assert pending.job.wait(60)
+    assert pending.job.abandoned
+    st.write(f"attacked {pending.result().rows} rows")
+
+
+def test_job_that_was_cancelled_before_the_page_waited_is_computed(
+    attack: Attack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_module, "LINGER_S", 0.05)
+    request = Attack(attack.weights, attack.method, 930)
+    forget_result(request)
+    app = AppTest.from_function(late_page, args=(request,), default_timeout=120).run()
+    assert not app.exception
+    assert app.markdown[-1].value.startswith("attacked")
 
 
 def test_progress_bar_and_button_disappear_with_the_result(attack: Attack) -> None:

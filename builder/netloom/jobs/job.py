@@ -22,7 +22,7 @@ PREFETCH_S = 60.0
 
 
 class JobCancelledError(JobError):
-    """A user cancelled the job."""
+    """A user cancelled the job, or nobody watched it."""
 
 
 class Job(Generic[R]):
@@ -31,7 +31,7 @@ class Job(Generic[R]):
 
     Attributes: `share` is the progress from 0 to 1; `preview` a first answer, while the rest is computed; `size` the
     bytes of the answer; `worker` the id of the process that computes it; `left` whether all watchers have left;
-    `linger_s` the seconds without watchers after which it is cancelled.
+    `linger_s` the seconds without watchers after which it is cancelled; `abandoned` whether that has happened.
     """
 
     def __init__(self, request: Request[R], home: Path, owner: str, number: int, key: str) -> None:
@@ -39,7 +39,7 @@ class Job(Generic[R]):
         self.state: State = "waiting"
         self.share, self.size, self.worker = 0.0, 0, 0
         self.preview: R | None = None
-        self.cancel_asked = self.left = False
+        self.cancel_asked = self.left = self.abandoned = False
         self.linger_s = LINGER_S
         self.started_at = self.ended_at = 0.0
         self._answer: R | None = None
@@ -90,7 +90,7 @@ class Job(Generic[R]):
                 self._unwatched_since = time.monotonic()
 
     def touch(self) -> None:
-        """Postpone the cancellation of an unwatched job by `LINGER_S`."""
+        """Postpone the cancellation of an unwatched job, which somebody is about to watch, by `LINGER_S`."""
         with self._changed:
             self._unwatched_since = time.monotonic()
 

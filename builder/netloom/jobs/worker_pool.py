@@ -61,6 +61,7 @@ class Pool:
             existing = self._jobs.get(key)
             if existing is not None and not self._is_stale(existing):
                 self._jobs.move_to_end(key)
+                existing.touch()
                 return existing
             self._count += 1
             job = Job(request, home, owner, self._count, key)
@@ -127,6 +128,7 @@ class Pool:
         waiting = self._waiting[lane]
         for job in [job for job in waiting if job.unwatched_s() > job.linger_s]:
             waiting.remove(job)
+            job.abandoned = True
             job.fail(cancelled())
         while waiting:
             idle = [worker for worker in self._workers[lane] if worker.job is None and not worker.closing]
@@ -215,6 +217,8 @@ def computed(request: Request[R], home: Path, owner: str = "") -> R:
     with job.watched():
         while not job.wait(60):
             pass
+    if job.abandoned:  # by others, just before it was watched here
+        return computed(request, home, owner)
     return job.result()
 
 

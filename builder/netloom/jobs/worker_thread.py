@@ -137,6 +137,7 @@ class WorkerThread:
         cancelled_at = 0.0
         while True:
             if not cancelled_at and self._is_abandoned(job):
+                job.abandoned = not job.cancel_asked and not self.closing
                 job.cancel_asked, cancelled_at = True, time.monotonic()
                 process.send({"cancel": job.number})
             too_long = time.monotonic() - job.started_at > self.settings.wall_s

@@ -29,12 +29,13 @@ PATIENCE_S, SHOWN_EVERY_S = 0.3, 0.15
 class Pending(Generic[R]):
     """A job that this page has requested. `text` describes the work, such as "Explaining …"."""
 
-    def __init__(self, job: Job[R], text: str) -> None:
-        self.job, self.text = job, text
+    def __init__(self, request: Request[R], text: str) -> None:
+        self.request, self.text = request, text
+        self.job = self._submitted()
 
     def preview(self, container: DeltaGenerator | None = None) -> R | None:
         """Wait for a preview of the result and return it; None if the job ended. `container` has the progress bar."""
-        self._wait(self.job.wait_preview, container)
+        self._wait(Job.wait_preview, container)
         return None if self.job.ended else self.job.preview
 
     def result(self, container: DeltaGenerator | None = None) -> R:
@@ -43,7 +44,7 @@ class Pending(Generic[R]):
         Raises:
             JobError: the job was canceled, or its worker failed. Errors of the request's `compute` are raised as well.
         """
-        self._wait(self.job.wait, container)
+        self._wait(Job.wait, container)
         return self.job.result()
 
     def previews(self, every_s: float = 0.08) -> Iterator[R]:
@@ -59,13 +60,22 @@ class Pending(Generic[R]):
                 shown = preview
                 yield preview
 
-    def _wait(self, ready: Callable[[float], bool], container: DeltaGenerator | None) -> None:
-        if ready(0):
+    def _submitted(self) -> Job[R]:
+        return jobs.pool().submit(self.request, session.store().home, identity.owner())
+
+    def _wait(self, ready: Callable[[Job[R], float], bool], container: DeltaGenerator | None) -> None:
+        self._wait_once(ready, container)
+        if self.job.abandoned:  # while this page drew something else for a long time
+            self.job = self._submitted()
+            self._wait_once(ready, container)
+
+    def _wait_once(self, ready: Callable[[Job[R], float], bool], container: DeltaGenerator | None) -> None:
+        if ready(self.job, 0):
             return
         with self.job.watched():
             placeholder = container.empty() if container is not None else st.empty()
             started_at, bar = monotonic(), None
-            while not ready(SHOWN_EVERY_S):
+            while not ready(self.job, SHOWN_EVERY_S):
                 if monotonic() - started_at < PATIENCE_S:
                     placeholder.empty()  # drawing is where Streamlit ends an outdated script
                     continue
@@ -98,7 +108,7 @@ def ask(request: Request[R], text: str = "Explaining …") -> Pending[R]:
             st.markdown("You canceled this.", width="content")
             st.button("Restart", icon=":material/replay:", key=Key.RESTART_JOB)
         st.stop()
-    return Pending(jobs.pool().submit(request, home, identity.owner()), text)
+    return Pending(request, text)
 
 
 def prefetch(request: Request[Any]) -> None:
