@@ -124,6 +124,7 @@ def test_dialog_imports_a_project(store: Store) -> None:
     ("name", "content", "sentence"),
     [
         ("x.onnx", b"\x80" * 50, "ONNX"),
+        ("x.onnx.data", b"\x80" * 50, "choose both files together"),
         ("x.json", b"[1, 2]", "JSON object"),
         ("x.json", b'{"a": 1}', "neither a Keras model nor a Netloom project"),
         ("x.json", b'{"networks": {}, "a": 1}', "networks"),

@@ -76,7 +76,7 @@ def test_canceled_job_is_reported_and_can_restart(attack: Attack) -> None:
     app, thread, job = start_job(request)
     jobs.pool().cancel(job)
     thread.join(60)
-    assert [item.value for item in app.error] == ["This was cancelled\\."]
+    assert [item.value for item in app.error] == ["This was canceled\\."]
     tab = state.JobState(cancelled=request.key(open_store().home))  # as the button leaves it
     app.session_state[state.JobState.name()] = tab
     app.run()

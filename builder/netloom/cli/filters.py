@@ -8,7 +8,7 @@ from netloom.core.errors import UsageError
 
 
 def check_filter(option: str, value: str, known: Iterable[str], noun: str) -> None:
-    """Refuse a value that nothing in the list has; "" is no filter.
+    """Refuse a value that nothing in the list has; "" does not filter.
 
     Raises:
         UsageError: nothing has this value; the message lists the known ones.

@@ -18,14 +18,14 @@ from netloom.runs.resources.limits import size
 
 def cancelled() -> JobCancelledError:
     """Return the error of a job that was cancelled."""
-    return JobCancelledError("This was cancelled.")
+    return JobCancelledError("This was canceled.")
 
 
 def time_limit_error(seconds: float) -> JobError:
     """Return the error of a job that was ended at its time limit."""
     hours = f"{seconds / 3600:.3g}"
     return JobError(
-        f"This was ended after {hours} hours, as long as a job may take here; ask for less, or set NETLOOM_JOB_HOURS."
+        f"This was stopped after {hours} hours, the time limit of a job; ask for less, or set NETLOOM_JOB_HOURS."
     )
 
 

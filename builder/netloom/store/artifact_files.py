@@ -22,7 +22,7 @@ class DamagedArtifactError(ValueError):
 
 @dataclass(frozen=True)
 class ArtifactFiles:
-    """The files of one run in a store. `RunArtifacts` says which ones there are."""
+    """The files of one run in a store. `RunArtifacts` lists them."""
 
     store: ArtifactStore
     run_id: str

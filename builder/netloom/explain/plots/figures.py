@@ -172,38 +172,7 @@ def series_band(
     each = values if pieces is None else np.repeat(sums, np.diff([*pieces.starts, steps]), axis=0)
     names = [short_name(name) for name in axes.names(width, tuple(channels))]
     if series is None or width > MOST_CHANNELS:
-        heat = {
-            "type": "heatmap",
-            "z": sums.T,
-            "x": edges,
-            "y": list(range(width)),
-            "zmin": -end,
-            "zmax": end,
-            "customdata": _named(names, sums),
-            "hovertemplate": f"{axes.title.lower()} %{{x:.4g}}, %{{customdata}}: %{{z:+.4g}}<extra></extra>",
-            **color_scale(end),
-        }
-        # Fewer tick labels, so that they do not overlap.
-        named_places = list(range(0, width, -(-width // MOST_NAMED)))
-        layout = {
-            "height": max(220, min(520, 90 + 22 * width)),
-            "margin": MARGIN,
-            "xaxis": {
-                "title": axes.title,
-                "showgrid": False,
-                "zeroline": False,
-                "dtick": 1 if axes.is_graph and steps <= 30 else None,
-            },
-            "yaxis": {
-                "tickmode": "array",
-                "tickvals": named_places,
-                "ticktext": [names[index] for index in named_places],
-                "showgrid": False,
-                "zeroline": False,
-                "autorange": "reversed" if axes.of_nodes else None,
-            },
-        }
-        return go.Figure([heat], layout)
+        return _series_heatmap(sums, edges, names, axes, steps)
     layout = subplot_axes(width, 1, horizontal_spacing=0.2, vertical_spacing=0.04, shares_x=True)
     traces = []
     for channel in range(width):
@@ -237,6 +206,49 @@ def series_band(
     return go.Figure(traces, {**layout, "height": 130 + 150 * width, "margin": MARGIN, "showlegend": False})
 
 
+def _series_heatmap(sums: np.ndarray, edges: np.ndarray, names: Sequence[str], axes: Axes, steps: int) -> go.Figure:
+    """Draw the attributions (P, D) of the steps or segments of a series as a heatmap, one row per channel."""
+    import plotly.graph_objects as go
+
+    width, end = len(names), bound(sums)
+    heat = {
+        "type": "heatmap",
+        "z": sums.T,
+        "x": edges,
+        "y": list(range(width)),
+        "zmin": -end,
+        "zmax": end,
+        "customdata": _named(names, sums),
+        "hovertemplate": f"{axes.title.lower()} %{{x:.4g}}, %{{customdata}}: %{{z:+.4g}}<extra></extra>",
+        **color_scale(end),
+    }
+    # Fewer tick labels, so that they do not overlap.
+    named_places = list(range(0, width, -(-width // MOST_NAMED)))
+    layout = {
+        "height": max(220, min(520, 90 + 22 * width)),
+        "margin": MARGIN,
+        "xaxis": {
+            "title": axes.title,
+            "showgrid": False,
+            "zeroline": False,
+            "dtick": 1 if axes.is_graph and steps <= 30 else None,
+        },
+        "yaxis": {
+            "tickmode": "array",
+            "tickvals": named_places,
+            "ticktext": [names[index] for index in named_places],
+            "showgrid": False,
+            "zeroline": False,
+            "autorange": "reversed" if axes.of_nodes else None,
+        },
+    }
+    return go.Figure([heat], layout)
+
+
+def _named(names: Sequence[str], sums: np.ndarray) -> list[list[str]]:
+    return [[name] * len(sums) for name in names]
+
+
 def axis_number(index: int) -> str:
     """Return the number of the axes of a subplot in Plotly's names: "" for the first, then "2", "3", …"""
     return str(index + 1) if index else ""
@@ -265,10 +277,6 @@ def subplot_axes(
             lowest = axis_number((rows - 1) * columns + column)
             axes[f"xaxis{number}"] |= {"matches": f"x{lowest}", "showticklabels": False}
     return axes
-
-
-def _named(names: Sequence[str], sums: np.ndarray) -> list[list[str]]:
-    return [[name] * len(sums) for name in names]
 
 
 def subplot_titles(layout: Mapping[str, Any], titles: Sequence[str], *, size: int) -> list[dict[str, Any]]:

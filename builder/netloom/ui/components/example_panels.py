@@ -184,7 +184,7 @@ def overlaid(before: np.ndarray, after: np.ndarray) -> go.Figure:
             "name": name,
             "line": {"color": tone, "width": 1.6},
         }
-        for values, name, tone in ((before, "it", TRAIN), (after, "reconstruction", VALIDATION))
+        for values, name, tone in ((before, "input", TRAIN), (after, "reconstruction", VALIDATION))
         for channel in range(values.shape[1])
     ]
     return go.Figure(traces, {"height": 130, "margin": {**MARGIN, "t": 6}, "showlegend": False})

@@ -19,7 +19,9 @@ from netloom.ui.home.state import HomeState, Key, UploadedWeights
 from netloom.ui.shell.errors import guard, show_error
 from netloom.ui.shell.jobs import computed
 
-KINDS = ("onnx", "data", "onnx_data", "pt2", "keras", "json", "safetensors", "pt", "pth")
+# The weights of an ONNX file in a file of their own
+ONNX_WEIGHTS = ("data", "onnx_data")
+KINDS = ("onnx", *ONNX_WEIGHTS, "pt2", "keras", "json", "safetensors", "pt", "pth")
 MAX_UPLOAD_MIB = 500
 FORMATS = (
     "**ONNX** (`.onnx`, with its `.onnx.data` if it has one), **PyTorch** from `torch.export` (`.pt2`), **Keras** "
@@ -110,7 +112,12 @@ def _written(files: Mapping[str, bytes], directory: Path) -> tuple[Path, str]:
     """Write uploaded files. Returns the path to import, and the name of the model, "" for a folder.
 
     The browser chooses the names of files; only their last part counts, so that no file is written elsewhere.
+
+    Raises:
+        UnreadableModelError: these are only the weights of an ONNX file.
     """
+    if all(filename.lower().endswith(ONNX_WEIGHTS) for filename in files):
+        raise UnreadableModelError("This file has the weights of an ONNX file; choose both files together.")
     if len(files) == 1:
         ((filename, content),) = files.items()
         kind = Path(filename).suffix.lower()

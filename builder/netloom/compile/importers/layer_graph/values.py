@@ -1,8 +1,8 @@
 """Values of an imported program: constants, and tensors with the axes that they have in the file.
 
 In a document the batch is the first axis of every tensor; in a file it may be any axis, also a part of one (batch times
-heads). A tensor of the file is therefore represented by an output port, and by the port's axes that form each axis of
-the file consists. Moving axes then adds no layers until a layer needs them in order.
+heads). A tensor of the file is therefore represented by an output port, and by the axes of the port that form each axis
+of the file. Moving axes then adds no layers until a layer needs them in order.
 """
 
 from __future__ import annotations

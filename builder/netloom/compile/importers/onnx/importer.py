@@ -11,7 +11,6 @@ import numpy as np
 from netloom.compile.importers.imported_model import (
     ONNX_EVALUATION,
     ImportedModel,
-    TimeFirstError,
     UnreadableModelError,
 )
 from netloom.compile.importers.layer_graph.array_views import as_transposed_views, owner
@@ -19,9 +18,9 @@ from netloom.compile.importers.layer_graph.attention_projections import merge_pr
 from netloom.compile.importers.layer_graph.graph_builder import GraphBuilder
 from netloom.compile.importers.layer_graph.loop_body import LoopBody, report_loop_weights
 from netloom.compile.importers.layer_graph.ports import add_input, add_output
+from netloom.compile.importers.layer_graph.refusals import refusals_of
 from netloom.compile.importers.layer_graph.values import (
     MALFORMED_ERRORS,
-    BatchAxisError,
     Constant,
     Tensor,
     UnsupportedOperatorError,
@@ -104,18 +103,8 @@ class OnnxImporter:
         if id(item) in self.skipped:
             self.skipped.discard(id(item))  # the next step of a loop executes the operator again
             return
-        try:
+        with refusals_of(f"{item.type} ({short(item.name)!r})", "follow the ONNX specification"):
             self._operator(item, patterns)
-        except UnreadableModelError:  # of an operator in a body
-            raise
-        except UnsupportedOperatorError as error:
-            kind = TimeFirstError if isinstance(error, BatchAxisError) else UnreadableModelError
-            raise kind(f"The operator {item.type} ({short(item.name)!r}) cannot be imported: {error}.") from None
-        except MALFORMED_ERRORS as error:
-            text = plain(str(error))[:200]
-            raise UnreadableModelError(
-                f"The operator {item.type} ({short(item.name)!r}) does not follow the ONNX specification: {text}."
-            ) from None
 
     def rolled(
         self, operator: Operator, loop: LoopBody, convert: Callable[[], list[Value]], readings: Iterable[str]

@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from netloom.compile.importers.imported_model import TimeFirstError, TrainingFacts, UnreadableModelError, quoted
+from netloom.compile.importers.imported_model import TrainingFacts, UnreadableModelError, quoted
 from netloom.compile.importers.layer_graph.attention_projections import merge_projections
 from netloom.compile.importers.layer_graph.cell_loops import merge_cell_loops
 from netloom.compile.importers.layer_graph.graph_builder import GraphBuilder
 from netloom.compile.importers.layer_graph.loop_body import LoopBody, report_loop_weights
 from netloom.compile.importers.layer_graph.ports import add_input, add_output
+from netloom.compile.importers.layer_graph.refusals import refusals_of
 from netloom.compile.importers.layer_graph.values import (
     MALFORMED_ERRORS,
-    BatchAxisError,
     Constant,
     Tensor,
     UnsupportedOperatorError,
@@ -61,7 +61,6 @@ from netloom.compile.importers.torch_export.supported_operators import (
     table_name,
 )
 from netloom.compile.importers.torch_export.unused_parameters import report_unused
-from netloom.core.text import plain
 from netloom.layers import TensorSpec
 from netloom.layers.io import input_parameters, reads_tokens
 
@@ -181,17 +180,9 @@ class Reader:
             return
         nodes_before = set(self.builder.nodes)
         kind = table_name(item)
-        try:
+        with refusals_of(f"{kind} ({location(item)})", "match PyTorch's signature"):
             args = {name: self._resolve(value, item) for name, value in item.args.items()}
             results = self._convert(item, kind, args)
-        except UnsupportedOperatorError as error:
-            refusal = TimeFirstError if isinstance(error, BatchAxisError) else UnreadableModelError
-            raise refusal(f"The operator {kind} ({location(item)}) cannot be imported: {error}.") from None
-        except MALFORMED_ERRORS as error:
-            text = plain(str(error))[:200]
-            raise UnreadableModelError(
-                f"The operator {kind} ({location(item)}) does not match PyTorch's signature: {text}."
-            ) from None
         for name, value in zip(item.outputs, results, strict=False):
             if isinstance(name, str):
                 self.values[name] = value
