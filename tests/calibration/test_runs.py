@@ -17,11 +17,11 @@ import torch
 
 from netloom import export
 from netloom.calibration import CalibrationSettings, calibrate, unavailable_reason
-from netloom.calibration.mahalanobis import features, last_linear
 from netloom.core.errors import UsageError
 from netloom.document import DataChoice, Training
 from netloom.runs import TrainedRun, fit_here, predict
 from netloom.runs.applied_calibration import AppliedCalibration, applied, run_weights_checksum, save
+from netloom.runs.embeddings import features, last_linear
 from netloom.store import RunArtifacts
 from netloom.tasks.registry import tasks
 from netloom.training.weight_files import CheckpointError, save_weights

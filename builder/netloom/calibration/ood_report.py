@@ -14,6 +14,7 @@ from netloom.calibration.other_data import encoded_rows
 from netloom.calibration.out_of_distribution import ScoreReport, score_report
 from netloom.calibration.settings import CalibrationSettings
 from netloom.data.preparation.calibrated import known_score
+from netloom.runs.embeddings import features, last_linear
 from netloom.training.streaming import evaluation_rows, take
 from netloom.validation.output_scales import scales
 
@@ -83,10 +84,10 @@ def _scores(trained: TrainedRun, test: Sequence[CalibratedPart], train: Inputs) 
         # A softmax at the end of a network removes the sum of the logits, which is the energy.
         if part.family == "softmax" and not scales(trained.project, trained.data.schema):
             scores.append(("energy", "Energy", _of_output(trained, part, "energy"), True))
-    layer = mahalanobis.last_linear(trained, train)
+    layer = last_linear(trained, train)
     if layer is not None:
-        gaussians = mahalanobis.fit_gaussians(mahalanobis.features(trained, layer, train), _classes(trained))
-        distance: Score = lambda inputs: gaussians.score(mahalanobis.features(trained, layer, inputs))  # noqa: E731
+        gaussians = mahalanobis.fit_gaussians(features(trained, layer, train), _classes(trained))
+        distance: Score = lambda inputs: gaussians.score(features(trained, layer, inputs))  # noqa: E731
         scores.append(("mahalanobis", "Mahalanobis distance", distance, False))
     return scores
 
