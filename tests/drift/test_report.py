@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from netloom.data import DataError, add_file
 from netloom.document import DataChoice, updated
 from netloom.drift import DriftReport, compare
 from netloom.drift.monitored import confidence_of
+from netloom.drift.multivariate import domain_classifier, mmd
 from netloom.runs import TrainedRun, fit_here
+from netloom.runs.embeddings import features, last_linear
 from netloom.templates import templates
 from netloom.templates.starting import fit
 from tests.cli.conftest import Console, Trained
@@ -90,7 +94,13 @@ def test_report_names_all_columns_once(on_table: TrainedRun) -> None:
     report = compare(on_table, rows_of(table(np.random.default_rng(3), COUNT)))
     names = [drift.name for drift in report.quantities]
     assert sorted(names) == ["confidence", "group", "noise", "noise is missing", "prediction", "x"]
-    assert [part.test for part in report.separations] == ["Domain classifier", "MMD"]
+    separations = [(part.test, part.subject, part.reference, part.rows) for part in report.separations]
+    assert separations == [
+        ("Domain classifier", "whole rows", 900, COUNT),
+        ("Domain classifier", "embeddings of the network", 900, COUNT),
+        ("MMD", "outputs of the network", 900, COUNT),
+        ("MMD", "embeddings of the network", 900, COUNT),
+    ]
     assert report.rows == COUNT
 
 
@@ -132,6 +142,49 @@ def test_gamma_of_images_is_found_by_the_command(console: Console, digits: Train
         assert answer.value["is_drift"] is expected
         brightness = next(item for item in answer.value["quantities"] if item["name"].endswith("brightness"))
         assert brightness["is_drift"] is expected
+
+
+def test_rotated_images_are_found_by_their_embeddings_only(digits: Trained) -> None:
+    """A rotation keeps brightness, contrast and sharpness, so that no test of the inputs shows it."""
+    from netloom.api import load_run
+
+    run = load_run(home=digits.home)
+    rows = [run.data.row(int(row)) for row in run.data.split["test"][:150]]
+    report = compare(run, [{"image": np.rot90(row["image"], axes=(1, 2)).copy()} for row in rows])
+    assert min(drift.p for drift in report.quantities if drift.name.startswith("image")) == 1
+    embedded = [part for part in report.separations if part.subject == "embeddings of the network"]
+    assert [part.test for part in embedded] == ["Domain classifier", "MMD"]
+    assert max(part.p for part in embedded) < 0.05
+    assert embedded[0].statistic > 0.9
+    assert not compare(run, rows).is_drift
+
+
+def test_embeddings_of_the_same_distribution_rarely_alarm(on_table: TrainedRun) -> None:
+    random, count, tries = np.random.default_rng(8), 150, 40
+    rows = rows_of(table(random, 3_000))
+    inputs = {on_table.fields[0]: torch.cat([on_table.data.encode(row)[on_table.fields[0]] for row in rows])}
+    layer = last_linear(on_table, inputs)
+    assert layer is not None
+    embeddings = features(on_table, layer, inputs)
+    alarms = {"mmd": 0, "classifier": 0}
+    for _ in range(tries):
+        first, second = np.split(embeddings[random.choice(len(rows), 3 * count, replace=False)], [2 * count])
+        alarms["mmd"] += mmd(first, second).p < 0.05
+        alarms["classifier"] += domain_classifier(first, second).p < 0.05
+    # Three standard errors of a rate of 5%
+    assert max(alarms.values()) <= tries * 0.05 + 3 * np.sqrt(tries * 0.05 * 0.95), alarms
+
+
+def test_network_without_a_last_linear_layer_says_so(on_table: TrainedRun) -> None:
+    class Sum(torch.nn.Module):
+        def forward(self, values: torch.Tensor) -> torch.Tensor:
+            return torch.stack([values.sum(1), -values.sum(1)], 1)
+
+    run = replace(on_table, model=Sum())
+    run.__dict__["scorer"] = run.model
+    report = compare(run, rows_of(table(np.random.default_rng(9), 60)))
+    assert report.note == "The network does not end in a Linear layer, so there are no embeddings to compare."
+    assert [part.subject for part in report.separations] == ["whole rows", "outputs of the network"]
 
 
 def test_dependent_rows_get_a_note(home: Path) -> None:

@@ -13,6 +13,7 @@ import netloom
 from netloom.document import updated
 from netloom.monitoring import LogSettings, RequestLog
 from netloom.runs import TrainedRun
+from netloom.runs.trained_run import checksum_of
 from tests.cli.conftest import console
 
 MODEL = "cancer"
@@ -52,14 +53,17 @@ class Watched:
         labels: list[str] | None = None,
         settings: LogSettings | None = None,
         model: str = MODEL,
+        served: TrainedRun | None = None,
     ) -> None:
         """Log rows as a server does."""
+        served = served or self.trained
         request_log = RequestLog(self.home, model, settings or LogSettings())
         try:
-            answers = netloom.predict(self.trained, rows)
+            answers = netloom.predict(served, rows)
             for number, (row, answer) in enumerate(zip(rows, answers, strict=True)):
                 name = f"{request_log.lost}x{id(rows):x}n{number}"
-                request_log.write(name, self.run_id, f"{model}/1", 1.5, request_log.encode(row.keys(), [row], [answer]))
+                body = request_log.encode(row.keys(), [row], [answer])
+                request_log.write(name, self.run_id, f"{model}/1", 1.5, body, checksum_of(served))
                 if labels is not None:
                     assert request_log.add_label(name, 1, labels[number])
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import threading
 from collections.abc import Iterator
@@ -10,12 +11,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from netloom.cli.commands import monitor
 from netloom.core.errors import UsageError
 from netloom.monitoring import LogSettings, MonitorReport, alerts, check
 from netloom.monitoring.alerts import Webhook, notify
+from netloom.monitoring.check import answering_run
 from netloom.monitoring.redaction import parse_redaction
+from netloom.runs import load_run
+from netloom.store import open_store
 from tests.cli.conftest import Console
 from tests.monitoring.conftest import MODEL, Watched
 
@@ -34,6 +39,8 @@ def test_held_out_rows_give_no_alert_and_name_the_numbers(watched: Watched, cons
     text = console("monitor", watched.run_id[:8], "--home", watched.home).out
     assert "Accuracy on 300 labeled predictions" in text
     assert "p (Holm)" in text
+    assert "embeddings of the network (MMD)" in text
+    assert "embeddings of the network (Domain classifier)" in text
 
 
 def test_moved_rows_and_wrong_predictions_are_alerts(watched: Watched, console: Console) -> None:
@@ -53,6 +60,29 @@ def test_moved_rows_and_wrong_predictions_are_alerts(watched: Watched, console: 
     assert any("ADWIN" in alert for alert in report.alerts)
 
 
+def test_rows_are_compared_by_the_weights_that_answered_them(watched: Watched) -> None:
+    """A run that is resumed after it was served has other weights, with which its predictions would seem to drift."""
+    store = open_store(watched.home)
+    served = load_run(store, watched.run_id, "last")
+    trained = copy.deepcopy(watched.trained)
+    with torch.no_grad():
+        for weights in trained.model.parameters():
+            weights.zero_()
+    watched.log(watched.rows(200)[0], served=served)
+    drift = check(watched.home, MODEL, trained).drift
+    assert drift is not None
+    assert not drift.is_drift, drift.sentence
+    assert drift.note == ""
+    # Of weights that are not saved, the current ones are used, which gives an alarm
+    answering, note = answering_run(watched.home, trained, [])
+    assert (answering, note) == (trained, "")
+    watched.log(watched.rows(200)[0], served=trained, model="lost")
+    lost = check(watched.home, "lost", watched.trained).drift
+    assert lost is not None
+    assert lost.is_drift
+    assert "not saved any more" in lost.note
+
+
 def test_redacted_fields_are_not_compared_and_the_others_are(watched: Watched) -> None:
     settings = LogSettings(redaction=parse_redaction(["mean radius", "mean texture=hash"]))
     for shift, expected in ((0.0, False), (0.6, True)):
@@ -65,6 +95,7 @@ def test_redacted_fields_are_not_compared_and_the_others_are(watched: Watched) -
         names = {drift.name for drift in report.drift.quantities}
         assert "mean area" in names
         assert not names & set(report.hidden)
+        assert "cannot compute embeddings" in report.drift.note
 
 
 def test_few_rows_say_so_and_unknown_models_are_refused(watched: Watched, console: Console) -> None:

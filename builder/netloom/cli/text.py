@@ -91,6 +91,16 @@ def drift_table(report: DriftReport) -> str:
         )
         for drift in report.quantities
     ]
-    whole = [("drift" if part.p < 0.05 else "", part.test, "", "", number(part.p), "") for part in report.separations]
+    whole = [
+        (
+            "drift" if part.p < 0.05 else "",
+            f"{part.subject} ({part.test})",
+            f"{part.reference:,} rows",
+            f"{part.rows:,} rows, {part.measure} {number(part.statistic)}",
+            number(part.p),
+            "",
+        )
+        for part in report.separations
+    ]
     header = ("", "quantity", "held-out rows", "these rows", "p (Holm)", "PSI")
     return table(header, [*rows, *whole], right=("p (Holm)", "PSI"))

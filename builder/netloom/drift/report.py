@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,12 +17,15 @@ from netloom.core.errors import DataError
 from netloom.core.plain_json import JsonObject
 from netloom.core.text import number, plain
 from netloom.drift.monitored import Quantity, columns, hidden_keys, predictions, summaries
-from netloom.drift.multivariate import Separation, domain_classifier, mmd
+from netloom.drift.multivariate import MAX_PERMUTATIONS, PERMUTATIONS, Separation, domain_classifier, mmd
 from netloom.drift.two_sample import Comparison, compare_categories, compare_numbers, holm
+from netloom.runs.embeddings import features, last_linear
 from netloom.runs.trained_run import answers
 from netloom.training.streaming import take
 
 if TYPE_CHECKING:
+    import torch
+
     from netloom.runs import TrainedRun
 
 ALPHA = 0.05
@@ -34,6 +37,9 @@ DEPENDENT = (
     "Rows of this data depend on each other, as neighbors in time or members of a group do, so that alarms without "
     "drift are more frequent than 5%."
 )
+# What the tests of whole rows compare
+WHOLE_ROWS, OUTPUTS, EMBEDDINGS = "whole rows", "outputs of the network", "embeddings of the network"
+CLASSIFIED, COMPARED = (WHOLE_ROWS, EMBEDDINGS), (OUTPUTS, EMBEDDINGS)  # by the domain classifier, and by MMD
 # One-hot columns of a category in the domain classifier
 MAX_CATEGORIES = 20
 
@@ -61,8 +67,9 @@ class Drift:
 class DriftReport:
     """The drift of `rows` current rows from `reference` held-out rows of the data of the run.
 
-    `separations` are tests of whole rows, with p-values that are corrected like those of the quantities. `note` says
-    that the p-values are too small, if rows depend on each other.
+    `separations` are tests of whole rows, of the outputs of the network and of its embeddings, the features that its
+    last layer receives, with p-values that are corrected like those of the quantities. `note` says that the p-values
+    are too small, if rows depend on each other, and why there are no embeddings.
     """
 
     reference: int
@@ -85,8 +92,10 @@ class DriftReport:
             worst = min(drifted, key=lambda drift: (drift.p, -drift.comparison.js))
             change = f"{worst.name}: {worst.before}, now {worst.now}"
             return f"{len(drifted)} of {count} quantities drifted, most of all {change}."
-        if self.is_drift:
-            return "No single quantity drifted, but whole rows differ from the held-out rows."
+        if differing := dict.fromkeys(part.subject for part in self.separations if part.p < ALPHA):
+            subjects = " and ".join(name if name == WHOLE_ROWS else f"the {name}" for name in differing)
+            others = "the held-out rows" if WHOLE_ROWS in differing else "those of the held-out rows"
+            return f"No single quantity drifted, but {subjects} differ from {others}."
         return f"No drift found in {count} quantities of {self.rows:,} rows."
 
     def as_json(self) -> JsonObject:
@@ -141,21 +150,52 @@ def compare(
         *predictions(answers(trained, few[0], trained.output), current),
     ]
     comparisons = [_compare(quantity) for quantity in quantities]
-    separations = [domain_classifier(*_matrix(quantities, len(before), len(rows)), seed)]
-    if len(known) == len(trained.fields):  # otherwise, the network cannot compute its outputs
-        outputs, current_outputs = (trained.output(arrays).flatten(1).numpy() for arrays in (reference, inputs))
-        separations.append(mmd(outputs, current_outputs, seed))
+    samples = {WHOLE_ROWS: _matrix(quantities, len(before), len(rows))}
+    notes = [DEPENDENT] if _is_dependent(trained) else []
+    if len(known) == len(trained.fields):
+        outputs, current_outputs = (trained.output(arrays).flatten(1).numpy() for arrays in few)
+        samples[OUTPUTS] = outputs, current_outputs
+        embeddings = _embeddings(trained, few)
+        if isinstance(embeddings, str):
+            notes.append(embeddings)
+        else:
+            samples[EMBEDDINGS] = embeddings
+    else:
+        notes.append("The network cannot compute embeddings of rows without the fields that were left out.")
+    separations = _separations(samples, len(quantities), seed)
     corrected = holm([*(comparison.p for comparison in comparisons), *(part.p for part in separations)])
     drifts = [
         Drift(quantity.name, _describe(quantity.reference), _describe(quantity.current), len(rows), comparison, p)
         for quantity, comparison, p in zip(quantities, comparisons, corrected, strict=False)
     ]
     drifts.sort(key=lambda drift: (drift.p, -drift.comparison.js))
-    whole = tuple(
-        Separation(part.test, part.statistic, p)
-        for part, p in zip(separations, corrected[len(quantities) :], strict=True)
-    )
-    return DriftReport(len(before), len(rows), tuple(drifts), whole, DEPENDENT if _is_dependent(trained) else "")
+    whole = tuple(replace(part, p=p) for part, p in zip(separations, corrected[len(quantities) :], strict=True))
+    return DriftReport(len(before), len(rows), tuple(drifts), whole, " ".join(notes))
+
+
+def _separations(samples: Mapping[str, tuple[np.ndarray, np.ndarray]], other_tests: int, seed: int) -> list[Separation]:
+    """Return the tests of samples by what they are, with p-values that are not corrected yet."""
+    classified, compared = ([name for name in names if name in samples] for names in (CLASSIFIED, COMPARED))
+    # So many that the smallest p-value, corrected for the number of tests, is at most half of α
+    permutations = round(2 / ALPHA * (other_tests + len(classified) + len(compared)))
+    permutations = min(MAX_PERMUTATIONS, max(PERMUTATIONS, permutations))
+    return [
+        *(replace(domain_classifier(*samples[name], seed, permutations), subject=name) for name in classified),
+        *(replace(mmd(*samples[name], seed, permutations), subject=name) for name in compared),
+    ]
+
+
+def _embeddings(
+    trained: TrainedRun, samples: Sequence[Mapping[str, torch.Tensor]]
+) -> tuple[np.ndarray, np.ndarray] | str:
+    """Return the embeddings (R, d) and (N, d) of encoded reference and current rows, or why there are none."""
+    layer = last_linear(trained, samples[0])
+    if layer is None:
+        return "The network does not end in a Linear layer, so there are no embeddings to compare."
+    reference, current = (features(trained, layer, sample) for sample in samples)
+    if not (np.isfinite(reference).all() and np.isfinite(current).all()):
+        return "Some embeddings are not finite numbers, so they are not compared."
+    return reference, current
 
 
 def _is_dependent(trained: TrainedRun) -> bool:

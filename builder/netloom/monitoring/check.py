@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,11 @@ from netloom.drift import DriftReport, compare
 from netloom.drift.report import MIN_ROWS
 from netloom.monitoring.labeled import LabeledReport, errors_of, labeled_report, true_label_of
 from netloom.monitoring.log_reader import LoggedRow, read_log
+from netloom.runs import load_run
+from netloom.runs.history.weight_history import saved_weights
+from netloom.runs.trained_run import CHECKSUM_LENGTH, checksum_of
+from netloom.store import open_store
+from netloom.training.weight_files import recorded
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -96,7 +102,10 @@ def check(home: Path, model: str, trained: TrainedRun, window: int = WINDOW) -> 
     """
     run = trained.run.id if trained.run is not None else ""
     content = read_log(home, model, run, window)
-    drift, note = _drift(trained, content.rows, content.hidden)
+    answering, about = answering_run(home, trained, content.rows)
+    drift, note = _drift(answering, content.rows, content.hidden)
+    if about and drift is not None:
+        drift = replace(drift, note=f"{drift.note} {about}".strip())
     return MonitorReport(
         model,
         run,
@@ -106,7 +115,7 @@ def check(home: Path, model: str, trained: TrainedRun, window: int = WINDOW) -> 
         content.other_rows,
         drift,
         note,
-        labeled_report(trained, content.labeled),
+        labeled_report(answering, content.labeled),
         _curve(trained, content.rows),
         tuple(sorted(content.hidden)),
     )
@@ -115,6 +124,24 @@ def check(home: Path, model: str, trained: TrainedRun, window: int = WINDOW) -> 
 def minute(at: str) -> str:
     """Return the time of a line of the log to the minute."""
     return f"{at[:16].replace('T', ' ')} UTC"
+
+
+def answering_run(home: Path, trained: TrainedRun, rows: Sequence[LoggedRow]) -> tuple[TrainedRun, str]:
+    """Return a run with the weights that gave most of the answers, and a note if these are not saved any more.
+
+    A run that was resumed after it was served has other weights by now.
+    """
+    logged = Counter(row.weights for row in rows if row.weights).most_common(1)
+    if not logged or trained.run is None or checksum_of(trained) == logged[0][0]:
+        return trained, ""
+    store = open_store(home)
+    for saved in saved_weights(store.artifacts(trained.run.id)):
+        if recorded(saved.path)[:CHECKSUM_LENGTH] == logged[0][0]:
+            return load_run(store, trained.run.id, saved.name), ""
+    return trained, (
+        "The weights that gave these answers are not saved any more, so the held-out rows are predicted with the "
+        "current weights."
+    )
 
 
 def _drift(trained: TrainedRun, rows: Sequence[LoggedRow], hidden: frozenset[str]) -> tuple[DriftReport | None, str]:

@@ -29,6 +29,7 @@ class LoggedRow:
     prediction: Any
     confidence: float | None
     label: Any = None
+    weights: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,9 @@ def read_log(home: Path, model: str, run: str, last: int) -> LogContent:
             continue
         hidden.update(value.pop("redacted", ()))
         try:
-            row = LoggedRow(**{name: value[name] for name in _ROW_KEYS}, label=label)
+            row = LoggedRow(
+                **{name: value[name] for name in _ROW_KEYS}, label=label, weights=str(value.get("weights", ""))
+            )
         except KeyError:
             continue
         if is_recent:

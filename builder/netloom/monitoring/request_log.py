@@ -100,9 +100,19 @@ class RequestLog:
         """Return for each row what is logged of it: the fields that the model reads, and no other keys."""
         return tuple(self._encoded(fields, row, answer) for row, answer in zip(rows, answers, strict=True))
 
-    def write(self, request_id: str, run: str, version: str, ms: float, bodies: Sequence[bytes]) -> None:
+    def write(
+        self, request_id: str, run: str, version: str, ms: float, bodies: Sequence[bytes], weights: str = ""
+    ) -> None:
         """Append the rows of a request, from `encode`. An error is counted, and does not reach the client."""
-        head = {"id": request_id, "row": 0, "of": len(bodies), "run": run, "version": version, "ms": round(ms, 3)}
+        head = {
+            "id": request_id,
+            "row": 0,
+            "of": len(bodies),
+            "run": run,
+            "weights": weights,
+            "version": version,
+            "ms": round(ms, 3),
+        }
         lines = [line_of("row", {**head, "row": number}, body) for number, body in enumerate(bodies, 1)]
         with self._lock:
             try:

@@ -35,7 +35,7 @@ from netloom.training.objectives.reinforcement import Agent
 from netloom.training.streaming import evaluation_rows, take
 from netloom.training.trainers.registry import build_trainer
 from netloom.training.uncertainty import with_uncertainty
-from netloom.training.weight_files import CheckpointError, check_weights, recorded
+from netloom.training.weight_files import CheckpointError, check_weights, digest, recorded
 from netloom.validation.output_scales import scales
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
     from netloom.store import Run
 
+# Of the checksum of weights in logs
+CHECKSUM_LENGTH = 16
 # The key of a saved evaluation with the checksum of the evaluated weights.
 WEIGHTS = "weights"
 # The key with the origin of losses and probabilities. In newer evaluations, that is the logits of a network, also if
@@ -126,6 +128,11 @@ class TrainedRun:
     def output_of(self, split: str) -> torch.Tensor:
         """Return the outputs (N, …) of the network for the evaluation rows of a split."""
         return self.output(take(self.data, self.fields, evaluation_rows(self.data, split).numpy()))
+
+
+def checksum_of(trained: TrainedRun) -> str:
+    """Return the beginning of the checksum of the weights of a run, which the header of their file has."""
+    return digest(trained.model.state_dict())[:CHECKSUM_LENGTH]
 
 
 def load_run(store: Store, run_id: str, checkpoint: str = "") -> TrainedRun:

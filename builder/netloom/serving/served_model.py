@@ -19,7 +19,7 @@ from netloom.modalities.columns.date import iso_dates
 from netloom.modalities.encoding.cells import EncodeError
 from netloom.modalities.fields.registry import modality_of
 from netloom.modalities.row_field import RowField
-from netloom.runs.trained_run import TrainedRun, answers
+from netloom.runs.trained_run import TrainedRun, answers, checksum_of
 from netloom.serving.backend import Backend, pytorch
 from netloom.serving.errors import RequestError
 from netloom.serving.server_settings import DEFAULT_BACKEND
@@ -51,6 +51,7 @@ class ServedModel:
     Attributes:
         version: the run, its weights with their calibration, and the backend unless it is PyTorch; the version of the
             Open Inference Protocol.
+        checksum: the beginning of the checksum of the weights, by which their file is found.
         fields: the keys of a raw row.
         parts: the keys of an answer.
         row_keys: all keys that a raw row can have for the network.
@@ -81,6 +82,7 @@ class ServedModel:
         self.writers = writers or Writers(trained, _no_run)
         self.run_id = trained.run.id if trained.run is not None else ""
         self.weights = weights_hash(trained.model)
+        self.checksum = checksum_of(trained)
         self.version = _version(trained, self.weights, self.backend)
         self.encoders: list[FieldEncoder[Any]] = [
             encoder for encoder in trained.data.fields if encoder.name in trained.fields

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from netloom.core.text import escape, number
+from netloom.core.text import number
+from netloom.drift.report import ALPHA
 
 if TYPE_CHECKING:
     from netloom.drift import Drift, DriftReport
+    from netloom.drift.multivariate import Separation
 
 
 def drift_table(report: DriftReport) -> None:
@@ -17,11 +19,11 @@ def drift_table(report: DriftReport) -> None:
     st.dataframe([_row(drift) for drift in report.quantities], hide_index=True, width="stretch")
     if report.note:
         st.caption(f":material/info: {report.note}")
-    for part in report.separations:
-        st.caption(f"{escape(part.test)} of whole rows: {number(part.statistic)}, p = {part.p:.2g}.")
+    st.dataframe([_whole(part) for part in report.separations], hide_index=True, width="stretch")
     st.caption(
         f"{report.rows:,} rows against {report.reference:,} held-out rows. p is corrected for the number of tests "
-        "(Holm). PSI: below 0.1 is stable, above 0.25 is a large shift."
+        "(Holm). PSI: below 0.1 is stable, above 0.25 is a large shift. The embeddings are the features that the last "
+        "layer of the network receives. A ROC-AUC of 0.5 means that a classifier cannot tell both samples apart."
     )
 
 
@@ -34,4 +36,16 @@ def _row(drift: Drift) -> dict[str, Any]:
         "p": f"{drift.p:.2g}",
         "PSI": f"{drift.comparison.psi:.2f}",
         "Test": drift.comparison.test,
+    }
+
+
+def _whole(part: Separation) -> dict[str, Any]:
+    return {
+        "Compared": part.subject,
+        "Verdict": "drift" if part.p < ALPHA else "stable",
+        "Test": part.test,
+        "Statistic": f"{part.measure} {number(part.statistic, 3)}",
+        "Held-out rows": part.reference,
+        "These rows": part.rows,
+        "p": f"{part.p:.2g}",
     }
