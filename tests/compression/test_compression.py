@@ -134,6 +134,38 @@ def test_lstm_is_quantized_dynamically() -> None:
     assert report.measured[2].difference < 0.05
 
 
+def test_convolutions_before_an_lstm_are_static_and_the_rest_dynamic_in_one_file(digits: TrainedRun) -> None:
+    layers: list[Layer] = [
+        *[("Conv2d", {"filters": 32, "padding": 1}), ("ReLU", {})] * 2,
+        ("Reshape", {"shape": [16, 128]}),
+        ("LSTM", {"hidden_size": 32}),
+        ("Max", {}),
+        ("Linear", {"units": 10}),
+    ]
+    network = chain(("Input", {"field": "image", "kind": "image", "shape": [1, 8, 8]}), *layers)
+    training = digits.project.training.model_copy(update={"epochs": 0})
+    run = fit_here(network.model_copy(update={"data": digits.project.data, "training": training}))
+    report, variants = measure(run, ["dynamic_int8", "static_int8", "mixed_int8"], repeats=2)
+    nodes = onnx.load_from_string(variants[2].content).graph.node
+    made_by = {output: node for node in nodes for output in node.output}
+    convolutions = [node for node in nodes if node.op_type == "Conv"]
+    assert len(convolutions) == 2
+    for node in convolutions:  # the input, the weights and the bias are integers
+        assert {made_by[name].op_type for name in node.input} == {"DequantizeLinear"}
+    kinds = [node.op_type for node in nodes]
+    assert {"DynamicQuantizeLSTM", "MatMulInteger"} <= set(kinds)
+    assert not {"LSTM", "Gemm", "MatMul"} & set(kinds)
+    mixed = by_method(report)["mixed_int8"]
+    assert mixed.size < 0.8 * min(variants[0].size, variants[1].size)
+    assert mixed.difference < 0.05
+
+
+def test_mixed_quantization_needs_both_kinds_of_layers(measured: tuple[Report, dict[str, Variant]]) -> None:
+    assert dict(measured[0].failures)["mixed_int8"] == (
+        "This network does not have convolutions beside linear layers, embeddings or LSTMs."
+    )
+
+
 def test_measured_outputs_are_those_of_the_written_file(
     console: Console, trained: Trained, digits: TrainedRun, tmp_path: Path
 ) -> None:
