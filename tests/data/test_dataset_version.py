@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from pydantic import JsonValue
 
 from netloom.core.plain_json import JsonObject
 from netloom.data import DataError, Prepared, add_file, prepare
@@ -17,6 +19,7 @@ from netloom.data.preparation.fitted_state import with_fitted
 from netloom.document import DataChoice
 from netloom.tasks import task
 from netloom.templates import templates
+from tests.data.brought import sounds as uploaded_sounds
 
 
 def of_template(name: str, home: Path) -> Prepared:
@@ -47,7 +50,9 @@ def mixed(home: Path) -> Prepared:
     return prepare(DataChoice(dataset=info.name), home)
 
 
-@pytest.mark.parametrize("name", ["digits_mlp", "breast_cancer", "diabetes", "reviews_lstm", "clicks_deepfm", "mixed"])
+@pytest.mark.parametrize(
+    "name", ["digits_mlp", "breast_cancer", "diabetes", "reviews_lstm", "clicks_deepfm", "mixed", "spoken_cnn"]
+)
 def test_version_has_more_training_rows_and_the_same_others(name: str, home: Path) -> None:
     data = mixed(home) if name == "mixed" else of_template(name, home)
     classes = data.schema.target.classes
@@ -64,6 +69,35 @@ def test_version_has_more_training_rows_and_the_same_others(name: str, home: Pat
     added = training[len(before) :]
     assert [item[0] for item in added] == [row, row]
     assert {item[1] for item in added} == {label if classes else "123.5"}
+
+
+def test_uploaded_sounds_stay_sounds_of_their_rate(home: Path) -> None:
+    """As spectrograms with the scales of the first data; the added sound ends in silence."""
+    info = add_file(uploaded_sounds(), "tones.zip", home)
+    fields: JsonValue = {"sound": {"sound": "log-mel"}}
+    choice = DataChoice(dataset=info.name, options={"seconds": 0.1, "fields": fields})
+    data = prepare(choice, home)
+    classes, row = data.schema.target.classes, raw_row(data, 0)
+    row["sound"] = [value if place < 200 else [0.0] for place, value in enumerate(row["sound"])]
+    made = make_version(data, [(row, classes[1])], home, "More")
+    version = prepare(choice.model_copy(update={"dataset": made.name, "options": {"fields": fields}}), home)
+    assert (made.kind, version.fields[0].sample_rate) == (info.kind, data.fields[0].sample_rate)
+    assert why_no_version(version) == "", "a version of the version can be made"
+    for split in ("validation", "test"):
+        assert comparable(version, split) == comparable(data, split)
+    added = int(max(version.split["train"]))
+    assert raw_row(version, added) == row
+    assert version.target_text(added) == classes[1]
+    retrained = kept(version, data)
+    assert torch.equal(retrained.encode(row)["sound"], data.encode(row)["sound"])
+
+
+@pytest.mark.parametrize("rate", [np.array(0), np.array([8_000, 8_000]), np.array("8 kHz")])
+def test_sample_rate_of_arrays_has_to_be_a_number(rate: np.ndarray, home: Path) -> None:
+    file = io.BytesIO()
+    np.savez(file, x=np.zeros((20, 30, 1), np.float32), y=np.arange(20) % 2, sample_rate=rate)
+    with pytest.raises(DataError, match="'sample_rate' has to be one number from 1,000 to 192,000"):
+        add_file(file.getvalue(), "x.npz", home, kind="arrays", options={"input": "x", "target": "y"})
 
 
 def test_sets_of_labels_stay_and_corrected_ones_are_added(home: Path) -> None:
@@ -104,7 +138,6 @@ def test_other_data_and_unfitting_examples_are_refused_in_words(home: Path) -> N
     for name, words in (
         ("sine", "windows of a series"),
         ("tales_gpt", "predicting the next token"),
-        ("spoken_cnn", "of another kind"),
         ("parts_multimodal", "of another kind"),
     ):
         data = of_template(name, home)
@@ -126,6 +159,11 @@ def test_other_data_and_unfitting_examples_are_refused_in_words(home: Path) -> N
         make_version(requests, [({"text": "wake me"}, "weather")], home, "x")
     with pytest.raises(DataError, match="no image"):
         make_version(images, [({}, "1")], home, "x")
+    sounds = of_template("spoken_cnn", home)
+    with pytest.raises(DataError, match="A collected sound has the shape"):
+        make_version(sounds, [({"sound": [0.0, 0.5]}, "one")], home, "x")
+    with pytest.raises(DataError, match="no sound"):
+        make_version(sounds, [({}, "one")], home, "x")
 
 
 def raw_row(data: Prepared, place: int) -> dict[str, Any]:

@@ -136,7 +136,9 @@ def test_weights_are_not_used_for_other_classes_fields_or_targets(home: Path) ->
     assert "has the shape 1 × 10 × 10, but the run was trained on 1 × 8 × 8" in reason
 
 
-@pytest.mark.parametrize("name", ["requests_tagger", "dates_gru", "station_dlinear", "commands_joint", "shapes_unet"])
+@pytest.mark.parametrize(
+    "name", ["requests_tagger", "dates_gru", "station_dlinear", "commands_joint", "shapes_unet", "spoken_cnn"]
+)
 def test_corrected_tags_texts_and_forecasts_retrain_the_run(
     name: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from netloom.core.errors import DataError
 from netloom.core.progress import ProgressCallback, ignore_progress
+from netloom.data.limits import MAX_CELLS
 from netloom.data.preparation.column_settings import COLUMNS
 from netloom.data.preparation.prepared_data import Prepared
 from netloom.data.raw.series import forecast_of
@@ -23,7 +24,7 @@ from netloom.data.sequence_pairs import Pairs
 from netloom.data.splits.given_splits import NAMES
 from netloom.data.tables.targets import SEPARATORS
 from netloom.data.uploads import add_file
-from netloom.data.uploads.kinds.arrays import CLASS_NAMES
+from netloom.data.uploads.kinds.arrays import CLASS_NAMES, SAMPLE_RATE
 from netloom.data.version_files import (
     Examples,
     VersionFile,
@@ -65,8 +66,13 @@ def why_no_version(data: Prepared) -> str:
         return f"The names of the labels of this data contain {SEPARATOR!r}, which separates labels in a version."
     if raw.contiguous:
         return "The rows of this data are windows of a series, which single examples cannot continue."
-    if len(raw.parts) > 1 or not (_is_table(data) or _is_text(data) or _is_picture(data)):
-        return "A version can be made of tables, of texts, of series and of images; this data is of another kind."
+    if len(raw.parts) > 1 or not (_is_table(data) or _is_text(data) or _is_picture(data) or _is_sound(data)):
+        return (
+            "A version can be made of tables, of texts, of series, of images and of sounds; this data is of another "
+            "kind."
+        )
+    if _is_sound(data) and (samples := len(raw) * data.fields[0].raw_shape[0]) > MAX_CELLS:
+        return f"A version has at most {MAX_CELLS:,} samples of sounds; this data has {samples:,}."
     return ""
 
 
@@ -110,8 +116,9 @@ def _file(data: Prepared, examples: Examples) -> VersionFile:
         return forecast_file(data, forecast, examples)
     options: dict[str, Any]
     task = data.schema.target.type.usual_task
-    if _is_picture(data):
-        options = {"input": "x_train", "view": "picture", "target": "y_train", "split": None}
+    if _is_picture(data) or _is_sound(data):
+        view = "picture" if _is_picture(data) else "series"
+        options = {"input": "x_train", "view": view, "target": "y_train", "split": None}
         if not data.schema.target.type.is_per_pixel:  # masks are recognized by their shape
             options["task"] = task
         return VersionFile(_arrays(data, examples), "version.npz", "arrays", options=options)
@@ -137,6 +144,10 @@ def _is_text(data: Prepared) -> bool:
 def _is_picture(data: Prepared) -> bool:
     row = data.row(0)
     return len(row) == 1 and data.schema.inputs[0].is_image
+
+
+def _is_sound(data: Prepared) -> bool:
+    return len(data.row(0)) == 1 and data.fields[0].sample_rate > 0
 
 
 def _parts(data: Prepared, examples: Examples) -> list[tuple[str, Mapping[str, Any], Any]]:
@@ -200,32 +211,43 @@ def _csv(data: Prepared, examples: Examples) -> tuple[str, str]:
     return text.getvalue(), split
 
 
-def _arrays(data: Prepared, examples: Examples) -> bytes:
-    """Return the rows as an NPZ file with images (R, C, H, W) and labels (R,) of each part."""
+def _values(data: Prepared, examples: Examples, noun: str) -> Iterator[tuple[str, np.ndarray, Any]]:
+    """Return the rows of data with one field, a `noun`: the part of the split, the numbers and the label of each."""
     field, shape = data.fields[0], np.shape(next(iter(data.row(0).values())))
-    pixels: dict[str, list[np.ndarray]] = {name: [] for name in NAMES}
-    labels: dict[str, list[Any]] = {name: [] for name in NAMES}
     for part, row, label in _parts(data, examples):
         try:
-            image = np.asarray(field.raw_value(dict(row)), dtype=np.float32)
+            values = np.asarray(field.raw_value(dict(row)), dtype=np.float32)
         except (EncodeError, ValueError, TypeError):
-            raise DataError("A collected example has no image; delete it, or collect it again.") from None
-        if image.size != int(np.prod(shape)):
+            raise DataError(f"A collected example has no {noun}; delete it, or collect it again.") from None
+        if values.size != int(np.prod(shape)):
             raise DataError(
-                f"A collected image has the shape {image.shape}, but those of the data {shape}; delete it, or collect "
-                "it again."
+                f"A collected {noun} has the shape {values.shape}, but those of the data {shape}; delete it, or "
+                "collect it again."
             )
-        pixels[part].append(image.reshape(shape))
+        yield part, values.reshape(shape), label
+
+
+def _arrays(data: Prepared, examples: Examples) -> bytes:
+    """Return the rows as an NPZ file with images (R, C, H, W) or sounds (R, L, 1), and labels (R,) of each part."""
+    rows: dict[str, list[np.ndarray]] = {name: [] for name in NAMES}
+    labels: dict[str, list[Any]] = {name: [] for name in NAMES}
+    for part, values, label in _values(data, examples, "sound" if _is_sound(data) else "image"):
+        rows[part].append(values)
         labels[part].append(label)
-    is_bytes = all(float(image.max()) <= 255 and (image == image.astype(np.uint8)).all() for image in pixels[NAMES[0]])
+    is_bytes = all(
+        values.min() >= 0 and values.max() <= 255 and (values == values.astype(np.uint8)).all()
+        for values in rows[NAMES[0]]
+    )
     arrays: dict[str, np.ndarray] = {}
     for part in NAMES:
-        if pixels[part]:
-            stacked = np.stack(pixels[part])
+        if rows[part]:
+            stacked = np.stack(rows[part])
             arrays[f"x_{part}"] = stacked.astype(np.uint8) if is_bytes and stacked.max() > 1 else stacked
             arrays[f"y_{part}"] = np.array(labels[part])
     if data.schema.target.type.is_per_pixel:
         arrays[CLASS_NAMES] = np.array(data.schema.target.classes)
+    if _is_sound(data):
+        arrays[SAMPLE_RATE] = np.array(data.fields[0].sample_rate)
     file = io.BytesIO()
     np.savez_compressed(file, allow_pickle=False, **arrays)
     return file.getvalue()

@@ -1,4 +1,4 @@
-"""Arrays of rows as images, as series or as the columns of a table."""
+"""Arrays of rows as images, as series, as sounds or as the columns of a table."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def guess_view(shape: tuple[int, ...], dtype: str) -> str:
     return "columns"
 
 
-def dataset_of(inputs: np.ndarray, view: str, target_fields: RawTarget) -> RawDataset:
-    """Arrays of rows as images, series or columns.
+def dataset_of(inputs: np.ndarray, view: str, target_fields: RawTarget, rate: int = 0) -> RawDataset:
+    """Arrays of rows as images, series or columns; series of one channel are sounds if they have a `rate` in Hz.
 
     Raises:
         DataError: The arrays have the wrong number of axes.
@@ -42,6 +42,9 @@ def dataset_of(inputs: np.ndarray, view: str, target_fields: RawTarget) -> RawDa
         if inputs.ndim not in (2, 3):
             raise DataError(f"Series need steps and channels; these rows have the shape {inputs.shape[1:]}.")
         windows = inputs if inputs.ndim == 3 else inputs[:, :, None]
+        if rate and windows.shape[2] == 1:
+            sounds = np.asarray(windows, dtype=np.float32)
+            return Series(name="sound", windows=sounds, channels=("sound",), rate=rate, **target_fields)
         channels = tuple(f"channel {channel}" for channel in range(1, windows.shape[2] + 1))
         return Series(name="series", windows=np.asarray(windows, dtype=np.float32), channels=channels, **target_fields)
     flat = inputs.reshape(len(inputs), -1)

@@ -22,6 +22,7 @@ from netloom.data.uploads.array_views import VIEWS, as_images, dataset_of, displ
 from netloom.data.uploads.arrayfiles import as_column, read_array, shape_of
 from netloom.data.uploads.chosen import Chosen
 from netloom.data.uploads.images import set_given_split
+from netloom.data.uploads.soundfiles import RATES
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import TASK
 from netloom.data.uploads.upload_kind import (
@@ -33,7 +34,7 @@ from netloom.data.uploads.upload_kind import (
     check_options,
     with_default,
 )
-from netloom.data.uploads.upload_meta import UploadMeta
+from netloom.data.uploads.upload_meta import ReaderMeta, UploadMeta
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,6 +53,8 @@ SPLITTER = Question("split", "Split array", "choice", "Array that assigns rows t
                     optional=True, when_added=True, empty="none")  # fmt: skip
 # An optional array with the names of the values 0, 1, … of masks
 CLASS_NAMES = "class_names"
+# An optional array with the sample rate in Hz of series with one channel, which are sounds then
+SAMPLE_RATE = "sample_rate"
 VIEW = Question(
     "view", "Rows are", "choice", "Images, series of steps × channels, or columns of a table", choices=VIEWS
 )
@@ -147,14 +150,16 @@ class Arrays(Reader):
             np.save(folder / f"{CLASS_NAMES}.npy", np.array(class_names), allow_pickle=False)
         np.save(folder / "parts.npy", np.array(parts, dtype=np.int8), allow_pickle=False)
         kind = {"picture": "image", "series": "series"}.get(str(answers["view"]), "table")
+        extra: ReaderMeta = {"kind": kind, "target": str(answers["target"])}
+        if SAMPLE_RATE in names:
+            extra["rate"] = _rate(read_array(source, names[SAMPLE_RATE]))
+            extra["kind"] = "audio" if kind == "series" else kind
         summary = (
             f"{len(input_rows):,} rows of {' × '.join(map(str, input_rows.shape[1:]))}; predicts {answers['target']}"
             + (", with a test part" if len(set(parts)) > 1 else "")
         )
         notes = _unread(names, answers)
-        return StoredUpload(
-            len(input_rows), summary, notes=notes, extra={"kind": kind, "target": str(answers["target"])}
-        )
+        return StoredUpload(len(input_rows), summary, notes=notes, extra=extra)
 
     def raw(self, folder: Path, meta: UploadMeta, options: JsonObject) -> RawDataset:
         view = with_default(VIEW, meta["options"]["view"])
@@ -168,9 +173,17 @@ class Arrays(Reader):
         class_names = tuple(np.load(names_file, allow_pickle=False).tolist()) if names_file.is_file() else ()
         task = chosen.optional_choice("task")
         target_fields = array_target(target, task, meta["target"], meta["title"], inputs, class_names)
-        raw = dataset_of(inputs, chosen.choice("view"), target_fields)
+        raw = dataset_of(inputs, chosen.choice("view"), target_fields, meta.get("rate", 0))
         set_given_split(raw, parts if len(np.unique(parts)) > 1 else None)
         return raw
+
+
+def _rate(array: np.ndarray) -> int:
+    """Return the sample rate of sounds, in Hz."""
+    low, high = RATES
+    if array.size != 1 or array.dtype.kind not in "iuf" or not low <= float(array.flat[0]) <= high:
+        raise DataError(f"{SAMPLE_RATE!r} has to be one number from {low:,} to {high:,}, the samples per second.")
+    return int(array.flat[0])
 
 
 def _names(source: Source) -> dict[str, str]:
