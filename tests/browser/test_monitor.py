@@ -1,4 +1,4 @@
-"""The Monitor page in Chromium: the mask of a collected example is corrected by a stroke."""
+"""The Monitor page in Chromium: the mask of a collected example is corrected by the pointer and by the keyboard."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from netloom import runs
 from netloom.cli.bench.server import Server
 from netloom.document import updated
 from netloom.templates import templates
-from tests.runs.examples import until_state
+from tests.browser.axe import violations_of
+from tests.runs.examples import until, until_state
 
 pytestmark = pytest.mark.browser
 
 
-def test_a_box_over_the_image_corrects_the_mask_of_a_collected_example(page: Page, server: Server) -> None:
+def test_the_mask_of_a_collected_example_is_corrected_by_a_box_and_by_the_keyboard(page: Page, server: Server) -> None:
     project = templates()["shapes_unet"].project
     data = project.data.model_copy(update={"options": {**project.data.options, "rows": 60}})
     training = updated(project.training, {"epochs": 0})
@@ -43,3 +44,34 @@ def test_a_box_over_the_image_corrects_the_mask_of_a_collected_example(page: Pag
     assert set(mask.ravel().tolist()) == {0, 2}, "the background, and the square"
     assert (mask[:11, :11] == 2).all()
     assert not mask[13:, 13:].any()
+
+    brush = page.get_by_role("application", name="Brush for the keyboard, 24 × 24 cells")
+    expect(brush).to_contain_text("arrow keys move the brush, Space paints, 1–5 pick the class, + and − its size")
+    page.get_by_role("radiogroup", name="Tool").get_by_role("radio").last.focus()
+    page.keyboard.press("Tab")  # the image, and then the brush
+    while not brush.evaluate("element => element.getRootNode().activeElement === element"):
+        page.keyboard.press("Tab")
+    expect(brush.get_by_role("status")).to_have_text("square, row 13, column 13, size 1")
+    for key in (*["ArrowRight"] * 7, *["ArrowDown"] * 7, "1", "+", "+"):
+        page.keyboard.press(key)
+    page.keyboard.press("2")
+    number, name = 1, "circle"
+    expect(brush.get_by_role("status")).to_have_text(f"{name}, row 20, column 20, size 3")
+    assert violations_of(page, "light") == []
+    # Two strokes one after the other, without waiting for the page: a dot, and a line while Space is held
+    page.keyboard.press("Space")
+    page.keyboard.press("-")
+    page.keyboard.press("-")
+    for _ in range(6):
+        page.keyboard.press("ArrowUp")
+    page.keyboard.down("Space")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.up("Space")
+    expected = mask.copy()
+    expected[18:21, 18:21] = expected[13, 17:20] = number
+    until(lambda: np.array_equal(collected.all()[0].label, expected), 30)
+    expect(page.get_by_role("radiogroup", name="Paint with").get_by_role("radio", checked=True)).to_have_text(name)
+    page.get_by_role("button", name="Undo").click()  # the line is one stroke
+    expected[13, 17:20] = 0
+    until(lambda: np.array_equal(collected.all()[0].label, expected), 30)

@@ -62,7 +62,7 @@ def mask_input(
     with painter:
         # People add objects to the first class, the background, more often than they remove them
         default = label.names[min(1, len(label.names) - 1)]
-        strokes = stroke_editor(key, label.names, shown, size, default=default, on_stroke=on_change)
+        strokes = stroke_editor(key, label.names, shown, size, default=default, noun="class", on_stroke=on_change)
         legend(label.names)
     is_changed = bool(strokes) or key in state.uploaded_masks
     return filled(label, base, strokes).tolist() if is_changed else None

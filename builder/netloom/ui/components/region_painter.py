@@ -1,4 +1,4 @@
-"""An image that users paint on by clicking cells, or by drawing a box or a lasso around them."""
+"""An image that users paint on by clicking cells, by drawing a box or a lasso around them, or by the keyboard."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
+from netloom.ui.components.keyboard_brush import Board, keyboard_brush
 from netloom.ui.components.state import ExampleState, Part, Stroke
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def stroke_editor(
     size: int,
     *,
     default: str,
+    noun: str = "color",
     on_stroke: Callable[[], None] | None = None,
 ) -> list[Stroke]:
     """Draw an image on which people paint, within a fragment, and return the strokes, which are stored by `key`.
@@ -47,21 +49,34 @@ def stroke_editor(
         colors: The names of the colors.
         draw: Returns the image (C, H, W) with values from 0 to 1 after the strokes.
         size: The pixels per side of a cell.
+        noun: What a color is called in the help of the keyboard.
         on_stroke: Called after a change of the strokes.
     """
-    strokes = ExampleState.current().strokes[key]
+    state = ExampleState.current()
+    strokes = state.strokes[key]
     color = st.pills("Paint with", colors, default=default, required=True, key=Part.COLOR.within(key))
     tool = st.segmented_control("Tool", list(TOOLS), default="Box", required=True, key=Part.TOOL.within(key))
     pixels = draw(strokes)
-    # Each stroke makes a new widget, so that its cells do not remain selected and paint again.
-    event: Any = st.plotly_chart(
-        _canvas(pixels, size, TOOLS[str(tool)]),
-        width="stretch",
-        key=Part.CANVAS.within(key, len(strokes)),
-        on_select="rerun",
-        selection_mode=("points", "box", "lasso"),
-        config={"displayModeBar": False, "scrollZoom": False},
-    )
+    height, width = pixels.shape[1:]
+    board = Board(Part.BOARD.within(key), height, width, size)
+    place_of_image = st.container(key=board.key)
+    # Before the image, which has the new strokes then
+    typed = keyboard_brush(Part.BRUSH.within(key), board, colors, Part.COLOR.within(key), state.brushed[key], noun=noun)
+    if typed:
+        strokes += typed
+        if on_stroke is not None:
+            on_stroke()
+        pixels = draw(strokes)
+    with place_of_image:
+        # Each stroke makes a new widget, so that its cells do not remain selected and paint again.
+        event: Any = st.plotly_chart(
+            _canvas(pixels, size, TOOLS[str(tool)]),
+            width="stretch",
+            key=Part.CANVAS.within(key, len(strokes)),
+            on_select="rerun",
+            selection_mode=("points", "box", "lasso"),
+            config={"displayModeBar": False, "scrollZoom": False},
+        )
     touched = _touched(event, -(-pixels.shape[2] // size))
     if touched:
         strokes.append((touched, str(color)))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from netloom.ui.components.keyboard_brush import BrushStrokes
 from netloom.ui.components.page_state import PageState, WidgetKey
 
 # The cells (row, column) that a stroke covers, and its color.
@@ -59,12 +60,14 @@ class ReadUpload:
 
 @dataclass
 class ExampleState(PageState):
-    """Strokes on images and edits of series, by the key of the form, and the last uploaded file.
+    """Strokes on images and edits of series, by the key of the form, and the last uploaded file. `brushed` are the
+    strokes that the keyboard made.
 
     `masks` are the masks (H, W) below the strokes, and `uploaded_masks` the ids of the files that they come from.
     """
 
     strokes: defaultdict[str, list[Stroke]] = field(default_factory=lambda: defaultdict(list))
+    brushed: defaultdict[str, BrushStrokes] = field(default_factory=lambda: defaultdict(BrushStrokes))
     edits: defaultdict[str, list[SeriesEdit]] = field(default_factory=lambda: defaultdict(list))
     upload: ReadUpload | None = None
     masks: dict[str, np.ndarray] = field(default_factory=dict)
@@ -113,6 +116,8 @@ class Part(WidgetKey):
     FILE = "file"
     KIND = "kind"
     AMOUNT = "by"
+    BOARD = "board"
+    BRUSH = "brush"
     LEFT_OUT = "left out"
     LIVE = "live"
     OUTBOX = "outbox"
