@@ -148,8 +148,9 @@ def test_run_is_paused_resumed_elsewhere_and_stopped(browser: Browser, page: Pag
 
 def test_killed_worker_is_reported_and_run_resumes(page: Page, server: Server) -> None:
     project_id = open_train_page(page, server, "digits_mlp", 10_000)
-    page.get_by_role("button", name="Start training").click()
+    page.get_by_role("button", name="Start training").press("Enter")
     expect(page.locator(CURVE).first).to_be_visible()
+    expect(page.get_by_role("heading", name="Training")).to_be_focused()
     expect(page.get_by_role("region", name="Latest predictions")).to_be_visible()
     assert not violations_of(page, "light")
     page.evaluate(WATCH)
@@ -177,8 +178,9 @@ def test_killed_worker_is_reported_and_run_resumes(page: Page, server: Server) -
         assert time.monotonic() < end
         time.sleep(0.1)
     expect(page.get_by_role("heading", name="Training")).to_be_visible()
-    page.get_by_role("button", name="Stop").click()
+    page.get_by_role("button", name="Stop").press("Enter")
     run = wait_for(server, project_id, "stopped", 6)
+    expect(page.get_by_role("heading", name="Stopped")).to_be_focused()
     assert_whole_curve(server, run)
 
 

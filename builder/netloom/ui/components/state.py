@@ -83,6 +83,7 @@ class ExampleState(PageState):
 class Key(WidgetKey):
     """The keys of widgets of components that are on a page once."""
 
+    BUTTON_FOCUS = "button focus"
     ON_CLUSTER = "on a cluster"
     CLUSTER_WORKERS = "cluster workers"
     SWEEP_ON_CLUSTER = "sweep on a cluster"

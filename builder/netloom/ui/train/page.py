@@ -9,6 +9,7 @@ from netloom.core.text import escape
 from netloom.editing.live import Live
 from netloom.store import Run
 from netloom.tasks import task
+from netloom.ui.components.button_focus import keep_focus
 from netloom.ui.components.curves.curve import PLAIN, Curves
 from netloom.ui.components.curves.plot import plot
 from netloom.ui.components.words import at, unique_labels
@@ -21,9 +22,23 @@ from netloom.ui.train.state import Key
 from netloom.ui.train.training_form import training_form
 
 REFRESH_S = 0.8
+# What does not fit beside the choice of the run, or the state of the run, is below it.
+ROWS = """<style>
+.st-key-run-row > :has(.stSelectbox) { flex: 1 1 16rem; }
+.st-key-run-status > :last-child { flex: 1 1 auto; width: auto; }
+@media (max-width: 640px) { .st-key-controls { justify-content: flex-start; } }
+</style>"""
 # The card of the main settings stays in view while the page scrolls, where the screen has room for it. While a run is
 # active, the two columns are rows; they stay the same elements, because a chart in a new element starts empty.
 BESIDE = """<style>
+/* On a phone, the run is above the settings that are changed less often. */
+@media (max-width: 640px) {
+  .st-key-train-page .stColumn:has(.st-key-train-card), .st-key-train-page .stColumn > :has(> * > .st-key-train-card) {
+    display: contents; }
+  .st-key-train-page .stColumn:has(.st-key-train-card) > * > * { order: 2; width: 100%; }
+  .st-key-train-page .stColumn > * > :has(> .st-key-train-card) { order: 0; }
+  .st-key-train-page .stColumn:not(:has(.st-key-train-card)) { order: 1; }
+}
 @media (min-width: 640px) and (min-height: 640px) {
   .st-key-train-card { position: sticky; top: 4.2rem; z-index: 10; background: light-dark(#ffffff, #12131a); }
   [data-testid=stLayoutWrapper]:has(> .st-key-train-card) { position: sticky; top: 4.2rem; z-index: 10; }
@@ -38,12 +53,13 @@ STACKED = """<style>
 def page(live: Live) -> None:
     """Draw the Train page: the form beside the run, or, while the run is active, folded to one line above it."""
     runs.warm(live.store)
-    st.subheader(escape(live.project.name))
+    st.header(escape(live.project.name))
     in_background(live.analysis, "Reading the data and checking the network …")
     rows = _rows(live)
     chosen = _chosen(rows)
     active = chosen is not None and chosen.state in runs.ACTIVE
-    st.html(STACKED if active else BESIDE)
+    st.html(ROWS + (STACKED if active else BESIDE))
+    keep_focus()
     with st.container(key=Key.PAGE):
         left, right = st.columns([1, 2.4], gap="medium")
     with left:
@@ -69,7 +85,7 @@ def _chosen(rows: list[Run]) -> Run | None:
 
 
 def _no_runs(live: Live) -> None:
-    st.markdown("#### No runs yet")
+    st.markdown("### No runs yet")
     st.caption("Press Start training. The curves appear here and are saved with the run.")
     # Empty charts, so that the browser loads the component of curves before the first points.
     objective = task(live.project.training.objective)
@@ -80,8 +96,7 @@ def _run(live: Live, rows: list[Run], chosen: Run) -> None:
     """Draw the choice of the run, and the run."""
     by_id = {run.id: run for run in rows}
     labels = unique_labels({run.id: run_label(run) for run in rows})
-    choice, notice = st.columns([3, 1], vertical_alignment="bottom")  # one below the other on a narrow screen
-    with choice:
+    with st.container(horizontal=True, vertical_alignment="bottom", key=Key.RUN_ROW):
         # `index` counts only for a new key, so the key changes with the list, the chosen run and its state.
         picked = st.selectbox(
             "Run",
@@ -90,7 +105,6 @@ def _run(live: Live, rows: list[Run], chosen: Run) -> None:
             format_func=labels.__getitem__,
             key=Key.RUNS.of(len(rows), chosen.id, chosen.state in runs.ACTIVE),
         )
-    with notice:
         notifications.button(Key.NOTICE)
     session.choose(live.id, picked)
     if picked != chosen.id:

@@ -62,11 +62,11 @@ def run_monitor(live: Live, run_id: str, ended: str) -> None:
 def _above(live: Live, run: Run, active: bool) -> None:
     """Draw the part above the curves: the state, the controls, the progress, and the warnings."""
     icon, word = STATES[run.state]
-    head, controls = st.columns([1, 2.4], vertical_alignment="center")
-    head.markdown(f"### {icon} {word}")
-    # As many beside each other as fit
-    with controls, st.container(horizontal=True, horizontal_alignment="right", gap="small", key=Key.CONTROLS):
-        _controls(live, run)
+    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key=Key.STATUS):
+        st.header(f"{icon} {word}", anchor=False, width="content")
+        # As many beside each other as fit
+        with st.container(horizontal=True, horizontal_alignment="right", gap="xsmall", key=Key.CONTROLS):
+            _controls(live, run)
     if run.state == "failed":
         show_error(run.reason)
     for problem in (live.problem, "" if active else _refusal(run.id)):

@@ -1,0 +1,34 @@
+// A click on Start, Stop or Pause replaces the button, and the browser would put the focus at the start of the page. It
+// goes to the button in its place or, where there is none, to the heading with the state of the run.
+const BUTTONS = ".st-key-train-card, .st-key-controls";
+const CONTROL = ".st-key-controls .stButton button:not(:disabled)";
+const HEADING = ".st-key-run-status :is(h1, h2, h3)";
+const RERUNNING = "[data-test-script-state=running]";
+const CHECK_MS = 100;
+const CHECKS = 300; // the start of a run takes seconds, and a rerun may draw the heading again
+
+let installed = false;
+
+export default () => {
+  if (installed) return;
+  installed = true;
+  let turn = 0; // the number of actions of the user; another one ends the wait
+
+  const follow = (current, inControls, left) => {
+    if (current !== turn || left === 0) return;
+    // While the page is rerun, the heading is still that of the run before.
+    if (document.activeElement === document.body && !document.querySelector(RERUNNING)) {
+      const heading = document.querySelector(HEADING);
+      const next = (inControls && document.querySelector(CONTROL)) || heading;
+      heading?.setAttribute("tabindex", "-1");
+      next?.focus();
+    }
+    setTimeout(follow, CHECK_MS, current, inControls, left - 1);
+  };
+
+  for (const name of ["keydown", "pointerdown"]) document.addEventListener(name, () => (turn += 1), true);
+  document.addEventListener("click", ({ target }) => {
+    const part = target.closest?.("button")?.closest(BUTTONS);
+    if (part) follow(turn, part.matches(".st-key-controls"), CHECKS);
+  });
+};
