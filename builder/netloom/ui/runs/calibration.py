@@ -111,7 +111,7 @@ def _report(run: Run, report: CalibrationReport) -> None:
         st.caption(f":material/warning: {escape(warning)}")
     for part in report.parts:
         if part.name:
-            st.markdown(f"##### {escape(part.name)}")
+            st.markdown(f"### {escape(part.name)}")
         _part(run, part)
     for score in report.scores:
         _score(run, score)

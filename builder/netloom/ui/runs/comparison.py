@@ -47,7 +47,7 @@ LETTERS = "text-shadow: none !important"
 AXIS = "stroke: #888 !important; stroke-opacity: 0.6 !important"
 AT_MOST = 20
 # Up to this number of epochs, each has a tick.
-FEW_EPOCHS = 15
+FEW_EPOCHS = 10
 AXIS_TITLES = {"step": "Step", "epoch": "Epoch", "time": "Seconds"}
 FLAT = {"displayModeBar": False}
 IMPORTANCE_TEXT = "Estimating the importance of hyperparameters …"
@@ -99,7 +99,7 @@ def _differences(store: Store, runs: list[Run], base: str, titles: dict[str, str
     varying = [key for key in rows[0] if key not in same and any(row[key] is not None for row in rows)]
     name = _datasets(store)
     cells = [{"Run": titles[str(row["run"])], **{called(key): name(key, row[key]) for key in varying}} for row in rows]
-    st.markdown("#### Differences")
+    st.markdown("## Differences")
     numbers = [key for key in cells[0] if any(isinstance(row[key], float) for row in cells)]
     config = {
         name: st.column_config.NumberColumn(format="%+.4g" if name.startswith("Δ") else "%.4g") for name in numbers
@@ -142,15 +142,20 @@ def _curves(store: Store, runs: list[Run], titles: dict[str, str], base: str | N
     if not names:
         st.caption("No curves yet.")
         return
-    metric_column, two, three, four, five = st.columns([1.2, 1.4, 1.3, 1.5, 0.8], vertical_alignment="bottom")
+    metric_column, two, three, four, five = st.columns([1.2, 1.4, 1.5, 1.3, 0.8], vertical_alignment="bottom")
     titled = unique_labels({name: _measure(runs, name) for name in names})
     first = names.index("loss") if "loss" in names else 0
     name = metric_column.selectbox("Metric", names, first, titled.__getitem__, key=Key.CURVE_OF)
     splits = [split for split in ("validation", "train") if (split, name) in keys]
+    split_key = Key.CURVE_ROWS.of("/".join(splits))
     split = (
-        two.segmented_control("Rows", splits, default=splits[0], key=Key.CURVE_ROWS.of("/".join(splits))) or splits[0]
+        two.segmented_control("Split", splits, default=splits[0], format_func=str.capitalize, key=split_key)
+        or splits[0]
     )
-    axis = three.segmented_control("x-axis", list(AXES), default="epoch", key=Key.CURVE_AXIS) or "epoch"
+    axis = (
+        three.segmented_control("x-axis", list(AXES), default="epoch", format_func=str.capitalize, key=Key.CURVE_AXIS)
+        or "epoch"
+    )
     share = four.slider("Smoothing", 0.0, 0.98, 0.0, 0.02, key=Key.CURVE_SMOOTHING)
     log = five.toggle("Log scale", key=Key.CURVE_LOG)
     figure = _overlay(
@@ -204,7 +209,7 @@ def _ended_points(run_id: str, ended_at: datetime | None) -> Points:
 
 def _documents(store: Store, runs: list[Run], base: str, titles: dict[str, str]) -> None:
     """Draw the changes of the document from the baseline to another run."""
-    st.markdown("#### Changes from the baseline")
+    st.markdown("## Changes from the baseline")
     other_ids = [run.id for run in runs if run.id != base]
     key = Key.OTHER.of(base, hash(tuple(titles.items())))
     other_id = st.selectbox(
@@ -256,7 +261,7 @@ def _parallel(store: Store, runs: list[Run]) -> None:
     complete = [index for index in range(len(runs)) if all(values[index] is not None for values in axes.values())]
     axes = varied({name: [values[index] for index in complete] for name, values in axes.items()})
     if len(axes) > 1:
-        st.markdown("#### Parallel coordinates")
+        st.markdown("## Parallel coordinates")
         parallel(axes, next((name for name in map(called, names) if name in axes), None), Key.PARALLEL)
 
 
@@ -265,7 +270,7 @@ def _importance(store: Store, runs: Sequence[Run]) -> None:
     table = run_table(store, runs)
     if len(runs) < LEAST_RESULTS or len(table.settings) < 2 or not table.metrics:
         return
-    st.markdown("#### Importance of hyperparameters")
+    st.markdown("## Importance of hyperparameters")
     titles = unique_labels({name: called(name) for name in table.metrics})
     metric = st.selectbox("Metric", list(titles), format_func=titles.__getitem__, key=Key.IMPORTANCE_OF)
     columns = {path: list(table.values[path]) for path in table.settings}

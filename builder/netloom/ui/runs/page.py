@@ -43,7 +43,7 @@ from netloom.ui.train.run_monitor import STATES
 REFRESH_S = 2.0
 LIMIT = 1_000
 # Widths in pixels of a title of a sweep's run, a few tags, the beginning of a note, and of the form that edits them.
-TITLE_WIDTH, TAGS_WIDTH, NOTES_WIDTH, NAMING_WIDTH = 300, 130, 170, 420
+TITLE_WIDTH, TAGS_WIDTH, NOTES_WIDTH, NAMING_WIDTH = 200, 130, 170, 420
 PARTS = {"runs": "Runs", "sweeps": "Sweeps"}
 
 
@@ -64,7 +64,7 @@ def page(live: Live) -> None:
     if offer_recovery(live.store) and not runs:
         return
     if not runs:
-        st.markdown("#### No runs yet")
+        st.markdown("## No runs yet")
         st.caption("Start a run on the Train page. This page lists and compares the runs of all projects.")
         if st.button("Go to Train", type="primary", icon=":material/show_chart:"):
             st.switch_page("pages/train.py")
@@ -73,7 +73,7 @@ def page(live: Live) -> None:
     if any(run.state in ACTIVE for run in runs):
         st.fragment(_look, run_every=REFRESH_S)(live.store, _stamp(runs))
     if not filtered:
-        st.markdown("#### No run matches the filters")
+        st.markdown("## No run matches the filters")
         st.button(f"Show all {len(runs):,}", icon=":material/filter_alt_off:", on_click=Filters().show)
         return
     table = run_table(live.store, filtered)
@@ -81,7 +81,7 @@ def page(live: Live) -> None:
     state = RunsState.current()
     filtered = matching(table, state.conditions)
     if state.conditions and not filtered:
-        st.markdown("#### No run fulfills the conditions")
+        st.markdown("## No run fulfills the conditions")
         return
     # Without a condition, the settings that differ are the same, so the table need not be made again.
     table = run_table(live.store, filtered) if len(filtered) < len(table.runs) else table
@@ -142,13 +142,15 @@ def _table(store: Store, table: RunTable) -> list[Run]:
     runs = table.runs
     names = {row.id: row.name for row in store.list_projects()}
     ids = [run.id for run in runs]
+    shown = shown_columns(table)
     line = {run_id: f" · {words}" for run_id, words in places(store).items()}
     columns: dict[str, list[Any]] = {
         "Title": [run.title for run in runs],
         "Project": [names.get(run.project_id, "") for run in runs],
+        **value_columns(table, [name for name in shown if name in table.metrics]),
         "State": [STATES[run.state][1] + line.get(run.id, "") for run in runs],
         "Epochs done": [run.epoch for run in runs],
-        **value_columns(table, shown_columns(table)),
+        **value_columns(table, [name for name in shown if name not in table.metrics]),
         "Started": [run.created_at for run in runs],
         "Tags": [list(run.tags) for run in runs],
         "Notes": [run.notes for run in runs],
@@ -197,7 +199,7 @@ def _choose(key: str, ids: list[str]) -> None:
 
 def _selected_run(live: Live, run: Run) -> None:
     """Draw the actions of one run."""
-    st.markdown(f"#### {escape(run.title)}")
+    st.markdown(f"## {escape(run.title)}")
     energy = sentence(run.summary)
     st.caption(" · ".join(part for part in (STATES[run.state][1], escape(run.reason), energy) if part))
     store = live.store

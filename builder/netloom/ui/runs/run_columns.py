@@ -39,7 +39,7 @@ def _title(column: str) -> str:
 def _cell_titles(column: str) -> Mapping[str, str]:
     """Return the titles of the cells of a column that are choices of a training setting."""
     section, _, name = column.partition(".")
-    return choice_titles(name) if section == "training" else {}
+    return {"[]": "None", **choice_titles(name)} if section == "training" else {}
 
 
 def columns_bar(table: RunTable) -> None:
@@ -77,10 +77,11 @@ def columns_bar(table: RunTable) -> None:
 
 
 def shown_columns(table: RunTable) -> list[str]:
-    """Return the columns that the user chose; without a choice, the first ones."""
+    """Return the columns that the user chose; without a choice, the first ones, with the metrics before the settings,
+    as a narrow screen shows few columns."""
     state = RunsState.current()
     if state.columns is None:
-        return first_columns(table)
+        return sorted(first_columns(table), key=lambda name: name not in table.metrics)
     return [name for name in state.columns if name in table.values]
 
 

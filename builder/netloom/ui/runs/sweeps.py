@@ -55,7 +55,7 @@ _ABOUT = {
 
 def sweep_section(live: Live) -> None:
     """Draw the sweeps of the open project."""
-    st.subheader(escape(live.project.name))
+    st.header(escape(live.project.name))
     left, right = st.columns([1, 2], gap="large")
     with left, st.container(border=True):
         _new(live)
@@ -169,7 +169,7 @@ def _range(item: Parameter, in_grid: bool) -> dict[str, Any]:
 def _watch_sweep(live: Live) -> None:
     rows = live.store.sweeps(live.id)
     if not rows:
-        st.markdown("#### No sweeps yet")
+        st.markdown("### No sweeps yet")
         st.caption("Select parameters on the left. Each trial is a run; results appear here.")
         return
     by_id = {row.id: row for row in rows}
