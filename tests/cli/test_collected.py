@@ -26,7 +26,7 @@ def test_a_row_is_collected_relabeled_and_trained_on(console: Console, trained: 
     run = load_run(trained.run, home=console.home)
     file = tmp_path / "row.json"
     file.write_text(json.dumps({"image": run.data.row(0)["image"].tolist()}))
-    assert "No example is collected" in console("collected", "list", "last").out
+    assert "No examples collected" in console("collected", "list", "last").out
     assert "no collected examples" in console("collected", "version", "last").err
     answer = console("collected", "add", "last", "--file", file, "--label", "seven")
     assert answer.code == 2

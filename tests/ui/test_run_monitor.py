@@ -102,23 +102,23 @@ def test_prediction_cards_show_the_prediction_beside_the_target() -> None:
         (
             {"row": 1, "text": "size: 2", "true": "3", "values": [3.0]},
             {"values": [2.5]},
-            f'<div style="opacity:.68">size: 2</div><div>predicted <b style="{READABLE.format(TRAIN)}">2.5</b> · true '
+            f'<div style="opacity:.68">size: 2</div><div>Predicted <b style="{READABLE.format(TRAIN)}">2.5</b> · true '
             f'3 <span style="opacity:.68">(-0.5)</span></div>',
         ),
         (
             {"row": 1, "text": "to", "true": "yes"},
             {"text": "no", "share": 0.5},
-            f'<div style="opacity:.68">to</div><div>predicted <b style="{READABLE.format(VALIDATION)}">no</b> '
-            f"<span style='opacity:.68'>50%</span></div><div style=\"opacity:.68\">true yes</div>",
+            f'<div style="opacity:.68">to</div><div>Predicted <b style="{READABLE.format(VALIDATION)}">no</b> '
+            f"<span style='opacity:.68'>50%</span></div><div style=\"opacity:.68\">True: yes</div>",
         ),
         (
             {"row": 1, "text": "to", "true": "yes"},
             {"text": "yes"},
-            f'<div style="opacity:.68">to</div><div>predicted <b style="{READABLE.format(RIGHT)}">yes</b></div>',
+            f'<div style="opacity:.68">to</div><div>Predicted <b style="{READABLE.format(RIGHT)}">yes</b></div>',
         ),
     ]
     for example, prediction, expected in examples:
-        number = '<div style="opacity:.68;font-size:.75rem">row 1</div>'
+        number = '<div style="opacity:.68;font-size:.75rem">Row 1</div>'
         assert f">{expected}{number}</div></div>" in cards([example], [prediction])
     assert '<span style="opacity:.68">once</span><b> upon</b>' in cards(
         [{"row": 1, "text": "once", "true": ""}], [{"text": " upon"}]
@@ -127,8 +127,8 @@ def test_prediction_cards_show_the_prediction_beside_the_target() -> None:
         [{"row": 1, "picture": mask, "true": "x", "truth": {"classes": mask, "names": ["x"]}}],
         [{"classes": mask, "names": ["x"]}],
     )
-    assert [masks.count(f">{title}</figcaption>") for title in ("in", "true", "predicted")] == [1, 1, 1]
-    assert "true x" not in masks
+    assert [masks.count(f">{title}</figcaption>") for title in ("Input", "True", "Predicted")] == [1, 1, 1]
+    assert "True: x" not in masks
     assert "figcaption" not in cards([{"row": 1, "picture": mask, "true": "x"}], [{"text": "x"}])  # a single image
 
 

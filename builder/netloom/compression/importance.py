@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 Criterion = Literal["l1", "taylor", "gradient"]
 CRITERIA: tuple[Criterion, ...] = get_args(Criterion)
 TITLES: dict[Criterion, str] = {
-    "l1": "the size of their weights",
-    "taylor": "their effect on the loss",
-    "gradient": "the gradients of their weights",
+    "l1": "Size of their weights",
+    "taylor": "Effect on the loss",
+    "gradient": "Gradients of their weights",
 }
 # Batches of training rows whose gradients are averaged
 BATCHES = 20

@@ -90,7 +90,7 @@ def _list(store: Store, arguments: Namespace, context: Context) -> int:
         for example in collected
     ]
     context.answer(
-        [asdict(example) for example in collected], table(header, rows) if rows else "No example is collected yet."
+        [asdict(example) for example in collected], table(header, rows) if rows else "No examples collected yet."
     )
     return 0
 

@@ -27,7 +27,7 @@ class Svg(Format):
 
     name = "svg"
     title = "Drawing"
-    summary = "The graph with titles and shapes as SVG, for papers, slides and web pages; any size stays sharp"
+    summary = "The graph with titles and shapes as SVG, for papers, slides and web pages; sharp at any size"
     suffix = ".svg"
     media_type = "image/svg+xml"
 

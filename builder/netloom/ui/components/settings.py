@@ -128,7 +128,7 @@ def differing(training: Training, names: Iterable[str]) -> str:
         if description.kind == "switch":
             words.append(_inside(description.title))
         elif isinstance(value, str):
-            words.append(choice_titles(name).get(value, value).lower())
+            words.append(choice_titles(name).get(value, value))
         elif isinstance(value, (int, float)):
             words.append(f"{_inside(description.title)} {value:g}")
         else:

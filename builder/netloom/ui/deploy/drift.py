@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def drift(live: Live, weights: RunWeights) -> None:
     """Draw the upload of a file, and the drift of its rows."""
     st.markdown(
-        "**Drift**: has the world changed since the network was trained? Drop rows that it meets in use. Their "
+        "**Drift**: has the data changed since the network was trained? Upload recent rows from production. Their "
         "columns, predictions and confidence are compared with the validation and test rows."
     )
     file = row_upload(Key.DRIFT_FILE.of(weights.run_id), f"At least {MIN_ROWS} rows. {FORMATS}")

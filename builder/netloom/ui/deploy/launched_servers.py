@@ -54,7 +54,7 @@ def _start(live: Live, run_id: str, options: LaunchOptions) -> None:
     with port_column:
         port = st.number_input("Port", 1_024, 65_535, free_port(live.store.home), key=Key.PORT.of(run_id))
     with button_column:
-        is_clicked = st.button("Start server", icon=":material/play_arrow:", key=Key.START.of(run_id))
+        is_clicked = st.button("Start server", type="primary", icon=":material/play_arrow:", key=Key.START.of(run_id))
     st.caption("The server runs on the machine of the app and answers this machine only, until you stop it.")
     if not is_clicked:
         return

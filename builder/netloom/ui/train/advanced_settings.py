@@ -202,7 +202,7 @@ def _joined(*words: str) -> str:
 
 
 def _schedule_words(training: Training) -> str:
-    chosen = SCHEDULES[training.schedule].title.lower() if training.schedule != "constant" else ""
+    chosen = SCHEDULES[training.schedule].title if training.schedule != "constant" else ""
     return _joined(chosen, differing(training, ["warmup"]))
 
 

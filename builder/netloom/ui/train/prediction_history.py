@@ -115,13 +115,13 @@ def _card(example: ExampleCard, prediction: Card) -> str:
         _true_text(example, prediction),
     ]
     if example.true:
-        parts.append(f'<div style="{MUTED};font-size:.75rem">row {example.row}</div>')
+        parts.append(f'<div style="{MUTED};font-size:.75rem">Row {example.row}</div>')
     return f'<div style="{CARD}">{"".join(parts)}</div>'
 
 
 def _pictures(example: ExampleCard, prediction: Card) -> str:
     """Return the images and masks of an example and its prediction side by side."""
-    titled = ((example.input, "in"), (example.target, "true"), (prediction, "predicted"))
+    titled = ((example.input, "Input"), (example.target, "True"), (prediction, "Predicted"))
     pictures = [picture for card, title in titled if (picture := _picture(card, title))]
     if not pictures:
         return ""
@@ -160,7 +160,7 @@ def _prediction(example: ExampleCard, prediction: Card) -> str:
         case TextCard(text, share), _:
             tone = RIGHT if text == example.true else VALIDATION if share is not None else "currentColor"
             shown = f" <span style='{MUTED}'>{share:.0%}</span>" if share is not None else ""
-            return f'<div>predicted <b style="{READABLE.format(tone)}">{escape(text)}</b>{shown}</div>'
+            return f'<div>Predicted <b style="{READABLE.format(tone)}">{escape(text)}</b>{shown}</div>'
         case _:
             return ""
 
@@ -173,13 +173,13 @@ def _true_text(example: ExampleCard, prediction: Card) -> str:
         case TextCard(text), _ if text == example.true:
             return ""
         case _:
-            return f'<div style="{MUTED}">true {escape(example.true[:120])}</div>' if example.true else ""
+            return f'<div style="{MUTED}">True: {escape(example.true[:120])}</div>' if example.true else ""
 
 
 def _numbers(true: Sequence[float], predicted: Sequence[float]) -> str:
     """Return predicted numbers beside the targets and their differences, as HTML."""
     lines = [
-        f'<div>predicted <b style="{READABLE.format(TRAIN)}">{value:.4g}</b> · true {true_value:.4g} '
+        f'<div>Predicted <b style="{READABLE.format(TRAIN)}">{value:.4g}</b> · true {true_value:.4g} '
         f'<span style="{MUTED}">({value - true_value:+.3g})</span></div>'
         for value, true_value in zip(predicted[:4], true[:4], strict=False)
     ]
@@ -223,7 +223,7 @@ def _series(inputs: Sequence[Sequence[float]], predicted: Any) -> str:
                 f"{apart * index:.1f},{58 - 56 * (v - low) / span:.1f}" for index, v in enumerate(channel)
             )
             drawn.append(f'<polyline points="{points}" fill="none" stroke="{tone}" stroke-width="1.4"/>')
-    return drawing("".join(drawn), 260, 60, "input and reconstruction", "width:100%")
+    return drawing("".join(drawn), 260, 60, "Input and reconstruction", "width:100%")
 
 
 def _samples(artifacts: RunArtifacts) -> Predictions | None:

@@ -59,8 +59,7 @@ class LabelNoise(QualityCheck):
             "label_noise",
             "hint",
             f"{counted(len(doubted), 'label')} of {len(positions):,} may be wrong.",
-            "Look at them, and correct the wrong ones in the file; do not drop them unseen, as some are merely "
-            "difficult.",
+            "Check them, and correct the wrong ones in the file. Do not drop all of them: some are only difficult.",
             rows=view.row_numbers(positions[worst]),
             notes=tuple(f"{names[labels[row]]} → {names[alternatives[row]]}?" for row in worst),
             count=len(doubted),

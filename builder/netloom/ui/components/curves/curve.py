@@ -50,10 +50,10 @@ def choose_view(run_id: str) -> View:
     state = CurvesState.current()
     stored = state.view
     with st.popover("View", icon=":material/tune:", help="Axes and smoothing"):
-        x = st.segmented_control("Along", AXES, default=stored.x, key=Key.CURVE_X.of(run_id)) or stored.x
+        x = st.segmented_control("x-axis", AXES, default=stored.x, key=Key.CURVE_X.of(run_id)) or stored.x
         smoothing = st.slider("Smoothing", 0.0, 0.98, stored.smoothing, 0.02, key=Key.CURVE_SMOOTHING.of(run_id))
-        log_y = st.toggle("Logarithmic values", stored.log_y, key=Key.CURVE_LOG_Y.of(run_id))
-        log_x = st.toggle("Logarithmic along", stored.log_x, key=Key.CURVE_LOG_X.of(run_id))
+        log_y = st.toggle("Log scale (y)", stored.log_y, key=Key.CURVE_LOG_Y.of(run_id))
+        log_x = st.toggle("Log scale (x)", stored.log_x, key=Key.CURVE_LOG_X.of(run_id))
     view = View(x, smoothing, log_x, log_y)
     state.view = view
     return view

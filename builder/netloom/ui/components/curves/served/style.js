@@ -4,12 +4,13 @@ sheet.replaceSync(`
 .curves { --train: #6366f1; --validation: #f97316; display: grid; gap: 0 1.2rem; font-family: var(--st-font);
   grid-template-columns: repeat(auto-fit, minmax(min(100%, max(290px, 50% - 0.7rem)), 1fr)); color: var(--st-text-color); }
 .chart { margin: 0; min-width: 0; position: relative; display: grid; grid-row: span 2; grid-template-rows: subgrid; gap: 0; }
-figcaption { display: flex; flex-wrap: wrap; align-items: center; align-content: start; gap: 0.1rem 0.7rem; min-height: 2rem; padding-left: 4px; }
+figcaption { display: flex; margin-top: 0.4rem; flex-wrap: wrap; align-items: center; align-content: start; gap: 0.1rem 0.7rem; min-height: 2rem; padding-left: 4px; }
 .title { font-size: 0.95rem; font-weight: 600; }
 .legend { display: flex; flex-wrap: wrap; gap: 0 0.2rem; margin-right: auto; }
 .plot { position: relative; min-width: 0; }
 .tools { position: absolute; right: 14px; top: 4px; display: flex; gap: 0.3rem; z-index: 1; }
-button { font: inherit; color: inherit; background: none; border: 0; border-radius: 6px; cursor: pointer; }
+button { font: inherit; color: inherit; background: none; border: 0; border-radius: 6px; cursor: pointer;
+  min-height: 24px; }
 button:hover { background: var(--st-secondary-background-color); }
 button:focus-visible, svg:focus-visible { outline: 2px solid var(--st-primary-color); outline-offset: -1px; border-radius: 6px; }
 .entry { display: inline-flex; align-items: center; gap: 0.4rem; font-size: 0.8rem; padding: 0.15rem 0.3rem; }
