@@ -65,7 +65,7 @@ def open_project_menu(page: Page) -> None:
 STATES = {"": open_project_menu, "design": open_design_code}
 
 
-def test_pages_have_no_serious_accessibility_violations_in_either_theme(page: Page, server: Server) -> None:
+def test_pages_have_no_accessibility_violations_in_either_theme(page: Page, server: Server) -> None:
     project_id, run_id = trained(server, "digits_cnn")
     violations: list[str] = []
     titles: list[str] = []
@@ -105,9 +105,16 @@ def test_chart_and_menu_are_readable_in_the_dark_theme_on_a_phone(page: Page, se
     expect(caption).to_be_visible()
     assert caption.evaluate("text => getComputedStyle(text).color") == CAPTION_COLOR
     assert not violations_of(page, "dark")
+    page.goto(f"{server.url}/playground?project={project_id}&run={run_id}")
+    expect(page.get_by_role("button", name="Explain this")).to_be_visible()
+    result, editor = (page.locator(f".st-key-{name}").bounding_box() for name in ("try-result", "try-editor"))
+    assert result is not None
+    assert editor is not None
+    assert result["y"] < editor["y"]
     page.goto(f"{server.url}/train?project={project_id}&run={run_id}")
     card = page.locator(".st-key-train-card")
     expect(card).to_be_visible()
+    assert page.evaluate("document.querySelector('.stMain').scrollWidth") == PHONE["width"]
     page.set_viewport_size({"width": 1024, "height": 768})
     expect(card).to_have_css("background-color", BACKGROUNDS["dark"])  # the form scrolls beneath the card
     page.set_viewport_size(VIEWPORT)

@@ -125,7 +125,7 @@ def test_every_dataset_selection_takes_effect() -> None:
     app = open_section("Overview")
     for name, title in (("wine", "Wine"), ("digits", "Handwritten digits"), ("wine", "Wine"), ("sine", "Noisy sine")):
         app.radio[0].set_value(name).run()
-        assert app.subheader[0].value == title
+        assert app.header[0].value == title
 
 
 def test_fixes_without_a_project_apply_to_new_projects(home: Path) -> None:
@@ -339,7 +339,7 @@ def test_starters_read_sounds_of_any_rate_as_spectrograms(home: Path, rate: int)
 
 def test_datasets_are_found_by_text_type_task_and_size_and_the_selected_one_stays(home: Path) -> None:
     app = open_section("Overview")
-    title = app.subheader[0].value
+    title = app.header[0].value
 
     def listed() -> list[str]:
         radios = [radio for radio in app.radio if radio.key == Key.DATASETS]
@@ -351,12 +351,12 @@ def test_datasets_are_found_by_text_type_task_and_size_and_the_selected_one_stay
     app.selectbox(key=Key.FILTER_KIND).set_value("table")
     app.selectbox(key=Key.FILTER_SIZE).set_value("medium").run()
     assert not listed()
-    assert app.subheader[0].value == title
+    assert app.header[0].value == title
     app.text_input(key=Key.FILTER_TEXT).set_value("")
     app.selectbox(key=Key.FILTER_TASK).set_value("regression").run()
     assert listed() == ["Movie ratings"]
     app.radio(key=Key.DATASETS).set_value("ratings").run()
-    assert app.subheader[0].value == "Movie ratings"
+    assert app.header[0].value == "Movie ratings"
     for key in (Key.FILTER_KIND, Key.FILTER_SIZE, Key.FILTER_TASK):
         app.selectbox(key=key).set_value("")
     app.run()

@@ -293,7 +293,7 @@ def test_a_variant_is_tried_and_explained_like_its_run() -> None:
     compared = next(box for box in app.selectbox if box.label == "Compare with")
     assert len(compared.options) == 1 + len(open_store().runs(run.project_id))  # also the run itself
     checked(compared.set_value(run.id).run())
-    assert len([item for item in app.markdown if item.value.startswith("#### ")]) == 2
+    assert len([item for item in app.markdown if item.value.startswith("### ")]) == 2
     app = opened("explain.py", "weight_only_int4")
     assert "Weights best, weight_only_int4 (" in texts(app).replace("\\", "")
     app = opened("explain.py", "dynamic_int8")

@@ -220,7 +220,7 @@ def test_prediction_shows_faithfulness_badge_and_numbers() -> None:
     app = open_page(TABLE)
     shown = " ".join(item.value for item in app.markdown)
     assert "Prediction: " in shown
-    assert "completeness error" in shown
+    assert "Completeness error" in shown
     assert "of random baselines" in shown
     assert "-badge[" in shown
 
@@ -234,8 +234,8 @@ def test_custom_text_gets_the_networks_prediction() -> None:
     store = open_store()
     (run,) = [run for row in store.list_projects(limit=9) if row.name == TEXT for run in store.runs(row.id)]
     prediction = runs.predict(runs.load_run(store, run.id), [{"text": "how much money do I have"}])[0]["prediction"]
-    headings = [item.value for item in app.markdown if item.value.startswith("#### Prediction")]
-    assert headings[0].replace("\\", "").startswith(f"#### Prediction: **{prediction}**")
+    headings = [item.value for item in app.markdown if item.value.startswith("### Prediction")]
+    assert headings[0].replace("\\", "").startswith(f"### Prediction: **{prediction}**")
 
 
 def example_source(app: AppTest) -> Any:
@@ -280,7 +280,7 @@ def test_method_of_layers_opens_the_layers_view_and_back() -> None:
     choose_method(app, "layer_conductance")
     assert app.button_group(key="view prediction").value == "layers"
     assert app.session_state["method menu"] is False
-    assert any("completeness error" in item.value for item in app.markdown)
+    assert any("Completeness error" in item.value for item in app.markdown)
     choose_method(app, "saliency")
     assert app.button_group(key="view prediction").value == "input"
     show_view(app, "layers")

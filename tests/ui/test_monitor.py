@@ -61,7 +61,7 @@ def test_state_comes_first_and_is_new_after_new_requests(trained: Watched, monke
     rows, labels = trained.rows(120)
     trained.log(rows, labels, model="tumors")
     app = open_page()
-    [head] = [item.value for item in app.markdown if "####" in item.value]
+    [head] = [item.value for item in app.markdown if "### " in item.value]
     assert "No drift found in 120 predictions since 20" in head
     assert "labeled predictions" in texts(app)
     assert set(app.dataframe[0].value["Verdict"]) == {"stable"}
@@ -70,7 +70,7 @@ def test_state_comes_first_and_is_new_after_new_requests(trained: Watched, monke
     assert "120 predictions" in texts(checked(app.run())), "a report is shown for a while"
     monkeypatch.setattr(watch, "SHOWN_S", 0.0)
     app = checked(checked(app.run()).run())  # the second look draws the new report
-    [head] = [item.value for item in app.markdown if "####" in item.value]
+    [head] = [item.value for item in app.markdown if "### " in item.value]
     assert "quantities drifted" in head
     assert "drift" in set(app.dataframe[0].value["Verdict"])
     app = checked(app.selectbox(key=str(Key.WINDOW)).set_value(250).run())
@@ -98,7 +98,7 @@ def button(app: AppTest, label: str) -> Button:
 def test_wrong_requests_are_collected_corrected_and_become_a_version(trained: Watched) -> None:
     store = open_store()
     project = store.list_projects(limit=1)[0].id
-    assert "No example is collected yet" in texts(open_examples())
+    assert "No examples collected yet" in texts(open_examples())
     rows, labels = trained.rows(40)
     first, second = trained.classes
     wrong = [second if label == first else first for label in labels]

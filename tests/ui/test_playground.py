@@ -101,7 +101,7 @@ def page_text(app: AppTest) -> str:
 
 
 def headline(app: AppTest) -> str:
-    return next(item.value for item in app.markdown if item.value.startswith("#### "))
+    return next(item.value for item in app.markdown if item.value.startswith("### "))
 
 
 def row_number(app: AppTest) -> Any:
@@ -122,7 +122,7 @@ def button(app: AppTest, label: str) -> Any:
 def test_each_template_predicts_a_test_row(name: str) -> None:
     app = open_page(name)
     text = page_text(app)
-    shown = SHOWN.get(name, "#### |unit of the column")
+    shown = SHOWN.get(name, "### |unit of the column")
     if shown != "st-image":
         assert any(part in text for part in shown.split("|")), text[-1500:]
     if name != "digits_gan":
@@ -135,7 +135,7 @@ def test_prediction_follows_an_edited_column_and_reset_undoes_it() -> None:
     app = open_page("breast_cancer")
     checked(row_number(app).set_value(3).run())
     before = page_text(app)
-    assert "of row 3" in before
+    assert "Row 3, " in before
     column = next(item for item in app.number_input if item.label == "mean radius")
     assert column.value is not None
     checked(column.set_value(column.value * 3).run())
@@ -204,7 +204,7 @@ def test_two_runs_predict_the_same_input() -> None:
     first = next(item for item in app.selectbox if item.label == "Run").value
     [second] = [run.id for run in open_store().runs(project) if run.id != first]
     checked(other.set_value(second).run())
-    assert sum(item.value.startswith("#### ") for item in app.markdown) == 2
+    assert sum(item.value.startswith("### ") for item in app.markdown) == 2
 
 
 def test_a_run_on_a_version_of_the_data_is_compared() -> None:
@@ -225,7 +225,7 @@ def test_a_run_on_a_version_of_the_data_is_compared() -> None:
     compared = next(item for item in app.selectbox if item.label == "Compare with")
     assert len(compared.options) == 2, "no second run, or that on the version"
     checked(compared.set_value(second).run())
-    assert sum(item.value.startswith("#### ") for item in app.markdown) == 2
+    assert sum(item.value.startswith("### ") for item in app.markdown) == 2
 
 
 @pytest.mark.parametrize("name", ["tales_gpt", "dates_gru"])

@@ -21,6 +21,7 @@ from netloom.training.objectives.evaluation import (
     TagsPart,
 )
 from netloom.ui.components.charts import MARGIN, TRAIN, VALIDATION
+from netloom.ui.components.column_row import OnPhone, column_row
 from netloom.ui.components.image_urls import address, enlarged
 from netloom.ui.components.state import Key
 
@@ -117,7 +118,9 @@ def painted(numbers: Any) -> Any:
 
 def _parts(item: Panel) -> None:
     pictures = [part for part in item["parts"] if part["kind"] == "picture" or part["kind"] == "classes"]
-    for column, picture in zip(st.columns(len(pictures)) if pictures else [], pictures, strict=False):
+    key = Key.PANEL.of(item["row"], item.get("group", ""))
+    columns = column_row(len(pictures), key, OnPhone.WHOLE) if pictures else []
+    for column, picture in zip(columns, pictures, strict=True):
         column.image(_enlarged(picture), width="stretch", alt=picture["title"])
         column.caption(picture["title"])
     for part in item["parts"]:

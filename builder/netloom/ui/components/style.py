@@ -8,7 +8,7 @@ button[kind^=primary]:not(:disabled),.stMultiSelect [data-tag]{color:oklch(from 
 .stMultiSelect [data-tag] *{color:inherit}
 [data-testid=stCaptionContainer]{opacity:1;color:color-mix(in srgb,currentColor 68%,transparent)}
 [data-testid=stCaptionContainer] :is(p,li,strong,em){color:inherit}
-.stElementContainer:has(.for-screen-readers){position:absolute}
+.stElementContainer:has(.for-screen-readers){position:absolute;width:1px}
 .for-screen-readers{position:absolute;width:1px;height:1px;margin:0;padding:0;overflow:hidden;white-space:nowrap}
 [class*=st-key-results]{min-height:90vh}
 :is(a,.stMain,[data-testid=stBaseButton-elementToolbar],[tabindex="0"][role=region]):focus-visible,
@@ -25,9 +25,16 @@ fill:color-mix(in srgb,currentColor 68%,transparent)!important}
 .stCode .token .token.token.token{color:inherit}
 .stCode .token{--hue:260}.stCode .token:is(.string,.attr-value){--hue:145}.stCode .token:is(.number,.boolean){--hue:185}
 .stCode .token:is(.operator,.decorator,.entity){--hue:50}
+[class*=st-key-icon-only] button{position:relative}
 [class*=st-key-icon-only] button [data-testid=stMarkdownContainer]{
 position:absolute;width:1px;height:1px;overflow:hidden}
 .st-key-popovers{position:absolute}
+.stMain h2{font-size:1.75rem}.stMain h3{font-size:1.4rem}.stMain h4{font-size:1.2rem}
+.stMarkdownBadge,[data-testid=stMetricLabel] *{white-space:normal}
+.stMultiSelect [data-tag] button{min-width:24px;min-height:24px}
+.stMarkdown :is(th,td:first-child){overflow-wrap:anywhere;hyphens:auto}
+@media (max-width:640px){.stMarkdown table{font-size:.75rem}.stMarkdown :is(td,th){padding:.3rem}}
+[data-testid=stTab],[role=dialog] button[aria-label=Close]{min-width:24px;min-height:24px}
 button[kind^=primary]:not(:disabled):is(:hover,:active){
 background:oklch(from currentColor calc(.785 - .328*l) calc(.115 + .125*l) 276);border-color:transparent}
 </style>"""
@@ -47,7 +54,11 @@ def page_style(heading: str) -> None:
       unreadable.
     - Axes of charts have the color of captions, because the gray of Streamlit's theme has a contrast of 3.7:1 on white.
     - Code has colors of its own, because those of Streamlit have contrasts down to 2.2:1 in the light theme.
-    - Popovers with only an icon hide their label, which screen readers read; see `icon_popover`.
+    - Popovers with only an icon hide their label, which screen readers read; see `icon_popover`. The button is the
+      origin of its position, because it would widen a row that is swiped, and with it the page.
+    - Headings of the second to the fourth level are smaller than Streamlit's, as the name of a project is one.
+    - Tables in a text are as wide as the page: a table that scrolls could not be reached by the keyboard.
+    - Tabs and the buttons that close a dialog are at least 24 pixels wide and high.
     - Results have at least the height of a page, so that the scroll position remains while another tab is loading.
     """
     st.html(STYLE)

@@ -72,7 +72,7 @@ def field_settings(live: Live, data: Prepared, info: DatasetInfo) -> None:
         accepted_settings = part.accepted_settings
         if not accepted_settings or (isinstance(part, Texts) and part.column):
             continue
-        st.markdown(f"##### Field {escape(part.name)}")
+        st.markdown(f"### Field {escape(part.name)}")
         settings = part.settings
 
         def edit(change: dict[str, Any], name: str = part.name) -> Edit:

@@ -22,7 +22,7 @@ def import_options(live: Live) -> None:
     questions = import_questions(live.project.data, live.store.home).questions
     if not questions:
         return
-    st.markdown("##### Import options")
+    st.markdown("**Import options**")
     for first in range(0, len(questions), ACROSS):
         for column, question in zip(st.columns(ACROSS), questions[first : first + ACROSS], strict=False):
 

@@ -53,13 +53,17 @@ PURPOSES = {
     AUGMENT: "Random changes of the training rows against overfitting.",
     CARD: "Dataset card: this data on one page, to download.",
 }
-# On a narrow screen, the list is above the dataset: it scrolls, so that the dataset is in view.
+# On a narrow screen, the list is above the dataset: it scrolls, so that the dataset is in view, and fades at its end to
+# show that there is more.
 LIST = """<style>
 @media (max-width: 640px) {
-  .st-key-dataset-list { max-height: 14rem; overflow-y: auto; }
+  .st-key-dataset-list { max-height: 14rem; overflow-y: auto; padding-bottom: 2rem;
+    mask-image: linear-gradient(to top, transparent, black 2.5rem); }
+  .st-key-dataset-use { justify-content: flex-start; }
 }
 </style>"""
 ROWS, REMARKS = 60, 3  # shown in the overview
+USED = "\N{NO-BREAK SPACE}:material/check_circle:"  # on the line of the last word
 
 
 def page(store: Store, live: Live | None) -> None:
@@ -96,7 +100,7 @@ def _chosen(infos: Mapping[str, DatasetInfo], used: str) -> str:
             "Datasets",
             names,
             index=None,
-            format_func=lambda key: escape(labels[key]) + (" :material/check_circle:" if key == used else ""),
+            format_func=lambda key: escape(labels[key]) + (USED if key == used else ""),
             key=Key.DATASETS,
         )
     state.dataset = state.drawn = name or chosen_name
@@ -126,9 +130,11 @@ def _dataset(store: Store, live: Live | None, info: DatasetInfo) -> None:
     choice = live.project.data if live and used else default_choice(info.name, store.home)
     title_column, use_column = st.columns([1, 1.7], vertical_alignment="top")
     with title_column:
-        st.subheader(escape(info.title), anchor=False)
+        st.header(escape(info.title), anchor=False)
         summary_container = st.empty()
-    with use_column.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"):
+    with use_column.container(
+        horizontal=True, horizontal_alignment="right", vertical_alignment="center", key=Key.DATASET_USE
+    ):
         _use(store, live, info)
     try:
         data = in_background(partial(prepare, choice, store.home), "Reading the data …")
@@ -235,7 +241,7 @@ def _card(store: Store, info: DatasetInfo, choice: DataChoice, data: Prepared) -
         "JSON", as_json, f"{name}.json", "application/json", icon=":material/download:", width="stretch"
     )
     with st.container(border=True):
-        st.markdown(text.replace("\n## ", "\n##### ").replace("# ", "#### ", 1))
+        st.markdown(text.replace("\n## ", "\n#### ").replace("# ", "### ", 1))
 
 
 def _use(store: Store, live: Live | None, info: DatasetInfo) -> None:

@@ -17,6 +17,7 @@ from netloom.jobs import JobError
 from netloom.jobs.data_quality import DataQualityReport
 from netloom.store import Store
 from netloom.ui.components.charts import MARGIN, TRAIN, VALIDATION, series_chart
+from netloom.ui.components.column_row import OnPhone, column_row
 from netloom.ui.components.image_urls import enlarged
 from netloom.ui.data.state import DataState, Fixed, Key
 from netloom.ui.shell.errors import show_error
@@ -189,14 +190,14 @@ def _rows(data: Prepared, finding: Finding, index: int) -> None:
     """Draw the rows of a finding: images side by side, other rows in a table."""
     notes = finding.notes
     if finding.pairs:
-        _pairs(data, finding.pairs, notes)
+        _pairs(data, finding.pairs, notes, index)
         return
     if not finding.rows:
         return
     examples = [data.example(row) for row in finding.rows]
     if examples[0].image is not None:
         for start in range(0, min(len(examples), 2 * ACROSS), ACROSS):
-            for offset, column in enumerate(st.columns(ACROSS)):
+            for offset, column in enumerate(column_row(ACROSS, Key.IMAGES.of(index, start), OnPhone.PAIRS)):
                 if start + offset < len(examples):
                     example = examples[start + offset]
                     column.image(enlarged(example.image), width="stretch", alt=f"Image of row {example.row}")
@@ -216,14 +217,15 @@ def _rows(data: Prepared, finding: Finding, index: int) -> None:
     st.dataframe(lines, hide_index=True)
 
 
-def _pairs(data: Prepared, pairs: Sequence[tuple[int, int]], notes: Sequence[str]) -> None:
+def _pairs(data: Prepared, pairs: Sequence[tuple[int, int]], notes: Sequence[str], index: int) -> None:
     if data.example(pairs[0][0]).image is not None:
         for start in range(0, min(len(pairs), 8), 4):
-            for offset, column in enumerate(st.columns(4)):
+            for offset, column in enumerate(column_row(4, Key.IMAGES.of(index, start), OnPhone.PAIRS)):
                 if start + offset < len(pairs):
                     pair = pairs[start + offset]
                     with column.container(border=True):
-                        for half, row in zip(st.columns(2), pair, strict=True):
+                        halves = column_row(2, Key.IMAGE_PAIR.of(index, start + offset), OnPhone.WHOLE)
+                        for half, row in zip(halves, pair, strict=True):
                             half.image(enlarged(data.example(row).image), width="stretch", alt=f"Image of row {row}")
                         st.caption(escape(f"Rows {pair[0]} and {pair[1]} {_word(notes, start + offset)}"))
         return

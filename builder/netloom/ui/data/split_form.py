@@ -23,7 +23,7 @@ _SHARES = {"training": "Share of the rows that are not test rows.", "rows": "Sha
 
 def split_form(live: Live, data: Prepared | None) -> None:
     """Draw the settings of the split into training, validation and test."""
-    st.markdown("##### Split")
+    st.markdown("### Split")
     unread = {} if data is None else unread_settings(data.raw, live.project.data)
     _method_and_shares(live, unread)
     _seed_and_gap(live, unread, has_gap=data is not None and "gap" not in unread)

@@ -26,7 +26,6 @@ STYLE = """<style>
 .st-key-deploy-card h1 { font-size: 1.5rem; }
 .st-key-deploy-card h2 { font-size: 1.2rem; }
 .st-key-deploy-card h3 { font-size: 1rem; }
-.st-key-deploy-card table { display: block; overflow-x: auto; }
 .st-key-deploy-card code { overflow-wrap: anywhere; }
 </style>"""
 

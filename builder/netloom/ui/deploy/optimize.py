@@ -62,7 +62,7 @@ def _variants(live: Live, weights: RunWeights) -> None:
         with start.container():
             title = "Measure variants" if measured is None else "Measure again"
             is_clicked = st.button(title, type="primary", icon=":material/speed:", key=Key.OPTIMIZE)
-            st.caption(f"{_news(measured, request)}Takes about a minute; the run stays as it is.")
+            st.caption(f"{_news(measured, request)}Takes about a minute. The run does not change.")
         if is_clicked:
             start.empty()
             state.optimized[weights] = measured = replace(request, requested_at=time.time())
@@ -195,6 +195,9 @@ def _pareto(report: Report, axis: str) -> go.Figure:
 
     figure, best = go.Figure(), set(report.pareto)
     largest = max(item.size for item in report.measured)
+    scores = [item.score for item in report.measured]
+    # Plotly would draw equal scores from 1 below to 1 above them, outside of what an accuracy can be.
+    margin = max(0.2 * (max(scores) - min(scores)), 0.02 * max(map(abs, scores)), 1e-6)
     for item in report.measured:
         figure.add_scatter(
             x=[getattr(item, axis)],
@@ -214,7 +217,7 @@ def _pareto(report: Report, axis: str) -> go.Figure:
         # Below the plot: on a phone, each variant has a line of its own
         legend={"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0},
         xaxis={"title": AXES[axis], "rangemode": "tozero"},
-        yaxis={"title": report.metric_title},
+        yaxis={"title": report.metric_title, "range": [min(scores) - margin, max(scores) + margin]},
     )
     return figure
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def layers(live: Live, weights: RunWeights) -> None:
     """Draw the button that measures the layers of a run, and the last measurements."""
-    st.markdown("#### Sensitivity of the layers")
+    st.markdown("### Sensitivity of the layers")
     state = DeployState.current()
     if weights not in state.measured_layers:
         start = st.empty()

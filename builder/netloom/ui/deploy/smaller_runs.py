@@ -35,7 +35,7 @@ def finished_runs(live: Live, weights: RunWeights) -> tuple[RunWeights, ...]:
 
 def smaller(live: Live, weights: RunWeights) -> None:
     """Draw the form that starts a smaller run, and the list of smaller runs."""
-    st.markdown("#### Smaller networks as runs")
+    st.markdown("### Smaller networks as runs")
     st.caption(
         "A smaller network becomes a run of this project.",
         help="It can be tried, explained, served and exported like this one. It trains in the background; measure "

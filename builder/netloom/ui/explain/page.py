@@ -62,7 +62,7 @@ LAYOUT = """<style>
 @media (max-width: 640px) {
   .st-key-explain-header { gap: 0.4rem; }
   .st-key-explain-header > :first-child { flex: 1 0 100%; }
-  .st-key-explain-header h3, .st-key-explain-layout h4 { font-size: 1.15rem; padding: 0; }
+  .st-key-explain-header h2, .st-key-explain-layout h3 { font-size: 1.15rem; padding: 0; }
   .st-key-explain-header button { padding-inline: 0.6rem; }
   /* The same picture is beside the controls. */
   [class*=st-key-explain-beside] { display: none; }
@@ -99,7 +99,7 @@ def page(live: Live) -> None:
     """Draw the Explain page."""
     runs = runs_with_weights(live)
     if not runs:
-        st.subheader(escape(live.project.name))
+        st.header(escape(live.project.name))
         st.info("This project has no trained run yet. Train the network first, then explain its predictions here.")
         if st.button("Go to Train", type="primary", icon=":material/show_chart:"):
             st.switch_page("pages/train.py")
@@ -108,7 +108,7 @@ def page(live: Live) -> None:
     if linked_run:
         session.choose(live.id, linked_run)
     with st.container(horizontal=True, vertical_alignment="center", gap="medium", key=Key.HEADER):
-        st.subheader(escape(live.project.name), width="content", anchor=False)
+        st.header(escape(live.project.name), width="content", anchor=False)
         view = choose_view()
         back_link(live)
     st.html(LAYOUT)

@@ -26,7 +26,7 @@ def show_prediction(context: ViewContext, prediction: Prediction, example: Examp
         verdict = "correct" if right else f"incorrect, the label is {truth[:40]}"
         mark = f" :{'green' if right else 'red'}-badge[:material/{'check' if right else 'close'}: {escape(verdict)}]"
     with context.places.head:
-        st.markdown(f"#### Prediction: **{escape(cut(visible(prediction.text), MOST_LETTERS))}**{mark}")
+        st.markdown(f"### Prediction: **{escape(cut(visible(prediction.text), MOST_LETTERS))}**{mark}")
         notes = [context.why, truth_text(trained.data.schema.target.type, truth)]
         if any(notes):
             st.caption(" ".join(filter(None, notes)))

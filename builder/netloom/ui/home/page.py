@@ -61,7 +61,7 @@ def _new_project(store: Store) -> None:
 
 
 def _recent(store: Store, rows: list[ProjectRow]) -> None:
-    st.subheader("Recent projects")
+    st.header("Recent projects")
     if not rows:
         st.caption("No projects yet. Start with a template below or with an empty canvas.")
         return
@@ -93,7 +93,7 @@ def _loaded(store: Store, row: ProjectRow) -> Project | None:
 
 def _gallery(store: Store) -> None:
     """Draw the templates and the architectures that match the filters; without a filter, a few of each."""
-    st.subheader("Templates")
+    st.header("Templates")
     st.caption("Complete networks with built-in data. Each trains in seconds on a CPU.")
     every, published = list(templates().values()), list(architectures().values())
     filters = _filters(every, published)
@@ -101,7 +101,7 @@ def _gallery(store: Store) -> None:
     visible = [item for item in every if filters.accepts(item)]
     for container, template in _shown(visible, TEMPLATES_SHOWN, "templates", filtered=filtered):
         _card(store, container, template, f"{template.topic} · {template.summary}")
-    st.subheader("Published architectures")
+    st.header("Published architectures")
     st.caption(
         "With exactly the published numbers of parameters, without data: upload your own, or explore the layers."
     )

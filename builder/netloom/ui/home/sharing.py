@@ -40,7 +40,9 @@ def _share(live: Live) -> None:
             "Contains the networks and all settings, but no data and no weights. Works on any Netloom server: replace "
             "the server address. Whoever opens it gets a project of their own."
         )
-        st.code(link, language=None, wrap_lines=True, height=140)
+        # The container scrolls instead of the code: the keyboard reaches it by its button.
+        with st.container(height=140, border=False):
+            st.code(link, language=None, wrap_lines=True)
     except DocumentError as error:
         st.info(escape(str(error)))
         st.download_button("Save as JSON", dumps(project), "project.json", "application/json")

@@ -31,6 +31,7 @@ from netloom.ui.shell import identity, session
 from netloom.ui.shell.background import in_background
 from netloom.ui.shell.errors import guard
 from netloom.ui.shell.jobs import computed
+from netloom.ui.shell.run_links import run_link
 from netloom.ui.shell.run_picker import choose_run, controls, written_at
 from netloom.ui.shell.state import Query
 
@@ -69,12 +70,13 @@ def _list(live: Live, trained: OpenRun, true_label: TrueLabel, collected: Sequen
     count = len(collected)
     if not count:
         st.info(
-            "No example is collected yet. Correct a prediction on the Try it page, or one of the logged requests "
+            "No examples collected yet. Correct a prediction on the Try it page, or one of the logged requests "
             "below, to train on it later.",
             icon=":material/playlist_add:",
         )
+        run_link("playground", live.id, trained.run.id, "monitor")
         return
-    st.markdown(f"#### {count:,} collected example{'s' * (count > 1)}")
+    st.markdown(f"### {count:,} collected example{'s' * (count > 1)}")
     state = MonitorState.current()
     state.page = min(state.page, (count - 1) // LISTED)
     newest_first = list(reversed(collected))
@@ -229,7 +231,7 @@ def _suggestions(
     infos: Sequence[LogInfo],
     known: set[str],
 ) -> None:
-    st.markdown("#### From the requests")
+    st.markdown("### From the requests")
     models = tuple(info.model for info in infos)
     stamp = "-".join(str(number) for info in infos for number in info.stamp)
     suggestions = computed(

@@ -25,6 +25,7 @@ from netloom.ui.components.figure_export import chart
 from netloom.ui.monitor.state import Checked, Key, MonitorState
 from netloom.ui.shell.errors import guard
 from netloom.ui.shell.jobs import Pending, ask
+from netloom.ui.shell.run_links import run_link
 from netloom.ui.shell.run_picker import controls, run_labels, written_at
 
 if TYPE_CHECKING:
@@ -75,7 +76,8 @@ def _nothing_logged(live: Live, runs: Sequence[Run]) -> None:
         "private.",
         icon=":material/monitor_heart:",
     )
-    st.markdown("Serve a run with its requests logged:")
+    run_link("deploy", live.id, runs[0].id, "monitor")
+    st.markdown("Turn on **Log requests** there before you start the server, or serve a run with this command:")
     name, home = file_stem(live.project.name), shlex.quote(str(live.store.home))
     command = f"netloom --home {home} serve {runs[0].id[:8]} --name {name} --log-requests 1"
     st.code(command, language=None, wrap_lines=True)
@@ -132,7 +134,7 @@ def _report(report: MonitorReport) -> None:
     icon = ":material/warning:" if report.is_alert else ":material/check_circle:"
     if report.drift is None and not report.is_alert:
         icon = ":material/hourglass_empty:"
-    st.markdown(f"#### {icon} {escape(report.sentence)}")
+    st.markdown(f"### {icon} {escape(report.sentence)}")
     for alert in report.alerts[1:]:
         st.markdown(f":material/warning: **{escape(alert)}**")
     if report.note and report.is_alert:

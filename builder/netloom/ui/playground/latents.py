@@ -10,6 +10,7 @@ import streamlit as st
 from netloom.jobs import RunWeights
 from netloom.jobs.predictions import SampleLatents
 from netloom.runs.latent_samples import latent_vectors
+from netloom.ui.components.column_row import OnPhone, column_row
 from netloom.ui.components.image_urls import enlarged
 from netloom.ui.components.page_state import set_value, value_of
 from netloom.ui.explain.open_run import OpenRun
@@ -26,18 +27,19 @@ def latents(trained: OpenRun, weights: RunWeights, size: int) -> None:
         st.info("This network does not generate images from latent variables only.")
         return
     run_id = trained.run.id
-    st.markdown("#### Generated images")
+    st.markdown("### Generated images")
     left, right = st.columns([1, 1.15], gap="large")
     with left:
         seed = _seed(run_id)
         first = _sliders(run_id, seed, size)
     samples = computed(SampleLatents(weights, seed, SAMPLES, first), "Generating …")
-    with right:
+    with right, st.container(key=Key.LATENT_IMAGES.of(run_id)):
         st.image(enlarged(_pixels(samples.images[0])), width=220, alt="Generated image of the sliders")
-        st.caption("The image of the sliders. Below it, images of other latent vectors from the same seed.")
+        st.caption("The image of the sliders. Below: images of other latent vectors from the same seed.")
         for start in range(1, SAMPLES, ACROSS):
             images = samples.images[start : start + ACROSS]
-            for column, image in zip(st.columns(ACROSS), images, strict=False):
+            columns = column_row(ACROSS, Key.LATENT_IMAGES.of(run_id, start), OnPhone.WHOLE)
+            for column, image in zip(columns, images, strict=False):
                 column.image(enlarged(_pixels(image)), width="stretch", alt="Generated image")
 
 

@@ -31,7 +31,9 @@ COMPARE_HELP = (
 STYLE = """<style>
 .st-key-try-editor-live { position: absolute; }
 /* On a phone, the prediction is above the input, so that both are in view. */
-@media (max-width: 640px) { .stColumn:has(> * > .st-key-try-result) { order: -1; } }
+@media (max-width: 640px) {
+  .stColumn:has([class*=st-key-try-result], [class*=st-key-try-latent-images]) { order: -1; }
+}
 </style>"""
 ERRORS = (DataError, StoreError, OSError, CheckpointError, DocumentError)
 

@@ -60,7 +60,7 @@ def _draw(shown: Shown) -> None:
 def _headline(text: str, sure: float | None = None) -> None:
     """Draw the prediction in large letters, with its probability."""
     share = f" :gray-badge[{sure:.1%}]" if sure is not None else ""
-    st.markdown(f"#### {escape(visible(text)[:LONG_TEXT]) or '(empty)'}{share}")
+    st.markdown(f"### {escape(visible(text)[:LONG_TEXT]) or '(empty)'}{share}")
 
 
 def _class(shown: Shown) -> None:

@@ -43,7 +43,7 @@ def forecast_chart(field: FieldEncoder[Any], schema: Schema, raw: RawRow, value:
     history = np.asarray(field.raw_value(raw), dtype=np.float64).reshape(field.raw_shape)  # (T, D)
     by_series = predicted_by_series(schema, value)
     first = {name: float(np.atleast_1d(numbers)[0]) for name, numbers in by_series.items()}
-    st.markdown("#### " + " · ".join(f"{name}: {number(step)}" for name, step in list(first.items())[:4]))
+    st.markdown("### " + " · ".join(f"{name}: {number(step)}" for name, step in list(first.items())[:4]))
     st.caption(
         "The next step"
         + (f", the first of {horizon}." if horizon > 1 else ".")

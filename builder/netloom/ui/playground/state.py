@@ -61,6 +61,7 @@ class Key(WidgetKey):
     GENERATE = "try generate"
     LABEL = "try label"
     LATENT = "try latent"
+    LATENT_IMAGES = "try-latent-images"
     LATENT_NEXT = "try latent next"
     LATENT_SEED = "try latent seed"
     LENGTH = "try length"

@@ -34,7 +34,7 @@ STYLE = """<style>
 /* As high as a selectbox, so that the labels above them are in a line. */
 .st-key-run-controls .stButtonGroup [role=radiogroup] button { min-height: 2.5rem; }
 @media (max-width: 640px) {
-  .st-key-run-header h3 { font-size: 1.15rem; padding: 0; }
+  .st-key-run-header h2 { font-size: 1.15rem; padding: 0; }
   .st-key-run-header [role=radiogroup] { flex-wrap: wrap; }
 }
 </style>"""
@@ -53,14 +53,14 @@ def page_head(live: Live, purpose: str, parts: Mapping[str, str], key: str) -> t
     """
     runs = runs_with_weights(live)
     if not runs:
-        st.subheader(escape(live.project.name))
+        st.header(escape(live.project.name))
         st.info(f"This project does not have a trained run yet. Train the network first, then {purpose} here.")
         if st.button("Go to Train", type="primary", icon=":material/show_chart:"):
             st.switch_page("pages/train.py")
         return None
     st.html(STYLE)
     with st.container(horizontal=True, vertical_alignment="center", gap="medium", key=Key.RUN_HEADER):
-        st.subheader(escape(live.project.name), width="content", anchor=False)
+        st.header(escape(live.project.name), width="content", anchor=False)
         part = st.segmented_control(
             "Part",
             list(parts),

@@ -81,7 +81,7 @@ def episodes(played: PlayedEpisodes, run_id: str) -> None:
     """Draw the returns of all episodes beside those of random actions, and a player of some."""
     left, right = st.columns([1.5, 1], gap="medium")
     with left:
-        st.markdown("#### Episode playback")
+        st.markdown("### Episode playback")
         _player()(key=Key.EPISODES.of(run_id), data=player_data(played, run_id))
         quantity = "the return that the agent expects after it" if played["values"] else "its probability"
         st.caption(f"Each action with {quantity}. The chosen action is bold.")

@@ -71,7 +71,7 @@ CONFUSION_WIDTH, REPORT_WIDTH, RESIDUALS_WIDTH = 490, 440, 465
 
 def test_metrics(run: Run, evaluation: Evaluation) -> None:
     """Draw the test metrics of a run that has ended, and what they depend on."""
-    st.markdown("### Test episodes" if evaluation.episodes else "### Test metrics")
+    st.markdown("## Test episodes" if evaluation.episodes else "## Test metrics")
     _metrics(evaluation, run)
     score_caveats(evaluation.caveats)
     for change in run.summary.changes:
@@ -194,7 +194,7 @@ def _residuals(residuals: Residuals, name: str) -> None:
 
 def _output(evaluation: Evaluation, part: OutputEvaluation) -> None:
     """Draw the evaluation of one of several outputs."""
-    st.markdown(f"#### {escape(part['name'])}")
+    st.markdown(f"### {escape(part['name'])}")
     st.caption(f"{part['objective']} · weight {part['weight']:g} in the loss")
     _metrics(_of_output(evaluation, part), output=part["name"])
     single = Evaluation(
@@ -224,7 +224,8 @@ def _report(container: DeltaGenerator, lines: list[ScoreRow]) -> None:
     """Draw a table of the scores of each class."""
     # Narrow enough that no column is cut off beside the confusion matrix.
     share = st.column_config.ProgressColumn(min_value=0, max_value=1, format="%.2f", width=84)
-    rows = [{heading(name): value for name, value in line.items()} for line in lines]
+    # A row number is last, because a narrow screen shows few columns.
+    rows = [{heading(name): line[name] for name in sorted(line, key=lambda name: name == "row")} for line in lines]
     number = st.column_config.NumberColumn(format="%.4g")
     columns = {**dict.fromkeys(SHARES, share), **dict.fromkeys(ERRORS, number)}
     columns["examples"] = st.column_config.NumberColumn(width=72)
@@ -241,12 +242,12 @@ def heading(name: str) -> str:
 def worst_rows(live: Live, run: Run, evaluation: Evaluation) -> None:
     """Draw the errors of each forecast series at each step, and the mistakes on the test rows, largest loss first."""
     if rows := evaluation.horizon_table:
-        st.markdown("#### Errors by series and step")
+        st.markdown("### Errors by series and step")
         numbers = st.column_config.NumberColumn(format="%.4g")
         config = dict.fromkeys(list(rows[0])[1:], numbers) | {"series": st.column_config.TextColumn("Series")}
         st.dataframe(rows, hide_index=True, width="content", column_config=config)
         st.caption(f"{HORIZON_HEADING}.")
-        st.markdown("#### Worst examples")
+        st.markdown("### Worst examples")
     try:
         choice = live.store.artifacts(run.id).project().data
         data = in_background(partial(prepare, choice, live.store.home), "Reading the data …")

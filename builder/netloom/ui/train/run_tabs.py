@@ -98,7 +98,7 @@ def _errors(live: Live, run: Run, evaluation: Evaluation | None) -> None:
     else:
         worst_rows(live, run, evaluation)
     if task_of(run).explainable_prediction and run.total_steps:
-        st.markdown("#### Predictions during training")
+        st.markdown("### Predictions during training")
         prediction_history(live.store.artifacts(run.id), run.id)
 
 

@@ -102,11 +102,11 @@ def _trust(explanation: Explanation) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             badges(explanation.verdict)
             if faithful is not None:
-                st.markdown(f"better than **{1 - faithful.chance:.0%}** of random baselines", width="content")
+                st.markdown(f"Better than **{1 - faithful.chance:.0%}** of random baselines", width="content")
             order = explanation.attention.order if explanation.attention else None
             if order is not None:
                 same = "" if order.agreement is None else f" · correlation with gradients **{order.agreement:+.2f}**"
-                st.markdown(f"better than **{1 - order.chance:.0%}** of random baselines{same}", width="content")
+                st.markdown(f"Better than **{1 - order.chance:.0%}** of random baselines{same}", width="content")
         st.caption(escape(explanation.verdict.sentence))
 
 
@@ -165,7 +165,7 @@ def _bars(heads: Explanation) -> None:
 
 def _every_head(raw: Explanation, weighted: Explanation | None, heads: Explanation | None) -> None:
     """Draw the grid of all heads, and one head enlarged."""
-    st.markdown("#### Attention heads")
+    st.markdown("### Attention heads")
     kinds = [RAW, *([WEIGHTED] if weighted is not None else [])]
     kind = (
         st.segmented_control("Weights", kinds, default=RAW, required=True, key=Key.ATTENTION_WEIGHTS)
@@ -288,7 +288,7 @@ def _through(raw: Explanation, weighted: Explanation | None) -> None:
     maps = raw.attention
     if maps is None:
         return
-    st.markdown("#### All layers combined")
+    st.markdown("### All layers combined")
     if maps.rollout is None:
         st.info(f"The layers cannot be combined, because {escape(maps.reason)}.", icon=":material/info:")
         return

@@ -150,7 +150,8 @@ def trust(explanation: Explanation) -> None:
     with st.container(border=True, gap="small"):
         with st.container(horizontal=True, vertical_alignment="center"):
             badges(explanation.verdict)
-            st.markdown(" · ".join(sentences), width="content", help=MEANT if sentences else None)
+            metrics = " · ".join(sentences)
+            st.markdown(f"{metrics[:1].upper()}{metrics[1:]}", width="content", help=MEANT if sentences else None)
         st.caption(escape(explanation.verdict.sentence))
 
 

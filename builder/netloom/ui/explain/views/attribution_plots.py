@@ -163,5 +163,5 @@ def legend(
     text = f"{swatch.format(rgb(FOR))}{for_it} &emsp;{swatch.format(rgb(AGAINST))}{against}"
     if not signed:
         text = f"{swatch.format(rgb(FOR))}importance; this method does not give the sign"
-    magnitude = " &emsp; Color intensity = magnitude" if intensity else ""
+    magnitude = " &emsp; <span style='white-space:nowrap'>Color intensity = magnitude</span>" if intensity else ""
     st.html(f'<div style="font-size:.85rem;opacity:.8">{text}{magnitude}</div>')

@@ -134,7 +134,7 @@ def _of_column(data: Prepared, columns: list[str]) -> ConceptDefinition | None:
 
 
 def _results(context: ViewContext, concepts: Concepts) -> None:
-    st.markdown(f"#### Concept: {escape(concepts.concept)}")
+    st.markdown(f"### Concept: {escape(concepts.concept)}")
     if concepts.model:
         st.warning(escape(concepts.model), icon=ICONS["caution"])
     chart(_figure(concepts), key=Key.CONCEPT_CHART, name=f"concept {concepts.concept}", table=_table(concepts))

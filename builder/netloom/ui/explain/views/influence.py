@@ -43,7 +43,7 @@ def influence_view(context: ViewContext) -> None:
         ("Opponents", "Training on these rows increased the loss.", influence.lessons_against),
     )
     for title, meaning, lessons in sides:
-        st.markdown(f"#### {title}")
+        st.markdown(f"### {title}")
         st.caption(meaning if lessons else "There are none.")
         _cards(context, lessons)
     with st.container(border=True, gap="small"):

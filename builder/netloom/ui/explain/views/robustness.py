@@ -164,7 +164,7 @@ def _many(robustness: Robustness, method: str) -> None:
     table |= {"random noise": list(robustness.chance)}
     table |= {f"class {name}": list(values) for name, values in robustness.by_class.items()}
     chart(curve(robustness), key=Key.ROBUSTNESS_CURVE, name=f"robustness {method}", table=table)
-    st.markdown(f"##### {sentence(robustness)}")
+    st.markdown(f"### {sentence(robustness)}")
     with st.container(horizontal=True, vertical_alignment="center"):
         badges(robustness.verdict)
         st.caption(escape(robustness.verdict.sentence), width="content")

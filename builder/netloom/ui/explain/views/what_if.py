@@ -101,9 +101,9 @@ def _answers(comparison: WhatIf) -> None:
     before, after = comparison.before, comparison.after
     with st.container(border=True):
         if comparison.another:
-            st.markdown(f"### Prediction: {prediction_text(before)} → **:orange[{prediction_text(after)}]**")
+            st.markdown(f"## Prediction: {prediction_text(before)} → **:orange[{prediction_text(after)}]**")
         else:
-            st.markdown(f"### Prediction: **{prediction_text(before)}** (unchanged)")
+            st.markdown(f"## Prediction: **{prediction_text(before)}** (unchanged)")
         st.markdown(
             f"{_capitalized(escape(before.target.quantity))}: {before.answer:.4g} → "
             f"**{after.answer:.4g}** ({comparison.moved:+.3g})"
