@@ -16,6 +16,8 @@ from netloom.core.plain_json import JsonObject
 from netloom.data import DataError, Prepared, add_file, prepare
 from netloom.data.dataset_version import make_version, why_no_version
 from netloom.data.preparation.fitted_state import with_fitted
+from netloom.data.preparation.project_defaults import default_choice
+from netloom.data.schema import DatasetInfo
 from netloom.document import DataChoice
 from netloom.tasks import task
 from netloom.templates import templates
@@ -92,12 +94,28 @@ def test_uploaded_sounds_stay_sounds_of_their_rate(home: Path) -> None:
     assert torch.equal(retrained.encode(row)["sound"], data.encode(row)["sound"])
 
 
-@pytest.mark.parametrize("rate", [np.array(0), np.array([8_000, 8_000]), np.array("8 kHz")])
-def test_sample_rate_of_arrays_has_to_be_a_number(rate: np.ndarray, home: Path) -> None:
+def added_arrays(home: Path, channels: int, rate: object) -> DatasetInfo:
     file = io.BytesIO()
-    np.savez(file, x=np.zeros((20, 30, 1), np.float32), y=np.arange(20) % 2, sample_rate=rate)
+    np.savez(file, x=np.zeros((20, 30, channels), np.float32), y=np.arange(20) % 2, sample_rate=np.array(rate))
+    return add_file(file.getvalue(), "x.npz", home, kind="arrays", options={"input": "x", "target": "y"})
+
+
+@pytest.mark.parametrize(
+    ("channels", "rate", "kind"),
+    [(1, 8_000, "audio"), (2, 8_000, "series"), (1, [8_000, 8_000], "series"), (1, "8 kHz", "series")],
+)
+def test_series_of_one_channel_with_a_sample_rate_are_sounds(
+    channels: int, rate: object, kind: str, home: Path
+) -> None:
+    info = added_arrays(home, channels, rate)
+    assert info.kind == kind
+    data = prepare(default_choice(info.name, home), home)
+    assert data.fields[0].sample_rate == (8_000 if kind == "audio" else 0)
+
+
+def test_sample_rate_is_one_that_sounds_have(home: Path) -> None:
     with pytest.raises(DataError, match="'sample_rate' has to be one number from 1,000 to 192,000"):
-        add_file(file.getvalue(), "x.npz", home, kind="arrays", options={"input": "x", "target": "y"})
+        added_arrays(home, 1, 0)
 
 
 def test_sets_of_labels_stay_and_corrected_ones_are_added(home: Path) -> None:

@@ -7,15 +7,11 @@ import subprocess
 import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from netloom.cli.bench.defaults import STEPS
 from netloom.cli.bench.parts import PARTS
 from netloom.cli.command import Command, Context, whole
 from netloom.core.errors import UsageError
-
-if TYPE_CHECKING:
-    pass
 
 
 class Bench(Command):

@@ -74,7 +74,7 @@ def keep(files: Any, folder: Path, progress: ProgressCallback) -> Path:
         names = [None if number is None or number < 0 else kind.int2str(number) for number in files[name]]
         files = files.remove_columns(name).add_column(name, names)
     path = folder / "data.parquet"
-    progress(0.5, "Keeping its rows")
+    progress(0.5, "Saving its rows")
     files.to_parquet(str(path))
     return path
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from netloom.core.errors import DataError
@@ -12,9 +10,6 @@ from netloom.data.raw.images import Images
 from netloom.data.raw.series import Series
 from netloom.data.raw.table import Table
 from netloom.data.raw_dataset import RawDataset, RawTarget
-
-if TYPE_CHECKING:
-    pass
 
 VIEWS = ("picture", "series", "columns")
 
@@ -27,6 +22,17 @@ def guess_view(shape: tuple[int, ...], dtype: str) -> str:
         is_byte = np.dtype(dtype).kind in "iu" and np.dtype(dtype).itemsize == 1
         return "picture" if is_byte or (shape[1] == shape[2] and shape[1] >= 8) else "series"
     return "columns"
+
+
+def dataset_kind(shape: tuple[int, ...], view: str, rate: int) -> str:
+    """Return the kind of a dataset of arrays in the list of datasets, such as "image"."""
+    kind = {"picture": "image", "series": "series"}.get(view, "table")
+    return "audio" if kind == "series" and _is_sound(shape, rate) else kind
+
+
+def _is_sound(shape: tuple[int, ...], rate: int) -> bool:
+    """Return whether series of this shape, with all rows, are sounds."""
+    return rate > 0 and shape[2:] in ((), (1,))
 
 
 def dataset_of(inputs: np.ndarray, view: str, target_fields: RawTarget, rate: int = 0) -> RawDataset:
@@ -42,7 +48,7 @@ def dataset_of(inputs: np.ndarray, view: str, target_fields: RawTarget, rate: in
         if inputs.ndim not in (2, 3):
             raise DataError(f"Series need steps and channels; these rows have the shape {inputs.shape[1:]}.")
         windows = inputs if inputs.ndim == 3 else inputs[:, :, None]
-        if rate and windows.shape[2] == 1:
+        if _is_sound(windows.shape, rate):
             sounds = np.asarray(windows, dtype=np.float32)
             return Series(name="sound", windows=sounds, channels=("sound",), rate=rate, **target_fields)
         channels = tuple(f"channel {channel}" for channel in range(1, windows.shape[2] + 1))

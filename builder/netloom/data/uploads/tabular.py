@@ -168,7 +168,7 @@ class Tabular(Reader):
         if source.large is not None:
             return self._keep_large(source, source.large, answers, folder, progress)
         table, notes = self._table(source, answers), self.noted(source, answers)
-        progress(0.7, "Keeping it")
+        progress(0.7, "Saving it")
         table.to_parquet(folder / TABLE)
         summary = f"{len(table):,} rows, {len(table.columns)} columns; {self.target_phrase(answers)}"
         return StoredUpload(len(table), summary, list(map(str, table.columns)), notes)

@@ -18,7 +18,7 @@ from netloom.data.images import data_uri
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.splits.given_splits import TEST, TRAIN, VALIDATION, given_of, part_in, path_of, split_column
 from netloom.data.uploads.array_values import MAX_MASK_CLASSES, array_target, check_inputs
-from netloom.data.uploads.array_views import VIEWS, as_images, dataset_of, displayed, guess_view
+from netloom.data.uploads.array_views import VIEWS, as_images, dataset_kind, dataset_of, displayed, guess_view
 from netloom.data.uploads.arrayfiles import as_column, read_array, shape_of
 from netloom.data.uploads.chosen import Chosen
 from netloom.data.uploads.images import set_given_split
@@ -135,7 +135,7 @@ class Arrays(Reader):
             inputs.append(input_part)
             targets.append(target_part)
             parts += [part] * len(input_part)
-        progress(0.7, "Keeping them")
+        progress(0.7, "Saving them")
         input_name, target_name = Chosen(answers).choice("input"), Chosen(answers).choice("target")
         input_rows, target_rows = _joined(inputs, input_name), _joined(targets, target_name)
         check_inputs(input_rows, input_name)
@@ -149,11 +149,13 @@ class Arrays(Reader):
             ]
             np.save(folder / f"{CLASS_NAMES}.npy", np.array(class_names), allow_pickle=False)
         np.save(folder / "parts.npy", np.array(parts, dtype=np.int8), allow_pickle=False)
-        kind = {"picture": "image", "series": "series"}.get(str(answers["view"]), "table")
-        extra: ReaderMeta = {"kind": kind, "target": str(answers["target"])}
-        if SAMPLE_RATE in names:
-            extra["rate"] = _rate(read_array(source, names[SAMPLE_RATE]))
-            extra["kind"] = "audio" if kind == "series" else kind
+        rate = _rate(read_array(source, names[SAMPLE_RATE])) if SAMPLE_RATE in names else 0
+        extra: ReaderMeta = {
+            "kind": dataset_kind(input_rows.shape, str(answers["view"]), rate),
+            "target": str(answers["target"]),
+        }
+        if rate:
+            extra["rate"] = rate
         summary = (
             f"{len(input_rows):,} rows of {' × '.join(map(str, input_rows.shape[1:]))}; predicts {answers['target']}"
             + (", with a test part" if len(set(parts)) > 1 else "")
@@ -179,9 +181,15 @@ class Arrays(Reader):
 
 
 def _rate(array: np.ndarray) -> int:
-    """Return the sample rate of sounds, in Hz."""
+    """Return the sample rate of sounds, in Hz; 0 if the array is not a single number.
+
+    Raises:
+        DataError: no sound has such a rate.
+    """
     low, high = RATES
-    if array.size != 1 or array.dtype.kind not in "iuf" or not low <= float(array.flat[0]) <= high:
+    if array.size != 1 or array.dtype.kind not in "iuf":
+        return 0  # an array with this name for another purpose
+    if not low <= float(array.flat[0]) <= high:
         raise DataError(f"{SAMPLE_RATE!r} has to be one number from {low:,} to {high:,}, the samples per second.")
     return int(array.flat[0])
 

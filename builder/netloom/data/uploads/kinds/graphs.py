@@ -76,7 +76,7 @@ class Graphs(Reader):
         labels = _labels(tables)
         notes: list[str] = []
         features, bonds, names = _matrices(tables, labels, answers, notes)
-        progress(0.7, "Keeping them")
+        progress(0.7, "Saving them")
         np.savez_compressed(folder / "graphs.npz", nodes=features, bonds=bonds)
         labels.reset_index(drop=True).to_parquet(folder / "labels.parquet")
         summary = f"{len(labels):,} graphs of up to {features.shape[1]} nodes; predicts {answers['target']}"

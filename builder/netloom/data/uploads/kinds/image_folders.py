@@ -99,7 +99,7 @@ class PictureFolders(Reader):
         arrays: dict[str, Any] = {"pixels": pixels, "labels": np.array([numbers[label] for label in labels])}
         if parts is not None:
             arrays["parts"] = parts
-        progress(0.88, "Keeping them")
+        progress(0.88, "Saving them")
         np.savez(folder / "images.npz", **arrays)
         summary = f"{len(names):,} images of {len(classes)} classes"
         notes = self.noted(source, answers)

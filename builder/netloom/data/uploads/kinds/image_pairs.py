@@ -112,7 +112,7 @@ class PicturePairs(Reader):
         names = sorted({str(name) for name in pairs.ravel()})
         pixels = read_pictures(source, names, progress)
         index_of = {name: number for number, name in enumerate(names)}
-        progress(0.88, "Keeping them")
+        progress(0.88, "Saving them")
         pair_indices = np.array([[index_of[str(name)] for name in row] for row in pairs])
         arrays: dict[str, Any] = {"pixels": pixels, "pairs": pair_indices}
         parts_of_images = file_parts(names).of(names)

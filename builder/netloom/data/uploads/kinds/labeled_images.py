@@ -101,7 +101,7 @@ class LabeledPictures(Reader):
         named = set(names)
         notes += unlabeled_note([name for name in source.members.of(file_types.PICTURE) if name not in named])
         pixels = read_pictures(source, names, progress)
-        progress(0.88, "Keeping them")
+        progress(0.88, "Saving them")
         arrays: dict[str, Any] = {"pixels": pixels}
         parts = file_parts(names).of(names)
         if parts is not None:

@@ -61,7 +61,7 @@ class GraphMatrices(Graphs):
         labels = _labels(source)
         notes: list[str] = []
         nodes, bonds = _filled(_of(source, "adjacency"), _of(source, "features"), labels, notes)
-        progress(0.7, "Keeping them")
+        progress(0.7, "Saving them")
         np.savez_compressed(folder / "graphs.npz", nodes=nodes, bonds=bonds)
         labels.to_parquet(folder / "labels.parquet")
         summary = f"{len(labels):,} graphs of up to {nodes.shape[1]} nodes; predicts {answers['target']}"
