@@ -10,6 +10,8 @@ from typing import Any
 
 import streamlit as st
 
+from netloom.ui.components.page_state import set_value, value_of
+
 MOST_REMEMBERED = 200
 MAX_ID = 40  # letters of the id of a stroke
 
@@ -85,9 +87,9 @@ def keyboard_brush(
     """
 
     def pick() -> None:
-        number = st.session_state[key].get("color")
+        number = value_of(key).get("color")
         if isinstance(number, int) and 0 <= number < len(colors):
-            st.session_state[color_key] = colors[number]
+            set_value(color_key, colors[number])
 
     brush = _component()(
         key=key,
@@ -99,7 +101,7 @@ def keyboard_brush(
             "height": board.height,
             "width": board.width,
             "colors": list(colors),
-            "color": list(colors).index(st.session_state[color_key]),
+            "color": list(colors).index(value_of(color_key)),
             "noun": noun,
             "confirmed": list(received.received),
         },
