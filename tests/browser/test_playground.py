@@ -66,6 +66,7 @@ def test_text_is_written_token_by_token_until_it_is_stopped(page: Page, server: 
     expect(result(page)).to_contain_text("▌")
     stop.click()
     expect(stop).to_have_count(0)
+    expect(result(page)).not_to_contain_text("▌")
     written = result(page).inner_text()
     assert 0 < len(written.rpartition("Generate")[2].strip()) < 1000 + 600
     page.wait_for_timeout(700)

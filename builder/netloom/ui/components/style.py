@@ -28,7 +28,7 @@ fill:color-mix(in srgb,currentColor 68%,transparent)!important}
 [class*=st-key-icon-only] button{position:relative}
 [class*=st-key-icon-only] button [data-testid=stMarkdownContainer]{
 position:absolute;width:1px;height:1px;overflow:hidden}
-.st-key-popovers{position:absolute}
+.st-key-popovers{position:absolute;width:1px}
 .stMain h2{font-size:1.75rem}.stMain h3{font-size:1.4rem}.stMain h4{font-size:1.2rem}
 .stMarkdownBadge,[data-testid=stMetricLabel] *{white-space:normal}
 .stMultiSelect [data-tag] button{min-width:24px;min-height:24px}
