@@ -26,6 +26,7 @@ from netloom.runs.history.comparison import (
     table,
 )
 from netloom.runs.history.reproduction import compare_runs
+from netloom.runs.history.setting_titles import setting_title, setting_value
 from netloom.runs.history.snapshots import epoch_snapshots, save_snapshot, spacing
 from netloom.runs.search.confidence_interval import spread
 from netloom.store import Points, Run, RunArtifacts, Store, open_store
@@ -209,3 +210,25 @@ def test_reproduced_run_ignores_steps_of_averaged_losses(home: Path, name: str) 
     comparison = compare_runs(store, *runs)
     assert (comparison.points, comparison.equal) == (1, 1)
     assert "length of the curves" not in " ".join(comparison.causes)
+
+
+@pytest.mark.parametrize(
+    ("path", "title"),
+    [
+        ("training.learning_rate", "Learning rate"),
+        ("training.agent.passes", "Epochs per update"),
+        ("training.optimizer_settings.momentum", "Momentum"),
+        ("data.validation", "Validation share"),
+        ("data.options.target_column", "Target column"),
+        ("main.conv1.out_channels", "main.conv1.out_channels"),
+        ("main.parameters.width", "main.parameters.width"),
+    ],
+)
+def test_titles_of_settings(path: str, title: str) -> None:
+    assert setting_title(path) == title
+
+
+def test_titles_of_choices() -> None:
+    assert setting_value("training.optimizer", "adamw") == "AdamW"
+    assert setting_value("training.augment", "[]") == "None"
+    assert setting_value("data.split", "adamw") == "adamw"

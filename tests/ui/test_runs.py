@@ -167,6 +167,19 @@ def test_runs_are_compared_by_hyperparameter_columns_conditions_and_groups(store
     assert list(groups.loc["SGD with momentum"]) == [1, "0.5"]
 
 
+def test_differences_name_settings_and_choices_by_title(store: Store) -> None:
+    _three_runs(store)
+    app = open_page()
+    app.session_state[str(app.dataframe[0].key)] = {"selection": {"rows": [0, 2], "columns": [], "cells": []}}
+    app.run()
+    differences = app.dataframe[1].value
+    assert list(differences["Learning rate"]) == ["0.001", "0.1"]
+    assert list(differences["Optimizer"]) == ["Adam", "SGD with momentum"]
+    changes = next(item.value for item in app.dataframe if "Setting" in item.value)
+    assert set(changes["Setting"]) == {"Learning rate", "Optimizer"}
+    assert {"Adam", "SGD with momentum"} <= {*changes["Baseline"], *changes["Compared run"]}
+
+
 def test_settings_of_agents_have_titles_and_come_after_those_of_all_runs(store: Store) -> None:
     _three_runs(store)
     agent = templates()["cartpole_ppo"].project

@@ -41,11 +41,11 @@ class DataChoice(Frozen):
     """
 
     dataset: Annotated[str, Field(max_length=200)] = ""
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    validation: Annotated[float, Field(ge=0, le=0.5)] = 0.15
+    seed: Annotated[int, Field(ge=0, lt=2**31, title="Split seed")] = 0
+    validation: Annotated[float, Field(ge=0, le=0.5, title="Validation share")] = 0.15
     # "rows" is the rule of documents that do not name one: their rows must not change.
     validation_of: Literal["rows", "training"] = "rows"
-    test: Annotated[float, Field(gt=0, le=0.5)] = 0.15
+    test: Annotated[float, Field(gt=0, le=0.5, title="Test share")] = 0.15
     split: Literal["auto", "random", "stratified", "group", "time", "given"] = "auto"
     folds: Annotated[int, Field(ge=2, le=100)] | None = None
     fold: Annotated[int, Field(ge=0, lt=100)] = 0

@@ -1,10 +1,13 @@
-"""The titles of the choices of training settings, for forms, tables and model cards."""
+"""The titles of settings and of their choices, for forms, tables and model cards."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from netloom.document import DataChoice, Training
 from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES
+from netloom.document.rl_settings import Agent
+from netloom.document.training_settings import describe_field
 from netloom.tasks.registry import tasks
 
 # Labels of choices whose names are not clear.
@@ -26,6 +29,30 @@ CHOICES: dict[str, dict[str, str]] = {
         "quantile": "Quantile (pinball)",
     },
 }
+
+
+def setting_title(path: str) -> str:
+    """Return the title of a setting by its path in a document, such as `training.learning_rate`; the path itself for
+    the parameters of nodes, whose names the user chose."""
+    section, _, name = path.partition(".")
+    group, _, part = name.partition(".")
+    if section == "training" and name in Training.model_fields:
+        return describe_field(name).title
+    if section == "training" and group == "agent" and part in Agent.model_fields:
+        return Agent.model_fields[part].title or part
+    if section == "data" and name in DataChoice.model_fields:
+        return DataChoice.model_fields[name].title or _as_words(name)
+    return _as_words(part) if section in ("training", "data") and part else path
+
+
+def _as_words(name: str) -> str:
+    return name.replace("_", " ").replace(".", " · ").capitalize()
+
+
+def setting_value(path: str, value: str) -> str:
+    """Return the text of a value of a setting: the title of a choice of the training section, others unchanged."""
+    section, _, name = path.partition(".")
+    return {"[]": "None", **choice_titles(name)}.get(value, value) if section == "training" else value
 
 
 def choice_titles(name: str) -> Mapping[str, str]:

@@ -180,7 +180,7 @@ def overfitting(observations: Observations) -> Notice | None:
         f"{validation[-1]:.3g}, while the training loss still decreases ({observations.train[best]:.3g} to "
         f"{observations.train[-1]:.3g}): the network is overfitting.",
         ("The best weights are saved. " if observations.training.keep == "best" else "")
-        + "Stop the run or turn on early stopping. More data, augmentation, dropout, weight decay "
+        + "Train for fewer epochs or turn on early stopping. More data, augmentation, dropout, weight decay "
         "or a smaller network reduce overfitting.",
     )
 

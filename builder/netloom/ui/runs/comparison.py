@@ -28,6 +28,7 @@ from netloom.runs.history.comparison import difference as between
 from netloom.runs.history.comparison import shown as as_text
 from netloom.runs.history.fanova import LEAST_RESULTS
 from netloom.runs.history.run_table import run_table
+from netloom.runs.history.setting_titles import setting_title, setting_value
 from netloom.store import Points, Run, Store
 from netloom.tasks.training_losses import TRAINING_LOSSES
 from netloom.ui.components.charts import MARGIN, thin
@@ -45,6 +46,8 @@ COLORS = "#6366f1 #f97316 #10b981 #e11d48 #0ea5e9 #a855f7 #84cc16 #f59e0b #14b8a
 SCALE = [[0, "#6366f1"], [0.5, "#10b981"], [1, "#f59e0b"]]
 LETTERS = "text-shadow: none !important"
 AXIS = "stroke: #888 !important; stroke-opacity: 0.6 !important"
+AXIS_WIDTH_PX = 105  # with this distance, titles and numbers of two axes do not touch
+COLORBAR_PX = 200
 AT_MOST = 20
 # Up to this number of epochs, each has a tick.
 FEW_EPOCHS = 10
@@ -97,8 +100,9 @@ def _differences(store: Store, runs: list[Run], base: str, titles: dict[str, str
     same = {"run", "title"} | ({"state"} if len({row["state"] for row in rows}) == 1 else set())
     # Columns without values are omitted, such as differences from a baseline without measurements.
     varying = [key for key in rows[0] if key not in same and any(row[key] is not None for row in rows)]
-    name = _datasets(store)
-    cells = [{"Run": titles[str(row["run"])], **{called(key): name(key, row[key]) for key in varying}} for row in rows]
+    name = _values(store)
+    columns = unique_labels({key: called(key) for key in varying})
+    cells = [{"Run": titles[str(row["run"])], **{columns[key]: name(key, row[key]) for key in varying}} for row in rows]
     st.markdown("## Differences")
     numbers = [key for key in cells[0] if any(isinstance(row[key], float) for row in cells)]
     config = {
@@ -113,18 +117,24 @@ def _differences(store: Store, runs: list[Run], base: str, titles: dict[str, str
     st.download_button("CSV", as_csv(rows), "runs.csv", "text/csv", icon=":material/download:")
 
 
-def _datasets(store: Store) -> Callable[[str, Any], Any]:
-    """Return a function that formats a setting: datasets by title, others unchanged."""
+def _values(store: Store) -> Callable[[str, Any], Any]:
+    """Return a function that formats a setting: datasets and choices by title, others unchanged."""
     names = {info.name: info.title for info in datasets(store.home)}
-    return lambda path, value: names.get(value, value) if path == "data.dataset" else value
+
+    def name(path: str, value: Any) -> Any:
+        if path == "data.dataset":
+            return names.get(value, value)
+        return setting_value(path, value) if isinstance(value, str) else value
+
+    return name
 
 
 def called(key: str) -> str:
-    """Return the title of a column: the name and split of a metric, or the path of a setting."""
+    """Return the title of a column: that of a setting, or the name and split of a metric."""
     name = key.removeprefix("Δ ")
     split, _, measure = name.partition(" ")
     is_split = split in ("validation", "train", "test") and measure
-    return f"{'Δ ' * (name != key)}{measured(measure, 0)[0]} ({split})" if is_split else key
+    return f"{'Δ ' * (name != key)}{measured(measure, 0)[0]} ({split})" if is_split else setting_title(key)
 
 
 def _measure(runs: Sequence[Run], name: str) -> str:
@@ -233,10 +243,10 @@ def _documents(store: Store, runs: list[Run], base: str, titles: dict[str, str])
             column.markdown(f"**{title}**\n" + "\n".join(f"- {escape(item)}" for item in items))
     changes = [*difference.parameters, *difference.training, *difference.data]
     if changes:
-        name = _datasets(store)
+        name = _values(store)
         rows = [
             {
-                "Setting": item.path,
+                "Setting": setting_title(item.path),
                 "Baseline": as_text(name(item.path, item.old)),
                 "Compared run": as_text(name(item.path, item.new)),
             }
@@ -250,11 +260,13 @@ def _parallel(store: Store, runs: list[Run]) -> None:
     columns = [settings(run_document) if (run_document := document(store, run.id)) else {} for run in runs]
     measures = [metrics(run) for run in runs]
     axes: dict[str, list[Any]] = {}
-    name = _datasets(store)
-    for path in differing_paths(columns)[:8]:
+    name = _values(store)
+    paths = differing_paths(columns)[:8]
+    titled = unique_labels({path: setting_title(path) for path in paths})
+    for path in paths:
         values = [name(path, column.get(path)) for column in columns]
         # A missing setting becomes a category, because a run without a value on some axis has no line.
-        axes[path] = [as_text(value) for value in values] if None in values else values
+        axes[titled[path]] = [as_text(value) for value in values] if None in values else values
     names = list(dict.fromkeys(name for run_metrics in measures for name in run_metrics))
     axes |= {called(name): [run_metrics.get(name) for run_metrics in measures] for name in names[:4]}
     # Runs without a value on some axis have no line.
@@ -288,9 +300,16 @@ def varied(axes: dict[str, list[Any]]) -> dict[str, list[Any]]:
 
 
 def parallel(axes: dict[str, list[Any]], color_by: str | None, key: str) -> None:
-    """Draw parallel coordinates; CSS changes the axes, which are always black in Plotly."""
-    st.html(f"<style>.parcoords .axis {{ .domain, .tick line {{ {AXIS} }} text {{ {LETTERS} }} }}</style>")
-    st.plotly_chart(parallel_chart(axes, color_by), width="stretch", config=FLAT, key=key)
+    """Draw parallel coordinates; CSS changes the axes, which are always black in Plotly. On a narrow screen, the chart
+    scrolls sideways, because the labels of axes that are too close cover each other."""
+    scroll = Key.SCROLL.within(key)
+    narrowest = f"min-width: {len(axes) * AXIS_WIDTH_PX + COLORBAR_PX}px"
+    st.html(
+        f"<style>.parcoords .axis {{ .domain, .tick line {{ {AXIS} }} text {{ {LETTERS} }} }}"
+        f".st-key-{scroll.replace(' ', '-')} {{ overflow-x: auto; > * {{ {narrowest} }} }}</style>"
+    )
+    with st.container(key=scroll):
+        st.plotly_chart(parallel_chart(axes, color_by), width="stretch", config=FLAT, key=key)
 
 
 def _digits(values: Sequence[float]) -> str:
@@ -338,7 +357,8 @@ def importance_chart(shares: dict[str, float]) -> go.Figure:
     import plotly.graph_objects as go
 
     paths = list(shares)[:12][::-1]
-    figure = go.Figure(go.Bar(x=[shares[path] for path in paths], y=paths, orientation="h", marker_color=COLORS[0]))
+    labels = list(unique_labels({path: setting_title(path) for path in paths}).values())
+    figure = go.Figure(go.Bar(x=[shares[path] for path in paths], y=labels, orientation="h", marker_color=COLORS[0]))
     title = {"text": "What the results depend on", "x": 0, "font": {"size": 15}}
     figure.update_layout(
         title=title, height=90 + 30 * len(paths), margin=MARGIN, xaxis={"tickformat": ".0%", "range": [0, 1]}

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import streamlit as st
 
-from netloom.document import Training
-from netloom.document.rl_settings import Agent
-from netloom.document.training_settings import describe_field
 from netloom.runs.history.run_table import ColumnFilter, RunTable, as_cell, first_columns, grouped
-from netloom.runs.history.setting_titles import choice_titles
+from netloom.runs.history.setting_titles import setting_value
 from netloom.ui.components.page_state import value_of
 from netloom.ui.components.words import unique_labels
 from netloom.ui.runs.comparison import called
@@ -23,23 +20,7 @@ MOST_CHOICES = 100
 
 def column_titles(table: RunTable) -> dict[str, str]:
     """Return a unique title for each column."""
-    return unique_labels({column: _title(column) for column in table.columns})
-
-
-def _title(column: str) -> str:
-    section, _, name = column.partition(".")
-    if section == "training" and name in Training.model_fields:
-        return describe_field(name).title
-    group, _, agent_setting = name.partition(".")
-    if section == "training" and group == "agent" and agent_setting in Agent.model_fields:
-        return Agent.model_fields[agent_setting].title or agent_setting
-    return called(column)
-
-
-def _cell_titles(column: str) -> Mapping[str, str]:
-    """Return the titles of the cells of a column that are choices of a training setting."""
-    section, _, name = column.partition(".")
-    return {"[]": "None", **choice_titles(name)} if section == "training" else {}
+    return unique_labels({column: called(column) for column in table.columns})
 
 
 def columns_bar(table: RunTable) -> None:
@@ -115,8 +96,7 @@ def _condition(table: RunTable, name: str, title: str, before: ColumnFilter) -> 
     key = Key.ONE_OF.of(name)
     options = dict.fromkeys([*map(as_cell, table.values[name]), *value_of(key, before.choices)])
     selected = [choice for choice in before.choices if choice in options]
-    cells = _cell_titles(name)
-    shown = unique_labels({option: cells.get(option, option) for option in options})
+    shown = unique_labels({option: setting_value(name, option) for option in options})
     choices = st.multiselect(
         title, list(options)[:MOST_CHOICES], selected, format_func=shown.__getitem__, placeholder="All", key=key
     )
@@ -125,11 +105,11 @@ def _condition(table: RunTable, name: str, title: str, before: ColumnFilter) -> 
 
 def groups_table(table: RunTable, column: str) -> None:
     """Draw the mean and the standard deviation of each metric by the values of a column."""
-    titles, cells = column_titles(table), _cell_titles(column)
+    titles = column_titles(table)
     metrics = [name for name in shown_columns(table) if name in table.metrics]
     rows = [
         {
-            titles[column]: cells.get(group.value, group.value),
+            titles[column]: setting_value(column, group.value),
             "Runs": group.runs,
             **{titles[name]: _spread(*group.metrics[name]) if name in group.metrics else "" for name in metrics},
         }
@@ -153,5 +133,4 @@ def _column_values(table: RunTable, name: str) -> list[float | str | None]:
     values = table.values[name]
     if table.is_number(name):
         return [None if value is None else float(value) for value in values]
-    cells = _cell_titles(name)
-    return [cells.get(cell, cell) for cell in map(as_cell, values)]
+    return [setting_value(name, cell) for cell in map(as_cell, values)]

@@ -74,6 +74,7 @@ class Key(WidgetKey):
     OTHER = "other"
     OVERLAY = "overlay"
     PARALLEL = "parallel"
+    SCROLL = "scroll"
     PART = "runs part"
     PATHS = "sweep paths"
     POINTS = "points"

@@ -16,6 +16,7 @@ from netloom.editing.live import Live
 from netloom.jobs.hyperparameters import SweepImportance
 from netloom.runs import cluster
 from netloom.runs.history.comparison import shown
+from netloom.runs.history.setting_titles import setting_title, setting_value
 from netloom.runs.search import sweeps
 from netloom.runs.search.confidence_interval import of_sweep
 from netloom.runs.search.search_space import MAX_CHOICES, POINTS, Parameter, SpaceError, check_space, grid, searchable
@@ -272,7 +273,10 @@ def _best(live: Live, sweep: Sweep, trials: list[Trial]) -> None:
     trial = sweeps.best(sweep, trials)
     if trial is None:
         return
-    values = " · ".join(f"{escape(path)} **{escape(shown(value))}**" for path, value in trial.assigned.items())
+    values = " · ".join(
+        f"{escape(setting_title(path))} **{escape(setting_value(path, shown(value)))}**"
+        for path, value in trial.assigned.items()
+    )
     measure = escape(heading(sweep.plan["metric"]))
     st.markdown(f"Best so far: {measure} **{trial.value:.4g}** (trial {trial.number + 1}) · {values}")
     if st.button("Apply best", icon=":material/check:", key=Key.USE_BEST, type="primary"):
@@ -317,7 +321,8 @@ def _charts(sweep: Sweep, trials: list[Trial]) -> None:
     shares = computed(SweepImportance(sweep.id, complete), IMPORTANCE_TEXT)
     if len(shares) > 1:  # a single parameter explains everything
         st.plotly_chart(importance_chart(shares), width="stretch", config=FLAT, key=Key.IMPORTANCE)
-    axes: dict[str, list[Any]] = {path: [trial.assigned.get(path) for trial in done] for path in sweep.plan["space"]}
+    titled = unique_labels({path: setting_title(path) for path in sweep.plan["space"]})
+    axes: dict[str, list[Any]] = {title: [trial.assigned.get(path) for trial in done] for path, title in titled.items()}
     axes = varied(axes)
     measure = heading(sweep.plan["metric"])
     axes[measure] = [trial.value for trial in done]
@@ -358,12 +363,13 @@ def _rows(store: Store, sweep: Sweep, trials: list[Trial]) -> None:
     still = set() if sweep.state == "running" else {trial.run_id for trial in trials if trial.state == "running"}
     still -= {run.id for run in store.active_runs()} if still else set()
     measure = heading(sweep.plan["metric"])
+    titles = unique_labels({path: setting_title(path) for trial in trials for path in trial.assigned})
     rows = [
         {
             "Trial": trial.number + 1,
             measure: trial.value,
             "State": "stopped" if trial.run_id in still else trial.state,
-            **{path: shown(value) for path, value in trial.assigned.items()},
+            **{titles[path]: setting_value(path, shown(value)) for path, value in trial.assigned.items()},
             **({"Reason": trial.reason} if any(item.reason for item in trials) else {}),
         }
         for trial in reversed(trials)
