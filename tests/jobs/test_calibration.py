@@ -12,8 +12,8 @@ import pytest
 from netloom.calibration import CalibrationReport, CalibrationSettings, calibrate
 from netloom.core.errors import UsageError
 from netloom.jobs import Context, Pool
-from netloom.jobs.calibration import Calibrate
-from netloom.jobs.exports import Export
+from netloom.jobs.requests.calibration import Calibrate
+from netloom.jobs.requests.exports import Export
 from netloom.runs import load_run, predict
 from netloom.runs.applied_calibration import save
 from netloom.store import open_store

@@ -7,8 +7,8 @@ from pathlib import Path
 from netloom.data import prepare, statistics
 from netloom.data.quality import report
 from netloom.document import DataChoice
-from netloom.jobs.data_quality import DataQualityReport, DatasetStatistics
 from netloom.jobs.request import Context
+from netloom.jobs.requests.data_quality import DataQualityReport, DatasetStatistics
 
 CHOICE = DataChoice(dataset="breast_cancer")
 

@@ -24,7 +24,7 @@ from netloom.data.quality.overview import columns
 from netloom.data.quality.severe_findings import high_findings, severe_findings
 from netloom.document import DataChoice, Project, apply
 from netloom.explain.core.explainer import method_facts, registry
-from netloom.jobs.prepared_data import PrepareData
+from netloom.jobs.requests.prepared_data import PrepareData
 from netloom.templates import templates
 from netloom.training.device import has_gpu
 from netloom.training.initialization import matched_start

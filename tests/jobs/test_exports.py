@@ -12,7 +12,7 @@ import pytest
 from netloom.export import ExportError, export
 from netloom.export.model_card import export_card
 from netloom.jobs import Context, Pool
-from netloom.jobs.exports import Export, RunArchive
+from netloom.jobs.requests.exports import Export, RunArchive
 from netloom.runs.history.comparison import as_csv, table
 from netloom.store import open_store
 from tests.jobs.conftest import Runs

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from netloom.jobs import Pool
-from netloom.jobs.hyperparameters import RunImportance, SweepImportance
+from netloom.jobs.requests.hyperparameters import RunImportance, SweepImportance
 from netloom.runs.search import sweeps
 from netloom.store import open_store
 from tests.jobs.test_pool import job_result

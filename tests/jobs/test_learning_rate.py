@@ -8,7 +8,7 @@ import pytest
 
 from netloom.data import DataError, prepare
 from netloom.jobs import Pool
-from netloom.jobs.learning_rate import LearningRateRangeTest
+from netloom.jobs.requests.learning_rate import LearningRateRangeTest
 from netloom.runs.lr_finder import find_rate
 from tests.jobs.test_pool import job_result
 from tests.networks import chain, digits_mlp

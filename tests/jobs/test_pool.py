@@ -20,11 +20,12 @@ import torch
 
 from netloom.data import DataError
 from netloom.explain import ExplainError
-from netloom.jobs import Context, Job, JobCancelledError, JobError, Pool, kinds, processes, worker_pool
+from netloom.jobs import Context, Job, JobCancelledError, JobError, Pool, kinds
 from netloom.jobs import job as job_module
-from netloom.jobs.explanations import Attack, Attribution, AttributionFlow, InfluentialRows
-from netloom.jobs.inspection import Answer, Inspect
-from netloom.jobs.lanes import LaneSettings
+from netloom.jobs.requests.explanations import Attack, Attribution, AttributionFlow, InfluentialRows
+from netloom.jobs.requests.inspection import Answer, Inspect
+from netloom.jobs.workers import processes, worker_pool
+from netloom.jobs.workers.lanes import LaneSettings
 from netloom.training.device import threads
 from tests.jobs.conftest import NAMES, Runs
 from tests.runs.examples import until
@@ -267,7 +268,7 @@ SERVER = """
 import sys, time
 from pathlib import Path
 from netloom.jobs import RunWeights, pool
-from netloom.jobs.explanations import Attack
+from netloom.jobs.requests.explanations import Attack
 run, written, home = sys.argv[1:]
 job = pool().submit(Attack(RunWeights(run, "best", float(written)), "pgd", 1000), Path(home))
 with job.watched():

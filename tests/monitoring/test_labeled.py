@@ -12,8 +12,8 @@ from netloom.core.errors import DataError
 from netloom.document import updated
 from netloom.drift import Adwin
 from netloom.jobs import RunWeights
-from netloom.jobs.monitoring import MakeVersion
 from netloom.jobs.request import Context
+from netloom.jobs.requests.monitoring import MakeVersion
 from netloom.monitoring.labeled import changes_of, compare_errors
 from netloom.monitoring.log_reader import LoggedRow
 from netloom.monitoring.suspects import suspects

@@ -22,8 +22,8 @@ from netloom.compression import registry
 from netloom.compression.variant_files import measured_variants, variant_file, write_variant
 from netloom.document import updated
 from netloom.jobs import RunWeights
-from netloom.jobs.deployment import Optimize
 from netloom.jobs.request import Context
+from netloom.jobs.requests.deployment import Optimize
 from netloom.monitoring.log_reader import read_log
 from netloom.serving.launched import launched
 from netloom.serving.served_model import example_row
@@ -213,7 +213,7 @@ def test_an_agent_is_told_why_it_has_no_variants() -> None:
 
 def test_a_method_that_fails_leaves_no_file_of_an_earlier_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
     [run], store = open_store().runs(), open_store()
-    monkeypatch.setattr("netloom.jobs.deployment.file_methods", lambda: [registry()["early_exit"]])
+    monkeypatch.setattr("netloom.jobs.requests.deployment.file_methods", lambda: [registry()["early_exit"]])
     weights, artifacts = RunWeights(run.id, "last"), store.artifacts(run.id)
     assert Optimize(weights, exit_at="relu_1", tolerance=0.05).compute(Context(store.home)).files
     assert list(measured_variants(artifacts, "last", 0.0)) == ["early_exit"]
@@ -257,9 +257,9 @@ def test_model_card_has_the_stated_use() -> None:
 
 
 def test_drift_of_uploaded_rows_is_shown() -> None:
-    from netloom.jobs.deployment import MeasureDrift
     from netloom.jobs.loaded_runs import RunWeights
     from netloom.jobs.request import Context
+    from netloom.jobs.requests.deployment import MeasureDrift
 
     store = open_store()
     run = load_run(home=store.home)

@@ -24,7 +24,7 @@ from netloom.explain.core.examples import read_example
 from netloom.explain.core.explanation import TITLES
 from netloom.explain.plots.explanation_plots import array_table
 from netloom.jobs import Pool
-from netloom.jobs.explanations import Attribution
+from netloom.jobs.requests.explanations import Attribution
 from netloom.store import Run, open_store
 from netloom.templates import templates
 from netloom.ui.components.figure_export import written

@@ -12,7 +12,7 @@ from netloom import jobs, runs
 from netloom.explain.robustness.robustness import Robustness
 from netloom.jobs import Job, RunWeights
 from netloom.jobs import job as job_module
-from netloom.jobs.explanations import Attack
+from netloom.jobs.requests.explanations import Attack
 from netloom.store import open_store
 from netloom.templates import templates
 from netloom.ui.shell import state

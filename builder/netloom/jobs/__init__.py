@@ -5,7 +5,7 @@ from netloom.jobs.delegation import delegate
 from netloom.jobs.job import Job, JobCancelledError
 from netloom.jobs.loaded_runs import RunWeights
 from netloom.jobs.request import Context, Request, kinds
-from netloom.jobs.worker_pool import Pool, computed, is_warm, pool, warm
+from netloom.jobs.workers.worker_pool import Pool, computed, is_warm, pool, warm
 
 __all__ = [
     "Context",

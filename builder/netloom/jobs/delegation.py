@@ -14,12 +14,12 @@ from netloom.data.quality.overview import Column, columns
 from netloom.data.quality.severe_findings import severe_findings
 from netloom.document import DataChoice, Project
 from netloom.explain.core.explainer import MethodFacts, method_facts
-from netloom.jobs.device import FindGpu
-from netloom.jobs.initial_weights import MatchStart
-from netloom.jobs.inspection import DescribeMethods
-from netloom.jobs.layer_measurements import MeasureLayers
-from netloom.jobs.prepared_data import CheckSettings, FindSevere, PrepareData, ReadColumns
-from netloom.jobs.worker_pool import computed
+from netloom.jobs.requests.device import FindGpu
+from netloom.jobs.requests.initial_weights import MatchStart
+from netloom.jobs.requests.inspection import DescribeMethods
+from netloom.jobs.requests.layer_measurements import MeasureLayers
+from netloom.jobs.requests.prepared_data import CheckSettings, FindSevere, PrepareData, ReadColumns
+from netloom.jobs.workers.worker_pool import computed
 from netloom.store import Store
 from netloom.training.device import has_gpu
 from netloom.training.initialization import Fit, first_weights, matched_start

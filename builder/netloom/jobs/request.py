@@ -27,22 +27,22 @@ R = TypeVar("R")
 # None waits for another.
 Lane = Literal["interactive", "long", "data", "layers"]
 MODULES = (
-    "netloom.jobs.calibration",
-    "netloom.jobs.chat",
-    "netloom.jobs.data_quality",
-    "netloom.jobs.deployment",
-    "netloom.jobs.device",
-    "netloom.jobs.explanations",
-    "netloom.jobs.exports",
-    "netloom.jobs.hyperparameters",
-    "netloom.jobs.imports",
-    "netloom.jobs.initial_weights",
-    "netloom.jobs.inspection",
-    "netloom.jobs.layer_measurements",
-    "netloom.jobs.learning_rate",
-    "netloom.jobs.monitoring",
-    "netloom.jobs.predictions",
-    "netloom.jobs.prepared_data",
+    "netloom.jobs.requests.calibration",
+    "netloom.jobs.requests.chat",
+    "netloom.jobs.requests.data_quality",
+    "netloom.jobs.requests.deployment",
+    "netloom.jobs.requests.device",
+    "netloom.jobs.requests.explanations",
+    "netloom.jobs.requests.exports",
+    "netloom.jobs.requests.hyperparameters",
+    "netloom.jobs.requests.imports",
+    "netloom.jobs.requests.initial_weights",
+    "netloom.jobs.requests.inspection",
+    "netloom.jobs.requests.layer_measurements",
+    "netloom.jobs.requests.learning_rate",
+    "netloom.jobs.requests.monitoring",
+    "netloom.jobs.requests.predictions",
+    "netloom.jobs.requests.prepared_data",
 )
 
 

@@ -92,8 +92,8 @@ def _trained(store: Store, names: Sequence[str]) -> dict[str, tuple[str, str]]:
 
 def _is_explained(store: Store, run_id: str) -> bool:
     from netloom.jobs import RunWeights
-    from netloom.jobs.inspection import Inspect
     from netloom.jobs.request import Context
+    from netloom.jobs.requests.inspection import Inspect
 
     return any(method.available for method in Inspect(RunWeights(run_id)).compute(Context(store.home)).methods)
 

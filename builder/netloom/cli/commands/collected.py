@@ -183,8 +183,8 @@ def _delete(store: Store, arguments: Namespace, context: Context) -> int:
 
 def _version(store: Store, arguments: Namespace, context: Context) -> int:
     from netloom.jobs import RunWeights
-    from netloom.jobs.monitoring import MakeVersion, version_title
     from netloom.jobs.request import Context as JobContext
+    from netloom.jobs.requests.monitoring import MakeVersion, version_title
 
     run = find_run(store, arguments.run)
     load_trained_run(store, run.id)  # a run without weights fails with a sentence

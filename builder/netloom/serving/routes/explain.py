@@ -7,10 +7,10 @@ from typing import Any
 
 from netloom.core.errors import DataError, JobError, UsageError
 from netloom.explain import ExplainError, Explanation, methods
-from netloom.jobs.explanations import Attribution
 from netloom.jobs.job import Job
 from netloom.jobs.loaded_runs import RunWeights
-from netloom.jobs.worker_pool import pool
+from netloom.jobs.requests.explanations import Attribution
+from netloom.jobs.workers.worker_pool import pool
 from netloom.modalities.row_field import JsonSchema
 from netloom.serving.errors import RequestError
 from netloom.serving.http import Call, Reply, json_reply

@@ -15,7 +15,7 @@ from netloom.data.preparation.prepare import choice_key
 from netloom.document import Augment, Edit
 from netloom.editing.live import Live
 from netloom.jobs import JobError
-from netloom.jobs.prepared_data import PreviewAugmentation
+from netloom.jobs.requests.prepared_data import PreviewAugmentation
 from netloom.layers import FormField, form
 from netloom.ui.components.charts import series_chart
 from netloom.ui.components.example_panels import painted

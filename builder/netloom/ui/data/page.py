@@ -18,7 +18,7 @@ from netloom.data.quality.reach_back import reach_back_note
 from netloom.document import DataChoice
 from netloom.editing.live import Live
 from netloom.jobs import JobError
-from netloom.jobs.data_quality import DatasetStatistics
+from netloom.jobs.requests.data_quality import DatasetStatistics
 from netloom.store import Store
 from netloom.tasks import task, tasks
 from netloom.ui.components.charts import class_chart

@@ -14,7 +14,7 @@ from netloom.data.quality import Finding, Plot, Report
 from netloom.document import DataChoice, Edit, updated
 from netloom.editing.live import Live
 from netloom.jobs import JobError
-from netloom.jobs.data_quality import DataQualityReport
+from netloom.jobs.requests.data_quality import DataQualityReport
 from netloom.store import Store
 from netloom.ui.components.charts import MARGIN, TRAIN, VALIDATION, series_chart
 from netloom.ui.components.column_row import OnPhone, column_row

@@ -8,7 +8,7 @@ from netloom.core.text import file_stem
 from netloom.editing.live import Live
 from netloom.export.model_card import Statement
 from netloom.jobs import RunWeights
-from netloom.jobs.deployment import CardTexts, WriteCard
+from netloom.jobs.requests.deployment import CardTexts, WriteCard
 from netloom.ui.deploy.state import DeployState, Key
 from netloom.ui.shell.jobs import computed
 

@@ -11,7 +11,7 @@ from netloom.drift import DriftReport
 from netloom.drift.report import MIN_ROWS
 from netloom.editing.live import Live
 from netloom.jobs import RunWeights
-from netloom.jobs.deployment import MeasureDrift
+from netloom.jobs.requests.deployment import MeasureDrift
 from netloom.ui.components.drift_table import drift_table
 from netloom.ui.deploy.state import DeployState, Key
 from netloom.ui.shell.jobs import computed

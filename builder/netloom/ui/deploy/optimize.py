@@ -15,7 +15,7 @@ from netloom.compression.report import AXES
 from netloom.core.text import escape, file_stem, size
 from netloom.editing.live import Live
 from netloom.jobs import RunWeights
-from netloom.jobs.deployment import Optimize, Optimized
+from netloom.jobs.requests.deployment import Optimize, Optimized
 from netloom.layers import label
 from netloom.tasks import can_teach, metric, task
 from netloom.ui.components.charts import MARGIN

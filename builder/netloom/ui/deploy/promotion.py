@@ -11,7 +11,7 @@ import streamlit as st
 from netloom.core.text import escape, number
 from netloom.editing.live import Live
 from netloom.jobs import RunWeights
-from netloom.jobs.monitoring import ComparePromotion
+from netloom.jobs.requests.monitoring import ComparePromotion
 from netloom.serving.server_client import ModelState, ServerClient, ServerRequestError
 from netloom.ui.deploy.launched_servers import running_servers
 from netloom.ui.deploy.state import DeployState, Key

@@ -10,7 +10,7 @@ from netloom.compression.smaller_runs import smaller_runs, start_smaller
 from netloom.core.text import escape
 from netloom.editing.live import Live
 from netloom.jobs import RunWeights
-from netloom.jobs.deployment import ProposeSmaller
+from netloom.jobs.requests.deployment import ProposeSmaller
 from netloom.runs import ACTIVE
 from netloom.store import Run
 from netloom.store.run_summary import Compressed

@@ -10,7 +10,7 @@ from netloom.ui.components.page_state import PageState, WidgetKey
 if TYPE_CHECKING:
     from netloom.drift import DriftReport
     from netloom.jobs import RunWeights
-    from netloom.jobs.deployment import Optimize
+    from netloom.jobs.requests.deployment import Optimize
     from netloom.monitoring.promotion import Gate
 
 

@@ -20,7 +20,7 @@ from netloom.explain.core.examples import shown_example
 from netloom.explain.core.starting_row import StartingRow, starting_row
 from netloom.explain.core.targets import target_names
 from netloom.jobs import JobError, RunWeights
-from netloom.jobs.inspection import Inspect, Inspection
+from netloom.jobs.requests.inspection import Inspect, Inspection
 from netloom.store import Run, StoreError
 from netloom.training.objectives.evaluation import Evaluation
 from netloom.training.weight_files import CheckpointError

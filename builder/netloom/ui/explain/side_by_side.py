@@ -19,7 +19,7 @@ from netloom.ui.explain.views.comparison import comparison_view
 from netloom.ui.explain.views.training_trajectory import training_trajectory_view
 
 if TYPE_CHECKING:
-    from netloom.jobs.inspection import Inspection
+    from netloom.jobs.requests.inspection import Inspection
     from netloom.ui.explain.open_run import OpenRun
 
 SECOND = "second "

@@ -16,8 +16,8 @@ import streamlit as st
 
 from netloom.core.plain_json import JsonObject
 from netloom.jobs import RunWeights
-from netloom.jobs.explanations import Attribution
-from netloom.jobs.inspection import Answer
+from netloom.jobs.requests.explanations import Attribution
+from netloom.jobs.requests.inspection import Answer
 from netloom.ui.explain.state import CompareWith, keys_of
 from netloom.ui.shell.errors import guard
 from netloom.ui.shell.jobs import Pending, ask, computed, computed_all
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from netloom.editing.live import Live
     from netloom.explain import Explanation, InnerNode, Method
     from netloom.explain.core.prediction import ExamplePrediction
-    from netloom.jobs.inspection import Inspection
+    from netloom.jobs.requests.inspection import Inspection
     from netloom.ui.explain.open_run import OpenRun
 
 S = TypeVar("S")

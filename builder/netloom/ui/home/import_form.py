@@ -13,7 +13,7 @@ from netloom.compile.importers import UnreadableModelError
 from netloom.core.text import escape
 from netloom.document import DocumentError
 from netloom.jobs import JobError
-from netloom.jobs.imports import ImportModel, SavedImport, WeightsOnly
+from netloom.jobs.requests.imports import ImportModel, SavedImport, WeightsOnly
 from netloom.store import Store, StoreError
 from netloom.ui.home.state import HomeState, Key, UploadedWeights
 from netloom.ui.shell.errors import guard, show_error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from netloom.jobs.imports import SavedImport
+from netloom.jobs.requests.imports import SavedImport
 from netloom.ui.components.page_state import PageState, WidgetKey
 
 

@@ -15,7 +15,7 @@ from netloom.data.dataset_version import why_no_version
 from netloom.document import DataChoice
 from netloom.editing.live import Live
 from netloom.jobs import RunWeights
-from netloom.jobs.monitoring import FindSuspects, MakeVersion, version_title
+from netloom.jobs.requests.monitoring import FindSuspects, MakeVersion, version_title
 from netloom.monitoring import LogInfo
 from netloom.monitoring.collecting import collect_request, restriction_of
 from netloom.monitoring.suspects import LOOKED_AT, Suspect

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from netloom.ui.components.page_state import PageState, WidgetKey
 
 if TYPE_CHECKING:
-    from netloom.jobs.monitoring import CheckModel, MakeVersion, Version
+    from netloom.jobs.requests.monitoring import CheckModel, MakeVersion, Version
     from netloom.monitoring import MonitorReport
 
 

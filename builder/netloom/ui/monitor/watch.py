@@ -14,7 +14,7 @@ from netloom.core.text import escape, file_stem
 from netloom.document import DocumentError
 from netloom.editing.live import Live
 from netloom.jobs import JobError, RunWeights
-from netloom.jobs.monitoring import CheckModel
+from netloom.jobs.requests.monitoring import CheckModel
 from netloom.monitoring import LogInfo, MonitorReport, log_of, logged_models
 from netloom.monitoring.check import WINDOW, minute
 from netloom.store import Run, StoreError

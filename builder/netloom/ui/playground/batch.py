@@ -9,7 +9,7 @@ import streamlit as st
 from netloom.core.text import escape, file_stem
 from netloom.data import DataError
 from netloom.jobs import JobError
-from netloom.jobs.predictions import SHOWN, BatchResult, PredictFile, row_of_batch
+from netloom.jobs.requests.predictions import SHOWN, BatchResult, PredictFile, row_of_batch
 from netloom.training.weight_files import CheckpointError
 from netloom.ui.playground.input_actions import input_actions
 from netloom.ui.playground.state import Batch, Key, TryItState

@@ -12,7 +12,7 @@ from netloom import jobs
 from netloom.core.text import escape
 from netloom.data import DataError
 from netloom.jobs import JobCancelledError, JobError, RunWeights
-from netloom.jobs.predictions import Generate
+from netloom.jobs.requests.predictions import Generate
 from netloom.modalities.encoding.cells import RawRow, as_text
 from netloom.runs.sampling import Sampling
 from netloom.ui.explain.open_run import OpenRun

@@ -11,7 +11,7 @@ from netloom.core.text import escape
 from netloom.data import DataError
 from netloom.editing.live import Live
 from netloom.jobs import JobError, RunWeights
-from netloom.jobs.predictions import Predict
+from netloom.jobs.requests.predictions import Predict
 from netloom.modalities.encoding.cells import RawRow, row_digest
 from netloom.monitoring.collecting import collect_input, restriction_of
 from netloom.store import StoreError

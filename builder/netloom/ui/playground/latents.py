@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 
 from netloom.jobs import RunWeights
-from netloom.jobs.predictions import SampleLatents
+from netloom.jobs.requests.predictions import SampleLatents
 from netloom.runs.latent_samples import latent_vectors
 from netloom.ui.components.column_row import OnPhone, column_row
 from netloom.ui.components.image_urls import enlarged

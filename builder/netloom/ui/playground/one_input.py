@@ -17,7 +17,7 @@ from netloom.core.text import escape
 from netloom.data import DataError
 from netloom.editing.live import Live
 from netloom.jobs import JobError, RunWeights
-from netloom.jobs.predictions import LatentSize, Predict
+from netloom.jobs.requests.predictions import LatentSize, Predict
 from netloom.modalities.encoding.cells import RawRow
 from netloom.runs.text_generation import generates_text
 from netloom.store import StoreError

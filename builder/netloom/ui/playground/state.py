@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from netloom.ui.components.page_state import PageState, WidgetKey
 
 if TYPE_CHECKING:
-    from netloom.jobs.predictions import BatchResult
+    from netloom.jobs.requests.predictions import BatchResult
 
 
 @dataclass(frozen=True)

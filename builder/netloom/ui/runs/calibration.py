@@ -15,7 +15,7 @@ from netloom.calibration.selective import RiskCoverage, Selected
 from netloom.core.text import escape
 from netloom.data import DataError
 from netloom.jobs import JobError, RunWeights
-from netloom.jobs.calibration import Calibrate
+from netloom.jobs.requests.calibration import Calibrate
 from netloom.runs import applied_calibration
 from netloom.runs.applied_calibration import AppliedCalibration
 from netloom.store import Run, RunArtifacts, Store

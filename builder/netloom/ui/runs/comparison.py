@@ -12,7 +12,7 @@ import streamlit as st
 from netloom import runs
 from netloom.core.text import escape
 from netloom.data import datasets
-from netloom.jobs.hyperparameters import RunImportance
+from netloom.jobs.requests.hyperparameters import RunImportance
 from netloom.runs.history.comparison import (
     AXES,
     as_csv,

@@ -8,7 +8,7 @@ from typing import Literal
 
 import streamlit as st
 
-from netloom.jobs.exports import RunArchive
+from netloom.jobs.requests.exports import RunArchive
 from netloom.store import Run
 from netloom.ui.shell.jobs import downloaded
 

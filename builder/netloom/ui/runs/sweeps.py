@@ -13,7 +13,7 @@ from netloom.core.text import escape
 from netloom.data import DataError
 from netloom.document import EditError
 from netloom.editing.live import Live
-from netloom.jobs.hyperparameters import SweepImportance
+from netloom.jobs.requests.hyperparameters import SweepImportance
 from netloom.runs import cluster
 from netloom.runs.history.comparison import shown
 from netloom.runs.history.setting_titles import setting_title, setting_value

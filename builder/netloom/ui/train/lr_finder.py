@@ -8,7 +8,7 @@ import streamlit as st
 
 from netloom.editing.live import Live
 from netloom.jobs import Job
-from netloom.jobs.learning_rate import LearningRateRangeTest
+from netloom.jobs.requests.learning_rate import LearningRateRangeTest
 from netloom.runs.lr_finder import Rates, refusal
 from netloom.ui.components.charts import MARGIN, TRAIN, VALIDATION
 from netloom.ui.shell.errors import guard

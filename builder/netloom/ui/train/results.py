@@ -13,8 +13,8 @@ from netloom.core.text import escape, number
 from netloom.data import DataError, Example, Prepared, prepare
 from netloom.editing.live import Live
 from netloom.jobs import JobError, RunWeights
-from netloom.jobs.exports import Export
-from netloom.jobs.inspection import Inspect
+from netloom.jobs.requests.exports import Export
+from netloom.jobs.requests.inspection import Inspect
 from netloom.runs.history.setting_changes import change_sentence
 from netloom.store import Run
 from netloom.tasks import metric

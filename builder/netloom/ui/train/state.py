@@ -10,7 +10,7 @@ from netloom.ui.components.curves.curve import Curves
 from netloom.ui.components.page_state import PageState, WidgetKey
 
 if TYPE_CHECKING:
-    from netloom.jobs.learning_rate import LearningRateRangeTest
+    from netloom.jobs.requests.learning_rate import LearningRateRangeTest
 
 T = TypeVar("T")
 # The title of the tab with the worst examples, to which the Explain page links back.

@@ -15,7 +15,7 @@ from netloom.explain.core.targets import quantity_of
 from netloom.explain.evidence.comparison import Agreement, Comparison, real_parts_mask
 from netloom.explain.plots.explanation_plots import Plot, PlotKind
 from netloom.explain.plots.shared_scale import scaled_plots
-from netloom.jobs.explanations import ComparedSide, ExplanationComparison
+from netloom.jobs.requests.explanations import ComparedSide, ExplanationComparison
 from netloom.ui.components.column_row import OnPhone, column_row
 from netloom.ui.components.figure_export import PICTURE, exports
 from netloom.ui.explain.compare_mode import OtherSide, other_weights

@@ -13,7 +13,7 @@ from netloom.explain.concepts.concepts import MIN_ROWS, URL, WORDS, Concepts, Co
 from netloom.explain.core.targets import target_names
 from netloom.explain.plots.colors import AGAINST, FOR
 from netloom.explain.plots.figures import vertical_line
-from netloom.jobs.explanations import ConceptSearch
+from netloom.jobs.requests.explanations import ConceptSearch
 from netloom.modalities.fields.modality import Editor
 from netloom.modalities.fields.registry import modality_of
 from netloom.ui.components.charts import MARGIN

@@ -12,8 +12,8 @@ from netloom.core.text import plain as on_one_line
 from netloom.explain.concepts.feature_visualization import VisualizedUnit
 from netloom.explain.core.parts.axes import Axes, axes_of
 from netloom.explain.plots import figures
-from netloom.jobs.explanations import FeatureVisualization
-from netloom.jobs.inspection import Widths
+from netloom.jobs.requests.explanations import FeatureVisualization
+from netloom.jobs.requests.inspection import Widths
 from netloom.modalities.encoding.number_column import NumberEncoder
 from netloom.ui.components.column_row import OnPhone, column_row
 from netloom.ui.components.figure_export import chart

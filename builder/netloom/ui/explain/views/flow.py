@@ -9,7 +9,7 @@ import streamlit as st
 from netloom.core.text import escape
 from netloom.explain.flow.attribution_flow import Flow
 from netloom.explain.plots.flow import BOTH, analysis_at, flow_svg, flow_table, flow_values
-from netloom.jobs.explanations import AttributionFlow
+from netloom.jobs.requests.explanations import AttributionFlow
 from netloom.ui.components.figure_export import exports
 from netloom.ui.components.page_state import set_value, value_of
 from netloom.ui.components.painted_graph import painted_graph

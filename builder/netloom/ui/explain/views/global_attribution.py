@@ -16,7 +16,7 @@ from netloom.explain.dataset.global_attribution import (
     RowChoice,
 )
 from netloom.explain.plots import global_plots
-from netloom.jobs.explanations import GlobalAttribution
+from netloom.jobs.requests.explanations import GlobalAttribution
 from netloom.ui.components.figure_export import chart
 from netloom.ui.explain.baseline_picker import tell_unused
 from netloom.ui.explain.headline import visible

@@ -14,7 +14,7 @@ from netloom.explain.influence.influence import Against, Influence
 from netloom.explain.influence.label_errors import PossibleLabelErrors
 from netloom.explain.influence.tracin import URL, InfluentialRow
 from netloom.explain.plots.colors import AGAINST, FOR
-from netloom.jobs.explanations import InfluentialRows, LabelErrors
+from netloom.jobs.requests.explanations import InfluentialRows, LabelErrors
 from netloom.ui.components.charts import MARGIN, TRAIN
 from netloom.ui.components.figure_export import chart
 from netloom.ui.explain.state import Key

@@ -13,7 +13,7 @@ from netloom.explain.core.parts.axes import MAX_DRAWN_STEPS, Axes, axes_of
 from netloom.explain.plots import figures
 from netloom.explain.robustness.attack import METHODS
 from netloom.explain.robustness.robustness import AdversarialExample, Robustness
-from netloom.jobs.explanations import Attack, LeastChange
+from netloom.jobs.requests.explanations import Attack, LeastChange
 from netloom.ui.components.column_row import OnPhone, column_row
 from netloom.ui.components.figure_export import chart
 from netloom.ui.explain.state import Key

@@ -13,7 +13,7 @@ from netloom.explain.core.targets import quantity_of
 from netloom.explain.dataset.training_trajectory import Frame, Trajectory
 from netloom.explain.evidence.comparison import comparable_parts
 from netloom.explain.plots.shared_scale import lines, scaled_plots
-from netloom.jobs.explanations import TrainingTrajectory
+from netloom.jobs.requests.explanations import TrainingTrajectory
 from netloom.ui.components.figure_export import PICTURE, chart, exports
 from netloom.ui.components.page_state import set_value, value_of
 from netloom.ui.explain.headline import prediction_text, visible

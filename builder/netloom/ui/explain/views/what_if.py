@@ -18,7 +18,7 @@ from netloom.explain.plots import figures, text
 from netloom.explain.plots.explanation_plots import PlotKind, array_table, plot_kind, series_table
 from netloom.explain.robustness.what_if import WhatIf, raw_row, target_request
 from netloom.jobs import JobError
-from netloom.jobs.explanations import Change
+from netloom.jobs.requests.explanations import Change
 from netloom.ui.components.example_editor import edited, forget
 from netloom.ui.components.figure_export import chart, exports
 from netloom.ui.explain.headline import prediction_text, visible

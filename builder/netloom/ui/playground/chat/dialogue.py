@@ -13,7 +13,7 @@ from netloom.chat.dialogue import Event
 from netloom.chat.understanding import MAX_LETTERS, Understanding, message_row
 from netloom.core.errors import UsageError
 from netloom.core.text import escape
-from netloom.jobs.chat import Understand
+from netloom.jobs.requests.chat import Understand
 from netloom.monitoring.collecting import collect_input
 from netloom.runs.text_generation import generates_text
 from netloom.store import StoreError

@@ -15,7 +15,7 @@ from netloom.chat.understanding import message_row
 from netloom.core.errors import UsageError
 from netloom.core.text import escape, file_stem
 from netloom.jobs import RunWeights
-from netloom.jobs.chat import PlayDialogues
+from netloom.jobs.requests.chat import PlayDialogues
 from netloom.store import Run
 from netloom.ui.components.page_state import value_of
 from netloom.ui.playground.chat.state import ChatState, Draft, Key

@@ -14,7 +14,7 @@ from netloom.chat.policy import MAX_EARLIER_TURNS, MAX_GENERATED, Generation
 from netloom.chat.writing import FINISHED, writing_obstacle
 from netloom.core.text import escape
 from netloom.jobs import Job, RunWeights
-from netloom.jobs.chat import WriteResponse
+from netloom.jobs.requests.chat import WriteResponse
 from netloom.runs.text_generation import GeneratedText, generates_text
 from netloom.store import Run, Store
 from netloom.ui.playground.chat.state import Conversation, Draft, Key

@@ -11,7 +11,7 @@ import streamlit as st
 from netloom.chat import MAX_ERROR, Measured, ThresholdLimits, ThresholdReport
 from netloom.core.errors import UsageError
 from netloom.core.text import escape, number
-from netloom.jobs.chat import ProposeThresholds
+from netloom.jobs.requests.chat import ProposeThresholds
 from netloom.ui.components.charts import MARGIN, TRAIN, VALIDATION
 from netloom.ui.components.figure_export import chart
 from netloom.ui.playground.chat.state import ChatState, Draft, Key, Proposed

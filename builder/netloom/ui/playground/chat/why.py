@@ -12,8 +12,8 @@ from netloom.core.text import escape
 from netloom.explain import AttentionMaps, ExplainError, Explanation, Method
 from netloom.explain.plots.attention import attention_lines, hidden_lines_note
 from netloom.explain.plots.explanation_plots import PlotOptions, explanation_plots
-from netloom.jobs.explanations import Attribution
-from netloom.jobs.inspection import Inspect
+from netloom.jobs.requests.explanations import Attribution
+from netloom.jobs.requests.inspection import Inspect
 from netloom.ui.explain.headline import headline
 from netloom.ui.explain.views.attention import ROUTING
 from netloom.ui.explain.views.attention_components import called, drawing, sides

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from netloom.core.processor import cores
 from netloom.core.settings import settings
-from netloom.jobs.processes import NICENESS
 from netloom.jobs.request import Lane
+from netloom.jobs.workers.processes import NICENESS
 from netloom.runs.resources.limits import GB, memory
 
 # Measuring the layers of a network takes milliseconds; only Python code in a document can take longer.

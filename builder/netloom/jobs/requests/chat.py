@@ -20,8 +20,8 @@ from netloom.chat import (
     writer_id,
 )
 from netloom.jobs.loaded_runs import RunWeights
-from netloom.jobs.predictions import generate_with_previews
 from netloom.jobs.request import Context, Request
+from netloom.jobs.requests.predictions import generate_with_previews
 from netloom.runs.sampling import Sampling
 from netloom.runs.text_generation import GeneratedText
 

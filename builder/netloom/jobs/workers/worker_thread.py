@@ -13,14 +13,20 @@ from typing import Any, Protocol
 
 from netloom.core.errors import JobError
 from netloom.core.settings import PREFIX
-from netloom.jobs.failures import cancelled, ended_process_error, reported_error, time_limit_error, unexpected_error
 from netloom.jobs.handover import Handover
 from netloom.jobs.job import Job
-from netloom.jobs.lanes import LaneSettings, memory_limit
 from netloom.jobs.loaded_runs import MAX_LOADED, RunWeights
-from netloom.jobs.processes import WorkerProcess
 from netloom.jobs.request import Lane
-from netloom.jobs.worker_settings import WorkerSettings
+from netloom.jobs.workers.failures import (
+    cancelled,
+    ended_process_error,
+    reported_error,
+    time_limit_error,
+    unexpected_error,
+)
+from netloom.jobs.workers.lanes import LaneSettings, memory_limit
+from netloom.jobs.workers.processes import WorkerProcess
+from netloom.jobs.workers.worker_settings import WorkerSettings
 from netloom.sandbox import messages
 from netloom.training.device import threads
 

@@ -1,4 +1,4 @@
-"""The process that computes jobs: `python -m netloom.jobs.worker`, a server from which workers are forked; with
+"""The process that computes jobs: `python -m netloom.jobs.workers.worker`, a server from which workers are forked; with
 `--alone`, it is a worker itself, for systems without fork.
 
 A worker reads requests from the socket on its standard input, one after the other, and writes its results to it. It
@@ -23,7 +23,7 @@ from netloom.explain.core.serialization import loads
 from netloom.jobs.handover import Handover
 from netloom.jobs.loaded_runs import forget
 from netloom.jobs.request import Context, Request, kinds
-from netloom.jobs.worker_settings import WorkerSettings
+from netloom.jobs.workers.worker_settings import WorkerSettings
 from netloom.runs.forkserver import disown, serve
 from netloom.runs.resources.limits import confine, loosen, no_memory
 from netloom.sandbox import messages

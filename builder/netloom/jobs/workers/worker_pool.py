@@ -15,12 +15,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from netloom.jobs import processes
-from netloom.jobs.failures import cancelled
 from netloom.jobs.job import PREFETCH_S, Job
-from netloom.jobs.lanes import LaneSettings, lanes
 from netloom.jobs.request import Lane, Request
-from netloom.jobs.worker_thread import WorkerThread
+from netloom.jobs.workers import processes
+from netloom.jobs.workers.failures import cancelled
+from netloom.jobs.workers.lanes import LaneSettings, lanes
+from netloom.jobs.workers.worker_thread import WorkerThread
 from netloom.sandbox import messages
 
 R = TypeVar("R")

@@ -12,7 +12,7 @@ from typing import Any
 from netloom.core import log
 from netloom.core.errors import JobError
 from netloom.jobs.job import JobCancelledError
-from netloom.jobs.lanes import memory_limit
+from netloom.jobs.workers.lanes import memory_limit
 from netloom.runs.resources.limits import size
 
 

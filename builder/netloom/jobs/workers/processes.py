@@ -15,12 +15,12 @@ from dataclasses import asdict
 from typing import Any
 
 from netloom.core.processes import lower_priority, start_detached
-from netloom.jobs.worker_settings import WorkerSettings
+from netloom.jobs.workers.worker_settings import WorkerSettings
 from netloom.runs.forkserver import Forked, ForkServer, GoneError
 from netloom.runs.processes import COUNTS, forks
 from netloom.sandbox import messages
 
-MODULE = "netloom.jobs.worker"
+MODULE = "netloom.jobs.workers.worker"
 # -P excludes the current folder from the import path, where a file could shadow a module.
 COMMAND = (sys.executable, "-P", "-m", MODULE)
 READY_S = 120.0
