@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from functools import cache, cached_property
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, get_type_hints
 
+from netloom.core.registry import modules
 from netloom.explain.core.serialization import dumps, loads
 from netloom.jobs.handover import Handover, pack, unpack
 from netloom.jobs.loaded_runs import RunWeights, load
@@ -26,24 +26,7 @@ R = TypeVar("R")
 # Lanes for work of seconds, for work of minutes, for reading data, and for measuring the layers that an edit changed.
 # None waits for another.
 Lane = Literal["interactive", "long", "data", "layers"]
-MODULES = (
-    "netloom.jobs.requests.calibration",
-    "netloom.jobs.requests.chat",
-    "netloom.jobs.requests.data_quality",
-    "netloom.jobs.requests.deployment",
-    "netloom.jobs.requests.device",
-    "netloom.jobs.requests.explanations",
-    "netloom.jobs.requests.exports",
-    "netloom.jobs.requests.hyperparameters",
-    "netloom.jobs.requests.imports",
-    "netloom.jobs.requests.initial_weights",
-    "netloom.jobs.requests.inspection",
-    "netloom.jobs.requests.layer_measurements",
-    "netloom.jobs.requests.learning_rate",
-    "netloom.jobs.requests.monitoring",
-    "netloom.jobs.requests.predictions",
-    "netloom.jobs.requests.prepared_data",
-)
+REQUESTS = "netloom.jobs.requests"
 
 
 class Context:
@@ -151,8 +134,8 @@ _kinds: dict[str, type[Request[Any]]] = {}
 @cache
 def kinds() -> dict[str, type[Request[Any]]]:
     """Return all kinds of job by name."""
-    for module in MODULES:
-        import_module(module)
+    for _ in modules(REQUESTS):  # each class registers itself when its module is imported
+        pass
     return _kinds
 
 
