@@ -20,8 +20,8 @@ from netloom.calibration import CalibrationSettings, calibrate, unavailable_reas
 from netloom.core.errors import UsageError
 from netloom.document import DataChoice, Training
 from netloom.runs import TrainedRun, fit_here, predict
-from netloom.runs.applied_calibration import AppliedCalibration, applied, run_weights_checksum, save
-from netloom.runs.embeddings import features, last_linear
+from netloom.runs.prediction.applied_calibration import AppliedCalibration, applied, run_weights_checksum, save
+from netloom.runs.prediction.embeddings import features, last_linear
 from netloom.store import RunArtifacts
 from netloom.tasks.registry import tasks
 from netloom.training.weight_files import CheckpointError, save_weights

@@ -10,9 +10,9 @@ from PIL import Image
 
 from netloom.cli.selection import load_trained_run
 from netloom.runs import start
-from netloom.runs.latent_samples import sample_latents
-from netloom.runs.sampling import Sampling
-from netloom.runs.text_generation import generate
+from netloom.runs.prediction.latent_samples import sample_latents
+from netloom.runs.prediction.sampling import Sampling
+from netloom.runs.prediction.text_generation import generate
 from netloom.store import open_store
 from netloom.templates import templates
 from tests.cli.conftest import Trained, called

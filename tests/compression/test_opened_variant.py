@@ -16,7 +16,7 @@ from netloom.explain.core.cache import weights_hash
 from netloom.explain.influence import tracin
 from netloom.export.onnx_network import OnnxNetwork
 from netloom.runs import TrainedRun, predict
-from netloom.runs.external_network import ExternalNetwork
+from netloom.runs.prediction.external_network import ExternalNetwork
 from netloom.training.streaming import take
 from tests.cli.conftest import Trained, called
 

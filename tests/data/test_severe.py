@@ -18,7 +18,7 @@ from netloom.data.quality.severe_findings import caveats, high_findings
 from netloom.document import DataChoice
 from netloom.modalities.encoding.category_column import resolve_alias
 from netloom.modalities.encoding.rows import encode_rows
-from netloom.runs.trained_run import evaluate, fit_here
+from netloom.runs.prediction.trained_run import evaluate, fit_here
 from netloom.templates import templates
 from netloom.templates.starting import start
 from tests.data.brought import png

@@ -17,7 +17,7 @@ from netloom.drift import DriftReport, compare
 from netloom.drift.monitored import confidence_of
 from netloom.drift.multivariate import domain_classifier, mmd
 from netloom.runs import TrainedRun, fit_here
-from netloom.runs.embeddings import features, last_linear
+from netloom.runs.prediction.embeddings import features, last_linear
 from netloom.templates import templates
 from netloom.templates.starting import fit
 from tests.cli.conftest import Console, Trained

@@ -17,7 +17,7 @@ from netloom.explain.dataset.training_trajectory import explain_trajectory
 from netloom.runs import TrainedRun
 from netloom.runs.history.snapshots import epoch_snapshots, save_snapshot
 from netloom.runs.history.weight_history import saved_weights, weights_path
-from netloom.runs.trained_run import with_weights
+from netloom.runs.prediction.trained_run import with_weights
 from netloom.store import RunArtifacts
 from netloom.training.checkpoints import Checkpoint, save, save_best
 from netloom.training.weight_files import CheckpointError

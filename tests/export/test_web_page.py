@@ -12,7 +12,7 @@ import pytest
 
 from netloom import export
 from netloom.modalities.encoding.table_fields import TableState
-from netloom.runs.applied_calibration import AppliedCalibration, PartCalibration, Scaling
+from netloom.runs.prediction.applied_calibration import AppliedCalibration, PartCalibration, Scaling
 from netloom.templates import templates
 from tests.explain.models import trained, untrained_run
 

@@ -15,7 +15,7 @@ from netloom.jobs import Context, Pool
 from netloom.jobs.requests.calibration import Calibrate
 from netloom.jobs.requests.exports import Export
 from netloom.runs import load_run, predict
-from netloom.runs.applied_calibration import save
+from netloom.runs.prediction.applied_calibration import save
 from netloom.store import open_store
 from tests.jobs.conftest import Runs
 from tests.jobs.test_pool import job_result

@@ -22,7 +22,7 @@ from netloom.data import DataError
 from netloom.jobs import Context, Pool
 from netloom.jobs.requests.predictions import BATCH, KEPT_S, BatchResult, Predict, PredictFile
 from netloom.runs import TrainedRun, predict
-from netloom.runs.batch_prediction import as_csv, confidence, table_row
+from netloom.runs.prediction.batch_prediction import as_csv, confidence, table_row
 from netloom.sandbox import read_batch
 from tests.jobs.conftest import Runs
 

@@ -13,7 +13,7 @@ import netloom
 from netloom.document import updated
 from netloom.monitoring import LogSettings, RequestLog
 from netloom.runs import TrainedRun
-from netloom.runs.trained_run import checksum_of
+from netloom.runs.prediction.trained_run import checksum_of
 from tests.cli.conftest import console
 
 MODEL = "cancer"

@@ -23,9 +23,9 @@ from netloom.core.processes import is_running
 from netloom.data import prepare
 from netloom.document import DataChoice, Project, Training
 from netloom.runs import control, processes, refresh, start, supervisor, worker
-from netloom.runs.execution import Through
+from netloom.runs.execution.run_reporter import RunReporter
+from netloom.runs.execution.run_training import Through
 from netloom.runs.resources.limits import RunLimits
-from netloom.runs.run_reporter import RunReporter
 from netloom.runs.search import sweep_trials
 from netloom.store import Points, Run, RunArtifacts, Store, open_store
 from netloom.training import checkpoints

@@ -17,7 +17,7 @@ WORKER = (sys.executable, "-m", NAME, "netloom.runs.worker")
 def worker(*home: str) -> None:
     """The real worker, or without HOME the fork server of workers, with shorter intervals, so that a run of two seconds
     has a checkpoint."""
-    from netloom.runs import run_reporter
+    from netloom.runs.execution import run_reporter
 
     (
         run_reporter.CHECKPOINT_EVERY_S,

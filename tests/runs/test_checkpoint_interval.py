@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from netloom.runs import run_reporter, start
+from netloom.runs import start
+from netloom.runs.execution import run_reporter
 from netloom.runs.resources.checkpoint_interval import CheckpointInterval
 from netloom.store import open_store
 from netloom.training import checkpoints

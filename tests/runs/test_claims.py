@@ -21,7 +21,9 @@ import psutil
 import pytest
 
 from netloom.document import Project, read
-from netloom.runs import ACTIVE, continuation, control, processes, resume, run_reporter, start, supervisor, worker
+from netloom.runs import ACTIVE, control, processes, resume, start, supervisor, worker
+from netloom.runs.derived import continuation
+from netloom.runs.execution import run_reporter
 from netloom.runs.resources.limits import declared
 from netloom.runs.search import sweep_trials, sweeps
 from netloom.store import ClaimLostError, Limits, QueueFullError, Run, RunArtifacts, Store, StoreError, open_store

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from netloom.document import Project, apply, write
+from netloom.runs.derived.reproduction import compare_runs
 from netloom.runs.history.comparison import (
     as_csv,
     best_finished,
@@ -25,7 +26,6 @@ from netloom.runs.history.comparison import (
     smoothed,
     table,
 )
-from netloom.runs.history.reproduction import compare_runs
 from netloom.runs.history.setting_titles import setting_title, setting_value
 from netloom.runs.history.snapshots import epoch_snapshots, save_snapshot, spacing
 from netloom.runs.search.confidence_interval import spread

@@ -13,8 +13,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from netloom.cli import main
-from netloom.runs import continuation, evaluate, evaluation, load_run, resume, start
-from netloom.runs.run_reporter import RunReporter
+from netloom.runs import evaluate, evaluation, load_run, resume, start
+from netloom.runs.derived import continuation
+from netloom.runs.execution.run_reporter import RunReporter
 from netloom.store import RunArtifacts, Store, open_store
 from netloom.training import CheckpointError, StartError, checkpoints, starting_from
 from netloom.training.trainer import Trainer

@@ -14,8 +14,8 @@ import pytest
 from netloom.cli import main
 from netloom.document import write
 from netloom.runs import start
+from netloom.runs.execution.run_reporter import RunReporter
 from netloom.runs.resources.limits import storage_problem
-from netloom.runs.run_reporter import RunReporter
 from netloom.store import Store, open_store
 from netloom.training import StartError
 from tests.runs.disks import fill, small_disk

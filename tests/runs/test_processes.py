@@ -25,7 +25,7 @@ WORKER = """
 import json, sys
 from pathlib import Path
 import netloom.runs.worker as worker
-from netloom.runs.run_reporter import RunReporter
+from netloom.runs.execution.run_reporter import RunReporter
 
 log_metrics = RunReporter.log_metrics
 

@@ -10,8 +10,8 @@ import pytest
 
 from netloom.data import prepare
 from netloom.document import Project
-from netloom.runs import continuation, control, start, stop
-from netloom.runs.history import reproduction
+from netloom.runs import control, start, stop
+from netloom.runs.derived import continuation, reproduction
 from netloom.runs.history.snapshots import epoch_snapshots
 from netloom.runs.resources.capacity import queue_position
 from netloom.runs.search import sweep_trials, sweeps

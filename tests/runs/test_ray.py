@@ -19,10 +19,9 @@ import yaml
 
 from netloom.document import loads
 from netloom.runs import ACTIVE, evaluation, fit_here, pause, proceed, refresh, start
-from netloom.runs.cluster import drivers
 from netloom.runs.cluster.manifest import DOCUMENT, rayjob
-from netloom.runs.search import sweep_trials, sweeps
-from netloom.runs.trained_run import evaluate
+from netloom.runs.prediction.trained_run import evaluate
+from netloom.runs.search import sweep_trials, sweeps, tune_drivers
 from netloom.store import Run, Store
 from tests.networks import digits_mlp
 from tests.runs.examples import check_curves, store_in, until, until_state, wait_for_workers
@@ -66,7 +65,7 @@ def store(address: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
         if run.pid and psutil.pid_exists(run.pid):
             os.kill(run.pid, signal.SIGKILL)
     wait_for_workers(60)
-    for driver in drivers.drivers().values():
+    for driver in tune_drivers.drivers().values():
         driver.wait(60)
     store.close()
 

@@ -178,7 +178,7 @@ def test_run_being_created_or_deleted_is_not_lost(home: Path) -> None:
 
 def test_clear_removes_only_folders_without_a_document(home: Path) -> None:
     """The folder of a deleted run is removed, whatever was written into it meanwhile."""
-    from netloom.runs.run_reporter import clear
+    from netloom.runs.execution.run_reporter import clear
 
     folder = home / "runs" / "one"
     folder.mkdir(parents=True)

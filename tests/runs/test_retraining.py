@@ -20,8 +20,8 @@ from netloom.document import DataChoice, Project, updated
 from netloom.modalities.encoding.tokenization import PAD, UNKNOWN
 from netloom.monitoring.labeled import true_label_of
 from netloom.monitoring.promotion import compare_for_promotion
-from netloom.runs.history import reproduction
-from netloom.runs.retraining import remark, retrain, why_not
+from netloom.runs.derived import reproduction
+from netloom.runs.derived.retraining import remark, retrain, why_not
 from netloom.store import open_store
 from netloom.templates import templates
 from netloom.templates.starting import fit

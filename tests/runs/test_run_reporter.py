@@ -9,10 +9,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from netloom.runs import evaluate, execution, start
+from netloom.runs import evaluate, start
+from netloom.runs.execution import run_training
+from netloom.runs.execution.run_reporter import RunReporter
+from netloom.runs.prediction.trained_run import TrainedRun
 from netloom.runs.resources.limits import RunLimits
-from netloom.runs.run_reporter import RunReporter
-from netloom.runs.trained_run import TrainedRun
 from netloom.store import RunArtifacts, open_store
 from netloom.store.run_summary import RunSummary
 from netloom.training import Evaluation
@@ -100,7 +101,9 @@ def test_paused_time_does_not_count_toward_throughput(
         store.command(run.id, "resume")
         reporter.take_commands()
 
-    monkeypatch.setattr("netloom.runs.run_reporter.time", SimpleNamespace(sleep=sleep, monotonic=time.monotonic))
+    monkeypatch.setattr(
+        "netloom.runs.execution.run_reporter.time", SimpleNamespace(sleep=sleep, monotonic=time.monotonic)
+    )
     beat(10, 50)
     store.command(run.id, "pause")
     reporter.take_commands()
@@ -118,7 +121,7 @@ def test_stopped_run_is_stopping_during_evaluation(home: Path, monkeypatch: pyte
         states.extend(run.state for run in store.active_runs())
         return evaluate(trained)
 
-    monkeypatch.setattr(execution, "evaluate", measure)
+    monkeypatch.setattr(run_training, "evaluate", measure)
     monkeypatch.setattr(RunReporter, "should_continue", lambda link, loop: loop.step < 5)
     project = moons()
     with trained_here():

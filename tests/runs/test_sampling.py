@@ -7,7 +7,7 @@ import pytest
 from scipy.special import softmax
 
 from netloom.data import DataError
-from netloom.runs.sampling import Sampling, TokenSampler, probabilities
+from netloom.runs.prediction.sampling import Sampling, TokenSampler, probabilities
 
 SCORES = np.random.default_rng(0).normal(size=(40, 25)) * 3
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from netloom.document import Project, apply, dumps
+from netloom.runs.execution.trial_pruner import replay_trial
 from netloom.runs.search import sweep_trials, sweeps
 from netloom.runs.search.search_space import SpaceError, assign, check_space, edit, grid, searchable, value_of
-from netloom.runs.search.trial import replay_trial
 from netloom.store import Sweep, Trial
 from netloom.store.sweeps import SweepPlan
 from tests.networks import network, networks

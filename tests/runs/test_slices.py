@@ -11,7 +11,7 @@ import pytest
 from netloom.data import add_file
 from netloom.document import DataChoice, updated
 from netloom.runs import TrainedRun, fit_here
-from netloom.runs.slices import MIN_ROWS, Slice, slices
+from netloom.runs.prediction.slices import MIN_ROWS, Slice, slices
 from netloom.templates import templates
 from netloom.templates.starting import fit
 from netloom.training.uncertainty import wilson

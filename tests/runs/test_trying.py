@@ -11,10 +11,10 @@ import torch
 
 from netloom.data import DataError
 from netloom.runs import TrainedRun, fit_here, predict
-from netloom.runs.latent_samples import latent_size, latent_vectors, sample_latents
-from netloom.runs.live_prediction import predict_live
-from netloom.runs.sampling import Sampling
-from netloom.runs.text_generation import generate
+from netloom.runs.prediction.latent_samples import latent_size, latent_vectors, sample_latents
+from netloom.runs.prediction.live_prediction import predict_live
+from netloom.runs.prediction.sampling import Sampling
+from netloom.runs.prediction.text_generation import generate
 from netloom.templates import templates
 from netloom.training.objectives.ranking import names_of
 

@@ -13,7 +13,7 @@ from netloom.compile import module, source
 from netloom.data import prepare
 from netloom.document import DataChoice, Project, Training
 from netloom.runs import TrainedRun, evaluate
-from netloom.runs.vae_sampling import from_prior
+from netloom.runs.prediction.vae_sampling import from_prior
 from tests.networks import IMAGE, TABLE, project
 
 

@@ -15,7 +15,7 @@ from netloom.core.errors import UsageError
 from netloom.document import DataChoice, Training
 from netloom.export.archive import as_json
 from netloom.runs import TrainedRun, fit_here, predict
-from netloom.runs.applied_calibration import AppliedCalibration, OutOfDistribution, PartCalibration, Scaling
+from netloom.runs.prediction.applied_calibration import AppliedCalibration, OutOfDistribution, PartCalibration, Scaling
 from netloom.serving.backend import BACKENDS, MAX_DIFFERENCE, TITLES, backend, fastest, from_file
 from netloom.serving.errors import RequestError
 from netloom.serving.served_model import ServedModel

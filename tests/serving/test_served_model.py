@@ -11,7 +11,7 @@ import jsonschema  # type: ignore[import-untyped]
 import pytest
 import torch
 
-from netloom.runs.applied_calibration import (
+from netloom.runs.prediction.applied_calibration import (
     Abstention,
     AppliedCalibration,
     ConformalSet,

@@ -12,7 +12,7 @@ from netloom.compile import module, source
 from netloom.data import Prepared, bigram_entropy, prepare
 from netloom.document import Project
 from netloom.runs import evaluate
-from netloom.runs.trained_run import TrainedRun
+from netloom.runs.prediction.trained_run import TrainedRun
 from netloom.templates import Template, templates
 from netloom.training.trainer import Callback, Trainer
 from netloom.training.trainers.registry import build_trainer

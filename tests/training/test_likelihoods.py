@@ -16,7 +16,7 @@ from netloom.compile.formula import network_of
 from netloom.document import Project, Training, apply
 from netloom.nn.generative import Reparameterise
 from netloom.runs import TrainedRun
-from netloom.runs.trained_run import evaluate
+from netloom.runs.prediction.trained_run import evaluate
 from netloom.templates import templates
 from netloom.training import OBJECTIVES
 from netloom.training.errors import TrainingError

@@ -19,7 +19,7 @@ from netloom.data import Prepared, prepare
 from netloom.document import DataChoice, Project, Training, dumps, loads
 from netloom.document.loss_settings import Head
 from netloom.runs import TrainedRun, fit_here, predict
-from netloom.runs.trained_run import evaluate
+from netloom.runs.prediction.trained_run import evaluate
 from netloom.tasks.training_losses import TRAINING_LOSSES
 from netloom.templates import templates
 from netloom.training import OBJECTIVES

@@ -17,7 +17,7 @@ import torch
 from netloom.compile import source
 from netloom.data import Prepared, add_file, prepare
 from netloom.document import DataChoice, Project, Training
-from netloom.runs.trained_run import TrainedRun, evaluate
+from netloom.runs.prediction.trained_run import TrainedRun, evaluate
 from netloom.store import RunArtifacts
 from netloom.training import streaming
 from netloom.training.checkpoints import load, save

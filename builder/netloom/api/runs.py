@@ -20,8 +20,9 @@ from netloom.explain import Explanation, explain, methods
 from netloom.export import Report, export
 from netloom.export.model_card import export_card
 from netloom.modalities.encoding.rows import Answer
-from netloom.runs import TrainedRun, applied_calibration
+from netloom.runs import TrainedRun
 from netloom.runs.owner import terminal_owner
+from netloom.runs.prediction import applied_calibration
 from netloom.runs.run_lookup import LAST, find_run
 from netloom.store import Store, StoreError, open_store
 from netloom.training import Evaluation, TrainingError

@@ -22,7 +22,7 @@ from netloom.calibration.settings import NONE, CalibrationSettings
 from netloom.calibration.units import units_of
 from netloom.calibration.verdict import is_better, verdict, warnings
 from netloom.core.errors import UsageError
-from netloom.runs.applied_calibration import VERSION, AppliedCalibration, OutOfDistribution, PartCalibration
+from netloom.runs.prediction.applied_calibration import VERSION, AppliedCalibration, OutOfDistribution, PartCalibration
 from netloom.training.streaming import evaluation_rows, take
 from netloom.training.uncertainty import blocks_of
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from netloom.core.errors import UsageError
 from netloom.data.preparation.calibrated import set_members
-from netloom.runs.applied_calibration import ConformalInterval, ConformalSet
+from netloom.runs.prediction.applied_calibration import ConformalInterval, ConformalSet
 from netloom.training.uncertainty import Interval, wilson
 
 

@@ -14,7 +14,7 @@ from netloom.calibration.other_data import encoded_rows
 from netloom.calibration.out_of_distribution import ScoreReport, score_report
 from netloom.calibration.settings import CalibrationSettings
 from netloom.data.preparation.calibrated import known_score
-from netloom.runs.embeddings import features, last_linear
+from netloom.runs.prediction.embeddings import features, last_linear
 from netloom.training.streaming import evaluation_rows, take
 from netloom.validation.output_scales import scales
 

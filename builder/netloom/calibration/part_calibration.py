@@ -17,7 +17,7 @@ from netloom.calibration.settings import NONE, CalibrationSettings
 from netloom.calibration.units import units_of
 from netloom.core.errors import UsageError
 from netloom.data.preparation.calibrated import calibrated_logits, class_shares
-from netloom.runs.applied_calibration import PartCalibration
+from netloom.runs.prediction.applied_calibration import PartCalibration
 
 if TYPE_CHECKING:
     from netloom.training.objectives.calibrated_part import CalibratedPart

@@ -9,7 +9,7 @@ from netloom.calibration.ensembles import EnsembleReport
 from netloom.calibration.measures import Measured
 from netloom.calibration.out_of_distribution import ScoreReport
 from netloom.calibration.selective import RiskCoverage, Selected
-from netloom.runs.applied_calibration import AppliedCalibration
+from netloom.runs.prediction.applied_calibration import AppliedCalibration
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from netloom.calibration.units import Units
 from netloom.core.registry import discover
-from netloom.runs.applied_calibration import Scaling
+from netloom.runs.prediction.applied_calibration import Scaling
 
 
 class Calibrator(ABC):

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from netloom.runs.applied_calibration import Abstention
+from netloom.runs.prediction.applied_calibration import Abstention
 from netloom.training.uncertainty import Interval, mean_interval, wilson
 
 POINTS = 200

@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 
 from netloom.calibration.report import CalibrationReport, PartReport
-from netloom.runs.applied_calibration import PartCalibration
+from netloom.runs.prediction.applied_calibration import PartCalibration
 from netloom.store import DamagedArtifactError, RunArtifacts
 
 VERSION: Final = 1

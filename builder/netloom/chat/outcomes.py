@@ -11,7 +11,7 @@ import numpy as np
 
 from netloom.calibration.selective import selected
 from netloom.chat.understanding import MAX_RANKED, intent_target
-from netloom.runs.trained_run import answers
+from netloom.runs.prediction.trained_run import answers
 from netloom.training.streaming import evaluation_rows, take
 from netloom.training.uncertainty import wilson
 

@@ -51,7 +51,8 @@ class Generation(Frozen):
 
     `run` is the id of a finished run, or the beginning of it; "" is the run of the policy. `earlier_turns` is the
     maximum number of earlier requests with their responses that the run reads before the message, as far as its input
-    has room for them. Below, the settings of `netloom.runs.sampling.Sampling`, and the maximum number of tokens.
+    has room for them. Below, the settings of `netloom.runs.prediction.sampling.Sampling`, and the maximum number of
+    tokens.
     """
 
     run: Annotated[str, Field(max_length=64)] = ""

@@ -20,7 +20,7 @@ from netloom.chat.policy import (
 from netloom.chat.policy_problems import Problem, generation_problems, problems
 from netloom.chat.understanding import entity_kinds, has_intents, intent_target, is_sentiment, policy_intents
 from netloom.chat.writing import writing_obstacle
-from netloom.runs.text_generation import generates_text
+from netloom.runs.prediction.text_generation import generates_text
 
 if TYPE_CHECKING:
     from netloom.data.schema import Schema

@@ -15,7 +15,7 @@ from netloom.core.errors import UsageError
 from netloom.core.plain_json import JsonObject
 from netloom.modalities.encoding.rows import Answer
 from netloom.modalities.encoding.text_fields import TokenEncoder, token_encoder
-from netloom.runs.text_generation import generates_text
+from netloom.runs.prediction.text_generation import generates_text
 
 if TYPE_CHECKING:
     from netloom.data import Prepared

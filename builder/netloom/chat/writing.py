@@ -10,9 +10,9 @@ from netloom.chat.policy import Generation, Policy
 from netloom.chat.understanding import message_row
 from netloom.core.errors import UsageError
 from netloom.data.schema import TARGET_TYPES
+from netloom.runs.prediction.sampling import Sampling
+from netloom.runs.prediction.text_generation import generate
 from netloom.runs.run_lookup import LAST, find_run
-from netloom.runs.sampling import Sampling
-from netloom.runs.text_generation import generate
 from netloom.tasks.registry import task
 
 if TYPE_CHECKING:

@@ -59,7 +59,7 @@ def _compare(store: Store, arguments: Namespace, context: Context) -> int:
 
 def _reproduce(store: Store, arguments: Namespace, context: Context) -> int:
     from netloom.cli.run_progress import follow
-    from netloom.runs.history.reproduction import compare_runs, repeat
+    from netloom.runs.derived.reproduction import compare_runs, repeat
     from netloom.runs.owner import terminal_owner
 
     run = find_run(store, arguments.run)
@@ -74,7 +74,7 @@ def _reproduce(store: Store, arguments: Namespace, context: Context) -> int:
 
 
 def _extend(store: Store, arguments: Namespace, context: Context) -> int:
-    from netloom.runs.continuation import extend
+    from netloom.runs.derived.continuation import extend
     from netloom.runs.owner import terminal_owner
 
     run = find_run(store, arguments.run)
@@ -98,7 +98,7 @@ def _resume(store: Store, arguments: Namespace, context: Context) -> int:
 
 
 def _branch(store: Store, arguments: Namespace, context: Context) -> int:
-    from netloom.runs.continuation import branch
+    from netloom.runs.derived.continuation import branch
     from netloom.runs.owner import terminal_owner
 
     run = find_run(store, arguments.run)

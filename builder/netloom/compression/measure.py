@@ -17,8 +17,8 @@ from netloom.compression.timing import Network, Times, peak_memory, times
 from netloom.core.text import plain
 from netloom.export import ExportError
 from netloom.export.onnx_network import OnnxNetwork, joined_logits
+from netloom.runs.prediction.trained_run import answers
 from netloom.runs.resources.energy import joules, watts
-from netloom.runs.trained_run import answers
 from netloom.store.run_summary import Compressed
 from netloom.tasks import metric
 from netloom.training.streaming import evaluation_rows, take

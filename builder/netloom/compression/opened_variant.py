@@ -55,7 +55,9 @@ def open_explainable_variant(trained: TrainedRun, file: Path) -> TrainedRun:
 
 
 def _with_external_network(trained: TrainedRun, network: OnnxNetwork, content: bytes, file: Path) -> TrainedRun:
-    from netloom.runs.external_network import ExternalNetwork  # imports PyTorch, unlike the rest of this module
+    from netloom.runs.prediction.external_network import (
+        ExternalNetwork,  # imports PyTorch, unlike the rest of this module
+    )
 
     return replace(trained, model=ExternalNetwork(network.outputs, content), variant=file.name)
 

@@ -19,8 +19,8 @@ from netloom.core.text import number, plain
 from netloom.drift.monitored import Quantity, columns, hidden_keys, predictions, summaries
 from netloom.drift.multivariate import MAX_PERMUTATIONS, PERMUTATIONS, Separation, domain_classifier, mmd
 from netloom.drift.two_sample import Comparison, compare_categories, compare_numbers, holm
-from netloom.runs.embeddings import features, last_linear
-from netloom.runs.trained_run import answers
+from netloom.runs.prediction.embeddings import features, last_linear
+from netloom.runs.prediction.trained_run import answers
 from netloom.training.streaming import take
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from netloom.monitoring.labeled import LabeledReport, errors_of, labeled_report,
 from netloom.monitoring.log_reader import LoggedRow, read_log
 from netloom.runs import load_run
 from netloom.runs.history.weight_history import saved_weights
-from netloom.runs.trained_run import CHECKSUM_LENGTH, checksum_of
+from netloom.runs.prediction.trained_run import CHECKSUM_LENGTH, checksum_of
 from netloom.store import open_store
 from netloom.training.weight_files import recorded
 

@@ -11,7 +11,7 @@ import numpy as np
 from netloom.core.errors import DataError
 from netloom.drift import Adwin, PageHinkley
 from netloom.monitoring.log_reader import LoggedRow
-from netloom.runs.trained_run import answers
+from netloom.runs.prediction.trained_run import answers
 from netloom.tasks import task
 from netloom.training.streaming import take
 from netloom.training.uncertainty import difference_of_shares, mean_interval, share_interval

@@ -3,10 +3,10 @@
 Torch is imported when first needed.
 """
 
-from netloom.runs.continuation import resume
 from netloom.runs.control import ACTIVE, advance, pause, proceed, set_learning_rate, set_schedule, start, stop, warm
+from netloom.runs.derived.continuation import resume
+from netloom.runs.prediction.trained_run import TrainedRun, evaluate, evaluation, fit_here, load_run, predict
 from netloom.runs.supervisor import keep, refresh, tend, wait
-from netloom.runs.trained_run import TrainedRun, evaluate, evaluation, fit_here, load_run, predict
 
 __all__ = [
     "ACTIVE",

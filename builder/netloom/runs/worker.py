@@ -25,12 +25,12 @@ from netloom.data import prepare
 from netloom.data.preparation.fitted_state import keep_fitted
 from netloom.runs.cluster import RAY
 from netloom.runs.distillation import attach_teacher, frozen_teacher
-from netloom.runs.execution import Through, existing, note, reason, train_run
+from netloom.runs.execution.run_reporter import clear
+from netloom.runs.execution.run_training import Through, existing, note, reason, train_run
 from netloom.runs.forkserver import serve
 from netloom.runs.history.records import keep_record
 from netloom.runs.resources.limits import Reserve, RunLimits, confine, loosen
 from netloom.runs.resources.thread_count import ThreadCount, choose_threads
-from netloom.runs.run_reporter import clear
 from netloom.runs.search import sweep_process
 from netloom.runs.supervisor import tend
 from netloom.store import ClaimLostError, NotFoundError, Run, RunArtifacts, Store, StoreError, current_host, open_store

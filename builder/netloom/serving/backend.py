@@ -28,7 +28,7 @@ from netloom.validation.output_scales import scales
 if TYPE_CHECKING:
     import torch
 
-    from netloom.runs.trained_run import OutputOf, TrainedRun
+    from netloom.runs.prediction.trained_run import OutputOf, TrainedRun
 
 ONNX_RUNTIME = "onnxruntime"
 PYTORCH_PLATFORM, ONNX_PLATFORM = "pytorch_netloom", "onnxruntime_onnx"

@@ -19,7 +19,7 @@ from netloom.modalities.columns.date import iso_dates
 from netloom.modalities.encoding.cells import EncodeError
 from netloom.modalities.fields.registry import modality_of
 from netloom.modalities.row_field import RowField
-from netloom.runs.trained_run import TrainedRun, answers, checksum_of
+from netloom.runs.prediction.trained_run import TrainedRun, answers, checksum_of
 from netloom.serving.backend import Backend, pytorch
 from netloom.serving.errors import RequestError
 from netloom.serving.server_settings import DEFAULT_BACKEND

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from netloom.chat import Writers, run_policy, unavailable_reason
 from netloom.monitoring.request_log import RequestLog
+from netloom.runs.prediction.trained_run import load_run
 from netloom.runs.run_lookup import find_run
-from netloom.runs.trained_run import load_run
 from netloom.serving.answer_cache import AnswerCache
 from netloom.serving.backend import backend
 from netloom.serving.chat_sessions import ChatSessions

@@ -11,7 +11,7 @@ import numpy as np
 from netloom.calibration.brier import one_hot
 from netloom.calibration.scaling import Calibrator
 from netloom.calibration.units import Units
-from netloom.runs.applied_calibration import Curve, Scaling
+from netloom.runs.prediction.applied_calibration import Curve, Scaling
 
 
 class Isotonic(Calibrator):

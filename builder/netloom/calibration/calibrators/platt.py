@@ -9,7 +9,7 @@ import numpy as np
 
 from netloom.calibration.scaling import Calibrator
 from netloom.calibration.units import Units
-from netloom.runs.applied_calibration import Scaling
+from netloom.runs.prediction.applied_calibration import Scaling
 
 # Numbers are drawn from a normal distribution with a standard deviation of 1 around "no change": without this, a class
 # or label that never or always occurs among the validation rows would get infinite numbers, and many classes with few

@@ -11,7 +11,7 @@ import numpy as np
 
 from netloom.calibration.scaling import Calibrator
 from netloom.calibration.units import Units
-from netloom.runs.applied_calibration import Scaling
+from netloom.runs.prediction.applied_calibration import Scaling
 
 # Of the logarithm of the temperature; a network without normalization can have logits of some thousands.
 LIMITS = (math.log(1e-4), math.log(1e4))

@@ -38,7 +38,7 @@ def measure_pictures(folder: Path) -> Reading:
     from netloom.compile import module
     from netloom.data import DataError, prepare
     from netloom.data.uploads import add_file
-    from netloom.runs.trained_run import TrainedRun, evaluate
+    from netloom.runs.prediction.trained_run import TrainedRun, evaluate
     from netloom.training import OBJECTIVES
     from netloom.training.loop import SupervisedTrainer
 

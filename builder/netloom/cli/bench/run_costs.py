@@ -89,8 +89,8 @@ def _shares(task: Task, epochs: int) -> tuple[float, float, float, float]:
 
     from netloom.compile import module
     from netloom.data import prepare
+    from netloom.runs.execution.run_reporter import RunReporter
     from netloom.runs.resources.limits import declared
-    from netloom.runs.run_reporter import RunReporter
     from netloom.store import open_store
     from netloom.training import OBJECTIVES
 

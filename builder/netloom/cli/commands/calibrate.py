@@ -85,7 +85,7 @@ class Calibrate(Command):
     def run(self, arguments: Namespace, context: Context) -> int:
         from netloom.calibration import calibrate
         from netloom.calibration.stored_measures import store_measures
-        from netloom.runs import applied_calibration
+        from netloom.runs.prediction import applied_calibration
         from netloom.store import open_store
 
         if arguments.reset:

@@ -204,8 +204,8 @@ def _version(store: Store, arguments: Namespace, context: Context) -> int:
 def _retrain(store: Store, arguments: Namespace, context: Context) -> int:
     from netloom.cli.run_progress import follow, report_run
     from netloom.data.dataset_lookup import find_dataset
+    from netloom.runs.derived.retraining import retrain
     from netloom.runs.owner import terminal_owner
-    from netloom.runs.retraining import retrain
 
     run = find_run(store, arguments.run)
     dataset = find_dataset(context.home, arguments.data).name

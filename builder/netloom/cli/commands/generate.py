@@ -60,14 +60,14 @@ class Generate(Command):
         add_force_argument(parser)
 
     def run(self, arguments: Namespace, context: Context) -> int:
-        from netloom.runs.text_generation import generates_text
+        from netloom.runs.prediction.text_generation import generates_text
         from netloom.store import open_store
 
         trained = load_trained_run(open_store(context.home), arguments.run)
         if generates_text(trained.data.schema):
             _refuse(arguments, (*_IMAGE_OPTIONS, "force"), "images")
             return _generate_text(trained, arguments, context)
-        from netloom.runs.latent_samples import samples_latents
+        from netloom.runs.prediction.latent_samples import samples_latents
 
         if not samples_latents(trained):
             raise UsageError(
@@ -87,8 +87,8 @@ def _refuse(arguments: Namespace, names: tuple[str, ...], products: str) -> None
 
 
 def _generate_text(trained: TrainedRun, arguments: Namespace, context: Context) -> int:
-    from netloom.runs.sampling import Sampling
-    from netloom.runs.text_generation import generate
+    from netloom.runs.prediction.sampling import Sampling
+    from netloom.runs.prediction.text_generation import generate
 
     if arguments.prompt is None:
         raise UsageError("This run generates texts and needs a TEXT to continue or to answer; - for standard input.")
@@ -116,7 +116,7 @@ def _generate_text(trained: TrainedRun, arguments: Namespace, context: Context) 
 
 def _generate_images(trained: TrainedRun, arguments: Namespace, context: Context) -> int:
     from netloom.data.images import save_png
-    from netloom.runs.latent_samples import sample_latents
+    from netloom.runs.prediction.latent_samples import sample_latents
 
     if arguments.to is None:
         raise UsageError("This run generates images; name a folder for them with --to FOLDER.")

@@ -31,7 +31,7 @@ class Predict(Command):
 
     def run(self, arguments: Namespace, context: Context) -> int:
         from netloom.data.tables.row_file import summarize_warnings, with_warnings
-        from netloom.runs.batch_prediction import predict_rows
+        from netloom.runs.prediction.batch_prediction import predict_rows
         from netloom.store import open_store
 
         trained = load_trained_run(open_store(context.home), arguments.run)

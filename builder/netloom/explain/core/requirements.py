@@ -62,7 +62,7 @@ def nothing_to_explain(project: Project) -> str:
 
 def not_inspectable(model: nn.Module) -> str:
     """Return why gradients and inner layers of a network cannot be read, as a sentence; empty if they can."""
-    from netloom.runs.external_network import ExternalNetwork
+    from netloom.runs.prediction.external_network import ExternalNetwork
 
     if isinstance(model, ExternalNetwork):
         return (

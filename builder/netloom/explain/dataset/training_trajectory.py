@@ -92,7 +92,7 @@ def explain_trajectory(
         ExplainError: There are fewer than two checkpoints, or the method does not support the network.
     """
     from netloom.runs.history.weight_history import saved_weights
-    from netloom.runs.trained_run import with_weights
+    from netloom.runs.prediction.trained_run import with_weights
 
     checkpoints = list(
         saved_weights(RunArtifacts.in_directory(folder)) if saved_checkpoints is None else saved_checkpoints

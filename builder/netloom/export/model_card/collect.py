@@ -14,8 +14,8 @@ from netloom.export.model_card.card import ModelCard, Score, Statement, Table
 from netloom.export.model_card.evidence import evidence
 from netloom.export.model_card.markdown import markdown
 from netloom.runs.history.setting_titles import choice_titles
+from netloom.runs.prediction.slices import Slice, slices
 from netloom.runs.resources import energy
-from netloom.runs.slices import Slice, slices
 from netloom.store import StoreError
 from netloom.store.run_summary import RunSummary
 from netloom.tasks import METRICS, metric

@@ -16,7 +16,7 @@ from netloom.explain.core import cache
 from netloom.explain.dataset.global_attribution import GLOBAL, GlobalAttributions
 from netloom.explain.robustness.robustness import ROBUSTNESS, Robustness
 from netloom.export.model_card.card import Section
-from netloom.runs.applied_calibration import run_weights_checksum
+from netloom.runs.prediction.applied_calibration import run_weights_checksum
 from netloom.training.weight_files import CheckpointError
 
 if TYPE_CHECKING:

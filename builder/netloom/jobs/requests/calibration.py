@@ -8,7 +8,7 @@ from netloom.calibration import CalibrationReport, CalibrationSettings, calibrat
 from netloom.calibration.stored_measures import store_measures
 from netloom.jobs.loaded_runs import RunWeights
 from netloom.jobs.request import Context, Request
-from netloom.runs.applied_calibration import run_weights_checksum
+from netloom.runs.prediction.applied_calibration import run_weights_checksum
 
 
 @dataclass(frozen=True)

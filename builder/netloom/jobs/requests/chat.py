@@ -22,8 +22,8 @@ from netloom.chat import (
 from netloom.jobs.loaded_runs import RunWeights
 from netloom.jobs.request import Context, Request
 from netloom.jobs.requests.predictions import generate_with_previews
-from netloom.runs.sampling import Sampling
-from netloom.runs.text_generation import GeneratedText
+from netloom.runs.prediction.sampling import Sampling
+from netloom.runs.prediction.text_generation import GeneratedText
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,11 @@ from netloom.explain.core.serialization import dumps, loads
 from netloom.jobs.loaded_runs import RunWeights
 from netloom.jobs.request import Context, Request
 from netloom.modalities.encoding.cells import RawRow
-from netloom.runs.batch_prediction import as_csv, as_json_lines, cell_text, predict_rows, table_row
-from netloom.runs.latent_samples import LatentSamples, latent_size, sample_latents
-from netloom.runs.live_prediction import LivePrediction, predict_live
-from netloom.runs.sampling import Sampling
-from netloom.runs.text_generation import GeneratedText, generate
+from netloom.runs.prediction.batch_prediction import as_csv, as_json_lines, cell_text, predict_rows, table_row
+from netloom.runs.prediction.latent_samples import LatentSamples, latent_size, sample_latents
+from netloom.runs.prediction.live_prediction import LivePrediction, predict_live
+from netloom.runs.prediction.sampling import Sampling
+from netloom.runs.prediction.text_generation import GeneratedText, generate
 from netloom.sandbox import read_batch
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Training on a Ray cluster: one run on several workers by Ray Train, and the trials of a sweep by Ray Tune.
+"""Training on a Ray cluster: one run on several workers by Ray Train; `search` has the trials of a sweep by Ray Tune.
 
 Ray is an extra (`pip install -e ".[cluster]"`) and is imported when first needed.
 """

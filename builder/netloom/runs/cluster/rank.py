@@ -13,7 +13,7 @@ from netloom.data.preparation.fitted_state import keep_fitted, with_stored_state
 from netloom.document import loads
 from netloom.runs.cluster.synchronization import RankSynchronizer
 from netloom.runs.distillation import attach_teacher, frozen_teacher
-from netloom.runs.execution import existing, note, reason, train_run
+from netloom.runs.execution.run_training import existing, note, reason, train_run
 from netloom.runs.resources.limits import Reserve, RunLimits
 from netloom.store import RunArtifacts, open_store
 from netloom.store.local_artifacts import run_files

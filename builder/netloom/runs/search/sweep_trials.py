@@ -13,10 +13,10 @@ from netloom.compile import CompileError
 from netloom.data import DataError
 from netloom.document import DocumentError, loads
 from netloom.runs import cluster, control
-from netloom.runs.cluster import drivers
+from netloom.runs.execution.trial_pruner import PRUNED, monitored_curves
 from netloom.runs.resources.capacity import limits
+from netloom.runs.search import tune_drivers
 from netloom.runs.search.search_space import Assignment, SpaceError, assign, grid
-from netloom.runs.search.trial import PRUNED, monitored_curves
 from netloom.store import NotFoundError, QueueFullError, Run, Store, StoreError, Sweep, Trial
 from netloom.store.run_summary import RunOrigin, SweepTrial
 from netloom.store.sweeps import ParameterSpace, SweepPlan
@@ -53,7 +53,7 @@ def _advance(store: Store, sweep: Sweep) -> None:
     trials = record_ended_trials(store, sweep.id)
     going = sum(trial.state == "running" for trial in trials)
     if sweep.plan.get("backend") == cluster.RAY and (going or len(trials) < sweep.plan["trials"]):
-        drivers.ensure(store, sweep, going)
+        tune_drivers.ensure(store, sweep, going)
         return
     while going < sweep.plan["parallel"] and len(trials) < sweep.plan["trials"]:
         if store.sweep(sweep.id).state != "running":

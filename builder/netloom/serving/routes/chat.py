@@ -13,7 +13,7 @@ from netloom.chat.dialogue import Answered, Event
 from netloom.chat.policy import Generation
 from netloom.chat.understanding import MAX_LETTERS, Understanding, message_row, read_answer
 from netloom.modalities.row_field import JsonSchema
-from netloom.runs.text_generation import generates_text
+from netloom.runs.prediction.text_generation import generates_text
 from netloom.serving.chat_sessions import ChatSession
 from netloom.serving.deployment import Deployment, Served
 from netloom.serving.errors import RequestError

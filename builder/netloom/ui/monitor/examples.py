@@ -19,7 +19,7 @@ from netloom.jobs.requests.monitoring import FindSuspects, MakeVersion, version_
 from netloom.monitoring import LogInfo
 from netloom.monitoring.collecting import collect_request, restriction_of
 from netloom.monitoring.suspects import LOOKED_AT, Suspect
-from netloom.runs.retraining import remark, retrain
+from netloom.runs.derived.retraining import remark, retrain
 from netloom.store import CollectedExample, Run
 from netloom.ui.components.label_input import label_input, label_of, picture_of, row_in_short
 from netloom.ui.components.mask_painter import mask_thumbnail

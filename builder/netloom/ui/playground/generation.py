@@ -14,7 +14,7 @@ from netloom.data import DataError
 from netloom.jobs import JobCancelledError, JobError, RunWeights
 from netloom.jobs.requests.predictions import Generate
 from netloom.modalities.encoding.cells import RawRow, as_text
-from netloom.runs.sampling import Sampling
+from netloom.runs.prediction.sampling import Sampling
 from netloom.ui.explain.open_run import OpenRun
 from netloom.ui.playground.state import Key, TryItState, Written
 from netloom.ui.shell.errors import show_error
@@ -23,7 +23,7 @@ from netloom.ui.shell.jobs import Pending, ask
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
 
-    from netloom.runs.text_generation import GeneratedText
+    from netloom.runs.prediction.text_generation import GeneratedText
 
 DEFAULT_LENGTH, LONGEST = 120, 1_000
 SHOWN_PROMPT = 600

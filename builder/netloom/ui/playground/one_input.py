@@ -19,7 +19,7 @@ from netloom.editing.live import Live
 from netloom.jobs import JobError, RunWeights
 from netloom.jobs.requests.predictions import LatentSize, Predict
 from netloom.modalities.encoding.cells import RawRow
-from netloom.runs.text_generation import generates_text
+from netloom.runs.prediction.text_generation import generates_text
 from netloom.store import StoreError
 from netloom.training.weight_files import CheckpointError
 from netloom.ui.components.custom_example import custom_example

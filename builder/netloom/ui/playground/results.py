@@ -20,7 +20,7 @@ from netloom.ui.playground.series import forecast_chart, is_forecast
 from netloom.ui.playground.state import Key
 
 if TYPE_CHECKING:
-    from netloom.runs.live_prediction import LivePrediction
+    from netloom.runs.prediction.live_prediction import LivePrediction
     from netloom.ui.explain.open_run import OpenRun
 
 MOST_BARS = 10

@@ -16,8 +16,8 @@ from netloom.core.text import escape
 from netloom.data import DataError
 from netloom.jobs import JobError, RunWeights
 from netloom.jobs.requests.calibration import Calibrate
-from netloom.runs import applied_calibration
-from netloom.runs.applied_calibration import AppliedCalibration
+from netloom.runs.prediction import applied_calibration
+from netloom.runs.prediction.applied_calibration import AppliedCalibration
 from netloom.store import Run, RunArtifacts, Store
 from netloom.tasks import metric, task
 from netloom.training.weight_files import CheckpointError

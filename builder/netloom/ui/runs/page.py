@@ -11,9 +11,10 @@ import streamlit as st
 from netloom.core.text import escape, size
 from netloom.data import DataError, prepare
 from netloom.editing.live import Live
-from netloom.runs import ACTIVE, continuation
+from netloom.runs import ACTIVE
 from netloom.runs import evaluation as evaluation_of
-from netloom.runs.history import records, reproduction, snapshots
+from netloom.runs.derived import continuation, reproduction
+from netloom.runs.history import records, snapshots
 from netloom.runs.history.comparison import document
 from netloom.runs.history.run_table import RunTable, matching, run_table
 from netloom.runs.resources.capacity import places

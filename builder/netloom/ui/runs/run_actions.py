@@ -7,7 +7,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from netloom.core.text import escape
-from netloom.runs import continuation
+from netloom.runs.derived import continuation
 from netloom.store import Run, Store, StoreError
 from netloom.training import StartError
 from netloom.ui.runs.state import Key

@@ -15,12 +15,12 @@ from netloom.document import EditError
 from netloom.editing.live import Live
 from netloom.jobs.requests.hyperparameters import SweepImportance
 from netloom.runs import cluster
+from netloom.runs.execution.trial_pruner import PRUNERS
 from netloom.runs.history.comparison import shown
 from netloom.runs.history.setting_titles import setting_title, setting_value
 from netloom.runs.search import sweeps
 from netloom.runs.search.confidence_interval import of_sweep
 from netloom.runs.search.search_space import MAX_CHOICES, POINTS, Parameter, SpaceError, check_space, grid, searchable
-from netloom.runs.search.trial import PRUNERS
 from netloom.store import Store, StoreError, Sweep, Trial
 from netloom.tasks import task
 from netloom.ui.components.backend_picker import on_cluster

@@ -15,7 +15,7 @@ from netloom.core.errors import UsageError
 from netloom.core.text import escape
 from netloom.jobs.requests.chat import Understand
 from netloom.monitoring.collecting import collect_input
-from netloom.runs.text_generation import generates_text
+from netloom.runs.prediction.text_generation import generates_text
 from netloom.store import StoreError
 from netloom.ui.components.example_panels import tagged
 from netloom.ui.components.message_outbox import chat_messages

@@ -15,7 +15,7 @@ from netloom.chat.writing import FINISHED, writing_obstacle
 from netloom.core.text import escape
 from netloom.jobs import Job, RunWeights
 from netloom.jobs.requests.chat import WriteResponse
-from netloom.runs.text_generation import GeneratedText, generates_text
+from netloom.runs.prediction.text_generation import GeneratedText, generates_text
 from netloom.store import Run, Store
 from netloom.ui.playground.chat.state import Conversation, Draft, Key
 from netloom.ui.playground.chat.widgets import show_problems, started

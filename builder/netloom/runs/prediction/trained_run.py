@@ -20,10 +20,10 @@ from netloom.data.tables.row_file import unknown_categories, with_warnings
 from netloom.document import DocumentError, Project
 from netloom.modalities.encoding.rows import Answer
 from netloom.modalities.encoding.tokenization import last_places
-from netloom.runs.applied_calibration import AppliedCalibration, applied
 from netloom.runs.distillation import attach_teacher, find_teacher
 from netloom.runs.history import weight_history
-from netloom.runs.vae_sampling import sample_images
+from netloom.runs.prediction.applied_calibration import AppliedCalibration, applied
+from netloom.runs.prediction.vae_sampling import sample_images
 from netloom.store import DamagedArtifactError, RunArtifacts, Store, open_store
 from netloom.tasks import task
 from netloom.training import checkpoints

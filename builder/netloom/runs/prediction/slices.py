@@ -20,7 +20,7 @@ from netloom.training.streaming import evaluation_rows, take
 from netloom.training.uncertainty import Interval, wilson
 
 if TYPE_CHECKING:
-    from netloom.runs.trained_run import TrainedRun
+    from netloom.runs.prediction.trained_run import TrainedRun
 
 # More rows are sampled, fewer per slice are not reported, and a column with more values is not sliced by value.
 MAX_ROWS, MIN_ROWS, MAX_VALUES, MAX_FIELDS = 10_000, 20, 12, 60

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from netloom.runs.execution.trial_pruner import TrialPruner
 from netloom.runs.history.setting_changes import ChangeLog
 from netloom.runs.history.snapshots import is_due, save_snapshot
 from netloom.runs.resources.checkpoint_interval import CheckpointInterval
 from netloom.runs.resources.energy import Meter
 from netloom.runs.resources.limits import Guard, RunLimits, resident
-from netloom.runs.search.trial import TrialPruner
 from netloom.store import ClaimLostError, NotFoundError, Run, RunArtifacts, Store, StoreError
 from netloom.store.run_summary import BestResult, RunSummary
 from netloom.training import checkpoints

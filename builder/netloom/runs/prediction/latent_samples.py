@@ -12,13 +12,13 @@ import numpy as np
 from netloom.core.errors import DataError
 from netloom.data.noise_field import NOISE
 from netloom.modalities.encoding.image_field import ImageEncoder
-from netloom.runs.vae_sampling import latent_layers, with_latents
+from netloom.runs.prediction.vae_sampling import latent_layers, with_latents
 from netloom.training.objectives.adversarial import picture
 
 if TYPE_CHECKING:
     import torch
 
-    from netloom.runs.trained_run import TrainedRun
+    from netloom.runs.prediction.trained_run import TrainedRun
 
 MAX_SAMPLES = 64
 

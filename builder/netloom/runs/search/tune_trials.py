@@ -1,4 +1,4 @@
-"""The trials of a sweep with Ray Tune: `python -m netloom.runs.cluster.tune_trials HOME SWEEP`.
+"""The trials of a sweep with Ray Tune: `python -m netloom.runs.search.tune_trials HOME SWEEP`.
 
 Tune places trials on the cluster and restarts those whose worker was lost. As on a single machine, the sweep chooses
 the next values, and every trial is an ordinary run. If this process ends, the supervisor of the store starts another
@@ -80,7 +80,7 @@ def drive(home: Path, sweep_id: str) -> None:
     connect()
     from ray import tune
 
-    from netloom.runs.cluster.tune_searcher import SweepSearcher
+    from netloom.runs.search.tune_searcher import SweepSearcher
 
     threading.Thread(target=_beat, args=(store, sweep_id), name="beat", daemon=True).start()
     order = {

@@ -13,10 +13,10 @@ import numpy as np
 from netloom.core.errors import DataError
 from netloom.core.plain_json import JsonObject
 from netloom.modalities.encoding.rows import Answer
-from netloom.runs.trained_run import predict
+from netloom.runs.prediction.trained_run import predict
 
 if TYPE_CHECKING:
-    from netloom.runs.trained_run import TrainedRun
+    from netloom.runs.prediction.trained_run import TrainedRun
 
 Row = Mapping[str, Any]
 # The rows between two reports of progress.

@@ -12,7 +12,7 @@ from netloom.core.settings import variable
 from netloom.store import Store, Sweep, current_host
 from netloom.store.sweeps import SweepDriver
 
-MODULE = "netloom.runs.cluster.tune_trials"
+MODULE = "netloom.runs.search.tune_trials"
 # How often a killed driver is replaced, and the time that a new one has to report.
 MOST, STARTING_S = 5, 10.0
 # A sweep on another machine without an active trial for this time is taken to have no driver.

@@ -11,11 +11,11 @@ import numpy as np
 from netloom.core.errors import DataError
 from netloom.modalities.encoding.text_fields import write_steps, written
 from netloom.modalities.encoding.tokenization import END, PAD, UNKNOWN
-from netloom.runs.sampling import Sampling, TokenSampler
+from netloom.runs.prediction.sampling import Sampling, TokenSampler
 
 if TYPE_CHECKING:
     from netloom.data import Schema
-    from netloom.runs.trained_run import TrainedRun
+    from netloom.runs.prediction.trained_run import TrainedRun
 
 MAX_TOKENS = 2_000
 

@@ -15,11 +15,11 @@ from netloom.data.quality.dataset_card import save_card
 from netloom.document import Project
 from netloom.runs.caveats import as_summary
 from netloom.runs.distillation import attach_teacher, frozen_teacher
+from netloom.runs.execution.run_reporter import RunReporter
 from netloom.runs.fingerprint import note_machine
+from netloom.runs.prediction.trained_run import TrainedRun, evaluate, save_evaluation
 from netloom.runs.resources.limits import FULL, RunLimits, no_memory, storage_problem
 from netloom.runs.resources.thread_count import ThreadCount
-from netloom.runs.run_reporter import RunReporter
-from netloom.runs.trained_run import TrainedRun, evaluate, save_evaluation
 from netloom.store import Run, RunArtifacts, Store
 from netloom.store.run_summary import RunSummary
 from netloom.training import checkpoints

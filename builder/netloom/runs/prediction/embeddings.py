@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from netloom.runs.trained_run import TrainedRun
+    from netloom.runs.prediction.trained_run import TrainedRun
 
 BATCH = 512
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from netloom.data.preparation.calibrated import Decoding
 from netloom.modalities.encoding.rows import Answer
-from netloom.runs.trained_run import predict
+from netloom.runs.prediction.trained_run import predict
 from netloom.training.objectives.ranking import names_of
 
 if TYPE_CHECKING:
-    from netloom.runs.trained_run import TrainedRun
+    from netloom.runs.prediction.trained_run import TrainedRun
 
 MOST_ITEMS = 10
 
