@@ -22,11 +22,11 @@ from netloom.compile import source
 from netloom.core.processes import is_running
 from netloom.data import prepare
 from netloom.document import DataChoice, Project, Training
-from netloom.runs import control, processes, refresh, start, supervisor, worker
+from netloom.runs import claimed_run, control, processes, refresh, start
 from netloom.runs.execution.run_reporter import RunReporter
 from netloom.runs.execution.run_training import Through
 from netloom.runs.resources.limits import RunLimits
-from netloom.runs.search import sweep_trials
+from netloom.runs.search import sweep_process, sweep_trials
 from netloom.store import Points, Run, RunArtifacts, Store, open_store
 from netloom.training import checkpoints
 from netloom.training.loop import SupervisedTrainer
@@ -131,18 +131,20 @@ def trained_here(through: Through | None = None) -> Iterator[None]:
         patch.setattr(processes, "assign", assign)
         # A thread of the app that looks after runs meanwhile must not conclude that the worker is gone.
         patch.setattr(control, "is_running", lambda pid, module: pid == os.getpid() or is_running(pid, module))
-        patch.setattr(supervisor, "ensure_sweep_process", sweep_trials.advance_sweeps)
+        patch.setattr(sweep_process, "ensure_sweep_process", sweep_trials.advance_sweeps)
         yield
 
 
 def _train(home: Path, message: dict[str, Any], through: Through | None) -> int:
     with pytest.MonkeyPatch.context() as patch, closing(open_store(home)) as store:
-        patch.setattr(worker, "open_store", lambda home: store)
+        patch.setattr(claimed_run, "open_store", lambda home: store)
         # The worker ends leftover child processes: here, also the fork server and those of the test.
         patch.setattr(psutil.Process, "children", lambda process, recursive=False: [])
         # The heartbeat ends the process when another worker claims the run.
-        patch.setattr(worker, "BEAT_S", 3600.0)
-        return worker.main(str(home), message["run"], message["claim"], RunLimits(**message["limits"]), through)
+        patch.setattr(claimed_run, "BEAT_S", 3600.0)
+        return claimed_run.train_claimed_run(
+            str(home), message["run"], message["claim"], RunLimits(**message["limits"]), through
+        )
 
 
 class _KilledError(BaseException):

@@ -21,11 +21,11 @@ import psutil
 import pytest
 
 from netloom.document import Project, read
-from netloom.runs import ACTIVE, control, processes, resume, start, supervisor, worker
+from netloom.runs import ACTIVE, claimed_run, control, processes, resume, start, supervisor
 from netloom.runs.derived import continuation
 from netloom.runs.execution import run_reporter
 from netloom.runs.resources.limits import declared
-from netloom.runs.search import sweep_trials, sweeps
+from netloom.runs.search import sweep_process, sweep_trials, sweeps
 from netloom.store import ClaimLostError, Limits, QueueFullError, Run, RunArtifacts, Store, StoreError, open_store
 from netloom.store.run_summary import Extension
 from netloom.training import checkpoints
@@ -61,7 +61,7 @@ def project() -> Project:
 def idle(monkeypatch: pytest.MonkeyPatch) -> None:
     """No worker and no sweep process starts; the tests advance the queue, and sweeps advance in this process."""
     monkeypatch.setattr(control, "advance", lambda store: None)
-    monkeypatch.setattr(supervisor, "ensure_sweep_process", sweep_trials.advance_sweeps)
+    monkeypatch.setattr(sweep_process, "ensure_sweep_process", sweep_trials.advance_sweeps)
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_worker_with_stale_claim_changes_nothing(store: Store, dead: Run) -> Non
     store.add_points(current.id, [(1, 0, "train", "loss", 0.5, 0.0)], holding=current.claim)
     (folder / ".writing-now").write_text("of the other worker")
     before = store.run(dead.id)
-    assert worker.main(str(store.home), dead.id, str(dead.claim), declared()) == 0
+    assert claimed_run.train_claimed_run(str(store.home), dead.id, str(dead.claim), declared()) == 0
     assert store.run(dead.id) == before
     assert store.points(dead.id).step == [1]
     assert (folder / ".writing-now").exists()
@@ -147,11 +147,11 @@ def test_worker_that_loses_its_claim_exits_without_checkpoint(store: Store, dead
         return link
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(worker, "BEAT_S", ASLEEP_S)  # its other threads sleep too
+        patch.setattr(claimed_run, "BEAT_S", ASLEEP_S)  # its other threads sleep too
         patch.setattr(run_reporter, "POLL_S", ASLEEP_S)
         # The worker ends leftover child processes: here, those of other tests, such as idle workers of the job pool.
         patch.setattr(psutil.Process, "children", lambda process, recursive=False: [])
-        assert worker.main(str(store.home), dead.id, dead.claim, declared(), through) == 0
+        assert claimed_run.train_claimed_run(str(store.home), dead.id, dead.claim, declared(), through) == 0
     run = store.run(dead.id)
     assert (run.state, run.claim) == ("queued", claims[0])
     assert checkpoints.load(store.artifacts(dead.id)) is None
@@ -214,7 +214,7 @@ def test_trial_with_dying_workers_is_retried_up_to_the_limit(
         sweep_trials.advance_sweeps(store)
 
     monkeypatch.setattr(control, "advance", start_dead_worker)
-    monkeypatch.setattr(supervisor, "ensure_sweep_process", sweep_trials.advance_sweeps)
+    monkeypatch.setattr(sweep_process, "ensure_sweep_process", sweep_trials.advance_sweeps)
     sweep_id, run_id = start_sweep(store, project)
     assert started_ids == [run_id] * (1 + sweep_trials.RETRIES)
     assert store.run(run_id).about.retries == sweep_trials.RETRIES

@@ -13,7 +13,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from netloom.cli import main
-from netloom.runs import control, evaluation, resume, start, supervisor
+from netloom.runs import control, evaluation, resume, start, tend
 from netloom.runs.history import recovery
 from netloom.runs.history.records import describe
 from netloom.runs.search import sweeps
@@ -62,7 +62,7 @@ def filled(home: Path) -> tuple[Path, dict[str, str]]:
         plan = sweeps.plan(other, {"training.seed": {"choices": [1, 2]}}, trials=2, sampler="grid")
         second = store.create_project(other)
         sweeps.start(store, second, other, plan)
-        supervisor.tend(store)
+        tend(store)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(control, "advance", lambda known: None)
         unfinished = start(store, first, moons(epochs=2), title="Cut off")

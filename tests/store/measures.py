@@ -160,7 +160,7 @@ def writer(place: str, run_id: str, begin: str, seconds: str) -> None:
 
 def queue() -> None:
     """The cost of supervising a thousand runs, by their state."""
-    from netloom.runs import processes, supervisor
+    from netloom.runs import processes, tend
 
     with _stores() as places:
         for name, place in places.items():
@@ -178,10 +178,10 @@ def queue() -> None:
             alive = subprocess.Popen([sys.executable, "-c", "input()", processes.MODULE], stdin=subprocess.PIPE)
             _all(opened, ids, state="running", pid=alive.pid, heartbeat=True)
             timings["active runs, all have a worker"] = _median_ms(opened.active_runs, 5)
-            timings["tend, all have a worker"] = _median_ms(partial(supervisor.tend, opened), 5)
+            timings["tend, all have a worker"] = _median_ms(partial(tend, opened), 5)
             alive.communicate(b"\n")
             _all(opened, ids, state="finished")
-            timings["tend, all ended"] = _median_ms(partial(supervisor.tend, opened), 20)
+            timings["tend, all ended"] = _median_ms(partial(tend, opened), 20)
             timings["list for the Runs page"] = _median_ms(partial(opened.runs, limit=RUNS), 5)
             for quantity, value in timings.items():
                 print(f"{name:10} {quantity:32} {value:8.2f} ms")

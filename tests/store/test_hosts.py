@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from netloom.document import Project
-from netloom.runs import control, supervisor
+from netloom.runs import control, tend
 from netloom.store import Limits, Run, Store
 from netloom.store.host import current_host, named
 from tests.store import processes
@@ -51,7 +51,7 @@ def tend_until(store: Store, run: Run, seconds: float, until: str) -> Run:
     """Supervise the runs for some seconds, or until the run is in this state."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        supervisor.tend(store)
+        tend(store)
         current = store.run(run.id)
         if current.state == until:
             return current

@@ -22,10 +22,10 @@ from netloom.cli import main
 from netloom.compile import module, source
 from netloom.core.text import escape
 from netloom.document import write
-from netloom.runs import control, start, supervisor
+from netloom.runs import control, start
 from netloom.runs.owner import terminal_owner
 from netloom.runs.resources.capacity import limits
-from netloom.runs.search import sweep_trials
+from netloom.runs.search import sweep_process, sweep_trials
 from netloom.store import QueueFullError, RunArtifacts, Store, open_store
 from netloom.training import checkpoints
 from netloom.ui.runs.state import RunsState
@@ -46,7 +46,7 @@ def store(home: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     st.cache_data.clear()
     monkeypatch.setattr("netloom.runs.keep", lambda store: None)
     monkeypatch.setattr(control, "advance", lambda store: None)
-    monkeypatch.setattr(supervisor, "ensure_sweep_process", sweep_trials.advance_sweeps)
+    monkeypatch.setattr(sweep_process, "ensure_sweep_process", sweep_trials.advance_sweeps)
     return open_store(home)
 
 

@@ -6,7 +6,8 @@ Torch is imported when first needed.
 from netloom.runs.control import ACTIVE, advance, pause, proceed, set_learning_rate, set_schedule, start, stop, warm
 from netloom.runs.derived.continuation import resume
 from netloom.runs.prediction.trained_run import TrainedRun, evaluate, evaluation, fit_here, load_run, predict
-from netloom.runs.supervisor import keep, refresh, tend, wait
+from netloom.runs.search.sweep_process import tend
+from netloom.runs.supervisor import keep, refresh, wait
 
 __all__ = [
     "ACTIVE",

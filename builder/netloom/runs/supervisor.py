@@ -10,19 +10,11 @@ import weakref
 from netloom.runs import control
 from netloom.runs.control import ACTIVE
 from netloom.runs.repeated_errors import RepeatedErrors
-from netloom.runs.search.sweep_process import ensure_sweep_process
+from netloom.runs.search.sweep_process import tend
 from netloom.store import Run, Store
 
 # The interval of supervision, in seconds.
 KEEP_S = 1.0
-
-
-def tend(store: Store) -> None:
-    """Supervise all runs once: mark runs without a worker as failed, start the next ones in the queue, and start the
-    process of active sweeps if there is none."""
-    control.look_at_workers(store)
-    ensure_sweep_process(store)
-    control.advance(store)
 
 
 def keep(store: Store) -> threading.Thread:

@@ -12,146 +12,16 @@ import contextlib
 import json
 import os
 import sys
-import threading
-import time
 import traceback
-from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from netloom.core.processor import OtherLoad
-from netloom.data import prepare
-from netloom.data.preparation.fitted_state import keep_fitted
-from netloom.runs.cluster import RAY
-from netloom.runs.distillation import attach_teacher, frozen_teacher
-from netloom.runs.execution.run_reporter import clear
-from netloom.runs.execution.run_training import Through, existing, note, reason, train_run
+from netloom.runs.claimed_run import train_claimed_run
 from netloom.runs.forkserver import serve
-from netloom.runs.history.records import keep_record
-from netloom.runs.resources.limits import Reserve, RunLimits, confine, loosen
-from netloom.runs.resources.thread_count import ThreadCount, choose_threads
+from netloom.runs.resources.limits import RunLimits, confine
 from netloom.runs.search import sweep_process
-from netloom.runs.supervisor import tend
-from netloom.store import ClaimLostError, NotFoundError, Run, RunArtifacts, Store, StoreError, current_host, open_store
-from netloom.store.run_summary import Reproduction
-from netloom.training import checkpoints
-from netloom.training.trainers.registry import build_trainer
-
-# How long an ended run retries to report its end while the store is not writable.
-TELL_S = 20.0
-BEAT_S = 5.0
-
-
-def main(
-    home: str,
-    run_id: str,
-    claim: str | None,
-    limits: RunLimits,
-    through: Through | None = None,
-    runs: int | None = None,
-) -> int:
-    """Train one run, which this process holds with `claim`, until its end. Returns the exit code: 0 if it finished, was
-    stopped, or was claimed by another worker. `through` can wrap the reporter, as in `train_run`. `runs` is the number
-    of runs that share this machine; None leaves the number of threads of this process as it is."""
-    store = open_store(Path(home))
-    artifacts = store.artifacts(run_id)
-    try:
-        run = store.claimed_run(run_id, claim)  # modify nothing before the claim is confirmed
-    except (NotFoundError, ClaimLostError):
-        return 0
-    log_event, reserve = partial(note, artifacts), Reserve(artifacts)
-    log_event("start", pid=os.getpid())
-    checkpoints.tidy(artifacts)
-    reserve.take()
-    ended = threading.Event()
-    try:
-        threading.Thread(target=_beat, args=(store, run, ended), name="beat", daemon=True).start()
-        state, why = _train(store, run, artifacts, limits, through, runs)
-    except ClaimLostError:  # the claim was lost: another worker may train the run in this folder
-        ended.set()
-        return 0
-    except Exception as error:
-        loosen()  # first, as even the message needs memory
-        state, why = "failed", reason(error, limits, artifacts)
-        checkpoints.tidy(artifacts)
-        log_event("error", message=why, traceback=traceback.format_exc())
-    ended.set()
-    reserve.release()
-    try:
-        _tell(store, run_id, claim, state, why)
-    except NotFoundError:  # the run was deleted, which is the cause of any error
-        clear(artifacts)
-        return 0
-    except ClaimLostError:  # the claim was lost: another worker may train the run
-        return 0
-    except StoreError:
-        print(why or state, file=sys.stderr, flush=True)  # the supervisor reads the last line of the log
-        raise
-    log_event("end", state=state, reason=why)
-    keep_record(store, run_id, curves=True)
-    return 1 if state == "failed" else 0
-
-
-def _tell(store: Store, run_id: str, claim: str | None, state: str, reason: str) -> None:
-    """Report the end of a run as soon as the store is writable.
-
-    Raises:
-        StoreError: the store was not writable for too long, or the run was deleted.
-    """
-    until = time.monotonic() + TELL_S
-    while True:
-        try:
-            return store.change_state(run_id, state, holding=claim, reason=reason, ended_at=datetime.now(UTC))
-        except (NotFoundError, ClaimLostError):
-            raise
-        except StoreError:
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.25)
-
-
-def _beat(store: Store, run: Run, ended: threading.Event) -> None:
-    """Send heartbeats to other machines while the process reads data and has nothing else to report."""
-    while not ended.wait(BEAT_S):
-        try:
-            store.update_run(run.id, holding=run.claim, heartbeat_at=datetime.now(UTC))
-        except ClaimLostError:
-            os._exit(0)
-        except StoreError:  # deleted, or locked for a moment
-            continue
-
-
-def _train(
-    store: Store, run: Run, artifacts: RunArtifacts, limits: RunLimits, through: Through | None, runs: int | None
-) -> tuple[str, str]:
-    if run.about.backend == RAY:
-        from netloom.runs.cluster import driver
-
-        return driver.train(store, run, artifacts, limits)
-    project, source = artifacts.project(), artifacts.source()
-    # Other runs share the cores, whatever they use at the moment.
-    load = OtherLoad(
-        active.pid for active in store.active_runs() if active.pid and active.host in (None, current_host())
-    )
-    data = keep_fitted(prepare(project.data, store.home), artifacts)
-    threads = None if runs is None else _set_threads(store, run, runs, load)
-    trainer = attach_teacher(
-        build_trainer(project, source, data, existing(artifacts.start_weights)), frozen_teacher(artifacts)
-    )
-    return train_run(store, run, artifacts, limits, trainer, through, threads)
-
-
-def _set_threads(store: Store, run: Run, runs: int, load: OtherLoad) -> ThreadCount:
-    """Use as many threads as the machine has free cores; mostly, reading the data took long enough to measure them."""
-    import torch
-
-    earlier = [run.id, *([run.about.start.run] if isinstance(run.about.start, Reproduction) else ())]
-    recorded = [store.artifacts(run_id).environment().get("threads") for run_id in earlier]
-    known = next((count for count in recorded if isinstance(count, int) and count), None)
-    chosen = choose_threads(runs, load.busy_cores(), known)
-    torch.set_num_threads(chosen.threads)
-    return chosen
+from netloom.runs.search.sweep_process import tend
+from netloom.store import StoreError, current_host, open_store
 
 
 def _next(home: str) -> None:
@@ -181,7 +51,7 @@ def _work(home: str) -> int:
         return sweep_process.main(Path(home))
     limits = RunLimits(**message["limits"])
     confine(limits, gpu=torch.cuda.is_available())
-    code = main(home, message["run"], message["claim"], limits, runs=message["runs"])
+    code = train_claimed_run(home, message["run"], message["claim"], limits, runs=message["runs"])
     _next(home)
     return code
 

@@ -36,6 +36,14 @@ _starting = threading.Lock()
 _started: dict[Path, tuple[processes.Worker, float]] = {}
 
 
+def tend(store: Store) -> None:
+    """Supervise all runs once: mark runs without a worker as failed, start the next ones in the queue, and start the
+    process of active sweeps if there is none."""
+    control.look_at_workers(store)
+    ensure_sweep_process(store)
+    control.advance(store)
+
+
 def ensure_sweep_process(store: Store) -> None:
     """Start the process that advances sweeps, if one is needed and none runs."""
     if not store.sweeps(state="running"):

@@ -18,8 +18,8 @@ from netloom.runs import control
 from netloom.runs.execution.trial_pruner import PRUNERS
 from netloom.runs.history.fanova import LEAST_RESULTS, fanova
 from netloom.runs.search.search_space import SpaceError, assign, check_space, edit, grid
+from netloom.runs.search.sweep_process import tend
 from netloom.runs.search.sweep_trials import study
-from netloom.runs.supervisor import tend
 from netloom.store import NotFoundError, Store, StoreError, Sweep, Trial
 from netloom.store.run_summary import RunOrigin
 from netloom.store.sweeps import SweepPlan

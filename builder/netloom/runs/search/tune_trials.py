@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from netloom.core.settings import settings
-from netloom.runs import worker
+from netloom.runs.claimed_run import train_claimed_run
 from netloom.runs.cluster.driver import connect, worker_environment
 from netloom.runs.resources.limits import RunLimits, declared
 from netloom.runs.search import sweep_trials
@@ -60,7 +60,7 @@ def attempt(config: dict[str, Any]) -> None:
     if run is None:  # another worker has claimed the run
         return
     limits = RunLimits(**order["limits"])
-    worker.main(
+    train_claimed_run(
         order["home"],
         run.id,
         run.claim,
