@@ -21,7 +21,7 @@ from netloom.editing.live import Live
 from netloom.store import Store, StoreError, open_store
 from netloom.templates import templates
 from netloom.ui.design.canvas.messages import CanvasData
-from netloom.ui.design.canvas.payload import payload
+from netloom.ui.design.canvas_payload import payload
 from netloom.ui.design.state import VisibleNetwork
 from netloom.validation import analyse
 

@@ -11,10 +11,10 @@ import pytest
 from netloom.data import Example, Prepared, prepare
 from netloom.document import DataChoice
 from netloom.explain import Explanation
+from netloom.explain.comparison import color_bounds
 from netloom.explain.core.explanation import Prediction, Proofs, Target, Verdict
 from netloom.explain.core.parts.axes import MAX_DRAWN_STEPS, Axes, axes_of
 from netloom.explain.dataset.aggregation import strongest_features, summarize_features
-from netloom.explain.evidence.comparison import color_bounds
 from netloom.explain.plots import global_plots
 from netloom.explain.plots.colors import FOR, rgb
 from netloom.explain.plots.explanation_plots import explanation_plots, series_table

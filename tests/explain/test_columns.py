@@ -14,11 +14,11 @@ from netloom.data import prepare
 from netloom.data.uploads import add_file
 from netloom.document import DataChoice, Training
 from netloom.explain import explain, methods
+from netloom.explain.comparison import Side, explain_and_compare
 from netloom.explain.core.explainer import registry
 from netloom.explain.core.parts.columns import by_column, column_indices, column_names
 from netloom.explain.core.request import ExplanationRequest, build_context
 from netloom.explain.dataset.global_attribution import global_attribution
-from netloom.explain.evidence.comparison import Side, explain_and_compare
 from netloom.explain.plots.explanation_plots import explanation_plots
 from netloom.explain.plots.page import write_html
 from netloom.explain.robustness.what_if import what_if

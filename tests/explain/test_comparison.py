@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from netloom.explain import ExplainError, explain
-from netloom.explain.evidence.comparison import Side, color_bounds, compare, explain_and_compare, rank_agreement
+from netloom.explain.comparison import Side, color_bounds, compare, explain_and_compare, rank_agreement
 from netloom.explain.evidence.randomization_test import shuffle_weights
 from tests.explain.models import fresh, trained
 

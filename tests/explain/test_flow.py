@@ -18,9 +18,9 @@ from netloom.compile import module, source
 from netloom.data import prepare
 from netloom.document import DataChoice, Project, Training
 from netloom.explain import ExplainError, explain, inner_nodes
+from netloom.explain.core.activation_hook import hook_layer
 from netloom.explain.core.cache import FOLDER
 from netloom.explain.core.explainer import registry
-from netloom.explain.core.network.activation_hook import hook_layer
 from netloom.explain.core.request import ExplanationRequest, build_context
 from netloom.explain.flow.attribution_flow import Flow, flow, unavailable_reason
 from netloom.explain.plots.flow import BOTH, analysis_at, flow_csv, flow_svg, flow_values

@@ -190,7 +190,7 @@ def test_sampling_error_is_reported_unless_enumerated(method: str) -> None:
 
 
 def _group_sums(run: TrainedRun, attributions: dict[str, np.ndarray], groups: int) -> np.ndarray:
-    from netloom.explain.core.parts.groups import FeatureGroups
+    from netloom.explain.core.estimation.groups import FeatureGroups
 
     labels = FeatureGroups(
         build_context(run.project, run.model, run.data, ExplanationRequest("", 3))[0], groups

@@ -24,7 +24,7 @@ from netloom.layers.author_code import ALLOW, MARK, loaded
 from netloom.layers.code import Code
 from netloom.runs import fit_here, load_run
 from netloom.store import open_store
-from netloom.ui.design.canvas.payload import palette
+from netloom.ui.design.canvas_payload import palette
 from netloom.validation import analyse
 from tests.compile import allowed
 from tests.layers.test_catalogue import without_nothing_to_learn_issue

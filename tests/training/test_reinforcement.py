@@ -28,8 +28,8 @@ from netloom.store import RunArtifacts
 from netloom.tasks import tasks
 from netloom.training import TrainingError
 from netloom.training.checkpoints import load, save
+from netloom.training.episodes import SEEDS, play, play_randomly, seeds_of
 from netloom.training.reinforcement.dqn import DQNTrainer
-from netloom.training.reinforcement.episodes import SEEDS, play, play_randomly, seeds_of
 from netloom.training.reinforcement.policy import sample_actions
 from netloom.training.reinforcement.ppo import PPOTrainer
 from netloom.training.reinforcement.reinforce import ReinforceTrainer

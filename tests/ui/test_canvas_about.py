@@ -13,7 +13,7 @@ from netloom.layers import registry
 from netloom.store import open_store
 from netloom.templates import templates
 from netloom.ui.design.canvas.about import about
-from netloom.ui.design.canvas.payload import palette, payload
+from netloom.ui.design.canvas_payload import palette, payload
 from netloom.ui.design.state import VisibleNetwork
 from netloom.validation import Context, analyse
 

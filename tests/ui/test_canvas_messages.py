@@ -15,8 +15,8 @@ from netloom.store import open_store
 from netloom.templates import templates
 from netloom.ui.design.canvas import messages, typescript
 from netloom.ui.design.canvas.messages import CanvasData, NetworkWish, Selection, read
-from netloom.ui.design.canvas.payload import payload
 from netloom.ui.design.canvas.records import NodeRecord, NoteRecord
+from netloom.ui.design.canvas_payload import payload
 from netloom.ui.design.state import VisibleNetwork
 
 

@@ -23,7 +23,7 @@ from netloom.store import Store, StoreError, open_store
 from netloom.templates import templates
 from netloom.ui.design.canvas import messages
 from netloom.ui.design.canvas.messages import AboutWish, CanvasData
-from netloom.ui.design.canvas.payload import payload
+from netloom.ui.design.canvas_payload import payload
 from netloom.ui.design.state import VisibleNetwork
 from netloom.validation import analyse
 from netloom.validation.measure import measure
@@ -156,12 +156,12 @@ PARTS: dict[str, tuple[Any, str]] = {
     "the order of layers": (context_module, "execution_order"),
     "the totals": (context_module, "bounded"),
     "the data": (netloom.editing.live, "schema"),
-    "shapes": (netloom.ui.design.canvas.payload, "derived"),
-    "the palette": (netloom.ui.design.canvas.payload, "palette"),
-    "the networks": (netloom.ui.design.canvas.payload, "networks"),
+    "shapes": (netloom.ui.design.canvas_payload, "derived"),
+    "the palette": (netloom.ui.design.canvas_payload, "palette"),
+    "the networks": (netloom.ui.design.canvas_payload, "networks"),
     "a layer's ports": (registry()["Linear"], "inputs"),
     "a layer's line": (registry()["Linear"], "brief"),
-    "help": (netloom.ui.design.canvas.payload, "about"),
+    "help": (netloom.ui.design.canvas_payload, "about"),
 }
 
 

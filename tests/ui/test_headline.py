@@ -13,6 +13,7 @@ from netloom.core.text import cut, escape
 from netloom.data import Example
 from netloom.data.schema import TARGET_TYPES
 from netloom.explain import Explanation
+from netloom.explain.comparison import compare
 from netloom.explain.core.explanation import (
     AttentionLayer,
     AttentionMaps,
@@ -24,7 +25,6 @@ from netloom.explain.core.explanation import (
     Verdict,
 )
 from netloom.explain.core.parts.axes import NODE, Axes
-from netloom.explain.evidence.comparison import compare
 from netloom.explain.plots.flow import analysis_at
 from netloom.explain.plots.graph_geometry import GraphLayout
 from netloom.templates import templates

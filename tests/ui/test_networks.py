@@ -14,7 +14,7 @@ from netloom.layers import FormField, form, registry
 from netloom.store import open_store
 from netloom.templates import templates
 from netloom.ui.components.fields import editor, read_number, read_text
-from netloom.ui.design.canvas.payload import COMMON, payload
+from netloom.ui.design.canvas_payload import COMMON, payload
 from netloom.ui.design.networks import current_name, standing, users
 from netloom.ui.design.state import VisibleNetwork
 

@@ -14,7 +14,7 @@ from netloom.cli.text import number, table
 from netloom.core.text import plain
 
 if TYPE_CHECKING:
-    from netloom.explain.evidence.comparison import Comparison
+    from netloom.explain.comparison import Comparison
     from netloom.runs import TrainedRun
     from netloom.store import Store
 
@@ -79,8 +79,8 @@ def _against_network(
     example: int | dict[str, Any],
     target: Any,
 ) -> Answer:
+    from netloom.explain.comparison import Side, explain_and_compare
     from netloom.explain.core.options import supported_options
-    from netloom.explain.evidence.comparison import Side, explain_and_compare
 
     options, second_method = method_options(trained, arguments), arguments.against_method or method
     # An option that only one of the two methods has applies to that method alone. One that neither has goes to the

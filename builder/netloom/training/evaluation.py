@@ -1,20 +1,28 @@
-"""Metrics of a network on rows, computed in batches."""
+"""Metrics of a network on rows, computed in batches, and their confidence intervals."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from netloom.training.latent_sampling import sampled_latents
 from netloom.training.objectives import EVALUATION_BATCH, Objective
 from netloom.training.objectives.objective import joined
+from netloom.training.uncertainty import MIN_UNITS, blocks_of, jackknife, wilson
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
     from torch import nn
 
+    from netloom.data import Prepared
+    from netloom.training.objectives import Evaluation, Settings
+
+# The metrics of larger outputs take too long to be computed twenty times.
+MAX_NUMBERS = 50_000_000
 Totals: TypeAlias = tuple[dict[str, float], float]
 
 
@@ -64,3 +72,34 @@ def mean_metrics(parts: Sequence[Totals]) -> dict[str, float]:
     count = sum(count for _, count in parts)
     names = dict.fromkeys(name for sums, _ in parts for name in sums)
     return {name: math.fsum(sums.get(name, 0.0) for sums, _ in parts) / count for name in names}
+
+
+def with_uncertainty(
+    objective: Objective,
+    evaluation: Evaluation,
+    output: torch.Tensor,
+    data: Prepared,
+    rows: torch.Tensor,
+    chosen: Settings,
+) -> Evaluation:
+    """Return an evaluation with the baseline predictor on the same rows, and with intervals.
+
+    `output` (N, …) are the outputs of the network for `rows`, from which the evaluation was computed.
+    """
+    small = output.numel() <= MAX_NUMBERS
+    reference = objective.reference(data, rows, evaluation.split) if small else None
+    intervals = {}
+    blocks = blocks_of(data, rows.numpy()) if small else []
+    if len(blocks) >= MIN_UNITS:
+
+        def measure(places: np.ndarray) -> Mapping[str, float]:
+            return objective.evaluate(output[places], data, rows[places], evaluation.split, chosen).metrics
+
+        intervals = jackknife(measure, evaluation.metrics, blocks)
+    if data.raw.groups is None:  # rows of one group depend on each other
+        for name, value in evaluation.metrics.items():
+            if objective.task.is_proportion(name):
+                intervals[name] = wilson(value, len(rows))
+    return replace(
+        evaluation, reference=reference or evaluation.reference, intervals={**evaluation.intervals, **intervals}
+    )

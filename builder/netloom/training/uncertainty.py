@@ -10,25 +10,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, TypedDict
 
 from netloom.tasks import metric
 
 if TYPE_CHECKING:
     import numpy as np
-    import torch
 
     from netloom.data import Prepared
-    from netloom.training.objectives.evaluation import Evaluation
-    from netloom.training.objectives.objective import Objective, Settings
 
 Interval = tuple[float, float]
 BLOCKS = 20
 # With fewer rows (or groups), an interval is too wide to be useful.
 MIN_UNITS = 10
-# The metrics of larger outputs take too long to be computed twenty times.
-MAX_NUMBERS = 50_000_000
 
 
 CONFIDENCE = 0.95
@@ -137,34 +131,3 @@ def student_t(freedom: float) -> float:
     from scipy.special import stdtrit
 
     return float(stdtrit(freedom, 0.5 + CONFIDENCE / 2))
-
-
-def with_uncertainty(
-    objective: Objective,
-    evaluation: Evaluation,
-    output: torch.Tensor,
-    data: Prepared,
-    rows: torch.Tensor,
-    chosen: Settings,
-) -> Evaluation:
-    """Return an evaluation with the baseline predictor on the same rows, and with intervals.
-
-    `output` (N, …) are the outputs of the network for `rows`, from which the evaluation was computed.
-    """
-    small = output.numel() <= MAX_NUMBERS
-    reference = objective.reference(data, rows, evaluation.split) if small else None
-    intervals = {}
-    blocks = blocks_of(data, rows.numpy()) if small else []
-    if len(blocks) >= MIN_UNITS:
-
-        def measure(places: np.ndarray) -> Mapping[str, float]:
-            return objective.evaluate(output[places], data, rows[places], evaluation.split, chosen).metrics
-
-        intervals = jackknife(measure, evaluation.metrics, blocks)
-    if data.raw.groups is None:  # rows of one group depend on each other
-        for name, value in evaluation.metrics.items():
-            if objective.task.is_proportion(name):
-                intervals[name] = wilson(value, len(rows))
-    return replace(
-        evaluation, reference=reference or evaluation.reference, intervals={**evaluation.intervals, **intervals}
-    )

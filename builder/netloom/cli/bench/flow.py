@@ -84,7 +84,7 @@ def _context(run: TrainedRun) -> ExplanationContext:
 
 def _has_conductance(run: TrainedRun, node: InnerNode) -> bool:
     from netloom.explain import ExplainError
-    from netloom.explain.core.network.activation_hook import affects_score, hook_layer
+    from netloom.explain.core.activation_hook import affects_score, hook_layer
 
     context = _context(run)
     try:
@@ -97,7 +97,7 @@ def _run_captum(context: ExplanationContext, node: InnerNode, steps: int) -> Non
     """Compute the conductance of one layer with Captum, with the number of steps of the flow."""
     from captum.attr import LayerConductance
 
-    from netloom.explain.core.network.activation_hook import hook_layer
+    from netloom.explain.core.activation_hook import hook_layer
 
     hooked, points = hook_layer(context, node), context.points
     values, baselines = tuple(point.value for point in points), tuple(point.baseline for point in points)

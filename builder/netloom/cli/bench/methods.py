@@ -286,7 +286,7 @@ def _window(context: ExplanationContext, field: str) -> tuple[tuple[int, ...], t
 def _mask(context: ExplanationContext, groups: int) -> torch.Tensor:
     import torch
 
-    from netloom.explain.core.parts.groups import FeatureGroups
+    from netloom.explain.core.estimation.groups import FeatureGroups
 
     labels = next(iter(FeatureGroups(context, groups).labels.values()))
     return torch.from_numpy(labels.copy()).unsqueeze(0)

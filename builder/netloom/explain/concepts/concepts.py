@@ -252,7 +252,7 @@ def _score_node(
     progress: ProgressCounter,
 ) -> list[ConceptScore]:
     """Compute the scores of all targets at one node."""
-    from netloom.explain.core.network.activation_hook import hook_layer
+    from netloom.explain.core.activation_hook import hook_layer
 
     data = trained.data
     context, _, _ = build_context(

@@ -12,8 +12,8 @@ from netloom.explain.core.request import ExplanationRequest, build_context
 from netloom.explain.core.row_predictions import describe_predictions
 
 if TYPE_CHECKING:
+    from netloom.explain.core.checkpoint_path import Trained
     from netloom.explain.core.targets import TargetLike
-    from netloom.explain.dataset.checkpoint_path import Trained
 
 
 @dataclass(frozen=True)

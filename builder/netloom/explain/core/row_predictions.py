@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-    from netloom.explain.dataset.checkpoint_path import Trained
+    from netloom.explain.core.checkpoint_path import Trained
 
 
 def describe_predictions(

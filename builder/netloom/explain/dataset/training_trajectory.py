@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netloom.core.plain_json import JsonObject
+from netloom.explain.comparison import Agreement, color_bounds, comparable_parts, explanation_agreement
 from netloom.explain.computation import explain
 from netloom.explain.core.errors import ExplainError
 from netloom.explain.core.explanation import Explanation
 from netloom.explain.core.progress import partial_progress
 from netloom.explain.core.request import Progress
 from netloom.explain.core.targets import TargetLike
-from netloom.explain.evidence.comparison import Agreement, color_bounds, comparable_parts, explanation_agreement
 from netloom.store import RunArtifacts
 
 if TYPE_CHECKING:

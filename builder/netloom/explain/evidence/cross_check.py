@@ -12,9 +12,9 @@ import numpy as np
 import torch
 
 from netloom.explain.attention.rollout import spearman
+from netloom.explain.core.estimation.groups import FeatureGroups
 from netloom.explain.core.explainer import PERTURBATION, Explainer, registry
 from netloom.explain.core.explanation import CrossCheck
-from netloom.explain.core.parts.groups import FeatureGroups
 
 if TYPE_CHECKING:
     from netloom.explain.core.context import ExplanationContext

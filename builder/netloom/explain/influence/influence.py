@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from netloom.core.plain_json import JsonObject
+from netloom.explain.core.checkpoint_path import Stage, Trained, checkpoint_path, snapshot_names
 from netloom.explain.core.errors import ExplainError
 from netloom.explain.core.explanation import Level, Verdict
 from netloom.explain.core.row_predictions import describe_predictions
-from netloom.explain.dataset.checkpoint_path import Stage, Trained, checkpoint_path, snapshot_names
 from netloom.explain.evidence.verdict import with_model
 from netloom.explain.influence.influence_validation import InfluenceValidation, influence_verdict, validate_influence
 from netloom.explain.influence.tracin import (

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from netloom.core.plain_json import JsonObject
-from netloom.explain.dataset.checkpoint_path import Stage, Trained, checkpoint_path, snapshot_names
+from netloom.explain.core.checkpoint_path import Stage, Trained, checkpoint_path, snapshot_names
 from netloom.explain.influence.tracin import (
     InfluentialRow,
     check_available,

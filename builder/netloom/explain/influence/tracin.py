@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from netloom.explain.core.checkpoint_path import Trained
 from netloom.explain.core.errors import ExplainError
 from netloom.explain.core.network.cost import measure_network
 from netloom.explain.core.row_predictions import describe_predictions
-from netloom.explain.dataset.checkpoint_path import Trained
 from netloom.explain.evidence.model_check import ModelCheck, model_check
 from netloom.training.weight_files import read_weights
 

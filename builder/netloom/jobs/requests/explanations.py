@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from netloom.explain import Explanation, explain
+from netloom.explain.comparison import Comparison, Side, explain_and_compare
 from netloom.explain.concepts.concept_definition import ConceptDefinition
 from netloom.explain.concepts.concepts import Concepts, concepts
 from netloom.explain.concepts.feature_visualization import VisualizedUnit, visualize_unit
 from netloom.explain.core.baselines import USUAL
 from netloom.explain.dataset.global_attribution import GlobalAttributions, RowChoice, global_attribution
 from netloom.explain.dataset.training_trajectory import Trajectory, explain_trajectory
-from netloom.explain.evidence.comparison import Comparison, Side, explain_and_compare
 from netloom.explain.flow.attribution_flow import Flow, flow
 from netloom.explain.influence.influence import Against, Influence, influence
 from netloom.explain.influence.label_errors import PossibleLabelErrors, find_label_errors

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
 
     from netloom.data import Prepared
-    from netloom.training.reinforcement.episodes import Episode
+    from netloom.training.episodes import Episode
 
 # The number of episodes in an evaluation, and the number of them that are stored for display.
 EPISODES, SHOWN = 20, 3
@@ -50,7 +50,7 @@ class Agent(Objective):
         import torch
 
         from netloom.data.environment import Senses
-        from netloom.training.reinforcement.episodes import environment_of, play, play_randomly, seeds_of
+        from netloom.training.episodes import environment_of, play, play_randomly, seeds_of
         from netloom.training.uncertainty import mean_interval
 
         environment = environment_of(data)

@@ -18,8 +18,8 @@ import numpy as np
 from netloom.data.environment import FIELD, Senses, World
 from netloom.training.callbacks import CallbackList
 from netloom.training.checkpoints import Checkpoint
+from netloom.training.episodes import environment_of, play, seeds_of
 from netloom.training.errors import DivergedError
-from netloom.training.reinforcement.episodes import environment_of, play, seeds_of
 from netloom.training.trainer import Callback, Trainer
 from netloom.training.weight_files import StateDict
 

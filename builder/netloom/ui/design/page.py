@@ -18,7 +18,7 @@ from netloom.ui.components.forms import bound, choose_data, refused
 from netloom.ui.components.tabs import tabs
 from netloom.ui.components.words import ago
 from netloom.ui.design.canvas import canvas
-from netloom.ui.design.canvas.payload import payload
+from netloom.ui.design.canvas_payload import payload
 from netloom.ui.design.exporting import deploy_button, export_menu
 from netloom.ui.design.formula import formula
 from netloom.ui.design.inspector import inspector

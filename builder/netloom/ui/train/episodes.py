@@ -10,8 +10,8 @@ import numpy as np
 import streamlit as st
 
 from netloom.core.text import escape
+from netloom.training.episodes import environment_of
 from netloom.training.objectives.evaluation import PlayedEpisodes
-from netloom.training.reinforcement.episodes import environment_of
 from netloom.ui.components.charts import MARGIN, TRAIN
 from netloom.ui.train.state import Key
 

@@ -10,8 +10,8 @@ from netloom.explain.core.network.nodes import InnerNode, inner_nodes, top_level
 from netloom.explain.core.requirements import CONVOLVING
 
 if TYPE_CHECKING:
+    from netloom.explain.core.activation_hook import HookedLayer
     from netloom.explain.core.context import ExplanationContext
-    from netloom.explain.core.network.activation_hook import HookedLayer
 
 
 class FeatureMaps(LayerExplainer):

@@ -15,8 +15,8 @@ from netloom.explain.core.network.nodes import InnerNode, find_node, top_level_n
 if TYPE_CHECKING:
     import torch
 
+    from netloom.explain.core.activation_hook import HookedLayer
     from netloom.explain.core.context import ExplanationContext
-    from netloom.explain.core.network.activation_hook import HookedLayer
 
 
 class LayerExplainer(Explainer):
@@ -35,7 +35,7 @@ class LayerExplainer(Explainer):
         Raises:
             ExplainError: The node does not exist, has an integer output, or does not affect the score.
         """
-        from netloom.explain.core.network.activation_hook import affects_score, hook_layer
+        from netloom.explain.core.activation_hook import affects_score, hook_layer
 
         node = find_node(context.project, context.model, self.node) if self.node else self.default_node(context)
         hooked = hook_layer(context, node)

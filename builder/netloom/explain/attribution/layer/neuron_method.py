@@ -11,8 +11,8 @@ from netloom.explain.attribution.layer.layer_method import LayerExplainer
 from netloom.explain.core.errors import ExplainError, UnknownChoiceError
 
 if TYPE_CHECKING:
+    from netloom.explain.core.activation_hook import HookedLayer
     from netloom.explain.core.context import ExplanationContext
-    from netloom.explain.core.network.activation_hook import HookedLayer
 
 
 class NeuronExplainer(LayerExplainer):

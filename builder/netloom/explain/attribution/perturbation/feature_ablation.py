@@ -26,7 +26,7 @@ class FeatureAblation(BaselineExplainer):
     def run(self, context: ExplanationContext) -> Result:
         from captum.attr import FeatureAblation as Captum
 
-        from netloom.explain.core.parts.groups import FeatureGroups
+        from netloom.explain.core.estimation.groups import FeatureGroups
 
         groups = FeatureGroups(context, self.groups)
         context.expect_rows(groups.count + 1)

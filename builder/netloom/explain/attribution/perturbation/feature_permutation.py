@@ -34,8 +34,8 @@ class FeaturePermutation(Explainer):
     def run(self, context: ExplanationContext) -> Result:
         from captum.attr import FeaturePermutation as Captum
 
+        from netloom.explain.core.estimation.groups import FeatureGroups
         from netloom.explain.core.estimation.sampling import combine_estimates
-        from netloom.explain.core.parts.groups import FeatureGroups
 
         groups = FeatureGroups(context, self.groups)
         train = context.data.split["train"]

@@ -44,6 +44,7 @@ class KernelShap(BaselineExplainer):
 
     def run(self, context: ExplanationContext) -> Result:
         from netloom.explain.attribution.shapley.shapley_values import MAX_GROUPS, shapley_values
+        from netloom.explain.core.estimation.groups import FeatureGroups
         from netloom.explain.core.estimation.sampling import (
             FLOP_BUDGET,
             REPEATS,
@@ -52,7 +53,6 @@ class KernelShap(BaselineExplainer):
             kernel_coalitions,
             score_all_coalitions,
         )
-        from netloom.explain.core.parts.groups import FeatureGroups
 
         groups = FeatureGroups(context, self.groups)
         sample_count = self.samples or int(min(SAMPLES_PER_GROUP * groups.count, FLOP_BUDGET // max(1, context.flops)))

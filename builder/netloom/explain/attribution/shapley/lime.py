@@ -44,8 +44,8 @@ class Lime(BaselineExplainer):
     def run(self, context: ExplanationContext) -> Result:
         from sklearn.linear_model import Ridge
 
+        from netloom.explain.core.estimation.groups import FeatureGroups
         from netloom.explain.core.estimation.sampling import FLOP_BUDGET, REPEATS, combine_estimates, generator
-        from netloom.explain.core.parts.groups import FeatureGroups
 
         groups = FeatureGroups(context, self.groups)
         sample_count = self.samples or int(min(EACH * groups.count, FLOP_BUDGET // max(1, context.flops)))

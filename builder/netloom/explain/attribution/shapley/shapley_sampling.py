@@ -37,6 +37,7 @@ class ShapleySampling(BaselineExplainer):
         from captum.attr import ShapleyValueSampling as Captum
 
         from netloom.explain.attribution.shapley.shapley_values import MAX_GROUPS, shapley_values
+        from netloom.explain.core.estimation.groups import FeatureGroups
         from netloom.explain.core.estimation.sampling import (
             FLOP_BUDGET,
             REPEATS,
@@ -44,7 +45,6 @@ class ShapleySampling(BaselineExplainer):
             paired_permutations,
             score_all_coalitions,
         )
-        from netloom.explain.core.parts.groups import FeatureGroups
 
         groups = FeatureGroups(context, self.groups)
         affordable_orders = FLOP_BUDGET // max(1, context.flops) // max(1, groups.count)

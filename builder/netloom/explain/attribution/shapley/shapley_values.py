@@ -35,8 +35,8 @@ class Shapley(BaselineExplainer):
     )
 
     def run(self, context: ExplanationContext) -> Result:
+        from netloom.explain.core.estimation.groups import FeatureGroups
         from netloom.explain.core.estimation.sampling import score_all_coalitions
-        from netloom.explain.core.parts.groups import FeatureGroups
 
         groups = FeatureGroups(context, self.groups)
         context.expect_rows(2**groups.count)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 if TYPE_CHECKING:
-    from netloom.explain.core.parts.groups import FeatureGroups
+    from netloom.explain.core.estimation.groups import FeatureGroups
 
 # The number of independent estimates of a sampling method.
 REPEATS = 4

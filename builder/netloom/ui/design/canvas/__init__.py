@@ -12,7 +12,7 @@ from netloom.ui.design.canvas.messages import CanvasData
 
 
 def canvas(*, data: CanvasData, key: str, on_sync: Callable[[], None], on_look: Callable[[], None]) -> Any:
-    """Draw the canvas with `data` (see netloom.ui.design.canvas.payload).
+    """Draw the canvas with `data` (see netloom.ui.design.canvas_payload).
 
     Its state is in the session under `key`, see `netloom.ui.design.state`. `sync` has edits for `Editor.sync`,
     `selection` the ids of the selected nodes and edges, sent again when other parts of the page change, and `network`

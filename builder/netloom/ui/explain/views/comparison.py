@@ -10,9 +10,9 @@ import streamlit as st
 
 from netloom.core.text import escape
 from netloom.core.text import plain as line
+from netloom.explain.comparison import Agreement, Comparison, real_parts_mask
 from netloom.explain.core.explainer import method_facts
 from netloom.explain.core.targets import quantity_of
-from netloom.explain.evidence.comparison import Agreement, Comparison, real_parts_mask
 from netloom.explain.plots.explanation_plots import Plot, PlotKind
 from netloom.explain.plots.shared_scale import scaled_plots
 from netloom.jobs.requests.explanations import ComparedSide, ExplanationComparison

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 import streamlit as st
 
 from netloom.core.text import escape, number
+from netloom.explain.core.checkpoint_path import Stage
 from netloom.explain.core.explanation import Verdict
-from netloom.explain.dataset.checkpoint_path import Stage
 from netloom.explain.influence.influence import Against, Influence
 from netloom.explain.influence.label_errors import PossibleLabelErrors
 from netloom.explain.influence.tracin import URL, InfluentialRow

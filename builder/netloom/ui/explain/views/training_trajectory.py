@@ -9,9 +9,9 @@ import streamlit as st
 
 from netloom.core.text import escape
 from netloom.core.text import plain as on_one_line
+from netloom.explain.comparison import comparable_parts
 from netloom.explain.core.targets import quantity_of
 from netloom.explain.dataset.training_trajectory import Frame, Trajectory
-from netloom.explain.evidence.comparison import comparable_parts
 from netloom.explain.plots.shared_scale import lines, scaled_plots
 from netloom.jobs.requests.explanations import TrainingTrajectory
 from netloom.ui.components.figure_export import PICTURE, chart, exports

@@ -11,9 +11,9 @@ import streamlit as st
 from netloom.core.text import escape
 from netloom.data import DataError
 from netloom.explain import ExplainError, Explanation
+from netloom.explain.comparison import color_bounds
 from netloom.explain.core.parts.axes import Axes
 from netloom.explain.core.targets import quantity_of
-from netloom.explain.evidence.comparison import color_bounds
 from netloom.explain.plots import figures, text
 from netloom.explain.plots.explanation_plots import PlotKind, array_table, plot_kind, series_table
 from netloom.explain.robustness.what_if import WhatIf, raw_row, target_request
