@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from netloom.core.field_errors import FieldError, FieldValueError, field_errors, summary
 from netloom.data.augmentation import augmentations
 from netloom.data.builtin_registry import builtin
-from netloom.data.preparation.column_settings import FieldChoice
+from netloom.data.settings.column_settings import FieldChoice
 from netloom.document import DataChoice, DocumentError, EditError, Node, Note, Training, apply, blank, parse, updated
 from netloom.explain.core.explainer import registry as explainers
 from netloom.layers import ParameterError, registry

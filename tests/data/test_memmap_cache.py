@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from netloom.data import add_file, prepare
-from netloom.data.preparation.memmap_cache import ArrayFiles
+from netloom.data.caching.memmap_cache import ArrayFiles
 from netloom.data.preparation.prepare import clear_cache, read
 from netloom.data.raw.images import Images
 from netloom.data.raw.series import Series

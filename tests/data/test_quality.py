@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from netloom.data import DataError, Prepared, add_file, bigram_entropy, prepare, statistics
-from netloom.data.quality import Finding, Report, quality_checks, report, without_repeats
+from netloom.data.preparation.deduplication import without_repeats
+from netloom.data.quality import Finding, Report, quality_checks, report
 from netloom.data.quality.association import explained_variance, purity, rank_association
 from netloom.data.quality.checks.label_noise import doubts
 from netloom.data.quality.checks.outliers import outliers

@@ -19,8 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netloom.data import Prepared, add_file, prepare
+from netloom.data.dialect import MISSING_MARKS, FileError, has_no_header
 from netloom.data.sequence_pairs import BEGUN
-from netloom.data.tables.dialect import MISSING_MARKS, FileError, has_no_header
 from netloom.data.tables.readers import read_table
 from netloom.data.tables.row_file import RowFile, read_rows, summarize_warnings, unknown_categories, with_warnings
 from netloom.document import DataChoice

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from netloom.data import DataError, Prepared, add_file, prepare, remove, statistics
-from netloom.data.preparation.label_merging import merge, normal
 from netloom.data.preparation.project_defaults import default_choice, initial_choice, settle, take_back, with_defaults
 from netloom.data.quality import report
 from netloom.data.quality.finding import Finding
 from netloom.data.quality.severe_findings import caveats, high_findings
+from netloom.data.settings.label_merging import merge, normal
 from netloom.document import DataChoice
 from netloom.modalities.encoding.category_column import resolve_alias
 from netloom.modalities.encoding.rows import encode_rows

@@ -12,7 +12,7 @@ import pytest
 
 from netloom.data import DataError, add_file, prepare, remove, schema
 from netloom.data import prepare as prepare_function
-from netloom.data.preparation.single_flight import once
+from netloom.data.caching.single_flight import once
 from netloom.document import DataChoice
 
 ROWS = b"a,b,y\n" + b"".join(b"%d,%d,%s\n" % (row, row % 7, b"yes" if row % 3 else b"no") for row in range(3_000))

@@ -15,12 +15,12 @@ import numpy as np
 from netloom.core.errors import DataError
 from netloom.core.progress import ProgressCallback, ignore_progress
 from netloom.data.limits import MAX_CELLS
-from netloom.data.preparation.column_settings import COLUMNS
 from netloom.data.preparation.prepared_data import Prepared
 from netloom.data.raw.series import forecast_of
 from netloom.data.raw.texts import TaggedTexts
 from netloom.data.schema import DatasetInfo
 from netloom.data.sequence_pairs import Pairs
+from netloom.data.settings.column_settings import COLUMNS
 from netloom.data.splits.given_splits import NAMES
 from netloom.data.tables.targets import SEPARATORS
 from netloom.data.uploads import add_file

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import struct
 
-from netloom.data.tables.dialect import encoding_of as encoding_of
+from netloom.data.dialect import encoding_of
 
 HEAD_BYTES = 512
 PICTURE, SOUND, TEXT, NPY, IDX, PARQUET, EXCEL = "picture", "sound", "text", "npy", "idx", "parquet", "excel"

@@ -31,9 +31,9 @@ def weights(model: nn.Module) -> bytes:
 
 # An import from a module of Netloom, whose name is group 1, on one line or in parentheses
 _NETLOOM_IMPORT = re.compile(
-    r"^from netloom\.(?:data|modalities)\.\w+\.(\w+) import (?:\([^)]*\)|[^(\n]*)\n", re.MULTILINE
+    r"^from netloom\.(?:data|modalities)(?:\.\w+)?\.(\w+) import (?:\([^)]*\)|[^(\n]*)\n", re.MULTILINE
 )
-_PACKAGE = re.compile(r"netloom\.(?:data\.\w+|modalities|serving)\.")
+_PACKAGE = re.compile(r"netloom\.(?:data(?:\.\w+(?=\.))?|modalities|serving)\.")
 # The package that encodes rows travels as a whole.
 _ENCODING, _INIT = "netloom.modalities.encoding", "__init__.py"
 
@@ -94,7 +94,7 @@ def sources() -> list[Source]:
         *(Source(_ENCODING, name, f"encoding/{name}") for name in names),
         Source("netloom.data.preparation", "calibrated.py", "calibrated.py"),
         Source("netloom.data.preparation", "decode.py", "decode.py"),
-        Source("netloom.data.tables", "dialect.py", "dialect.py"),
+        Source("netloom.data", "dialect.py", "dialect.py"),
         Source("netloom.data.tables", "row_file.py", "row_file.py"),
     ]
     modules = {source.module: source for source in bundled}

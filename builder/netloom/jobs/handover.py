@@ -25,7 +25,7 @@ _ALIGNMENT = 64  # bytes, as NumPy aligns arrays for vector instructions
 # Functions that create the objects of a pickle, besides classes of Netloom.
 _FUNCTIONS = {
     ("netloom.jobs.handover", "mapped_array"),
-    ("netloom.data.preparation.memmap_cache", "reopened"),
+    ("netloom.data.caching.memmap_cache", "reopened"),
     ("netloom.data.tables.arrow_table", "reopened"),
     ("numpy._core.multiarray", "_reconstruct"),
     ("numpy._core.multiarray", "scalar"),

@@ -13,9 +13,9 @@ import numpy as np
 
 from netloom.core.errors import DataError
 from netloom.data import file_types
+from netloom.data.dialect import FileError
 from netloom.data.limits import MAX_STORED_BYTES, SMALLEST_SIDE
 from netloom.data.tables import row_file
-from netloom.data.tables.dialect import FileError
 from netloom.data.tables.row_file import RowFile
 from netloom.modalities.encoding.cells import EncodeError
 from netloom.modalities.encoding.field_encoder import FieldEncoder, field_encoder

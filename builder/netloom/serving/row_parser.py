@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from netloom.core.errors import DataError
-from netloom.data.tables.dialect import FileError
+from netloom.data.dialect import FileError
 from netloom.data.tables.row_file import flatten, read_rows
 from netloom.modalities.encoding.cells import EncodeError
 from netloom.modalities.encoding.field_encoder import FieldEncoder

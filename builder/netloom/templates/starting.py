@@ -6,8 +6,8 @@ from pathlib import Path
 
 from netloom.core.data_folder import home as default_home
 from netloom.data import DataError, Schema, prepare, schema
-from netloom.data.preparation.column_settings import FIELDS
 from netloom.data.preparation.project_defaults import default_training
+from netloom.data.settings.column_settings import FIELDS
 from netloom.document import DataChoice, Edit, EditError, Project, apply
 from netloom.tasks import tasks
 from netloom.templates.catalogue import Template, templates

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import torch
 
     from netloom.data import Prepared
-    from netloom.data.preparation.memmap_cache import Mapped
+    from netloom.data.caching.memmap_cache import Mapped
 
 # Rows in a buffer are shuffled together. The size determines the order of rows, so it must not depend on the machine.
 BUFFER_BYTES = 64 * 2**20

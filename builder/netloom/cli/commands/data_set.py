@@ -148,7 +148,7 @@ def _changed(choice: DataChoice, arguments: Namespace, home: Path) -> DataChoice
 
 def _options(options: Mapping[str, Any], arguments: Namespace) -> dict[str, Any]:
     """Return the options with those of `--option` and `--field`."""
-    from netloom.data.preparation.column_settings import FIELDS
+    from netloom.data.settings.column_settings import FIELDS
 
     changed = dict(options)
     for text in arguments.option:
@@ -175,9 +175,9 @@ def _column_options(choice: DataChoice, arguments: Namespace, home: Path) -> Map
     """Return the options with the settings of `--column`, `--role`, `--target` and `--split column:NAME`."""
     from netloom.data import schema
     from netloom.data.import_questions import import_questions
-    from netloom.data.preparation.column_settings import COLUMNS
     from netloom.data.quality.column_changes import with_changed_columns, with_targets
     from netloom.data.quality.overview import columns
+    from netloom.data.settings.column_settings import COLUMNS
     from netloom.data.uploads.tabular import SPLIT
 
     split = (arguments.split or "").removeprefix(_COLUMN_SPLIT) if _names_column(arguments.split) else ""
@@ -254,7 +254,7 @@ def _settings(column: Column, value: str) -> dict[str, Any]:
 
 
 def _role(word: str) -> str:
-    from netloom.data.preparation.column_settings import Role
+    from netloom.data.settings.column_settings import Role
 
     return _known(word, get_args(Role), "role", "Netloom")
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netloom.data import limits
-from netloom.data.preparation import memmap_cache
-from netloom.data.preparation.memmap_cache import Mapped
+from netloom.data.caching import memmap_cache
+from netloom.data.caching.memmap_cache import Mapped
 from netloom.data.raw_dataset import in_memory
 from netloom.modalities.encoding.field_encoder import FieldEncoder, FieldState, field_encoder
 

@@ -14,19 +14,19 @@ from netloom.core.data_folder import home as default_home
 from netloom.core.delegation import Delegable
 from netloom.core.errors import DataError
 from netloom.core.field_errors import field_errors, summary
+from netloom.data.applied_settings import with_columns, with_fields
 from netloom.data.builtin_registry import builtin
+from netloom.data.caching import memmap_cache
+from netloom.data.caching.single_flight import once
 from netloom.data.noise_field import OPTION, with_noise
-from netloom.data.preparation import memmap_cache
-from netloom.data.preparation.applied_settings import with_columns, with_fields
-from netloom.data.preparation.column_settings import COLUMNS, FIELDS, field_choices
+from netloom.data.preparation.deduplication import without_repeats
 from netloom.data.preparation.default_preprocessing import with_preparation
 from netloom.data.preparation.encoded_arrays import encoded
 from netloom.data.preparation.prepared_data import Prepared
 from netloom.data.preparation.preprocess import Preprocess
-from netloom.data.preparation.single_flight import once
-from netloom.data.quality.deduplication import without_repeats
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.schema import DatasetInfo, Schema
+from netloom.data.settings.column_settings import COLUMNS, FIELDS, field_choices
 from netloom.data.splits.split import split
 from netloom.data.targets import target_of
 from netloom.data.targets.fitted_target import FittedTarget

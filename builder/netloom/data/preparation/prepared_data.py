@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netloom.core.errors import DataError
+from netloom.data.caching.memmap_cache import Mapped
 from netloom.data.preparation.lazy_tensors import LazyTensors, as_arrays
-from netloom.data.preparation.memmap_cache import Mapped
 from netloom.data.preparation.preprocess import Preprocess
 from netloom.data.raw.series import forecast_of
 from netloom.data.raw_dataset import RawDataset

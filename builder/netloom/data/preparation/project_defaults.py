@@ -13,7 +13,7 @@ from netloom.core.data_folder import home as default_home
 from netloom.core.errors import DataError
 from netloom.core.plain_json import JsonObject
 from netloom.data.builtin_registry import builtin
-from netloom.data.preparation.column_settings import COLUMNS
+from netloom.data.settings.column_settings import COLUMNS
 from netloom.data.uploads import find_upload
 from netloom.data.uploads.upload_kind import DEFAULTS
 from netloom.data.uploads.upload_meta import read_meta

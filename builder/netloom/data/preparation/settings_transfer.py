@@ -10,8 +10,8 @@ from typing import Any
 from netloom.core.delegation import Delegable
 from netloom.core.errors import DataError
 from netloom.core.plain_json import JsonObject
-from netloom.data.preparation.column_settings import COLUMNS, FIELDS
 from netloom.data.preparation.prepare import choice_key, read
+from netloom.data.settings.column_settings import COLUMNS, FIELDS
 from netloom.data.splits.split import split
 from netloom.document import DataChoice
 

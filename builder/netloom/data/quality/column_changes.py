@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from netloom.core.plain_json import JsonObject
-from netloom.data.preparation.column_settings import COLUMNS
 from netloom.data.quality.overview import Column
+from netloom.data.settings.column_settings import COLUMNS
 from netloom.data.tables.targets import SEVERAL, requested_target
 from netloom.modalities.columns.registry import column_kind
 

@@ -15,12 +15,12 @@ from netloom.core.delegation import Delegable
 from netloom.core.errors import DataError
 from netloom.core.plain_json import JsonObject
 from netloom.data.builtin_registry import builtin
+from netloom.data.caching.memmap_cache import remembered
 from netloom.data.multi_field import Categories
-from netloom.data.preparation.column_settings import COLUMNS, ColumnChoice, Role, column_choices
-from netloom.data.preparation.memmap_cache import remembered
 from netloom.data.preparation.prepare import read
 from netloom.data.raw.table import Table
 from netloom.data.raw_dataset import RawDataset
+from netloom.data.settings.column_settings import COLUMNS, ColumnChoice, Role, column_choices
 from netloom.data.tables.arrow_table import ARROW_FILE, StoredTable
 from netloom.data.tables.column_inference import ColumnPlan, column_plans, look_like_classes, targets_of
 from netloom.data.tables.targets import requested_target

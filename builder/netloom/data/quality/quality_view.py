@@ -12,6 +12,7 @@ import numpy as np
 
 from netloom.core.plain_json import JsonObject
 from netloom.data.multi_field import Categories
+from netloom.data.preparation.deduplication import row_codes, with_equal_bits
 from netloom.data.preparation.prepared_data import Prepared
 from netloom.data.raw.images import Images
 from netloom.data.raw.series import Series
@@ -276,7 +277,7 @@ class QualityView:
                 yield _raw_values(field)[self.used_rows]
             elif isinstance(field, (Table, Categories)):
                 for values in (field.numbers if isinstance(field, Table) else {}).values():
-                    yield _normalized(np.asarray(values, dtype=np.float64)[self.used_rows])
+                    yield with_equal_bits(np.asarray(values, dtype=np.float64)[self.used_rows])
                 for labels in _label_columns(field).values():
                     yield Labels.of(labels).at(self.used_rows).codes.astype(np.int64)
             elif field.name in self.data.inputs:
@@ -314,11 +315,6 @@ def _raw_values(field: Images | Series) -> np.ndarray:
     return field.pixels if isinstance(field, Images) else field.windows
 
 
-def _normalized(values: np.ndarray) -> np.ndarray:
-    """Return floats with one bit pattern for NaN, and 0 instead of −0, so that equal numbers have equal bytes."""
-    return np.asarray(np.where(np.isnan(values), values.dtype.type(np.nan), values + values.dtype.type(0)))
-
-
 def _hash_cells(values: np.ndarray) -> np.ndarray:
     """Return a 64-bit hash of each cell of a column (rows,)."""
     import pandas as pd  # here, because images need no pandas, whose import takes half a second
@@ -330,16 +326,6 @@ def _hash_cells(values: np.ndarray) -> np.ndarray:
 def _hash_rows(values: np.ndarray) -> np.ndarray:
     """Return a 64-bit hash of each row of (n, …)."""
     if values.dtype.kind == "f":
-        values = _normalized(values)
+        values = with_equal_bits(values)
     digests = (blake2b(np.ascontiguousarray(row).tobytes(), digest_size=8).digest() for row in values)
     return np.array([int.from_bytes(digest, "little") for digest in digests], dtype=np.uint64)
-
-
-def row_codes(values: np.ndarray) -> np.ndarray:
-    """Return a code for each row of (n, …), equal for equal rows: NaN equals NaN, and 0 equals −0."""
-    if values.dtype.kind == "f":
-        values = _normalized(values)
-    flat = np.ascontiguousarray(values).reshape(len(values), -1)
-    # Each row is one opaque value, which `unique` compares by its bytes
-    rows = flat.view(np.dtype((np.void, flat.dtype.itemsize * flat.shape[1]))).ravel()
-    return np.unique(rows, return_inverse=True)[1].ravel()

@@ -9,10 +9,10 @@ from typing import Any
 
 from netloom.core.delegation import Delegable
 from netloom.core.errors import DataError
-from netloom.data.preparation import memmap_cache
+from netloom.data.caching import memmap_cache
+from netloom.data.caching.single_flight import once
 from netloom.data.preparation.prepare import choice_key, prepare
 from netloom.data.preparation.prepared_data import Prepared
-from netloom.data.preparation.single_flight import once
 from netloom.data.quality.finding import Finding, Fix
 from netloom.data.quality.quality_view import QualityView
 from netloom.data.quality.registry import quality_checks

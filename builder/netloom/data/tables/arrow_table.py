@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast, overload
 import numpy as np
 
 from netloom.core.errors import DataError
-from netloom.data.preparation import memmap_cache
+from netloom.data.caching import memmap_cache
 from netloom.modalities.columns import conversion
 from netloom.modalities.encoding.coercion import LARGEST
 from netloom.modalities.labels import Labels

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netloom.core.errors import DataError
-from netloom.data.preparation.column_settings import (
+from netloom.data.settings.column_settings import (
     COLUMNS,
     ColumnChoice,
     Role,

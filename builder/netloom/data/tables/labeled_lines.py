@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from netloom.data.tables.dialect import has_separator
+from netloom.data.dialect import has_separator
 
 if TYPE_CHECKING:
     import pandas as pd

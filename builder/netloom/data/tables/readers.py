@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netloom.core.errors import DataError
+from netloom.data import dialect
 from netloom.data.decoded_size import read_parquet_table, refuse_long_lines
-from netloom.data.limits import MAX_CELLS, MAX_COLUMNS, MAX_ROWS, MAX_UNPACKED_BYTES
-from netloom.data.tables import dialect
-from netloom.data.tables.dialect import (
+from netloom.data.dialect import (
     BOOLEANS,
     LATIN,
     MISSING_MARKS,
@@ -28,6 +27,7 @@ from netloom.data.tables.dialect import (
     sample_records,
     with_tabs,
 )
+from netloom.data.limits import MAX_CELLS, MAX_COLUMNS, MAX_ROWS, MAX_UNPACKED_BYTES
 from netloom.data.tables.json_records import json_table
 from netloom.data.tables.labeled_lines import labeled_lines
 from netloom.data.tables.spreadsheets import read_spreadsheet

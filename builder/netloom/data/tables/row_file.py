@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from netloom.data.tables.dialect import (
+from netloom.data.dialect import (
     LATIN,
     MISSING_MARKS,
     SAMPLE_LINES,

@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING
 from netloom.core.errors import DataError
 from netloom.core.progress import ProgressCallback, ignore_progress
 from netloom.data import limits
-from netloom.data.preparation import memmap_cache
+from netloom.data.caching import memmap_cache
 from netloom.data.tables import arrow_table, readers
 from netloom.data.tables.streamed_types import ColumnScan, ColumnType, typed_chunk
 

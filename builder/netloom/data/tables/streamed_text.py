@@ -11,10 +11,9 @@ from typing import IO, TYPE_CHECKING
 
 from netloom.core.errors import DataError
 from netloom.core.progress import ProgressCallback
-from netloom.data import file_types
 from netloom.data.decoded_size import refuse_long_lines_in
+from netloom.data.dialect import LATIN, encoding_of, has_no_header, infer_dialect, sample_records
 from netloom.data.tables import json_records, readers
-from netloom.data.tables.dialect import LATIN, has_no_header, infer_dialect, sample_records
 from netloom.data.tables.streamed_table import StreamedTable, Types, max_record_cells, phase_of
 from netloom.data.tables.streamed_types import TEXT
 from netloom.modalities.encoding.cells import RawRow
@@ -32,7 +31,7 @@ class StreamedText(StreamedTable):
         super().__init__(content, filename)
         with self._open() as file:
             self._head = file.read(_HEAD_BYTES)
-        self._encoding = file_types.encoding_of(self._head)
+        self._encoding = encoding_of(self._head)
         if self._encoding == "utf-8-sig":
             self._encoding = self._utf8_or_latin()
         self._is_json = json_records.JSON_START.match(self._head.decode(self._encoding, "replace")) is not None

@@ -11,15 +11,15 @@ import numpy as np
 from netloom.core.errors import DataError
 from netloom.core.plain_json import Json
 from netloom.data.multi_field import Categories, MultiFieldDataset
-from netloom.data.preparation.column_settings import COLUMNS, ColumnChoice, refuse_unknown
-from netloom.data.preparation.label_merging import aliases_of
 from netloom.data.raw.table import Table
 from netloom.data.raw.texts import Texts
 from netloom.data.raw_dataset import RawDataset, RawTarget, RowFields
 from netloom.data.schema import TargetType
-from netloom.data.splits.roles import column_roles
+from netloom.data.settings.column_settings import COLUMNS, ColumnChoice, refuse_unknown
+from netloom.data.settings.label_merging import aliases_of
 from netloom.data.tables import arrow_table
 from netloom.data.tables.column_inference import ColumnPlan, choices_of, column_plans, look_like_classes, targets_of
+from netloom.data.tables.roles import column_roles
 from netloom.data.tables.targets import LABELS, TASKS, labels_target, requested_target, several_target
 from netloom.data.targets import target_of
 from netloom.modalities.columns import conversion

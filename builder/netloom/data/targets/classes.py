@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from netloom.data.preparation.label_merging import Aliases, merged_classes
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.schema import TargetKind, TargetSpec
+from netloom.data.settings.label_merging import Aliases, merged_classes
 from netloom.data.targets.fitted_target import FittedClasses
 from netloom.data.targets.target import LabeledTarget, Labels, LastField
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from netloom.data.preparation.label_merging import Aliases, merge
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.schema import TargetSpec
+from netloom.data.settings.label_merging import Aliases, merge
 from netloom.data.targets.fitted_target import FittedClasses, FittedNumbers, FittedTargets
 from netloom.data.targets.registry import target_of
 from netloom.data.targets.target import Labels, LastField, Target

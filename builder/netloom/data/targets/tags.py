@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from netloom.core.errors import DataError
-from netloom.data.preparation.label_merging import Aliases, merged_classes
 from netloom.data.raw.texts import TaggedTexts
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.schema import TargetSpec
+from netloom.data.settings.label_merging import Aliases, merged_classes
 from netloom.data.targets.classes import in_order
 from netloom.data.targets.fitted_target import FittedClassAndTags, FittedClasses
 from netloom.data.targets.target import LabeledTarget, Labels, LastField, Move, Target

@@ -9,9 +9,9 @@ from typing import Any, ClassVar, Generic, TypeVar
 import numpy as np
 
 from netloom.core.errors import DataError
-from netloom.data.preparation.label_merging import Aliases
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.schema import TargetKind, TargetSpec
+from netloom.data.settings.label_merging import Aliases
 from netloom.data.targets.fitted_target import FittedClasses, FittedTarget
 from netloom.modalities.encoding.field_encoder import FieldEncoder
 

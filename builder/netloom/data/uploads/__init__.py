@@ -18,11 +18,11 @@ from netloom.core.errors import DataError
 from netloom.core.field_errors import nearest_name
 from netloom.core.plain_json import Json, JsonObject
 from netloom.core.progress import ProgressCallback, ignore_progress
-from netloom.data.preparation import memmap_cache
-from netloom.data.preparation.applied_settings import with_columns
-from netloom.data.preparation.column_settings import COLUMNS
+from netloom.data.applied_settings import with_columns
+from netloom.data.caching import memmap_cache
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.schema import DatasetInfo
+from netloom.data.settings.column_settings import COLUMNS
 from netloom.data.splits.given_splits import NO_PART, file_parts, is_split, part_of
 from netloom.data.splits.split import refuse_few
 from netloom.data.tables.readers import TABLE_FORMS

@@ -12,8 +12,8 @@ from netloom.core.plain_json import Json, JsonObject
 from netloom.core.progress import ProgressCallback
 from netloom.data.raw_dataset import RawDataset, RawTarget
 from netloom.data.splits.given_splits import given_of, split_column
-from netloom.data.splits.roles import groups_of
 from netloom.data.tables.arrow_table import ARROW_FILE, StoredTable
+from netloom.data.tables.roles import groups_of
 from netloom.data.tables.streamed_table import StreamedTable
 from netloom.data.tables.targets import CLASS, LABELS, NUMBER
 from netloom.data.uploads.chosen import Chosen, text

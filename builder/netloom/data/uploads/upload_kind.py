@@ -14,8 +14,8 @@ from netloom.core.errors import DataError
 from netloom.core.plain_json import Json, JsonObject
 from netloom.core.progress import ProgressCallback
 from netloom.core.registry import discover
-from netloom.data.preparation.column_settings import refuse_unknown
 from netloom.data.raw_dataset import RawDataset
+from netloom.data.settings.column_settings import refuse_unknown
 from netloom.data.uploads.chosen import Chosen
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.upload_meta import ReaderMeta, UploadMeta

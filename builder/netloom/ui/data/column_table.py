@@ -9,9 +9,9 @@ import streamlit as st
 
 from netloom.core.plain_json import JsonObject
 from netloom.core.text import escape
-from netloom.data.preparation.column_settings import Role
 from netloom.data.quality.column_changes import with_changed_columns
 from netloom.data.quality.overview import Column
+from netloom.data.settings.column_settings import Role
 from netloom.editing.live import Live
 from netloom.modalities.columns.column_kind import ColumnKind
 from netloom.modalities.columns.registry import column_kind, column_kinds

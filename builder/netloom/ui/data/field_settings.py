@@ -9,12 +9,12 @@ import streamlit as st
 
 from netloom.core.text import escape
 from netloom.data import DatasetInfo, Prepared
-from netloom.data.preparation.column_settings import COLUMNS, FIELDS
 from netloom.data.preparation.default_preprocessing import IMPORTED
 from netloom.data.quality.overview import Column
 from netloom.data.raw.images import Images
 from netloom.data.raw.series import Series
 from netloom.data.raw.texts import Texts
+from netloom.data.settings.column_settings import COLUMNS, FIELDS
 from netloom.document import Edit
 from netloom.editing.live import Live
 from netloom.modalities.columns.number import SCALES

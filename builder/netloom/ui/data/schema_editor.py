@@ -10,10 +10,10 @@ import streamlit as st
 
 from netloom.core.text import escape
 from netloom.data import DataError, DatasetInfo, Prepared
-from netloom.data.preparation.column_settings import COLUMNS
-from netloom.data.preparation.label_merging import aliases_of
 from netloom.data.preparation.project_defaults import default_choice
 from netloom.data.quality.overview import columns
+from netloom.data.settings.column_settings import COLUMNS
+from netloom.data.settings.label_merging import aliases_of
 from netloom.document import DataChoice
 from netloom.editing.live import Live
 from netloom.store import Store

@@ -7,8 +7,8 @@ from functools import cached_property
 
 from netloom.compile import input_fields
 from netloom.data import Prepared, prepare
+from netloom.data.caching.single_flight import once
 from netloom.data.preparation.fitted_state import with_stored_state
-from netloom.data.preparation.single_flight import once
 from netloom.document import Project
 from netloom.store import Run, Store
 from netloom.training.objectives import OBJECTIVES, Objective

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from netloom.data.preparation.label_merging import normal
 from netloom.data.quality import fixes
 from netloom.data.quality.check import QualityCheck
 from netloom.data.quality.finding import MAX_EXAMPLES, Finding, Plot, counted, quoted
 from netloom.data.quality.quality_view import QualityView
+from netloom.data.settings.label_merging import normal
 
 MOSTLY = 0.5  # share of empty sets from which the column is mostly empty
 NEARLY_ALL = 0.95  # share of sets with a value from which the value is nearly constant

@@ -12,11 +12,11 @@ from netloom.core.errors import DataError
 from netloom.core.plain_json import JsonObject
 from netloom.core.progress import ProgressCallback
 from netloom.data import file_types
+from netloom.data.dialect import has_separator
 from netloom.data.limits import MAX_FILE_BYTES
 from netloom.data.raw.texts import Characters
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.splits.given_splits import NO_PART, file_parts
-from netloom.data.tables.dialect import has_separator
 from netloom.data.tables.readers import decode_text
 from netloom.data.uploads.chosen import Chosen
 from netloom.data.uploads.source import Source

@@ -14,8 +14,8 @@ from netloom.core.errors import DataError
 from netloom.core.plain_json import JsonObject
 from netloom.core.progress import ProgressCallback
 from netloom.data import file_types
+from netloom.data.caching import memmap_cache
 from netloom.data.limits import MAX_CELLS, MAX_STORED_BYTES
-from netloom.data.preparation import memmap_cache
 from netloom.data.raw.series import Series
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.splits.given_splits import FileParts, file_parts, is_split, part_of

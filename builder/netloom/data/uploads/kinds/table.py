@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from netloom.core.plain_json import Json, JsonObject
 from netloom.core.progress import ProgressCallback
 from netloom.data import file_types
-from netloom.data.preparation.column_settings import COLUMNS
 from netloom.data.raw.texts import Texts
 from netloom.data.raw_dataset import RawDataset
+from netloom.data.settings.column_settings import COLUMNS
 from netloom.data.splits.split import refuse_few
 from netloom.data.tables.arrow_table import ARROW_FILE, StoredTable
 from netloom.data.tables.streamed_table import SAMPLE_ROWS

@@ -10,11 +10,11 @@ from netloom.core.errors import DataError
 from netloom.core.plain_json import JsonObject
 from netloom.core.progress import ProgressCallback
 from netloom.data import file_types
+from netloom.data.dialect import has_separator
 from netloom.data.limits import MAX_ROWS
 from netloom.data.raw.texts import Texts as RawTexts
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.splits.given_splits import FileParts, refuse_as_classes
-from netloom.data.tables.dialect import has_separator
 from netloom.data.tables.readers import decode_text
 from netloom.data.uploads.filetables import stated_parts
 from netloom.data.uploads.images import set_given_split

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 import numpy as np
 
 from netloom.core.errors import DataError
-from netloom.data.quality.quality_view import row_codes
 
 
 def without_repeats(
@@ -38,3 +37,18 @@ def without_repeats(
                 "duplicates, or add rows that differ."
             )
     return unique_parts
+
+
+def row_codes(values: np.ndarray) -> np.ndarray:
+    """Return a code for each row of (n, …), equal for equal rows: NaN equals NaN, and 0 equals −0."""
+    if values.dtype.kind == "f":
+        values = with_equal_bits(values)
+    flat = np.ascontiguousarray(values).reshape(len(values), -1)
+    # Each row is one opaque value, which `unique` compares by its bytes
+    rows = flat.view(np.dtype((np.void, flat.dtype.itemsize * flat.shape[1]))).ravel()
+    return np.unique(rows, return_inverse=True)[1].ravel()
+
+
+def with_equal_bits(values: np.ndarray) -> np.ndarray:
+    """Return floats with one bit pattern for NaN, and 0 instead of −0, so that equal numbers have equal bytes."""
+    return np.asarray(np.where(np.isnan(values), values.dtype.type(np.nan), values + values.dtype.type(0)))

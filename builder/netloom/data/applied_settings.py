@@ -7,9 +7,9 @@ from typing import Any
 
 from netloom.core.errors import DataError
 from netloom.core.field_errors import nearest_name
-from netloom.data.preparation.column_settings import ColumnChoice, FieldChoice, column_choices
-from netloom.data.preparation.label_merging import Aliases, aliases_of
 from netloom.data.raw_dataset import RawDataset
+from netloom.data.settings.column_settings import ColumnChoice, FieldChoice, column_choices
+from netloom.data.settings.label_merging import Aliases, aliases_of
 from netloom.data.targets import target_of
 from netloom.modalities.columns.registry import column_kind
 

@@ -1,0 +1,1 @@
+"""The settings of columns and labels that a person chooses for data."""
