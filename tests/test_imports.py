@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Callable, Iterator
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
 
 import grimp
@@ -36,6 +37,41 @@ def import_graph() -> nx.DiGraph[str]:
 def test_no_import_cycles() -> None:
     cycles = [sorted(part) for part in nx.strongly_connected_components(import_graph()) if len(part) > 1]
     assert not cycles, "Move what these modules share into one below them: " + "; ".join(map(", ".join, cycles))
+
+
+def test_no_import_cycles_between_folders() -> None:
+    """In each package, a folder counts as a whole, so that it can be read without what imports it."""
+    cycles = [
+        f"{package}: {', '.join(sorted(part))}"
+        for package, parts in part_graphs(import_graph()).items()
+        for part in nx.strongly_connected_components(parts)
+        if len(part) > 1
+    ]
+    assert not cycles, "Move what these folders and modules share below them, or up to their user: " + "; ".join(cycles)
+
+
+def part_graphs(graph: nx.DiGraph[str]) -> dict[str, nx.DiGraph[str]]:
+    """The imports between the folders and modules of each package, by the name of the package."""
+    parts: dict[str, nx.DiGraph[str]] = {}
+    for importer, imported in graph.edges:
+        package = ".".join(common_start(importer.split("."), imported.split(".")))
+        first, second = (name.removeprefix(f"{package}.").partition(".")[0] for name in (importer, imported))
+        if importer != package != imported:  # a package may import its modules
+            parts.setdefault(package, nx.DiGraph()).add_edge(first, second)
+    return parts
+
+
+def common_start(first: list[str], second: list[str]) -> list[str]:
+    return [name for name, _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=False))]
+
+
+def test_cycles_between_folders_are_detected() -> None:
+    """The check itself: `a.low` and `a.high` import each other through different modules."""
+    graph = nx.DiGraph([("n.a.low.x", "n.a.high.x"), ("n.a.high.y", "n.a.low.y"), ("n.a", "n.a.low"), ("n.b", "n.a")])
+    parts = part_graphs(graph)
+    assert set(parts) == {"n", "n.a"}
+    assert sorted(parts["n.a"].edges) == [("high", "low"), ("low", "high")]
+    assert sorted(parts["n"].edges) == [("b", "a")]
 
 
 def test_no_module_imports_its_own_package() -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 import netloom
-from netloom.ui.shell.streamlit_internals import COMPONENT_FILES
+from netloom.ui.components.streamlit_internals import COMPONENT_FILES
 from tests.cli.command import environment
 from tests.cli.test_app import free_port
 

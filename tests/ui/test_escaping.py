@@ -91,7 +91,7 @@ HOSTILE = (
 
 def test_show_error_escapes_all_markup() -> None:
     def page(text: str) -> None:
-        from netloom.ui.shell.errors import show_error
+        from netloom.ui.components.errors import show_error
 
         show_error(ValueError(text))
 

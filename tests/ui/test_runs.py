@@ -14,10 +14,10 @@ from netloom.runs.search import sweeps
 from netloom.store import Store, open_store
 from netloom.store.run_summary import RunOrigin, SweepTrial
 from netloom.templates import templates
+from netloom.ui.components.metric_texts import heading
 from netloom.ui.runs.comparison import parallel_chart
 from netloom.ui.runs.state import RunsState
 from netloom.ui.shell import session
-from netloom.ui.train.results import heading
 from tests.runs.examples import moons
 from tests.store.states import put, put_sweep
 

@@ -38,7 +38,7 @@ def job_page(request: object) -> None:
 
     import streamlit as st
 
-    from netloom.ui.shell.errors import guard
+    from netloom.ui.components.errors import guard
     from netloom.ui.shell.jobs import computed
 
     with guard():

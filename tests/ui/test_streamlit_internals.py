@@ -13,19 +13,19 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from netloom.ui.shell import streamlit_internals as internals
+from netloom.ui.components import streamlit_internals as internals
 from tests.sources import PACKAGE, ROOT, SCRIPTS, complaints, modules
 
 UI = PACKAGE / "ui"
-GUARD = UI / "shell" / "streamlit_internals.py"
+GUARD = UI / "components" / "streamlit_internals.py"
 # The modules in Streamlit's documentation.
 PUBLIC = ("streamlit", "streamlit.delta_generator", "streamlit.errors", "streamlit.starlette", "streamlit.testing.v1")
-CHANGED = f"Streamlit {st.__version__} changed it: adapt netloom.ui.shell.streamlit_internals"
+CHANGED = f"Streamlit {st.__version__} changed it: adapt netloom.ui.components.streamlit_internals"
 
 
 def test_only_one_module_uses_streamlit_internals() -> None:
     uses = complaints(modules(UI) - {GUARD} | SCRIPTS, internal_names)
-    assert not uses, "Move these into netloom.ui.shell.streamlit_internals:\n" + "\n".join(uses)
+    assert not uses, "Move these into netloom.ui.components.streamlit_internals:\n" + "\n".join(uses)
 
 
 def internal_names(source: str) -> list[str]:
@@ -143,7 +143,7 @@ def test_internals_return_defaults_outside_a_page() -> None:
 def page_script() -> None:
     import streamlit as st
 
-    from netloom.ui.shell import streamlit_internals as internals
+    from netloom.ui.components import streamlit_internals as internals
 
     st.text(internals.session_id())
     st.text(str(internals.main_script()))

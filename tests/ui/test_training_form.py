@@ -16,8 +16,8 @@ from netloom.document.training_settings import FieldDescription, describe_field
 from netloom.store import RunArtifacts, open_store
 from netloom.templates import templates
 from netloom.training.checkpoints import save_best
+from netloom.ui.components.metric_texts import measured
 from netloom.ui.components.settings import differing
-from netloom.ui.train.results import measured
 
 FULL: dict[str, Any] = {
     "schedule": "cosine_restarts",

@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from netloom.ui.shell.streamlit_internals import COMPONENT_FILES, register_component
+from netloom.ui.components.streamlit_internals import COMPONENT_FILES, register_component
 
 PACKAGE = "netloom"
 # The address is relative to Streamlit's own script, because the app can be served below any path. Given the file,

@@ -25,7 +25,7 @@ from netloom.ui.components.state import ExampleState, Part, ReadUpload
 from netloom.ui.components.widgets import value_editor
 
 if TYPE_CHECKING:
-    from netloom.ui.shell.streamlit_internals import UploadedFile
+    from netloom.ui.components.streamlit_internals import UploadedFile
 
 # The largest side of an image that can be drawn, and the largest number of steps of a series that can be typed.
 DRAWN, TYPED = 64, 4096

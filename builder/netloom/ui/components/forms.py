@@ -13,10 +13,10 @@ from netloom.data.preparation.project_defaults import default_training, with_def
 from netloom.data.preparation.settings_transfer import carried, preprocessing
 from netloom.document import Edit, EditError
 from netloom.editing.live import Live
+from netloom.ui.components.errors import show_error
 from netloom.ui.components.page_state import value_of
 from netloom.ui.components.state import FormState, Refusal, bound_key
 from netloom.ui.components.words import unique_labels
-from netloom.ui.shell.errors import show_error
 from netloom.validation.fields import field_edits
 
 

@@ -10,11 +10,11 @@ import streamlit as st
 
 from netloom.core.errors import DataError
 from netloom.core.text import escape
+from netloom.ui.components.errors import show_error
 from netloom.ui.components.example_panels import legend, painted
 from netloom.ui.components.image_urls import enlarged
 from netloom.ui.components.region_painter import cell, stroke_editor
 from netloom.ui.components.state import ExampleState, Part, Stroke
-from netloom.ui.shell.errors import show_error
 
 if TYPE_CHECKING:
     from netloom.tasks.true_labels import PaintedLabel

@@ -97,6 +97,8 @@ class Key(WidgetKey):
     CURVE_LOG_Y = "curve log y"
     CURVE_CSV = "csv"
     ERRORS = "errors"
+    EXAMPLE_SERIES = "series of an example"
+    EXAMPLES = "examples"
     ICON_ONLY = "icon-only"
     PANEL = "panel"
     POPOVERS = "popovers"

@@ -23,6 +23,8 @@ from netloom.store import Store
 from netloom.tasks import task, tasks
 from netloom.ui.components.charts import class_chart
 from netloom.ui.components.column_row import OnPhone, column_row
+from netloom.ui.components.errors import show_error
+from netloom.ui.components.examples import preview, varied
 from netloom.ui.components.forms import data_edit
 from netloom.ui.components.icon_popover import icon_popover
 from netloom.ui.components.page_state import set_value, value_of
@@ -33,9 +35,7 @@ from netloom.ui.data.schema_editor import schema_editor
 from netloom.ui.data.state import DataState, Key
 from netloom.ui.data.upload_form import start_network, upload_form
 from netloom.ui.shell.background import in_background
-from netloom.ui.shell.errors import show_error
 from netloom.ui.shell.jobs import computed
-from netloom.ui.train.results import preview, varied
 
 # The sections, with their labels and purposes.
 LOOK, COLUMNS, QUALITY, AUGMENT, CARD = "Overview", "Columns", "Quality", "Augment", "Card"

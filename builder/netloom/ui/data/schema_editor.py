@@ -17,6 +17,7 @@ from netloom.data.settings.label_merging import aliases_of
 from netloom.document import DataChoice
 from netloom.editing.live import Live
 from netloom.store import Store
+from netloom.ui.components.errors import show_error
 from netloom.ui.data.column_table import column_table
 from netloom.ui.data.field_settings import column_details, field_settings
 from netloom.ui.data.import_options import import_options
@@ -24,7 +25,6 @@ from netloom.ui.data.split_form import split_form
 from netloom.ui.data.target_picker import reading_edit, target_picker
 from netloom.ui.data.upload_form import beginning
 from netloom.ui.shell.background import in_background
-from netloom.ui.shell.errors import show_error
 
 _SHOWN = 8  # merged labels
 

@@ -24,10 +24,10 @@ from netloom.data.uploads.upload_kind import Question, other_guesses
 from netloom.sandbox import Description, FileInspection
 from netloom.store import Store
 from netloom.templates.starting import NETWORKS, start, starters
+from netloom.ui.components.errors import guard, show_error
 from netloom.ui.components.page_state import values_below
 from netloom.ui.data.state import DataState, Fetched, Key, UploadState
 from netloom.ui.shell import session
-from netloom.ui.shell.errors import guard, show_error
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -18,7 +18,7 @@ from netloom.ui.shell.jobs import computed
 from netloom.ui.shell.row_upload import FORMATS, row_upload, stored_name, stored_upload
 
 if TYPE_CHECKING:
-    from netloom.ui.shell.streamlit_internals import UploadedFile
+    from netloom.ui.components.streamlit_internals import UploadedFile
 
 
 def drift(live: Live, weights: RunWeights) -> None:

@@ -11,8 +11,8 @@ from netloom.core.text import file_stem
 from netloom.editing.live import Live
 from netloom.serving.launched import LaunchedServer, LaunchOptions, free_port, launch, launched
 from netloom.store import Run
+from netloom.ui.components.errors import guard, show_error
 from netloom.ui.deploy.state import Key
-from netloom.ui.shell.errors import guard, show_error
 
 LOOK_EVERY_S = 2
 

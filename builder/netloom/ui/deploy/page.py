@@ -8,13 +8,13 @@ from netloom.editing.live import Live
 from netloom.jobs import JobError, RunWeights
 from netloom.store import StoreError
 from netloom.training.weight_files import CheckpointError
+from netloom.ui.components.errors import show_error
 from netloom.ui.deploy.card import card
 from netloom.ui.deploy.drift import drift
 from netloom.ui.deploy.optimize import optimize
 from netloom.ui.deploy.promotion import promotion
 from netloom.ui.deploy.server import server
 from netloom.ui.deploy.state import Key
-from netloom.ui.shell.errors import show_error
 from netloom.ui.shell.run_picker import choose_checkpoint, choose_run, controls, page_head, written_at
 
 PARTS = {

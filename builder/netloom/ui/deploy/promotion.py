@@ -13,10 +13,10 @@ from netloom.editing.live import Live
 from netloom.jobs import RunWeights
 from netloom.jobs.requests.monitoring import ComparePromotion
 from netloom.serving.server_client import ModelState, ServerClient, ServerRequestError
+from netloom.ui.components.errors import guard, show_error
 from netloom.ui.deploy.launched_servers import running_servers
 from netloom.ui.deploy.state import DeployState, Key
 from netloom.ui.shell.background import in_background
-from netloom.ui.shell.errors import guard, show_error
 from netloom.ui.shell.jobs import computed
 from netloom.ui.shell.run_picker import run_labels, runs_with_weights, written_at
 

@@ -15,9 +15,9 @@ from netloom.runs import ACTIVE
 from netloom.store import Run
 from netloom.store.run_summary import Compressed
 from netloom.ui.components.column_row import OnPhone, column_row
+from netloom.ui.components.errors import guard, show_error
 from netloom.ui.deploy.state import DeployState, Key
 from netloom.ui.shell import identity, session
-from netloom.ui.shell.errors import guard, show_error
 from netloom.ui.shell.jobs import computed
 from netloom.ui.shell.run_picker import written_at
 from netloom.ui.train.run_monitor import STATES

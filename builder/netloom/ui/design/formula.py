@@ -12,9 +12,9 @@ from netloom.core.text import escape
 from netloom.document import Edit, EditError, Network, Project
 from netloom.editing.live import Live
 from netloom.layers import Layer, form, registry
+from netloom.ui.components.errors import guard, show_error
 from netloom.ui.design.networks import standing
 from netloom.ui.design.state import DesignState, Key
-from netloom.ui.shell.errors import guard, show_error
 
 EXAMPLE = """width = 64
 hidden = GELU(Linear(x, units=width * 4))

@@ -12,6 +12,7 @@ from netloom.core.text import escape
 from netloom.document import SUBNETWORK, Edit, Node, Project
 from netloom.editing.live import Live
 from netloom.layers import FormField, form, label, registry
+from netloom.ui.components.errors import show_error
 from netloom.ui.components.fields import editor, read_number, write
 from netloom.ui.components.forms import bound, refused
 from netloom.ui.design.initialization_form import initialization_form
@@ -21,7 +22,6 @@ from netloom.ui.design.parts import redraw
 from netloom.ui.design.repetition_form import FIELDS as REPETITION_FIELDS
 from netloom.ui.design.repetition_form import repetition_form
 from netloom.ui.design.state import Key
-from netloom.ui.shell.errors import show_error
 from netloom.validation import Context
 from netloom.validation.initial_weights import node_weights
 

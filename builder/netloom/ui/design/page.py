@@ -13,10 +13,11 @@ from netloom.document import Edit
 from netloom.editing.live import Live
 from netloom.store import StoreError, VersionRow
 from netloom.tasks import task, tasks
-from netloom.ui.components.caveats import data_caveats
+from netloom.ui.components.errors import guard, show_error
 from netloom.ui.components.forms import bound, choose_data, refused
 from netloom.ui.components.tabs import tabs
 from netloom.ui.components.words import ago
+from netloom.ui.data.caveats import data_caveats
 from netloom.ui.design.canvas import canvas
 from netloom.ui.design.canvas_payload import payload
 from netloom.ui.design.exporting import deploy_button, export_menu
@@ -28,7 +29,6 @@ from netloom.ui.design.parts import changes, record, redraw, selected
 from netloom.ui.design.state import DesignState, Key, Part, Refusals, sent_header, sent_selection, sent_sync, sent_wish
 from netloom.ui.home.sharing import share
 from netloom.ui.shell.background import in_background
-from netloom.ui.shell.errors import guard, show_error
 
 HEIGHT = 690
 # How often a tab checks for changes of the project by other tabs and users.

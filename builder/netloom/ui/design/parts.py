@@ -17,9 +17,9 @@ from streamlit.errors import StreamlitAPIException
 from netloom.data import datasets
 from netloom.document import Network, Project
 from netloom.editing.live import Live
+from netloom.ui.components.streamlit_internals import is_fragment_run
 from netloom.ui.design.networks import visible_network
 from netloom.ui.design.state import DesignState, Part, sent_selection, sent_wish
-from netloom.ui.shell.streamlit_internals import is_fragment_run
 
 Content = tuple[object, ...]
 

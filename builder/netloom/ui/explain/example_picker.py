@@ -15,10 +15,10 @@ from netloom.explain.core.starting_row import StartingRow
 from netloom.modalities.encoding.cells import RawRow
 from netloom.training.objectives.evaluation import Evaluation, Worst
 from netloom.ui.components.custom_example import custom_example
+from netloom.ui.components.examples import show_example
 from netloom.ui.components.page_state import set_value, value_of
+from netloom.ui.explain.episode_picker import chosen_step
 from netloom.ui.explain.state import ExplainState, HandedInput, Key
-from netloom.ui.train.episodes import chosen_step
-from netloom.ui.train.results import show_example
 
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator

@@ -9,10 +9,10 @@ import streamlit as st
 from netloom.core.text import escape
 from netloom.explain import GROUPS, Method
 from netloom.explain.dataset.sample_attributions import BATCHED_METHOD
+from netloom.ui.components.errors import guard
 from netloom.ui.components.page_state import set_value
 from netloom.ui.explain.state import ExplainState, Key
 from netloom.ui.explain.view import MethodUse, View
-from netloom.ui.shell.errors import guard
 
 # Their results are specific to a single text or image.
 SINGLE_EXAMPLE = ("attention", "attention_heads")

@@ -7,26 +7,20 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from netloom.ui.components.page_state import set_value
-from netloom.ui.explain.state import ExplainState, Key
-from netloom.ui.runs.state import Key as RunsKey
+from netloom.ui.explain.state import ExplainState, Key, WorstExamples
 from netloom.ui.shell import session
 from netloom.ui.shell.state import Query
-from netloom.ui.train.state import WORST_TAB
-from netloom.ui.train.state import Key as TrainKey
 
 if TYPE_CHECKING:
     from netloom.editing.live import Live
     from netloom.store import Run
 
-# The pages that show worst examples.
-TRAIN, RUNS = "train", "runs"
-BACK = {TRAIN: "Back to Train", RUNS: "Back to Runs"}
 
-
-def explain_button(run: Run, row: int, page: str) -> None:
-    """Draw the button below a worst example that opens its explanation. `page` is the page that shows the example."""
-    if st.button("Explain", icon=":material/visibility:", key=Key.EXPLAIN_ROW.of(page, run.id, row), type="tertiary"):
-        ExplainState.current().came_from = page
+def explain_button(run: Run, row: int, place: WorstExamples) -> None:
+    """Draw the button below a worst example that opens its explanation. `place` shows the example."""
+    key = Key.EXPLAIN_ROW.of(place.page, run.id, row)
+    if st.button("Explain", icon=":material/visibility:", key=key, type="tertiary"):
+        ExplainState.current().came_from = place
         session.choose(run.project_id, run.id)
         parameters = {Query.PROJECT: run.project_id, Query.RUN: run.id, Query.ROW: str(row), Query.VIEW: "input"}
         st.switch_page("pages/explain.py", query_params={name.value: value for name, value in parameters.items()})
@@ -35,11 +29,10 @@ def explain_button(run: Run, row: int, page: str) -> None:
 def back_link(live: Live) -> None:
     """Draw the button back to the worst examples, if one of them led here."""
     state = ExplainState.current()
-    if state.came_from not in BACK:
+    place = state.came_from
+    if place is None:
         return
-    if st.button(BACK[state.came_from], icon=":material/arrow_back:", key=Key.BACK, type="tertiary"):
-        page, state.came_from = state.came_from, ""
-        run_id = session.chosen_run()
-        # Each page opens its worst examples again: Train a tab, Runs an expander of the selected run.
-        set_value(*((TrainKey.RESULTS.of(run_id), WORST_TAB) if page == TRAIN else (RunsKey.WORST.of(run_id), True)))
-        st.switch_page(f"pages/{page}.py", query_params={Query.PROJECT.value: live.id})
+    if st.button(f"Back to {place.title}", icon=":material/arrow_back:", key=Key.BACK, type="tertiary"):
+        state.came_from = None
+        set_value(place.widget.of(session.chosen_run()), place.value)
+        st.switch_page(f"pages/{place.page}.py", query_params={Query.PROJECT.value: live.id})

@@ -24,6 +24,7 @@ from netloom.jobs.requests.inspection import Inspect, Inspection
 from netloom.store import Run, StoreError
 from netloom.training.objectives.evaluation import Evaluation
 from netloom.training.weight_files import CheckpointError
+from netloom.ui.components.errors import show_error
 from netloom.ui.explain.baseline_picker import picked_baseline
 from netloom.ui.explain.compare_mode import OtherSide, choose_other_side
 from netloom.ui.explain.example_picker import (
@@ -38,10 +39,9 @@ from netloom.ui.explain.open_run import OpenRun, open_run
 from netloom.ui.explain.prediction import show_prediction
 from netloom.ui.explain.side_by_side import draw_comparison
 from netloom.ui.explain.state import ExplainState, Key
-from netloom.ui.explain.view import MethodUse, Places, Row, Target, View, ViewContext
+from netloom.ui.explain.view import VIEWS, MethodUse, Places, Row, Target, View, ViewContext
 from netloom.ui.shell import session
 from netloom.ui.shell.background import in_background
-from netloom.ui.shell.errors import show_error
 from netloom.ui.shell.jobs import ask
 from netloom.ui.shell.run_links import run_link
 from netloom.ui.shell.run_picker import choose_run, choose_weights, runs_with_weights
@@ -93,6 +93,12 @@ class Aside:
     controls: DeltaGenerator
     preview: DeltaGenerator
     model: DeltaGenerator
+
+
+def preload() -> None:
+    """Import all views."""
+    for view in VIEWS:
+        view.load()
 
 
 def page(live: Live) -> None:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from netloom.explain.concepts.concept_definition import ConceptDefinition
 from netloom.modalities.encoding.cells import RawRow
@@ -29,6 +30,17 @@ class ConceptTest:
     concept: ConceptDefinition
     nodes: tuple[str, ...]
     targets: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class WorstExamples:
+    """Where a page shows the worst examples of a run: the page, its title, and the widget of the run that shows them
+    when it has this value."""
+
+    page: str
+    title: str
+    widget: WidgetKey
+    value: Any
 
 
 @dataclass(frozen=True)
@@ -72,7 +84,7 @@ class ExplainState(PageState):
         inputs_handed: The number of inputs that were handed over so far.
         linked_row: The row of a link that was followed, until the page has checked that it exists.
         address: The address that the page wrote last. Another one is a link that was followed.
-        came_from: The page whose worst examples linked here; "" if none did.
+        came_from: The worst examples that linked here; None if none did.
     """
 
     view: str = ""
@@ -86,7 +98,7 @@ class ExplainState(PageState):
     inputs_handed: int = 0
     linked_row: int | None = None
     address: Address = Address()
-    came_from: str = ""
+    came_from: WorstExamples | None = None
     concept_test: ConceptTest | None = None
     playback: Playback | None = None
 
@@ -157,6 +169,8 @@ class Key(WidgetKey):
     COMPARE_METHOD = "compare method"
     COMPARE_SECOND = "compare second"
     COMPARE_WITH = "compare with"
+    EPISODE = "explained episode"
+    EPISODE_STEP = "explained step"
     CONCEPT = "concept"
     CONCEPT_CHART = "concepts"
     CONCEPT_MAXIMUM = "concept high"

@@ -18,8 +18,8 @@ from netloom.core.plain_json import JsonObject
 from netloom.jobs import RunWeights
 from netloom.jobs.requests.explanations import Attribution
 from netloom.jobs.requests.inspection import Answer
+from netloom.ui.components.errors import guard
 from netloom.ui.explain.state import CompareWith, keys_of
-from netloom.ui.shell.errors import guard
 from netloom.ui.shell.jobs import Pending, ask, computed, computed_all
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from netloom.document import DocumentError
 from netloom.jobs import JobError
 from netloom.jobs.requests.imports import ImportModel, SavedImport, WeightsOnly
 from netloom.store import Store, StoreError
+from netloom.ui.components.errors import guard, show_error
 from netloom.ui.home.state import HomeState, Key, UploadedWeights
-from netloom.ui.shell.errors import guard, show_error
 from netloom.ui.shell.jobs import computed
 
 # The weights of an ONNX file in a file of their own

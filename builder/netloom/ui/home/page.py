@@ -15,6 +15,7 @@ from netloom.templates import Architecture, Template, architectures, templates
 from netloom.templates.template_search import SIZE_TITLES, TemplateSearch, task_name
 from netloom.ui.components.card_grid import card_grid
 from netloom.ui.components.column_row import OnPhone, column_row
+from netloom.ui.components.errors import show_error
 from netloom.ui.components.icon_popover import icon_popover
 from netloom.ui.components.network_thumbnail import picture
 from netloom.ui.components.words import ago, count
@@ -23,13 +24,18 @@ from netloom.ui.home.project_menu import project_menu
 from netloom.ui.home.sharing import shared_project
 from netloom.ui.home.state import HomeState, Key
 from netloom.ui.shell import session
-from netloom.ui.shell.errors import show_error
 from netloom.ui.shell.recovery import offer_recovery
 from netloom.ui.shell.tour import offer_tour
 
 T = TypeVar("T")
 # The number of cards before a click on Show all: rows of four.
 RECENT_SHOWN, TEMPLATES_SHOWN, ARCHITECTURES_SHOWN = 4, 8, 4
+
+
+def preload() -> None:
+    """Read the documents of templates, which are cached."""
+    _ = [template.project for template in templates().values()]
+    _ = [architecture.project for architecture in architectures().values()]
 
 
 def page(store: Store) -> None:

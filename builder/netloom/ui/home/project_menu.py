@@ -7,9 +7,9 @@ import streamlit as st
 from netloom.document import Project, dumps
 from netloom.runs import ACTIVE
 from netloom.store import ProjectRow, Store, StoreError
+from netloom.ui.components.errors import show_error
 from netloom.ui.home.state import Key
 from netloom.ui.shell import session
-from netloom.ui.shell.errors import show_error
 
 
 def project_menu(store: Store, row: ProjectRow, project: Project) -> None:

@@ -21,6 +21,7 @@ from netloom.monitoring.collecting import collect_request, restriction_of
 from netloom.monitoring.suspects import LOOKED_AT, Suspect
 from netloom.runs.derived.retraining import remark, retrain
 from netloom.store import CollectedExample, Run
+from netloom.ui.components.errors import guard
 from netloom.ui.components.label_input import label_input, label_of, picture_of, row_in_short
 from netloom.ui.components.mask_painter import mask_thumbnail
 from netloom.ui.components.words import ago
@@ -29,7 +30,6 @@ from netloom.ui.monitor.state import Key, MonitorState
 from netloom.ui.monitor.watch import served_models
 from netloom.ui.shell import identity, session
 from netloom.ui.shell.background import in_background
-from netloom.ui.shell.errors import guard
 from netloom.ui.shell.jobs import computed
 from netloom.ui.shell.run_links import run_link
 from netloom.ui.shell.run_picker import choose_run, controls, written_at

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from netloom.editing.live import Live
+from netloom.ui.components.errors import show_error
 from netloom.ui.monitor.examples import examples
 from netloom.ui.monitor.state import Key
 from netloom.ui.monitor.watch import ERRORS, watch
-from netloom.ui.shell.errors import show_error
 from netloom.ui.shell.run_picker import page_head
 
 PARTS = {

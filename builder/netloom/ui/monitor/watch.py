@@ -21,9 +21,9 @@ from netloom.store import Run, StoreError
 from netloom.training.weight_files import CheckpointError
 from netloom.ui.components.charts import MARGIN, TRAIN, VALIDATION
 from netloom.ui.components.drift_table import drift_table
+from netloom.ui.components.errors import guard
 from netloom.ui.components.figure_export import chart
 from netloom.ui.monitor.state import Checked, Key, MonitorState
-from netloom.ui.shell.errors import guard
 from netloom.ui.shell.jobs import Pending, ask
 from netloom.ui.shell.run_links import run_link
 from netloom.ui.shell.run_picker import controls, run_labels, written_at

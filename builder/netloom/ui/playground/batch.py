@@ -11,17 +11,17 @@ from netloom.data import DataError
 from netloom.jobs import JobError
 from netloom.jobs.requests.predictions import SHOWN, BatchResult, PredictFile, row_of_batch
 from netloom.training.weight_files import CheckpointError
+from netloom.ui.components.errors import show_error
 from netloom.ui.playground.input_actions import input_actions
 from netloom.ui.playground.state import Batch, Key, TryItState
-from netloom.ui.shell.errors import show_error
 from netloom.ui.shell.jobs import computed
 from netloom.ui.shell.row_upload import row_upload, stored_name, stored_upload
 
 if TYPE_CHECKING:
     from netloom.modalities.encoding.cells import RawRow
     from netloom.modalities.encoding.field_encoder import FieldEncoder
+    from netloom.ui.components.streamlit_internals import UploadedFile
     from netloom.ui.playground.one_input import Tried
-    from netloom.ui.shell.streamlit_internals import UploadedFile
 
 ERRORS = (DataError, JobError, CheckpointError, OSError)
 

@@ -15,9 +15,9 @@ from netloom.jobs import JobCancelledError, JobError, RunWeights
 from netloom.jobs.requests.predictions import Generate
 from netloom.modalities.encoding.cells import RawRow, as_text
 from netloom.runs.prediction.sampling import Sampling
+from netloom.ui.components.errors import show_error
 from netloom.ui.explain.open_run import OpenRun
 from netloom.ui.playground.state import Key, TryItState, Written
-from netloom.ui.shell.errors import show_error
 from netloom.ui.shell.jobs import Pending, ask
 
 if TYPE_CHECKING:

@@ -16,12 +16,12 @@ from netloom.modalities.encoding.cells import RawRow, row_digest
 from netloom.monitoring.collecting import collect_input, restriction_of
 from netloom.store import StoreError
 from netloom.training.weight_files import CheckpointError
+from netloom.ui.components.errors import show_error
 from netloom.ui.components.label_input import label_input, picture_of
 from netloom.ui.explain.example_picker import explain_input
 from netloom.ui.explain.open_run import OpenRun
 from netloom.ui.playground.state import Key
 from netloom.ui.shell import session
-from netloom.ui.shell.errors import show_error
 from netloom.ui.shell.jobs import computed
 from netloom.ui.shell.state import Query
 

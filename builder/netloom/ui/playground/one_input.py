@@ -23,6 +23,7 @@ from netloom.runs.prediction.text_generation import generates_text
 from netloom.store import StoreError
 from netloom.training.weight_files import CheckpointError
 from netloom.ui.components.custom_example import custom_example
+from netloom.ui.components.errors import guard, show_error
 from netloom.ui.components.live_typing import send_while_typing
 from netloom.ui.components.page_state import set_value, value_of
 from netloom.ui.explain.open_run import OpenRun
@@ -31,7 +32,6 @@ from netloom.ui.playground.input_actions import input_actions
 from netloom.ui.playground.latents import latents
 from netloom.ui.playground.results import show_result
 from netloom.ui.playground.state import Key, TryItState
-from netloom.ui.shell.errors import guard, show_error
 from netloom.ui.shell.jobs import Pending, ask, computed
 
 ERRORS = (DataError, StoreError, JobError, OSError, CheckpointError)

@@ -13,13 +13,13 @@ from netloom.editing.live import Live
 from netloom.jobs import RunWeights
 from netloom.store import Run, StoreError
 from netloom.training.weight_files import CheckpointError
+from netloom.ui.components.errors import show_error
 from netloom.ui.explain.open_run import open_run
 from netloom.ui.playground.batch import batch_of
 from netloom.ui.playground.chat.view import chat
 from netloom.ui.playground.one_input import Tried, one_input
 from netloom.ui.playground.state import Key, TryItState
 from netloom.ui.shell.background import in_background
-from netloom.ui.shell.errors import show_error
 from netloom.ui.shell.run_picker import choose_run, choose_weights, controls, page_head, run_labels, written_at
 
 SINGLE_INPUT, BATCH, CHAT = "One input", "File", "Chat"

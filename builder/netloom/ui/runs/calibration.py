@@ -27,12 +27,12 @@ from netloom.ui.components.calibration_charts import (
     scores_chart,
     set_sizes_chart,
 )
+from netloom.ui.components.errors import show_error
 from netloom.ui.components.figure_export import chart
 from netloom.ui.runs.calibration_form import calibration_form
-from netloom.ui.runs.run_actions import ask
 from netloom.ui.runs.state import Key, RunsState
-from netloom.ui.shell.errors import show_error
 from netloom.ui.shell.jobs import computed
+from netloom.ui.train.run_actions import ask
 
 CHART_WIDTH = 425  # pixels: three charts fit side by side on a page of 1440
 MOST_STEPS = 24

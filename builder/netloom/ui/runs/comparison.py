@@ -32,11 +32,11 @@ from netloom.runs.history.setting_titles import setting_title, setting_value
 from netloom.store import Points, Run, Store
 from netloom.tasks.training_losses import TRAINING_LOSSES
 from netloom.ui.components.charts import MARGIN, thin
+from netloom.ui.components.metric_texts import heading, measured
 from netloom.ui.components.words import at, unique_labels
 from netloom.ui.runs.state import Key, RunsState
 from netloom.ui.shell import session
 from netloom.ui.shell.jobs import computed
-from netloom.ui.train.results import heading, measured
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

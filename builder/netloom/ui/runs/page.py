@@ -23,22 +23,22 @@ from netloom.store import Run, Store, StoreError
 from netloom.store.run_summary import Reproduction
 from netloom.training.weight_files import CheckpointError
 from netloom.ui.components.column_row import OnPhone, column_row
+from netloom.ui.components.errors import guard, show_error
 from netloom.ui.components.page_state import value_of
 from netloom.ui.components.words import unique_labels
-from netloom.ui.explain.mistakes import RUNS
+from netloom.ui.explain.state import WorstExamples
 from netloom.ui.runs.calibration import calibration
 from netloom.ui.runs.comparison import comparison
-from netloom.ui.runs.run_actions import ask, delete, extend
 from netloom.ui.runs.run_columns import column_titles, columns_bar, groups_table, shown_columns, value_columns
 from netloom.ui.runs.run_export import hand_over
 from netloom.ui.runs.state import Filters, Key, RunsState
 from netloom.ui.runs.sweeps import sweep_section
 from netloom.ui.shell import identity, notifications, session
 from netloom.ui.shell.background import in_background
-from netloom.ui.shell.errors import guard, show_error
 from netloom.ui.shell.recovery import offer_recovery
 from netloom.ui.shell.run_links import RUN_PAGES, run_link
 from netloom.ui.train.results import worst_examples
+from netloom.ui.train.run_actions import ask, delete, extend
 from netloom.ui.train.run_monitor import STATES
 
 REFRESH_S = 2.0
@@ -46,6 +46,7 @@ LIMIT = 1_000
 # Widths in pixels of a title of a sweep's run, a few tags, the beginning of a note, and of the form that edits them.
 TITLE_WIDTH, TAGS_WIDTH, NOTES_WIDTH, NAMING_WIDTH = 200, 130, 170, 420
 PARTS = {"runs": "Runs", "sweeps": "Sweeps"}
+WORST_EXAMPLES = WorstExamples("runs", "Runs", Key.WORST, True)
 
 
 def page(live: Live) -> None:
@@ -260,7 +261,7 @@ def _worst_examples(store: Store, run: Run) -> None:
         if evaluation is None:
             st.caption("This run was not evaluated on test rows, so there are no worst examples.")
         elif not evaluation.episodes:
-            worst_examples(run, evaluation, data, RUNS)
+            worst_examples(run, evaluation, data, WORST_EXAMPLES)
         else:
             st.caption("An agent has episodes instead of test rows. Open the run to see them.")
 

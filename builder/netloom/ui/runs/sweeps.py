@@ -25,14 +25,14 @@ from netloom.store import Store, StoreError, Sweep, Trial
 from netloom.tasks import task
 from netloom.ui.components.backend_picker import on_cluster
 from netloom.ui.components.charts import MARGIN
+from netloom.ui.components.errors import guard, show_error
+from netloom.ui.components.metric_texts import heading
 from netloom.ui.components.words import at, unique_labels
 from netloom.ui.runs.comparison import COLORS, FLAT, IMPORTANCE_TEXT, called, importance_chart, parallel, varied
 from netloom.ui.runs.state import Key, RunsState
 from netloom.ui.shell import identity
 from netloom.ui.shell.background import in_background
-from netloom.ui.shell.errors import guard, show_error
 from netloom.ui.shell.jobs import computed
-from netloom.ui.train.results import heading
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

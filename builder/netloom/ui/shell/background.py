@@ -21,7 +21,7 @@ import streamlit as st
 
 from netloom import jobs
 from netloom.jobs import JobError
-from netloom.ui.shell.errors import show_error
+from netloom.ui.components.errors import show_error
 from netloom.ui.shell.state import Key
 
 R = TypeVar("R")

@@ -11,8 +11,8 @@ from typing import Any
 
 import streamlit as st
 
+from netloom.ui.components.streamlit_internals import plotly_file
 from netloom.ui.shell.state import Key
-from netloom.ui.shell.streamlit_internals import plotly_file
 
 # The address is relative to Streamlit's own script, because the app can be served below any path.
 _SCRIPT = """

@@ -14,7 +14,7 @@ from anyio import to_thread
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from netloom.ui.shell.streamlit_internals import COMPONENT_FILES, STATIC_FILES
+from netloom.ui.components.streamlit_internals import COMPONENT_FILES, STATIC_FILES
 
 SUFFIXES = frozenset({".css", ".js", ".json", ".svg"})
 # A smaller file fits into one packet anyway.

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from netloom.core.settings import settings, variable
 from netloom.core.text import plain
-from netloom.ui.shell.streamlit_internals import session_id
+from netloom.ui.components.streamlit_internals import session_id
 
 COOKIE, HEADER = "netloom_browser", variable("user_header")
 YEAR_S = 365 * 24 * 3600

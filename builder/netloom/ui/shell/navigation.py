@@ -10,19 +10,19 @@ from pathlib import Path
 import streamlit as st
 
 from netloom.core.app_files import app_folder
+from netloom.ui.components.errors import guard, keep_callback_errors
 from netloom.ui.components.popover_focus import focus_popovers
-from netloom.ui.components.style import page_style
-from netloom.ui.shell import notifications, session, tour
-from netloom.ui.shell.background import in_background
-from netloom.ui.shell.charts_ahead import charts_ahead
-from netloom.ui.shell.errors import guard, keep_callback_errors
-from netloom.ui.shell.menu import close_after_tap
-from netloom.ui.shell.streamlit_internals import (
+from netloom.ui.components.streamlit_internals import (
     StopException,
     drop_late_refresh_notes,
     main_script,
     reuse_theme,
 )
+from netloom.ui.components.style import page_style
+from netloom.ui.shell import notifications, session, tour
+from netloom.ui.shell.background import in_background
+from netloom.ui.shell.charts_ahead import charts_ahead
+from netloom.ui.shell.menu import close_after_tap
 
 PAGES = {
     "home": ("Home", ":material/home:"),
@@ -99,19 +99,5 @@ def _import(name: str) -> None:
     builtin()
     if name in WITH_CHARTS:
         import_module("pandas")
-    import_module(f"netloom.ui.{name}.page")
-    if name == "home":
-        from netloom.templates import architectures, templates
-
-        # Reads the documents, which are cached.
-        _ = [template.project for template in templates().values()]
-        _ = [architecture.project for architecture in architectures().values()]
-    if name == "train":
-        from netloom.data.augmentation import augmentations
-
-        augmentations()
-    if name == "explain":
-        from netloom.ui.explain.view import VIEWS
-
-        for view in VIEWS:
-            view.load()
+    # What a page declares itself to need, such as the views of explanations.
+    getattr(import_module(f"netloom.ui.{name}.page"), "preload", lambda: None)()

@@ -13,9 +13,9 @@ from typing import Any
 import streamlit as st
 
 from netloom.store import Run, Store, StoreError, Sweep
-from netloom.ui.shell.errors import guard
+from netloom.ui.components.errors import guard
+from netloom.ui.components.metric_texts import measured
 from netloom.ui.shell.state import Key, Notice, Notices, TabState
-from netloom.ui.train.results import measured
 
 # The number of recent runs that a new tab checks.
 AT_MOST = 30

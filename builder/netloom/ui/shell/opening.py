@@ -9,10 +9,10 @@ import streamlit as st
 from netloom.core.text import escape
 from netloom.editing.live import Live
 from netloom.store import Store, StoreError
+from netloom.ui.components.errors import show_error
 from netloom.ui.components.style import nothing_yet
 from netloom.ui.components.words import ago
 from netloom.ui.shell import session
-from netloom.ui.shell.errors import show_error
 from netloom.ui.shell.recovery import offer_recovery
 from netloom.ui.shell.session import Closed
 from netloom.ui.shell.state import Key

@@ -7,7 +7,7 @@ import streamlit as st
 from netloom.core.text import escape
 from netloom.runs.history import recovery
 from netloom.store import Store, StoreError
-from netloom.ui.shell.errors import show_error
+from netloom.ui.components.errors import show_error
 from netloom.ui.shell.state import Key, TabState
 
 

@@ -23,9 +23,9 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from netloom.core.settings import settings, variable
+from netloom.ui.components.streamlit_internals import METRICS
 from netloom.ui.shell.compressed_files import CompressedFiles
 from netloom.ui.shell.identity import BrowserCookie
-from netloom.ui.shell.streamlit_internals import METRICS
 from netloom.ui.shell.upload_quota import UploadQuota
 
 if TYPE_CHECKING:

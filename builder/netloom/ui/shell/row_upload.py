@@ -11,7 +11,7 @@ import streamlit as st
 
 if TYPE_CHECKING:
     from netloom.store import Store
-    from netloom.ui.shell.streamlit_internals import UploadedFile
+    from netloom.ui.components.streamlit_internals import UploadedFile
 
 MAX_UPLOAD_MIB = 200
 TYPES = ("csv", "tsv", "txt", "json", "jsonl", "parquet", "xlsx", "zip")

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from netloom.core.settings import settings
 from netloom.runs.resources.limits import memory
-from netloom.ui.shell.streamlit_internals import UPLOAD, release_uploads, uploaded_bytes
+from netloom.ui.components.streamlit_internals import UPLOAD, release_uploads, uploaded_bytes
 
 SHARE = 0.25
 

@@ -6,22 +6,18 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import streamlit as st
 
-from netloom.core.text import escape
-from netloom.training.episodes import environment_of
 from netloom.training.objectives.evaluation import PlayedEpisodes
 from netloom.ui.components.charts import MARGIN, TRAIN
+from netloom.ui.components.episode_titles import episode_titles
 from netloom.ui.train.state import Key
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-    from netloom.data import Prepared
 
 CHANCE = "#94a3b8"
-TITLES = ("Worst episode", "Median episode", "Best episode")
 # Why an episode ended: terminated by the environment, or truncated by the time limit.
 ENDS = {
     "cart_pole": ("then the pole fell or the cart left its track", "then time was up: the pole never fell"),
@@ -90,27 +86,6 @@ def episodes(played: PlayedEpisodes, run_id: str) -> None:
         st.plotly_chart(chart, width="stretch", key=Key.RETURNS.of(run_id), config={"displayModeBar": False})
 
 
-def chosen_step(data: Prepared, played: PlayedEpisodes, run_id: str) -> dict[str, Any]:
-    """Draw the choice of a step of an episode, and return its observation as a raw row of the data."""
-    episodes, environment = played["shown"], environment_of(data)
-    titles = _titles(played)
-    index = st.selectbox(
-        "Episode", range(len(episodes)), format_func=titles.__getitem__, key=Key.EXPLAINED_EPISODE.of(run_id)
-    )
-    observations, actions = episodes[index]["seen"], episodes[index]["actions"]
-    step = (
-        st.slider("Step", 1, len(observations), 1, key=Key.EXPLAINED_STEP.of(run_id, index))
-        if len(observations) > 1
-        else 1
-    )
-    row = environment.observed_row(np.asarray(observations[step - 1]))
-    with st.container(border=True):
-        cells = {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in row.items()}
-        st.dataframe([{"column": name, "value": value} for name, value in cells.items()], hide_index=True)
-        st.caption(f"Observation at step {step}. Chosen action: **{escape(played['actions'][actions[step - 1]])}**")
-    return row
-
-
 def returns_chart(returns: list[float], random: list[float]) -> go.Figure:
     """Return a chart of the returns of the agent's episodes, and of random ones with the same start states."""
     import plotly.graph_objects as go
@@ -135,17 +110,10 @@ def player_data(played: PlayedEpisodes, run_id: str) -> dict[str, Any]:
     ended, late = ENDS[played["drawing"]]
     episodes = [
         {**episode, "title": title, "end": ended if episode["ended"] else late}
-        for title, episode in zip(_titles(played), played["shown"], strict=True)
+        for title, episode in zip(episode_titles(played), played["shown"], strict=True)
     ]
     common = {"drawing": played["drawing"], "actions": played["actions"], "values": played["values"]}
     return {**common, "episodes": episodes, "run": run_id}
-
-
-def _titles(played: PlayedEpisodes) -> list[str]:
-    """Return the titles of the shown episodes, with their returns."""
-    episodes = played["shown"]
-    names = TITLES if len(episodes) == len(TITLES) else ("An episode",) * len(episodes)
-    return [f"{name}: {episode['return']:g}" for name, episode in zip(names, episodes, strict=True)]
 
 
 @cache

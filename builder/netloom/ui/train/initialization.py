@@ -17,11 +17,11 @@ from netloom.sandbox import keep_folder
 from netloom.store import NotFoundError, Run, Store, StoreError, weights
 from netloom.training import checkpoints
 from netloom.training.initialization import RUN, WEIGHTS
+from netloom.ui.components.errors import show_error
 from netloom.ui.components.forms import bound
 from netloom.ui.components.words import at, unique_labels
 from netloom.ui.home.import_form import MAX_UPLOAD_MIB
 from netloom.ui.shell.background import in_background
-from netloom.ui.shell.errors import show_error
 from netloom.validation import Analysis
 
 SHOWN_RUNS = 20

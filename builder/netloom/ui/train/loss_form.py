@@ -22,10 +22,10 @@ from netloom.tasks.several_outputs import head_of, heads
 from netloom.training import CheckpointError
 from netloom.training.checkpoints import weights_file
 from netloom.training.initialization import RUN, StartError
+from netloom.ui.components.errors import show_error
 from netloom.ui.components.forms import bound, refused
 from netloom.ui.components.settings import field
 from netloom.ui.components.words import at, unique_labels
-from netloom.ui.shell.errors import show_error
 
 ALIKE, BALANCED, CUSTOM = "alike", "balanced", "own"
 WEIGHTINGS = {ALIKE: "Uniform", BALANCED: "Balanced (inverse frequency)", CUSTOM: "Custom"}

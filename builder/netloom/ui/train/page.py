@@ -6,6 +6,7 @@ import streamlit as st
 
 from netloom import runs
 from netloom.core.text import escape
+from netloom.data.augmentation import augmentations
 from netloom.editing.live import Live
 from netloom.store import Run
 from netloom.tasks import task
@@ -48,6 +49,11 @@ STACKED = """<style>
 .st-key-train-page > [data-testid=stLayoutWrapper] > .stHorizontalBlock { flex-direction: column; gap: 0.5rem; }
 .st-key-train-page > [data-testid=stLayoutWrapper] > .stHorizontalBlock > .stColumn { width: 100%; flex: 1 1 auto; }
 </style>"""
+
+
+def preload() -> None:
+    """Import the augmentations of the form."""
+    augmentations()
 
 
 def page(live: Live) -> None:

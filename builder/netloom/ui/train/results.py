@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 from functools import partial
-from typing import Any, assert_never
+from typing import assert_never
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from netloom.core.text import escape, number
-from netloom.data import DataError, Example, Prepared, prepare
+from netloom.core.text import escape
+from netloom.data import DataError, Prepared, prepare
 from netloom.editing.live import Live
 from netloom.jobs import JobError, RunWeights
 from netloom.jobs.requests.exports import Export
@@ -37,17 +36,19 @@ from netloom.training.objectives.evaluation import (
 from netloom.training.weight_files import CheckpointError
 from netloom.ui.components.card_grid import card_grid
 from netloom.ui.components.caveats import score_caveats
-from netloom.ui.components.charts import confusion_chart, residual_charts, series_chart
-from netloom.ui.components.column_row import OnPhone, column_row
-from netloom.ui.components.example_panels import embedding_chart, painted, panels, samples, separation_charts, tagged
+from netloom.ui.components.charts import confusion_chart, residual_charts
+from netloom.ui.components.errors import show_error
+from netloom.ui.components.example_panels import embedding_chart, panels, samples, separation_charts
+from netloom.ui.components.examples import show_example
 from netloom.ui.components.figure_export import chart
-from netloom.ui.components.image_urls import enlarged
-from netloom.ui.explain.mistakes import TRAIN, explain_button
+from netloom.ui.components.metric_texts import heading, measured
+from netloom.ui.explain.mistakes import explain_button
+from netloom.ui.explain.state import WorstExamples
 from netloom.ui.shell.background import in_background
-from netloom.ui.shell.errors import show_error
 from netloom.ui.shell.jobs import computed, prefetch
-from netloom.ui.train.state import BuiltFile, Key, TrainState
+from netloom.ui.train.state import WORST_TAB, BuiltFile, Key, TrainState
 
+WORST_EXAMPLES = WorstExamples("train", "Train", Key.RESULTS, WORST_TAB)
 REFERENCE_HELP = (
     "95% CI: the 95% confidence interval of the metric, given the number of test rows. The line below it is a baseline "
     "predictor on the same rows. A useful model beats it."
@@ -57,7 +58,6 @@ SHARES = ("precision", "recall", "f1", "average_precision", "roc_auc", "dice", "
 # Columns of errors and their ratios, some of them of the naive forecast.
 _OF_NETWORK = ("rmse", "mae", "r2", "scaled_rmse", "scaled_mae", "mase")
 ERRORS = (*_OF_NETWORK, *(f"naive_{name}" for name in _OF_NETWORK))
-HEADINGS = {"average_precision": "AP"}
 # In pixels: the width of the longest title and the longest number of a metric.
 METRIC_WIDTH = 172
 # Two metrics fit beside each other.
@@ -124,19 +124,6 @@ def _beside(evaluation: Evaluation, name: str) -> list[str]:
     if evaluation.reference is not None and name in evaluation.reference.metrics:
         lines.append(f"{evaluation.reference.title}: {style.format(evaluation.reference.metrics[name])}")
     return lines
-
-
-def measured(name: str, value: float, run: Run | None = None) -> tuple[str, str]:
-    """Return the title of a metric and its formatted value.
-
-    The title of a metric of one of several outputs ends with that output. An accuracy has the title of the run's
-    curves, such as token accuracy.
-    """
-    declared, (measure, _, part) = metric(name), name.partition(" (")
-    on_curves = run.summary.titles.get(measure, "") if run else ""
-    if not on_curves.endswith(" accuracy"):
-        return declared.title, declared.written(value)
-    return f"{on_curves} ({part}" if part else on_curves, declared.written(value)
 
 
 def metric_charts(evaluation: Evaluation, name: str = "") -> None:
@@ -234,11 +221,6 @@ def _report(container: DeltaGenerator, lines: list[ScoreRow]) -> None:
     )
 
 
-def heading(name: str) -> str:
-    """Return the title of a column of scores."""
-    return HEADINGS.get(name) or metric(name).title
-
-
 def worst_rows(live: Live, run: Run, evaluation: Evaluation) -> None:
     """Draw the errors of each forecast series at each step, and the mistakes on the test rows, largest loss first."""
     if rows := evaluation.horizon_table:
@@ -254,12 +236,11 @@ def worst_rows(live: Live, run: Run, evaluation: Evaluation) -> None:
     except DataError as error:
         show_error(error)
         return
-    worst_examples(run, evaluation, data, TRAIN)
+    worst_examples(run, evaluation, data, WORST_EXAMPLES)
 
 
-def worst_examples(run: Run, evaluation: Evaluation, data: Prepared, page: str) -> None:
-    """Draw the mistakes with the largest loss, each with a link to its explanation. `page` is the page that shows
-    them."""
+def worst_examples(run: Run, evaluation: Evaluation, data: Prepared, place: WorstExamples) -> None:
+    """Draw the mistakes with the largest loss, each with a link to its explanation. `place` shows them."""
     if not evaluation.mistakes:
         generated = "Generated examples have no true answer, so there are no worst examples."
         none = "This task has no single true answer per row, so there are no worst examples."
@@ -279,39 +260,7 @@ def worst_examples(run: Run, evaluation: Evaluation, data: Prepared, page: str) 
                 else f"true **{truth}** · predicted **{predicted}**"
             )
             st.caption(f"Row {worst.row} · {comparison}{sure}")
-            explain_button(run, worst.row, page)
-
-
-def show_example(example: Example, *, small: bool = False) -> None:
-    """Draw a row of data."""
-    if example.mask is not None:
-        image_column, mask_column = st.columns(2)
-        image_column.image(enlarged(example.image), width="stretch", alt="Image of the row")
-        mask_column.image(enlarged(painted(example.mask)), width="stretch", alt="Classes of its pixels")
-    elif len(example.images) > 1:
-        for column, (name, image) in zip(st.columns(len(example.images)), example.images.items(), strict=True):
-            column.image(enlarged(image), width="stretch", alt=f"Input {name}")
-    elif example.image is not None:
-        st.image(enlarged(example.image), width="stretch" if small else 260, alt="Image of the row")
-    elif example.tags:
-        tagged(example.tokens, example.tags)
-    elif example.text:
-        st.markdown(escape(example.text[:160] if small else example.text))
-    elif example.series is not None:
-        st.plotly_chart(
-            series_chart(example.series, small),
-            width="stretch",
-            config={"displayModeBar": False},
-            key=Key.SERIES.of(example.row, small),
-        )
-    if example.columns:
-        items = list(example.columns.items())
-        visible = items[:5] if small else items
-        st.dataframe([{"column": name, "value": _cell(value)} for name, value in visible], hide_index=True)
-
-
-def _cell(value: Any) -> str:
-    return number(value) if isinstance(value, float) else "" if value is None else str(value)
+            explain_button(run, worst.row, place)
 
 
 def take_away(live: Live, run: Run) -> None:
@@ -358,31 +307,3 @@ def take_away(live: Live, run: Run) -> None:
     source = artifacts.source()
     with st.expander("Source code of the trained model"):
         st.code(source, language="python")
-
-
-def preview(data: Prepared, rows: int = 8) -> None:
-    """Draw a few rows of data, from different classes."""
-    columns = column_row(4, Key.PREVIEW, OnPhone.PAIRS)
-    for index, row in enumerate(varied(data, rows)):
-        with columns[index % 4], st.container(border=True):
-            example = data.example(row)
-            show_example(example, small=True)
-            # Tags are shown at their words.
-            target = "" if example.tags else f" · {escape(data.schema.target.name)}: **{escape(example.target[:80])}**"
-            st.caption(f"Row {row}{target}")
-
-
-def varied(data: Prepared, count: int) -> list[int]:
-    """Return the numbers of the first rows, and of the first row of each class, because data is often sorted by class.
-
-    Rows of one series or text overlap, so these are evenly spaced.
-    """
-    import numpy as np
-
-    if data.raw.contiguous:
-        return [int(row) for row in np.unique(np.linspace(0, len(data.raw) - 1, count).round())]
-    firsts: list[int] = []
-    if data.schema.target.type.is_class:
-        firsts = sorted(np.unique(data.target_values, return_index=True)[1].tolist())[:count]
-    remaining_rows = (row for row in range(min(2 * count, len(data.raw))) if row not in set(firsts))
-    return sorted([*firsts, *itertools.islice(remaining_rows, count - len(firsts))])

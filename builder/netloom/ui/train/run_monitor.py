@@ -17,11 +17,11 @@ from netloom.runs.resources import capacity
 from netloom.store import Run, StoreError
 from netloom.store.run_summary import RunSummary
 from netloom.ui.components.curves.curve import sparkline
+from netloom.ui.components.errors import guard, show_error
 from netloom.ui.components.words import count
-from netloom.ui.runs import run_actions
 from netloom.ui.shell import identity, session
-from netloom.ui.shell.errors import guard, show_error
 from netloom.ui.shell.run_links import RUN_PAGES, run_link
+from netloom.ui.train import run_actions
 from netloom.ui.train.alerts import alerts
 from netloom.ui.train.run_tabs import run_tabs, task_of
 from netloom.ui.train.state import Key, RunRefusal, TrainState

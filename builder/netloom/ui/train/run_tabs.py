@@ -15,8 +15,8 @@ from netloom.tasks.training_losses import TRAINING_LOSSES
 from netloom.training import CheckpointError, Evaluation
 from netloom.ui.components.curves.curve import Curves, choose_view, download, extend
 from netloom.ui.components.curves.plot import plot
+from netloom.ui.components.errors import show_error
 from netloom.ui.components.tabs import tabs
-from netloom.ui.shell.errors import show_error
 from netloom.ui.train.episodes import episodes
 from netloom.ui.train.layer_statistics import layer_statistics
 from netloom.ui.train.prediction_history import latest_predictions, prediction_history

@@ -20,16 +20,16 @@ from netloom.training import OBJECTIVES, StartError
 from netloom.training.device import has_gpu
 from netloom.training.preflight import preflight_problems
 from netloom.ui.components.backend_picker import workers
-from netloom.ui.components.caveats import data_caveats
 from netloom.ui.components.column_row import OnPhone, column_row
+from netloom.ui.components.errors import show_error
 from netloom.ui.components.forms import choose_data
 from netloom.ui.components.settings import choose, field
 from netloom.ui.components.words import count
 from netloom.ui.data.augmentation import augmentation_note
+from netloom.ui.data.caveats import data_caveats
 from netloom.ui.data.preparation import preparation
 from netloom.ui.shell import identity, session
 from netloom.ui.shell.background import in_background
-from netloom.ui.shell.errors import show_error
 from netloom.ui.train.advanced_settings import advanced_settings
 from netloom.ui.train.initialization import fits, start_from
 from netloom.ui.train.loss_form import aims

@@ -17,11 +17,11 @@ from netloom.jobs.requests.explanations import ConceptSearch
 from netloom.modalities.fields.modality import Editor
 from netloom.modalities.fields.registry import modality_of
 from netloom.ui.components.charts import MARGIN
+from netloom.ui.components.errors import show_error
 from netloom.ui.components.figure_export import chart
 from netloom.ui.explain.state import ConceptTest, ExplainState, Key
 from netloom.ui.explain.views.attribution import ICONS
 from netloom.ui.explain.views.influence import CARD, show_row
-from netloom.ui.shell.errors import show_error
 from netloom.ui.shell.jobs import computed
 
 if TYPE_CHECKING:

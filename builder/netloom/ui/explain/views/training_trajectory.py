@@ -14,13 +14,13 @@ from netloom.explain.core.targets import quantity_of
 from netloom.explain.dataset.training_trajectory import Frame, Trajectory
 from netloom.explain.plots.shared_scale import lines, scaled_plots
 from netloom.jobs.requests.explanations import TrainingTrajectory
+from netloom.ui.components.errors import guard
 from netloom.ui.components.figure_export import PICTURE, chart, exports
 from netloom.ui.components.page_state import set_value, value_of
 from netloom.ui.explain.headline import prediction_text, visible
 from netloom.ui.explain.state import ExplainState, Key, Part, Playback
 from netloom.ui.explain.views.attribution import trust
 from netloom.ui.explain.views.attribution_plots import knows_signs, legend
-from netloom.ui.shell.errors import guard
 from netloom.ui.shell.jobs import computed
 
 if TYPE_CHECKING:

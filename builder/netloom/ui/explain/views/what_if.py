@@ -19,13 +19,13 @@ from netloom.explain.plots.explanation_plots import PlotKind, array_table, plot_
 from netloom.explain.robustness.what_if import WhatIf, raw_row, target_request
 from netloom.jobs import JobError
 from netloom.jobs.requests.explanations import Change
+from netloom.ui.components.errors import show_error
 from netloom.ui.components.example_editor import edited, forget
 from netloom.ui.components.figure_export import chart, exports
 from netloom.ui.explain.headline import prediction_text, visible
 from netloom.ui.explain.state import Key, Part
 from netloom.ui.explain.views.attribution import badges
 from netloom.ui.explain.views.attribution_plots import knows_signs, legend
-from netloom.ui.shell.errors import show_error
 from netloom.ui.shell.jobs import computed
 
 if TYPE_CHECKING:

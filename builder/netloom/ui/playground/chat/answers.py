@@ -12,11 +12,11 @@ from streamlit.delta_generator import DeltaGenerator
 from netloom.chat import Policy, PolicyError, dumps, entity_kinds, has_intents, save_policy, starting_policy
 from netloom.chat.policy import Generation, IntentPolicy, Slot, default_answer, invalid
 from netloom.core.text import escape, file_stem
+from netloom.ui.components.errors import show_error
 from netloom.ui.playground.chat.generated import first_generation, generation_editor, generation_toggle
 from netloom.ui.playground.chat.state import Draft, Key
 from netloom.ui.playground.chat.widgets import lines_of, show_problems, started
 from netloom.ui.playground.one_input import Tried
-from netloom.ui.shell.errors import show_error
 
 RESPONSES_HELP = (
     "One response per line; they take turns. {date} is replaced by the text of the slot date. Responses with a slot "

@@ -17,6 +17,7 @@ from netloom.jobs.requests.chat import Understand
 from netloom.monitoring.collecting import collect_input
 from netloom.runs.prediction.text_generation import generates_text
 from netloom.store import StoreError
+from netloom.ui.components.errors import show_error
 from netloom.ui.components.example_panels import tagged
 from netloom.ui.components.message_outbox import chat_messages
 from netloom.ui.components.page_state import value_of
@@ -24,7 +25,6 @@ from netloom.ui.playground.chat.generated import written_response
 from netloom.ui.playground.chat.state import ChatState, Conversation, Draft, Exchange, Key
 from netloom.ui.playground.chat.why import why
 from netloom.ui.playground.one_input import ERRORS, Tried
-from netloom.ui.shell.errors import show_error
 from netloom.ui.shell.jobs import computed, prefetch
 
 if TYPE_CHECKING:

@@ -17,10 +17,10 @@ from netloom.core.text import escape, file_stem
 from netloom.jobs import RunWeights
 from netloom.jobs.requests.chat import PlayDialogues
 from netloom.store import Run
+from netloom.ui.components.errors import show_error
 from netloom.ui.components.page_state import value_of
 from netloom.ui.playground.chat.state import ChatState, Draft, Key
 from netloom.ui.playground.one_input import ERRORS, Tried
-from netloom.ui.shell.errors import show_error
 from netloom.ui.shell.jobs import computed
 from netloom.ui.shell.run_picker import run_labels, written_at
 

@@ -13,10 +13,10 @@ from netloom.core.errors import UsageError
 from netloom.core.text import escape, number
 from netloom.jobs.requests.chat import ProposeThresholds
 from netloom.ui.components.charts import MARGIN, TRAIN, VALIDATION
+from netloom.ui.components.errors import show_error
 from netloom.ui.components.figure_export import chart
 from netloom.ui.playground.chat.state import ChatState, Draft, Key, Proposed
 from netloom.ui.playground.one_input import ERRORS, Tried
-from netloom.ui.shell.errors import show_error
 from netloom.ui.shell.jobs import computed
 
 if TYPE_CHECKING:

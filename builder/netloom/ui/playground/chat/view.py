@@ -9,6 +9,7 @@ import streamlit as st
 
 from netloom.chat import PolicyError, policy_problems, run_policy, starting_policy, unavailable_reason
 from netloom.store import Run
+from netloom.ui.components.errors import guard, show_error
 from netloom.ui.components.tabs import tabs
 from netloom.ui.playground.chat.answers import answers
 from netloom.ui.playground.chat.dialogue import answer_waiting, dialogue
@@ -16,7 +17,6 @@ from netloom.ui.playground.chat.dialogue_tests import dialogue_tests
 from netloom.ui.playground.chat.fallback import fallback
 from netloom.ui.playground.chat.state import ChatState, Draft, Key
 from netloom.ui.playground.one_input import Tried
-from netloom.ui.shell.errors import guard, show_error
 
 
 def chat(tried: Tried, runs: Sequence[Run]) -> None:

@@ -14,6 +14,7 @@ from netloom.explain.plots.attention import attention_lines, hidden_lines_note
 from netloom.explain.plots.explanation_plots import PlotOptions, explanation_plots
 from netloom.jobs.requests.explanations import Attribution
 from netloom.jobs.requests.inspection import Inspect
+from netloom.ui.components.errors import show_error
 from netloom.ui.explain.headline import headline
 from netloom.ui.explain.views.attention import ROUTING
 from netloom.ui.explain.views.attention_components import called, drawing, sides
@@ -23,7 +24,6 @@ from netloom.ui.explain.views.attribution_plots import attributions
 from netloom.ui.playground.chat.state import Key
 from netloom.ui.playground.input_actions import open_explain
 from netloom.ui.playground.one_input import ERRORS, Tried
-from netloom.ui.shell.errors import show_error
 from netloom.ui.shell.jobs import computed, computed_all
 
 MEAN = "Mean of all heads"

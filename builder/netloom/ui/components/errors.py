@@ -15,7 +15,7 @@ from streamlit.delta_generator import DeltaGenerator
 from netloom.core import log
 from netloom.core.data_folder import home
 from netloom.core.text import escape
-from netloom.ui.shell.streamlit_internals import ERROR_LOGGER
+from netloom.ui.components.streamlit_internals import ERROR_LOGGER
 
 
 @contextlib.contextmanager

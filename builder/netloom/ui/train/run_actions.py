@@ -10,9 +10,9 @@ from netloom.core.text import escape
 from netloom.runs.derived import continuation
 from netloom.store import Run, Store, StoreError
 from netloom.training import StartError
-from netloom.ui.runs.state import Key
+from netloom.ui.components.errors import show_error
 from netloom.ui.shell import identity
-from netloom.ui.shell.errors import show_error
+from netloom.ui.train.state import Key
 
 REFUSALS = (ValueError, StoreError, OSError, StartError)
 
@@ -42,7 +42,7 @@ def extend(store: Store, run: Run) -> None:
 def delete(store: Store, run: Run) -> bool:
     """Draw the confirmation of a deletion, and return whether the run was deleted."""
     st.caption("Deletes the curves and weights, too. This cannot be undone.")
-    if not st.button("Delete permanently", type="primary", key=Key.DELETE.of(run.id)):
+    if not st.button("Delete permanently", type="primary", key=Key.DELETE_RUN.of(run.id)):
         return False
     store.delete_run(run.id)
     return True

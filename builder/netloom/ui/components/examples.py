@@ -1,0 +1,76 @@
+"""Rows of data as a person sees them."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import streamlit as st
+
+from netloom.core.text import escape, number
+from netloom.data import Example, Prepared
+from netloom.ui.components.charts import series_chart
+from netloom.ui.components.column_row import OnPhone, column_row
+from netloom.ui.components.example_panels import painted, tagged
+from netloom.ui.components.image_urls import enlarged
+from netloom.ui.components.state import Key
+
+
+def show_example(example: Example, *, small: bool = False) -> None:
+    """Draw a row of data."""
+    if example.mask is not None:
+        image_column, mask_column = st.columns(2)
+        image_column.image(enlarged(example.image), width="stretch", alt="Image of the row")
+        mask_column.image(enlarged(painted(example.mask)), width="stretch", alt="Classes of its pixels")
+    elif len(example.images) > 1:
+        for column, (name, image) in zip(st.columns(len(example.images)), example.images.items(), strict=True):
+            column.image(enlarged(image), width="stretch", alt=f"Input {name}")
+    elif example.image is not None:
+        st.image(enlarged(example.image), width="stretch" if small else 260, alt="Image of the row")
+    elif example.tags:
+        tagged(example.tokens, example.tags)
+    elif example.text:
+        st.markdown(escape(example.text[:160] if small else example.text))
+    elif example.series is not None:
+        st.plotly_chart(
+            series_chart(example.series, small),
+            width="stretch",
+            config={"displayModeBar": False},
+            key=Key.EXAMPLE_SERIES.of(example.row, small),
+        )
+    if example.columns:
+        items = list(example.columns.items())
+        visible = items[:5] if small else items
+        st.dataframe([{"column": name, "value": _cell(value)} for name, value in visible], hide_index=True)
+
+
+def _cell(value: Any) -> str:
+    return number(value) if isinstance(value, float) else "" if value is None else str(value)
+
+
+def preview(data: Prepared, rows: int = 8) -> None:
+    """Draw a few rows of data, from different classes."""
+    columns = column_row(4, Key.EXAMPLES, OnPhone.PAIRS)
+    for index, row in enumerate(varied(data, rows)):
+        with columns[index % 4], st.container(border=True):
+            example = data.example(row)
+            show_example(example, small=True)
+            # Tags are shown at their words.
+            target = "" if example.tags else f" · {escape(data.schema.target.name)}: **{escape(example.target[:80])}**"
+            st.caption(f"Row {row}{target}")
+
+
+def varied(data: Prepared, count: int) -> list[int]:
+    """Return the numbers of the first rows, and of the first row of each class, because data is often sorted by class.
+
+    Rows of one series or text overlap, so these are evenly spaced.
+    """
+    import numpy as np
+
+    if data.raw.contiguous:
+        return [int(row) for row in np.unique(np.linspace(0, len(data.raw) - 1, count).round())]
+    firsts: list[int] = []
+    if data.schema.target.type.is_class:
+        firsts = sorted(np.unique(data.target_values, return_index=True)[1].tolist())[:count]
+    remaining_rows = (row for row in range(min(2 * count, len(data.raw))) if row not in set(firsts))
+    return sorted([*firsts, *itertools.islice(remaining_rows, count - len(firsts))])
