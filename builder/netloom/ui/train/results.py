@@ -11,8 +11,7 @@ from streamlit.delta_generator import DeltaGenerator
 from netloom.core.text import escape
 from netloom.data import DataError, Prepared, prepare
 from netloom.editing.live import Live
-from netloom.jobs import JobError, RunWeights
-from netloom.jobs.requests.exports import Export
+from netloom.jobs import RunWeights
 from netloom.jobs.requests.inspection import Inspect
 from netloom.runs.history.setting_changes import change_sentence
 from netloom.store import Run
@@ -33,7 +32,6 @@ from netloom.training.objectives.evaluation import (
     ScoreTable,
     SeparationPlot,
 )
-from netloom.training.weight_files import CheckpointError
 from netloom.ui.components.card_grid import card_grid
 from netloom.ui.components.caveats import score_caveats
 from netloom.ui.components.charts import confusion_chart, residual_charts
@@ -45,8 +43,8 @@ from netloom.ui.components.metric_texts import heading, measured
 from netloom.ui.explain.mistakes import explain_button
 from netloom.ui.explain.state import WorstExamples
 from netloom.ui.shell.background import in_background
-from netloom.ui.shell.jobs import computed, prefetch
-from netloom.ui.train.state import WORST_TAB, BuiltFile, Key, TrainState
+from netloom.ui.shell.jobs import prefetch
+from netloom.ui.train.state import WORST_TAB, Key
 
 WORST_EXAMPLES = WorstExamples("train", "Train", Key.RESULTS, WORST_TAB)
 REFERENCE_HELP = (
@@ -261,49 +259,3 @@ def worst_examples(run: Run, evaluation: Evaluation, data: Prepared, place: Wors
             )
             st.caption(f"Row {worst.row} · {comparison}{sure}")
             explain_button(run, worst.row, place)
-
-
-def take_away(live: Live, run: Run) -> None:
-    """Draw the export formats. The outputs of each file are compared with the app's before it can be downloaded."""
-    from netloom import export
-
-    artifacts = live.store.artifacts(run.id)
-    # The complete bundle first, then formats of networks, then formats for display.
-    formats = sorted(export.export_formats(), key=lambda kind: (kind.name != "bundle", kind.tolerance is None))
-    format_index = st.radio(
-        "Format",
-        range(len(formats)),
-        format_func=lambda number: formats[number].title,
-        captions=[kind.summary for kind in formats],
-        key=Key.FORMAT.of(run.id),
-    )
-    kind = formats[format_index]
-    button = "Build zip" if kind.suffix.endswith(".zip") else "Build file"
-    state = TrainState.current()
-    if st.button(button, icon=":material/folder_zip:", key=Key.BUILD.of(run.id)):
-        state.built = None  # after an error, the previous file must not be offered
-        try:
-            weights = RunWeights(run.id, "", artifacts.weights_written_at())
-            exported = computed(
-                Export(weights, kind.name), "Building the file and comparing its outputs with the app's …"
-            )
-            file = artifacts.export_file(exported.stored).read_bytes()
-            state.built = BuiltFile(run.id, kind.name, file, exported.name, exported.verdict)
-        except (DataError, CheckpointError, JobError, export.ExportError, OSError) as error:
-            show_error(f"The export failed: {error}")
-    built = state.built
-    if built is not None and (built.run_id, built.format) == (run.id, kind.name):
-        file, name, verdict = built.content, built.name, built.verdict
-        is_bundle = kind.name == "bundle"
-        st.download_button(
-            "Download zip (source, weights, prediction script)" if is_bundle else f"Download {name}",
-            file,
-            name,
-            kind.media_type,
-            type="primary",
-            icon=":material/download:",
-        )
-        st.caption(escape(verdict))
-    source = artifacts.source()
-    with st.expander("Source code of the trained model"):
-        st.code(source, language="python")

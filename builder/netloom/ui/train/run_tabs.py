@@ -18,9 +18,10 @@ from netloom.ui.components.curves.plot import plot
 from netloom.ui.components.errors import show_error
 from netloom.ui.components.tabs import tabs
 from netloom.ui.train.episodes import episodes
+from netloom.ui.train.exporting import take_away
 from netloom.ui.train.layer_statistics import layer_statistics
 from netloom.ui.train.prediction_history import latest_predictions, prediction_history
-from netloom.ui.train.results import metric_charts, prefetch_explanations, take_away, test_metrics, worst_rows
+from netloom.ui.train.results import metric_charts, prefetch_explanations, test_metrics, worst_rows
 from netloom.ui.train.state import EXPORT_TAB, WORST_TAB, Key, KnownPoints, TrainState
 
 # How long a refresh waits for the first points of a run: less than the refresh interval.

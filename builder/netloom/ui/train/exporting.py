@@ -1,0 +1,62 @@
+"""The export of a run: its formats, and the file that was built."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from netloom.core.text import escape
+from netloom.data import DataError
+from netloom.editing.live import Live
+from netloom.jobs import JobError, RunWeights
+from netloom.jobs.requests.exports import Export
+from netloom.store import Run
+from netloom.training.weight_files import CheckpointError
+from netloom.ui.components.errors import show_error
+from netloom.ui.shell.jobs import computed
+from netloom.ui.train.state import BuiltFile, Key, TrainState
+
+
+def take_away(live: Live, run: Run) -> None:
+    """Draw the export formats. The outputs of each file are compared with the app's before it can be downloaded."""
+    from netloom import export
+
+    artifacts = live.store.artifacts(run.id)
+    # The complete bundle first, then formats of networks, then formats for display.
+    formats = sorted(export.export_formats(), key=lambda kind: (kind.name != "bundle", kind.tolerance is None))
+    format_index = st.radio(
+        "Format",
+        range(len(formats)),
+        format_func=lambda number: formats[number].title,
+        captions=[kind.summary for kind in formats],
+        key=Key.FORMAT.of(run.id),
+    )
+    kind = formats[format_index]
+    button = "Build zip" if kind.suffix.endswith(".zip") else "Build file"
+    state = TrainState.current()
+    if st.button(button, icon=":material/folder_zip:", key=Key.BUILD.of(run.id)):
+        state.built = None  # after an error, the previous file must not be offered
+        try:
+            weights = RunWeights(run.id, "", artifacts.weights_written_at())
+            exported = computed(
+                Export(weights, kind.name), "Building the file and comparing its outputs with the app's …"
+            )
+            file = artifacts.export_file(exported.stored).read_bytes()
+            state.built = BuiltFile(run.id, kind.name, file, exported.name, exported.verdict)
+        except (DataError, CheckpointError, JobError, export.ExportError, OSError) as error:
+            show_error(f"The export failed: {error}")
+    built = state.built
+    if built is not None and (built.run_id, built.format) == (run.id, kind.name):
+        file, name, verdict = built.content, built.name, built.verdict
+        is_bundle = kind.name == "bundle"
+        st.download_button(
+            "Download zip (source, weights, prediction script)" if is_bundle else f"Download {name}",
+            file,
+            name,
+            kind.media_type,
+            type="primary",
+            icon=":material/download:",
+        )
+        st.caption(escape(verdict))
+    source = artifacts.source()
+    with st.expander("Source code of the trained model"):
+        st.code(source, language="python")
