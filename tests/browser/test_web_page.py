@@ -23,7 +23,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from netloom import export
 from netloom.data.preparation.decode import decode
-from netloom.export.formats.web_page import COLUMNS, DECODINGS, ENCODINGS, RUNTIME
+from netloom.export.browser_runtime import FILES, VERSION
+from netloom.export.formats.web_page import COLUMNS, DECODINGS, ENCODINGS
 from netloom.modalities.encoding.field_encoder import field_encoder
 from netloom.modalities.encoding.image_field import sized
 from netloom.modalities.encoding.tokenization import byte_letters
@@ -237,7 +238,33 @@ def test_a_page_without_its_runtime_says_what_to_do(browser: Browser, site: tupl
         "ONNX Runtime is missing: run npm install in this folder, and reload the page."
     )
     page.close()
-    assert json.loads((folder / "bare" / "package.json").read_text())["dependencies"] == {"onnxruntime-web": RUNTIME}
+    assert json.loads((folder / "bare" / "package.json").read_text())["dependencies"] == {"onnxruntime-web": VERSION}
+
+
+def test_a_page_with_its_runtime_needs_a_static_server_alone(tab: Page, site: tuple[str, Path], tmp_path: Path) -> None:
+    address, folder = site
+    run = trained("table")
+    report = export.export(run, "web", tmp_path / "page.zip", runtime_home=tmp_path / "home")
+    with zipfile.ZipFile(report.path) as archive:
+        archive.extractall(folder / "included")
+    assert {path.name for path in (folder / "included" / "runtime").iterdir()} == set(FILES)
+    assert not (folder / "included" / "package.json").exists()
+    loaded = list[str]()
+    tab.on("request", lambda request: loaded.append(request.url))
+    tab.goto(f"{address}/included/index.html")
+    tab.wait_for_selector(".prediction")
+    assert {url.rpartition("/")[2] for url in loaded if "/runtime/" in url} == set(FILES)
+    assert not [url for url in loaded if "node_modules" in url]
+    rows = [plain(run.data.row(int(row))) for row in run.data.split["test"][:10]]
+    answers = tab.evaluate("(rows) => Promise.all(rows.map(async (row) => (await model.predict(row)).answer))", rows)
+    for answer, expected in zip(answers, predict(run, rows), strict=True):
+        assert answer["probabilities"] == pytest.approx(expected["probabilities"], abs=1e-4)
+    # The data folder keeps the files, so that the next export needs neither npm nor a network.
+    kept = tmp_path / "home" / "onnxruntime-web" / VERSION
+    assert {path.name for path in kept.iterdir()} == set(FILES)
+    assert export.export(run, "web", tmp_path / "again.zip", runtime_home=tmp_path / "home").path.read_bytes() == (
+        report.path.read_bytes()
+    )
 
 
 def test_rows_are_encoded_as_in_python(tab: Page, site: tuple[str, Path]) -> None:

@@ -9,6 +9,7 @@ import pytest
 from tests.cli.conftest import called
 
 CASES = [
+    ("export last --include-runtime", "--include-runtime has no effect without --format web; add --format web"),
     ("serve last --burst 5", "--burst has no effect without --rate; add --rate, or leave out --burst."),
     ("serve last --log-days 7", "--log-days has no effect without --log-requests"),
     ("serve last --log-mb 7", "--log-mb has no effect without --log-requests"),

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import zipfile
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from netloom import export
+from netloom.export.browser_runtime import FILES, PACKAGE, VERSION, runtime_files, unavailable_reason
 from netloom.modalities.encoding.table_fields import TableState
 from netloom.runs.prediction.applied_calibration import AppliedCalibration, PartCalibration, Scaling
 from netloom.templates import templates
@@ -64,3 +67,30 @@ def test_titles_are_never_markup() -> None:
         assert json.loads(archive.read("example.json")).keys() == set(run.data.row(0))
     assert "<script>alert" not in page + readme
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+
+
+def test_a_machine_without_npm_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "Install Node.js" in unavailable_reason(tmp_path)
+    target = tmp_path / "page.zip"
+    with pytest.raises(export.ExportError, match="npm, which is not installed on this machine"):
+        export.export(trained("table"), "web", target, runtime_home=tmp_path)
+    assert not target.exists()
+    with pytest.raises(export.ExportError, match="format bundle cannot include a runtime"):
+        export.export(trained("table"), "bundle", target, runtime_home=tmp_path)
+
+
+def test_files_of_another_version_are_discarded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / PACKAGE / VERSION
+    folder.mkdir(parents=True)
+    for name in FILES:
+        (folder / name).write_bytes(b"other")
+    if shutil.which("npm") is None:
+        pytest.skip("npm is missing")
+    # Nothing answers at port 9, the discard service, so that npm fails at once.
+    monkeypatch.setenv("npm_config_registry", "http://127.0.0.1:9")
+    monkeypatch.setenv("npm_config_cache", str(tmp_path / "cache"))
+    monkeypatch.setenv("npm_config_fetch_retries", "0")
+    with pytest.raises(export.ExportError, match=rf"npm cannot download {PACKAGE} {VERSION} \(ECONNREFUSED\)"):
+        runtime_files(tmp_path)
+    assert [path.name for path in (tmp_path / PACKAGE).iterdir()] == [VERSION]  # without temporary files

@@ -266,7 +266,14 @@ def explain_prediction(
     return explain(run, name, row, target=target, seed=seed, **options)
 
 
-def export_run(run: TrainedRun, format: str, path: str | Path, *, home: str | Path | None = None) -> Report:
+def export_run(
+    run: TrainedRun,
+    format: str,
+    path: str | Path,
+    *,
+    home: str | Path | None = None,
+    include_runtime: bool = False,
+) -> Report:
     """Write a run in a format that works without Netloom. The file is loaded again, and its predictions are compared
     with those of the run before it is written.
 
@@ -275,12 +282,14 @@ def export_run(run: TrainedRun, format: str, path: str | Path, *, home: str | Pa
         format: such as `"bundle"` (a zip with source, weights and a script that predicts), `"onnx"` or `"pt2"`.
         path: the file, which is replaced if it exists, or a folder, where the file is named after the project.
         home: the data folder; a bundle gets the model card of a run that was saved there.
+        include_runtime: whether a web page includes ONNX Runtime, which npm downloads into the data folder once.
 
     Returns:
         The report: the `path` of the file, and the largest `difference` between its predictions and those of the run.
 
     Raises:
-        ExportError: there is no such format or folder, the format cannot hold this network, or the predictions differ.
+        ExportError: there is no such format or folder, the format cannot hold this network, its runtime cannot be
+            included, or the predictions differ.
 
     Example:
         >>> report = netloom.export_run(run, "bundle", "digits.zip")
@@ -292,7 +301,7 @@ def export_run(run: TrainedRun, format: str, path: str | Path, *, home: str | Pa
         with suppress(StoreError):  # the run belongs to another data folder
             store = open_store(folder)
             card = export_card(store, replace(run, run=store.run(run.run.id)))
-    return export(run, format, path, card)
+    return export(run, format, path, card, runtime_home=folder if include_runtime else None)
 
 
 def _train_in_worker(store: Store, project: Project) -> TrainedRun:

@@ -22,21 +22,26 @@ def content(trained: Trained, name: str) -> bytes:
     return _written(trained, _format(name))[0]
 
 
-def export(trained: Trained, name: str, path: str | Path, card: str = "") -> Report:
+def export(
+    trained: Trained, name: str, path: str | Path, card: str = "", *, runtime_home: Path | None = None
+) -> Report:
     """Write a trained network in a format to `path`, or into the folder `path` under its default name.
 
-    The file gets the model card `card`, the result of `model_card.export_card`, if its format has a place for it.
+    The file gets the model card `card`, the result of `model_card.export_card`, if its format has a place for it. With
+    a data folder `runtime_home`, it includes the runtime of its format, which that folder keeps.
 
     Nothing is written if the outputs of the file differ from those of the app.
 
     Raises:
-        ExportError: The format or the folder does not exist, the format does not support this network, or the outputs
-            of the file differ.
+        ExportError: The format or the folder does not exist, the format does not support this network, its runtime
+            cannot be included, or the outputs of the file differ.
         OSError: The file cannot be written.
     """
     kind, path = _format(name), destination(trained, name, path)
     if not path.parent.is_dir():
         raise ExportError(f"There is no folder {str(path.parent)[:200]!r} to write to; create it first.")
+    if runtime_home is not None:
+        kind = kind.with_runtime(runtime_home)
     content, difference = _written(trained, kind)
     write_bytes(path, kind.with_card(content, card) if card else content)
     part = GENERATOR if kind.tolerance is not None and trained.objective.task.generates_input else ""

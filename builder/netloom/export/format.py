@@ -93,6 +93,8 @@ class Format(ABC):
     tolerance: ClassVar[float | None] = None
     is_folder: ClassVar[bool] = False
     is_universal: ClassVar[bool] = True
+    runtime: ClassVar[str] = ""  # the name of what runs the network, if files can include it
+    runtime_help: ClassVar[str] = ""  # what including it changes
 
     @abstractmethod
     def content(self, trained: Trained) -> bytes:
@@ -105,6 +107,19 @@ class Format(ABC):
     def with_card(self, content: bytes, card: str) -> bytes:
         """Return the file with a model card as Markdown; unchanged if files of this format have no place for it."""
         return with_card(content, card) if self.is_folder else content
+
+    def with_runtime(self, home: Path) -> Format:
+        """Return this format with its runtime in each file; the data folder `home` keeps what is downloaded for it.
+
+        Raises:
+            ExportError: The format has no runtime, or it cannot be downloaded.
+            OSError: The data folder cannot be written.
+        """
+        raise ExportError(f"A file of the format {self.name} cannot include a runtime; export it without one.")
+
+    def runtime_unavailable_reason(self, home: Path) -> str:
+        """Return why the runtime cannot be included on this machine, as a sentence; "" if it can."""
+        return ""
 
     def answers(self, content: bytes, batches: list[Batch]) -> list[Batch]:
         """Return the outputs of the network in the file for batches of inputs, in the order of its arguments."""

@@ -7,6 +7,7 @@ from argparse import ArgumentParser, Namespace
 from netloom.cli.command import Command, Context, OneOf
 from netloom.cli.files import add_force_argument, new_file
 from netloom.cli.selection import add_run_argument, load_trained_run
+from netloom.cli.unused_options import refuse_unused
 from netloom.core.errors import UsageError
 from netloom.core.text import size
 
@@ -33,10 +34,15 @@ class Export(Command):
         parser.add_argument(
             "--to", metavar="PATH", default=".", help="output file or folder (default: the current folder)"
         )
+        parser.add_argument(
+            "--include-runtime",
+            action="store_true",
+            help="include ONNX Runtime in a web page; npm downloads it the first time",
+        )
         add_force_argument(parser)
 
     def run(self, arguments: Namespace, context: Context) -> int:
-        from netloom.export import destination, export
+        from netloom.export import destination, export, export_formats, registry
         from netloom.export.model_card import export_card
         from netloom.store import open_store
 
@@ -45,10 +51,14 @@ class Export(Command):
             raise UsageError(
                 f"There is no export format {arguments.format[:60]!r}; choose one of {', '.join(_formats())}."
             )
+        if not registry()[name].runtime:
+            names = ", ".join(other.name for other in export_formats() if other.runtime)
+            refuse_unused(self, arguments, ["include_runtime"], without=f"--format {names}")
         store = open_store(context.home)
         trained = load_trained_run(store, arguments.run)
         path = new_file(destination(trained, name, arguments.to), force=arguments.force)
-        report = export(trained, name, path, export_card(store, trained))
+        home = context.home if arguments.include_runtime else None
+        report = export(trained, name, path, export_card(store, trained), runtime_home=home)
         byte_count = report.path.stat().st_size
         value = {
             "run": trained.run.id if trained.run else "",

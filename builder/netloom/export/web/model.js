@@ -1,8 +1,7 @@
 // Loads the network of this folder, and predicts raw rows: import { load } from "./model.js".
 import { decode } from "./decode.js";
 import { encode } from "./encode.js";
-
-const RUNTIME = new URL("node_modules/onnxruntime-web/dist/", import.meta.url);
+import { FOLDERS } from "./runtime.js";
 
 async function json(name) {
   const answer = await fetch(new URL(name, import.meta.url));
@@ -10,16 +9,25 @@ async function json(name) {
   return answer.json();
 }
 
+/** ONNX Runtime, from the first folder that has it. */
+async function runtime() {
+  for (const folder of FOLDERS) {
+    const address = new URL(folder, import.meta.url);
+    try {
+      const ort = await import(new URL("ort.wasm.min.mjs", address));
+      ort.env.wasm.wasmPaths = address.href;
+      ort.env.wasm.numThreads = 1; // more would need headers that few static servers send
+      return ort;
+    } catch {
+      continue; // the next folder
+    }
+  }
+  throw new Error("ONNX Runtime is missing: run npm install in this folder, and reload the page.");
+}
+
 /** The model of this folder: its preprocessing, an example row, and predict(row), which returns {output, answer}. */
 export async function load() {
-  let ort;
-  try {
-    ort = await import(new URL("ort.wasm.min.mjs", RUNTIME));
-  } catch {
-    throw new Error("ONNX Runtime is missing: run npm install in this folder, and reload the page.");
-  }
-  ort.env.wasm.wasmPaths = RUNTIME.href;
-  ort.env.wasm.numThreads = 1; // more would need headers that few static servers send
+  const ort = await runtime();
   const [preprocess, example] = await Promise.all([json("preprocess.json"), json("example.json")]);
   const session = await ort.InferenceSession.create(new URL("model.onnx", import.meta.url).href);
   const fields = preprocess.arguments.map((name) => preprocess.fields.find((field) => field.name === name));

@@ -27,17 +27,20 @@ class ExportedFile:
 
 @dataclass(frozen=True)
 class Export(Request[ExportedFile], kind="export", lane="long"):
-    """The export of a trained network in a format, compared with the predictions of the app."""
+    """The export of a trained network in a format, compared with the predictions of the app, with the runtime of the
+    format if `with_runtime` is set."""
 
     weights: RunWeights
     format: str
+    with_runtime: bool = False
 
     def compute(self, context: Context) -> ExportedFile:
         trained = context.run(self.weights)
         name = export.filename(trained, self.format)
         _, dot, suffix = name.partition(".")
         file = context.store.artifacts(self.weights.run_id).export_file(f"export{dot}{suffix}")
-        report = export.export(trained, self.format, file, export_card(context.store, trained))
+        card, home = export_card(context.store, trained), context.home if self.with_runtime else None
+        report = export.export(trained, self.format, file, card, runtime_home=home)
         return ExportedFile(report.path.name, name, report.verdict())
 
 

@@ -7,6 +7,7 @@ import streamlit as st
 from netloom.core.text import escape
 from netloom.data import DataError
 from netloom.editing.live import Live
+from netloom.export import Format
 from netloom.jobs import JobError, RunWeights
 from netloom.jobs.requests.exports import Export
 from netloom.store import Run
@@ -31,6 +32,7 @@ def take_away(live: Live, run: Run) -> None:
         key=Key.FORMAT.of(run.id),
     )
     kind = formats[format_index]
+    with_runtime = bool(kind.runtime) and _includes_runtime(live, run, kind)
     button = "Build zip" if kind.suffix.endswith(".zip") else "Build file"
     state = TrainState.current()
     if st.button(button, icon=":material/folder_zip:", key=Key.BUILD.of(run.id)):
@@ -38,14 +40,14 @@ def take_away(live: Live, run: Run) -> None:
         try:
             weights = RunWeights(run.id, "", artifacts.weights_written_at())
             exported = computed(
-                Export(weights, kind.name), "Building the file and comparing its outputs with the app's …"
+                Export(weights, kind.name, with_runtime), "Building the file and comparing its outputs with the app's …"
             )
             file = artifacts.export_file(exported.stored).read_bytes()
-            state.built = BuiltFile(run.id, kind.name, file, exported.name, exported.verdict)
+            state.built = BuiltFile(run.id, kind.name, file, exported.name, exported.verdict, with_runtime)
         except (DataError, CheckpointError, JobError, export.ExportError, OSError) as error:
             show_error(f"The export failed: {error}")
     built = state.built
-    if built is not None and (built.run_id, built.format) == (run.id, kind.name):
+    if built is not None and (built.run_id, built.format, built.with_runtime) == (run.id, kind.name, with_runtime):
         file, name, verdict = built.content, built.name, built.verdict
         is_bundle = kind.name == "bundle"
         st.download_button(
@@ -60,3 +62,14 @@ def take_away(live: Live, run: Run) -> None:
     source = artifacts.source()
     with st.expander("Source code of the trained model"):
         st.code(source, language="python")
+
+
+def _includes_runtime(live: Live, run: Run, kind: Format) -> bool:
+    """Draw the option that puts the runtime of a format into the file; it is disabled where that cannot be done."""
+    reason = kind.runtime_unavailable_reason(live.store.home)
+    is_chosen = st.checkbox(
+        f"Include {kind.runtime}", disabled=bool(reason), key=Key.INCLUDE_RUNTIME.of(run.id), help=kind.runtime_help
+    )
+    if reason:
+        st.caption(f":material/block: {escape(reason)}")
+    return is_chosen and not reason

@@ -55,6 +55,7 @@ class BuiltFile:
     content: bytes
     name: str
     verdict: str
+    with_runtime: bool = False
 
 
 @dataclass
@@ -88,6 +89,7 @@ class Key(WidgetKey):
     FIX = "fix"
     FORMAT = "format"
     GROUP = "recipe"
+    INCLUDE_RUNTIME = "include runtime"
     LAYERS = "layers"
     MAIN_SETTINGS = "main settings"
     METRICS = "test-metrics"
