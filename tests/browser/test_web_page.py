@@ -8,6 +8,7 @@ import subprocess
 import threading
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
@@ -22,6 +23,9 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from netloom import export
+from netloom.calibration.calibrate import calibrate
+from netloom.calibration.scaling import calibrators
+from netloom.calibration.settings import CalibrationSettings
 from netloom.data.preparation.decode import decode
 from netloom.export.browser_runtime import FILES, VERSION
 from netloom.export.formats.web_page import COLUMNS, DECODINGS, ENCODINGS
@@ -97,7 +101,7 @@ def target_of(kind: str, **state: Any) -> dict[str, Any]:
 
 
 FORECAST = {"series": ["u", "v"], "mean": [1.0, 2.0, 3.0, 4.0], "std": [1.0, 0.5, 2.0, 3.0]}
-PARTS = [
+PARTS: list[dict[str, Any]] = [
     {"kind": "class", "name": "c", "classes": CLASSES},
     {"kind": "number", "name": "n", "mean": [3.0], "std": [2.0]},
 ]
@@ -326,13 +330,25 @@ def test_outputs_are_decoded_as_in_python(tab: Page, site: tuple[str, Path]) -> 
             assert answer[key] == (value if is_text else pytest.approx(value, abs=1e-5)), (preprocess, key)
 
 
-def same(answer: Any, wanted: Any) -> bool:
+def same(answer: Any, wanted: Any, error: float = 1e-5) -> bool:
     """Return whether two answers are equal, with numbers up to the rounding of float32."""
     if isinstance(wanted, dict):
-        return answer.keys() == wanted.keys() and all(same(answer[key], wanted[key]) for key in wanted)
+        return answer.keys() == wanted.keys() and all(same(answer[key], wanted[key], error) for key in wanted)
     if isinstance(wanted, list):
-        return len(answer) == len(wanted) and all(map(same, answer, wanted))
-    return bool(answer == (pytest.approx(wanted, abs=1e-5) if isinstance(wanted, float) else wanted))
+        return len(answer) == len(wanted) and all(map(same, answer, wanted, [error] * len(wanted)))
+    return bool(answer == (pytest.approx(wanted, abs=error) if isinstance(wanted, float) else wanted))
+
+
+DECODE = """async (cases) => {
+    const { decode } = await import("./decode.js");
+    return cases.map(([preprocess, [first, ...others], arrays]) => decode(preprocess, first, others,
+        Object.fromEntries(Object.entries(arrays).map(([name, tokens]) => [name, tokens.map(BigInt)]))));
+}"""
+
+
+def flat(outputs: tuple[torch.Tensor, ...], row: int) -> list[dict[str, Any]]:
+    """The outputs of one row as ONNX Runtime gives them."""
+    return [{"data": part[row].flatten().tolist(), "dims": [1, *part.shape[1:]]} for part in outputs]
 
 
 def test_outputs_with_a_shape_are_decoded_as_in_python(tab: Page, site: tuple[str, Path]) -> None:
@@ -341,15 +357,147 @@ def test_outputs_with_a_shape_are_decoded_as_in_python(tab: Page, site: tuple[st
     for preprocess, outputs, arrays in SHAPED:
         wanted += decode(preprocess, outputs if len(outputs) > 1 else outputs[0], arrays)
         for row in range(2):
-            parts = [{"data": part[row].flatten().tolist(), "dims": [1, *part.shape[1:]]} for part in outputs]
-            cases.append([preprocess, parts, {name: array[row].tolist() for name, array in arrays.items()}])
-    script = """async (cases) => {
-        const { decode } = await import("./decode.js");
-        return cases.map(([preprocess, [first, ...others], arrays]) => decode(preprocess, first, others,
-            Object.fromEntries(Object.entries(arrays).map(([name, tokens]) => [name, tokens.map(BigInt)]))));
-    }"""
-    for case, answer, expected in zip(cases, tab.evaluate(script, cases), wanted, strict=True):
+            cases.append(
+                [preprocess, flat(outputs, row), {name: array[row].tolist() for name, array in arrays.items()}]
+            )
+    for case, answer, expected in zip(cases, tab.evaluate(DECODE, cases), wanted, strict=True):
         assert same(answer, expected), (case[0]["target"], answer, expected)
+
+
+def scaling_of(method: str, classes: int) -> dict[str, Any]:
+    """A map of probabilities as a calibrator fits it."""
+    if method == "temperature":
+        return {"method": method, "scale": [0.7], "shift": [0.0], "curves": []}
+    if method == "platt":
+        scale, shift = [[1.4, 0.6, 0.9, 1.1][:classes], [0.3, -0.2, 0.1, 0.0][:classes]]
+        return {"method": method, "scale": scale, "shift": shift, "curves": []}
+    x = [0.0, 0.2, 0.200001, 0.5, 0.9]
+    curves = [{"x": x, "y": [0.01 * (number + 1), 0.1, 0.3, 0.45, 0.98]} for number in range(classes)]
+    return {"method": method, "scale": [1.0], "shift": [0.0], "curves": curves}
+
+
+def calibration_of(family: str, unit: str, axis: int, **parts: Any) -> dict[str, Any]:
+    return {"family": family, "unit": unit, "axis": axis, **parts}
+
+
+def calibrated_cases() -> list[tuple[dict[str, Any], tuple[torch.Tensor, ...], dict[str, np.ndarray]]]:
+    """Every method with every kind of prediction that is calibrated, and with all that it can decide."""
+    low = {"threshold": 0.7, "target": "risk", "value": 0.1}
+    unlike = [{"kind": kind, "threshold": threshold} for kind, threshold in (("softmax", 0.6), ("energy", 1.9))]
+    sets = [{"kind": kind, "alpha": 0.1, "threshold": limit} for kind, limit in (("lac", 0.2), ("aps", 0.9))]
+    names, cases = ["a", "b", "c", "d"], list[Any]()
+    for method in (*calibrators(), None):
+        for strange, conformal in zip(unlike, sets, strict=True):
+
+            def with_calibration(
+                kind: str,
+                calibration: tuple[str, str, int],
+                count: int,
+                more: dict[str, Any],
+                *,
+                method: str | None = method,
+                strange: dict[str, Any] = strange,
+                **state: Any,
+            ) -> dict[str, Any]:
+                scaling = {"scaling": scaling_of(method, count)} if method else {}
+                chosen = {**scaling, "abstention": low, "out_of_distribution": strange, **more}
+                return target_of(kind, **state, calibration=calibration_of(*calibration, **chosen))
+
+            row, in_sets = ("softmax", "row", 1), {"conformal": conformal}
+            binary, limits = ("sigmoid", "row", 1), [0.2, 0.5, 0.7, 0.5]
+            cases += [
+                (with_calibration("class", row, 4, in_sets, classes=names), (logits_of(4),), {}),
+                (with_calibration("binary", binary, 1, in_sets, classes=CLASSES, threshold=0.4), (logits_of(1),), {}),
+                (with_calibration("labels", ("sigmoid", "label", 1), 4, {}, classes=names, thresholds=limits),
+                 (logits_of(4),), {}),
+                (with_calibration("mask", ("softmax", "pixel", 1), 3, {}, classes=TAGS), (logits_of(3, 4, 2),), {}),
+                (with_calibration("tags", ("softmax", "word", 2), 3, {}, classes=TAGS), (logits_of(4, 3),), WORDS),
+                (with_calibration("class_and_tags", row, 2, in_sets, classes=CLASSES, tags=TAGS),
+                 (logits_of(2), logits_of(4, 3)), WORDS),
+            ]  # fmt: skip
+    parts = [
+        {
+            **PARTS[0],
+            "calibration": calibration_of("softmax", "row", 1, scaling=scaling_of("isotonic", 2), abstention=low),
+        },
+        {**PARTS[1], "calibration": number_calibration(1)},
+    ]
+    return [
+        *cases,
+        (target_of("several", parts=parts), (logits_of(2), logits_of(1)), {}),
+        (target_of("number", **FORECAST, calibration=number_calibration(4)), (logits_of(4),), {}),
+        (target_of("number", mean=[3.0], std=[2.0], calibration=number_calibration(1)), (logits_of(1),), {}),
+    ]
+
+
+def number_calibration(count: int) -> dict[str, Any]:
+    below, above = [0.5 + number for number in range(count)], [1.5 + number for number in range(count)]
+    interval = {"kind": "signed", "alpha": 0.1, "below": below, "above": above}
+    return calibration_of("numbers", "row", 1, interval=interval)
+
+
+def test_calibrated_outputs_are_decoded_as_in_python(tab: Page, site: tuple[str, Path]) -> None:
+    tab.goto(f"{site[0]}/table/index.html")
+    cases, wanted = list[Any](), list[Any]()
+    for preprocess, outputs, arrays in calibrated_cases():
+        wanted += decode(preprocess, outputs if len(outputs) > 1 else outputs[0], arrays)
+        for row in range(2):
+            cases.append(
+                [preprocess, flat(outputs, row), {name: array[row].tolist() for name, array in arrays.items()}]
+            )
+    for case, answer, expected in zip(cases, tab.evaluate(DECODE, cases), wanted, strict=True):
+        assert same(answer, expected, 1e-6), (case[0]["target"], answer, expected)
+    answers = [answer for answer in wanted if "abstained" in answer]
+    assert {answer["abstained"] for answer in answers} == {True, False}
+    assert {len(answer["prediction_set"]) for answer in answers if "prediction_set" in answer} >= {1, 2, 3}
+    assert [answer for answer in answers if "confidence" in answer.get("reason", "")]
+    assert [answer for answer in answers if "familiarity" in answer.get("reason", "")]
+
+
+def test_numbers_in_reasons_are_written_as_in_python(tab: Page, site: tuple[str, Path]) -> None:
+    tab.goto(f"{site[0]}/table/index.html")
+    scores = [-12345.678, -1234.6, -0.00001234, 1e-9, 0.00012345, 0.5, 3.0, 99999.9, 123456789.0, -7.0]
+    strange = [
+        calibration_of("softmax", "row", 1, out_of_distribution={"kind": "energy", "threshold": value})
+        for value in scores
+    ]
+    preprocess = [target_of("class", classes=CLASSES, calibration=calibration) for calibration in strange]
+    output = torch.full((1, 2), -2e5)
+    cases = [[item, flat((output,), 0), {}] for item in preprocess]
+    wanted = [decode(item, output, {})[0]["reason"] for item in preprocess]
+    assert [answer["reason"] for answer in tab.evaluate(DECODE, cases)] == wanted
+
+
+def test_a_calibrated_run_is_the_same_in_the_browser(tab: Page, site: tuple[str, Path], tmp_path: Path) -> None:
+    """The whole way: logits of ONNX Runtime, a fitted calibration, and the page that shows what it adds."""
+    address, folder = site
+    (folder / "calibrated").mkdir()
+    (folder / "calibrated" / "node_modules").symlink_to(folder / NAMES[0] / "node_modules")
+    plain_run = trained("table")
+    for method in calibrators():
+        settings = CalibrationSettings(method, abstain_coverage=0.8, conformal=0.1, ood_score="energy")
+        run = replace(plain_run, applied=calibrate(plain_run, settings).applied)
+        path = export.export(run, "web", tmp_path / f"{method}.zip").path
+        with zipfile.ZipFile(path) as archive:
+            archive.extractall(folder / "calibrated")
+        tab.goto(f"{address}/calibrated/index.html")
+        tab.wait_for_selector(".prediction")
+        rows = [plain(run.data.row(int(row))) for row in run.data.split["test"][:20]]
+        script = "(rows) => Promise.all(rows.map(async (row) => (await model.predict(row)).answer))"
+        expected = predict(run, rows)
+        for answer, wanted in zip(tab.evaluate(script, rows), expected, strict=True):
+            assert answer["probabilities"] == pytest.approx(wanted["probabilities"], abs=1e-4)
+            assert answer["confidence"] == pytest.approx(wanted["confidence"], abs=1e-4)
+            assert answer["familiarity"] == pytest.approx(wanted["familiarity"], abs=1e-3)
+            assert [answer[key] for key in ("prediction_set", "abstained")] == [
+                wanted[key] for key in ("prediction_set", "abstained")
+            ]
+        notes = tab.locator(".note").all_inner_texts()
+        assert f"Prediction set: {', '.join(expected[0]['prediction_set'])}" in notes
+        assert f"Confidence: {expected[0]['confidence']:.1%}" in notes
+        assert [note for note in notes if note.startswith("Abstained: ")] == (
+            [f"Abstained: {expected[0]['reason']}"] if expected[0]["abstained"] else []
+        )
 
 
 def test_an_image_is_drawn_on(tab: Page, site: tuple[str, Path]) -> None:

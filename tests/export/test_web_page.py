@@ -15,7 +15,6 @@ import pytest
 from netloom import export
 from netloom.export.browser_runtime import FILES, PACKAGE, VERSION, runtime_files, unavailable_reason
 from netloom.modalities.encoding.table_fields import TableState
-from netloom.runs.prediction.applied_calibration import AppliedCalibration, PartCalibration, Scaling
 from netloom.templates import templates
 from tests.explain.models import trained, untrained_run
 
@@ -49,13 +48,6 @@ def test_columns_that_the_page_cannot_encode_are_refused(change: dict[str, Any],
     preprocess = replace(run.data.preprocess, fields=(changed,))
     with pytest.raises(export.ExportError, match=words):
         export.content(replace(run, data=replace(run.data, preprocess=preprocess)), "web")
-
-
-def test_calibrated_predictions_are_refused() -> None:
-    parts = {"": PartCalibration("softmax", "row", 1, Scaling("temperature", (0.5,)))}
-    run = replace(trained("table"), applied=AppliedCalibration(1, "weights", parts))
-    with pytest.raises(export.ExportError, match="calibrated predictions"):
-        export.content(run, "web")
 
 
 def test_titles_are_never_markup() -> None:

@@ -18,7 +18,7 @@ from netloom.export.formats.onnx import Onnx
 from netloom.export.predictions import describe
 from netloom.export.zip_files import pack
 
-FILES = ("decode.js", "encode.js", "model.js", "page.js", "style.css")
+FILES = ("calibrated.js", "decode.js", "encode.js", "model.js", "page.js", "probability.js", "style.css")
 # What encode.js and decode.js translate from Python; a test compares both
 ENCODINGS, COLUMNS, DECODINGS = (
     ("image", "table", "series", "words", "letters", "characters", "bpe"),
@@ -122,8 +122,6 @@ def _untranslated(preprocessing: dict[str, Any]) -> Iterator[str]:
     for part in target.get("parts", (target,)):
         if part["kind"] not in DECODINGS:
             yield _NOT_DECODED.get(part["kind"], f"predictions of the kind {plain(part['kind'])}")
-        if "calibration" in part:
-            yield "calibrated predictions"
 
 
 README = """\
@@ -142,7 +140,7 @@ In code of your own:
 | `index.html`, `page.js`, `style.css` | the page |
 | `model.js` | loads the network, and predicts rows |
 | `encode.js`, `preprocess.json` | from rows to tensors, with what was fitted on the training data |
-| `decode.js` | from outputs of the network to predictions |
+| `decode.js`, `calibrated.js`, `probability.js` | from outputs of the network to predictions and their calibration |
 | `model.onnx` | the network |
 | `example.json` | a row that the network was not trained on |
 {files}

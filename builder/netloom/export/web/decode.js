@@ -1,17 +1,24 @@
 // From the outputs of a network to predictions, as Netloom decodes them (data/preparation/decode.py).
 
-const TINY = 2 ** -126; // the smallest normal number of float32
-const NEAREST = 2 ** -24; // half of the machine epsilon of float32
+import { calibratedLogits, withConfidence } from "./calibrated.js";
+import { logit, sigmoid, softmax } from "./probability.js";
 
 /** The prediction for the outputs of one row: that of the first output, {data, dims} or a list of numbers. `others` are
  * the further outputs, and `arrays` the encoded fields by name. */
 export function decode(preprocess, output, others = [], arrays = {}) {
+  const { target, fields } = preprocess;
   const parts = [output, ...others].map((part, place) => {
     const [scale, family] = preprocess.scales?.[place] ?? ["logits", ""];
     return Array.from(part.data ?? part, (value) => logit(value, scale, family));
   });
-  return DECODERS[preprocess.target.kind](preprocess.target, parts[0],
-    { preprocess, output, others, parts, arrays, field: preprocess.fields?.[0] });
+  const [logits, ...rest] = parts;
+  const decoder = DECODERS[target.kind];
+  const context = { preprocess, output, others, parts, arrays, field: fields?.[0] };
+  if (!target.calibration) return decoder(target, logits, context);
+  const dims = output.dims ?? [1, logits.length];
+  const calibrated = calibratedLogits(target.calibration, logits, dims);
+  const answer = decoder(target, calibrated, { ...context, parts: [calibrated, ...rest] });
+  return withConfidence(target, logits, calibrated, dims, arrays[fields?.[0]?.name], answer);
 }
 
 const DECODERS = {
@@ -19,26 +26,7 @@ const DECODERS = {
   next_token: nextToken,
 };
 
-function logit(value, scale, family) {
-  if (scale === "logits") return value;
-  if (family === "softmax") return scale === "log_probabilities" ? value : Math.log(Math.max(value, TINY));
-  if (scale === "probabilities") {
-    const share = Math.min(1 - NEAREST, Math.max(NEAREST, value));
-    return Math.log(share / (1 - share));
-  }
-  const log = Math.min(value, -NEAREST);
-  return log - Math.log(-Math.expm1(log));
-}
-
-const sigmoid = (value) => 1 / (1 + Math.exp(-value));
 const named = (names, shares) => Object.fromEntries(names.map((name, place) => [name, shares[place]]));
-
-function softmax(logits) {
-  const most = Math.max(...logits);
-  const parts = logits.map((value) => Math.exp(value - most));
-  const sum = parts.reduce((total, part) => total + part, 0);
-  return parts.map((part) => part / sum);
-}
 
 const largest = (values) => values.indexOf(Math.max(...values));
 
@@ -59,12 +47,23 @@ function labels(target, logits) {
   return { prediction, probabilities: named(target.classes, shares) };
 }
 
+/** Numbers in the units of the data, with an interval around them if one was chosen. */
 function numbers(target, outputs) {
   const values = outputs.map((value, place) => value * target.std[place] + target.mean[place]);
-  if (!target.series?.length) return { prediction: values.length === 1 ? values[0] : values };
+  const answer = { prediction: byName(target, values) };
+  const interval = target.calibration?.interval;
+  if (!interval) return answer;
+  const low = byName(target, values.map((value, place) => value - interval.below[place]));
+  const high = byName(target, values.map((value, place) => value + interval.above[place]));
+  return { ...answer, interval: { low, high, coverage: 1 - interval.alpha } };
+}
+
+/** One number, a list, or those of several series by name. */
+function byName(target, values) {
+  if (!target.series?.length) return values.length === 1 ? values[0] : values;
   const steps = values.length / target.series.length; // one series after the other
   const parts = target.series.map((_, place) => values.slice(place * steps, (place + 1) * steps));
-  return { prediction: named(target.series, steps === 1 ? parts.map(([step]) => step) : parts) };
+  return named(target.series, steps === 1 ? parts.map(([step]) => step) : parts);
 }
 
 /** The class of each pixel, from logits (classes, H, W). */

@@ -185,8 +185,29 @@ function showMask(place, { prediction: lines, classes, shares }) {
   );
 }
 
+/** What a calibration adds to a prediction, a line each: confidence, interval, prediction set, and why it abstains. */
+function calibrationLines({ confidence, interval, prediction_set: set, abstained, reason }) {
+  const lines = [];
+  if (abstained) lines.push(`Abstained: ${reason}`);
+  if (confidence !== undefined) lines.push(`Confidence: ${(100 * confidence).toFixed(1)}%`);
+  if (set) lines.push(`Prediction set: ${set.join(", ")}`);
+  if (interval) lines.push(`Interval with ${(100 * interval.coverage).toFixed(0)}% coverage: ${words(interval.low)} to ${words(interval.high)}`);
+  return lines;
+}
+
+function showCalibration(place, answer) {
+  const named = answer.outputs ? Object.entries(answer.outputs) : [["", answer]];
+  place.append(...named.flatMap(([name, part]) => calibrationLines(part).map((line) =>
+    element("p", { className: "note", textContent: name ? `${name}: ${line}` : line }))));
+}
+
 function show(place, answer) {
-  if (answer.classes) return showMask(place, answer);
+  if (answer.classes) showMask(place, answer);
+  else showParts(place, answer);
+  showCalibration(place, answer);
+}
+
+function showParts(place, answer) {
   const tagged = answer.tags ? `${answer.prediction}: ${answer.tags.join(" ")}` : null;
   const text = tagged ?? (answer.entities ? answer.prediction.join(" ") : words(answer.prediction));
   const prediction = text.trim() ? text : JSON.stringify(text); // such as a space as the next token
