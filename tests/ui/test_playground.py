@@ -12,10 +12,12 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from netloom import runs
+from netloom.calibration import CalibrationSettings, calibrate
 from netloom.data import FieldSpec, prepare
 from netloom.data.dataset_version import make_version
 from netloom.data.schema import ForecastTarget, Schema, TargetSpec
 from netloom.document import DataChoice
+from netloom.runs.prediction.applied_calibration import run_weights_checksum, save
 from netloom.store import open_store
 from netloom.templates import templates
 from netloom.ui.components.state import ExampleState
@@ -144,6 +146,34 @@ def test_prediction_follows_an_edited_column_and_reset_undoes_it() -> None:
     assert "label is unknown" in changed
     checked(button(app, "Reset").click().run())
     assert page_text(app) == before
+
+
+@pytest.mark.parametrize("name", ["breast_cancer", "sine"])
+def test_what_a_calibration_adds_is_shown(name: str) -> None:
+    """Abstention, familiarity and prediction set of classes; the interval of numbers, for each step of a forecast."""
+    project, store = project_of(name), open_store()
+    run_id = store.runs(project)[0].id
+    run, artifacts = runs.load_run(store, run_id), store.artifacts(run_id)
+    settings = CalibrationSettings(abstain_coverage=0.1, conformal=0.1, ood_score="energy" if name != "sine" else "")
+    save(artifacts, calibrate(run, settings, weights=run_weights_checksum(artifacts)).applied)
+    try:
+        app = open_page(name)
+        checked(next(item for item in app.selectbox if item.label == "Run").set_value(run_id).run())
+        checked(row_number(app).set_value(0).run())
+        run = runs.load_run(store, run_id)
+        [answer] = runs.predict(run, [run.data.row(0)])
+        text = " ".join(item.value for item in (*app.markdown, *app.warning)).replace("\\", "")
+        if name == "sine":
+            assert "Interval with 90% coverage" in text
+            low = answer["interval"]["low"]
+            assert isinstance(low, float) or len(app.dataframe[0].value) == len(low)
+            return
+        assert f"Confidence: **{answer['confidence']:.1%}** · Familiarity: **" in text
+        assert f"Prediction set: **{', '.join(answer['prediction_set'])}**" in text
+        assert ("**Abstained**: " in text) == answer["abstained"]
+        assert answer.get("reason", "") in text
+    finally:
+        artifacts.delete_calibration()
 
 
 def test_forecast_of_one_of_several_channels_follows_the_values_of_that_channel() -> None:

@@ -55,6 +55,46 @@ def show_result(prediction: LivePrediction, trained: OpenRun, raw: RawRow) -> No
 
 def _draw(shown: Shown) -> None:
     VIEWS[shown.decoding["kind"]](shown)
+    _calibration(shown)
+
+
+def _calibration(shown: Shown) -> None:
+    """Draw what the calibration of the run adds to the prediction."""
+    answer = shown.answer
+    if answer.get("abstained"):
+        st.warning(f"**Abstained**: {escape(answer['reason'])}", icon=":material/do_not_disturb_on:")
+    parts = {"Confidence": f"{answer['confidence']:.1%}"} if "confidence" in answer else {}
+    if "familiarity" in answer:
+        parts["Familiarity"] = number(answer["familiarity"])
+    if "prediction_set" in answer:
+        parts["Prediction set"] = ", ".join(answer["prediction_set"])
+    if parts:
+        texts = " · ".join(f"{name}: **{escape(text)}**" for name, text in parts.items())
+        st.markdown(texts, help="By the calibration of this run, which the Runs page measures and applies.")
+    if "interval" in answer:
+        _interval(shown, answer["interval"])
+
+
+def _interval(shown: Shown, interval: Mapping[str, Any]) -> None:
+    """Draw the interval around each predicted number."""
+    title = f"Interval with {interval['coverage']:.0%} coverage"
+    lows, highs = (_numbers_by_name(shown, interval[key]) for key in ("low", "high"))
+    if len(lows) == 1:
+        [low], [high] = lows.values(), highs.values()
+        st.markdown(f"{title}: **{number(low)}** to **{number(high)}**")
+        return
+    st.markdown(f"{title}:")
+    rows = [{"number": name, "low": value, "high": highs[name]} for name, value in lows.items()]
+    st.dataframe(rows, hide_index=True)
+
+
+def _numbers_by_name(shown: Shown, value: Any) -> dict[str, float]:
+    """Return predicted numbers by name, those of a forecast with their step."""
+    named: dict[str, float] = {}
+    for name, part in _number_names(shown, value).items():
+        steps = part if isinstance(part, list) else [part]
+        named |= {f"{name}, step {step}" if len(steps) > 1 else name: item for step, item in enumerate(steps, 1)}
+    return named
 
 
 def _headline(text: str, sure: float | None = None) -> None:
@@ -104,8 +144,8 @@ def _number(shown: Shown) -> None:
     st.caption("In the unit of the column in the data.")
 
 
-def _number_names(shown: Shown, value: Any) -> dict[str, float]:
-    """Return the predicted numbers by name."""
+def _number_names(shown: Shown, value: Any) -> dict[str, Any]:
+    """Return the predicted numbers by name; those of several series are a list for each of them."""
     if isinstance(value, dict):
         return value
     target = shown.trained.data.schema.target
