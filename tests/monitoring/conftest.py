@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ class Watched:
     def log(
         self,
         rows: list[dict[str, Any]],
-        labels: list[str] | None = None,
+        labels: Sequence[Any] | None = None,
         settings: LogSettings | None = None,
         model: str = MODEL,
         served: TrainedRun | None = None,

@@ -14,7 +14,7 @@ from netloom.drift import Adwin
 from netloom.jobs import RunWeights
 from netloom.jobs.request import Context
 from netloom.jobs.requests.monitoring import MakeVersion
-from netloom.monitoring.labeled import changes_of, compare_errors
+from netloom.monitoring.labeled import changes_of, compare_errors, true_label_of
 from netloom.monitoring.log_reader import LoggedRow
 from netloom.monitoring.suspects import suspects
 from netloom.store import open_store
@@ -104,3 +104,26 @@ def test_a_large_error_is_suspicious_and_a_small_one_is_not(tmp_path: Path) -> N
     store.collected(store.run(watched.run_id).project_id).add(rows[0], "yes", "Try it")
     with pytest.raises(DataError, match="collected example 1 does not fit the run: The label is a number"):
         MakeVersion(RunWeights(watched.run_id), "Version", "1").compute(Context(tmp_path))
+
+
+def test_the_correction_of_a_class_with_tags_starts_with_the_predicted_tags(tmp_path: Path) -> None:
+    """The log and a reported label have the class alone."""
+    project = netloom.open_project("commands_joint")
+    project = project.model_copy(update={"training": updated(project.training, {"epochs": 0})})
+    run = netloom.train(project, seed=1, device="cpu", save=True, home=tmp_path)
+    rows = [run.data.row(int(place)) for place in run.data.split["test"][:3]]
+    answers = netloom.predict(run, rows)
+    names = run.data.schema.target.classes
+    wrong = [next(name for name in names if name != answer["prediction"]) for answer in answers]
+    whole = {"class": wrong[1], "tags": ["O"] * len(answers[1]["tags"])}
+    watched = Watched(tmp_path, run)
+    watched.log(rows[:2], [wrong[0], whole])
+    watched.log(rows[2:])
+    found = {item.row.input["text"]: item.start for item in suspects(tmp_path, ["cancer"], run, 9).rows}
+    expected = [{"class": wrong[0], "tags": answers[0]["tags"]}, whole]
+    expected.append({"class": answers[2]["prediction"], "tags": answers[2]["tags"]})
+    assert [found[row["text"]] for row in rows] == expected
+    true_label = true_label_of(run)
+    assert true_label is not None
+    for row in rows:
+        true_label.check_row(run.data, row, found[row["text"]])

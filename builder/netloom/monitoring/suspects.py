@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from netloom.core.errors import DataError
 from netloom.monitoring.labeled import errors_of, true_label_of
 from netloom.monitoring.log_reader import LoggedRow, read_log
+from netloom.runs.prediction.trained_run import predict
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from netloom.runs import TrainedRun
+    from netloom.tasks.true_labels import TrueLabel
 
 LOOKED_AT = 5_000  # rows of each log
 
 
 @dataclass(frozen=True)
 class Suspect:
-    """A logged row of a served model, with the error of its prediction; None if its label is unknown."""
+    """A logged row of a served model, with the error of its prediction; None if its label is unknown. `start` is the
+    label from which a person starts to correct the prediction."""
 
     model: str
     row: LoggedRow
     error: float | None
+    start: Any = None
 
     @property
     def source(self) -> str:
@@ -74,4 +80,15 @@ def suspects(home: Path, models: Sequence[str], trained: TrainedRun, most: int) 
     wrong = [suspect for suspect in wrong if (suspect.error or 0.0) >= max(large, np.finfo(float).tiny)]
     wrong.sort(key=lambda suspect: -(suspect.error or 0.0))
     unsure.sort(key=lambda suspect: suspect.row.confidence or 0.0)
-    return Suspects(tuple([*wrong, *unsure][:most]), " ".join(notes))
+    return Suspects(tuple(_with_starts(trained, true_label, [*wrong, *unsure][:most])), " ".join(notes))
+
+
+def _with_starts(trained: TrainedRun, true_label: TrueLabel, rows: Sequence[Suspect]) -> list[Suspect]:
+    """Return the rows with the labels from which corrections start: those that were reported, or else predicted."""
+    starts = [suspect.row.prediction if suspect.row.label is None else suspect.row.label for suspect in rows]
+    if true_label.has_parts:
+        # The weights can be other ones than those that answered, which changes what a person has to correct at most.
+        with suppress(DataError):  # a row that the run does not read: its label is then typed
+            answers = predict(trained, [suspect.row.input for suspect in rows])
+            starts = [true_label.completed(*pair) for pair in zip(starts, answers, strict=True)]
+    return [replace(suspect, start=start) for suspect, start in zip(rows, starts, strict=True)]

@@ -99,6 +99,7 @@ class ClassWithTags(TrueLabel):
     tags: WordTags
     title: ClassVar[str] = ClassLabel.title
     is_share: ClassVar[bool] = ClassLabel.is_share
+    has_parts: ClassVar[bool] = True
     hint: ClassVar[str] = (
         "The class; in the line below, one tag for each word and punctuation mark, such as O O B-place"
     )
@@ -121,6 +122,10 @@ class ClassWithTags(TrueLabel):
 
     def proposed(self, data: Prepared, row: Mapping[str, Any]) -> Any:
         return {"class": "", "tags": self.tags.proposed(data, row)}
+
+    def completed(self, label: Any, answer: Mapping[str, Any]) -> Any:
+        # The log has the class of an answer alone, and a reported label can be a class alone
+        return label if isinstance(label, Mapping) else {"class": label, "tags": answer["tags"]}
 
     def text(self, label: Any) -> str:
         if not isinstance(label, Mapping):

@@ -21,11 +21,13 @@ class TrueLabel(ABC):
         title: the measure of predictions with such labels.
         is_share: whether a prediction is right or wrong, with the error 0 or 1; otherwise, the error is a distance.
         hint: how a person types a label; "" if labels are chosen from a list, or are single numbers.
+        has_parts: whether a label has parts that the prediction of a logged request lacks, see `completed`.
     """
 
     title: ClassVar[str]
     is_share: ClassVar[bool]
     hint: ClassVar[str] = ""
+    has_parts: ClassVar[bool] = False
 
     @property
     def painted(self) -> PaintedLabel | None:
@@ -64,6 +66,11 @@ class TrueLabel(ABC):
     def proposed(self, data: Prepared, row: Mapping[str, Any]) -> Any:
         """Return a label from which a person starts to type that of a raw row; None for nothing."""
         return None
+
+    def completed(self, label: Any, answer: Mapping[str, Any]) -> Any:
+        """Return a label, or the prediction of a logged request, with the parts that it lacks from an answer of the run
+        for its row: a person then corrects them instead of typing all of them."""
+        return label
 
     def text(self, label: Any) -> str:
         """Return a label or a prediction as a person reads and types it."""

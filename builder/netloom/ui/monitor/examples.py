@@ -266,8 +266,7 @@ def _suggestion(live: Live, trained: OpenRun, true_label: TrueLabel, suspect: Su
         key = Key.SUSPECT.of(suspect.model, row.id, row.row)
         with middle:
             check = partial(true_label.check_row, trained.data, row.input)
-            start = row.label if row.label is not None else row.prediction
-            editor = _label(trained, true_label, key, row.input, start, check)
+            editor = _label(trained, true_label, key, row.input, suspect.start, check)
         with right:
             st.button(
                 "Collect",
