@@ -19,13 +19,16 @@ from netloom.compression.methods.low_rank import LowRank, factorize
 from netloom.compression.methods.weight_only import with_int8_embeddings, with_matrix_products
 from netloom.compression.sensitivity import sensitivity
 from netloom.compression.smaller_runs import finished_smaller_runs, smaller_runs
+from netloom.document import updated
 from netloom.runs import TrainedRun, evaluate, fit_here, predict
+from netloom.runs.control import start
 from netloom.store import open_store
 from netloom.store.run_summary import Compressed
 from netloom.templates import templates
 from netloom.training.weight_files import read_weights
-from tests.cli.conftest import Console, Trained
+from tests.cli.conftest import Console, Trained, training_here
 from tests.compression.test_compression import by_method
+from tests.networks import IMAGE, chain, with_rows
 
 pytestmark = pytest.mark.usefixtures("operators")
 
@@ -77,6 +80,59 @@ def check_teacher_of_a_student(console: Console, home: Path, student: str) -> No
     teacher = read_weights(store.artifacts(run.id).teacher_weights)
     assert teacher["linear_1.weight"].shape == (96, 64)
     assert load_run(run.id, home=home).project.main_network.nodes["linear_1"].params["units"] == 48
+
+
+def test_a_drawn_student_is_measured_beside_its_teacher(console: Console, trained: Trained, own_home: Path) -> None:
+    store = open_store(own_home)
+    teacher = load_run(trained.run, home=own_home)
+    assert teacher.run is not None
+    training = updated(
+        teacher.project.training,
+        {"objective": "distillation", "teacher": f"run:{trained.run}", "epochs": 1, "temperature": 2.0},
+    )
+    drawn = chain(
+        IMAGE, ("Flatten", {}), ("Linear", {"units": 24}), ("ReLU", {}), ("Linear", {"units": 10})
+    ).model_copy(update={"training": training, "data": teacher.project.data})
+    with training_here():
+        student = start(store, teacher.run.project_id, drawn, title="Drawn by hand")
+        # It learned from another run, and so does not appear.
+        other = updated(training, {"teacher": f"run:{student}"})
+        start(store, teacher.run.project_id, drawn.model_copy(update={"training": other}), title="Student of a student")
+    assert [run.id for run in smaller_runs(store, store.run(trained.run))] == [student]
+    answer = console("optimize", trained.run, "--home", own_home, "--method", "onnx", "--json")
+    assert answer.code == 0, answer.err
+    rows = {str(row["method"]): row for row in answer.value["measured"]}
+    assert set(rows) == {"original", "onnx", f"run:{student}"}
+    row, loaded = rows[f"run:{student}"], load_run(student, home=own_home)
+    assert (row["title"], row["run"]) == ("Drawn by hand", student)
+    assert row["note"] == "Learned from this run by knowledge distillation. Trained for 1 epoch as a run."
+    assert row["score"] == pytest.approx(evaluate(loaded).metrics["accuracy"])
+    assert row["size"] == sum(value.nbytes for value in loaded.model.state_dict().values()) < rows["original"]["size"]
+    assert "Drawn by hand" in console("optimize", trained.run, "--home", own_home, "--method", "onnx").out
+
+
+def test_a_student_that_reads_more_than_its_teacher_is_measured_on_the_same_rows(tmp_path: Path) -> None:
+    """It reads the field of its teacher last."""
+    store, project = open_store(tmp_path), templates()["parts_multimodal"].project
+    project = with_rows(project.model_copy(update={"training": updated(project.training, {"epochs": 1})}), 300)
+    narrow = chain(
+        ("Input", {"field": "measured", "kind": "vector", "shape": [2]}),
+        ("Linear", {"units": 2}),
+        data=project.data,
+        training=project.training,
+    )
+    project_id = store.create_project(project)
+    with training_here():
+        first = start(store, project_id, narrow)
+        taught = updated(project.training, {"objective": "distillation", "teacher": f"run:{first}"})
+        second = start(store, project_id, project.model_copy(update={"training": taught}))
+    teacher = load_run(first, home=tmp_path)
+    [student] = finished_smaller_runs(store, teacher)
+    assert (student.run.id if student.run else "", student.fields[-1:]) == (second, teacher.fields)
+    rows = by_method(measure(teacher, ["onnx"], runs=[student], repeats=2)[0])
+    assert rows[f"run:{second}"].score == pytest.approx(evaluate(student).metrics["accuracy"])
+    assert rows["original"].score == pytest.approx(evaluate(teacher).metrics["accuracy"])
+    assert rows["onnx"].agreement == 1.0
 
 
 def by_method_score(rows: dict[str, dict[str, float]], method: str) -> float:

@@ -21,6 +21,7 @@ from netloom.runs.prediction.trained_run import answers
 from netloom.runs.resources.energy import joules, watts
 from netloom.store.run_summary import Compressed
 from netloom.tasks import metric
+from netloom.training.initialization import RUN
 from netloom.training.streaming import evaluation_rows, take
 from netloom.training.uncertainty import wilson
 from netloom.validation.output_scales import scales
@@ -57,7 +58,7 @@ def measure(
 
     Args:
         methods: Methods, or their names.
-        runs: Smaller runs that were made from this one, which are measured beside the variants.
+        runs: Runs that were made from this one or learned from it, which are measured beside the variants.
 
     Raises:
         CompressionError: there is no such method, no method fits the run, or a smaller run reads other data.
@@ -65,29 +66,29 @@ def measure(
     chosen = file_methods() if methods is None else [_method(item) for item in methods]
     if reason := unavailable_reason(trained.objective.task):
         raise CompressionError(reason)
-    if any(run.project.data != trained.project.data or run.fields != trained.fields for run in runs):
+    if any(run.project.data != trained.project.data for run in runs):
         raise CompressionError("A smaller run reads other data than the original; measure runs of the same data.")
+    # A drawn student can read further fields, or read them in another order.
+    fields = list(dict.fromkeys([*trained.fields, *(name for run in runs for name in run.fields)]))
     variants, failures = _compressed(trained, chosen, progress)
     subjects = [
-        _subject(trained), *(_variant_subject(trained, item, threads) for item in variants), *map(_run_subject, runs)
-    ]  # fmt: skip
+        _subject(trained),
+        *(_variant_subject(trained, item, threads) for item in variants),
+        *(_run_subject(run, trained, fields) for run in runs),
+    ]
     networks = [subject.load() for subject in subjects]
     rows = evaluation_rows(trained.data, "test")[:MAX_ROWS]
-    inputs = take(trained.data, trained.fields, rows.numpy())
-    tensors = [inputs[name] for name in trained.fields]
+    inputs = take(trained.data, fields, rows.numpy())
+    tensors = [inputs[name] for name in fields]
     costs = _costs(subjects, networks, tensors, repeats, threads)
     progress(0.8)
     outputs = [_outputs(network, tensors) for network in networks]
     evaluations = [
         trained.objective.evaluate(output, trained.data, rows, "test", trained.calibration) for output in outputs
     ]
-    name = trained.objective.task.headline_metric(evaluations[0].metrics)
-    if name:
-        scores = [evaluation.metrics[name] for evaluation in evaluations]
-    else:  # metrics of whole lists or of distances, which need more than the outputs of rows
-        name, scores = LOSS, [_loss(trained, output, rows) for output in outputs]
+    name, scores = _scores(trained, evaluations, outputs, rows)
     few = {field: values[:AGREEMENT_ROWS] for field, values in inputs.items()}
-    decisions = [_decisions(trained, network, few) for network in networks]
+    decisions = [_decisions(trained, network, fields, few) for network in networks]
     lost = [_lost_classes(evaluations[0], evaluation) for evaluation in evaluations]
     measured = _measured(subjects, costs, scores, outputs, decisions, lost)
     measured = _with_verdicts(trained, name, measured, len(rows))
@@ -142,8 +143,9 @@ def _method(item: str | Method) -> Method:
 
 @dataclass(frozen=True)
 class _Subject:
-    """What is measured: its name, and its size in bytes. `load` returns the network with logits (N, …) as outputs.
-    `leaves` returns which rows (N,) of inputs leave early. `run` is the id of a smaller run."""
+    """What is measured: its name, and its size in bytes. `load` returns the network with logits (N, …) as outputs,
+    for the fields of the run and then those that only others read. `leaves` returns which rows (N,) of inputs leave
+    early. `run` is the id of a smaller run."""
 
     name: str
     title: str
@@ -156,11 +158,12 @@ class _Subject:
 
 def _subject(trained: TrainedRun) -> _Subject:
     note = "The network as it was trained, in float32."
-    return _Subject(ORIGINAL, "PyTorch", _bytes(trained), note, lambda: _in_pytorch(trained))
+    return _Subject(ORIGINAL, "PyTorch", _bytes(trained), note, lambda: _in_pytorch(trained, trained.fields))
 
 
 def _variant_subject(trained: TrainedRun, variant: Variant, threads: int) -> _Subject:
-    leaves = (lambda tensors: left_early(variant.content, tensors, threads)) if variant.leaves_early else None
+    count = len(trained.fields)
+    leaves = (lambda tensors: left_early(variant.content, tensors[:count], threads)) if variant.leaves_early else None
     return _Subject(
         variant.method,
         variant.title,
@@ -171,34 +174,38 @@ def _variant_subject(trained: TrainedRun, variant: Variant, threads: int) -> _Su
     )
 
 
-def _run_subject(trained: TrainedRun) -> _Subject:
-    """Return the description of a smaller run."""
+def _run_subject(trained: TrainedRun, original: TrainedRun, fields: Sequence[str]) -> _Subject:
+    """Return the description of a run that was made from the original or learned from it. Its network is called with
+    all `fields`."""
     if trained.run is None:
         raise CompressionError("A smaller run has to be saved before it is measured beside the original.")
     start = trained.run.about.start
     note = start.note if isinstance(start, Compressed) else ""
+    if not note and original.run is not None and trained.project.training.teacher == f"{RUN}{original.run.id}":
+        note = "Learned from this run by knowledge distillation."
     epochs = trained.project.training.epochs
     trained_for = f"Trained for {epochs} epoch{'s' * (epochs > 1)} as a run." if epochs else "A run without training."
     name, note = f"run:{trained.run.id}", f"{note} {trained_for}".strip()
     title = plain(trained.run.title)
-    return _Subject(name, title, _bytes(trained), note, lambda: _in_pytorch(trained), run=trained.run.id)
+    return _Subject(name, title, _bytes(trained), note, lambda: _in_pytorch(trained, fields), run=trained.run.id)
 
 
 def _bytes(trained: TrainedRun) -> int:
     return sum(value.nbytes for value in trained.model.state_dict().values())
 
 
-def _in_pytorch(trained: TrainedRun) -> Network:
-    """Return the network of a run, with logits (N, …) as outputs.
+def _in_pytorch(trained: TrainedRun, fields: Sequence[str]) -> Network:
+    """Return the network of a run, with logits (N, …) as outputs, for the tensors of `fields`.
 
     Not its scorer: logits of classes are unique up to a constant only, so those of all variants have to be computed in
     the same way.
     """
     # A copy, so that its weights count as memory like those of a file
     model, how = copy.deepcopy(trained.model), scales(trained.project, trained.data.schema)
+    places = [list(fields).index(name) for name in trained.fields]
 
     def run(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
-        outputs = model(*tensors)
+        outputs = model(*(tensors[place] for place in places))
         return joined_logits(outputs if isinstance(outputs, tuple) else (outputs,), how)
 
     return run
@@ -207,7 +214,8 @@ def _in_pytorch(trained: TrainedRun) -> Network:
 def _session(trained: TrainedRun, content: bytes, threads: int) -> Network:
     """Return the network of an ONNX file, with logits (N, …) as outputs."""
     network, how = OnnxNetwork(content, threads), scales(trained.project, trained.data.schema)
-    return lambda tensors: joined_logits(network.outputs(tensors), how)
+    count = len(trained.fields)
+    return lambda tensors: joined_logits(network.outputs(tensors[:count]), how)
 
 
 @dataclass(frozen=True)
@@ -256,14 +264,27 @@ def _outputs(network: Network, tensors: Sequence[torch.Tensor]) -> torch.Tensor:
         )
 
 
-def _decisions(trained: TrainedRun, network: Network, inputs: Mapping[str, torch.Tensor]) -> list[Any]:
+def _decisions(
+    trained: TrainedRun, network: Network, fields: Sequence[str], inputs: Mapping[str, torch.Tensor]
+) -> list[Any]:
     """Return the decisions of the predictions for encoded rows (N, …) by field, one after the other."""
 
     def output_of(arrays: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        return _outputs(network, [arrays[name] for name in trained.fields])
+        return _outputs(network, [arrays[name] for name in fields])
 
     decisions = trained.objective.task.decisions
     return [decision for answer in answers(trained, inputs, output_of) for decision in decisions(answer)]
+
+
+def _scores(
+    trained: TrainedRun, evaluations: Sequence[Evaluation], outputs: Sequence[torch.Tensor], rows: torch.Tensor
+) -> tuple[str, list[float]]:
+    """Return the metric by which the networks are compared, and its value for each of them."""
+    name = trained.objective.task.headline_metric(evaluations[0].metrics)
+    if name:
+        return name, [evaluation.metrics[name] for evaluation in evaluations]
+    # Metrics of whole lists or of distances, which need more than the outputs of rows
+    return LOSS, [_loss(trained, output, rows) for output in outputs]
 
 
 def _loss(trained: TrainedRun, output: torch.Tensor, rows: torch.Tensor) -> float:

@@ -1,4 +1,5 @@
-"""Smaller networks as runs of the project, which can be tried, explained, served and exported like any other run."""
+"""Smaller networks as runs of the project, which can be tried, explained, served and exported like any other run: those
+that compression made from a run, and students that learned from it, also drawn ones."""
 
 from __future__ import annotations
 
@@ -13,8 +14,9 @@ from netloom.runs import load_run
 from netloom.runs.control import start
 from netloom.store import weights
 from netloom.store.run_summary import Compressed, RunOrigin
+from netloom.tasks import task
 from netloom.training import checkpoints
-from netloom.training.initialization import WEIGHTS, starting_from
+from netloom.training.initialization import RUN, WEIGHTS, starting_from
 from netloom.training.weight_files import CheckpointError
 
 if TYPE_CHECKING:
@@ -73,13 +75,17 @@ def start_smaller(store: Store, run: Run, proposal: Proposal, *, owner: str | No
 
 
 def smaller_runs(store: Store, run: Run) -> list[Run]:
-    """Return the runs that were made from a run by compression, the oldest first."""
-    runs = [candidate for candidate in store.runs(run.project_id) if _origin(candidate) == run.id]
+    """Return the runs that were made from a run by compression or learned from it, the oldest first."""
+    runs = [
+        candidate
+        for candidate in store.runs(run.project_id)
+        if _origin(candidate) == run.id or _teacher(store, candidate) == run.id
+    ]
     return sorted(runs, key=lambda candidate: candidate.created_at)
 
 
 def finished_smaller_runs(store: Store, trained: TrainedRun) -> list[TrainedRun]:
-    """Return the finished runs that were made from a run, with their weights. Runs without weights are left out."""
+    """Return the finished runs of `smaller_runs`, with their weights. Runs without weights are left out."""
     loaded = []
     for run in smaller_runs(store, trained.run) if trained.run else ():
         if run.state == "finished":
@@ -90,3 +96,10 @@ def finished_smaller_runs(store: Store, trained: TrainedRun) -> list[TrainedRun]
 
 def _origin(run: Run) -> str:
     return run.about.start.run if isinstance(run.about.start, Compressed) else ""
+
+
+def _teacher(store: Store, run: Run) -> str:
+    """Return the id of the run from which a run learned; "" if there is none."""
+    if not task(run.summary.objective).learns_from_teacher:
+        return ""  # without a look at its document
+    return str(store.artifacts(run.id).training_setting("teacher") or "").removeprefix(RUN)

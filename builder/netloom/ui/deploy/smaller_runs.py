@@ -28,7 +28,7 @@ MAX_EPOCHS = 10_000
 
 
 def finished_runs(live: Live, weights: RunWeights) -> tuple[RunWeights, ...]:
-    """Return the finished runs that were made from a run."""
+    """Return the finished runs that were made from a run or learned from it."""
     runs = [run for run in smaller_runs(live.store, live.store.run(weights.run_id)) if run.state == "finished"]
     return tuple(RunWeights(run.id, "", written_at(live, run.id)) for run in runs if written_at(live, run.id))
 
@@ -39,7 +39,8 @@ def smaller(live: Live, weights: RunWeights) -> None:
     st.caption(
         "A smaller network becomes a run of this project.",
         help="It can be tried, explained, served and exported like this one. It trains in the background; measure "
-        "again when it has finished.",
+        "again when it has finished. A network that you drew is listed here, too, if it learned from this run: choose "
+        "knowledge distillation as its objective, and this run as its teacher.",
     )
     _form(live, weights)
     runs = smaller_runs(live.store, live.store.run(weights.run_id))
