@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import zipfile
@@ -11,8 +12,10 @@ from pathlib import Path
 
 import onnx
 import pytest
+import torch
 from huggingface_hub import ModelCard
 
+from netloom.api import load_run
 from netloom.calibration.stored_measures import MEASURES
 from netloom.runs.run_lookup import find_run
 from netloom.store import open_store
@@ -112,6 +115,20 @@ def test_onnx_files_and_notebooks_have_the_card(console: Console, copy: Trained,
     assert "Scores by class" in card
     files = exported(console, copy.home, tmp_path / "notebook.zip", "notebook")
     assert "Scores by class" in files["MODEL_CARD.md"]
+
+
+def test_pytorch_programs_have_the_card_as_an_extra_file(console: Console, copy: Trained, tmp_path: Path) -> None:
+    path = tmp_path / "network.pt2"
+    answer = console("export", "last", "--home", copy.home, "--format", "pt2", "--to", path)
+    assert answer.code == 0, answer.err
+    extra = {"MODEL_CARD.md": "", "preprocess.json": ""}
+    program = torch.export.load(path, extra_files=extra)
+    assert "Scores by class" in extra["MODEL_CARD.md"]
+    assert json.loads(extra["preprocess.json"])["target"]["kind"] == "class"
+    run = load_run(home=copy.home)
+    inputs = run.data.inputs["image"][:5]
+    with torch.no_grad():
+        torch.testing.assert_close(program.module()(inputs), run.model(inputs))
 
 
 @pytest.mark.parametrize("kind", ["bundle", "production"])

@@ -15,10 +15,22 @@ def pack(members: dict[str, bytes]) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in members.items():
-            info = zipfile.ZipInfo(name, TIMESTAMP)
-            # System 3 is Unix, where the upper 16 bits of the attributes are the permissions.
-            info.compress_type, info.create_system, info.external_attr = zipfile.ZIP_DEFLATED, 3, 0o644 << 16
-            archive.writestr(info, content)
+            archive.writestr(_info(name, zipfile.ZIP_DEFLATED), content)
+    return buffer.getvalue()
+
+
+def _info(name: str, compression: int) -> zipfile.ZipInfo:
+    info = zipfile.ZipInfo(name, TIMESTAMP)
+    # System 3 is Unix, where the upper 16 bits of the attributes are the permissions.
+    info.compress_type, info.create_system, info.external_attr = compression, 3, 0o644 << 16
+    return info
+
+
+def appended(content: bytes, name: str, member: bytes) -> bytes:
+    """Return a zip with one more file, which is not compressed; the bytes of the others are unchanged."""
+    buffer = io.BytesIO(content)
+    with zipfile.ZipFile(buffer, "a") as archive:
+        archive.writestr(_info(name, zipfile.ZIP_STORED), member)
     return buffer.getvalue()
 
 
