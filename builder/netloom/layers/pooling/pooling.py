@@ -60,9 +60,8 @@ class _Pooling(_Padded):
         return self
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
-        windows, paddings = self._windows, self.paddings or (self.padding,) * RANKS[self.kind]
+        windows, strides, paddings = self.windows, self.steps, self.borders
         self._check_windows(specs["in"], windows, paddings)
-        strides = self.strides or (self.stride and (self.stride,) * RANKS[self.kind]) or windows
         kwargs: dict[str, int | bool | tuple[int, ...]] = {}
         if strides != windows:
             kwargs["stride"] = one_or_all(strides)
@@ -74,11 +73,22 @@ class _Pooling(_Padded):
         return Call(f"nn.{type(self).__name__}", (one_or_all(windows),), kwargs)
 
     def brief(self) -> str:
-        return "×".join(map(str, self._windows))
+        return "×".join(map(str, self.windows))
 
     @property
-    def _windows(self) -> tuple[int, ...]:
+    def windows(self) -> tuple[int, ...]:
+        """The size of the window along each axis."""
         return self.kernel_shape or (self.kernel_size,) * RANKS[self.kind]
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """The step of the window along each axis."""
+        return self.strides or (self.stride and (self.stride,) * RANKS[self.kind]) or self.windows
+
+    @property
+    def borders(self) -> tuple[int, ...]:
+        """The padding along each axis."""
+        return self.paddings or (self.padding,) * RANKS[self.kind]
 
     def _names_per_axis(self) -> tuple[str, ...]:
         return ("kernel_shape", "strides", "paddings")

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from netloom.compile.importers.layer_graph.graph_builder import GraphBuilder
-from netloom.compile.importers.layer_graph.values import Tensor
 from netloom.document import Node
 
 _LAYERS = {"LSTMCell": "LSTM", "GRUCell": "GRU", "RNNCell": "RNN"}
@@ -93,10 +92,10 @@ def _reads_inner_memory(builder: GraphBuilder, loop: _Loop) -> bool:
 def _merge(builder: GraphBuilder, loop: _Loop) -> dict[str, str]:
     first, last = loop.cells[0], loop.cells[-1]
     cell, order = builder.nodes[first], list(builder.nodes)
-    inputs = {"in": _tensor(builder, loop.sequence)}
+    inputs = {"in": builder.tensor(loop.sequence)}
     carried = {port: ref for port, ref in builder.sources[first].items() if port in _CARRIED}
     if not all(_is_zero(builder, ref) for ref in carried.values()):
-        inputs |= {_INITIAL[port]: _tensor(builder, ref) for port, ref in carried.items()}
+        inputs |= {_INITIAL[port]: builder.tensor(ref) for port, ref in carried.items()}
     readers = [(key, port, ref) for key in order for port, ref in builder.sources[key].items()]
     params: dict[str, Any] = {**cell.params, "hidden_size": builder.specs[first].size(1)}
     params |= {"initial_state": True} if len(inputs) > 1 else {}
@@ -154,8 +153,3 @@ def _is_unsqueeze(builder: GraphBuilder, node: Node) -> bool:
 def _is_zero(builder: GraphBuilder, ref: str) -> bool:
     node = builder.nodes.get(ref)
     return node is not None and node.type == "Constant" and set(str(node.params["values"]).split(", ")) == {"0"}
-
-
-def _tensor(builder: GraphBuilder, ref: str) -> Tensor:
-    spec = builder.specs[ref]
-    return Tensor(ref, spec, tuple((axis,) for axis in range(len(spec.shape))))

@@ -74,8 +74,10 @@ class NodeGraph:
             self.weights.pop(key, None)
         self.edges[:] = [edge for edge in self.edges if edge.target_node in reached]
 
-    def rename(self, key: str, name: str) -> None:
-        """Rename a node with one output; its position in the order does not change."""
+    def rename(self, key: str, name: str) -> str:
+        """Rename a node with one output and return its new id; its position in the order does not change."""
+        if key == name:
+            return key
         new = self._identifier(name, self.nodes[key].type)
         title = "" if name == new else plain(name)[:200]
         renamed = self.nodes[key].model_copy(update={"id": new, "title": title})
@@ -92,6 +94,7 @@ class NodeGraph:
             self.edges[index] = Edge(source=source, target=target)
         for ports in self.sources.values():
             ports.update({port: new for port, ref in ports.items() if ref == key})
+        return new
 
     def add_node(
         self,
@@ -198,7 +201,10 @@ class NodeGraph:
 
     def output(self, key: str, port: str = "out") -> Tensor:
         """The output of a port, each of whose axes is one axis of the port."""
-        ref = key if port == "out" else f"{key}.{port}"
+        return self.tensor(key if port == "out" else f"{key}.{port}")
+
+    def tensor(self, ref: str) -> Tensor:
+        """The tensor of a reference, each of whose axes is one axis of the port."""
         spec = self.specs[ref]
         return Tensor(ref, spec, tuple((axis,) for axis in range(len(spec.shape))))
 

@@ -19,6 +19,7 @@ from netloom.compile.importers.layer_graph.graph_builder import GraphBuilder
 from netloom.compile.importers.layer_graph.loop_body import LoopBody, report_loop_weights
 from netloom.compile.importers.layer_graph.ports import add_input, add_output
 from netloom.compile.importers.layer_graph.refusals import refusals_of
+from netloom.compile.importers.layer_graph.response_norms import merge_response_norms
 from netloom.compile.importers.layer_graph.values import (
     MALFORMED_ERRORS,
     Constant,
@@ -315,6 +316,7 @@ class OnnxImporter:
         # Unused nodes would prevent the fusion of attention, which in turn leaves unused nodes behind.
         self.builder.prune()
         attention = merge_projections(self.builder, untie=True)
+        merge_response_norms(self.builder)
         self.builder.prune()
         for key, name in attention.items():
             self.builder.rename(key, name or "attention")

@@ -15,6 +15,7 @@ from netloom.compile.importers.layer_graph.graph_builder import GraphBuilder
 from netloom.compile.importers.layer_graph.loop_body import LoopBody, report_loop_weights
 from netloom.compile.importers.layer_graph.ports import add_input, add_output
 from netloom.compile.importers.layer_graph.refusals import refusals_of
+from netloom.compile.importers.layer_graph.response_norms import merge_response_norms
 from netloom.compile.importers.layer_graph.values import (
     MALFORMED_ERRORS,
     Constant,
@@ -109,6 +110,7 @@ class Reader:
         merge_shared(self.builder, self.owners, self._first_input())
         self.owners |= {new: self.owners[cell] for new, cell in merge_cell_loops(self.builder).items()}
         merge_projections(self.builder)
+        self.owners |= {new: self.owners[last] for new, last in merge_response_norms(self.builder).items()}
         self.builder.prune()
         report_loop_weights(self.builder)
         report_unused(self.builder, self.program, self.archive.tensors, needed, self.facts)
