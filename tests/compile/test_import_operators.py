@@ -218,7 +218,7 @@ def stable_orders(model: Any, x: torch.Tensor) -> torch.Tensor:
 def orders(model: Any, x: torch.Tensor) -> torch.Tensor:
     chosen = torch.gather(x, 1, x.argsort(1)) + x.cummin(1)[0]
     pooled = F.avg_pool2d(x.unsqueeze(1), 2, 1, 1, divisor_override=3).flatten(1)
-    return torch.cat((torch.diff(chosen, dim=1).flatten(1), pooled, F.group_norm(x, 5).flatten(1)), 1)
+    return torch.hstack((torch.diff(chosen, dim=1).flatten(1), pooled, F.group_norm(x, 5).flatten(1)))
 
 
 class Relative(nn.Module):
@@ -491,7 +491,10 @@ def test_tensors_of_a_scan_have_a_limit() -> None:
     [
         (lambda model, x: torch.slice_scatter(x, x[:, :3] * 2, 1, 0, 6, 2), "consecutive places"),
         (lambda model, x: torch.diff(x > 0, dim=1).float(), "differences of numbers"),
-        (lambda model, x: torch.cond(x.sum() > 0, torch.sin, torch.cos, (x,)), "higher_order.cond"),
+        (
+            lambda model, x: torch.cond(x.sum() > 0, torch.sin, torch.cos, (x,)),
+            "higher_order.cond. Compute both branches",
+        ),
     ],
 )
 def test_unsupported_forms_are_refused(function: Any, reason: str) -> None:

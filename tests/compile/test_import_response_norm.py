@@ -77,7 +77,7 @@ def trained_once(model: Any, x: torch.Tensor) -> list[torch.Tensor]:
     with torch.no_grad():
         for parameter in model.parameters():
             parameter -= 0.1 * parameter.grad
-        return [before.detach(), model(x).detach(), x.grad]  # type: ignore[list-item]
+        return [before.detach(), model(x).detach(), x.grad]
 
 
 @pytest.mark.parametrize("suffix", ["pt2", "onnx"])

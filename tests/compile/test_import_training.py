@@ -22,7 +22,7 @@ from netloom.cli.custom_module import record
 from netloom.cli.custom_module_training import training_facts
 from netloom.compile import module
 from netloom.compile.importers import ImportedModel, TrainingFacts, read_model
-from netloom.compile.importers.imported_model import EVALUATION, ONNX_EVALUATION
+from netloom.compile.importers.imported_model import EVALUATION, ONNX_EVALUATION, ONNX_FIXED
 from netloom.compile.importers.keras import read_keras
 from netloom.compile.importers.onnx import import_bytes
 from netloom.export.tracing import quiet
@@ -342,7 +342,8 @@ def test_onnx_import_keeps_exactly_the_files_parameters(name: str) -> None:
     x = WORDS if takes_tokens else STEPS if "a stretch" in name else ROWS
     expected = session.run(None, {"x": x.numpy()})[0]
     np.testing.assert_allclose(model(x).detach().numpy(), expected, atol=1e-5)
-    assert imported.remarks == (ONNX_EVALUATION,)
+    tables = [key for key, node in imported.project.main_network.nodes.items() if node.type == "Learned"]
+    assert imported.remarks == (ONNX_EVALUATION, *(f"{key}: {ONNX_FIXED}" for key in tables))
 
 
 def test_onnx_import_keeps_dropout_and_momentum() -> None:

@@ -9,8 +9,10 @@ import torch
 from torch import nn
 from torch.distributions import Normal, kl_divergence
 
+from netloom.compile import module as compiled
 from netloom.layers import TensorSpec, registry
 from netloom.nn.generative import GaussianNoise, GradientReversal, Reparameterise, VectorQuantizer
+from tests.networks import network, networks
 
 
 def test_kl_divergence_matches_torch() -> None:
@@ -107,3 +109,24 @@ def test_mean_and_variance_of_different_shapes_are_refused() -> None:
     specs = {"mean": TensorSpec((None, 4)), "log_variance": TensorSpec((None, 5))}
     with pytest.raises(ValueError, match=r"mean \(N, 4\) and log_variance \(N, 5\) must have the same shape"):
         registry()["Reparameterise"]().build(specs)
+
+
+@pytest.mark.parametrize("stop_gradient", [False, True])
+def test_identity_stops_the_gradient_if_set(stop_gradient: bool) -> None:
+    document = networks(
+        main=network(
+            {
+                "x": ("Input", {"kind": "vector", "shape": [3]}),
+                "before": ("Linear", {"units": 2}),
+                "same": ("Identity", {"stop_gradient": stop_gradient}),
+                "after": ("Linear", {"units": 2}),
+                "y": ("Output", {}),
+            }
+        )
+    )
+    model, x = compiled(document), torch.randn(4, 3)
+    hidden = model.get_submodule("before")(x)
+    torch.testing.assert_close(model(x), model.get_submodule("after")(hidden))
+    model(x).sum().backward()
+    has_gradient = [model.get_parameter(f"{name}.weight").grad is not None for name in ("before", "after")]
+    assert has_gradient == [not stop_gradient, True]

@@ -5,6 +5,13 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 
+class StopGradient(nn.Module):
+    """The identity, whose output counts as a constant in the backward pass."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.detach()
+
+
 class Function(nn.Module):
     """An elementwise function; with `least`, the input is clamped to this minimum first."""
 

@@ -28,6 +28,11 @@ ONNX_EVALUATION = (
     "are missing, and position embeddings may be cut to the exported length. Add what you need before you train "
     "further."
 )
+# The remark on numbers that are added or multiplied in an ONNX file, which may be a parameter or a constant
+ONNX_FIXED = (
+    "ONNX does not say whether its numbers are trained or fixed; after the import, they are trained. Freeze the layer "
+    "if they are fixed, such as angles, a bias of distances or a matrix of ones."
+)
 
 
 def quoted(text: object) -> str:

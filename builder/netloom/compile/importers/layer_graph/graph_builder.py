@@ -40,6 +40,10 @@ class GraphBuilder(AxisOrder):
             # Without layers for it, the value itself becomes a constant.
             with suppress(ValueError, TypeError, KeyError, IndexError, AttributeError):
                 return self._beside_batch(learned.build(), value.shape, like)
+            self.remark(
+                "the program computes this value from parameters in a way that no layers express, so it is fixed after "
+                "the import.", name or "constant",
+            )  # fmt: skip
         shape = (*(1,) * (like.rank - len(value.shape)), *value.shape)
         batch = like.batch + len(shape) - like.rank
         sizes_left: list[int] = []
@@ -77,7 +81,9 @@ class GraphBuilder(AxisOrder):
         if value.array.dtype == bool:
             # Layers have no boolean tensors: a mask is 1 and 0.
             data = data.astype(np.float32)
-        node_tensor = self._add_repeated(data, numbers, value.weight, like, name, integer)
+        # A mask does not train, also if an ONNX file has it among its weights.
+        weight = "" if value.array.dtype == bool else value.weight
+        node_tensor = self._add_repeated(data, numbers, weight, like, name, integer)
         if integer:
             node_tensor = self.add_layer("Cast", node_tensor, "cast", to="int")
         return Tensor(node_tensor.ref, node_tensor.spec, tuple(axes), value.array.dtype == bool)

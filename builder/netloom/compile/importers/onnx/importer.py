@@ -10,6 +10,7 @@ import numpy as np
 
 from netloom.compile.importers.imported_model import (
     ONNX_EVALUATION,
+    ONNX_FIXED,
     ImportedModel,
     UnreadableModelError,
 )
@@ -21,6 +22,7 @@ from netloom.compile.importers.layer_graph.ports import add_input, add_output
 from netloom.compile.importers.layer_graph.refusals import refusals_of
 from netloom.compile.importers.layer_graph.response_norms import merge_response_norms
 from netloom.compile.importers.layer_graph.values import (
+    BATCH,
     MALFORMED_ERRORS,
     Constant,
     Tensor,
@@ -165,7 +167,10 @@ class OnnxImporter:
         if unknown:
             names = ", ".join(short(kind) for kind in unknown[:12])
             omitted = f" and {len(unknown) - 12} more" if len(unknown) > 12 else ""
-            raise UnreadableModelError(f"No layer corresponds to these operators of the file: {names}{omitted}.")
+            raise UnreadableModelError(
+                f"No layer corresponds to these operators of the file: {names}{omitted}. Replace them in the model "
+                "with other operators, and export it again."
+            )
 
     def _unused_operators(self, patterns: dict[str, Any]) -> set[int]:
         """The operators on which no output depends, or which an activation layer replaces."""
@@ -233,13 +238,13 @@ class OnnxImporter:
             )
             return
         if not any(isinstance(value, Tensor) for value in inputs):
-            arrays = [value.array if isinstance(value, Constant) else None for value in inputs]
-            arrays_out = fold_constant(operator, arrays)
-            if arrays_out is None:
-                raise UnsupportedOperatorError("none of its inputs depends on the inputs of the network")
-            for key, array in zip(operator.outputs, arrays_out, strict=False):
-                self.values |= {key: Constant(array, owner(self.builder.weight_tables, array))} if key else {}
-            return
+            try:
+                self._fold(operator, inputs)
+                return
+            except UnsupportedOperatorError:
+                inputs = tuple(self._of_each_example(value) for value in inputs)
+                if not any(isinstance(value, Tensor) for value in inputs):
+                    raise
         if operator.type not in OPERATORS:
             raise UnsupportedOperatorError("no layer corresponds to it if its inputs are computed")
         reader_types = frozenset(reader.type for reader in self.readers.get(operator.outputs[0], []))
@@ -260,6 +265,28 @@ class OnnxImporter:
         for key, value in zip(operator.outputs, OPERATORS[call.type](call), strict=False):
             if key and value is not None:
                 self.values[key] = value
+
+    def _fold(self, operator: Operator, inputs: Sequence[Value | None]) -> None:
+        """Compute an operator on constants.
+
+        Raises:
+            UnsupportedOperatorError: It cannot be computed.
+        """
+        arrays = [value.array if isinstance(value, Constant) else None for value in inputs]
+        results = fold_constant(operator, arrays)
+        if results is None:
+            raise UnsupportedOperatorError("none of its inputs depends on the inputs of the network")
+        for key, array in zip(operator.outputs, results, strict=False):
+            self.values |= {key: Constant(array, owner(self.builder.weight_tables, array))} if key else {}
+
+    def _of_each_example(self, value: Value | None) -> Value | None:
+        """A constant with a row for each example of the batch, such as an initial state, as a node; others as they
+        are."""
+        first = self.values[self.graph.inputs[0].name]
+        if not isinstance(value, Constant) or value.shape[:1] != (BATCH,) or not isinstance(first, Tensor):
+            return value
+        like = Tensor(first.ref, first.spec, ((0,), *((),) * (len(value.shape) - 1)))
+        return self.builder.add_constant(value, like, value.weight)
 
     def _fuse_bias(self, operator: Operator, inputs: tuple[Value | None, ...]) -> tuple[Call, Operator] | None:
         """A MatMul with constant weights and the Add of a constant that follows it, as one linear layer.
@@ -322,6 +349,9 @@ class OnnxImporter:
             self.builder.rename(key, name or "attention")
         if all(item.type != "Dropout" for item in self.graph.operators):
             self.builder.remark(ONNX_EVALUATION)
+        for key, node in self.builder.nodes.items():
+            if node.type == "Learned" and not node.frozen:
+                self.builder.remark(ONNX_FIXED, key)
         nodes = self.builder.nodes
         if len(nodes) > MAX_NODES:
             raise UnreadableModelError(

@@ -33,7 +33,8 @@ _MATH = (
     "le gt ge logical_not logical_and logical_or bitwise_not bitwise_and bitwise_or where masked_fill cumsum sum mean "
     "maximum minimum clamp outer remainder floor_divide matmul mm bmm softmax log1p expm1 embedding index softplus "
     "linalg_vector_norm fmod _weight_norm amax amin relu erf sign __and__ __or__ __xor__ all any diff cumprod prod "
-    "linear addmm log2 max min argmax argmin atan gelu silu isin index_put copy fill zero bucketize layer_norm "
+    "linear addmm log2 clamp_min clamp_max clip square var std logsumexp log_softmax norm addcmul addcdiv einsum "
+    "max min argmax argmin atan gelu silu isin index_put copy fill zero bucketize layer_norm "
     "batch_norm conv1d conv2d conv3d hardsigmoid hardswish hardtanh leaky_relu elu "
     "affine_grid_generator"
 )

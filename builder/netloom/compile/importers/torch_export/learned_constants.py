@@ -26,11 +26,17 @@ from netloom.compile.importers.layer_graph.values import (
 from netloom.compile.importers.torch_export.operators.table import OPERATORS, AtenCall
 from netloom.compile.importers.torch_export.program import Module
 
+# Operators that return a parameter as a value that does not train
+_STOPPING = frozenset({"detach"})
 # Arguments that stay constants, because they become weights of the layer
 _WEIGHTS = frozenset({"weight", "bias", "running_mean", "running_var"})
 _AXES = frozenset({"dim", "dim0", "dim1", "start_dim", "end_dim", "axis", "axis0", "axis1"})
 # Operators on (N, C, …), whose first axis is the batch
 _CHANNELS = frozenset({"conv1d", "conv2d", "conv3d", "batch_norm"})
+# Elementwise operators, whose values are aligned at their last axes
+_BROADCASTING = frozenset("add sub rsub mul div pow maximum minimum where addcmul addcdiv eq lt le gt ge ne".split())
+# Operators that reduce all axes if the program names none
+_REDUCTIONS = frozenset("sum mean amax amin prod logsumexp norm linalg_vector_norm var std".split())
 _SHAPES = frozenset({"size", "shape"})
 # Operators whose axis is 0 if the program does not set it
 _DEFAULT_AXES = {
@@ -76,7 +82,11 @@ class LearnedConstants:
         def mark(value: Any, *path: int) -> Any:
             if isinstance(value, list):
                 return [mark(part, *path, index) for index, part in enumerate(value)]
-            if not isinstance(value, Constant) or value.array.dtype != np.float32 or self._is_view(value):
+            if not isinstance(value, Constant) or value.array.dtype != np.float32:
+                return value
+            if kind in _STOPPING:
+                value = Constant(value.array)
+            elif self._is_view(value):
                 return value
             return replace(value, learned=Learned(value.array, lambda: _picked(build(), path)))
 
@@ -102,6 +112,10 @@ class LearnedConstants:
         # The input of a layer with weights may itself be a constant.
         everything = len(data) < len(args)
         converted = {key: self._tensors(value, everything) for key, value in data.items()}
+        if kind in _REDUCTIONS and not args.get("dim") and isinstance(args["self"], Constant):
+            args = {**args, "dim": list(range(len(args["self"].shape)))}
+        if kind in _BROADCASTING:
+            converted = _aligned(args, converted)
         call = AtenCall(kind, name, _with_batch(kind, {**args, **converted}, data), self.builder, 0, (True,) * 16)
         return OPERATORS[kind](call)
 
@@ -194,6 +208,18 @@ def _picked(results: Any, path: tuple[int, ...]) -> Tensor:
     if not isinstance(results, Tensor):
         raise UnsupportedOperatorError("it is not computed from a parameter")
     return results
+
+
+def _aligned(args: Mapping[str, Any], converted: dict[str, Any]) -> dict[str, Any]:
+    """The tensors with axes of length 1 behind the batch, so that all values of an elementwise operator have the same
+    number of axes: (N, D) beside a constant (T, T, D) becomes (N, 1, 1, D)."""
+    rank = max(len(value.shape) for value in args.values() if isinstance(value, Constant))
+    return {
+        key: replace(value, axes=(value.axes[0], *((),) * (rank + 1 - value.rank), *value.axes[1:]))
+        if isinstance(value, Tensor)
+        else value
+        for key, value in converted.items()
+    }
 
 
 def _with_batch(kind: str, args: Mapping[str, Any], original: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from netloom.compile.importers.imported_model import UnreadableModelError
 
 _HIGHER_ORDER = "torch.ops.higher_order."
 # The operators that only set a mode, with the index of the argument that is the graph
-_MODES = {f"{_HIGHER_ORDER}wrap_with_set_grad_enabled": 1, f"{_HIGHER_ORDER}wrap_with_autocast": 4}
+_SET_GRAD = f"{_HIGHER_ORDER}wrap_with_set_grad_enabled"
+_MODES = {_SET_GRAD: 1, f"{_HIGHER_ORDER}wrap_with_autocast": 4}
 _AUTOCAST_ENABLED = 2
 # A graph that is repeated along the first axis of its sequences, with states that each step hands to the next one
 _SCAN = f"{_HIGHER_ORDER}scan"
@@ -53,9 +54,9 @@ def inlined(graph: dict[str, Any], limit: int = MAX_NODES, depth: int = 0, *, un
         inner = inlined(_nested_graph(node), limit - len(nodes), depth + 1, unrolls=unrolls)
         name = _names(node, inner)
         nodes += [_renamed_node(item, name) for item in inner["nodes"]]
-        # Outputs keep their names in the outer graph.
+        # Outputs keep their names in the outer graph; what `no_grad` computes has no gradient there.
         nodes += [
-            _alias(_renamed(source, name), output)
+            _alias(_renamed(source, name), output, detached=_stops_gradient(node))
             for source, output in zip(inner["outputs"], _outputs(node), strict=True)
         ]
         tensor_values |= {name(key): meta for key, meta in inner["tensor_values"].items() if name(key) != key}
@@ -213,8 +214,12 @@ def _renamed(value: Any, name: Callable[[str], str]) -> Any:
     return value
 
 
-def _alias(source: dict[str, Any], output: dict[str, Any]) -> dict[str, Any]:
-    return _node("alias.default", {"self": source}, output)
+def _stops_gradient(node: dict[str, Any]) -> bool:
+    return node["target"] == _SET_GRAD and node["inputs"][0]["arg"].get("as_bool") is False
+
+
+def _alias(source: dict[str, Any], output: dict[str, Any], *, detached: bool = False) -> dict[str, Any]:
+    return _node("detach.default" if detached else "alias.default", {"self": source}, output)
 
 
 def _node(kind: str, arguments: dict[str, Any], output: dict[str, Any]) -> dict[str, Any]:

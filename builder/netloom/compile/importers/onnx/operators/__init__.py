@@ -5,6 +5,7 @@ from netloom.compile.importers.onnx.operators import (
     arithmetic,
     attention,
     convolution,
+    einsum,
     indexing,
     normalization,
     product,
@@ -18,7 +19,7 @@ from netloom.compile.importers.onnx.operators.operator import KINDS, OPERATORS, 
 
 # Importing a family registers its operators.
 FAMILIES = (
-    *(activation, arithmetic, attention, convolution, indexing, normalization),
+    *(activation, arithmetic, attention, convolution, einsum, indexing, normalization),
     *(product, recurrent, reduction, resizing, shape, spectrum),
 )
 __all__ = ["FAMILIES", "KINDS", "OPERATORS", "Call", "elementwise"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from netloom.compile.importers.layer_graph.channels import per_channel
@@ -60,13 +62,16 @@ def _layer_norm(call: Call) -> list[Value | None]:
     shape = tuple(tensor.length(axis) for axis in range(tensor.rank - axis_count, tensor.rank))
     # Copies, because exporters write equal weights of different layers once, which does not tie them.
     weights = {"weight": np.broadcast_to(call.required_array(1), shape).copy()}
-    kind = "RMSNorm"
+    kind, params = "RMSNorm", dict[str, Any]()
     if call.type == "LayerNormalization":
         kind, bias = "LayerNorm", call.constant_array(2)
-        weights["bias"] = np.zeros(shape, np.float32) if bias is None else np.broadcast_to(bias, shape).copy()
+        if bias is None:
+            params["bias"] = False
+        else:
+            weights["bias"] = np.broadcast_to(bias, shape).copy()
     epsilon = round(float(call.attribute("epsilon", 1e-5)), 12)
     result = call.builder.add_layer(
-        kind, tensor, call.module_name(1), epsilon=epsilon, axes=axis_count, weights=weights
+        kind, tensor, call.module_name(1), epsilon=epsilon, axes=axis_count, weights=weights, **params
     )
     return [call.builder.with_axes_of(result, tensor), None, None]
 

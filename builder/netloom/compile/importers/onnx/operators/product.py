@@ -1,4 +1,4 @@
-"""Products: Gemm, MatMul and Einsum."""
+"""Products: Gemm and MatMul."""
 
 from __future__ import annotations
 
@@ -62,6 +62,8 @@ def _gemm(call: Call) -> list[Value]:
 @operator("MatMul")
 def _matmul(call: Call) -> list[Value]:
     a, b = call.inputs[0], call.inputs[1]
+    if a is not None and b is not None and 1 in (len(a.shape), len(b.shape)):
+        return _vector_product(call, a, b)
     if isinstance(a, Tensor) and isinstance(b, Constant) and b.array.ndim == 2:
         return [linear(call, a, b.array.T, None, call.module_name(1))]
     if isinstance(a, Tensor) and isinstance(b, Constant) and _is_per_matrix(a, b):
@@ -71,6 +73,17 @@ def _matmul(call: Call) -> list[Value]:
     if not isinstance(b, Tensor):
         b = call.builder.add_constant(_required_constant(b), a)
     return [match_attention(call.builder, a, b, call.name) or product(call, a, b)]
+
+
+def _vector_product(call: Call, a: Value, b: Value) -> list[Value]:
+    """A product with a vector, of which MatMul removes the axis, as the scores of a learned query."""
+    if len(b.shape) == 1:
+        rows = "abcdefgh"[: len(a.shape) - 1]
+        equation = f"{rows}k,k->{rows}"
+    else:
+        rows = "abcdefgh"[: len(b.shape) - 2]
+        equation = f"k,{rows}kj->{rows}j"
+    return list(call.apply("Einsum", a, b, equation=equation))  # type: ignore[arg-type]
 
 
 def _is_per_matrix(a: Tensor, b: Constant) -> bool:
@@ -152,14 +165,6 @@ def product(call: Call, a: Tensor, b: Tensor) -> Tensor:
             group.insert(longest.axes[axis].index(0), 0)
         axes.append(tuple(group))
     return Tensor(result.ref, result.spec, (*axes, (len(parts) + 1,), (len(parts) + 2,)))
-
-
-@operator("Einsum")
-def _einsum(call: Call) -> list[Value]:
-    equation = str(call.attribute("equation", "")).replace(" ", "")
-    tensors = [call.builder.to_batch_first(call.tensor(index)) for index in range(len(call.inputs))]
-    ports = "abcd" if len(tensors) > 1 else ("in",)
-    return [call.builder.add_layer("Einsum", dict(zip(ports, tensors, strict=False)), call.name, equation=equation)]
 
 
 @operator("BiasedMatMul")

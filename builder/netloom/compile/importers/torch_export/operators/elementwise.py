@@ -119,7 +119,7 @@ def _dropout(op: AtenCall) -> list[Value]:
 
 
 @aten(
-    *("alias", "clone", "contiguous", "detach", "lift_fresh_copy", "type_as", "to", "_to_copy", "identity", "float"),
+    *("alias", "clone", "contiguous", "lift_fresh_copy", "type_as", "to", "_to_copy", "identity", "float"),
     *("lift_fresh", "_assert_tensor_metadata", "requires_grad"),
 )
 def _same(op: AtenCall) -> Any:
@@ -129,6 +129,15 @@ def _same(op: AtenCall) -> Any:
     # From ScalarType of torch.export to TensorProto.DataType of ONNX: int64 is 5 and 7, bool 12 and 9, floats 1.
     to = {5: 7, 12: 9}.get(kind, 1 if kind in (6, 7, 8, 13) else 7)
     return op.apply("Cast", value, to=to)
+
+
+@aten("detach")
+def _detach(op: AtenCall) -> list[Value]:
+    """A layer that stops the gradient, as in a straight-through estimator; an input has none anyway."""
+    tensor = op.tensor()
+    if tensor.spec.dtype != "float" or op.builder.nodes[tensor.ref.partition(".")[0]].type == "Input":
+        return [tensor]
+    return op.elementwise("Identity", stop_gradient=True)
 
 
 # Elementwise operators of several tensors
@@ -188,6 +197,15 @@ def _times(op: AtenCall, value: Value, factor: float) -> Value:
         return Constant(value.array * np.float32(factor))
     product: Value = op.apply("Mul", value, Constant(np.asarray(factor, np.float32)))[0]  # type: ignore[assignment]
     return product
+
+
+@aten("addcmul", "addcdiv")
+def _added_pair(op: AtenCall) -> Any:
+    """self + value · tensor1 · tensor2, or with a quotient in place of the product."""
+    pair = op.apply("Mul" if op.type == "addcmul" else "Div", op.value("tensor1"), op.value("tensor2"))[0]
+    if not isinstance(pair, Tensor | Constant):
+        raise UnsupportedOperatorError("an input is missing")
+    return op.apply("Add", op.value(), _times(op, pair, op.number("value", 1.0)))
 
 
 _RELATIONS = {"eq": "Equal", "lt": "Less", "le": "LessOrEqual", "gt": "Greater", "ge": "GreaterOrEqual"}

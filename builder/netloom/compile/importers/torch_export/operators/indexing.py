@@ -37,7 +37,9 @@ def _positions(op: AtenCall) -> tuple[int, list[Array]]:
             axis += 1
             continue
         if not isinstance(value, Constant):
-            raise UnsupportedOperatorError("only constant indices and masks are supported")
+            raise UnsupportedOperatorError(
+                "only constant indices and masks are supported; use torch.gather or torch.where instead"
+            )
         index_arrays = value.array.nonzero() if value.array.dtype == bool else (value.array,)
         positions |= {axis + offset: part for offset, part in enumerate(index_arrays)}
         axis += len(index_arrays)

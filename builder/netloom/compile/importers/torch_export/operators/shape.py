@@ -123,6 +123,16 @@ def _cat(op: AtenCall) -> Any:
     return op.apply("Concat", *values, axis=op.axis("dim" if "dim" in op.args else "axis", 0, first))
 
 
+@aten("hstack", "vstack", "dstack")
+def _joined(op: AtenCall) -> Any:
+    """Concatenation along an axis that the name of the operator says, for tensors that have it."""
+    values = _tensor_list(op)
+    axis = {"hstack": 1, "vstack": 0, "dstack": 2}[op.type]
+    if any(len(value.shape) <= axis for value in values):
+        raise UnsupportedOperatorError("its tensors have too few axes; use torch.cat or torch.stack instead")
+    return _cat(replace(op, args={"tensors": values, "dim": axis}))
+
+
 @aten("stack")
 def _stack(op: AtenCall) -> Any:
     values = _tensor_list(op)

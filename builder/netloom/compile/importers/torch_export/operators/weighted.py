@@ -43,13 +43,16 @@ def _linear(op: AtenCall) -> Any:
     transposed = replace(weight, array=weight.array.T)
     if bias is None:
         return _unbiased(op, weight)
-    if isinstance(bias, Constant) and not bias.weight and bias.learned_values is not None:
+    is_computed = weight.learned_values is not None and op.tensor("input").rank > 1
+    if isinstance(bias, Constant) and (is_computed or (not bias.weight and bias.learned_values is not None)):
         # A bias that the program computes from parameters, as in BEiT: its layers are added to the product
         return op.apply("Add", _unbiased(op, weight)[0], bias)
     return op.apply("BiasedMatMul", op.tensor("input"), transposed, bias)
 
 
 def _unbiased(op: AtenCall, weight: Constant) -> Any:
+    if weight.learned_values is not None:
+        return _computed_product(op, op.tensor("input"), weight, transposed=True)
     return op.apply("MatMul", op.tensor("input"), replace(weight, array=weight.array.T))
 
 
@@ -67,7 +70,25 @@ def _addmm(op: AtenCall) -> Any:
 def _matmul(op: AtenCall) -> Any:
     values = [op.value("self"), op.value("other" if "other" in op.args else "mat2")]
     like = next(value for value in values if isinstance(value, Tensor))
+    matrix = values[1]
+    if isinstance(matrix, Constant) and matrix.array.ndim == 2 and matrix.learned_values is not None:
+        return _computed_product(op, like, matrix)
     return op.apply("MatMul", *(_with_parameters(op, value, like) for value in values))
+
+
+def _computed_product(op: AtenCall, tensor: Tensor, matrix: Constant, transposed: bool = False) -> Any:
+    """The product with a matrix (D, units) that the program computes from parameters, which keep their nodes.
+
+    Falls back to the weights of a layer, which then train instead of the parameters.
+    """
+    letters = "abcdefgh"[: tensor.rank - 1]
+    equation = f"{letters}y,{'zy' if transposed else 'yz'}->{letters}z"
+    try:
+        return op.apply("Einsum", tensor, matrix, equation=equation)
+    except UnsupportedOperatorError:
+        op.builder.remark("its weights are computed from parameters; further training updates them directly.", op.name)
+        weights = matrix.array.T if transposed else matrix.array
+        return op.apply("MatMul", tensor, replace(matrix, array=weights))
 
 
 def _with_parameters(op: AtenCall, value: Value, like: Tensor) -> Value:
@@ -77,6 +98,13 @@ def _with_parameters(op: AtenCall, value: Value, like: Tensor) -> Value:
         with suppress(UnsupportedOperatorError):
             return op.builder.add_constant(value, like)
     return value
+
+
+@aten("outer", "ger", "mv", "dot")
+def _vectors(op: AtenCall) -> Any:
+    """Products of vectors; the axis of one of them is the batch."""
+    equation, other = {"mv": ("ij,j->i", "vec"), "dot": ("i,i->", "tensor")}.get(op.type, ("i,j->ij", "vec2"))
+    return op.apply("Einsum", op.value(), op.value(other), equation=equation)
 
 
 @aten("baddbmm")
@@ -268,6 +296,12 @@ def _reduce(op: AtenCall) -> Any:
         raise UnsupportedOperatorError("only the L1 and L2 norms are supported")
     axes = op.integers("dim") or list(range(op.tensor().rank))
     return op.apply(kind, op.tensor(), axes=axes, keepdims=int(op.flag("keepdim")))
+
+
+@aten("std_mean", "var_mean")
+def _spread_and_mean(op: AtenCall) -> list[Value]:
+    mean = _reduce(replace(op, type="mean"))
+    return [*_variance(replace(op, type=op.type.removesuffix("_mean"))), *mean]
 
 
 @aten("max", "min")
