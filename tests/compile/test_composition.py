@@ -13,6 +13,7 @@ from netloom.document import Edge, EditError, Network, Node, Project, apply
 from netloom.layers.catalogue import numeric
 from netloom.validation import analyse, validate, with_shapes
 from tests.compile.published import OUT, gpt2, resnet18
+from tests.loops import leaky_cell, looped
 from tests.networks import network, networks, project
 
 SEQUENCE: tuple[str, dict[str, Any]] = ("Input", {"kind": "sequence", "shape": [5, 6]})
@@ -252,3 +253,9 @@ def test_shared_repetition_sums_auxiliary_losses() -> None:
         x = experts(x)
         single_losses.append(experts.auxiliary_loss)
     torch.testing.assert_close(total_loss, sum(single_losses))
+
+
+def test_ungrouping_a_network_along_an_axis_is_refused() -> None:
+    document = looped(leaky_cell())
+    with pytest.raises(EditError, match="cell_1 is applied once for each step along an axis"):
+        apply(document, {"kind": "unpack", "node": "cell_1"})

@@ -75,6 +75,26 @@ def test_dispatch_mode_reports_operator_families() -> None:
     assert ATEN.mm in families, CHANGED
 
 
+@pytest.mark.parametrize("is_reversed", [False, True])
+def test_scan_hands_states_from_step_to_step_and_is_one_operator(is_reversed: bool) -> None:
+    class Total(nn.Module):
+        def forward(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            def step(states: list[torch.Tensor], parts: list[torch.Tensor]) -> tuple[list[Any], list[Any]]:
+                return [states[0] + parts[0]], [states[0] * 1.0]
+
+            states, results = internals.scan(step, [torch.zeros(2)], [rows], is_reversed=is_reversed)
+            return states[0], results[0]
+
+    rows = torch.randn(4, 2)
+    order = [0] if is_reversed else []
+    sums = rows.flip(order).cumsum(0)
+    last, before = Total()(rows)
+    torch.testing.assert_close(last, sums[-1])
+    torch.testing.assert_close(before, torch.cat((torch.zeros(1, 2), sums[:-1])).flip(order))
+    program = torch.export.export(Total(), (rows,))
+    assert "scan" in {str(node.target).removeprefix("higher_order.") for node in program.graph.nodes}, CHANGED
+
+
 def test_storage_id_is_shared_by_views_only() -> None:
     first, second = meta_tensor(4, 3), meta_tensor(4, 3)
     assert internals.storage_id(first) == internals.storage_id(first.t()[1:]), CHANGED

@@ -154,6 +154,12 @@ def build_classes(analysis: Analysis) -> list[NetworkClass]:
     return ordered
 
 
+def loop_classes(analysis: Analysis) -> dict[str, LoopClass]:
+    """The classes that apply a network once for each step, by their names in the source of the network."""
+    calls = [call for network in build_classes(analysis) for call in network.calls[0].values()]
+    return {call.loop.name: call.loop for call in calls if call.loop is not None}
+
+
 def contributing_nodes(context: Context) -> list[str]:
     """The nodes that lead to an Output, in order, without the Inputs and Outputs themselves."""
     import networkx as nx

@@ -10,6 +10,8 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import torch
     from torch import nn
 
@@ -32,6 +34,23 @@ def leaves(value: Any) -> list[Any]:
     from torch.utils._pytree import tree_leaves
 
     return tree_leaves(value)
+
+
+def scan(
+    step: Callable[[list[torch.Tensor], list[torch.Tensor]], tuple[list[torch.Tensor], list[torch.Tensor]]],
+    states: list[torch.Tensor],
+    sequences: list[torch.Tensor],
+    *,
+    is_reversed: bool = False,
+) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """Apply a function to each step along the first axis of sequences, as one operator of an exported program.
+
+    Returns the last states, and the results of all steps, stacked along the first axis.
+    """
+    from torch._higher_order_ops.scan import scan as scan_operator
+
+    last, stacked = scan_operator(step, states, sequences, dim=0, reverse=is_reversed)
+    return list(last), list(stacked)
 
 
 def storage_id(tensor: torch.Tensor) -> int:

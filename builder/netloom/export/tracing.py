@@ -16,6 +16,7 @@ from netloom.export.format import ExportError, Trained
 from netloom.export.verification import cause, sample
 
 if TYPE_CHECKING:
+    from torch import nn
     from torch.export import ExportedProgram
 
     from netloom.document import Project
@@ -40,8 +41,11 @@ LOGGERS = (
 _lock = threading.Lock()
 
 
-def record(trained: Trained) -> ExportedProgram:
+def record(trained: Trained, model: nn.Module | None = None, *, any_length: bool = False) -> ExportedProgram:
     """Record the operations and the weights of a network, for batches of any size.
+
+    `model` computes the same as the network. With `any_length`, the second axis of an input of sequences may have any
+    length, if the network allows it.
 
     Raises:
         ExportError: torch.export cannot record this network.
@@ -50,10 +54,11 @@ def record(trained: Trained) -> ExportedProgram:
 
     # Zeros, because the program stores its example inputs, and the file must not contain rows of the data
     inputs = tuple(torch.zeros_like(value) for value in sample(trained, EXAMPLES))
-    shapes = tuple({0: torch.export.Dim.DYNAMIC} for _ in inputs)
+    batch, steps = torch.export.Dim.DYNAMIC, torch.export.Dim.AUTO
+    shapes = tuple({0: batch} | ({1: steps} if any_length and value.dim() in (2, 3) else {}) for value in inputs)
     try:
         with torch.no_grad():
-            program = torch.export.export(trained.model, inputs, dynamic_shapes=shapes, strict=False)
+            program = torch.export.export(model or trained.model, inputs, dynamic_shapes=shapes, strict=False)
     except Exception as error:  # the exporter raises whatever its parts raise
         raise ExportError(f"torch.export cannot record this network: {cause(error)}.") from error
     for node in program.graph.nodes:

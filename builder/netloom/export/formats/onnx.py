@@ -8,11 +8,13 @@ from netloom.export.archive import as_json, preprocess
 from netloom.export.format import Batch, ExportError, Format, Trained
 from netloom.export.onnx_decompositions import decompose
 from netloom.export.onnx_network import OnnxNetwork
+from netloom.export.scanned_loops import with_scans
 from netloom.export.tracing import names, quiet, record
 from netloom.export.verification import cause
 
 if TYPE_CHECKING:
     import torch
+    from torch.export import ExportedProgram
 
 # The largest message of protobuf, and therefore the largest single ONNX file
 LIMIT = 2**31 - 1
@@ -43,17 +45,7 @@ class Onnx(Format):
         ins, outs = names(trained.project)
         with quiet(), torch.no_grad():  # with gradients, PyTorch computes attention differently
             # If torch.onnx recorded the network, an LSTM would become a slow loop over its steps, not ONNX's LSTM.
-            program = record(trained)
-            try:
-                program = decompose(program)
-                exported = torch.onnx.export(
-                    program, dynamo=True, verbose=False, input_names=ins, output_names=outs,
-                    dynamic_shapes=tuple({0: "batch"} for _ in ins),
-                )  # fmt: skip
-            except Exception as error:  # the exporter raises whatever its parts raise
-                raise ExportError(f"PyTorch cannot write this network as ONNX: {cause(error)}.") from error
-            if exported is None:
-                raise ExportError("PyTorch returned no ONNX program for this network.")
+            exported = _with_scans(trained, ins, outs) or _converted(record(trained), ins, outs)
             return _clean(exported, as_json(preprocess(trained)).decode())
 
     def with_card(self, content: bytes, card: str) -> bytes:
@@ -69,11 +61,44 @@ class Onnx(Format):
         return [network.outputs(batch) for batch in batches]
 
 
+def _with_scans(trained: Trained, ins: list[str], outs: list[str]) -> torch.onnx.ONNXProgram | None:
+    """The network with a Scan operator for each loop; None if it has no loop, or one that PyTorch cannot write so."""
+    model = with_scans(trained)
+    if model is None:
+        return None
+    try:
+        return _converted(record(trained, model, any_length=True), ins, outs)
+    except ExportError:  # the loop is written step by step instead
+        return None
+
+
+def _converted(program: ExportedProgram, ins: list[str], outs: list[str]) -> torch.onnx.ONNXProgram:
+    """The program as ONNX.
+
+    Raises:
+        ExportError: PyTorch cannot write it.
+    """
+    import torch
+
+    try:
+        exported = torch.onnx.export(
+            decompose(program), dynamo=True, verbose=False, input_names=ins, output_names=outs,
+            dynamic_shapes=tuple({0: "batch"} for _ in ins),
+        )  # fmt: skip
+    except Exception as error:  # the exporter raises whatever its parts raise
+        raise ExportError(f"PyTorch cannot write this network as ONNX: {cause(error)}.") from error
+    if exported is None:
+        raise ExportError("PyTorch returned no ONNX program for this network.")
+    return exported
+
+
 def _clean(program: torch.onnx.ONNXProgram, preprocess: str) -> bytes:
     """Serialize a program with unique names and the preprocessing, and without paths of this machine."""
-    from onnx_ir.passes.common import ClearMetadataAndDocStringPass, NameFixPass
+    from onnx_ir.passes.common import ClearMetadataAndDocStringPass, InlinePass, NameFixPass
 
     model = program.model
+    if model.functions:  # the steps of loops; other programs than ONNX Runtime may not know functions
+        InlinePass()(model)
     NameFixPass()(model)  # a field may have the name of an internal value; inputs and outputs keep theirs
     ClearMetadataAndDocStringPass()(model)
     model.metadata_props["preprocess"] = preprocess
