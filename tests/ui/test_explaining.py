@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 import streamlit as st
 import torch
@@ -101,6 +102,30 @@ def test_each_view_opens(name: str) -> None:
         assert not app.exception, view
         assert not app.error, (view, [item.value for item in app.error])
         assert app.info or any(item.value == _summary(view) for item in app.caption), view
+
+
+def test_a_rerun_of_the_attention_view_makes_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each click reruns the page; only the open tabs are drawn, and what they show was made before."""
+    app = open_page(TEXT)
+    show_view(app, "attention")
+    figures: list[object] = []
+    make = go.Figure.__init__
+
+    def count(figure: go.Figure, *values: Any, **more: Any) -> None:
+        figures.append(figure)
+        make(figure, *values, **more)
+
+    monkeypatch.setattr(go.Figure, "__init__", count)
+    app.run()
+    assert not app.exception
+    assert not figures
+    app.session_state["attention drawings Lines Heatmap"] = "Heatmap"
+    app.run()
+    assert not app.exception
+    assert len(figures) == 1, "the tab that was opened"
+    app.session_state["attention details"] = True
+    app.run()
+    assert any("Entropy" in item.value for item in app.caption)
 
 
 def _summary(name: str) -> str:

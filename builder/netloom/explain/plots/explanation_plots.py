@@ -39,11 +39,13 @@ class PlotKind(Enum):
 
 @dataclass(frozen=True)
 class PlotOptions:
-    """Display options. `waterfall` draws bars as a waterfall from the baseline score to the score."""
+    """Display options. `waterfall` draws bars as a waterfall from the baseline score to the score; with `words_only`, a
+    text has no bars, which would repeat its colored words."""
 
     opacity: float = 0.85
     sign: figures.Sign = "both"
     waterfall: bool = False
+    words_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def explanation_plots(explanation: Explanation, options: PlotOptions | None = No
         if kind is PlotKind.IMAGE:
             yield _picture(explanation, name, values, options, pictures)
         elif kind is PlotKind.TEXT:
-            yield from _text(explanation, name, values, listed)
+            yield from _text(explanation, name, values, options, listed)
         elif kind is PlotKind.BARS:
             yield _with_range(_bars(explanation, name, values, options), listed)
         else:
@@ -148,7 +150,9 @@ def _picture(explanation: Explanation, name: str, values: np.ndarray, options: P
     )
 
 
-def _text(explanation: Explanation, name: str, values: np.ndarray, limits: list[float]) -> Iterator[Plot]:
+def _text(
+    explanation: Explanation, name: str, values: np.ndarray, options: PlotOptions, limits: list[float]
+) -> Iterator[Plot]:
     labels = explanation.labels[name]
     places = [index for index, label in enumerate(labels) if label and index < len(values)]
     shown_values = values[places]
@@ -157,7 +161,7 @@ def _text(explanation: Explanation, name: str, values: np.ndarray, limits: list[
     end = max(map(abs, limits), default=0.0)
     html, svg = text.as_html(tokens, shown_values, end=end), text.as_svg(tokens, shown_values, end)
     yield Plot(f"text {name}", name, PlotKind.TEXT, html=html, svg=svg, table=table)
-    if 1 < len(places) <= MOST_WORDS:
+    if 1 < len(places) <= MOST_WORDS and not options.words_only:
         yield _with_range(
             Plot(f"bars {name}", "", PlotKind.BARS, figures.bars(shown_values, tokens), table=table), limits
         )

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 # For st.plotly_chart: the buttons below replace Plotly's mode bar.
 PICTURE: dict[str, Any] = {"displayModeBar": False}
-Table = Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Any]]
+# Columns or rows, or the text of a CSV file that was written before.
+Table = Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Any]] | str
 
 _HTML = '<div class="row" role="group" aria-label="Download figure"></div>'
 _CSS = """
@@ -44,7 +45,11 @@ def exports(name: str, *, key: str, figure: str = "", svg: str = "", table: Tabl
 
 
 def written(table: Table) -> str:
-    """Return a table of columns or of rows as CSV."""
+    """Return a table of columns or of rows as CSV; "" for an empty one."""
+    if isinstance(table, str):
+        return table
+    if not table:
+        return ""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     if isinstance(table, Mapping):

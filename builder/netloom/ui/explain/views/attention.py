@@ -3,43 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
 
 from netloom.core.text import escape
 from netloom.explain import AttentionMaps, Explanation
-from netloom.explain.attention.head_patterns import HeadFigures, describe_pattern, head_figures
-from netloom.explain.plots.attention import attention_lines, hidden_lines_note, patches
-from netloom.explain.plots.colors import AGAINST, FOR, bound, rgb
-from netloom.explain.plots.explanation_plots import Plot, PlotOptions, explanation_plots
-from netloom.ui.components.charts import MARGIN
+from netloom.explain.attention.head_patterns import HeadFigures, describe_pattern
+from netloom.explain.plots.attention import patches
+from netloom.explain.plots.explanation_plots import Plot
 from netloom.ui.components.figure_export import chart, exports
 from netloom.ui.components.page_state import set_value, value_of
+from netloom.ui.components.tabs import tabs
 from netloom.ui.explain.prediction import show_prediction
 from netloom.ui.explain.state import Key, Part
 from netloom.ui.explain.views.attention_components import (
     called,
     drawing,
     grid,
-    grid_svg,
-    head_pictures,
-    pairs_table,
-    sides,
-    weights_table,
+    grid_files,
+    head_statistics,
+)
+from netloom.ui.explain.views.attention_figures import (
+    MEAN,
+    MOST_BARS,
+    ablation_chart,
+    head_map,
+    head_weights,
+    lines_svg,
+    pairs_file,
+    relevance_plots,
+    rollout_map,
 )
 from netloom.ui.explain.views.attention_sentence import attention_sentence, ranked_heads
 from netloom.ui.explain.views.attribution import badges, leads_to
 
 if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
     from netloom.ui.explain.view import ViewContext
 
 ROUTING = "Information routing, not importance"
-MOST_BARS = 24
-MEAN = -1
 RAW, WEIGHTED = "Attention weights", "Gradient-weighted"
 
 
@@ -79,7 +83,7 @@ def _decided(raw: Explanation, weighted: Explanation | None, heads: Explanation 
     with left:
         st.markdown("**Relevance of the input**")
         several = len(words.attributions) > 1
-        for panel in _pictures(words):
+        for panel in relevance_plots(words):
             if several and panel.html:
                 st.caption(escape(panel.title))
             _show_panel(panel, f"attention {words.method}", Key.ATTENTION_RELEVANCE)
@@ -110,12 +114,6 @@ def _trust(explanation: Explanation) -> None:
         st.caption(escape(explanation.verdict.sentence))
 
 
-def _pictures(explanation: Explanation) -> list[Plot]:
-    """Return the plots of an explanation; for a text only the colored words, as bars would repeat them."""
-    panels = list(explanation_plots(explanation, PlotOptions(sign="for")))
-    return [panel for panel in panels if panel.html] or panels
-
-
 def _show_panel(panel: Plot, name: str, key: str) -> None:
     if panel.html:
         st.html(panel.html)
@@ -125,38 +123,12 @@ def _show_panel(panel: Plot, name: str, key: str) -> None:
 
 
 def _bars(heads: Explanation) -> None:
-    import plotly.graph_objects as go
-
-    maps = heads.attention
-    if maps is None:
+    """Draw how far the score falls without each head."""
+    if heads.attention is None:
         return
-    ranked = ranked_heads(maps)[:MOST_BARS]
-    slopes = [float(maps.layers[layer].slopes[head]) for (layer, head), _ in ranked]  # type: ignore[index]
-    names = [f"layer {layer + 1} · head {head + 1}" for (layer, head), _ in ranked]
-    effects = [effect for _, effect in ranked]
-    colors = [rgb(FOR) if effect > 0 else rgb(AGAINST) for effect in effects]
-    shared = {"y": names, "hovertemplate": "%{x:+.3g}<extra>%{y}</extra>"}
-    mark = {"symbol": "line-ns", "size": 13, "line": {"width": 2.5, "color": "rgba(130,130,140,0.9)"}}
-    traces = [
-        {"type": "bar", "x": effects, "orientation": "h", "marker": {"color": colors}, "name": "ablation", **shared},
-        {"type": "scatter", "x": slopes, "mode": "markers", "marker": mark, "name": "gradient estimate", **shared},
-    ]
-    layout = {
-        "height": 100 + 22 * len(names),
-        "margin": MARGIN,
-        "showlegend": False,
-        "xaxis": {"title": "Decrease of the score without the head", "zeroline": True},
-        "yaxis": {"autorange": "reversed", "automargin": True},
-    }
-    figure = go.Figure(traces, layout)
-    rows = [
-        {"layer": index + 1, "title": layer.title, "head": head + 1, "effect": float(effect), "gradient": float(slope)}
-        for index, layer in enumerate(maps.layers)
-        if layer.effects is not None and layer.slopes is not None
-        for head, (effect, slope) in enumerate(zip(layer.effects, layer.slopes, strict=True))
-    ]
-    chart(figure, key=Key.ATTENTION_HEADS, name="attention heads", table=rows)
-    more = f" Shown are the {MOST_BARS} strongest of {len(rows)} heads." if len(rows) > MOST_BARS else ""
+    figure, table, count = ablation_chart(heads.attention)
+    chart(figure, key=Key.ATTENTION_HEADS, name="attention heads", table=table)
+    more = f" Shown are the {MOST_BARS} strongest of {count} heads." if count > MOST_BARS else ""
     st.caption(
         "Bars: how far the score falls when the head is removed (orange: the head increases the score, blue: it "
         f"decreases it). Gray marks: the estimate from its gradient.{more}"
@@ -184,20 +156,21 @@ def _every_head(raw: Explanation, weighted: Explanation | None, heads: Explanati
         )
     else:
         st.caption("Attention weight × gradient: orange increases the score, blue decreases it.")
-    statistics = [head_figures(maps, layer) for layer in maps.layers]
+    statistics = head_statistics(maps)
     left, right = st.columns([1, 2], gap="large")
     with left:
         layer_index, head = _choice(visible, heads.attention if heads is not None else None)
-        pictures = head_pictures(visible)
-        grid(visible, pictures, statistics, (layer_index, head), _pick)
-        svg, table = grid_svg(visible, pictures), weights_table(visible)
+        grid(visible, statistics, (layer_index, head), _pick)
+        svg, table = grid_files(visible)
         exports(f"all heads {kind}", key=Key.ATTENTION_GRID_EXPORT, svg=svg, table=table)
     with right:
         if head != MEAN:
             st.markdown(f"**Head {head + 1}** {describe_pattern(statistics[layer_index][head])}.")
         _large(raw, maps, visible, layer_index, head)
-    with st.expander("Head statistics", icon=":material/table_rows:"):
-        _numbers(maps, statistics, heads.attention if heads is not None else None)
+    details = st.expander("Head statistics", icon=":material/table_rows:", key=Key.ATTENTION_DETAILS, on_change="rerun")
+    if details.open:
+        with details:
+            _numbers(maps, statistics, heads.attention if heads is not None else None)
 
 
 def _pick(layer: int, head: int) -> None:
@@ -226,32 +199,33 @@ def _choice(maps: AttentionMaps, heads: AttentionMaps | None) -> tuple[int, int]
 def _large(raw: Explanation, maps: AttentionMaps, attention_maps: AttentionMaps, layer_index: int, head: int) -> None:
     """Draw one head, or the mean of a layer's heads: on the image if there is one, as lines, and as a heatmap."""
     layer = attention_maps.layers[layer_index]
-    weights = layer.weights.mean(axis=0) if head == MEAN else layer.weights[head]
+    weights = head_weights(layer, head)
     stream = maps.streams[layer.streams[1]]
     picture = raw.example.images.get(stream.field, raw.example.image) if stream.grid else None
     # Of cross-attention, the queries are not patches of the same image.
     laid = picture is not None and layer.streams[0] == layer.streams[1]
-    tabs = st.tabs([*(["On the image"] if laid else []), "Lines", "Heatmap"])
     name = f"attention layer {layer_index + 1} head {head + 1 if head != MEAN else 'all'}"
-    table = pairs_table(weights, *sides(attention_maps, layer))
-    if laid and picture is not None:
-        with tabs[0]:
-            # The position from which the output is read is the first query to be shown.
-            reads = next((reader for reader in maps.read if reader < len(weights)), 0)
-            svg = patches(weights, stream.tokens, stream.grid, stream.special, np.asarray(picture), reads)
-            drawing(svg, Key.ATTENTION_PATCHES.of(layer_index, head))
-            exports(name, key=Key.ATTENTION_PATCHES_EXPORT, svg=svg, table=table)
-    with tabs[-2]:  # from the end, because the first tab is optional
-        svg, unseen = (
-            attention_lines(weights, *sides(attention_maps, layer)),
-            hidden_lines_note(weights, *sides(attention_maps, layer)),
-        )
+    table = pairs_file(attention_maps, layer_index, head)
+
+    def on_image() -> None:
+        # The position from which the output is read is the first query to be shown.
+        reads = next((reader for reader in maps.read if reader < len(weights)), 0)
+        svg = patches(weights, stream.tokens, stream.grid, stream.special, np.asarray(picture), reads)
+        drawing(svg, Key.ATTENTION_PATCHES.of(layer_index, head))
+        exports(name, key=Key.ATTENTION_PATCHES_EXPORT, svg=svg, table=table)
+
+    def lines() -> None:
+        svg, unseen = lines_svg(attention_maps, layer_index, head)
         drawing(svg, Key.ATTENTION_LINES.of(layer_index, head))
         st.caption(f"Hover over a token to see only its lines; click to keep them. {unseen}")
         exports(name, key=Key.ATTENTION_LINES_EXPORT, svg=svg, table=table)
-    with tabs[-1]:
-        chart(heat(weights, *sides(attention_maps, layer)), key=Key.ATTENTION_MAP, name=name, table=table)
+
+    def heatmap() -> None:
+        chart(head_map(attention_maps, layer_index, head), key=Key.ATTENTION_MAP, name=name, table=table)
         st.caption("Rows: queries. Columns: keys. Color intensity = attention weight.")
+
+    drawings = {**({"On the image": on_image} if laid else {}), "Lines": lines, "Heatmap": heatmap}
+    tabs(drawings, Key.ATTENTION_DRAWINGS.of(*drawings))
 
 
 def _numbers(maps: AttentionMaps, statistics: Sequence[Sequence[HeadFigures]], heads: AttentionMaps | None) -> None:
@@ -293,23 +267,24 @@ def _through(raw: Explanation, weighted: Explanation | None) -> None:
         st.info(f"The layers cannot be combined, because {escape(maps.reason)}.", icon=":material/info:")
         return
     both = {"Rollout": raw, **({"Gradient-weighted": weighted} if weighted is not None else {})}
-    for tab, (name, explanation) in zip(st.tabs(list(both)), both.items(), strict=True):
-        with tab:
-            left, right = st.columns([1, 1.2], gap="large")
-            with left:
-                several = len(explanation.attributions) > 1
-                for panel in _pictures(explanation):
-                    if several and panel.html:
-                        st.caption(escape(panel.title))
-                    _show_panel(panel, f"attention {name}", Key.ATTENTION_BY_LAYER.of(name))
-                st.caption(_head_title(name))
-                _trust(explanation)
-            if explanation.attention is not None and explanation.attention.rollout is not None:
-                labels = [token for stream in explanation.attention.streams for token in stream.tokens]
-                with right:
-                    figure = heat(explanation.attention.rollout, labels, labels)
-                    table = pairs_table(explanation.attention.rollout, labels, labels)
-                    chart(figure, key=Key.ATTENTION_ALL_LAYERS.of(name), name=f"attention {name}", table=table)
+    tabs({name: partial(_rollout, name, explanation) for name, explanation in both.items()}, Key.ATTENTION_ROLLOUTS)
+
+
+def _rollout(name: str, explanation: Explanation) -> None:
+    """Draw one rollout: the relevance of the input, and the map of all pairs of positions."""
+    left, right = st.columns([1, 1.2], gap="large")
+    with left:
+        several = len(explanation.attributions) > 1
+        for panel in relevance_plots(explanation):
+            if several and panel.html:
+                st.caption(escape(panel.title))
+            _show_panel(panel, f"attention {name}", Key.ATTENTION_BY_LAYER.of(name))
+        st.caption(_head_title(name))
+        _trust(explanation)
+    if explanation.attention is not None and explanation.attention.rollout is not None:
+        with right:
+            figure, table = rollout_map(explanation.attention)
+            chart(figure, key=Key.ATTENTION_ALL_LAYERS.of(name), name=f"attention {name}", table=table)
 
 
 def _head_title(name: str) -> str:
@@ -322,47 +297,3 @@ def _head_title(name: str) -> str:
         "Gradient-weighted relevance (Chefer et al., 2021): the positive part of attention × gradient, propagated "
         "through all layers. It shows which positions the score reacts to."
     )
-
-
-def heat(weights: np.ndarray, looking: Sequence[str], looked_at: Sequence[str]) -> go.Figure:
-    """Return a labeled heatmap of attention; positions without a label are padding and omitted."""
-    import plotly.graph_objects as go
-
-    with_token = [[index for index, token in enumerate(side) if token] for side in (looking, looked_at)]
-    rows, columns = (
-        [side[index] for index in some] for side, some in zip((looking, looked_at), with_token, strict=True)
-    )
-    values = weights[np.ix_(*with_token)]
-    end, pairs = bound(values), [[f"{row} → {column}" for column in columns] for row in rows]
-    scale = [[0, rgb(AGAINST)], [0.5, "rgba(150,150,160,0.04)"], [1, rgb(FOR)]]
-    text = "%{customdata}: %{z:.3f}<extra></extra>"
-    trace = {
-        "type": "heatmap",
-        "z": values,
-        "colorscale": scale,
-        "zmin": -end,
-        "zmax": end,
-        "showscale": False,
-        "customdata": np.array(pairs),  # Plotly copies an array at once, and nested lists item by item
-        "xgap": 1,
-        "ygap": 1,
-        "hovertemplate": text,
-    }
-    layout = {
-        "height": int(np.clip(90 + 22 * len(rows), 260, 620)),
-        "margin": MARGIN,
-        "xaxis": _token_axis(columns),
-        "yaxis": {**_token_axis(rows), "autorange": "reversed"},
-    }
-    return go.Figure([trace], layout)
-
-
-def _token_axis(names: Sequence[str]) -> dict[str, Any]:
-    """Return an axis with tokens.
-
-    Cells are at their positions, with tokens as tick texts: as categories, equal tokens would share one row.
-    """
-    ticks = list(range(0, len(names), max(1, len(names) // 40)))
-    labels = [names[tick].replace("\n", "↵")[:18] for tick in ticks]
-    ticked = {"tickmode": "array", "tickvals": ticks, "ticktext": labels}
-    return {**ticked, "showgrid": False, "zeroline": False, "automargin": True}

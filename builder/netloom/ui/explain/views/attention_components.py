@@ -12,9 +12,11 @@ import numpy as np
 import streamlit as st
 
 from netloom.explain import AttentionLayer, AttentionMaps
-from netloom.explain.attention.head_patterns import HeadFigures, describe_pattern
+from netloom.explain.attention.head_patterns import HeadFigures, describe_pattern, head_figures
 from netloom.explain.plots.attention import thumbnail
 from netloom.explain.plots.colors import AGAINST, FOR, rgb
+from netloom.ui.components.figure_export import written
+from netloom.ui.components.once_per_result import once_per_result
 from netloom.ui.components.page_state import value_of
 from netloom.ui.explain.state import Key, current_side, keys_of
 
@@ -53,6 +55,13 @@ def called(index: int, layer: AttentionLayer) -> str:
     return f"{index + 1}. {layer.title.removesuffix(f' ({key})')}"
 
 
+@once_per_result
+def head_statistics(maps: AttentionMaps) -> list[list[HeadFigures]]:
+    """Return the statistics of each head of each layer."""
+    return [head_figures(maps, layer) for layer in maps.layers]
+
+
+@once_per_result
 def head_pictures(attention_maps: AttentionMaps) -> list[list[str]]:
     """Return a small map of each head of each layer, as a data URL."""
     return [
@@ -63,17 +72,13 @@ def head_pictures(attention_maps: AttentionMaps) -> list[list[str]]:
 
 def grid(
     attention_maps: AttentionMaps,
-    pictures: Sequence[Sequence[str]],
     statistics: Sequence[Sequence[HeadFigures]],
     chosen: tuple[int, int],
     pick: Callable[[int, int], None],
 ) -> None:
-    """Draw all heads of all layers as small maps; a click calls `pick` with the layer and the head.
-
-    Args:
-        pictures: The `head_pictures` of `attention_maps`.
-        statistics: Those of the raw weights, by layer and head.
-    """
+    """Draw all heads of all layers as small maps; a click calls `pick` with the layer and the head. `statistics` are
+    those of the raw weights, by layer and head."""
+    pictures = head_pictures(attention_maps)
     layers = [
         {
             "title": called(index, layer),
@@ -94,6 +99,12 @@ def grid(
                 pick(int(chosen[0]), int(chosen[1]))
 
     _component()(key=Key.ATTENTION_GRID, data={"layers": layers, "chosen": list(chosen)}, on_chosen_change=picked)
+
+
+@once_per_result
+def grid_files(attention_maps: AttentionMaps) -> tuple[str, str]:
+    """Return the grid as an SVG image, and the weights of all heads as a CSV file."""
+    return grid_svg(attention_maps, head_pictures(attention_maps)), written(weights_table(attention_maps))
 
 
 def grid_svg(attention_maps: AttentionMaps, pictures: Sequence[Sequence[str]]) -> str:

@@ -69,7 +69,7 @@ def _attention(tried: Tried, methods: tuple[Method, ...], row: dict[str, Any]) -
     names = ["attention", *([] if obstacles["attention_relevance"] else ["attention_relevance"])]
     explanations: list[Explanation] = computed_all(_request(tried, name, row) for name in names)
     words, maps = explanations[-1], explanations[0].attention
-    for panel in explanation_plots(words, PlotOptions(sign="for")):
+    for panel in explanation_plots(words, PlotOptions(sign="for", words_only=True)):
         if panel.html:
             st.html(panel.html)
     st.markdown(f"**{attention_sentence(words, None)}**")
