@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import plotly.graph_objects as go
+import pytest
+from streamlit.testing.v1 import AppTest
 
 from netloom.ui.components.charts import confusion_chart, residual_charts, series_chart
 
@@ -36,3 +39,31 @@ def test_channels_of_different_units_are_scaled_to_one_height() -> None:
     alike = series_chart(np.stack([3 * step, step], 1), small=True)
     assert list(alike.data[0].y) == [0, 3, 6, 9, 12]
     assert alike.layout.yaxis.title.text is None
+
+
+def test_the_chart_of_a_series_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page of cards shows twenty series, and each click reruns it."""
+
+    def script() -> None:
+        import numpy as np
+
+        from netloom.data import Example
+        from netloom.ui.components.examples import show_example
+
+        for row in range(3):
+            show_example(Example(row, "", series=np.full((4, 1), row + 0.125)), small=True)
+
+    figures: list[go.Figure] = []
+    make = go.Figure.__init__
+
+    def count(figure: go.Figure, *values: object) -> None:
+        figures.append(figure)
+        make(figure, *values)
+
+    monkeypatch.setattr(go.Figure, "__init__", count)
+    app = AppTest.from_function(script).run()
+    assert not app.exception
+    assert len(figures) == 3
+    app.run()
+    assert not app.exception
+    assert len(figures) == 3

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -14,6 +15,9 @@ from netloom.ui.components.column_row import OnPhone, column_row
 from netloom.ui.components.example_panels import painted, tagged
 from netloom.ui.components.image_urls import enlarged
 from netloom.ui.components.state import Key
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 
 def show_example(example: Example, *, small: bool = False) -> None:
@@ -33,7 +37,7 @@ def show_example(example: Example, *, small: bool = False) -> None:
         st.markdown(escape(example.text[:160] if small else example.text))
     elif example.series is not None:
         st.plotly_chart(
-            series_chart(example.series, small),
+            _series_figure(example.series.tobytes(), example.series.dtype.str, example.series.shape, small),
             width="stretch",
             config={"displayModeBar": False},
             key=Key.EXAMPLE_SERIES.of(example.row, small),
@@ -42,6 +46,14 @@ def show_example(example: Example, *, small: bool = False) -> None:
         items = list(example.columns.items())
         visible = items[:5] if small else items
         st.dataframe([{"column": name, "value": _cell(value)} for name, value in visible], hide_index=True)
+
+
+@lru_cache(maxsize=64)
+def _series_figure(content: bytes, dtype: str, shape: tuple[int, ...], small: bool) -> go.Figure:
+    """Return the chart of a series, made once for equal series: a page of cards draws twenty at each click."""
+    import numpy as np
+
+    return series_chart(np.frombuffer(content, dtype).reshape(shape), small)
 
 
 def _cell(value: Any) -> str:
