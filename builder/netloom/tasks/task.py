@@ -102,6 +102,11 @@ class Task:
     confidence_unit: ClassVar[ConfidenceUnit] = ""  # what a probability is for, or a number; "": not calibrated
     not_calibrated: ClassVar[str] = ""  # why there is nothing to calibrate, as a sentence
 
+    # Why predictions cannot be corrected with a label, where `true_label` is None
+    not_corrected: ClassVar[str] = (
+        "The predictions of this network cannot be corrected with a label, so its inputs cannot be collected."
+    )
+
     # Explanations.
     explained: ClassVar[str] = ""  # the explained quantity by its name in explain/core/targets; "": nothing
     not_explained: ClassVar[str] = ""  # why nothing can be explained, as the end of a sentence
@@ -150,11 +155,6 @@ class Task:
     def answer_parts(self, schema: Schema) -> tuple[AnswerPart, ...]:
         """Return the parts of a prediction for one row, for the model server and its clients."""
         return (structure_part("prediction", {}, "The prediction"),)
-
-    # Why predictions cannot be corrected with a label, where `true_label` is None
-    not_corrected: ClassVar[str] = (
-        "The predictions of this network cannot be corrected with a label, so its inputs cannot be collected."
-    )
 
     def decisions(self, answer: Mapping[str, Any]) -> list[Any]:
         """Return the decisions of a prediction for one row, each of which two networks can agree on, one for each of

@@ -11,11 +11,10 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from netloom.core.processes import lower_priority, start_detached
-from netloom.jobs.workers.worker_settings import WorkerSettings
 from netloom.runs.forkserver import Forked, ForkServer, GoneError
 from netloom.runs.processes import COUNTS, forks
 from netloom.sandbox import messages
@@ -29,6 +28,15 @@ NICENESS = 1
 
 _lock = threading.Lock()
 _server: ForkServer | None = None
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """What a worker receives before its first job: the number of threads, the priority, and the memory limit."""
+
+    threads: int
+    niceness: int
+    memory_bytes: int
 
 
 class WorkerProcess:

@@ -23,7 +23,7 @@ from netloom.explain.core.serialization import loads
 from netloom.jobs.handover import Handover
 from netloom.jobs.loaded_runs import forget
 from netloom.jobs.request import Context, Request, kinds
-from netloom.jobs.workers.worker_settings import WorkerSettings
+from netloom.jobs.workers.processes import WorkerSettings
 from netloom.runs.forkserver import disown, serve
 from netloom.runs.resources.limits import confine, loosen, no_memory
 from netloom.sandbox import messages

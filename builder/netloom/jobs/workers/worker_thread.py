@@ -25,8 +25,7 @@ from netloom.jobs.workers.failures import (
     unexpected_error,
 )
 from netloom.jobs.workers.lanes import LaneSettings, memory_limit
-from netloom.jobs.workers.processes import WorkerProcess
-from netloom.jobs.workers.worker_settings import WorkerSettings
+from netloom.jobs.workers.processes import WorkerProcess, WorkerSettings
 from netloom.sandbox import messages
 from netloom.training.device import threads
 
