@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from netloom.core.data_folder import home as default_home
@@ -124,7 +125,7 @@ def fit(project: Project, choice: DataChoice, name: str, home: Path | None = Non
     Raises:
         DataError: The project has no dataset, or it cannot be read.
     """
-    home = home or default_home()
+    home, original = home or default_home(), project
     data_schema = schema(choice, home)
     if data_schema is None:
         raise DataError("The project has no dataset; choose one first.")
@@ -147,9 +148,27 @@ def fit(project: Project, choice: DataChoice, name: str, home: Path | None = Non
             *_spectrogram_edits(project, data_schema, rate),
             *_horizon_edits(project, data_schema),
         ]
-        return with_fixes(apply(project, {"kind": "batch", "edits": edits}), data_schema, _is_wrong)
+        fitted = with_fixes(apply(project, {"kind": "batch", "edits": edits}), data_schema, _is_wrong)
     except EditError:
         return None
+    missing = _missing_inputs(original, data_schema)
+    return replace(fitted, remaining=(missing, *fitted.remaining)) if missing else fitted
+
+
+def _missing_inputs(project: Project, schema: Schema) -> Issue | None:
+    """Return the issue that a document compares or combines more fields than the data has; None if there are enough.
+
+    Without it, a network for pairs would read one field twice, and compare it with itself.
+    """
+    nodes = project.main_network.nodes
+    inputs = [nodes[key] for key in project.main_network.order("Input")]
+    count, available = len({str(node.params.get("field", "") or node.id) for node in inputs}), len(schema.inputs)
+    if count <= available:
+        return None
+    names = ", ".join(field.name for field in schema.inputs)
+    has = f"the field {names}" if available == 1 else f"{available} fields ({names})"
+    message = f"The network reads {count} different fields, but the data has only {has}; choose data with more fields."
+    return Issue("inputs", "error", message, project.main, inputs[-1].id)
 
 
 def _objective(project: Project, schema: Schema) -> str:

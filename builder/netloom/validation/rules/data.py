@@ -17,6 +17,7 @@ from netloom.validation.context import Context
 from netloom.validation.facts import Totals
 from netloom.validation.issue import Issue
 from netloom.validation.rule import Rule, Stage
+from netloom.validation.token_inputs import token_input
 
 
 class Fields(Rule):
@@ -133,9 +134,8 @@ class Vocabulary(Rule):
 
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
         for key in context.of_type(Embedding):
-            layer, edge = context.layers[key], context.incoming[key].get("in")
-            source = context.layers.get(edge.source_node) if edge else None
-            if not isinstance(layer, Embedding) or not isinstance(source, Input) or source.vocabulary is None:
+            layer, source = context.layers[key], token_input(context, context.incoming[key].get("in"))
+            if not isinstance(layer, Embedding) or source is None or source.vocabulary is None:
                 continue
             if layer.vocabulary == source.vocabulary or is_auto(context.network.nodes[key].params.get("vocabulary")):
                 continue

@@ -11,7 +11,7 @@ from netloom.layers.attention.attention import MultiHeadAttention, TransformerEn
 from netloom.layers.code import Code
 from netloom.layers.conversions import conversion
 from netloom.layers.dense import Linear
-from netloom.layers.io import Input, input_parameters
+from netloom.layers.io import input_parameters
 from netloom.layers.operations.merge import Add, Multiply
 from netloom.layers.operations.shape import Permute, Reshape, Transpose
 from netloom.layers.subnetwork import Subnetwork
@@ -22,6 +22,7 @@ from netloom.validation.context import Context, fits
 from netloom.validation.facts import Totals
 from netloom.validation.issue import Fix, Issue
 from netloom.validation.rule import Rule, Stage
+from netloom.validation.token_inputs import token_input
 
 
 class Kinds(Rule):
@@ -54,8 +55,8 @@ def _bridge(
     if len(spec.shape) == 1:
         return None
     if spec.is_tokens:
-        source = context.layers.get(edge.source_node)
-        vocabulary = source.vocabulary if isinstance(source, Input) else None
+        source = token_input(context, edge)
+        vocabulary = source.vocabulary if source is not None else None
         return "Embedding", {"vocabulary": vocabulary} if vocabulary else {}
     return conversion(spec, kinds)
 

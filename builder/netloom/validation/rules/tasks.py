@@ -11,6 +11,7 @@ from netloom.layers import TensorSpec
 from netloom.layers.activation.activation import ActivationLayer
 from netloom.layers.dense import Linear
 from netloom.layers.normalization import Dropout
+from netloom.layers.operations.shape import Reshape
 from netloom.tasks import Problem, tasks, usual_task
 from netloom.tasks.outputs import ExpectedOutput
 from netloom.validation import fixes
@@ -173,12 +174,31 @@ class Outputs(Rule):
         if len(expected.shape) == 4 and spec.shape[2:] == expected.shape[2:]:
             params = {"filters": expected.size(1), "kernel_size": 1, "padding": 0}
             return fixes.insert(context.name, context.network, edge, "Conv2d", params)
+        picture = self._resized(context, edge.source_node, expected)
+        if picture is not None:
+            return picture
         if spec.shape[:-1] != expected.shape[:-1]:
             return None
         if linear:
             title = f"Set {context.label(linear)} to {width} {'unit' if width == 1 else 'units'}"
             return fixes.set_params(context.name, linear, {"units": width}, title)
         return fixes.insert(context.name, context.network, edge, "Linear", {"units": width})
+
+    def _resized(self, context: Context, reshape: str, expected: TensorSpec) -> Fix | None:
+        """Return a fix that sets the Reshape before an Output, and the units of the Linear before it, as in the decoder
+        of an autoencoder; None if there are no such layers."""
+        is_reshape = isinstance(context.layers.get(reshape), Reshape) and context.graph.out_degree(reshape) == 1
+        linear = self._last_linear(context, reshape) if is_reshape else None
+        vector = context.output_spec(reshape)
+        if linear is None or vector is None or len(vector.shape) != 2:
+            return None
+        shape = [length or 1 for length in expected.shape[1:]]
+        edits = [
+            {"kind": "set", "network": context.name, "node": linear, "params": {"units": prod(shape)}},
+            {"kind": "set", "network": context.name, "node": reshape, "params": {"shape": shape}},
+        ]
+        title = f"Set {context.label(linear)} to {prod(shape)} units, and {context.label(reshape)} to {expected}"
+        return Fix(title, {"kind": "batch", "edits": edits})
 
     def _last_linear(self, context: Context, output: str) -> str | None:
         """Return the Linear that sets the width of an Output, past activations and dropout; None if it is also used
