@@ -261,6 +261,31 @@ def _first_pictures(arguments: Namespace, context: Context) -> tuple[object, str
     )
 
 
+def _live_predictions(arguments: Namespace, context: Context) -> tuple[object, str]:
+    from netloom.cli.bench.browser import Unmeasured
+    from netloom.cli.bench.live_prediction import BUDGET_MS, measure_live_predictions
+    from netloom.templates import templates
+
+    parts = arguments.model
+    names = [name for name in templates() if not parts or any(part in name for part in parts)]
+    try:
+        times = measure_live_predictions(names, arguments.repeats, context.note)
+    except Unmeasured as error:
+        return {"unmeasured": str(error)}, str(error)
+    head = (f"prediction after an edit, budget {BUDGET_MS} ms", "edit", "median", "largest", "ratio")
+    rows = [
+        (
+            item.template,
+            item.edit,
+            f"{item.median_ms:.0f} ms",
+            f"{item.largest_ms:.0f} ms",
+            f"{item.median_ms / BUDGET_MS:.2f}",
+        )
+        for item in times
+    ]
+    return [asdict(item) for item in times], table(head, rows, right=head[2:])
+
+
 def _serving(arguments: Namespace, context: Context) -> tuple[object, str]:
     from netloom.cli.bench.serving import CLIENTS, measure_serving, missing_peers
 
@@ -321,6 +346,7 @@ PARTS = {
     "explaining": Part(_explaining),
     "canvas": Part(_canvas),
     "first-picture": Part(_first_pictures, is_default=False),
+    "try-it": Part(_live_predictions, is_default=False),
     "serving": Part(_serving, is_default=False),
     "imports": Part(_imports, is_default=False),
 }

@@ -32,7 +32,7 @@ class Bench(Command):
             default=[],
             metavar="NAME",
             help="with imports: only models whose suite/name contains NAME, such as torchvision/resnet; "
-            "with first-picture: only templates whose name contains it; repeatable",
+            "with first-picture and try-it: only templates whose name contains it; repeatable",
         )
         parser.add_argument(
             "--steps",

@@ -1,0 +1,186 @@
+"""The time from the last keystroke on the Try it page to the prediction, in a browser with a warm server."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from netloom.cli.bench.browser import open_browser
+from netloom.cli.bench.server import Server
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Locator, Page
+
+    from netloom.store import Store
+
+BUDGET_MS = 300
+TIMEOUT_S = 60.0
+EDITOR, RESULTS = ".st-key-try-editor", ".st-key-try-result, [class*=st-key-try-latent-images]"
+# Notes when a person last did something, when the page began to compute, and when the results last changed. Only what a
+# person does is trusted: the page presses Enter itself after a pause.
+_OBSERVE = """
+(results) => {
+  const times = { edited: 0, changed: 0, ran: 0 };
+  const isResult = (node) => (node.nodeType === 1 ? node : node.parentElement)?.closest(results);
+  for (const kind of ["input", "keydown", "pointerup"]) {
+    document.addEventListener(kind, (event) => { if (event.isTrusted) times.edited = performance.now(); }, true);
+  }
+  new MutationObserver((changes) => {
+    if (changes.some(({ target }) => isResult(target))) times.changed = performance.now();
+  }).observe(document.body, { childList: true, characterData: true, subtree: true, attributeFilter: ["src"] });
+  const app = document.querySelector("[data-testid=stApp]");
+  const ran = () => { times.ran = performance.now(); };
+  new MutationObserver(ran).observe(app, { attributeFilter: ["data-test-script-state"] });
+  ran();
+  window.tryItTimes = times;
+}
+"""
+# The page has computed since the edit, and nothing has changed for half a second.
+_SETTLED = """
+() => {
+  const { edited, changed, ran } = window.tryItTimes;
+  const state = document.querySelector("[data-testid=stApp]").dataset.testScriptState;
+  return ran > edited && state === "notRunning" && performance.now() - Math.max(ran, changed) > 500;
+}
+"""
+# Without a change, the prediction is the same, and it is known when the page has computed it.
+_ELAPSED = "() => { const t = window.tryItTimes; return (t.changed > t.edited ? t.changed : t.ran) - t.edited; }"
+
+
+@dataclass(frozen=True)
+class LivePredictionTime:
+    """The milliseconds from the last keystroke, or the end of a stroke, to the prediction: the median and the largest
+    of several edits. `edit` is what was edited."""
+
+    template: str
+    edit: str
+    median_ms: float
+    largest_ms: float
+
+
+def measure_live_predictions(
+    names: Sequence[str], edits: int, note: Callable[[str], None] = lambda text: None
+) -> list[LivePredictionTime]:
+    """Open the Try it page of a run of each template, which was not trained, and edit its input.
+
+    The first edit of each page, which loads the network, is not measured.
+
+    Raises:
+        Unmeasured: Playwright or a Chromium is missing.
+    """
+    with ExitStack() as stack:
+        home = Path(stack.enter_context(TemporaryDirectory(prefix="netloom-bench-")))
+        browser = stack.enter_context(open_browser())
+        server = Server(home)
+        stack.callback(server.stop)
+        note(f"Preparing {len(names)} templates …")
+        runs = _untrained(server.store, names)
+        server.settle()
+        times = []
+        for name, (project_id, run_id) in runs.items():
+            note(f"Editing {name} …")
+            times.append(
+                measure_edits(browser, f"{server.url}/playground?project={project_id}&run={run_id}", name, edits)
+            )
+        return times
+
+
+def _untrained(store: Store, names: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Return the project and the run of each template: the speed of a prediction does not depend on the weights."""
+    from netloom import runs
+    from netloom.templates import templates
+
+    started = {}
+    for name in names:
+        template = templates()[name].project
+        training = template.training.model_copy(update={"epochs": 0, "device": "cpu"})
+        project = template.model_copy(update={"training": training})
+        project_id = store.create_project(project)
+        run_id = runs.start(store, project_id, project)
+        if runs.wait(store, run_id, 600).state == "finished":
+            started[name] = (project_id, run_id)
+    return started
+
+
+def measure_edits(browser: Browser, address: str, name: str, edits: int) -> LivePredictionTime:
+    """Return the time of the predictions for edits of the input on the Try it page of a run."""
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    page.set_default_timeout(1000 * TIMEOUT_S)
+    page.goto(address)
+    page.locator(RESULTS).first.wait_for()
+    page.wait_for_function(
+        "() => document.querySelector('[data-testid=stApp]').dataset.testScriptState === 'notRunning'"
+    )
+    page.evaluate(_OBSERVE, RESULTS)
+    title, edit = _editing(page)
+    times = []
+    for number in range(edits + 1):
+        edit(number)
+        page.wait_for_function(_SETTLED)
+        times.append(float(page.evaluate(_ELAPSED)))
+    page.close()
+    return LivePredictionTime(name, title, statistics.median(times[1:]), max(times[1:]))
+
+
+def _editing(page: Page) -> tuple[str, Callable[[int], None]]:
+    """Return what can be edited on the page, and the function that edits it for the n-th time."""
+    page.locator(", ".join(selector for selector, _ in _WAYS.values())).first.wait_for()
+    for title, (selector, edit) in _WAYS.items():
+        if page.locator(selector).count():
+            return title, partial(edit, page, page.locator(selector).first)
+    raise LookupError(f"Nothing can be edited at {page.url}.")
+
+
+def _type_word(page: Page, place: Locator, number: int) -> None:
+    place.press("End")
+    place.press_sequentially(f" the{'abcdefghij'[number % 10]}", delay=20)
+
+
+def _type_number(page: Page, place: Locator, number: int) -> None:
+    place.press("Control+A")
+    place.press_sequentially(str(11 + number), delay=20)
+
+
+def _stroke(page: Page, place: Locator, number: int) -> None:
+    box = place.bounding_box()
+    if box is None:
+        raise LookupError("The drawing canvas is not visible.")
+    y = box["y"] + box["height"] * (0.15 + 0.1 * (number % 8))
+    page.mouse.move(box["x"] + 0.2 * box["width"], y)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.8 * box["width"], y, steps=4)
+    page.mouse.up()
+
+
+def _type_cell(page: Page, place: Locator, number: int) -> None:
+    place.click(position={"x": 120, "y": 55 + 35 * (number % 5)}, force=True)
+    page.keyboard.type(str(1 + number), delay=20)
+    page.keyboard.press("Enter")
+
+
+def _choose(page: Page, place: Locator, number: int) -> None:
+    place.click()
+    page.keyboard.press("ArrowDown" if number % 2 else "ArrowUp")
+    page.keyboard.press("Enter")
+
+
+def _slide(page: Page, place: Locator, number: int) -> None:
+    place.press("ArrowRight")
+
+
+# What can be edited, the best first: its place on the page, and how a person edits it
+_WAYS: dict[str, tuple[str, Callable[[Page, Locator, int], None]]] = {
+    "text": (f"{EDITOR} textarea", _type_word),
+    "number": (f"{EDITOR} [data-testid=stNumberInput] input", _type_number),
+    "drawing": (f"{EDITOR} canvas[data-part=canvas]", _stroke),
+    "cell": (f"{EDITOR} [data-testid=stDataFrame] canvas", _type_cell),
+    "choice": (f"{EDITOR} [data-testid=stSelectbox] input", _choose),
+    "slider": ("[data-testid=stSlider] [role=slider]", _slide),
+    "row": ("[data-testid=stNumberInput] input", _type_number),  # a sound is uploaded or recorded, not typed
+}
