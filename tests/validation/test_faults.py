@@ -99,8 +99,7 @@ def test_failing_layer_raises_one_issue_at_its_node(error: BaseException, monkey
 
 
 PARTS: dict[str, tuple[Any, str]] = {
-    "graph": (context_module, "digraph"),
-    "order": (context_module, "execution_order"),
+    "order": (context_module, "topological_order"),
     "reading": (context_module, "parse"),
     "interface": (context_module, "interface"),
     "measuring": (analysis_module, "measure"),

@@ -59,6 +59,7 @@ def no_json(error: Exception) -> str:
 
 
 @lru_cache(maxsize=16_384)
+@lru_cache(maxsize=65_536)
 def natural(name: str) -> tuple[tuple[tuple[str, int], ...], str]:
     """Return a sort key under which linear_2 precedes linear_10, and no two names are equal."""
     # The name itself comes last: a_1 and a_01 have equal parts.

@@ -18,7 +18,7 @@ from netloom.document.composition import CompositionError
 from netloom.document.data_choice import DataChoice
 from netloom.document.files import wrong_fields
 from netloom.document.initialization import Initialization
-from netloom.document.network import MAX_EDGES, Edge, Network, Node, Note
+from netloom.document.network import MAX_EDGES, MAX_NODES, Edge, Network, Node, Note
 from netloom.document.network_edits import COMPOSITIONS
 from netloom.document.project import Project
 from netloom.document.training_settings import Training
@@ -223,9 +223,9 @@ def _changed(value: _Placed, **update: Any) -> _Placed:
 
 
 def _checked(network: Network, **update: Any) -> Network:
-    """A copy with other nodes or notes. Validates their keys and number, but not each node again."""
-    if len(update.get("nodes", ())) > len(network.nodes):
-        Network(nodes=update["nodes"])
+    """A copy with other nodes or notes. Validates the keys of notes and the numbers, but not each node again."""
+    if len(update.get("nodes", ())) > MAX_NODES:
+        Network(nodes=update["nodes"])  # raises the error
     if "notes" in update:
         Network(notes=update["notes"])
     if "nodes" in update:

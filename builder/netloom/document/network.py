@@ -154,8 +154,10 @@ class Network(Frozen):
 
     def order(self, kind: EndKind) -> list[str]:
         """The Inputs or Outputs in the order of the arguments or results; unlisted ones follow by their ids."""
-        placed = [key for key in (self.inputs if kind == "Input" else self.outputs) if self._is(key, kind)]
-        unplaced = sorted((key for key in self.nodes if self._is(key, kind) and key not in placed), key=natural)
+        node_ids = [key for key, node in self.nodes.items() if node.type == kind]
+        listed = self.inputs if kind == "Input" else self.outputs
+        placed = [key for key in listed if key in node_ids] if listed else []
+        unplaced = sorted((key for key in node_ids if key not in placed), key=natural)
         return [*placed, *unplaced]
 
     def ports(self, kind: EndKind) -> dict[str, str]:

@@ -240,6 +240,11 @@ class Layer(BaseModel):
         return ""
 
     @classmethod
+    def is_restricted(cls) -> bool:
+        """Whether this layer is not available on some machines, where `refusal` says why."""
+        return cls.refusal.__func__ is not Layer.refusal.__func__  # type: ignore[attr-defined]
+
+    @classmethod
     def examples(cls) -> list[Example]:
         """The examples for the conformance tests: by default one for each kind that the first port accepts."""
         ports = cls().inputs()

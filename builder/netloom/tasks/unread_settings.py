@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from netloom.document import Training
 from netloom.tasks.registry import tasks
 
@@ -11,4 +13,10 @@ def unread_settings(training: Training) -> set[str]:
     task = tasks().get(training.objective)
     if task is None:
         return set()
-    return {name for task in tasks().values() for name in task.settings}.difference(task.read_settings(training))
+    return set(_settings().difference(task.read_settings(training)))
+
+
+@cache
+def _settings() -> frozenset[str]:
+    """Return the settings of the losses of all tasks; every edit of a document needs them."""
+    return frozenset(name for task in tasks().values() for name in task.settings)

@@ -32,7 +32,7 @@ from netloom.validation.facts import (
     tensor_bytes,
 )
 from netloom.validation.faults import fault
-from netloom.validation.graph_views import cyclic, digraph, execution_order
+from netloom.validation.graph_views import cyclic, digraph, topological_order
 from netloom.validation.issue import Issue
 from netloom.validation.measure import Measure, Measured
 from netloom.validation.subnetwork_measurement import subnetwork_measurement
@@ -110,7 +110,24 @@ class Context:
 
     @cached_property
     def order(self) -> list[str]:
-        return execution_order(self.graph)
+        return topological_order(self.successors)
+
+    @cached_property
+    def successors(self) -> dict[str, list[str]]:
+        """The nodes that read each node, each once. Lists take a fifth of the time of a networkx graph."""
+        table: dict[str, list[str]] = {node: [] for node in self.network.nodes}
+        for node, sources in self.predecessors.items():
+            for source in sources:
+                table[source].append(node)
+        return table
+
+    @cached_property
+    def predecessors(self) -> dict[str, list[str]]:
+        """The nodes that each node reads, each once."""
+        return {
+            node: list(dict.fromkeys(edge.source_node for edge in edges.values()))
+            for node, edges in self.incoming.items()
+        }
 
     @cached_property
     def _all(self) -> list[str]:
@@ -147,17 +164,23 @@ class Context:
 
     def _totals(self) -> Totals:
         nodes = self.nodes
-        parameters = sum(facts.parameters for facts in nodes.values())
-        trainable = sum(facts.trainable for facts in nodes.values())
+        parameters = trainable = flops = activation_bytes = layers = calls = 0
+        for facts in nodes.values():
+            parameters += facts.parameters
+            trainable += facts.trainable
+            flops += facts.flops
+            activation_bytes += facts.activation_bytes
+        for key, layer in self.layers.items():
+            layers += self._layers(key, layer)
+            calls += self._calls(key, layer)
         inputs = [facts.outputs["out"] for key, facts in nodes.items() if isinstance(self.layers.get(key), Input)]
-        activation_bytes = sum(facts.activation_bytes for facts in nodes.values())
         weights = (parameters - trainable) * BYTES_PER_WEIGHT + trainable * BYTES_PER_TRAINED_WEIGHT
         return Totals(
-            layers=bounded(sum(self._layers(key) for key in self.layers)),
-            calls=bounded(sum(self._calls(key) for key in self.layers)),
+            layers=bounded(layers),
+            calls=bounded(calls),
             parameters=bounded(parameters),
             trainable=bounded(trainable),
-            flops=bounded(sum(facts.flops for facts in nodes.values())),
+            flops=bounded(flops),
             activation_bytes=bounded(activation_bytes),
             memory_bytes=bounded(
                 weights + self.project.training.batch_size * (activation_bytes + sum(map(tensor_bytes, inputs)))
@@ -257,11 +280,11 @@ class Context:
 
     def _is_unchanged(self, key: str) -> bool:
         """Return whether a node of `_known` has the same edges as before, and its sources are unchanged."""
-        before, incoming = self.before, self.incoming[key]
+        before = self.before
         return (
             before is not None
-            and incoming == before.incoming.get(key)
-            and all(edge.source_node in self.unchanged for edge in incoming.values())
+            and self.incoming[key] == before.incoming.get(key)
+            and self.unchanged.issuperset(self.predecessors[key])
         )
 
     def _recover(self, error: Exception, doing: str, key: str) -> None:
@@ -374,16 +397,14 @@ class Context:
         trainable = 0 if self.network.nodes[key].frozen else max(parameters - measured.frozen, 0)
         return NodeFacts(measured.outputs, parameters, trainable, measured.flops, measured.activation_bytes)
 
-    def _layers(self, key: str) -> int:
-        layer = self.layers[key]
+    def _layers(self, key: str, layer: Layer) -> int:
         if isinstance(layer, Subnetwork):
             return bounded(self.inner[key].totals.layers * layer.repeat) if key in self.inner else 1
         return int(not isinstance(layer, (Input, Output)))
 
-    def _calls(self, key: str) -> int:
-        layer = self.layers[key]
+    def _calls(self, key: str, layer: Layer) -> int:
         if not isinstance(layer, Subnetwork) or key not in self.inner:
-            return self._layers(key)
+            return self._layers(key, layer)
         steps = count_steps(layer, self.specs(key)) if layer.is_loop else 1
         return bounded(self.inner[key].totals.calls * layer.repeat * steps)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 from dataclasses import replace
@@ -45,7 +46,12 @@ def with_dataset_id(project: Project, home: Path) -> Project:
 
 def datasets(home: Path | None = None) -> list[DatasetInfo]:
     """Return the built-in datasets, then the uploads."""
-    bundled = [
+    return [*_bundled(), *uploaded(home or default_home())]
+
+
+@functools.cache
+def _bundled() -> tuple[DatasetInfo, ...]:
+    return tuple(
         DatasetInfo(
             dataset.name,
             dataset.title,
@@ -56,8 +62,7 @@ def datasets(home: Path | None = None) -> list[DatasetInfo]:
             known_as=dataset.known_as,
         )
         for dataset in builtin().values()
-    ]
-    return bundled + uploaded(home or default_home())
+    )
 
 
 def schema(choice: DataChoice, home: Path | None = None) -> Schema | None:

@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 
 from netloom.core.errors import DataError
@@ -182,11 +183,18 @@ def uploaded(home: Path) -> list[DatasetInfo]:
     dated = []
     for file in (home / "data").glob(f"*/{META_FILE}"):
         try:
-            meta = read_meta(file.parent)
-            dated.append((meta["created_at"], _info(meta)))
+            status = file.stat()
+            dated.append(_described(file, status.st_mtime_ns, status.st_ino, status.st_size))
         except (OSError, ValueError, KeyError, TypeError):
             continue  # another process is writing or removing it, or it is not an upload
     return [info for _, info in sorted(dated, key=lambda item: item[0], reverse=True)]
+
+
+@lru_cache(maxsize=1_024)
+def _described(file: Path, *version: int) -> tuple[str, DatasetInfo]:
+    """Return when an upload was made and its description, in a version of its file: pages list them with each edit."""
+    meta = read_meta(file.parent)
+    return meta["created_at"], _info(meta)
 
 
 def remove(name: str, home: Path) -> None:

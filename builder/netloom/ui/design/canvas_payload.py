@@ -230,7 +230,7 @@ def _cached_node(context: Context, key: str, layer: Layer, parts: _Parts, before
 def _cached_edge(
     context: Context, edge: Edge, wrong: set[tuple[str | None, str | None]], before: CachedEdge | None
 ) -> CachedEdge:
-    spec, is_wrong = context.spec(edge), (edge.target_node, edge.target_port) in wrong
+    spec, is_wrong = context.spec(edge), bool(wrong) and (edge.target_node, edge.target_port) in wrong
     if before is not None and before[0][0] is spec and before[0][1] == is_wrong:
         return before
     edge_facts: EdgeFacts = {"label": str(spec) if spec else "", "kind": spec.kind if spec else None, "error": is_wrong}
@@ -242,13 +242,20 @@ def palette(schema: Schema | None) -> tuple[list[LayerType], str]:
 
     A new Input reads the first field of the chosen data, and a new Embedding has its vocabulary.
     """
-    offered = tuple(name for name, layer in registry().items() if not layer.refusal())
-    return _palette(offered, json.dumps(_fitting(schema)))
+    refused = tuple(name for name in _restricted() if registry()[name].refusal())
+    return _palette(refused, json.dumps(_fitting(schema)))
+
+
+@cache
+def _restricted() -> tuple[str, ...]:
+    """Return the layers that are not available on every machine; every edit asks whether they are."""
+    return tuple(name for name, layer in registry().items() if layer.is_restricted())
 
 
 @lru_cache(maxsize=16)
-def _palette(offered: tuple[str, ...], fitting: str) -> tuple[list[LayerType], str]:
+def _palette(refused: tuple[str, ...], fitting: str) -> tuple[list[LayerType], str]:
     params = json.loads(fitting)
+    offered = [name for name in registry() if name not in refused]
     layers: list[LayerType] = [{**_layer(name), "params": params.get(name, {})} for name in offered]
     return layers, blake2b(json.dumps(layers).encode(), digest_size=8).hexdigest()
 

@@ -20,6 +20,7 @@ from netloom.validation import fixes, output_scales
 from netloom.validation.along_axis import state_mismatch
 from netloom.validation.context import Context, fits
 from netloom.validation.facts import Totals
+from netloom.validation.graph_views import reachable
 from netloom.validation.issue import Fix, Issue
 from netloom.validation.rule import Rule, Stage
 from netloom.validation.token_inputs import token_input
@@ -87,14 +88,12 @@ class LinearOnImages(Rule):
     stage = Stage.FLOW
 
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
-        import networkx as nx
-
         for key, layer in context.layers.items():
             edge = context.incoming[key].get("in") if isinstance(layer, Linear) else None
             spec = context.spec(edge) if edge else None
             if edge is None or spec is None or not spec.is_image:
                 continue
-            before = {context.layers.get(node) for node in nx.ancestors(context.graph, key)}
+            before = {context.layers.get(node) for node in reachable([key], context.predecessors) - {key}}
             if any(item is None or isinstance(item, (Permute, Transpose, Reshape, Code)) for item in before):
                 continue
             before_it = task(context.project.training.objective).image_to_vector

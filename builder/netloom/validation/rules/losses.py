@@ -33,7 +33,8 @@ class LossOfTask(Rule):
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
         training = context.project.training
         chosen = task(training.objective)
-        for name in sorted(unread_settings(training)):
+        # Fields that were never set have their default.
+        for name in sorted(unread_settings(training) & training.model_fields_set):
             default = Training.model_fields[name].get_default(call_default_factory=True)
             if getattr(training, name) == default:
                 continue

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from netloom.core.text import natural
 from netloom.document import Edge
-from netloom.layers import Port
 from netloom.layers.io import Input, Output
 from netloom.validation import fixes
 from netloom.validation.context import Context
 from netloom.validation.facts import Totals
+from netloom.validation.graph_views import reachable
 from netloom.validation.issue import Issue
 from netloom.validation.rule import Rule, Stage
 
@@ -66,18 +66,18 @@ class Ports(Rule):
         for edge in context.network.edges:
             source, target = edge.source_node, edge.target_node
             if context.spec(edge) is None and source in context.layers:
-                yield from self._unknown(context, edge, "output", context.layers[source].outputs())
+                ports = context.layers[source].outputs()
+                if edge.source_port not in [port.name for port in ports]:
+                    yield self._unknown(context, edge, "output", source, edge.source_port)
             if target in context.layers:
-                yield from self._unknown(context, edge, "input", context.input_ports(target))
+                ports = context.input_ports(target)
+                if edge.target_port not in [port.name for port in ports]:
+                    yield self._unknown(context, edge, "input", target, edge.target_port)
 
-    def _unknown(self, context: Context, edge: Edge, kind: str, ports: tuple[Port, ...]) -> Iterator[Issue]:
-        key, name = edge.source_node, edge.source_port
-        if kind == "input":
-            key, name = edge.target_node, edge.target_port
-        if all(port.name != name for port in ports):
-            message = f"{context.label(key)} has no {kind} port {name!r}."
-            fix = fixes.remove(context.name, [], [edge.target], "Remove the edge")
-            yield context.issue("unknown_port", message, key, port=name, fix=fix)
+    def _unknown(self, context: Context, edge: Edge, kind: str, key: str, name: str) -> Issue:
+        message = f"{context.label(key)} has no {kind} port {name!r}."
+        fix = fixes.remove(context.name, [], [edge.target], "Remove the edge")
+        return context.issue("unknown_port", message, key, port=name, fix=fix)
 
 
 class Inputs(Rule):
@@ -110,7 +110,7 @@ class Ends(Rule):
         if "Input" not in types:
             yield context.issue("no_input", "The network has no Input; add one and connect it to the first layer.")
         if "Output" not in types:
-            loose = [node for node in context.order if context.graph.out_degree(node) == 0]
+            loose = [node for node in context.order if not context.successors[node]]
             ports = context.layers[loose[-1]].outputs() if loose and loose[-1] in context.layers else ()
             fix = None
             if ports:
@@ -142,11 +142,9 @@ class Reachable(Rule):
     stage = Stage.STRUCTURE
 
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
-        import networkx as nx
-
         inputs, outputs = context.of_type(Input), context.of_type(Output)
-        fed = set(inputs).union(*(nx.descendants(context.graph, node) for node in inputs))
-        used = set(outputs).union(*(nx.ancestors(context.graph, node) for node in outputs))
+        fed = {*inputs, *reachable(inputs, context.successors)}
+        used = {*outputs, *reachable(outputs, context.predecessors)}
         for key in context.layers:
             if (key in fed or not inputs) and (key in used or not outputs):
                 continue

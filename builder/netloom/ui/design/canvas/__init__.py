@@ -7,6 +7,8 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+from pydantic_core import to_json
+
 from netloom.ui.components.component_loader import component
 from netloom.ui.design.canvas.messages import CanvasData
 
@@ -21,7 +23,14 @@ def canvas(*, data: CanvasData, key: str, on_sync: Callable[[], None], on_look: 
     """
     callbacks = {"on_sync_change": on_sync, "on_selection_change": on_look, "on_network_change": on_look}
     # As bytes: Streamlit would search a dict for tables, and serialize it twice, sorted, to detect changes.
-    return _component()(key=key, data=json.dumps(data).encode(), height="content", **callbacks)
+    return _component()(key=key, data=_encoded(data), height="content", **callbacks)
+
+
+def _encoded(data: CanvasData) -> bytes:
+    try:
+        return to_json(data)  # a third of the time of the module json
+    except ValueError:  # half of a character (a lone surrogate) in a message, which JSON can escape
+        return json.dumps(data).encode()
 
 
 @cache

@@ -1,0 +1,20 @@
+"""The analysis of an ordinary document does not import networkx, which a new server would wait for."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+SCRIPT = """
+import sys
+from netloom.templates import templates
+from netloom.validation import analyse
+for template in list(templates().values())[:3]:
+    assert not analyse(template.project).errors
+print("networkx" in sys.modules)
+"""
+
+
+def test_analysis_does_not_import_networkx() -> None:
+    result = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True)
+    assert result.stdout.split() == ["False"]
