@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import get_args
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import event, func, select, update
 
 import netloom.store.projects as module
 from netloom.document import Project, blank
@@ -368,3 +368,17 @@ def test_unreadable_document_is_refused_with_a_message(store: Store, project_id:
             refused()
         assert "\n" not in str(caught.value)
     assert [row.name for row in store.list_projects()] == ["Digits"], "the others can still be chosen"
+
+
+def test_edit_takes_three_statements(store: Store) -> None:
+    """They are most of the time in which a save computes, and each edit saves."""
+    project = blank("few")
+    project_id = store.create_project(project)
+    stamp = store.load(project_id).stamp
+    for number in range(3):  # the second one makes a version, which later edits replace
+        stamp = store.save(project_id, project.model_copy(update={"notes": str(number)}), "e", number, {}, stamp)
+    statements: list[str] = []
+    event.listen(store.db.engine, "before_cursor_execute", lambda *values: statements.append(values[2]))
+    store.save(project_id, project.model_copy(update={"notes": "last"}), "e", 4, {}, stamp)
+    assert [statement.split()[0] for statement in statements] == ["SELECT", "UPDATE", "UPDATE"], statements
+    assert store.version(project_id, 2).notes == "last"

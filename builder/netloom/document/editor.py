@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from netloom.document.compact_text import CompactText
 from netloom.document.edits import Edit, EditError, apply
 from netloom.document.files import storage_problem
 from netloom.document.network import Node
@@ -67,6 +68,7 @@ class Editor:
         self.epoch = epoch or uuid.uuid4().hex
         self.revision = revision
         self.acks: dict[str, int] = dict(acks or {})
+        self._texts = CompactText()
         self._undo: list[Project] = []
         self._redo: list[Project] = []
         self._own_revisions: dict[str, int] = {}
@@ -77,6 +79,12 @@ class Editor:
     @property
     def project(self) -> Project:
         return self._project
+
+    @property
+    def text(self) -> str:
+        """The compact text of the document, as it is stored. It is computed under the lock, and once per document."""
+        with self.lock:
+            return self._texts.of(self._project)
 
     @property
     def can_undo(self) -> bool:
@@ -120,7 +128,7 @@ class Editor:
             if project == self._project:
                 return False
             # Undo and Redo need no check: an earlier document had a valid size.
-            if sentence := storage_problem(project, self._project):
+            if sentence := storage_problem(project, self._project, self._texts.of(project)):
                 raise EditError(sentence)
             # Whole documents instead of inverse edits: they share every part that an edit did not change.
             self._undo = [*self._undo[-HISTORY + 1 :], self._project]
@@ -141,7 +149,7 @@ class Editor:
             if project == self._project:
                 return False
             # Undo and Redo need no check: an earlier document had a valid size.
-            if sentence := storage_problem(project, self._project):
+            if sentence := storage_problem(project, self._project, self._texts.of(project)):
                 raise EditError(sentence)
             self._undo = [*self._undo[-HISTORY + 1 :], self._project]
             self._redo = []

@@ -46,33 +46,59 @@ def to_json(project: Project) -> JsonObject:
     Fields that were added to the format later are omitted while they have their default, so that older documents keep
     their bytes.
     """
-    value = project.model_dump(mode="json")
-    for name, network in value["networks"].items():
-        ordered = project.networks[name].ordered()
-        for key, order in (("inputs", ordered.inputs), ("outputs", ordered.outputs)):
-            network[key] = list(order)
-            if not order:
-                del network[key]
-        settings = project.networks[name]
-        _shorten_initialization(network, settings.initialization)
-        for key, node in network["nodes"].items():
-            del node["id"]
-            _shorten_initialization(node, settings.nodes[key].initialization)
-        for note in network["notes"].values():
-            if not note["folded"]:
-                del note["folded"]
-    value["training"] = written(value["training"])
+    value = project.model_dump(mode="json", exclude={"networks"})
+    value["networks"] = {name: network_json(network) for name, network in project.networks.items()}
+    value["data"], value["training"] = data_json(project.data), training_json(project.training)
+    return {name: value[name] for name in Project.model_fields}
+
+
+def network_json(network: Network) -> dict[str, Any]:
+    """A network as plain JSON values."""
+    value = network_head(network)
+    value["nodes"] = {key: node_json(node) for key, node in network.nodes.items()}
+    value["edges"] = [edge.model_dump(mode="json") for edge in network.edges]
+    value["notes"] = {key: note_json(note) for key, note in network.notes.items()}
+    return {name: value[name] for name in Network.model_fields if name in value}
+
+
+def network_head(network: Network) -> dict[str, Any]:
+    """A network as plain JSON values, without its nodes, edges and notes."""
+    ordered = network.ordered()
+    value: dict[str, Any] = network.model_dump(mode="json", exclude={"nodes", "edges", "notes", "inputs", "outputs"})
+    value |= {key: list(order) for key in ("inputs", "outputs") if (order := getattr(ordered, key))}
+    return _with_short_initialization(value, network.initialization)
+
+
+def node_json(node: Node) -> dict[str, Any]:
+    """A node as plain JSON values, without its id."""
+    return _with_short_initialization(node.model_dump(mode="json", exclude={"id"}), node.initialization)
+
+
+def note_json(note: Note) -> dict[str, Any]:
+    """A note as plain JSON values."""
+    return note.model_dump(mode="json", exclude=None if note.folded else {"folded"})
+
+
+def data_json(data: DataChoice) -> dict[str, Any]:
+    """The choice of data as plain JSON values."""
+    value: dict[str, Any] = data.model_dump(mode="json")
     for key in ("validation_of", "split", "folds", "fold", "gap", "duplicates", "prepare"):
-        if value["data"][key] == DataChoice.model_fields[key].default:
-            del value["data"][key]
+        if value[key] == DataChoice.model_fields[key].default:
+            del value[key]
     return value
 
 
-def _shorten_initialization(value: dict[str, Any], initialization: Initialization | None) -> None:
+def training_json(training: Training) -> dict[str, Any]:
+    """The training section as plain JSON values."""
+    return written(training.model_dump(mode="json"))
+
+
+def _with_short_initialization(value: dict[str, Any], initialization: Initialization | None) -> dict[str, Any]:
     """Omit the initialization of a node or network in JSON if there is none, and its defaults otherwise."""
     del value["initialization"]
     if initialization is not None:
         value["initialization"] = initialization.to_json()
+    return value
 
 
 def dumps(project: Project) -> str:
@@ -80,20 +106,21 @@ def dumps(project: Project) -> str:
     return json.dumps(to_json(project), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def compact(project: Project) -> str:
+def compact(value: Project | JsonObject) -> str:
     """The document as JSON without spaces; equal documents give equal text. Half the time of `dumps` or less."""
-    return json.dumps(to_json(project), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    plain = to_json(value) if isinstance(value, Project) else value
+    return json.dumps(plain, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
-def storage_problem(project: Project, before: Project | None = None) -> str:
+def storage_problem(project: Project, before: Project | None = None, text: str | None = None) -> str:
     """Why a document cannot be stored, such as its size; empty if it can be.
 
     A document that was too large `before` an edit is accepted as long as it does not grow, so that it can be edited
-    and shrunk in steps.
+    and shrunk in steps. `text` is the compact text of the document, if it is known.
     """
     try:
-        if len(project.model_dump_json().encode()) * INDENTED <= MAX_BYTES:
-            return ""  # true for most documents, and takes a tenth of the time of `dumps`
+        if len((compact(project) if text is None else text).encode()) * INDENTED <= MAX_BYTES:
+            return ""  # true for most documents, and takes a fraction of the time of `dumps`
         size = len(dumps(project).encode())
     except ValueError:  # a lone surrogate, which UTF-8 cannot encode
         return (

@@ -205,7 +205,7 @@ class Live:
             # Edits of several kinds, such as an undo among others, do not continue the previous version.
             change = editor.changes.copy().pop() if len(editor.changes) == 1 else "replacement"
             self._stamp = self.store.save(
-                self.id, editor.project, editor.epoch, editor.revision, acks, self._stamp, change
+                self.id, editor.project, editor.epoch, editor.revision, acks, self._stamp, change, editor.text
             )
             self._saved = (editor.revision, acks)
             editor.changes.clear()

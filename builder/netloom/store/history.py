@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
-from sqlalchemy import Connection, bindparam, delete, exists, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, exists, func, insert, select, update
 
-from netloom.store.schema import versions
+from netloom.store.schema import projects, versions
 
 # How the document changed: by edits, by replacement with another document, or only by Undo and Redo.
 Change = Literal["edit", "replacement", "travel"]
@@ -24,9 +24,18 @@ ALWAYS = 10
 
 # Built once, because every edit executes them and SQLAlchemy takes longer to build a statement than to run it.
 _MINE = versions.c.project_id == bindparam("project")
-_NEWEST = select(versions).where(_MINE).order_by(versions.c.number.desc()).limit(1)
-_LAST_BY_CLOCK = _NEWEST.where(versions.c.name == "", versions.c.number > 1)
+_LAST = select(versions).where(_MINE).order_by(versions.c.number.desc()).limit(1)
+_LAST_BY_CLOCK = _LAST.where(versions.c.name == "", versions.c.number > 1)
 _REPLACE = update(versions).where(versions.c.id == bindparam("version")).values(document=bindparam("text"))
+
+
+# The newest version of a project, for a query of the project that is joined with it: one statement less with each edit.
+_numbers = versions.alias()
+IS_NEWEST = (versions.c.project_id == projects.c.id) & (
+    versions.c.number
+    == select(func.max(_numbers.c.number)).where(_numbers.c.project_id == projects.c.id).scalar_subquery()
+)
+NEWEST_COLUMNS = tuple(column.label(f"newest_{column.name}") for column in versions.c if column.name != "project_id")
 
 
 @dataclass(frozen=True)
@@ -37,29 +46,52 @@ class Saved:
     at: datetime
 
 
+@dataclass(frozen=True)
+class Version:
+    """A stored version of a document."""
+
+    id: int
+    number: int
+    name: str
+    document: str
+    created_at: datetime
+
+    @classmethod
+    def newest(cls, row: Row[Any]) -> Version | None:
+        """Return the newest version in a row with `NEWEST_COLUMNS`; None if the project has none."""
+        if row.newest_id is None:
+            return None
+        return cls(row.newest_id, row.newest_number, row.newest_name, row.newest_document, row.newest_created_at)
+
+
 def record(
-    connection: Connection, project_id: str, text: str, saved_at: datetime, change: Change, before: Saved | None = None
+    connection: Connection,
+    project_id: str,
+    text: str,
+    saved_at: datetime,
+    change: Change,
+    before: Saved,
+    newest: Version | None,
 ) -> None:
-    """Store a version for a save over `before`, unless the last version is too recent.
+    """Store a version for a save over `before`, unless the last version, `newest`, is too recent.
 
     The newest version follows the current edits for a while. It never replaces a state that users left by Undo or by
     restoring an older version.
     """
     if change == "travel":
         return  # both states are part of the same history
-    newest = connection.execute(_NEWEST, {"project": project_id}).first()
     if newest and newest.document == text:
         return
     # The first version and named ones were created by users, not by the clock.
     is_by_clock = newest is not None and newest.name == "" and newest.number > 1
     last = newest if is_by_clock else connection.execute(_LAST_BY_CLOCK, {"project": project_id}).first()
     if last and timedelta(0) <= saved_at - last.created_at < EVERY:  # the clock can have been set back
-        goes_on = newest and before and newest.id == last.id and newest.document == before.document
+        goes_on = newest and newest.id == last.id and newest.document == before.document
         if goes_on and change == "edit":
             connection.execute(_REPLACE, {"version": last.id, "text": text})
         return
     number = newest.number if newest else 0
-    if newest and before and newest.document != before.document:
+    if newest and newest.document != before.document:
         # The replaced state has no version, because it followed another version too soon, but it was current for a
         # while since.
         at = max(before.at, last.created_at + EVERY) if last else before.at

@@ -12,7 +12,7 @@ from sqlalchemy import bindparam, exists, func, insert, select, update
 from netloom.document import DocumentError, Project, checked, compact, loads
 from netloom.document.files import MAX_BYTES
 from netloom.store.database import Database, NotFoundError, StoreError
-from netloom.store.history import Change, Saved, append, record
+from netloom.store.history import IS_NEWEST, NEWEST_COLUMNS, Change, Saved, Version, append, record
 from netloom.store.schema import projects, versions
 
 
@@ -23,7 +23,12 @@ def utc_now() -> datetime:
 
 # Built once, because every edit executes them and SQLAlchemy takes longer to build a statement than to run it.
 _MINE = projects.c.id == bindparam("project")
-_STORED = select(projects.c.stamp, projects.c.document, projects.c.updated_at).where(_MINE).with_for_update()
+_STORED = (
+    select(projects.c.stamp, projects.c.document, projects.c.updated_at, *NEWEST_COLUMNS)
+    .select_from(projects.outerjoin(versions, IS_NEWEST))
+    .where(_MINE)
+    .with_for_update(of=projects)
+)
 _CHANGED = ("name", "document", "epoch", "revision", "acks", "stamp", "updated_at")
 _SAVE = update(projects).where(_MINE).values({name: bindparam(f"new_{name}") for name in _CHANGED})
 
@@ -139,15 +144,16 @@ class Projects:
         acks: dict[str, int],
         stamp: int,
         change: Change = "edit",
+        text: str | None = None,
     ) -> int:
         """Save the state of an editor and, if the document changed, possibly a version (see `netloom.store.history`).
-        Returns the new stamp.
+        `text` is the compact text of the document, if it is known. Returns the new stamp.
 
         Raises:
             SaveConflictError: someone else saved since `stamp`; nothing was written.
             StoreError: there is no such project.
         """
-        saved_at, text = utc_now(), compact(project)
+        saved_at, text = utc_now(), compact(project) if text is None else text
         values: dict[str, object] = {"name": project.name, "document": text, "epoch": epoch, "revision": revision}
         with self.db.writing() as connection:
             stored = connection.execute(_STORED, {"project": project_id}).first()
@@ -163,7 +169,8 @@ class Projects:
             values |= {"acks": json.dumps(acks), "stamp": stamp + 1, "updated_at": saved_at}
             connection.execute(_SAVE, {"project": project_id, **{f"new_{key}": value for key, value in values.items()}})
             if stored.document != text:
-                record(connection, project_id, text, saved_at, change, Saved(stored.document, stored.updated_at))
+                before = Saved(stored.document, stored.updated_at)
+                record(connection, project_id, text, saved_at, change, before, Version.newest(stored))
         return stamp + 1
 
     def versions(self, project_id: str) -> list[VersionRow]:
