@@ -201,7 +201,7 @@ def test_column_labels_show_readable_values() -> None:
 
 def test_flow_plots_share_edge_routing_constants_with_the_canvas() -> None:
     core = Path(graph_geometry.__file__).parents[2] / "ui/design/canvas/frontend/src/core"
-    text = "".join((core / name).read_text() for name in ("build.ts", "routing.ts"))
+    text = "".join((core / name).read_text() for name in ("edits.ts", "routing.ts"))
     canvas = {name: float(value) for name, value in re.findall(r"const ([A-Z_]+) = (\d+);", text)}
     assert (canvas["NODE_WIDTH"], canvas["NODE_HEIGHT"]) == (graph_geometry.WIDTH, graph_geometry.HEIGHT)
     for name in ("ASIDE", "APART", "TURN", "SAMPLES", "HIDDEN"):

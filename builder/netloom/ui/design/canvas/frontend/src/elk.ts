@@ -1,9 +1,9 @@
 // Automatic arrangement by ELK's layered algorithm, loaded when first asked for. https://eclipse.dev/elk/
 import ELK, { type ElkNode, type ElkPort } from "elkjs/lib/elk.bundled.js";
-import { NODE_HEIGHT, NODE_WIDTH } from "./core/build";
-import type { Engine } from "./core/engine";
+import { NODE_HEIGHT, NODE_WIDTH } from "./core/edits";
+import type { Engine } from "./core/documentStore";
 import { nodeOf, sourcePort, targetPort } from "./core/graph";
-import { inputsOf, outputsOf } from "./core/rules";
+import { inputsOf, outputsOf } from "./core/connectionRules";
 import type { Port } from "./core/generated";
 
 const OPTIONS = {

@@ -3,7 +3,7 @@ import type { FrontendRenderer, FrontendRendererArgs } from "@streamlit/componen
 import flowStyles from "@xyflow/react/dist/style.css?inline";
 import { createRoot, type Root } from "react-dom/client";
 import styles from "./canvas.css?inline";
-import { Engine } from "./core/engine";
+import { Engine } from "./core/documentStore";
 import type { CanvasData } from "./core/generated";
 import { Canvas } from "./views/Canvas";
 

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { appendLayer, freePlace, insertLayer, insertNode, neighbour, removal } from "../src/core/build";
+import { appendLayer, freePlace, insertLayer, insertNode, neighbour, removal } from "../src/core/edits";
 import { bytes, count, search } from "../src/core/format";
 import { applyEdit, freeId, leadsTo } from "../src/core/graph";
-import { mayConnect, mayInsert, portFor, targetsOf } from "../src/core/rules";
+import { mayConnect, mayInsert, portFor, targetsOf } from "../src/core/connectionRules";
 import { PALETTE, chain, data, engineOn } from "./fixtures";
 
 const layer = (type: string) => PALETTE.find((item) => item.type === type)!;

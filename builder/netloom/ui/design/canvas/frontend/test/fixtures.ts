@@ -1,4 +1,4 @@
-import { Engine, type Operation } from "../src/core/engine";
+import { Engine, type Operation } from "../src/core/documentStore";
 import type { CanvasData, Graph, LayerType, NetworkFacts, Port } from "../src/core/generated";
 
 const port = (name: string, ...kinds: Port["kinds"]): Port => ({ name, kinds, doc: "" });

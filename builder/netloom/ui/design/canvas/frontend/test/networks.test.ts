@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
-import { addLayer } from "../src/core/build";
+import { addLayer } from "../src/core/edits";
 import { copy, paste } from "../src/core/clipboard";
 import { search } from "../src/core/format";
 import { addressed, applyTo, asLayer, asName, freeName, incoming, keyOf, offered, standsFor } from "../src/core/networks";
-import { inputsOf } from "../src/core/rules";
+import { inputsOf } from "../src/core/connectionRules";
 import type { Edit } from "../src/core/generated";
 import { PALETTE, chain, data, engineOn, facts } from "./fixtures";
 

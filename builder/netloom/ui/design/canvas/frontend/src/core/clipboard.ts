@@ -1,5 +1,5 @@
 // Copies: what is selected as JSON, which can be pasted here, into another project or into another tab.
-import { NODE_HEIGHT, NODE_WIDTH } from "./build";
+import { NODE_HEIGHT, NODE_WIDTH } from "./edits";
 import { freeId, initialized, nodeOf } from "./graph";
 import { COLORS } from "./frames";
 import type { Color, EdgeRecord, Edit, Graph, NodeRecord, NoteRecord } from "./generated";

@@ -1,6 +1,6 @@
 // Frames: remarks that stand around layers, take them along, and can be folded to a box of a layer's size.
-import { NODE_HEIGHT, NODE_WIDTH } from "./build";
-import type { Box } from "./arranging";
+import { NODE_HEIGHT, NODE_WIDTH } from "./edits";
+import type { Box } from "./alignment";
 import type { Color, Graph, NoteRecord } from "./generated";
 
 type At = [number, number];

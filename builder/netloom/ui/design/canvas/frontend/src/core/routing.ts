@@ -1,9 +1,9 @@
 // The ways of edges: a curve, or around the layers behind which it would be hidden.
-import { NODE_HEIGHT, NODE_WIDTH } from "./build";
-import type { Engine } from "./engine";
+import { NODE_HEIGHT, NODE_WIDTH } from "./edits";
+import type { Engine } from "./documentStore";
 import { folds } from "./frames";
 import { nodeOf, sourcePort, targetPort } from "./graph";
-import { inputsOf, outputsOf } from "./rules";
+import { inputsOf, outputsOf } from "./connectionRules";
 import type { EdgeRecord, Port } from "./generated";
 
 type Point = [number, number];

@@ -1,4 +1,4 @@
-// The canvas itself: it joins React Flow to the engine. What people do is in commands.ts, gestures.ts and keys.ts.
+// The canvas itself: it joins React Flow to the engine. What people do is in commands.ts, gestures.ts and keyboard.ts.
 import {
   Background,
   BackgroundVariant,
@@ -18,31 +18,31 @@ import {
   type Viewport,
 } from "@xyflow/react";
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
-import type { Engine } from "../core/engine";
+import type { Engine } from "../core/documentStore";
 import { COLORS } from "../core/frames";
 import type { NoteRecord } from "../core/generated";
-import { OpenAbout } from "./About";
-import { Alignment } from "./Alignment";
+import { OpenAbout } from "./LayerHelp";
+import { Alignment } from "./AlignmentToolbar";
 import { Commands } from "./commands";
 import { OpenContextMenu } from "./ContextMenu";
-import { Crumbs } from "./Crumbs";
+import { Crumbs } from "./Breadcrumbs";
 import { SharedContext, useShared, useSlice, useUi } from "./context";
 import { FrameNode } from "./FrameNode";
 import { Gestures } from "./gestures";
 import { Header } from "./Header";
-import { Help } from "./Help";
-import { onClipboard, onKey, onKeyCapture } from "./keys";
+import { Help } from "./KeyboardHelp";
+import { onClipboard, onKey, onKeyCapture } from "./keyboard";
 import { LayerNode } from "./LayerNode";
-import { Menu } from "./Menu";
+import { Menu } from "./SearchMenu";
 import { NoteNode } from "./NoteNode";
-import { flowEdges, flowNodes, type FlowNode } from "./nodes";
+import { flowEdges, flowNodes, type FlowNode } from "./flowElements";
 import { Palette } from "./Palette";
-import { PlainEdges } from "./PlainEdges";
+import { PlainEdges } from "./SimplifiedEdges";
 import { ShapeEdge } from "./ShapeEdge";
-import { Stage } from "./stage";
-import { Tabs } from "./Tabs";
-import { useSelection } from "./selection";
-import { Ui } from "./ui";
+import { Stage } from "./canvasView";
+import { Tabs } from "./NetworkTabs";
+import { useSelection } from "./selectionSync";
+import { Ui } from "./uiStore";
 
 // React Flow tells its store of every option that is another object than before, and the store tells every node. So
 // all of them stay the same objects for ever: while a node is dragged, this is what makes 300 nodes as quick as 10.

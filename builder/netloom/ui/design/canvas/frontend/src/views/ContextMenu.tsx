@@ -1,7 +1,7 @@
 // The menu that a right click opens, or the key for it: what can be done with a node, or with the canvas.
 import { useEffect, useRef } from "react";
 import { useShared, useUi } from "./context";
-import { items } from "./items";
+import { items } from "./contextMenuItems";
 
 export function OpenContextMenu() {
   const { commands, ui } = useShared();

@@ -5,7 +5,7 @@ import { COLORS, isFolded, members } from "../core/frames";
 import { useShared, useSlice, useUi } from "./context";
 import { Icon } from "./icons";
 import { Swatches, useNote } from "./NoteNode";
-import type { FrameFlowNode } from "./nodes";
+import type { FrameFlowNode } from "./flowElements";
 
 export const FrameNode = memo(({ id, data: { record }, selected }: NodeProps<FrameFlowNode>) => {
   const folded = isFolded(record);

@@ -2,11 +2,11 @@ import { Handle, Position, useStoreApi, useUpdateNodeInternals, type NodeProps }
 import { memo, useEffect, useRef, useState } from "react";
 import { count } from "../core/format";
 import { standsFor } from "../core/networks";
-import { mayJoin, type End } from "../core/rules";
+import { mayJoin, type End } from "../core/connectionRules";
 import type { Issue, Port } from "../core/generated";
 import { useShared, useSlice, useUi } from "./context";
 import { Icon } from "./icons";
-import type { LayerFlowNode } from "./nodes";
+import type { LayerFlowNode } from "./flowElements";
 
 export const LayerNode = memo((props: NodeProps<LayerFlowNode>) =>
   useUi((state) => state.plain) ? <PlainNode {...props} /> : <WholeNode {...props} />,

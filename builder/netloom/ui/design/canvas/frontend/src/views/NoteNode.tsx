@@ -3,7 +3,7 @@ import { memo, useEffect, useRef } from "react";
 import { COLORS } from "../core/frames";
 import type { Color, NoteRecord } from "../core/generated";
 import { useShared, useUi } from "./context";
-import type { NoteFlowNode } from "./nodes";
+import type { NoteFlowNode } from "./flowElements";
 
 export const NoteNode = memo(({ id, data: { record }, selected }: NodeProps<NoteFlowNode>) => {
   const { commands } = useShared();

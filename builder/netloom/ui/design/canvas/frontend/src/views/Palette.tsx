@@ -3,12 +3,12 @@ import { memo, useMemo, useRef, useState, useSyncExternalStore } from "react";
 import { search } from "../core/format";
 import { keyOf } from "../core/networks";
 import type { LayerType } from "../core/generated";
-import { portFor } from "../core/rules";
+import { portFor } from "../core/connectionRules";
 import { useLayers, useShared, useUi } from "./context";
 import { Icon } from "./icons";
-import { Fits, useStart } from "./Fits";
-import { Item } from "./Item";
-import { favourites, fitting, open, recent, toggle } from "./memory";
+import { Fits, useStart } from "./CompatibleLayers";
+import { Item } from "./PaletteItem";
+import { favourites, fitting, open, recent, toggle } from "./storedLists";
 
 type Group = { name: string; items: LayerType[]; more: number; opened: boolean };
 

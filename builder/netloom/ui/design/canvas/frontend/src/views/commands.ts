@@ -1,17 +1,17 @@
 // What people can ask for, by key, button or menu. Each becomes an edit.
-import { NODE_HEIGHT, NODE_WIDTH, STEP, addLayer, appendLayer, freePlace, neighbour, removal } from "../core/build";
+import { NODE_HEIGHT, NODE_WIDTH, STEP, addLayer, appendLayer, freePlace, neighbour, removal } from "../core/edits";
 import { carried } from "../core/frames";
 import { search } from "../core/format";
 import { freeId, sourceRef, targetRef } from "../core/graph";
-import { freeOutput, outputsOf, portFor, targetsOf, type End } from "../core/rules";
+import { freeOutput, outputsOf, portFor, targetsOf, type End } from "../core/connectionRules";
 import { asName, freeName, incoming, keyOf, standsFor } from "../core/networks";
 import type { Edit, Issue, LayerType, NoteRecord } from "../core/generated";
-import { Copies } from "./copies";
-import type { Editing } from "./editing";
-import { recent, used } from "./memory";
-import type { Stage } from "./stage";
-import { Tidy } from "./tidy";
-import type { Choice, MenuState } from "./ui";
+import { Copies } from "./clipboardCommands";
+import type { Editing } from "./commandContext";
+import { recent, used } from "./storedLists";
+import type { Stage } from "./canvasView";
+import { Tidy } from "./selectionCommands";
+import type { Choice, MenuState } from "./uiStore";
 
 const NUDGE = 10;
 const DIRECTIONS: Record<string, [number, number]> = {
@@ -22,7 +22,7 @@ const DIRECTIONS: Record<string, [number, number]> = {
 };
 
 export class Commands implements Editing {
-  /** Set when the node that has the focus may be about to go; see Canvas. */
+  /** Set when the node that has the focus may be about to go; see Canvas.tsx. */
   refocus = false;
   /** What to do as soon as a graph arrives in which it can be done. */
   private waiting: (() => boolean) | null = null;

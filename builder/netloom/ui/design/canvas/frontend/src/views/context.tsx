@@ -1,10 +1,10 @@
 // What all views share: the engine, the commands, and slices of state that redraw only what reads them.
 import { createContext, useCallback, useContext, useRef, useSyncExternalStore } from "react";
-import type { Engine, Topic } from "../core/engine";
+import type { Engine, Topic } from "../core/documentStore";
 import type { LayerType } from "../core/generated";
 import type { Commands } from "./commands";
 import type { Gestures } from "./gestures";
-import type { State, Ui } from "./ui";
+import type { State, Ui } from "./uiStore";
 
 export type Shared = { engine: Engine; ui: Ui; commands: Commands; gestures: Gestures };
 export const SharedContext = createContext<Shared | null>(null);

@@ -1,13 +1,13 @@
 // What the pointer does: drag layers from the palette, move nodes, draw edges.
 import type { Connection, Edge, FinalConnectionState, OnConnectStart, OnNodeDrag } from "@xyflow/react";
-import { NODE_HEIGHT, NODE_WIDTH, addLayer, insertLayer, insertNode, isLoose } from "../core/build";
+import { NODE_HEIGHT, NODE_WIDTH, addLayer, insertLayer, insertNode, isLoose } from "../core/edits";
 import { members } from "../core/frames";
 import { sourceRef, targetRef } from "../core/graph";
-import { mayConnect, type End } from "../core/rules";
+import { mayConnect, type End } from "../core/connectionRules";
 import type { Edit, LayerType } from "../core/generated";
 import type { Commands } from "./commands";
-import type { FlowNode } from "./nodes";
-import type { Stage } from "./stage";
+import type { FlowNode } from "./flowElements";
+import type { Stage } from "./canvasView";
 
 const DRAG_PX = 5;
 const MOVE_DELAY_MS = 150;

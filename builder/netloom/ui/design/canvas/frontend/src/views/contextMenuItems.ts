@@ -1,7 +1,7 @@
 // What the menu of a node, or of the empty canvas, offers.
 import { isFolded } from "../core/frames";
 import { standsFor } from "../core/networks";
-import { inputsOf } from "../core/rules";
+import { inputsOf } from "../core/connectionRules";
 import type { Commands } from "./commands";
 
 export type Item = { name: string; text: string; keys?: string; run: () => void };

@@ -1,8 +1,8 @@
 // Tells Python what is selected, a moment after it settles.
 import type { Edge } from "@xyflow/react";
 import { useEffect, useRef } from "react";
-import type { FlowNode } from "./nodes";
-import type { Stage } from "./stage";
+import type { FlowNode } from "./flowElements";
+import type { Stage } from "./canvasView";
 
 const SETTLE_MS = 20;
 

@@ -1,5 +1,5 @@
 // Which ports may be joined. Python checks the same again, with shapes.
-import type { Engine } from "./engine";
+import type { Engine } from "./documentStore";
 import { leadsTo, nodeOf, outgoing, sourcePort, sourceRef, targetPort, targetRef } from "./graph";
 import type { Kind, LayerType, Port } from "./generated";
 

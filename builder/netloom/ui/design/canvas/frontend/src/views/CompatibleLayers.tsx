@@ -3,11 +3,11 @@
 import { useMemo, useSyncExternalStore } from "react";
 import { sourceRef, targetRef } from "../core/graph";
 import { keyOf } from "../core/networks";
-import { freeOutput, portFor, type End } from "../core/rules";
+import { freeOutput, portFor, type End } from "../core/connectionRules";
 import type { LayerType } from "../core/generated";
 import { useShared, useSlice, useUi } from "./context";
-import { Item } from "./Item";
-import { favourites, fitting, recent, toggle } from "./memory";
+import { Item } from "./PaletteItem";
+import { favourites, fitting, recent, toggle } from "./storedLists";
 
 const MOST = 5;
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { flowEdges, flowNodes } from "../src/views/nodes";
+import { flowEdges, flowNodes } from "../src/views/flowElements";
 import { chain, engineOn } from "./fixtures";
 
 describe("React Flow's nodes", () => {

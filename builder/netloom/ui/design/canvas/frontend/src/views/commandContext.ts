@@ -1,6 +1,6 @@
 // What the parts of the commands ask of the whole.
 import type { Edit } from "../core/generated";
-import type { Stage } from "./stage";
+import type { Stage } from "./canvasView";
 
 export interface Editing {
   readonly stage: Stage;

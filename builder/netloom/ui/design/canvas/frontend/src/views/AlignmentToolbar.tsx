@@ -1,6 +1,6 @@
 // Buttons that line up the selected layers; they appear with two of them.
 import { memo } from "react";
-import type { Direction, Side } from "../core/arranging";
+import type { Direction, Side } from "../core/alignment";
 import { useShared, useUi } from "./context";
 import { Icon, type IconName } from "./icons";
 

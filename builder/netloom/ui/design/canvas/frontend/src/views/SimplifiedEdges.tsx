@@ -1,13 +1,13 @@
 // The edges of very many layers, seen from afar: one drawing for all, as an element for each would be too slow.
 import { ViewportPortal } from "@xyflow/react";
 import { useMemo } from "react";
-import type { Engine } from "../core/engine";
+import type { Engine } from "../core/documentStore";
 import { folds } from "../core/frames";
 import { nodeOf } from "../core/graph";
 import { ends, way } from "../core/routing";
 import type { EdgeRecord } from "../core/generated";
 import { useShared } from "./context";
-import type { FlowNode } from "./nodes";
+import type { FlowNode } from "./flowElements";
 
 type Table = Map<string, FlowNode>;
 type Drawing = { sound: string; wrong: string };

@@ -1,13 +1,13 @@
 // What people do with the selection beside editing it: line it up, exchange inputs, ask what a layer is.
-import { aligned, distributed, exchanged, type Box, type Direction, type Side } from "../core/arranging";
-import { NODE_HEIGHT, NODE_WIDTH } from "../core/build";
+import { aligned, distributed, exchanged, type Box, type Direction, type Side } from "../core/alignment";
+import { NODE_HEIGHT, NODE_WIDTH } from "../core/edits";
 import { keyOf } from "../core/networks";
 import { frameAround } from "../core/frames";
 import { freeId } from "../core/graph";
-import { inputsOf } from "../core/rules";
+import { inputsOf } from "../core/connectionRules";
 import type { Color, LayerType } from "../core/generated";
-import type { Editing } from "./editing";
-import { asImage, asSvg, copied, download } from "./taking";
+import type { Editing } from "./commandContext";
+import { asImage, asSvg, copied, download } from "./imageExport";
 
 const FRAME_COLORS: Color[] = ["blue", "green", "purple", "red", "grey"];
 

@@ -4,7 +4,7 @@ import { keyOf } from "../core/networks";
 import type { LayerType } from "../core/generated";
 import { useShared } from "./context";
 import { Icon } from "./icons";
-import { favourites, toggle } from "./memory";
+import { favourites, toggle } from "./storedLists";
 
 type Props = { layer: LayerType; name: Record<string, string>; stop: boolean; onFocus?: () => void };
 

@@ -1,6 +1,6 @@
 // What goes on in the view and is no part of the document, without a framework.
 import type { LayerType } from "../core/generated";
-import type { End } from "../core/rules";
+import type { End } from "../core/connectionRules";
 
 /** What can be chosen in a list. */
 export type Choice = { key: string; title: string; detail: string; color: string };

@@ -1,7 +1,7 @@
 // The graph as React Flow takes it. What did not change keeps its identity, and so is not drawn again.
 import type { Edge, Node } from "@xyflow/react";
-import { NODE_HEIGHT, NODE_WIDTH } from "../core/build";
-import type { Engine } from "../core/engine";
+import { NODE_HEIGHT, NODE_WIDTH } from "../core/edits";
+import type { Engine } from "../core/documentStore";
 import { folds, isFolded } from "../core/frames";
 import { nodeOf, sourcePort, targetPort } from "../core/graph";
 import { detours } from "../core/routing";

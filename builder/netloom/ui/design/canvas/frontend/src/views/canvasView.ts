@@ -1,12 +1,12 @@
 // The place where it happens: what is on the screen, what is selected, and where the view looks.
 import type { Edge, ReactFlowInstance, Viewport } from "@xyflow/react";
 import type { Dispatch, SetStateAction } from "react";
-import { NODE_HEIGHT, NODE_WIDTH } from "../core/build";
-import type { Engine } from "../core/engine";
+import { NODE_HEIGHT, NODE_WIDTH } from "../core/edits";
+import type { Engine } from "../core/documentStore";
 import { folds, isFolded } from "../core/frames";
 import type { Graph } from "../core/generated";
-import type { Ui } from "./ui";
-import type { FlowNode } from "./nodes";
+import type { Ui } from "./uiStore";
+import type { FlowNode } from "./flowElements";
 
 type Set_<T> = Dispatch<SetStateAction<T>>;
 const READABLE = 0.72;

@@ -1,6 +1,6 @@
 // A picture of the network: to the clipboard where the browser has one, or else as a file.
-import { picture, type Look } from "../core/picture";
-import type { Stage } from "./stage";
+import { picture, type Look } from "../core/svgExport";
+import type { Stage } from "./canvasView";
 
 /** Pixels for each of the canvas; and how many a picture may have in all, as browsers give up beyond. */
 const SCALE = 2;

@@ -1,6 +1,6 @@
 // A list that is searched by typing: to add a layer, or to choose where an edge leads.
 import { useEffect, useMemo, useRef, useState } from "react";
-import type { Choice } from "./ui";
+import type { Choice } from "./uiStore";
 
 type Props = {
   label: string;

@@ -1,5 +1,5 @@
 // What the keys do while the canvas has the focus.
-import type { Side } from "../core/arranging";
+import type { Side } from "../core/alignment";
 import type { Commands } from "./commands";
 
 const MODIFIERS = ["Shift", "Control", "Meta", "Alt"];

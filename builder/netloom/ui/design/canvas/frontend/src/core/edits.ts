@@ -1,7 +1,7 @@
 // The edits behind what people do: add a layer, put it in an edge, delete. Copies are in clipboard.ts.
-import type { Engine } from "./engine";
+import type { Engine } from "./documentStore";
 import { freeId, nodeOf, sourceRef, targetRef } from "./graph";
-import { freeOutput, mayInsert, portFor, type End } from "./rules";
+import { freeOutput, mayInsert, portFor, type End } from "./connectionRules";
 import type { Edit, Graph, LayerType } from "./generated";
 
 export const STEP = 110;

@@ -3,7 +3,7 @@
 import { useEffect, useRef } from "react";
 import { targetRef } from "../core/graph";
 import { keyOf } from "../core/networks";
-import { inputsOf, outputsOf } from "../core/rules";
+import { inputsOf, outputsOf } from "../core/connectionRules";
 import type { About, LayerType, Port } from "../core/generated";
 import { useLayers, useShared, useSlice, useUi } from "./context";
 

@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { aligned, distributed, exchanged, type Box } from "../src/core/arranging";
+import { aligned, distributed, exchanged, type Box } from "../src/core/alignment";
 import { COLORS, carried, folds, frameAround, members } from "../src/core/frames";
 import { applyEdit } from "../src/core/graph";
-import { picture } from "../src/core/picture";
+import { picture } from "../src/core/svgExport";
 import { detours, ends, way } from "../src/core/routing";
-import { flowEdges, flowNodes } from "../src/views/nodes";
+import { flowEdges, flowNodes } from "../src/views/flowElements";
 import { chain, engineOn } from "./fixtures";
 
 const box = (id: string, x: number, y: number, width = 100, height = 50): Box => ({ id, at: [x, y], width, height });

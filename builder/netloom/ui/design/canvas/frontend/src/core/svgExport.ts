@@ -1,6 +1,6 @@
 // The network as a picture: an SVG drawn from the document, as it lies on the canvas. It loads nothing and runs nothing.
-import { NODE_HEIGHT, NODE_WIDTH } from "./build";
-import type { Engine } from "./engine";
+import { NODE_HEIGHT, NODE_WIDTH } from "./edits";
+import type { Engine } from "./documentStore";
 import { count } from "./format";
 import { COLORS, folds, isFolded } from "./frames";
 import { detours, ends, way } from "./routing";

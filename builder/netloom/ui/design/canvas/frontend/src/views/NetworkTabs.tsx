@@ -1,6 +1,6 @@
 // The networks of the project, one tab each, and the way back out of one that was opened from its node.
 import { memo, useEffect, useRef, useState } from "react";
-import { Actions } from "./Actions";
+import { Actions } from "./SelectionToolbar";
 import { useShared, useSlice, useUi } from "./context";
 import { Icon } from "./icons";
 

@@ -1,6 +1,6 @@
 // Copies of layers: on the clipboard, for this project, another one or another tab.
 import { copy, paste, placed, readClip, type Clip } from "../core/clipboard";
-import type { Editing } from "./editing";
+import type { Editing } from "./commandContext";
 
 /** How long after the key the browser's own event may come. */
 const EVENT_MS = 100;
