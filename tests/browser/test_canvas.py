@@ -117,10 +117,10 @@ def test_palette_works_by_keyboard(page: Page, server: Server) -> None:
     page.mouse.move(box["x"] + 20, box["y"] + 8)
     page.mouse.down()
     page.mouse.move(box["x"] + 400, box["y"] + 200, steps=5)
-    expect(page.locator(".nl-ghost")).to_be_visible()
+    expect(page.locator(".nl-drag-preview")).to_be_visible()
     page.keyboard.press("Escape")
     page.mouse.up()
-    expect(page.locator(".nl-ghost")).to_have_count(0)
+    expect(page.locator(".nl-drag-preview")).to_have_count(0)
     assert canvas.nodes() == {"leakyrelu_1"}
 
 

@@ -204,7 +204,7 @@ def test_flow_plots_share_edge_routing_constants_with_the_canvas() -> None:
     text = "".join((core / name).read_text() for name in ("edits.ts", "routing.ts"))
     canvas = {name: float(value) for name, value in re.findall(r"const ([A-Z_]+) = (\d+);", text)}
     assert (canvas["NODE_WIDTH"], canvas["NODE_HEIGHT"]) == (graph_geometry.WIDTH, graph_geometry.HEIGHT)
-    for name in ("ASIDE", "APART", "TURN", "SAMPLES", "HIDDEN"):
+    for name in ("DETOUR_MARGIN", "DETOUR_SPACING", "TURN_HEIGHT", "CURVE_SAMPLES", "OVERLAP_TOLERANCE"):
         assert getattr(graph_geometry, name) == canvas[name], name
 
 

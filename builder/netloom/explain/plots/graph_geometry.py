@@ -15,7 +15,7 @@ WIDTH, HEIGHT = 196.0, 58.0
 # Edges are routed as on the canvas (`routing.ts`), so that the picture has the shape that people know. In pixels: how
 # far a routed edge passes beside a box, the height of its turns, the distance between routed edges, and how far a curve
 # may enter the side of a box; and the number of points at which a curve is tested.
-ASIDE, TURN, APART, HIDDEN, SAMPLES = 34.0, 26.0, 16.0, 4.0, 14
+DETOUR_MARGIN, TURN_HEIGHT, DETOUR_SPACING, OVERLAP_TOLERANCE, CURVE_SAMPLES = 34.0, 26.0, 16.0, 4.0, 14
 # The size of an edge label; labels that are closer than this overlap.
 LABEL = 52.0, 18.0
 Point = tuple[float, float]
@@ -65,7 +65,7 @@ class GraphLayout:
         tx += self._port_offset(edge.target_node, edge.target_port, outgoing=False)
         if ty - sy > HEIGHT and self._is_covered(edge, (sx, sy), (tx, ty)):
             x = self._detour(edge, (sx, sy), (tx, ty))
-            turn = min(TURN, (ty - sy) / 4)
+            turn = min(TURN_HEIGHT, (ty - sy) / 4)
             down = f"C{sx:g} {sy + turn:g} {x:g} {sy + turn / 2:g} {x:g} {sy + 2 * turn:g}"
             up = f"C{x:g} {ty - turn / 2:g} {tx:g} {ty - turn:g} {tx:g} {ty:g}"
             self.paths[edge.target] = f"M{sx:g} {sy:g}{down}L{x:g} {ty - 2 * turn:g}{up}"
@@ -100,9 +100,12 @@ class GraphLayout:
     def _is_covered(self, edge: Edge, start: Point, end: Point) -> bool:
         """Return whether a box covers the curve between two points."""
         boxes = self._other_positions(edge)
-        for step in range(1, SAMPLES):
-            x, y = _at(start, end, step / SAMPLES)
-            if any(left + HIDDEN < x < left + WIDTH - HIDDEN and top < y < top + HEIGHT for left, top in boxes):
+        for step in range(1, CURVE_SAMPLES):
+            x, y = _at(start, end, step / CURVE_SAMPLES)
+            if any(
+                left + OVERLAP_TOLERANCE < x < left + WIDTH - OVERLAP_TOLERANCE and top < y < top + HEIGHT
+                for left, top in boxes
+            ):
                 return True
         return False
 
@@ -110,12 +113,12 @@ class GraphLayout:
         """Return the x coordinate nearest to the middle at which a vertical line between two points crosses no box."""
         lefts = [left for left, top in self._other_positions(edge) if top < end[1] and top + HEIGHT > start[1]]
         middle = (start[0] + end[0]) / 2
-        spots = [middle, *(spot for left in lefts for spot in (left - ASIDE, left + WIDTH + ASIDE))]
-        free = [x for x in spots if not any(left - ASIDE < x < left + WIDTH + ASIDE for left in lefts)]
+        spots = [middle, *(spot for left in lefts for spot in (left - DETOUR_MARGIN, left + WIDTH + DETOUR_MARGIN))]
+        free = [x for x in spots if not any(left - DETOUR_MARGIN < x < left + WIDTH + DETOUR_MARGIN for left in lefts)]
         # Of two equally near coordinates, the right one. One is free, because nothing is beside the outermost box.
         x = min(free, key=lambda spot: (abs(spot - middle), -spot))
-        while any(abs(bend - x) < APART - 1 for bend in self._bends):
-            x += -APART if x < start[0] else APART
+        while any(abs(bend - x) < DETOUR_SPACING - 1 for bend in self._bends):
+            x += -DETOUR_SPACING if x < start[0] else DETOUR_SPACING
         return x
 
 

@@ -3,7 +3,7 @@ import type { FrontendRenderer, FrontendRendererArgs } from "@streamlit/componen
 import flowStyles from "@xyflow/react/dist/style.css?inline";
 import { createRoot, type Root } from "react-dom/client";
 import styles from "./canvas.css?inline";
-import { Engine } from "./core/documentStore";
+import { DocumentStore } from "./core/documentStore";
 import type { CanvasData } from "./core/generated";
 import { Canvas } from "./views/Canvas";
 
@@ -12,57 +12,57 @@ const sheet = new CSSStyleSheet();
 sheet.replaceSync(flowStyles + styles);
 
 type State = Record<string, unknown>;
-type Mounted = { root: Root; engine: Engine };
-const LEAVE_MS = 1000;
-const text = new TextDecoder();
-const mounted = new WeakMap<object, Mounted>();
+type MountedCanvas = { root: Root; store: DocumentStore };
+const UNMOUNT_DELAY_MS = 1000;
+const decoder = new TextDecoder();
+const mountedCanvases = new WeakMap<object, MountedCanvas>();
 // Engines outlive a change of page within the tab, and with them the edits that are still on their way.
-const engines = new Map<string, Engine>();
+const stores = new Map<string, DocumentStore>();
 
 const render: FrontendRenderer<State, Uint8Array> = (component: FrontendRendererArgs<State, Uint8Array>) => {
-  const place = component.parentElement as unknown as HTMLElement;
+  const container = component.parentElement as unknown as HTMLElement;
   // Once another page is there, Python does not know the canvas, and its log would say so.
-  const send: Engine["send"] = (name, value) => place.isConnected && component.setStateValue(name, value);
-  const data = JSON.parse(text.decode(component.data)) as CanvasData;
-  let here = mounted.get(place);
-  if (here) {
-    here.engine.send = send;
-    here.engine.receive(data);
+  const send: DocumentStore["send"] = (name, value) => container.isConnected && component.setStateValue(name, value);
+  const data = JSON.parse(decoder.decode(component.data)) as CanvasData;
+  let mountedCanvas = mountedCanvases.get(container);
+  if (mountedCanvas) {
+    mountedCanvas.store.send = send;
+    mountedCanvas.store.receive(data);
   } else {
-    here = mount(place, data, send);
-    mounted.set(place, here);
+    mountedCanvas = mount(container, data, send);
+    mountedCanvases.set(container, mountedCanvas);
   }
-  const { root } = here;
-  const leave = () => {
-    if (place.isConnected || mounted.get(place)?.root !== root) return;
+  const { root } = mountedCanvas;
+  const unmountIfRemoved = () => {
+    if (container.isConnected || mountedCanvases.get(container)?.root !== root) return;
     root.unmount();
-    mounted.delete(place);
+    mountedCanvases.delete(container);
   };
   // Streamlit calls this as well after a run that another one overtook. The canvas, and the focus in it, has to stay
   // then: it goes with its place in the page.
   return () => {
-    leave();
-    setTimeout(leave, LEAVE_MS);
+    unmountIfRemoved();
+    setTimeout(unmountIfRemoved, UNMOUNT_DELAY_MS);
   };
 };
 
-function mount(place: HTMLElement, data: CanvasData, send: Engine["send"]): Mounted {
-  const document_ = place.getRootNode() as ShadowRoot | Document;
-  if (!document_.adoptedStyleSheets.includes(sheet))
-    document_.adoptedStyleSheets = [...document_.adoptedStyleSheets, sheet];
-  const box = document.createElement("div");
-  box.className = "nl-root";
-  place.replaceChildren(box);
-  let engine = engines.get(data.document);
-  if (engine) {
-    engine.arrive(data, send);
+function mount(container: HTMLElement, data: CanvasData, send: DocumentStore["send"]): MountedCanvas {
+  const rootNode = container.getRootNode() as ShadowRoot | Document;
+  if (!rootNode.adoptedStyleSheets.includes(sheet))
+    rootNode.adoptedStyleSheets = [...rootNode.adoptedStyleSheets, sheet];
+  const element = document.createElement("div");
+  element.className = "nl-root";
+  container.replaceChildren(element);
+  let store = stores.get(data.document);
+  if (store) {
+    store.remount(data, send);
   } else {
-    engine = new Engine(data, send);
-    engines.set(data.document, engine);
+    store = new DocumentStore(data, send);
+    stores.set(data.document, store);
   }
-  const root = createRoot(box);
-  root.render(<Canvas engine={engine} />);
-  return { root, engine };
+  const root = createRoot(element);
+  root.render(<Canvas store={store} />);
+  return { root, store };
 }
 
 export default render;

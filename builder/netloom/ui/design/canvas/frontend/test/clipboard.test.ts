@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { copy, paste, placed, readClip } from "../src/core/clipboard";
+import { copyItems, pasteItems, pasteOffset, parseClipboard } from "../src/core/clipboard";
 import { applyEdit, freeId } from "../src/core/graph";
 import type { Graph } from "../src/core/generated";
-import { chain } from "./fixtures";
+import { chainGraph } from "./fixtures";
 
 const noted = (): Graph => ({
-  ...chain("Input", "Conv2d", "Flatten"),
+  ...chainGraph("Input", "Conv2d", "Flatten"),
   notes: { note_1: { text: "Remark", at: [300, 0], width: 200, height: 100, color: "yellow", frame: false, folded: false } },
 });
 const VIEW: [number, number, number, number] = [-1000, -1000, 1000, 1000];
@@ -13,44 +13,44 @@ const VIEW: [number, number, number, number] = [-1000, -1000, 1000, 1000];
 describe("the clipboard", () => {
   it("copies with inner edges and pastes under new names", () => {
     const graph = noted();
-    const clip = readClip(JSON.stringify(copy(graph, ["conv2d_1", "flatten_1", "note_1"])))!;
-    const { edit, ids } = paste(graph, clip, [40, 40]);
+    const clip = parseClipboard(JSON.stringify(copyItems(graph, ["conv2d_1", "flatten_1", "note_1"])))!;
+    const { edit, ids } = pasteItems(graph, clip, [40, 40]);
     const after = applyEdit(graph, edit);
     expect(ids).toEqual(["conv2d_2", "flatten_2", "note_2"]);
     expect(after.edges["flatten_2"]?.source).toBe("conv2d_2");
     expect(after.edges["conv2d_2"]).toBeUndefined();
     expect(after.notes["note_2"]).toEqual({ text: "Remark", at: [340, 40], width: 200, height: 100, color: "yellow", frame: false, folded: false });
-    expect(copy(graph, [])).toBeNull();
+    expect(copyItems(graph, [])).toBeNull();
   });
   it("says which project it comes from, where that is another one", () => {
     const graph = noted();
-    const clip = readClip(JSON.stringify(copy(graph, ["conv2d_1"], "project a")))!;
-    expect(paste(graph, clip, [0, 0], "project b").edit).toMatchObject({ kind: "add", document: "project a" });
-    expect(paste(graph, clip, [0, 0], "project a").edit).not.toHaveProperty("document");
+    const clip = parseClipboard(JSON.stringify(copyItems(graph, ["conv2d_1"], "project a")))!;
+    expect(pasteItems(graph, clip, [0, 0], "project b").edit).toMatchObject({ kind: "add", document: "project a" });
+    expect(pasteItems(graph, clip, [0, 0], "project a").edit).not.toHaveProperty("document");
   });
   it("is one step, and a plain one where that is enough", () => {
     const graph = noted();
-    const kind = (...ids: string[]) => paste(graph, copy(graph, ids)!, [0, 0]).edit.kind;
+    const kind = (...ids: string[]) => pasteItems(graph, copyItems(graph, ids)!, [0, 0]).edit.kind;
     expect([kind("conv2d_1"), kind("note_1"), kind("conv2d_1", "note_1")]).toEqual(["add", "note", "batch"]);
   });
   it("does not hide one copy behind another", () => {
     const graph = noted();
-    const clip = copy(graph, ["conv2d_1"])!;
-    const first = placed(graph, clip, VIEW);
-    const after = applyEdit(graph, paste(graph, clip, first).edit);
+    const clip = copyItems(graph, ["conv2d_1"])!;
+    const first = pasteOffset(graph, clip, VIEW);
+    const after = applyEdit(graph, pasteItems(graph, clip, first).edit);
     expect(first).toEqual([40, 40]);
-    expect(placed(after, clip, VIEW)).toEqual([80, 80]);
+    expect(pasteOffset(after, clip, VIEW)).toEqual([80, 80]);
   });
   it("brings what was copied elsewhere into view", () => {
-    const clip = copy(noted(), ["input_1"])!;
-    const [dx, dy] = placed(chain(), clip, [5000, 5000, 6000, 6000]);
+    const clip = copyItems(noted(), ["input_1"])!;
+    const [dx, dy] = pasteOffset(chainGraph(), clip, [5000, 5000, 6000, 6000]);
     expect(dx).toBeGreaterThan(5000);
     expect(dy).toBeLessThan(6000);
   });
   it("reads nothing that is no copy, and leaves out what is malformed", () => {
     for (const text of ["anything else", "null", "[]", "5", '{"netloom":1}', '{"netloom":1,"nodes":null,"edges":[]}'])
-      expect(readClip(text)).toBeNull();
-    const clip = readClip(
+      expect(parseClipboard(text)).toBeNull();
+    const clip = parseClipboard(
       JSON.stringify({
         netloom: 1,
         nodes: { a: 5, b: { type: "ReLU", at: ["x", 2], params: [] }, c: { at: [0, 0] }, d: { type: "ReLU" } },
@@ -65,6 +65,6 @@ describe("the clipboard", () => {
   });
   it("makes ids that Python accepts, whatever a type is called", () => {
     for (const type of ["2D", "Ärger", "", "__proto__", "X".repeat(500)])
-      expect(freeId(chain(), type)).toMatch(/^[a-z][a-z0-9_]{0,63}$/);
+      expect(freeId(chainGraph(), type)).toMatch(/^[a-z][a-z0-9_]{0,63}$/);
   });
 });

@@ -1,8 +1,8 @@
 // The browser's copy of the document on the cases of edits that it shares with Python; see their README.md.
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { copy, paste } from "../src/core/clipboard";
+import { copyItems, pasteItems } from "../src/core/clipboard";
 import type { Edit, Graph, NewNode, NewNote } from "../src/core/generated";
-import { data, engineOn } from "./fixtures";
+import { canvasData, storeWith } from "./fixtures";
 
 type Network = {
   nodes?: Record<string, Omit<NewNode, "id">>;
@@ -25,15 +25,15 @@ const FILES = Object.entries(
 ).map(([path, content]): [string, unknown] => [path.split("/").at(-1)!, content]);
 const DOCUMENTS = Object.fromEntries(FILES)["documents.json"] as Record<string, Networks>;
 const CASES = FILES.filter(([name]) => name !== "documents.json") as [string, Case[]][];
-const ALONE = ["waits", "corrected"];
+const LATER = ["waits", "corrected"];
 
 /** A JSON merge patch (RFC 7396). */
-function patched(value: unknown, patch: unknown): unknown {
+function mergePatch(value: unknown, patch: unknown): unknown {
   if (typeof patch !== "object" || patch === null || Array.isArray(patch)) return patch;
   const after: Record<string, unknown> = typeof value === "object" && !Array.isArray(value) ? { ...value } : {};
   for (const [key, part] of Object.entries(patch)) {
     if (part === null) delete after[key];
-    else after[key] = patched(after[key], part);
+    else after[key] = mergePatch(after[key], part);
   }
   return after;
 }
@@ -56,19 +56,19 @@ afterEach(() => void vi.useRealTimers());
 
 describe.each(CASES)("%s", (_name, cases) => {
   it.each(cases)("$name", ({ before, shown, edits, after, refused, browser, paste: copied }) => {
-    const known = DOCUMENTS[before]!;
-    const begin = graphOf(known[shown]);
-    const end = graphOf((patched(known, after ?? {}) as Networks)[shown]);
-    const { engine } = engineOn(begin, { shown });
-    if (copied) expect(paste(begin, copy(begin, copied.ids)!, copied.by).edit).toEqual(edits[0]);
-    for (const edit of edits) engine.do(edit);
-    if (browser === "waits") expect(engine.graph).toEqual(begin);
-    else if (browser !== "corrected") expect(engine.graph).toEqual(end);
+    const networks = DOCUMENTS[before]!;
+    const initial = graphOf(networks[shown]);
+    const expected = graphOf((mergePatch(networks, after ?? {}) as Networks)[shown]);
+    const { store } = storeWith(initial, { shown });
+    if (copied) expect(pasteItems(initial, copyItems(initial, copied.ids)!, copied.by).edit).toEqual(edits[0]);
+    for (const edit of edits) store.dispatch(edit);
+    if (browser === "waits") expect(store.graph).toEqual(initial);
+    else if (browser !== "corrected") expect(store.graph).toEqual(expected);
     // Python sends all of the document, and the browser takes it where the last revision is not its own.
-    const foreign = refused || ALONE.includes(browser ?? "") ? 2 : 0;
-    const ack = { [engine.client]: edits.length };
-    engine.receive(data(end, { shown, revision: 2, foreign, ack }));
-    expect(engine.pending).toEqual([]);
-    expect(engine.graph).toEqual(end);
+    const foreign = refused || LATER.includes(browser ?? "") ? 2 : 0;
+    const ack = { [store.client]: edits.length };
+    store.receive(canvasData(expected, { shown, revision: 2, foreign, ack }));
+    expect(store.pending).toEqual([]);
+    expect(store.graph).toEqual(expected);
   });
 });

@@ -1,4 +1,4 @@
-import { Engine, type Operation } from "../src/core/documentStore";
+import { DocumentStore, type Operation } from "../src/core/documentStore";
 import type { CanvasData, Graph, LayerType, NetworkFacts, Port } from "../src/core/generated";
 
 const port = (name: string, ...kinds: Port["kinds"]): Port => ({ name, kinds, doc: "" });
@@ -25,28 +25,28 @@ export const PALETTE = [
 ];
 
 /** A chain of layers joined by their default ports; ids are made as the canvas makes them. */
-export function chain(...types: string[]): Graph {
+export function chainGraph(...types: string[]): Graph {
   const graph: Graph = { nodes: {}, edges: {}, notes: {} };
-  let before = "";
-  types.forEach((type, place) => {
-    const id = `${type.toLowerCase()}_${types.slice(0, place + 1).filter((other) => other === type).length}`;
-    graph.nodes[id] = { type, params: {}, title: "", at: [0, 110 * place], frozen: false, shares: null, note: "" };
-    if (before) graph.edges[id] = { source: before, target: id };
-    before = id;
+  let previous = "";
+  types.forEach((type, index) => {
+    const id = `${type.toLowerCase()}_${types.slice(0, index + 1).filter((other) => other === type).length}`;
+    graph.nodes[id] = { type, params: {}, title: "", at: [0, 110 * index], frozen: false, shares: null, note: "" };
+    if (previous) graph.edges[id] = { source: previous, target: id };
+    previous = id;
   });
   return graph;
 }
 
-export const facts = (name: string, change: Partial<NetworkFacts> = {}): NetworkFacts => ({
+export const networkFacts = (name: string, overrides: Partial<NetworkFacts> = {}): NetworkFacts => ({
   name,
   used: false,
   may_stand: false,
   inputs: [port("in", "any")],
   outputs: [port("out", "any")],
-  ...change,
+  ...overrides,
 });
 
-export function data(network: Graph, change: Partial<CanvasData> = {}): CanvasData {
+export function canvasData(network: Graph, overrides: Partial<CanvasData> = {}): CanvasData {
   return {
     document: "d",
     epoch: "e",
@@ -59,7 +59,7 @@ export function data(network: Graph, change: Partial<CanvasData> = {}): CanvasDa
     network,
     wish: null,
     main: "main",
-    networks: [facts("main")],
+    networks: [networkFacts("main")],
     about: null,
     derived: { nodes: {}, edges: {}, issues: [], data: true, totals: { parameters: 0, flops: 0, memory_bytes: 0, layers: 0 } },
     palette: PALETTE,
@@ -69,12 +69,12 @@ export function data(network: Graph, change: Partial<CanvasData> = {}): CanvasDa
     saved: true,
     changes: 0,
     height: 600,
-    ...change,
+    ...overrides,
   };
 }
 
 type Sent = { name: string; value: { client: string; ops: Operation[]; name: string; number: number; palette: string } };
-export function engineOn(network: Graph, change: Partial<CanvasData> = {}): { engine: Engine; sent: Sent[] } {
+export function storeWith(network: Graph, overrides: Partial<CanvasData> = {}): { store: DocumentStore; sent: Sent[] } {
   const sent: Sent[] = [];
-  return { engine: new Engine(data(network, change), (name, value) => sent.push({ name, value } as Sent)), sent };
+  return { store: new DocumentStore(canvasData(network, overrides), (name, value) => sent.push({ name, value } as Sent)), sent };
 }

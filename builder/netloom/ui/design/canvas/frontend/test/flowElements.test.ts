@@ -1,33 +1,33 @@
 import { describe, expect, it } from "vitest";
 import { flowEdges, flowNodes } from "../src/views/flowElements";
-import { chain, engineOn } from "./fixtures";
+import { chainGraph, storeWith } from "./fixtures";
 
 describe("React Flow's nodes", () => {
   it("come as people read, and stay in their order", () => {
-    const graph = chain("Input", "Conv2d", "Flatten");
+    const graph = chainGraph("Input", "Conv2d", "Flatten");
     graph.nodes = Object.fromEntries(Object.entries(graph.nodes).reverse());
-    const { engine } = engineOn(graph);
-    const first = flowNodes(engine, []);
+    const { store } = storeWith(graph);
+    const first = flowNodes(store, []);
     expect(first.map((node) => node.id)).toEqual(["input_1", "conv2d_1", "flatten_1"]);
-    engine.do({ kind: "move", at: { input_1: [0, 900] } });
-    const moved = flowNodes(engine, first);
+    store.dispatch({ kind: "move", at: { input_1: [0, 900] } });
+    const moved = flowNodes(store, first);
     expect(moved.map((node) => node.id)).toEqual(["input_1", "conv2d_1", "flatten_1"]);
   });
   it("keep their identity where nothing changed, and what React Flow knows of them", () => {
-    const { engine } = engineOn(chain("Input", "Conv2d"));
-    const first = flowNodes(engine, [], new Set(["conv2d_1"])).map((node) => ({ ...node, measured: { width: 1 } }));
-    engine.do({ kind: "move", at: { input_1: [5, 5] } });
-    const [input, conv] = flowNodes(engine, first);
+    const { store } = storeWith(chainGraph("Input", "Conv2d"));
+    const first = flowNodes(store, [], new Set(["conv2d_1"])).map((node) => ({ ...node, measured: { width: 1 } }));
+    store.dispatch({ kind: "move", at: { input_1: [5, 5] } });
+    const [input, conv] = flowNodes(store, first);
     expect(conv).toBe(first[1]);
     expect(conv?.selected).toBe(true);
     expect(input).not.toBe(first[0]);
     expect(input).toMatchObject({ position: { x: 5, y: 5 }, measured: { width: 1 } });
   });
   it("are joined by edges that keep their identity as well", () => {
-    const { engine } = engineOn(chain("Input", "Conv2d", "Flatten"));
-    const first = flowEdges(engine, []);
-    engine.do({ kind: "connect", source: "input_1", target: "flatten_1" });
-    const [conv, flatten] = flowEdges(engine, first);
+    const { store } = storeWith(chainGraph("Input", "Conv2d", "Flatten"));
+    const first = flowEdges(store, []);
+    store.dispatch({ kind: "connect", source: "input_1", target: "flatten_1" });
+    const [conv, flatten] = flowEdges(store, first);
     expect(conv).toBe(first[0]);
     expect(flatten).toMatchObject({ id: "flatten_1", source: "input_1", sourceHandle: "out", targetHandle: "in" });
   });

@@ -14,19 +14,19 @@ function imports(file: string): string[] {
 }
 
 /** A circle of modules, each of which imports the next one; empty where there is none. */
-function circle(graph: Map<string, string[]>): string[] {
-  const done = new Set<string>();
-  const follow = (file: string, way: string[]): string[] => {
-    if (way.includes(file)) return [...way.slice(way.indexOf(file)), file];
-    if (done.has(file)) return [];
+function findCycle(graph: Map<string, string[]>): string[] {
+  const visited = new Set<string>();
+  const follow = (file: string, path: string[]): string[] => {
+    if (path.includes(file)) return [...path.slice(path.indexOf(file)), file];
+    if (visited.has(file)) return [];
     for (const next of graph.get(file) ?? []) {
-      const found = follow(next, [...way, file]);
-      if (found.length) return found;
+      const cycle = follow(next, [...path, file]);
+      if (cycle.length) return cycle;
     }
-    done.add(file);
+    visited.add(file);
     return [];
   };
-  return [...graph.keys()].map((file) => follow(file, [])).find((found) => found.length) ?? [];
+  return [...graph.keys()].map((file) => follow(file, [])).find((cycle) => cycle.length) ?? [];
 }
 
 describe("imports", () => {
@@ -36,10 +36,10 @@ describe("imports", () => {
   it("are found", () => {
     expect(core.length).toBeGreaterThan(10);
     expect(graph.get("../src/index.tsx")).toContain("../src/views/Canvas.tsx");
-    expect(circle(new Map([["a", ["b"]], ["b", ["c"]], ["c", ["b"]]]))).toEqual(["b", "c", "b"]);
+    expect(findCycle(new Map([["a", ["b"]], ["b", ["c"]], ["c", ["b"]]]))).toEqual(["b", "c", "b"]);
   });
   it("lead in no circle, types included", () => {
-    expect(circle(graph)).toEqual([]);
+    expect(findCycle(graph)).toEqual([]);
   });
   it("lead from the core, which has no framework, to no view", () => {
     expect(core.filter((file) => imports(file).some((other) => !core.includes(other)))).toEqual([]);

@@ -3,11 +3,11 @@ import { NODE_HEIGHT, NODE_WIDTH } from "./edits";
 import type { Box } from "./alignment";
 import type { Color, Graph, NoteRecord } from "./generated";
 
-type At = [number, number];
+type Point = [number, number];
 /** By the id of what is not seen: the folded frame in which it lies. */
-export type Folds = Map<string, string>;
-export const NO_FOLDS: Folds = new Map();
-const known = new WeakMap<Graph, Folds>();
+export type HiddenItems = Map<string, string>;
+export const NOTHING_HIDDEN: HiddenItems = new Map();
+const hiddenCache = new WeakMap<Graph, HiddenItems>();
 
 export const COLORS: Record<Color, string> = {
   yellow: "#eab308",
@@ -17,58 +17,58 @@ export const COLORS: Record<Color, string> = {
   red: "#e5484d",
   grey: "#64748b",
 };
-const MARGIN = 24;
-const HEAD = 34;
+const PADDING = 24;
+const HEADER_HEIGHT = 34;
 
 /** A frame around some boxes. */
 export function frameAround(boxes: Box[], color: Color): NoteRecord {
-  const left = Math.min(...boxes.map(({ at }) => at[0])) - MARGIN;
-  const top = Math.min(...boxes.map(({ at }) => at[1])) - MARGIN - HEAD;
-  const width = Math.max(...boxes.map(({ at, width }) => at[0] + width)) + MARGIN - left;
-  const height = Math.max(...boxes.map(({ at, height }) => at[1] + height)) + MARGIN - top;
-  const at = [left, top].map(Math.round) as At;
+  const left = Math.min(...boxes.map(({ at }) => at[0])) - PADDING;
+  const top = Math.min(...boxes.map(({ at }) => at[1])) - PADDING - HEADER_HEIGHT;
+  const width = Math.max(...boxes.map(({ at, width }) => at[0] + width)) + PADDING - left;
+  const height = Math.max(...boxes.map(({ at, height }) => at[1] + height)) + PADDING - top;
+  const at = [left, top].map(Math.round) as Point;
   return { text: "", at, width: Math.round(width), height: Math.round(height), color, frame: true, folded: false };
 }
 
 /** The layers and remarks whose middle lies in a frame; of frames, those that are smaller. */
-export function members(graph: Graph, id: string): string[] {
+export function frameMembers(graph: Graph, id: string): string[] {
   const frame = graph.notes[id];
   if (!frame?.frame) return [];
-  const holds = (at: At, width: number, height: number): boolean => {
+  const contains = (at: Point, width: number, height: number): boolean => {
     const [x, y] = [at[0] + width / 2 - frame.at[0], at[1] + height / 2 - frame.at[1]];
     return x >= 0 && y >= 0 && x <= frame.width && y <= frame.height;
   };
-  const layers = Object.entries(graph.nodes).filter(([, { at }]) => holds(at, NODE_WIDTH, NODE_HEIGHT));
+  const layers = Object.entries(graph.nodes).filter(([, { at }]) => contains(at, NODE_WIDTH, NODE_HEIGHT));
   const notes = Object.entries(graph.notes).filter(([other, { at, width, height }]) => {
-    const smaller = width * height < frame.width * frame.height;
-    return other !== id && smaller && holds(at, width, height);
+    const isSmaller = width * height < frame.width * frame.height;
+    return other !== id && isSmaller && contains(at, width, height);
   });
-  return [...layers, ...notes].map(([found]) => found);
+  return [...layers, ...notes].map(([item]) => item);
 }
 
 /** Whether a remark is a frame that is folded. */
 export const isFolded = (note: NoteRecord | undefined): boolean => !!note && note.frame && note.folded;
 
 /** What the folded frames hide; a frame in a folded one is hidden itself. Found once, as many ask for it. */
-export function folds(graph: Graph): Folds {
-  let hidden = known.get(graph);
-  if (!hidden) known.set(graph, (hidden = hiddenIn(graph)));
+export function hiddenItems(graph: Graph): HiddenItems {
+  let hidden = hiddenCache.get(graph);
+  if (!hidden) hiddenCache.set(graph, (hidden = findHiddenItems(graph)));
   return hidden;
 }
 
-function hiddenIn(graph: Graph): Folds {
+function findHiddenItems(graph: Graph): HiddenItems {
   const area = (id: string) => (graph.notes[id]?.width ?? 0) * (graph.notes[id]?.height ?? 0);
   const folded = Object.keys(graph.notes).filter((id) => isFolded(graph.notes[id]));
-  if (!folded.length) return NO_FOLDS;
-  const hidden: Folds = new Map();
+  if (!folded.length) return NOTHING_HIDDEN;
+  const hidden: HiddenItems = new Map();
   for (const frame of folded.sort((a, b) => area(b) - area(a))) {
     if (hidden.has(frame)) continue;
-    for (const id of members(graph, frame)) if (!hidden.has(id)) hidden.set(id, frame);
+    for (const id of frameMembers(graph, frame)) if (!hidden.has(id)) hidden.set(id, frame);
   }
   return hidden;
 }
 
 /** All that moves when these do: a frame takes along what lies in it. */
-export function carried(graph: Graph, ids: string[]): string[] {
-  return [...new Set([...ids, ...ids.flatMap((id) => members(graph, id))])];
+export function withFrameMembers(graph: Graph, ids: string[]): string[] {
+  return [...new Set([...ids, ...ids.flatMap((id) => frameMembers(graph, id))])];
 }

@@ -1,7 +1,7 @@
 // Edits on the browser's own copy. They mirror netloom/document/edits.py, which has the last word.
 import type { AddEdit, EdgeRecord, Edit, Graph, NewNode, NewNote, NodeRecord, NoteEdit, NoteRecord, Params } from "./generated";
 
-export const EMPTY: Graph = { nodes: {}, edges: {}, notes: {} };
+export const EMPTY_GRAPH: Graph = { nodes: {}, edges: {}, notes: {} };
 
 export const nodeOf = (reference: string): string => reference.split(".", 1)[0] ?? reference;
 export const sourcePort = (reference: string): string => reference.split(".")[1] ?? "out";
@@ -19,7 +19,7 @@ export function freeId(graph: Graph, type: string, taken: Set<string> = new Set(
   }
 }
 
-const complete = (node: NewNode): NodeRecord => ({
+const withDefaults = (node: NewNode): NodeRecord => ({
   type: node.type,
   params: node.params ?? {},
   title: node.title ?? "",
@@ -27,14 +27,14 @@ const complete = (node: NewNode): NodeRecord => ({
   frozen: node.frozen ?? false,
   shares: node.shares ?? null,
   note: node.note ?? "",
-  ...initialized(node.initialization),
+  ...initializationField(node.initialization),
 });
 
 /** The field of a record for an initialization; nothing without one, as Python leaves it out. */
-export const initialized = (initialization: Params | null | undefined): { initialization?: Params } =>
+export const initializationField = (initialization: Params | null | undefined): { initialization?: Params } =>
   initialization ? { initialization } : {};
 
-const completeNote = (note: NewNote): NoteRecord => ({
+const noteWithDefaults = (note: NewNote): NoteRecord => ({
   text: note.text,
   at: note.at ?? [0, 0],
   width: note.width ?? 200,
@@ -48,10 +48,10 @@ const IDENTIFIER = /^[a-z][a-z0-9_]{0,63}$/;
 const REFERENCE = /^[a-z][a-z0-9_]{0,63}(\.[a-z][a-z0-9_]{0,31})?$/;
 
 /** The graph after an edit; one that does not apply leaves it as it is, as Python will say. */
-export const applyEdit = (graph: Graph, edit: Edit): Graph => attempt(graph, edit) ?? graph;
+export const applyEdit = (graph: Graph, edit: Edit): Graph => tryEdit(graph, edit) ?? graph;
 
 /** The graph after an edit of it; null where Python refuses the edit. tests/document/edit_cases holds both to the same. */
-export function attempt(graph: Graph, edit: Edit): Graph | null {
+export function tryEdit(graph: Graph, edit: Edit): Graph | null {
   switch (edit.kind) {
     case "add":
       return add(graph, edit);
@@ -60,8 +60,8 @@ export function attempt(graph: Graph, edit: Edit): Graph | null {
       const targets = new Set(edit.edges);
       return {
         ...graph,
-        nodes: filter(graph.nodes, (id) => !nodes.has(id)),
-        edges: filter(
+        nodes: filterRecord(graph.nodes, (id) => !nodes.has(id)),
+        edges: filterRecord(
           graph.edges,
           (id, edge) => !targets.has(id) && !nodes.has(nodeOf(edge.source)) && !nodes.has(nodeOf(edge.target)),
         ),
@@ -81,45 +81,45 @@ export function attempt(graph: Graph, edit: Edit): Graph | null {
     case "connect":
       return connect(graph, edit);
     case "set":
-      return change(graph, edit.node, (node) => ({ ...node, params: { ...node.params, ...edit.params } }));
+      return updateNode(graph, edit.node, (node) => ({ ...node, params: { ...node.params, ...edit.params } }));
     case "update": {
       const { title, frozen, shares, note, initialization } = edit;
-      return change(graph, edit.node, ({ initialization: before, ...node }) => ({
+      return updateNode(graph, edit.node, ({ initialization: previous, ...node }) => ({
         ...node,
         title: title ?? node.title,
         frozen: frozen ?? node.frozen,
         shares: shares === undefined ? node.shares : shares,
         note: note ?? node.note,
-        ...initialized(initialization === undefined ? before : initialization),
+        ...initializationField(initialization === undefined ? previous : initialization),
       }));
     }
     case "note":
-      return putNote(graph, edit);
+      return setNote(graph, edit);
     case "batch":
-      return inTurn(graph, edit.edits, attempt);
+      return applyBatch(graph, edit.edits, tryEdit);
     default:
       return graph; // what concerns other networks or the project comes back from Python as a foreign revision
   }
 }
 
 /** The graph after all parts of a batch; null where one of them is refused, as Python makes all of them or none. */
-export function inTurn(graph: Graph, parts: Edit[], make: (graph: Graph, part: Edit) => Graph | null): Graph | null {
+export function applyBatch(graph: Graph, parts: Edit[], apply: (graph: Graph, part: Edit) => Graph | null): Graph | null {
   let after: Graph | null = graph;
   for (const part of parts) {
-    if (ALONE.has(part.kind)) return null;
-    after = after && make(after, part);
+    if (UNBATCHABLE.has(part.kind)) return null;
+    after = after && apply(after, part);
   }
   return after;
 }
 
 /** Edits that Python takes by themselves alone. */
-const ALONE = new Set(["batch", "undo", "redo"]);
+const UNBATCHABLE = new Set(["batch", "undo", "redo"]);
 
 function add(graph: Graph, edit: AddEdit): Graph | null {
   const nodes = { ...graph.nodes };
   for (const node of edit.nodes) {
     if (!IDENTIFIER.test(node.id) || node.id in nodes || node.id in graph.notes) return null;
-    nodes[node.id] = complete(node);
+    nodes[node.id] = withDefaults(node);
   }
   let after: Graph | null = { ...graph, nodes };
   for (const edge of edit.edges ?? []) after = after && connect(after, edge);
@@ -136,51 +136,51 @@ function connect(graph: Graph, { source, target }: EdgeRecord): Graph | null {
   return { ...graph, edges: { ...graph.edges, [edge.target]: edge } };
 }
 
-function putNote(graph: Graph, edit: NoteEdit): Graph | null {
+function setNote(graph: Graph, edit: NoteEdit): Graph | null {
   const notes = { ...graph.notes };
   if (edit.note === null) delete notes[edit.id];
   else if (!IDENTIFIER.test(edit.id) || edit.id in graph.nodes) return null;
-  else notes[edit.id] = completeNote(edit.note);
+  else notes[edit.id] = noteWithDefaults(edit.note);
   return { ...graph, notes };
 }
 
-function change(graph: Graph, id: string, update: (node: NodeRecord) => NodeRecord): Graph | null {
+function updateNode(graph: Graph, id: string, update: (node: NodeRecord) => NodeRecord): Graph | null {
   const node = graph.nodes[id];
   return node ? { ...graph, nodes: { ...graph.nodes, [id]: update(node) } } : null;
 }
 
-function filter<T>(record: Record<string, T>, keep: (key: string, value: T) => boolean): Record<string, T> {
+function filterRecord<T>(record: Record<string, T>, keep: (key: string, value: T) => boolean): Record<string, T> {
   return Object.fromEntries(Object.entries(record).filter(([key, value]) => keep(key, value)));
 }
 
-const outgoingOf = new WeakMap<Graph["edges"], Map<string, EdgeRecord[]>>();
+const outgoingCache = new WeakMap<Graph["edges"], Map<string, EdgeRecord[]>>();
 
 /** The edges that leave each node. Kept as long as the edges are the same, since every port asks while one is drawn. */
-export function outgoing(graph: Graph): Map<string, EdgeRecord[]> {
-  let table = outgoingOf.get(graph.edges);
-  if (!table) {
-    table = new Map();
+export function outgoingEdges(graph: Graph): Map<string, EdgeRecord[]> {
+  let edgesByNode = outgoingCache.get(graph.edges);
+  if (!edgesByNode) {
+    edgesByNode = new Map();
     for (const edge of Object.values(graph.edges)) {
       const node = nodeOf(edge.source);
-      const known = table.get(node);
-      if (known) known.push(edge);
-      else table.set(node, [edge]);
+      const nodeEdges = edgesByNode.get(node);
+      if (nodeEdges) nodeEdges.push(edge);
+      else edgesByNode.set(node, [edge]);
     }
-    outgoingOf.set(graph.edges, table);
+    outgoingCache.set(graph.edges, edgesByNode);
   }
-  return table;
+  return edgesByNode;
 }
 
 /** Whether what `start` gives arrives at `goal`, which may be `start` itself. */
-export function leadsTo(graph: Graph, start: string, goal: string): boolean {
-  const next = outgoing(graph);
-  const seen = new Set<string>();
-  const todo = [start];
-  for (let node = todo.pop(); node !== undefined; node = todo.pop()) {
+export function hasPath(graph: Graph, start: string, goal: string): boolean {
+  const next = outgoingEdges(graph);
+  const visited = new Set<string>();
+  const stack = [start];
+  for (let node = stack.pop(); node !== undefined; node = stack.pop()) {
     if (node === goal) return true;
-    if (seen.has(node)) continue;
-    seen.add(node);
-    for (const edge of next.get(node) ?? []) todo.push(nodeOf(edge.target));
+    if (visited.has(node)) continue;
+    visited.add(node);
+    for (const edge of next.get(node) ?? []) stack.push(nodeOf(edge.target));
   }
   return false;
 }

@@ -1,12 +1,12 @@
 // Buttons that line up the selected layers; they appear with two of them.
 import { memo } from "react";
 import type { Direction, Side } from "../core/alignment";
-import { useShared, useUi } from "./context";
+import { useCanvas, useUiState } from "./context";
 import { Icon, type IconName } from "./icons";
 
 export const ALIGNMENTS: [Side, string, string][] = [
   ["left", "Align left", "Alt + A"],
-  ["centre", "Align centers", "Alt + H"],
+  ["center", "Align centers", "Alt + H"],
   ["right", "Align right", "Alt + D"],
   ["top", "Align top", "Alt + W"],
   ["middle", "Align middles", "Alt + V"],
@@ -17,25 +17,25 @@ export const DISTRIBUTIONS: [Direction, string, string][] = [
   ["vertical", "Distribute vertically", "Alt + Shift + V"],
 ];
 
-export const Alignment = memo(() => {
-  const { commands } = useShared();
-  const { tidy } = commands;
-  const count = useUi((state) => state.picked.split(" ").length);
+export const AlignmentToolbar = memo(() => {
+  const { commands } = useCanvas();
+  const { selection } = commands;
+  const count = useUiState((state) => state.selectedLayers.split(" ").length);
   if (count < 2) return null;
   return (
-    <div className="nl-align" role="toolbar" aria-label="Align" onMouseDown={(event) => event.preventDefault()}>
+    <div className="nl-alignment" role="toolbar" aria-label="Align" onMouseDown={(event) => event.preventDefault()}>
       {ALIGNMENTS.map(([side, title, keys]) => (
-        <Tool key={side} name={side} title={`${title} (${keys})`} run={() => tidy.align(side)} />
+        <AlignmentButton key={side} name={side} title={`${title} (${keys})`} run={() => selection.align(side)} />
       ))}
       {count > 2 &&
         DISTRIBUTIONS.map(([direction, title, keys]) => (
-          <Tool key={direction} name={direction} title={`${title} (${keys})`} run={() => tidy.distribute(direction)} />
+          <AlignmentButton key={direction} name={direction} title={`${title} (${keys})`} run={() => selection.distribute(direction)} />
         ))}
     </div>
   );
 });
 
-const Tool = ({ name, title, run }: { name: IconName; title: string; run: () => void }) => (
+const AlignmentButton = ({ name, title, run }: { name: IconName; title: string; run: () => void }) => (
   <button className="nl-tool" data-action={`align-${name}`} title={title} aria-label={title} onClick={run}>
     <Icon name={name} />
   </button>

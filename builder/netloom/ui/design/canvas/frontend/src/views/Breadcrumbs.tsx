@@ -1,25 +1,25 @@
 // The way by which one came to the network that is shown: a network in a network in main, each of them one click away.
 import { memo } from "react";
-import { useShared, useSlice, useUi } from "./context";
+import { useCanvas, useDocument, useUiState } from "./context";
 
-export const Crumbs = memo(() => {
-  const { commands } = useShared();
-  const shown = useSlice("graph", (engine) => engine.network);
-  const names = useSlice("derived", ({ data }) => data.networks.map((facts) => facts.name));
-  const trail = useUi((state) => state.trail).filter((name) => names.includes(name) && name !== shown);
-  if (!trail.length) return null;
+export const Breadcrumbs = memo(() => {
+  const { commands } = useCanvas();
+  const network = useDocument("graph", (store) => store.network);
+  const names = useDocument("derived", ({ data }) => data.networks.map((facts) => facts.name));
+  const path = useUiState((state) => state.breadcrumbs).filter((name) => names.includes(name) && name !== network);
+  if (!path.length) return null;
   return (
-    <nav className="nl-crumbs" aria-label="Path of this network" data-crumbs>
+    <nav className="nl-breadcrumbs" aria-label="Path of this network" data-crumbs>
       <ol>
-        {trail.map((name, place) => (
+        {path.map((name, index) => (
           <li key={name}>
-            <button data-crumb={name} title={`Back to ${name}`} onClick={() => commands.openNetwork(name, trail.slice(0, place))}>
+            <button data-crumb={name} title={`Back to ${name}`} onClick={() => commands.openNetwork(name, path.slice(0, index))}>
               {name}
             </button>
           </li>
         ))}
         <li aria-current="page">
-          <b>{shown}</b>
+          <b>{network}</b>
         </li>
       </ol>
     </nav>

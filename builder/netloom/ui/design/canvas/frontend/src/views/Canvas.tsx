@@ -18,107 +18,107 @@ import {
   type Viewport,
 } from "@xyflow/react";
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
-import type { Engine } from "../core/documentStore";
+import type { DocumentStore } from "../core/documentStore";
 import { COLORS } from "../core/frames";
 import type { NoteRecord } from "../core/generated";
-import { OpenAbout } from "./LayerHelp";
-import { Alignment } from "./AlignmentToolbar";
+import { LayerHelp } from "./LayerHelp";
+import { AlignmentToolbar } from "./AlignmentToolbar";
 import { Commands } from "./commands";
-import { OpenContextMenu } from "./ContextMenu";
-import { Crumbs } from "./Breadcrumbs";
-import { SharedContext, useShared, useSlice, useUi } from "./context";
+import { ContextMenu } from "./ContextMenu";
+import { Breadcrumbs } from "./Breadcrumbs";
+import { CanvasContext, useCanvas, useDocument, useUiState } from "./context";
 import { FrameNode } from "./FrameNode";
 import { Gestures } from "./gestures";
 import { Header } from "./Header";
-import { Help } from "./KeyboardHelp";
+import { KeyboardHelp } from "./KeyboardHelp";
 import { onClipboard, onKey, onKeyCapture } from "./keyboard";
 import { LayerNode } from "./LayerNode";
-import { Menu } from "./SearchMenu";
+import { SearchMenu } from "./SearchMenu";
 import { NoteNode } from "./NoteNode";
 import { flowEdges, flowNodes, type FlowNode } from "./flowElements";
 import { Palette } from "./Palette";
-import { PlainEdges } from "./SimplifiedEdges";
+import { SimplifiedEdges } from "./SimplifiedEdges";
 import { ShapeEdge } from "./ShapeEdge";
-import { Stage } from "./canvasView";
-import { Tabs } from "./NetworkTabs";
-import { useSelection } from "./selectionSync";
-import { Ui } from "./uiStore";
+import { CanvasView } from "./canvasView";
+import { NetworkTabs } from "./NetworkTabs";
+import { useSelectionSync } from "./selectionSync";
+import { UiStore } from "./uiStore";
 
 // React Flow tells its store of every option that is another object than before, and the store tells every node. So
 // all of them stay the same objects for ever: while a node is dragged, this is what makes 300 nodes as quick as 10.
 const NODE_TYPES = { layer: LayerNode, note: NoteNode, frame: FrameNode };
 const EDGE_TYPES = { shape: ShapeEdge };
-const MULTIPLE = ["Control", "Meta", "Shift"];
-const PRO = { hideAttribution: true };
-const BOX_BUTTONS = [1, 2];
-const LABELS = {
+const MULTI_SELECTION_KEYS = ["Control", "Meta", "Shift"];
+const PRO_OPTIONS = { hideAttribution: true };
+const BOX_SELECTION_PAN_BUTTONS = [1, 2];
+const ARIA_LABELS = {
   "node.a11yDescription.default": "Press Enter to select this, and Enter again to rename it. Delete removes it.",
   "edge.a11yDescription.default": "Press Enter to select this edge, and Delete to remove it.",
 };
 /** From this many nodes on, only those on the screen are drawn. */
-const MANY = 60;
+const VIRTUALIZATION_THRESHOLD = 60;
 /** Seen from so far, words cannot be read, and are not drawn. */
-const FAR = 0.35;
+const FAR_ZOOM = 0.35;
 /** From this many on, those that are seen from so far are plain boxes, and their edges one drawing. */
-const CROWD = 150;
-const NONE: Edge[] = [];
-const isFar = (state: ReactFlowState) => state.transform[2] < FAR;
+const SIMPLIFICATION_THRESHOLD = 150;
+const NO_EDGES: Edge[] = [];
+const isBelowFarZoom = (state: ReactFlowState) => state.transform[2] < FAR_ZOOM;
 /** What the map takes of a corner, in pixels: its size in canvas.css with its margin. */
-const MAP = { width: 176, height: 126 };
-const CORNERS = ["bottom-right", "top-right", "bottom-left", "top-left"] as const;
+const MINIMAP_SIZE = { width: 176, height: 126 };
+const MINIMAP_CORNERS = ["bottom-right", "top-right", "bottom-left", "top-left"] as const;
 /** The first corner in which the map covers no node; null if there is none. */
-const freeCorner = ({ width, height, transform: [x, y, zoom], nodeLookup }: ReactFlowState) => {
+const freeMinimapCorner = ({ width, height, transform: [x, y, zoom], nodeLookup }: ReactFlowState) => {
   const boxes = [...nodeLookup.values()].map(({ internals, measured }) => {
     const left = internals.positionAbsolute.x * zoom + x;
     const top = internals.positionAbsolute.y * zoom + y;
     return { left, top, right: left + (measured.width ?? 0) * zoom, bottom: top + (measured.height ?? 0) * zoom };
   });
   const isFree = (corner: string) => {
-    const isBeside = (box: (typeof boxes)[0]) => (corner.endsWith("right") ? box.right > width - MAP.width : box.left < MAP.width);
-    const isThere = (box: (typeof boxes)[0]) => (corner.startsWith("bottom") ? box.bottom > height - MAP.height : box.top < MAP.height);
-    const isSeen = (box: (typeof boxes)[0]) => box.left < width && box.right > 0 && box.top < height && box.bottom > 0;
-    return !boxes.some((box) => isSeen(box) && isBeside(box) && isThere(box));
+    const overlapsX = (box: (typeof boxes)[0]) => (corner.endsWith("right") ? box.right > width - MINIMAP_SIZE.width : box.left < MINIMAP_SIZE.width);
+    const overlapsY = (box: (typeof boxes)[0]) => (corner.startsWith("bottom") ? box.bottom > height - MINIMAP_SIZE.height : box.top < MINIMAP_SIZE.height);
+    const isOnScreen = (box: (typeof boxes)[0]) => box.left < width && box.right > 0 && box.top < height && box.bottom > 0;
+    return !boxes.some((box) => isOnScreen(box) && overlapsX(box) && overlapsY(box));
   };
-  return CORNERS.find(isFree) ?? null;
+  return MINIMAP_CORNERS.find(isFree) ?? null;
 };
 
-const pale = (note: NoteRecord | undefined) => `color-mix(in srgb, ${COLORS[note?.color ?? "yellow"]} 40%, transparent)`;
+const noteColor = (note: NoteRecord | undefined) => `color-mix(in srgb, ${COLORS[note?.color ?? "yellow"]} 40%, transparent)`;
 
-export const Canvas = ({ engine }: { engine: Engine }) => (
+export const Canvas = ({ store }: { store: DocumentStore }) => (
   <ReactFlowProvider>
-    <Workplace engine={engine} />
+    <CanvasRoot store={store} />
   </ReactFlowProvider>
 );
 
-function Workplace({ engine }: { engine: Engine }) {
+function CanvasRoot({ store }: { store: DocumentStore }) {
   const flow = useReactFlow<FlowNode, Edge>();
-  const shared = useMemo(() => {
-    const ui = new Ui();
-    const stage = new Stage(engine, ui, flow);
-    const commands = new Commands(stage);
-    return { engine, ui, commands, gestures: new Gestures(stage, commands) };
-  }, [engine, flow]);
+  const value = useMemo(() => {
+    const ui = new UiStore();
+    const view = new CanvasView(store, ui, flow);
+    const commands = new Commands(view);
+    return { store, ui, commands, gestures: new Gestures(view, commands) };
+  }, [store, flow]);
   return (
-    <SharedContext.Provider value={shared}>
-      <Frame />
-    </SharedContext.Provider>
+    <CanvasContext.Provider value={value}>
+      <CanvasLayout />
+    </CanvasContext.Provider>
   );
 }
 
 /** All that stands around the surface. It redraws seldom, and never because a node moves. */
-function Frame() {
-  const { engine, ui, commands } = useShared();
-  const { stage } = commands;
-  const revision = useSlice("status", () => engine.data.revision);
-  const pending = useSlice("status", () => engine.pending.length);
-  const height = useSlice("derived", () => engine.data.height);
-  const network = useSlice("graph", () => engine.network);
-  const wrapper = useCallback((element: HTMLDivElement | null) => void (stage.wrapper = element), [stage]);
+function CanvasLayout() {
+  const { store, ui, commands } = useCanvas();
+  const { view } = commands;
+  const revision = useDocument("status", () => store.data.revision);
+  const pending = useDocument("status", () => store.pending.length);
+  const height = useDocument("derived", () => store.data.height);
+  const network = useDocument("graph", () => store.network);
+  const wrapper = useCallback((element: HTMLDivElement | null) => void (view.wrapper = element), [view]);
   const onPointerDown = (event: React.PointerEvent) => {
     const target = event.nativeEvent.composedPath()[0] as HTMLElement;
-    if (!target.closest(".nl-problems") && ui.state.panel === "issues") ui.set({ panel: null });
+    if (!target.closest(".nl-issues-status") && ui.state.panel === "issues") ui.update({ panel: null });
     if (!target.closest(".nl-palette, [data-action=palette]")) commands.closeDrawer();
-    if (!target.closest("input, button, textarea, .nl-popover")) stage.focus();
+    if (!target.closest("input, button, textarea, .nl-popover")) view.focus();
   };
   return (
     <div
@@ -134,7 +134,7 @@ function Frame() {
       onCut={(event) => onClipboard(commands, event)}
       onPaste={(event) => onClipboard(commands, event)}
       onPointerDownCapture={onPointerDown}
-      data-canvas={engine.data.document}
+      data-canvas={store.data.document}
       data-network={network}
       data-revision={revision}
       data-pending={pending}
@@ -142,89 +142,89 @@ function Frame() {
       <Header />
       <div className="nl-body">
         <Palette />
-        <div className="nl-desk">
-          <Tabs />
+        <div className="nl-main">
+          <NetworkTabs />
           <Surface key={network} />
         </div>
       </div>
-      <Ghost />
-      <OpenMenu />
-      <OpenHelp />
-      <OpenAbout />
-      <OpenContextMenu />
+      <DragPreview />
+      <OpenSearchMenu />
+      <OpenKeyboardHelp />
+      <LayerHelp />
+      <ContextMenu />
       <Refusals />
-      <Said />
+      <Notification />
     </div>
   );
 }
 
 function Surface() {
-  const { engine, commands, gestures } = useShared();
-  const { stage } = commands;
-  const [nodes, setNodes] = useState<FlowNode[]>(() => flowNodes(engine, [], stage.remembered()));
-  const [edges, setEdges] = useState<Edge[]>(() => flowEdges(engine, []));
-  Object.assign(stage, { nodes, edges, setNodes, setEdges });
-  const boxing = useUi((state) => state.boxing);
-  const map = useUi((state) => state.map);
-  const far = useStore(isFar);
-  const corner = useStore(freeCorner);
-  const plain = far && nodes.length > CROWD;
-  const firstViewport = useRef(stage.viewport);
-  const surface = useCallback((element: HTMLDivElement | null) => void (stage.surface = element), [stage]);
+  const { store, commands, gestures } = useCanvas();
+  const { view } = commands;
+  const [nodes, setNodes] = useState<FlowNode[]>(() => flowNodes(store, [], view.rememberedSelection()));
+  const [edges, setEdges] = useState<Edge[]>(() => flowEdges(store, []));
+  Object.assign(view, { nodes, edges, setNodes, setEdges });
+  const isBoxSelecting = useUiState((state) => state.isBoxSelecting);
+  const isMapVisible = useUiState((state) => state.isMapVisible);
+  const isFar = useStore(isBelowFarZoom);
+  const minimapCorner = useStore(freeMinimapCorner);
+  const isSimplified = isFar && nodes.length > SIMPLIFICATION_THRESHOLD;
+  const initialViewport = useRef(view.viewport);
+  const surface = useCallback((element: HTMLDivElement | null) => void (view.surface = element), [view]);
 
   useEffect(() => {
-    const redraw = () => {
-      const { nodes, notes, edges } = engine.graph;
-      const held = stage.root.activeElement?.closest(".react-flow__node, .react-flow__edge")?.getAttribute("data-id");
-      if (held && !(held in nodes || held in notes || held in edges)) commands.refocus = true; // another tab removed it
-      setNodes((before) => flowNodes(engine, before));
-      setEdges((before) => flowEdges(engine, before));
+    const updateElements = () => {
+      const { nodes, notes, edges } = store.graph;
+      const focusedId = view.rootNode.activeElement?.closest(".react-flow__node, .react-flow__edge")?.getAttribute("data-id");
+      if (focusedId && !(focusedId in nodes || focusedId in notes || focusedId in edges)) commands.needsFocus = true; // another tab removed it
+      setNodes((previous) => flowNodes(store, previous));
+      setEdges((previous) => flowEdges(store, previous));
     };
-    redraw(); // what came between the first drawing and now
-    return engine.listen((topic) => topic === "graph" && redraw());
-  }, [engine, stage, commands]);
-  useEffect(() => () => engine.release(), [engine]); // a drag may be under way when the page changes
+    updateElements(); // what came between the first drawing and now
+    return store.subscribe((topic) => topic === "graph" && updateElements());
+  }, [store, view, commands]);
+  useEffect(() => () => store.endInteraction(), [store]); // a drag may be under way when the page changes
   useEffect(() => {
-    if (commands.refocus) stage.focus();
-    commands.refocus = false;
-    commands.arrived();
-  }, [commands, stage, nodes, edges]);
-  useLayoutEffect(() => stage.ui.set({ plain }), [stage, plain]);
-  useSelection(stage, nodes, edges);
-  const picked = nodes
+    if (commands.needsFocus) view.focus();
+    commands.needsFocus = false;
+    commands.onGraphDrawn();
+  }, [commands, view, nodes, edges]);
+  useLayoutEffect(() => view.ui.update({ isSimplified }), [view, isSimplified]);
+  useSelectionSync(view, nodes, edges);
+  const selectedLayers = nodes
     .filter((node) => node.selected && node.type === "layer")
     .map((node) => node.id)
     .join(" ");
-  useEffect(() => stage.ui.set({ picked }), [stage, picked]);
+  useEffect(() => view.ui.update({ selectedLayers }), [view, selectedLayers]);
 
   // Whether something goes is for the document to say; see Commands.remove.
   const onNodesChange = useCallback(
     (changes: NodeChange<FlowNode>[]) =>
-      setNodes((before) => applyNodeChanges(changes.filter((change) => change.type !== "remove"), before)),
+      setNodes((previous) => applyNodeChanges(changes.filter((change) => change.type !== "remove"), previous)),
     [],
   );
   const onEdgesChange = useCallback(
     (changes: EdgeChange[]) =>
-      setEdges((before) => applyEdgeChanges(changes.filter((change) => change.type !== "remove"), before)),
+      setEdges((previous) => applyEdgeChanges(changes.filter((change) => change.type !== "remove"), previous)),
     [],
   );
-  const onInit = useCallback(() => void stage.firstLook(), [stage]);
-  const [network] = useState(engine.network);
+  const onInit = useCallback(() => void view.setInitialView(), [view]);
+  const [network] = useState(store.network);
   const onMoveEnd = useCallback(
     (_: unknown, viewport: Viewport) => {
-      if (network === engine.network) stage.viewport = viewport; // a movement may end when another one is there
+      if (network === store.network) view.viewport = viewport; // a movement may end when another one is there
     },
-    [engine, network, stage],
+    [store, network, view],
   );
-  const colour = useCallback(
-    (node: Node) => engine.layerOf(engine.graph.nodes[node.id])?.color ?? pale(engine.graph.notes[node.id]),
-    [engine],
+  const minimapColor = useCallback(
+    (node: Node) => store.layerTypeOf(store.graph.nodes[node.id])?.color ?? noteColor(store.graph.notes[node.id]),
+    [store],
   );
   return (
-    <div className={far ? "nl-surface far" : "nl-surface"} ref={surface} onDoubleClick={gestures.doubleClick}>
+    <div className={isFar ? "nl-surface far" : "nl-surface"} ref={surface} onDoubleClick={gestures.doubleClick}>
       <ReactFlow<FlowNode, Edge>
         nodes={nodes}
-        edges={plain ? NONE : edges}
+        edges={isSimplified ? NO_EDGES : edges}
         nodeTypes={NODE_TYPES}
         edgeTypes={EDGE_TYPES}
         onNodesChange={onNodesChange}
@@ -233,115 +233,115 @@ function Surface() {
         onConnect={gestures.connect}
         onConnectEnd={gestures.connectEnd}
         onReconnect={gestures.reconnect}
-        onClickConnectStart={gestures.clickPort}
-        onClickConnectEnd={gestures.letGo}
-        onPaneClick={gestures.letGo}
-        onNodeContextMenu={gestures.nodeMenu}
-        onPaneContextMenu={gestures.canvasMenu}
-        onSelectionContextMenu={gestures.selectionMenu}
-        isValidConnection={gestures.valid}
+        onClickConnectStart={gestures.selectPort}
+        onClickConnectEnd={gestures.clearPort}
+        onPaneClick={gestures.clearPort}
+        onNodeContextMenu={gestures.openNodeMenu}
+        onPaneContextMenu={gestures.openCanvasMenu}
+        onSelectionContextMenu={gestures.openSelectionMenu}
+        isValidConnection={gestures.isValidConnection}
         connectionRadius={28}
         onNodeDragStart={gestures.nodeDragStart}
-        onNodeDrag={gestures.drag}
+        onNodeDrag={gestures.nodeDrag}
         onNodeDragStop={gestures.nodeDragStop}
         onSelectionDragStart={gestures.dragStart}
         onSelectionDrag={gestures.selectionDrag}
         onSelectionDragStop={gestures.dragStop}
         onNodeDoubleClick={gestures.doubleClickNode}
-        selectionOnDrag={boxing}
-        panOnDrag={boxing ? BOX_BUTTONS : true}
+        selectionOnDrag={isBoxSelecting}
+        panOnDrag={isBoxSelecting ? BOX_SELECTION_PAN_BUTTONS : true}
         selectionMode={SelectionMode.Partial}
         selectionKeyCode="Shift"
-        multiSelectionKeyCode={MULTIPLE}
+        multiSelectionKeyCode={MULTI_SELECTION_KEYS}
         deleteKeyCode={null}
         zoomOnDoubleClick={false}
         edgesFocusable={false}
-        onlyRenderVisibleElements={nodes.length > MANY}
+        onlyRenderVisibleElements={nodes.length > VIRTUALIZATION_THRESHOLD}
         minZoom={0.05}
         maxZoom={2}
-        defaultViewport={firstViewport.current}
+        defaultViewport={initialViewport.current}
         onInit={onInit}
         onMoveEnd={onMoveEnd}
-        ariaLabelConfig={LABELS}
-        proOptions={PRO}
+        ariaLabelConfig={ARIA_LABELS}
+        proOptions={PRO_OPTIONS}
       >
         <Background variant={BackgroundVariant.Dots} gap={20} size={1.2} />
-        {plain && <PlainEdges nodes={nodes} />}
-        {map && corner && !plain && nodes.length > 0 && (
-          <MiniMap pannable zoomable position={corner} nodeColor={colour} ariaLabel="Map" />
+        {isSimplified && <SimplifiedEdges nodes={nodes} />}
+        {isMapVisible && minimapCorner && !isSimplified && nodes.length > 0 && (
+          <MiniMap pannable zoomable position={minimapCorner} nodeColor={minimapColor} ariaLabel="Map" />
         )}
       </ReactFlow>
-      <Alignment />
-      <Crumbs />
-      {!nodes.length && <Empty onAdd={commands.begin} main={engine.network === engine.data.main} />}
+      <AlignmentToolbar />
+      <Breadcrumbs />
+      {!nodes.length && <EmptyState onAdd={commands.addInput} isMain={store.network === store.data.main} />}
     </div>
   );
 }
 
-const Empty = ({ onAdd, main }: { onAdd: () => void; main: boolean }) => (
+const EmptyState = ({ onAdd, isMain }: { onAdd: () => void; isMain: boolean }) => (
   <div className="nl-empty" data-empty>
-    <b>{main ? "Build your network" : "Build this subnetwork"}</b>
+    <b>{isMain ? "Build your network" : "Build this subnetwork"}</b>
     <p>Drag a layer from the left onto the canvas, or double-click the canvas to search.</p>
-    {!main && <p>Other networks use it as one layer: each Input and Output is a port of that layer.</p>}
+    {!isMain && <p>Other networks use it as one layer: each Input and Output is a port of that layer.</p>}
     <button className="nl-primary" data-action="add-input" onClick={onAdd}>
       Add an input layer
     </button>
   </div>
 );
 
-function Ghost() {
-  const { commands } = useShared();
-  const ghost = useUi((state) => state.ghost);
-  if (!ghost) return null;
-  const { left, top } = commands.stage.wrapper?.getBoundingClientRect() ?? new DOMRect();
-  const style = { left: ghost.x - left, top: ghost.y - top, "--c": ghost.layer.color } as React.CSSProperties;
+function DragPreview() {
+  const { commands } = useCanvas();
+  const dragPreview = useUiState((state) => state.dragPreview);
+  if (!dragPreview) return null;
+  const { left, top } = commands.view.wrapper?.getBoundingClientRect() ?? new DOMRect();
+  const style = { left: dragPreview.x - left, top: dragPreview.y - top, "--c": dragPreview.layer.color } as React.CSSProperties;
   return (
-    <div className="nl-ghost" style={style}>
-      {ghost.layer.title}
+    <div className="nl-drag-preview" style={style}>
+      {dragPreview.layer.title}
     </div>
   );
 }
 
-function OpenMenu() {
-  const { commands } = useShared();
-  const menu = useUi((state) => state.menu);
-  const find = useCallback((query: string) => (menu ? commands.find(menu, query) : []), [commands, menu]);
-  if (!menu) return null;
+function OpenSearchMenu() {
+  const { commands } = useCanvas();
+  const searchMenu = useUiState((state) => state.searchMenu);
+  const search = useCallback((query: string) => (searchMenu ? commands.searchItems(searchMenu, query) : []), [commands, searchMenu]);
+  if (!searchMenu) return null;
   return (
-    <Menu
-      key={`${menu.x} ${menu.y}`}
-      label={menu.kind === "add" ? "Add a layer" : "Connect to"}
-      x={menu.x}
-      y={menu.y}
-      find={find}
-      onPick={(key) => commands.choose(menu, key)}
+    <SearchMenu
+      key={`${searchMenu.x} ${searchMenu.y}`}
+      label={searchMenu.kind === "add" ? "Add a layer" : "Connect to"}
+      x={searchMenu.x}
+      y={searchMenu.y}
+      search={search}
+      onPick={(key) => commands.pickItem(searchMenu, key)}
       onClose={commands.closeMenu}
     />
   );
 }
 
-function OpenHelp() {
-  const { commands } = useShared();
-  return useUi((state) => state.panel === "help") ? <Help onClose={() => commands.toggle("help")} /> : null;
+function OpenKeyboardHelp() {
+  const { commands } = useCanvas();
+  return useUiState((state) => state.panel === "keyboardHelp") ? <KeyboardHelp onClose={() => commands.togglePanel("keyboardHelp")} /> : null;
 }
 
-function Said() {
-  const said = useUi((state) => state.said);
+function Notification() {
+  const notification = useUiState((state) => state.notification);
   return (
-    <div className={said ? "nl-toast said" : "nl-unseen"} role="status">
-      {said}
+    <div className={notification ? "nl-toast info" : "nl-visually-hidden"} role="status">
+      {notification}
     </div>
   );
 }
 
 function Refusals() {
-  const { engine } = useShared();
-  const refusals = useSlice("status", () => engine.refusals);
+  const { store } = useCanvas();
+  const refusals = useDocument("status", () => store.refusals);
   if (!refusals.length) return null;
   return (
     <div className="nl-toast" role="alert">
       {refusals.join(" ")}
-      <button className="nl-close" aria-label="Close" onClick={() => engine.forgetRefusals()}>
+      <button className="nl-close" aria-label="Close" onClick={() => store.dismissRefusals()}>
         ×
       </button>
     </div>

@@ -2,64 +2,64 @@
 // list moves under the pointer when something is selected.
 import { useMemo, useSyncExternalStore } from "react";
 import { sourceRef, targetRef } from "../core/graph";
-import { keyOf } from "../core/networks";
-import { freeOutput, portFor, type End } from "../core/connectionRules";
+import { layerKey } from "../core/networks";
+import { freeOutput, compatiblePort, type PortRef } from "../core/connectionRules";
 import type { LayerType } from "../core/generated";
-import { useShared, useSlice, useUi } from "./context";
-import { Item } from "./PaletteItem";
-import { favourites, fitting, recent, toggle } from "./storedLists";
+import { useCanvas, useDocument, useUiState } from "./context";
+import { PaletteItem } from "./PaletteItem";
+import { favorites, compatibleOnly, recent, toggleName } from "./storedLists";
 
-const MOST = 5;
+const MAX_SUGGESTIONS = 5;
 
 /** The port to which something could be added. */
-export function useStart(): End | null {
-  const port = useUi((state) => state.port);
-  const picked = useUi((state) => state.picked);
-  return useSlice("derived", (engine): End | null => {
-    if (port) return port.node in engine.graph.nodes ? port : null;
-    const output = picked && !picked.includes(" ") ? freeOutput(engine, picked) : null;
-    return output ? { node: picked, port: output, side: "source" } : null;
+export function useTargetPort(): PortRef | null {
+  const port = useUiState((state) => state.selectedPort);
+  const selectedLayers = useUiState((state) => state.selectedLayers);
+  return useDocument("derived", (store): PortRef | null => {
+    if (port) return port.node in store.graph.nodes ? port : null;
+    const output = selectedLayers && !selectedLayers.includes(" ") ? freeOutput(store, selectedLayers) : null;
+    return output ? { node: selectedLayers, port: output, side: "source" } : null;
   });
 }
 
 /** Those that fit, the likeliest first: what one likes, what was used last, what takes just this kind of tensor. */
-function likely(all: LayerType[], start: End, fits: (layer: LayerType) => boolean): LayerType[] {
-  const place = (names: string[], layer: LayerType) => names.indexOf(keyOf(layer)) + 1 || Infinity;
+function rankLayers(all: LayerType[], start: PortRef, isCompatible: (layer: LayerType) => boolean): LayerType[] {
+  const rankIn = (names: string[], layer: LayerType) => names.indexOf(layerKey(layer)) + 1 || Infinity;
   const rank = (layer: LayerType) => {
     const ports = start.side === "source" ? layer.inputs : layer.outputs;
-    const exact = ports.some((port) => !port.kinds.includes("any"));
-    const known = Math.min(place(favourites.get(), layer), place(recent.get(), layer) + 50);
-    return Math.min(known, (exact ? 100 : 200) + (layer.common ? 0 : 400));
+    const isSpecific = ports.some((port) => !port.kinds.includes("any"));
+    const personalRank = Math.min(rankIn(favorites.get(), layer), rankIn(recent.get(), layer) + 50);
+    return Math.min(personalRank, (isSpecific ? 100 : 200) + (layer.common ? 0 : 400));
   };
-  const found = all.filter(fits).map((layer, order) => ({ layer, order, rank: rank(layer) }));
-  return found.sort((a, b) => a.rank - b.rank || a.order - b.order).map(({ layer }) => layer);
+  const ranked = all.filter(isCompatible).map((layer, order) => ({ layer, order, rank: rank(layer) }));
+  return ranked.sort((a, b) => a.rank - b.rank || a.order - b.order).map(({ layer }) => layer);
 }
 
-export function Fits({ start, layers }: { start: End; layers: LayerType[] }) {
-  const { engine } = useShared();
-  const only = useSyncExternalStore(fitting.listen, fitting.get).length > 0;
-  const found = useMemo(
-    () => likely(layers, start, (layer) => portFor(engine, layer, start) !== null),
-    [engine, layers, start],
+export function CompatibleLayers({ start, layers }: { start: PortRef; layers: LayerType[] }) {
+  const { store } = useCanvas();
+  const isFilterActive = useSyncExternalStore(compatibleOnly.subscribe, compatibleOnly.get).length > 0;
+  const compatible = useMemo(
+    () => rankLayers(layers, start, (layer) => compatiblePort(store, layer, start) !== null),
+    [store, layers, start],
   );
-  const place = start.side === "source" ? sourceRef(start.node, start.port) : targetRef(start.node, start.port);
+  const reference = start.side === "source" ? sourceRef(start.node, start.port) : targetRef(start.node, start.port);
   return (
-    <div className="nl-fits" data-fits={place} onMouseDown={(event) => event.preventDefault()}>
+    <div className="nl-compatible-layers" data-fits={reference} onMouseDown={(event) => event.preventDefault()}>
       <button
         className="nl-group-name"
-        aria-pressed={only}
+        aria-pressed={isFilterActive}
         data-action="only-fitting"
-        title={only ? "Show all layers" : "Show only compatible layers in the list above"}
-        onClick={() => toggle(fitting, "only")}
+        title={isFilterActive ? "Show all layers" : "Show only compatible layers in the list above"}
+        onClick={() => toggleName(compatibleOnly, "only")}
       >
         <span>
-          {start.side === "source" ? "Fits after" : "Fits before"} {place}
+          {start.side === "source" ? "Fits after" : "Fits before"} {reference}
         </span>
-        <small>{only ? "All" : `Compatible only (${found.length})`}</small>
+        <small>{isFilterActive ? "All" : `Compatible only (${compatible.length})`}</small>
       </button>
-      {!only &&
-        found.slice(0, MOST).map((layer) => (
-          <Item key={keyOf(layer)} layer={layer} name={{ "data-fit": keyOf(layer) }} stop={false} />
+      {!isFilterActive &&
+        compatible.slice(0, MAX_SUGGESTIONS).map((layer) => (
+          <PaletteItem key={layerKey(layer)} layer={layer} attributes={{ "data-fit": layerKey(layer) }} isTabStop={false} />
         ))}
     </div>
   );

@@ -1,46 +1,46 @@
 // The menu that a right click opens, or the key for it: what can be done with a node, or with the canvas.
 import { useEffect, useRef } from "react";
-import { useShared, useUi } from "./context";
-import { items } from "./contextMenuItems";
+import { useCanvas, useUiState } from "./context";
+import { contextMenuItems } from "./contextMenuItems";
 
-export function OpenContextMenu() {
-  const { commands, ui } = useShared();
-  const context = useUi((state) => state.context);
+export function ContextMenu() {
+  const { commands, ui } = useCanvas();
+  const contextMenu = useUiState((state) => state.contextMenu);
   const list = useRef<HTMLDivElement>(null);
   useEffect(() => {
     list.current?.querySelector("button")?.focus({ preventScroll: true });
-  }, [context]);
-  if (!context) return null;
+  }, [contextMenu]);
+  if (!contextMenu) return null;
   const close = () => {
-    ui.set({ context: null });
-    commands.stage.focus();
+    ui.update({ contextMenu: null });
+    commands.view.focus();
   };
-  const step = (by: number) => {
+  const moveFocus = (offset: number) => {
     const buttons = [...(list.current?.querySelectorAll("button") ?? [])];
     const focused = (list.current?.getRootNode() as ShadowRoot | Document).activeElement as HTMLButtonElement;
-    buttons[(buttons.indexOf(focused) + by + buttons.length) % buttons.length]?.focus();
+    buttons[(buttons.indexOf(focused) + offset + buttons.length) % buttons.length]?.focus();
   };
   return (
     <div
-      className="nl-popover nl-context"
-      style={{ left: context.x, top: context.y }}
+      className="nl-popover nl-context-menu"
+      style={{ left: contextMenu.x, top: contextMenu.y }}
       role="menu"
       aria-label="Actions"
       data-context
       ref={list}
       onContextMenu={(event) => event.preventDefault()}
-      onBlur={(event) => event.currentTarget.contains(event.relatedTarget) || ui.set({ context: null })}
+      onBlur={(event) => event.currentTarget.contains(event.relatedTarget) || ui.update({ contextMenu: null })}
       onKeyDown={(event) => {
         event.stopPropagation();
         if (event.key === "Escape" || event.key === "Tab") close();
-        if (event.key === "ArrowDown") step(1);
-        if (event.key === "ArrowUp") step(-1);
+        if (event.key === "ArrowDown") moveFocus(1);
+        if (event.key === "ArrowUp") moveFocus(-1);
         if (["ArrowDown", "ArrowUp", "Tab"].includes(event.key)) event.preventDefault();
       }}
     >
-      {items(commands, context.node).map((part, place) => (
-        <div key={place} role="group">
-          {part.map((item) => (
+      {contextMenuItems(commands, contextMenu.node).map((group, index) => (
+        <div key={index} role="group">
+          {group.map((item) => (
             <button
               key={item.name}
               role="menuitem"

@@ -1,4 +1,4 @@
-const KEYS: [string, string][] = [
+const SHORTCUTS: [string, string][] = [
   ["A or /", "add a layer at the selection"],
   ["Double click", "add a layer there"],
   ["C", "connect the selected layer to …"],
@@ -24,16 +24,16 @@ const KEYS: [string, string][] = [
   ["Esc", "deselect"],
 ];
 
-export const Help = ({ onClose }: { onClose: () => void }) => (
-  <div className="nl-popover nl-help" role="dialog" aria-label="Keyboard" data-help>
-    <div className="nl-help-head">
+export const KeyboardHelp = ({ onClose }: { onClose: () => void }) => (
+  <div className="nl-popover nl-keyboard-help" role="dialog" aria-label="Keyboard" data-help>
+    <div className="nl-popover-head">
       <b>Keyboard and mouse</b>
       <button className="nl-close" aria-label="Close" onClick={onClose}>
         ×
       </button>
     </div>
     <dl>
-      {KEYS.map(([keys, text]) => (
+      {SHORTCUTS.map(([keys, text]) => (
         <div key={keys}>
           <dt>{keys}</dt>
           <dd>{text}</dd>

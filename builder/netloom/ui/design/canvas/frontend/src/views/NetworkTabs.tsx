@@ -1,30 +1,30 @@
 // The networks of the project, one tab each, and the way back out of one that was opened from its node.
 import { memo, useEffect, useRef, useState } from "react";
-import { Actions } from "./SelectionToolbar";
-import { useShared, useSlice, useUi } from "./context";
+import { SelectionToolbar } from "./SelectionToolbar";
+import { useCanvas, useDocument, useUiState } from "./context";
 import { Icon } from "./icons";
 
-type Tab = { name: string; main: boolean; used: boolean; wrong: boolean };
+type Tab = { name: string; isMain: boolean; isUsed: boolean; hasErrors: boolean };
 
-export const Tabs = memo(() => {
-  const { commands } = useShared();
-  const shown = useSlice("graph", (engine) => engine.network);
-  const trail = useUi((state) => state.trail);
-  const tabs = useSlice("derived", ({ data }): Tab[] => {
+export const NetworkTabs = memo(() => {
+  const { commands } = useCanvas();
+  const network = useDocument("graph", (store) => store.network);
+  const breadcrumbs = useUiState((state) => state.breadcrumbs);
+  const tabs = useDocument("derived", ({ data }): Tab[] => {
     const errors = data.derived.issues.filter((issue) => issue.severity === "error");
-    return data.networks.map(({ name, used }) => {
+    return data.networks.map(({ name, used: isUsed }) => {
       // An empty network is where everybody starts.
-      const begun = name !== data.main || data.derived.totals.layers > 0;
-      const wrong = begun && errors.some((issue) => issue.network === name);
-      return { name, used, wrong, main: name === data.main };
+      const isStarted = name !== data.main || data.derived.totals.layers > 0;
+      const hasErrors = isStarted && errors.some((issue) => issue.network === name);
+      return { name, isUsed, hasErrors, isMain: name === data.main };
     });
   });
-  const from = [...trail].reverse().find((name) => name !== shown && tabs.some((tab) => tab.name === name));
+  const previous = [...breadcrumbs].reverse().find((name) => name !== network && tabs.some((tab) => tab.name === name));
   return (
     <div className="nl-tabs" data-tabs>
       <div className="nl-tab-list" role="tablist" aria-label="Networks">
         {tabs.map((tab) => (
-          <NetworkTab key={tab.name} tab={tab} current={tab.name === shown} />
+          <NetworkTab key={tab.name} tab={tab} isCurrent={tab.name === network} />
         ))}
       </div>
       <button
@@ -37,52 +37,52 @@ export const Tabs = memo(() => {
       >
         <Icon name="plus" />
       </button>
-      {from && (
-        <button className="nl-back" data-action="back" title={`Back to ${from} (U)`} aria-label={`Back to ${from}`} onClick={commands.back}>
+      {previous && (
+        <button className="nl-back" data-action="back" title={`Back to ${previous} (U)`} aria-label={`Back to ${previous}`} onClick={commands.goBack}>
           <Icon name="back" />
         </button>
       )}
-      <Actions />
+      <SelectionToolbar />
     </div>
   );
 });
 
-function NetworkTab({ tab, current }: { tab: Tab; current: boolean }) {
-  const { commands } = useShared();
-  const [writing, setWriting] = useState(false);
-  const box = useRef<HTMLDivElement>(null);
+function NetworkTab({ tab, isCurrent }: { tab: Tab; isCurrent: boolean }) {
+  const { commands } = useCanvas();
+  const [isRenaming, setRenaming] = useState(false);
+  const element = useRef<HTMLDivElement>(null);
   useEffect(() => {
-    if (current) void box.current?.scrollIntoView({ block: "nearest", inline: "nearest" });
-  }, [current]);
-  const said = tab.main ? "The main network is the one that is trained" : tab.used ? "Used in another network" : "";
+    if (isCurrent) void element.current?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }, [isCurrent]);
+  const description = tab.isMain ? "The main network is the one that is trained" : tab.isUsed ? "Used in another network" : "";
   return (
-    <div ref={box} className={`nl-tab${current ? " current" : ""}${tab.wrong ? " wrong" : ""}`} data-tab={tab.name}>
-      {writing ? (
+    <div ref={element} className={`nl-tab${isCurrent ? " current" : ""}${tab.hasErrors ? " has-errors" : ""}`} data-tab={tab.name}>
+      {isRenaming ? (
         <NameInput
           name={tab.name}
           onDone={(name) => {
-            setWriting(false);
+            setRenaming(false);
             commands.renameNetwork(tab.name, name);
           }}
         />
       ) : (
         <button
           role="tab"
-          aria-selected={current}
+          aria-selected={isCurrent}
           className="nl-tab-name"
-          title={[said, "Double-click to rename"].filter(Boolean).join(". ")}
-          onClick={() => commands.openNetwork(tab.name, current ? commands.stage.ui.state.trail : [])}
-          onDoubleClick={() => setWriting(true)}
+          title={[description, "Double-click to rename"].filter(Boolean).join(". ")}
+          onClick={() => commands.openNetwork(tab.name, isCurrent ? commands.view.ui.state.breadcrumbs : [])}
+          onDoubleClick={() => setRenaming(true)}
           onKeyDown={(event) => {
-            if (event.key === "F2") setWriting(true);
+            if (event.key === "F2") setRenaming(true);
             if (event.key === "F2" || event.key === "Enter") event.stopPropagation();
           }}
         >
           {tab.name}
-          {tab.wrong && <i className="nl-dot" title="This network has errors" />}
+          {tab.hasErrors && <i className="nl-dot" title="This network has errors" />}
         </button>
       )}
-      {!tab.main && !tab.used && !writing && (
+      {!tab.isMain && !tab.isUsed && !isRenaming && (
         <button
           className="nl-tab-close"
           data-action="delete-network"
@@ -101,15 +101,15 @@ function NetworkTab({ tab, current }: { tab: Tab; current: boolean }) {
 /** A field for a name. `onDone` gets the old one where writing was given up. */
 export function NameInput({ name, onDone }: { name: string; onDone: (name: string) => void }) {
   const input = useRef<HTMLInputElement>(null);
-  const done = useRef(false);
+  const isDone = useRef(false);
   useEffect(() => {
     input.current?.focus({ preventScroll: true });
     input.current?.select();
   }, []);
-  const finish = (keep: boolean) => {
-    if (done.current) return; // the field loses the focus when it goes
-    done.current = true;
-    onDone(keep ? (input.current?.value ?? name) : name);
+  const finish = (isConfirmed: boolean) => {
+    if (isDone.current) return; // the field loses the focus when it goes
+    isDone.current = true;
+    onDone(isConfirmed ? (input.current?.value ?? name) : name);
   };
   return (
     <input

@@ -2,39 +2,39 @@ import { NodeResizer, NodeToolbar, Position, type NodeProps } from "@xyflow/reac
 import { memo, useEffect, useRef } from "react";
 import { COLORS } from "../core/frames";
 import type { Color, NoteRecord } from "../core/generated";
-import { useShared, useUi } from "./context";
+import { useCanvas, useUiState } from "./context";
 import type { NoteFlowNode } from "./flowElements";
 
 export const NoteNode = memo(({ id, data: { record }, selected }: NodeProps<NoteFlowNode>) => {
-  const { commands } = useShared();
-  const editing = useUi((state) => state.editing === id);
-  const area = useRef<HTMLTextAreaElement>(null);
+  const { commands } = useCanvas();
+  const isEditing = useUiState((state) => state.editedId === id);
+  const textarea = useRef<HTMLTextAreaElement>(null);
   useEffect(() => {
-    if (editing) area.current?.focus();
-  }, [editing]);
-  const { change, resize } = useNote(id, record);
+    if (isEditing) textarea.current?.focus();
+  }, [isEditing]);
+  const { changeNote, resizeHandlers } = useNote(id, record);
   return (
     <div
       className={`nl-note${selected ? " selected" : ""}`}
       style={{ "--c": COLORS[record.color] } as React.CSSProperties}
       data-note={id}
     >
-      <NodeResizer isVisible={selected} minWidth={80} minHeight={50} {...resize} />
-      {selected && <Swatches color={record.color} onPick={(color) => change({ color })} />}
-      {editing ? (
+      <NodeResizer isVisible={selected} minWidth={80} minHeight={50} {...resizeHandlers} />
+      {selected && <Swatches color={record.color} onPick={(color) => changeNote({ color })} />}
+      {isEditing ? (
         <textarea
-          ref={area}
+          ref={textarea}
           className="nodrag nowheel"
           defaultValue={record.text}
           aria-label="Note"
           maxLength={20000}
           onKeyDown={(event) => {
             event.stopPropagation();
-            if (event.key === "Escape") area.current?.blur();
+            if (event.key === "Escape") textarea.current?.blur();
           }}
           onBlur={() => {
-            const text = area.current?.value ?? "";
-            if (text !== record.text) change({ text });
+            const text = textarea.current?.value ?? "";
+            if (text !== record.text) changeNote({ text });
             commands.stopEditing();
           }}
         />
@@ -47,16 +47,16 @@ export const NoteNode = memo(({ id, data: { record }, selected }: NodeProps<Note
 
 /** How a remark or a frame is changed, and what its resizer does. */
 export function useNote(id: string, record: NoteRecord) {
-  const { engine, commands } = useShared();
-  const change = (update: Partial<NoteRecord>) =>
-    commands.apply({ kind: "note", id, note: { ...(engine.graph.notes[id] ?? record), ...update } });
-  const onResizeStart = () => engine.hold();
-  const onResizeEnd = (_: unknown, box: { x: number; y: number; width: number; height: number }) => {
-    const at: [number, number] = [Math.round(box.x), Math.round(box.y)];
-    change({ at, width: Math.round(box.width), height: Math.round(box.height) });
-    engine.release();
+  const { store, commands } = useCanvas();
+  const changeNote = (update: Partial<NoteRecord>) =>
+    commands.apply({ kind: "note", id, note: { ...(store.graph.notes[id] ?? record), ...update } });
+  const onResizeStart = () => store.beginInteraction();
+  const onResizeEnd = (_: unknown, bounds: { x: number; y: number; width: number; height: number }) => {
+    const at: [number, number] = [Math.round(bounds.x), Math.round(bounds.y)];
+    changeNote({ at, width: Math.round(bounds.width), height: Math.round(bounds.height) });
+    store.endInteraction();
   };
-  return { change, resize: { onResizeStart, onResizeEnd } };
+  return { changeNote, resizeHandlers: { onResizeStart, onResizeEnd } };
 }
 
 type SwatchesProps = { color: Color; onPick: (color: Color) => void };

@@ -1,69 +1,72 @@
 // The layers that can be added: dragged, clicked, or chosen by key.
 import { memo, useMemo, useRef, useState, useSyncExternalStore } from "react";
-import { search } from "../core/format";
-import { keyOf } from "../core/networks";
+import { searchLayers } from "../core/search";
+import { layerKey } from "../core/networks";
 import type { LayerType } from "../core/generated";
-import { portFor } from "../core/connectionRules";
-import { useLayers, useShared, useUi } from "./context";
+import { compatiblePort } from "../core/connectionRules";
+import { useLayers, useCanvas, useUiState } from "./context";
 import { Icon } from "./icons";
-import { Fits, useStart } from "./CompatibleLayers";
-import { Item } from "./PaletteItem";
-import { favourites, fitting, open, recent, toggle } from "./storedLists";
+import { CompatibleLayers, useTargetPort } from "./CompatibleLayers";
+import { PaletteItem } from "./PaletteItem";
+import { favorites, compatibleOnly, openGroups, recent, toggleName } from "./storedLists";
 
-type Group = { name: string; items: LayerType[]; more: number; opened: boolean };
+type Group = { name: string; items: LayerType[]; hiddenCount: number; isOpen: boolean };
 
 /** By group: the common layers, and the rest where the group is open or something is searched for. */
-function grouped(found: LayerType[], opened: string[], searching: boolean): Group[] {
-  const table = new Map<string, LayerType[]>();
-  for (const layer of found) {
-    const items = table.get(layer.group);
+function groupLayers(matches: LayerType[], openGroupNames: string[], isSearching: boolean): Group[] {
+  const byGroup = new Map<string, LayerType[]>();
+  for (const layer of matches) {
+    const items = byGroup.get(layer.group);
     if (items) items.push(layer);
-    else table.set(layer.group, [layer]);
+    else byGroup.set(layer.group, [layer]);
   }
-  return [...table].map(([name, all]) => {
-    const common = all.filter((layer) => layer.common);
-    const whole = searching || opened.includes(name);
-    return { name, items: whole ? all : common, more: all.length - common.length, opened: opened.includes(name) };
+  return [...byGroup].map(([name, members]) => {
+    const common = members.filter((layer) => layer.common);
+    const isOpen = openGroupNames.includes(name);
+    const items = isSearching || isOpen ? members : common;
+    return { name, items, hiddenCount: members.length - common.length, isOpen };
   });
 }
 
 export const Palette = memo(() => {
-  const { engine, commands } = useShared();
+  const { store, commands } = useCanvas();
   const layers = useLayers();
-  const start = useStart();
-  const only = useSyncExternalStore(fitting.listen, fitting.get).length > 0 && start;
-  const drawer = useUi((state) => state.drawer);
+  const targetPort = useTargetPort();
+  const filterPort = useSyncExternalStore(compatibleOnly.subscribe, compatibleOnly.get).length > 0 && targetPort;
+  const isDrawerOpen = useUiState((state) => state.isDrawerOpen);
   const [query, setQuery] = useState("");
   const [current, setCurrent] = useState("");
-  const opened = useSyncExternalStore(open.listen, open.get);
+  const openGroupNames = useSyncExternalStore(openGroups.subscribe, openGroups.get);
   const list = useRef<HTMLDivElement>(null);
-  const searching = !!query.trim();
-  const found = useMemo(
-    () => search(layers, query).filter((layer) => !only || portFor(engine, layer, only) !== null),
-    [engine, layers, query, only],
+  const isSearching = !!query.trim();
+  const matches = useMemo(
+    () => searchLayers(layers, query).filter((layer) => !filterPort || compatiblePort(store, layer, filterPort) !== null),
+    [store, layers, query, filterPort],
   );
-  const groups = useMemo(() => grouped(found, opened, searching), [found, opened, searching]);
+  const groups = useMemo(() => groupLayers(matches, openGroupNames, isSearching), [matches, openGroupNames, isSearching]);
   // One stop for the Tab key, and from there on the arrows.
-  const shown = groups.flatMap((group) => group.items);
-  const stop = shown.some((layer) => keyOf(layer) === current) ? current : shown[0] && keyOf(shown[0]);
-  const step = (event: React.KeyboardEvent, by: 1 | -1) => {
+  const visibleLayers = groups.flatMap((group) => group.items);
+  const firstLayer = visibleLayers[0];
+  const isCurrentVisible = visibleLayers.some((layer) => layerKey(layer) === current);
+  const tabStop = isCurrentVisible ? current : firstLayer && layerKey(firstLayer);
+  const moveFocus = (event: React.KeyboardEvent, offset: 1 | -1) => {
     const items = [...(list.current?.querySelectorAll<HTMLElement>("[data-layer], .nl-group-name") ?? [])].filter(
-      (item) => !(searching && item.matches(".nl-group-name")),
+      (item) => !(isSearching && item.matches(".nl-group-name")),
     );
-    const place = items.indexOf(event.target as HTMLElement);
-    items[Math.max(0, Math.min(place + by, items.length - 1))]?.focus();
+    const index = items.indexOf(event.target as HTMLElement);
+    items[Math.max(0, Math.min(index + offset, items.length - 1))]?.focus();
     event.preventDefault();
     event.stopPropagation();
   };
   return (
     <div
-      className={drawer ? "nl-palette open" : "nl-palette"}
+      className={isDrawerOpen ? "nl-palette open" : "nl-palette"}
       role="region"
       aria-label="Layers"
       onKeyDown={(event) => {
         if (event.key !== "Escape" || !commands.closeDrawer()) return;
         event.stopPropagation();
-        commands.stage.focus();
+        commands.view.focus();
       }}
     >
       <label className="nl-search">
@@ -76,9 +79,9 @@ export const Palette = memo(() => {
           value={query}
           onChange={(event) => setQuery(event.target.value)}
           onKeyDown={(event) => {
-            if (event.key === "Enter" && found[0]) commands.pick(found[0]);
+            if (event.key === "Enter" && matches[0]) commands.addFromPalette(matches[0]);
             if (event.key === "Escape") setQuery("");
-            if (event.key === "ArrowDown") step(event, 1);
+            if (event.key === "ArrowDown") moveFocus(event, 1);
           }}
         />
       </label>
@@ -86,59 +89,59 @@ export const Palette = memo(() => {
         className="nl-palette-list"
         ref={list}
         onKeyDown={(event) => {
-          if (event.key === "ArrowDown") step(event, 1);
-          if (event.key === "ArrowUp") step(event, -1);
+          if (event.key === "ArrowDown") moveFocus(event, 1);
+          if (event.key === "ArrowUp") moveFocus(event, -1);
         }}
       >
-        {!searching && !only && <Few layers={layers} memory={favourites} title="Favorites" mark="data-favourite" />}
-        {!searching && !only && <Few layers={layers} memory={recent} title="Recent" mark="data-recent" />}
-        {groups.map(({ name, items, more, opened }) => (
+        {!isSearching && !filterPort && <StoredLayers layers={layers} storedList={favorites} title="Favorites" attribute="data-favourite" />}
+        {!isSearching && !filterPort && <StoredLayers layers={layers} storedList={recent} title="Recent" attribute="data-recent" />}
+        {groups.map(({ name, items, hiddenCount: more, isOpen: openGroupNames }) => (
           <div key={name} className="nl-group">
-            {searching || !more ? (
+            {isSearching || !more ? (
               <div className="nl-group-name">{name}</div>
             ) : (
               <button
                 className="nl-group-name"
                 data-group={name}
-                aria-expanded={opened}
+                aria-expanded={openGroupNames}
                 tabIndex={-1}
-                title={opened ? "Show fewer" : `Show ${more} more`}
-                onClick={() => toggle(open, name)}
+                title={openGroupNames ? "Show fewer" : `Show ${more} more`}
+                onClick={() => toggleName(openGroups, name)}
               >
                 <span>{name}</span>
-                <small>{opened ? "fewer" : `+${more}`}</small>
+                <small>{openGroupNames ? "fewer" : `+${more}`}</small>
                 <Icon name="chevron" />
               </button>
             )}
             {items.map((layer) => (
-              <Item
-                key={keyOf(layer)}
+              <PaletteItem
+                key={layerKey(layer)}
                 layer={layer}
-                name={{ "data-layer": keyOf(layer) }}
-                stop={keyOf(layer) === stop}
-                onFocus={() => setCurrent(keyOf(layer))}
+                attributes={{ "data-layer": layerKey(layer) }}
+                isTabStop={layerKey(layer) === tabStop}
+                onFocus={() => setCurrent(layerKey(layer))}
               />
             ))}
           </div>
         ))}
-        {!found.length && <div className="nl-none">No {only ? "compatible " : ""}layer matches “{query}”.</div>}
+        {!matches.length && <div className="nl-no-results">No {filterPort ? "compatible " : ""}layer matches “{query}”.</div>}
       </div>
-      {start && <Fits start={start} layers={layers} />}
+      {targetPort && <CompatibleLayers start={targetPort} layers={layers} />}
     </div>
   );
 });
 
 /** Favourites, or the layers that were added last. */
-function Few({ layers, memory, title, mark }: { layers: LayerType[]; memory: typeof recent; title: string; mark: string }) {
-  const keys = useSyncExternalStore(memory.listen, memory.get);
-  const items = keys.flatMap((key) => layers.filter((layer) => keyOf(layer) === key));
+function StoredLayers({ layers, storedList, title, attribute }: { layers: LayerType[]; storedList: typeof recent; title: string; attribute: string }) {
+  const keys = useSyncExternalStore(storedList.subscribe, storedList.get);
+  const items = keys.flatMap((key) => layers.filter((layer) => layerKey(layer) === key));
   if (!items.length) return null;
   return (
     <div className="nl-group" data-few={title}>
       <div className="nl-group-name">{title}</div>
-      <div className="nl-recents">
+      <div className="nl-stored-layers">
         {items.map((layer) => (
-          <Item key={keyOf(layer)} layer={layer} name={{ [mark]: keyOf(layer) }} stop={false} />
+          <PaletteItem key={layerKey(layer)} layer={layer} attributes={{ [attribute]: layerKey(layer) }} isTabStop={false} />
         ))}
       </div>
     </div>

@@ -1,43 +1,43 @@
 // A layer in the palette: dragged, clicked or chosen by key; with a star, and with what it is.
 import { useSyncExternalStore } from "react";
-import { keyOf } from "../core/networks";
+import { layerKey } from "../core/networks";
 import type { LayerType } from "../core/generated";
-import { useShared } from "./context";
+import { useCanvas } from "./context";
 import { Icon } from "./icons";
-import { favourites, toggle } from "./storedLists";
+import { favorites, toggleName } from "./storedLists";
 
-type Props = { layer: LayerType; name: Record<string, string>; stop: boolean; onFocus?: () => void };
+type Props = { layer: LayerType; attributes: Record<string, string>; isTabStop: boolean; onFocus?: () => void };
 
-export function Item({ layer, name, stop, onFocus }: Props) {
-  const { commands, gestures } = useShared();
-  const key = keyOf(layer);
-  const starred = useSyncExternalStore(favourites.listen, () => favourites.get().includes(key));
-  const say = starred ? "Remove from favorites (S)" : "Add to favorites (S)";
+export function PaletteItem({ layer, attributes, isTabStop, onFocus }: Props) {
+  const { commands, gestures } = useCanvas();
+  const key = layerKey(layer);
+  const isFavorite = useSyncExternalStore(favorites.subscribe, () => favorites.get().includes(key));
+  const favoriteText = isFavorite ? "Remove from favorites (S)" : "Add to favorites (S)";
   return (
-    <div className={starred ? "nl-row starred" : "nl-row"}>
+    <div className={isFavorite ? "nl-palette-row favorite" : "nl-palette-row"}>
       <button
-        {...name}
-        className="nl-item"
+        {...attributes}
+        className="nl-palette-item"
         style={{ "--c": layer.color } as React.CSSProperties}
         title={layer.summary}
-        onPointerDown={(event) => gestures.press(layer, event)}
-        tabIndex={stop ? 0 : -1}
+        onPointerDown={(event) => gestures.startPaletteDrag(layer, event)}
+        tabIndex={isTabStop ? 0 : -1}
         onFocus={onFocus}
-        onClick={(event) => event.detail === 0 && commands.pick(layer)} // by key; the pointer is in press
+        onClick={(event) => event.detail === 0 && commands.addFromPalette(layer)} // by key; the pointer is in press
         onKeyDown={(event) => {
           if (event.ctrlKey || event.metaKey || event.altKey || !["i", "s"].includes(event.key)) return;
           event.stopPropagation();
-          if (event.key === "i") commands.tidy.about(layer);
-          else toggle(favourites, key);
+          if (event.key === "i") commands.selection.showHelp(layer);
+          else toggleName(favorites, key);
         }}
       >
         {layer.title}
       </button>
-      <span className="nl-row-tools" onMouseDown={(event) => event.preventDefault()}>
-        <button tabIndex={-1} data-about-layer={key} title="Layer help (I)" aria-label={`Help on ${layer.title}`} onClick={() => commands.tidy.about(layer)}>
+      <span className="nl-palette-row-tools" onMouseDown={(event) => event.preventDefault()}>
+        <button tabIndex={-1} data-about-layer={key} title="Layer help (I)" aria-label={`Help on ${layer.title}`} onClick={() => commands.selection.showHelp(layer)}>
           <Icon name="info" />
         </button>
-        <button tabIndex={-1} data-star={key} title={say} aria-label={`${layer.title}: ${say}`} aria-pressed={starred} onClick={() => toggle(favourites, key)}>
+        <button tabIndex={-1} data-star={key} title={favoriteText} aria-label={`${layer.title}: ${favoriteText}`} aria-pressed={isFavorite} onClick={() => toggleName(favorites, key)}>
           <Icon name="star" />
         </button>
       </span>

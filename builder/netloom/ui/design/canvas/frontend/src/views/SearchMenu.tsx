@@ -1,42 +1,42 @@
 // A list that is searched by typing: to add a layer, or to choose where an edge leads.
 import { useEffect, useMemo, useRef, useState } from "react";
-import type { Choice } from "./uiStore";
+import type { SearchMenuItem } from "./uiStore";
 
 type Props = {
   label: string;
   x: number;
   y: number;
-  find: (query: string) => Choice[];
+  search: (query: string) => SearchMenuItem[];
   onPick: (key: string) => void;
   onClose: () => void;
 };
 
-export function Menu({ label, x, y, find, onPick, onClose }: Props) {
+export function SearchMenu({ label, x, y, search, onPick, onClose }: Props) {
   const [query, setQuery] = useState("");
-  const [place, setPlace] = useState(0);
+  const [highlightedIndex, setHighlightedIndex] = useState(0);
   const input = useRef<HTMLInputElement>(null);
   const list = useRef<HTMLDivElement>(null);
-  const choices = useMemo(() => find(query), [find, query]);
-  const marked = Math.min(place, Math.max(0, choices.length - 1));
+  const items = useMemo(() => search(query), [search, query]);
+  const activeIndex = Math.min(highlightedIndex, Math.max(0, items.length - 1));
   useEffect(() => {
     input.current?.focus({ preventScroll: true });
   }, []);
   useEffect(() => {
     // Chromium's newest scrolling returns a promise, which React must not take for a way to clean up.
-    void list.current?.children[marked]?.scrollIntoView({ block: "nearest" });
-  }, [marked]);
+    void list.current?.children[activeIndex]?.scrollIntoView({ block: "nearest" });
+  }, [activeIndex]);
   const onKey = (event: React.KeyboardEvent) => {
     event.stopPropagation();
     if (event.key === "Escape") onClose();
-    if (event.key === "ArrowDown") setPlace(Math.min(marked + 1, choices.length - 1));
-    if (event.key === "ArrowUp") setPlace(Math.max(marked - 1, 0));
-    const choice = choices[marked];
-    if (event.key === "Enter" && choice) onPick(choice.key);
+    if (event.key === "ArrowDown") setHighlightedIndex(Math.min(activeIndex + 1, items.length - 1));
+    if (event.key === "ArrowUp") setHighlightedIndex(Math.max(activeIndex - 1, 0));
+    const item = items[activeIndex];
+    if (event.key === "Enter" && item) onPick(item.key);
     if (["ArrowDown", "ArrowUp", "Enter"].includes(event.key)) event.preventDefault();
   };
   return (
     <div
-      className="nl-popover nl-menu"
+      className="nl-popover nl-search-menu"
       style={{ left: x, top: y }}
       role="dialog"
       aria-label={label}
@@ -52,34 +52,34 @@ export function Menu({ label, x, y, find, onPick, onClose }: Props) {
         placeholder={label}
         aria-label={label}
         aria-expanded
-        aria-controls="nl-choices"
-        aria-activedescendant={choices.length ? `nl-choice-${marked}` : undefined}
+        aria-controls="nl-search-menu-items"
+        aria-activedescendant={items.length ? `nl-search-menu-item-${activeIndex}` : undefined}
         value={query}
         onChange={(event) => {
           setQuery(event.target.value);
-          setPlace(0);
+          setHighlightedIndex(0);
         }}
       />
-      <div className="nl-menu-list" ref={list} role="listbox" id="nl-choices" aria-label={label}>
-        {choices.map((choice, index) => (
+      <div className="nl-search-menu-list" ref={list} role="listbox" id="nl-search-menu-items" aria-label={label}>
+        {items.map((item, index) => (
           <button
-            key={choice.key}
-            id={`nl-choice-${index}`}
+            key={item.key}
+            id={`nl-search-menu-item-${index}`}
             role="option"
             tabIndex={-1}
-            aria-selected={index === marked}
-            className={`nl-choice${index === marked ? " marked" : ""}`}
-            style={{ "--c": choice.color } as React.CSSProperties}
-            data-choice={choice.key}
-            onPointerEnter={() => setPlace(index)}
+            aria-selected={index === activeIndex}
+            className={`nl-search-menu-item${index === activeIndex ? " active" : ""}`}
+            style={{ "--c": item.color } as React.CSSProperties}
+            data-choice={item.key}
+            onPointerEnter={() => setHighlightedIndex(index)}
             onPointerDown={(event) => event.preventDefault()}
-            onClick={() => onPick(choice.key)}
+            onClick={() => onPick(item.key)}
           >
-            <b>{choice.title}</b>
-            <span>{choice.detail}</span>
+            <b>{item.title}</b>
+            <span>{item.detail}</span>
           </button>
         ))}
-        {!choices.length && <div className="nl-none">No compatible layer.</div>}
+        {!items.length && <div className="nl-no-results">No compatible layer.</div>}
       </div>
     </div>
   );

@@ -1,32 +1,32 @@
 import { BaseEdge, useStore, type EdgeProps, type ReactFlowState } from "@xyflow/react";
 import { memo, useMemo } from "react";
 import { createPortal } from "react-dom";
-import { way } from "../core/routing";
-import { useSlice, useUi } from "./context";
+import { edgePath } from "../core/routing";
+import { useDocument, useUiState } from "./context";
 
 const surfaceOf = (state: ReactFlowState) => state.domNode;
 
 /** Where labels are drawn. React Flow's own EdgeLabelRenderer looks for it again with each move of anything. */
-function useLabels(): Element | null {
+function useLabelContainer(): Element | null {
   const surface = useStore(surfaceOf);
   return useMemo(() => surface?.querySelector(".react-flow__edgelabel-renderer") ?? null, [surface]);
 }
 
 export const ShapeEdge = memo((props: EdgeProps) => {
-  const facts = useSlice("derived", (engine) => engine.data.derived.edges[props.id] ?? null);
-  const aimed = useUi((state) => state.edge === props.id);
-  const labels = useLabels();
-  const { path, label: [x, y] } = way(
+  const facts = useDocument("derived", (store) => store.data.derived.edges[props.id] ?? null);
+  const isDropTarget = useUiState((state) => state.dropEdge === props.id);
+  const labelContainer = useLabelContainer();
+  const { path, label: [x, y] } = edgePath(
     [props.sourceX, props.sourceY],
     [props.targetX, props.targetY],
     props.data?.bend as number | undefined,
   );
-  const state = `${facts?.error ? " error" : ""}${aimed ? " aimed" : ""}${props.selected ? " selected" : ""}`;
+  const state = `${facts?.error ? " error" : ""}${isDropTarget ? " drop-target" : ""}${props.selected ? " selected" : ""}`;
   return (
     <>
       <BaseEdge path={path} className={`nl-edge${state}`} interactionWidth={22} data-edge={props.id} />
       {facts?.label &&
-        labels &&
+        labelContainer &&
         createPortal(
           <div
             className={`nl-shape${state}`}
@@ -35,7 +35,7 @@ export const ShapeEdge = memo((props: EdgeProps) => {
           >
             {facts.label}
           </div>,
-          labels,
+          labelContainer,
         )}
     </>
   );

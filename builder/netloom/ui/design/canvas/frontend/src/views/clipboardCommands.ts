@@ -1,37 +1,37 @@
 // Copies of layers: on the clipboard, for this project, another one or another tab.
-import { copy, paste, placed, readClip, type Clip } from "../core/clipboard";
-import type { Editing } from "./commandContext";
+import { copyItems, pasteItems, pasteOffset, parseClipboard, type ClipboardContent } from "../core/clipboard";
+import type { CommandContext } from "./commandContext";
 
 /** How long after the key the browser's own event may come. */
-const EVENT_MS = 100;
+const PASTE_EVENT_MS = 100;
 // A copy lives as long as the tab, so that it can be pasted into another project.
-let clipboard: Clip | null = null;
+let tabClipboard: ClipboardContent | null = null;
 /** Whether the copy reached the clipboard: where it did, what is on the clipboard now is newer. */
-let written = false;
+let isOnSystemClipboard = false;
 
-export class Copies {
-  private taken: string | null = null;
-  private pasting: ReturnType<typeof setTimeout> | undefined;
+export class ClipboardCommands {
+  private eventText: string | null = null;
+  private pasteTimer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(private commands: Editing) {}
+  constructor(private commands: CommandContext) {}
 
-  private get stage() {
-    return this.commands.stage;
+  private get view() {
+    return this.commands.view;
   }
 
-  private get engine() {
-    return this.stage.engine;
+  private get store() {
+    return this.view.store;
   }
 
   copy = (): boolean => {
-    const clip = copy(this.engine.graph, this.stage.chosen(), this.engine.data.document);
-    if (!clip) return false;
-    clipboard = clip;
-    written = false;
-    this.taken = JSON.stringify(clip);
+    const content = copyItems(this.store.graph, this.view.selectedIds(), this.store.data.document);
+    if (!content) return false;
+    tabClipboard = content;
+    isOnSystemClipboard = false;
+    this.eventText = JSON.stringify(content);
     // Absent on plain http from another machine, where the key's own event carries it; see onClipboard.
-    void navigator.clipboard?.writeText(this.taken).then(
-      () => (written ||= clipboard === clip),
+    void navigator.clipboard?.writeText(this.eventText).then(
+      () => (isOnSystemClipboard ||= tabClipboard === content),
       () => undefined,
     );
     return true;
@@ -42,41 +42,41 @@ export class Copies {
   };
 
   /** The text of what a key has just copied or cut, once. */
-  take(): string | null {
-    const text = this.taken;
-    this.taken = null;
-    written ||= text !== null;
+  takeEventText(): string | null {
+    const text = this.eventText;
+    this.eventText = null;
+    isOnSystemClipboard ||= text !== null;
     return text;
   }
 
   /** The key was pressed: what is on the clipboard comes with an event, or else it is asked for. */
-  awaitPaste = (): void => {
-    clearTimeout(this.pasting);
-    this.pasting = setTimeout(() => void this.paste(), EVENT_MS);
+  waitForPasteEvent = (): void => {
+    clearTimeout(this.pasteTimer);
+    this.pasteTimer = setTimeout(() => void this.paste(), PASTE_EVENT_MS);
   };
 
   paste = async (): Promise<void> =>
     this.pasteText(await (navigator.clipboard?.readText?.() ?? Promise.resolve("")).catch(() => ""));
 
   /** Paste the layers that a text holds; or what was copied in this tab, where the clipboard could not be used. */
-  pasteText = (text: string, holds = text !== ""): void => {
-    clearTimeout(this.pasting);
-    const clip = readClip(text) ?? (holds && written ? null : clipboard);
-    if (clip) this.insert(clip);
-    else this.stage.ui.say("There are no copied layers on the clipboard.");
+  pasteText = (text: string, hasContent = text !== ""): void => {
+    clearTimeout(this.pasteTimer);
+    const content = parseClipboard(text) ?? (hasContent && isOnSystemClipboard ? null : tabClipboard);
+    if (content) this.insertContent(content);
+    else this.view.ui.notify("There are no copied layers on the clipboard.");
   };
 
   duplicate = (): void => {
-    const clip = copy(this.engine.graph, this.stage.chosen());
-    if (clip) this.insert(clip);
+    const content = copyItems(this.store.graph, this.view.selectedIds());
+    if (content) this.insertContent(content);
   };
 
-  private insert(clip: Clip): void {
-    const { left, top, right, bottom } = this.stage.box;
-    const from = this.stage.flow.screenToFlowPosition({ x: left, y: top });
-    const to = this.stage.flow.screenToFlowPosition({ x: right, y: bottom });
-    const offset = placed(this.engine.graph, clip, [from.x, from.y, to.x, to.y]);
-    const { edit, ids } = paste(this.engine.graph, clip, offset, this.engine.data.document);
+  private insertContent(content: ClipboardContent): void {
+    const { left, top, right, bottom } = this.view.bounds;
+    const topLeft = this.view.flow.screenToFlowPosition({ x: left, y: top });
+    const bottomRight = this.view.flow.screenToFlowPosition({ x: right, y: bottom });
+    const offset = pasteOffset(this.store.graph, content, [topLeft.x, topLeft.y, bottomRight.x, bottomRight.y]);
+    const { edit, ids } = pasteItems(this.store.graph, content, offset, this.store.data.document);
     this.commands.apply(edit, ids);
   }
 }

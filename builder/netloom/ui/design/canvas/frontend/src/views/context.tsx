@@ -1,44 +1,44 @@
 // What all views share: the engine, the commands, and slices of state that redraw only what reads them.
 import { createContext, useCallback, useContext, useRef, useSyncExternalStore } from "react";
-import type { Engine, Topic } from "../core/documentStore";
+import type { DocumentStore, Topic } from "../core/documentStore";
 import type { LayerType } from "../core/generated";
 import type { Commands } from "./commands";
 import type { Gestures } from "./gestures";
-import type { State, Ui } from "./uiStore";
+import type { UiState, UiStore } from "./uiStore";
 
-export type Shared = { engine: Engine; ui: Ui; commands: Commands; gestures: Gestures };
-export const SharedContext = createContext<Shared | null>(null);
+export type CanvasContextValue = { store: DocumentStore; ui: UiStore; commands: Commands; gestures: Gestures };
+export const CanvasContext = createContext<CanvasContextValue | null>(null);
 
-export function useShared(): Shared {
-  const shared = useContext(SharedContext);
-  if (!shared) throw new Error("A view stands outside of the canvas.");
-  return shared;
+export function useCanvas(): CanvasContextValue {
+  const value = useContext(CanvasContext);
+  if (!value) throw new Error("A view stands outside of the canvas.");
+  return value;
 }
 
 /** A value read from the engine, renewed on a topic; equal values (as JSON) keep their identity. */
-export function useSlice<T>(topic: Topic, read: (engine: Engine) => T): T {
-  const { engine } = useShared();
-  const last = useRef<{ text: string | undefined; value: T } | null>(null);
-  const listen = useCallback(
-    (redraw: () => void) => engine.listen((told) => told === topic && redraw()),
-    [engine, topic],
+export function useDocument<T>(topic: Topic, select: (store: DocumentStore) => T): T {
+  const { store } = useCanvas();
+  const cached = useRef<{ text: string | undefined; value: T } | null>(null);
+  const subscribe = useCallback(
+    (onChange: () => void) => store.subscribe((changed) => changed === topic && onChange()),
+    [store, topic],
   );
-  return useSyncExternalStore(listen, () => {
-    const value = read(engine);
+  return useSyncExternalStore(subscribe, () => {
+    const value = select(store);
     const text = JSON.stringify(value);
-    if (last.current?.text !== text) last.current = { text, value };
-    return (last.current as { value: T }).value;
+    if (cached.current?.text !== text) cached.current = { text, value };
+    return (cached.current as { value: T }).value;
   });
 }
 
 /** What can be added to the network that is shown. */
 export function useLayers(): LayerType[] {
-  const { engine } = useShared();
-  const listen = useCallback((redraw: () => void) => engine.listen((told) => told === "derived" && redraw()), [engine]);
-  return useSyncExternalStore(listen, () => engine.layers);
+  const { store } = useCanvas();
+  const subscribe = useCallback((onChange: () => void) => store.subscribe((changed) => changed === "derived" && onChange()), [store]);
+  return useSyncExternalStore(subscribe, () => store.layers);
 }
 
-export function useUi<T>(read: (state: State) => T): T {
-  const { ui } = useShared();
-  return useSyncExternalStore(ui.listen, () => read(ui.state));
+export function useUiState<T>(select: (state: UiState) => T): T {
+  const { ui } = useCanvas();
+  return useSyncExternalStore(ui.subscribe, () => select(ui.state));
 }

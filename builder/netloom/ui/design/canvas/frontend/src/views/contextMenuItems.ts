@@ -1,57 +1,57 @@
 // What the menu of a node, or of the empty canvas, offers.
 import { isFolded } from "../core/frames";
-import { standsFor } from "../core/networks";
+import { subnetworkOf } from "../core/networks";
 import { inputsOf } from "../core/connectionRules";
 import type { Commands } from "./commands";
 
-export type Item = { name: string; text: string; keys?: string; run: () => void };
+export type ContextMenuItem = { name: string; text: string; keys?: string; run: () => void };
 
 /** By part, between which a line is drawn. */
-export function items(commands: Commands, node: string | null): Item[][] {
-  const { stage, tidy, copies } = commands;
-  const all: Item[] = [
-    { name: "add", text: "Add a layer …", keys: "A", run: commands.openAddHere },
-    { name: "paste", text: "Paste", keys: "Ctrl V", run: () => void copies.paste() },
+export function contextMenuItems(commands: Commands, node: string | null): ContextMenuItem[][] {
+  const { view, selection, clipboard } = commands;
+  const canvasItems: ContextMenuItem[] = [
+    { name: "add", text: "Add a layer …", keys: "A", run: commands.openAddMenuAtSelection },
+    { name: "paste", text: "Paste", keys: "Ctrl V", run: () => void clipboard.paste() },
     { name: "select-all", text: "Select everything", keys: "Ctrl A", run: commands.selectAll },
-    { name: "arrange", text: "Arrange", keys: "L", run: () => void commands.arrange() },
+    { name: "arrange", text: "Arrange", keys: "L", run: () => void commands.applyLayout() },
   ];
-  const pictures: Item[] = [
-    { name: "copy-image", text: "Copy as image", run: () => void tidy.copyImage() },
-    { name: "save-image", text: "Download as PNG", run: () => void tidy.saveImage() },
-    { name: "save-svg", text: "Download as SVG", run: tidy.saveSvg },
+  const imageItems: ContextMenuItem[] = [
+    { name: "copy-image", text: "Copy as image", run: () => void selection.copyImage() },
+    { name: "save-image", text: "Download as PNG", run: () => void selection.saveImage() },
+    { name: "save-svg", text: "Download as SVG", run: selection.saveSvg },
   ];
-  if (!node) return [all, Object.keys(stage.engine.graph.nodes).length ? pictures : []].filter((part) => part.length);
-  const graph = stage.engine.graph;
-  const chosen = stage.chosen();
-  const edit: Item[] = [
-    { name: "copy", text: "Copy", keys: "Ctrl C", run: copies.copy },
-    { name: "duplicate", text: "Duplicate", keys: "Ctrl D", run: copies.duplicate },
+  if (!node) return [canvasItems, Object.keys(view.store.graph.nodes).length ? imageItems : []].filter((group) => group.length);
+  const graph = view.store.graph;
+  const selectedIds = view.selectedIds();
+  const editItems: ContextMenuItem[] = [
+    { name: "copy", text: "Copy", keys: "Ctrl C", run: clipboard.copy },
+    { name: "duplicate", text: "Duplicate", keys: "Ctrl D", run: clipboard.duplicate },
     { name: "remove", text: "Remove", keys: "Delete", run: commands.remove },
   ];
   if (!(node in graph.nodes)) {
-    const write: Item[] = [{ name: "rename", text: "Write", keys: "Enter", run: commands.rename }];
-    const fold = isFolded(graph.notes[node]) ? "Unfold" : "Fold";
-    if (graph.notes[node]?.frame) write.push({ name: "fold", text: fold, run: () => tidy.fold(node) });
-    return [write, edit];
+    const noteItems: ContextMenuItem[] = [{ name: "rename", text: "Write", keys: "Enter", run: commands.rename }];
+    const foldText = isFolded(graph.notes[node]) ? "Unfold" : "Fold";
+    if (graph.notes[node]?.frame) noteItems.push({ name: "fold", text: foldText, run: () => selection.toggleFold(node) });
+    return [noteItems, editItems];
   }
-  const one: Item[] = [
-    { name: "about", text: "Layer help", keys: "I", run: () => tidy.aboutNode(node) },
+  const nodeItems: ContextMenuItem[] = [
+    { name: "about", text: "Layer help", keys: "I", run: () => selection.showNodeHelp(node) },
     { name: "rename", text: "Rename", keys: "F2", run: commands.rename },
-    { name: "connect", text: "Connect to …", keys: "C", run: commands.openConnect },
+    { name: "connect", text: "Connect to …", keys: "C", run: commands.openConnectMenu },
   ];
-  const inside = standsFor(graph.nodes[node]);
-  if (inside) one.push({ name: "open", text: `Open ${inside}`, keys: "Enter", run: commands.enter });
-  const said = (name: string) => inputsOf(stage.engine, node).find((port) => port.name === name)?.label ?? name;
-  const inputs = tidy.neighbours(node).map(
-    ([first, second]): Item => ({
+  const subnetwork = subnetworkOf(graph.nodes[node]);
+  if (subnetwork) nodeItems.push({ name: "open", text: `Open ${subnetwork}`, keys: "Enter", run: commands.openSelected });
+  const labelOf = (name: string) => inputsOf(view.store, node).find((port) => port.name === name)?.label ?? name;
+  const swapItems = selection.swappableInputs(node).map(
+    ([first, second]): ContextMenuItem => ({
       name: `exchange-${first}-${second}`,
-      text: `Swap inputs ${said(first)} and ${said(second)}`,
-      run: () => tidy.exchange(node, first, second),
+      text: `Swap inputs ${labelOf(first)} and ${labelOf(second)}`,
+      run: () => selection.swapInputs(node, first, second),
     }),
   );
-  const whole: Item[] = [
-    { name: "frame", text: "Add a frame", keys: "G", run: tidy.frame },
-    { name: "group", text: "Create subnetwork", keys: "Ctrl G", run: commands.askName },
+  const groupItems: ContextMenuItem[] = [
+    { name: "frame", text: "Add a frame", keys: "G", run: selection.addFrame },
+    { name: "group", text: "Create subnetwork", keys: "Ctrl G", run: commands.startGrouping },
   ];
-  return [chosen.length > 1 ? [] : one, chosen.length > 1 ? [] : inputs, whole, edit].filter((part) => part.length);
+  return [selectedIds.length > 1 ? [] : nodeItems, selectedIds.length > 1 ? [] : swapItems, groupItems, editItems].filter((group) => group.length);
 }

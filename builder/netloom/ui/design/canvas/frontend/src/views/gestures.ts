@@ -1,206 +1,206 @@
 // What the pointer does: drag layers from the palette, move nodes, draw edges.
 import type { Connection, Edge, FinalConnectionState, OnConnectStart, OnNodeDrag } from "@xyflow/react";
-import { NODE_HEIGHT, NODE_WIDTH, addLayer, insertLayer, insertNode, isLoose } from "../core/edits";
-import { members } from "../core/frames";
+import { NODE_HEIGHT, NODE_WIDTH, addLayer, insertLayer, insertNode, isUnconnected } from "../core/edits";
+import { frameMembers } from "../core/frames";
 import { sourceRef, targetRef } from "../core/graph";
-import { mayConnect, type End } from "../core/connectionRules";
+import { canConnect, type PortRef } from "../core/connectionRules";
 import type { Edit, LayerType } from "../core/generated";
 import type { Commands } from "./commands";
 import type { FlowNode } from "./flowElements";
-import type { Stage } from "./canvasView";
+import type { CanvasView } from "./canvasView";
 
 const DRAG_PX = 5;
 const MOVE_DELAY_MS = 150;
-type Place = { x: number; y: number };
-type AnyPointer = MouseEvent | TouchEvent | React.MouseEvent;
+type XYPosition = { x: number; y: number };
+type PointerLikeEvent = MouseEvent | TouchEvent | React.MouseEvent;
 
-const pointOf = (event: AnyPointer): { clientX: number; clientY: number } | undefined =>
+const pointOf = (event: PointerLikeEvent): { clientX: number; clientY: number } | undefined =>
   "changedTouches" in event ? event.changedTouches[0] : event;
 
 export class Gestures {
   constructor(
-    private stage: Stage,
+    private view: CanvasView,
     private commands: Commands,
   ) {}
 
-  private get engine() {
-    return this.stage.engine;
+  private get store() {
+    return this.view.store;
   }
 
   /** Follow the pointer from the palette; without a drag it was a click. Pointer events, so that touch works too. */
-  press = (layer: LayerType, event: React.PointerEvent): void => {
+  startPaletteDrag = (layer: LayerType, event: React.PointerEvent): void => {
     if (event.button !== 0) return;
     const [startX, startY] = [event.clientX, event.clientY];
-    let dragging = false;
-    const move = (moved: PointerEvent) => {
-      dragging ||= Math.hypot(moved.clientX - startX, moved.clientY - startY) > DRAG_PX;
-      if (!dragging) return;
+    let isDragging = false;
+    const onMove = (moved: PointerEvent) => {
+      isDragging ||= Math.hypot(moved.clientX - startX, moved.clientY - startY) > DRAG_PX;
+      if (!isDragging) return;
       this.commands.closeDrawer(); // it covers the place where the layer goes
-      const edge = this.stage.edgeAt(moved.clientX, moved.clientY);
-      this.stage.ui.set({ ghost: { layer, x: moved.clientX, y: moved.clientY }, edge });
+      const edge = this.view.edgeAt(moved.clientX, moved.clientY);
+      this.view.ui.update({ dragPreview: { layer, x: moved.clientX, y: moved.clientY }, dropEdge: edge });
     };
-    const end = (ended: Event) => {
-      window.removeEventListener("pointermove", move);
-      window.removeEventListener("pointerup", end);
-      window.removeEventListener("pointercancel", end);
-      window.removeEventListener("keydown", giveUp, true);
-      this.stage.ui.set({ ghost: null, edge: null });
+    const onEnd = (ended: Event) => {
+      window.removeEventListener("pointermove", onMove);
+      window.removeEventListener("pointerup", onEnd);
+      window.removeEventListener("pointercancel", onEnd);
+      window.removeEventListener("keydown", onKeyDown, true);
+      this.view.ui.update({ dragPreview: null, dropEdge: null });
       if (ended instanceof PointerEvent && ended.type === "pointerup") {
-        if (dragging) this.drop(layer, ended.clientX, ended.clientY);
-        else this.commands.pick(layer);
+        if (isDragging) this.dropLayer(layer, ended.clientX, ended.clientY);
+        else this.commands.addFromPalette(layer);
       }
-      this.stage.focus();
+      this.view.focus();
     };
-    const giveUp = (pressed: KeyboardEvent) => {
+    const onKeyDown = (pressed: KeyboardEvent) => {
       if (pressed.key !== "Escape") return;
       pressed.stopPropagation();
-      end(pressed);
+      onEnd(pressed);
     };
-    window.addEventListener("pointermove", move);
-    window.addEventListener("pointerup", end);
-    window.addEventListener("pointercancel", end);
-    window.addEventListener("keydown", giveUp, true);
+    window.addEventListener("pointermove", onMove);
+    window.addEventListener("pointerup", onEnd);
+    window.addEventListener("pointercancel", onEnd);
+    window.addEventListener("keydown", onKeyDown, true);
   };
 
-  private drop(layer: LayerType, x: number, y: number): void {
-    if (!this.stage.holds(x, y)) return;
-    const target = this.stage.edgeAt(x, y);
-    const inserted = target ? insertLayer(this.engine, layer, target) : null;
-    const point = this.stage.flow.screenToFlowPosition({ x, y });
+  private dropLayer(layer: LayerType, x: number, y: number): void {
+    if (!this.view.containsPoint(x, y)) return;
+    const target = this.view.edgeAt(x, y);
+    const inserted = target ? insertLayer(this.store, layer, target) : null;
+    const point = this.view.flow.screenToFlowPosition({ x, y });
     const at: [number, number] = [point.x - NODE_WIDTH / 2, point.y - NODE_HEIGHT / 2];
-    const added = inserted ?? addLayer(this.engine, layer, at);
-    this.commands.dropped(layer, added);
+    const added = inserted ?? addLayer(this.store, layer, at);
+    this.commands.addDropped(layer, added);
   }
 
   doubleClick = (event: React.MouseEvent): void => {
     const target = event.nativeEvent.composedPath()[0] as HTMLElement;
-    if (target.classList.contains("react-flow__pane")) this.commands.openAdd(event.clientX, event.clientY);
+    if (target.classList.contains("react-flow__pane")) this.commands.openAddMenu(event.clientX, event.clientY);
   };
 
   doubleClickNode = (_: React.MouseEvent, node: FlowNode): void => {
-    if (!this.commands.openNode(node.id)) this.stage.ui.set({ editing: node.id });
+    if (!this.commands.openNode(node.id)) this.view.ui.update({ editedId: node.id });
   };
 
   /** Frames take along what lies in them. What is dragged itself, React Flow moves. */
-  private carried: { frame: string; start: Place; items: Map<string, Place> }[] = [];
+  private frameDrags: { frame: string; start: XYPosition; items: Map<string, XYPosition> }[] = [];
 
   nodeDragStart: OnNodeDrag<FlowNode> = (event, _, moved): void => this.dragStart(event, moved);
 
   dragStart = (_: unknown, moved: FlowNode[]): void => {
-    this.engine.hold();
-    const own = new Set(moved.map((node) => node.id));
-    const places = new Map(this.stage.nodes.map((node) => [node.id, node.position]));
-    this.carried = moved.flatMap((frame) => {
-      const items = new Map<string, Place>();
-      for (const id of members(this.engine.graph, frame.id)) {
-        const place = places.get(id);
-        if (place && !own.has(id)) items.set(id, place);
-        own.add(id);
+    this.store.beginInteraction();
+    const draggedIds = new Set(moved.map((node) => node.id));
+    const positions = new Map(this.view.nodes.map((node) => [node.id, node.position]));
+    this.frameDrags = moved.flatMap((frame) => {
+      const items = new Map<string, XYPosition>();
+      for (const id of frameMembers(this.store.graph, frame.id)) {
+        const position = positions.get(id);
+        if (position && !draggedIds.has(id)) items.set(id, position);
+        draggedIds.add(id);
       }
-      return items.size ? [{ frame: frame.id, start: places.get(frame.id) ?? frame.position, items }] : [];
+      return items.size ? [{ frame: frame.id, start: positions.get(frame.id) ?? frame.position, items }] : [];
     });
   };
 
   /** Where what is carried lies now. */
-  private carry(moved: FlowNode[]): Map<string, Place> {
-    const found = new Map<string, Place>();
-    for (const { frame, start, items } of this.carried) {
-      const now = moved.find((node) => node.id === frame)?.position;
-      if (!now) continue;
-      for (const [id, place] of items) found.set(id, { x: place.x + now.x - start.x, y: place.y + now.y - start.y });
+  private framedPositions(moved: FlowNode[]): Map<string, XYPosition> {
+    const positions = new Map<string, XYPosition>();
+    for (const { frame, start, items } of this.frameDrags) {
+      const current = moved.find((node) => node.id === frame)?.position;
+      if (!current) continue;
+      for (const [id, position] of items) positions.set(id, { x: position.x + current.x - start.x, y: position.y + current.y - start.y });
     }
-    return found;
+    return positions;
   }
 
-  private follow(moved: FlowNode[]): void {
-    const places = this.carry(moved);
-    if (!places.size) return;
-    const at = (node: FlowNode): FlowNode => {
-      const position = places.get(node.id);
+  private moveFramedItems(moved: FlowNode[]): void {
+    const positions = this.framedPositions(moved);
+    if (!positions.size) return;
+    const moveNode = (node: FlowNode): FlowNode => {
+      const position = positions.get(node.id);
       return position ? { ...node, position } : node;
     };
-    this.stage.setNodes((before) => before.map(at));
+    this.view.setNodes((previous) => previous.map(moveNode));
   }
 
-  selectionDrag = (_: unknown, moved: FlowNode[]): void => this.follow(moved);
+  selectionDrag = (_: unknown, moved: FlowNode[]): void => this.moveFramedItems(moved);
 
-  drag: OnNodeDrag<FlowNode> = (event, node, moved): void => {
-    this.follow(moved);
+  nodeDrag: OnNodeDrag<FlowNode> = (event, node, moved): void => {
+    this.moveFramedItems(moved);
     const point = pointOf(event);
-    if (moved.length !== 1 || !point || !(node.id in this.engine.graph.nodes)) return;
-    if (!isLoose(this.engine.graph, node.id)) return;
-    this.stage.ui.set({ edge: this.stage.edgeAt(point.clientX, point.clientY) });
+    if (moved.length !== 1 || !point || !(node.id in this.store.graph.nodes)) return;
+    if (!isUnconnected(this.store.graph, node.id)) return;
+    this.view.ui.update({ dropEdge: this.view.edgeAt(point.clientX, point.clientY) });
   };
 
-  dragStop = (event: AnyPointer, moved: FlowNode[]): void => {
-    this.stage.ui.set({ edge: null });
+  dragStop = (event: PointerLikeEvent, moved: FlowNode[]): void => {
+    this.view.ui.update({ dropEdge: null });
     const at: Record<string, [number, number]> = {};
-    const places = [...moved.map((node): [string, Place] => [node.id, node.position]), ...this.carry(moved)];
-    for (const [id, { x, y }] of places) at[id] = [Math.round(x), Math.round(y)];
-    this.carried = [];
-    const only = moved.length === 1 ? moved[0] : undefined;
+    const positions = [...moved.map((node): [string, XYPosition] => [node.id, node.position]), ...this.framedPositions(moved)];
+    for (const [id, { x, y }] of positions) at[id] = [Math.round(x), Math.round(y)];
+    this.frameDrags = [];
+    const singleNode = moved.length === 1 ? moved[0] : undefined;
     const point = pointOf(event);
-    const target = only && point ? this.stage.edgeAt(point.clientX, point.clientY) : null;
-    const splice = only && target ? insertNode(this.engine, only.id, target) : null;
+    const target = singleNode && point ? this.view.edgeAt(point.clientX, point.clientY) : null;
+    const splice = singleNode && target ? insertNode(this.store, singleNode.id, target) : null;
     const move: Edit = { kind: "move", at };
     if (splice) this.commands.apply({ kind: "batch", edits: [move, ...splice] });
-    else this.engine.do(move, MOVE_DELAY_MS);
-    this.engine.release();
+    else this.store.dispatch(move, MOVE_DELAY_MS);
+    this.store.endInteraction();
   };
 
   nodeDragStop: OnNodeDrag<FlowNode> = (event, _, moved): void => this.dragStop(event, moved);
 
   connectStart: OnConnectStart = (_, { nodeId, handleId, handleType }): void => {
     if (!nodeId || !handleType) return;
-    this.stage.ui.set({ connecting: { node: nodeId, port: handleId ?? "", side: handleType } });
+    this.view.ui.update({ connectionStart: { node: nodeId, port: handleId ?? "", side: handleType } });
   };
 
   /** A click on a port chooses it; the palette then says what fits there. */
-  clickPort: OnConnectStart = (_, { nodeId, handleId, handleType }): void => {
-    if (nodeId && handleType) this.stage.ui.set({ port: { node: nodeId, port: handleId ?? "", side: handleType } });
+  selectPort: OnConnectStart = (_, { nodeId, handleId, handleType }): void => {
+    if (nodeId && handleType) this.view.ui.update({ selectedPort: { node: nodeId, port: handleId ?? "", side: handleType } });
   };
 
-  letGo = (): void => this.stage.ui.set({ port: null });
+  clearPort = (): void => this.view.ui.update({ selectedPort: null });
 
-  nodeMenu = (event: React.MouseEvent, node: { id: string }): void => {
+  openNodeMenu = (event: React.MouseEvent, node: { id: string }): void => {
     event.preventDefault();
-    this.commands.openContext(event.clientX, event.clientY, node.id);
+    this.commands.openContextMenu(event.clientX, event.clientY, node.id);
   };
 
-  selectionMenu = (event: React.MouseEvent): void => {
+  openSelectionMenu = (event: React.MouseEvent): void => {
     event.preventDefault();
-    this.commands.openContext(event.clientX, event.clientY, this.stage.chosen()[0] ?? null);
+    this.commands.openContextMenu(event.clientX, event.clientY, this.view.selectedIds()[0] ?? null);
   };
 
-  canvasMenu = (event: MouseEvent | React.MouseEvent): void => {
+  openCanvasMenu = (event: MouseEvent | React.MouseEvent): void => {
     event.preventDefault();
-    this.commands.openContext(event.clientX, event.clientY, null);
+    this.commands.openContextMenu(event.clientX, event.clientY, null);
   };
 
-  valid = (end: Connection | Edge): boolean =>
-    mayConnect(this.engine, end.source, end.sourceHandle ?? "out", end.target, end.targetHandle ?? "in");
+  isValidConnection = (connection: Connection | Edge): boolean =>
+    canConnect(this.store, connection.source, connection.sourceHandle ?? "out", connection.target, connection.targetHandle ?? "in");
 
-  connect = (end: Connection): void => this.commands.apply({ kind: "connect", ...refs(end) });
+  connect = (connection: Connection): void => this.commands.apply({ kind: "connect", ...connectionRefs(connection) });
 
-  reconnect = (old: Edge, end: Connection): void => {
-    const connect: Edit = { kind: "connect", ...refs(end) };
-    const gone: Edit[] = old.id === connect.target ? [] : [{ kind: "remove", nodes: [], edges: [old.id] }];
-    this.commands.apply({ kind: "batch", edits: [...gone, connect] });
+  reconnect = (edge: Edge, connection: Connection): void => {
+    const connect: Edit = { kind: "connect", ...connectionRefs(connection) };
+    const removed: Edit[] = edge.id === connect.target ? [] : [{ kind: "remove", nodes: [], edges: [edge.id] }];
+    this.commands.apply({ kind: "batch", edits: [...removed, connect] });
   };
 
   /** An edge that ends on the empty canvas asks for a layer there. */
   connectEnd = (event: MouseEvent | TouchEvent, state: FinalConnectionState): void => {
-    this.stage.ui.set({ connecting: null });
+    this.view.ui.update({ connectionStart: null });
     if (state.isValid || state.toNode || state.toHandle || !state.fromNode || !state.fromHandle) return;
     const point = pointOf(event);
-    const under = point && this.stage.root.elementFromPoint(point.clientX, point.clientY);
-    if (!point || !under?.closest(".react-flow__pane, .react-flow__edges, .react-flow__viewport")) return;
-    const start: End = { node: state.fromNode.id, port: state.fromHandle.id ?? "", side: state.fromHandle.type };
-    this.commands.openAdd(point.clientX, point.clientY, start);
+    const element = point && this.view.rootNode.elementFromPoint(point.clientX, point.clientY);
+    if (!point || !element?.closest(".react-flow__pane, .react-flow__edges, .react-flow__viewport")) return;
+    const start: PortRef = { node: state.fromNode.id, port: state.fromHandle.id ?? "", side: state.fromHandle.type };
+    this.commands.openAddMenu(point.clientX, point.clientY, start);
   };
 }
 
-const refs = (end: Connection): { source: string; target: string } => ({
-  source: sourceRef(end.source, end.sourceHandle ?? "out"),
-  target: targetRef(end.target, end.targetHandle ?? "in"),
+const connectionRefs = (connection: Connection): { source: string; target: string } => ({
+  source: sourceRef(connection.source, connection.sourceHandle ?? "out"),
+  target: targetRef(connection.target, connection.targetHandle ?? "in"),
 });

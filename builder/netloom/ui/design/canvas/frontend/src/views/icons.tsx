@@ -23,7 +23,7 @@ const PATHS = {
   info: "M8 2.5a5.5 5.5 0 1 1 0 11 5.5 5.5 0 0 1 0-11M8 7.5v3M8 5.3v.1",
   star: "m8 2.5 1.7 3.5 3.8.5-2.8 2.7.7 3.8L8 11.2 4.6 13l.7-3.8L2.5 6.5l3.8-.5z",
   left: "M2.5 2v12M5 4h8v3H5zM5 9.5h5v3H5z",
-  centre: "M8 2v2M8 7v2.5M8 12.5V14M3 4h10v3H3zM5 9.5h6v3H5z",
+  center: "M8 2v2M8 7v2.5M8 12.5V14M3 4h10v3H3zM5 9.5h6v3H5z",
   right: "M13.5 2v12M3 4h8v3H3zM6 9.5h5v3H6z",
   top: "M2 2.5h12M4 5h3v8H4zM9.5 5h3v5h-3z",
   middle: "M2 8h2M7 8h2.5M12.5 8H14M4 3h3v10H4zM9.5 5h3v6h-3z",

@@ -1,29 +1,29 @@
 // What people do with the selection beside editing it: line it up, exchange inputs, ask what a layer is.
-import { aligned, distributed, exchanged, type Box, type Direction, type Side } from "../core/alignment";
-import { NODE_HEIGHT, NODE_WIDTH } from "../core/edits";
-import { keyOf } from "../core/networks";
+import { alignBoxes, distributeBoxes, type Box, type Direction, type Side } from "../core/alignment";
+import { NODE_HEIGHT, NODE_WIDTH, swapInputs } from "../core/edits";
+import { layerKey } from "../core/networks";
 import { frameAround } from "../core/frames";
 import { freeId } from "../core/graph";
 import { inputsOf } from "../core/connectionRules";
 import type { Color, LayerType } from "../core/generated";
-import type { Editing } from "./commandContext";
-import { asImage, asSvg, copied, download } from "./imageExport";
+import type { CommandContext } from "./commandContext";
+import { copyImage, downloadBlob, renderPng, renderSvgBlob } from "./imageExport";
 
 const FRAME_COLORS: Color[] = ["blue", "green", "purple", "red", "grey"];
 
-export class Tidy {
-  constructor(private commands: Editing) {}
+export class SelectionCommands {
+  constructor(private commands: CommandContext) {}
 
-  private get stage() {
-    return this.commands.stage;
+  private get view() {
+    return this.commands.view;
   }
 
-  private get engine() {
-    return this.stage.engine;
+  private get store() {
+    return this.view.store;
   }
 
-  private boxes(): Box[] {
-    return this.stage.nodes
+  private selectedBoxes(): Box[] {
+    return this.view.nodes
       .filter((node) => node.selected && node.type !== "frame" && !node.hidden)
       .map((node) => ({
         id: node.id,
@@ -34,86 +34,86 @@ export class Tidy {
   }
 
   align = (side: Side): void => {
-    const boxes = this.boxes();
-    if (boxes.length > 1) this.commands.apply({ kind: "move", at: aligned(boxes, side) });
+    const boxes = this.selectedBoxes();
+    if (boxes.length > 1) this.commands.apply({ kind: "move", at: alignBoxes(boxes, side) });
   };
 
   /** Put a frame around what is selected, and ask for its title. */
-  frame = (): void => {
-    const { graph } = this.engine;
-    const boxes = this.boxes();
+  addFrame = (): void => {
+    const { graph } = this.store;
+    const boxes = this.selectedBoxes();
     if (!boxes.length) return;
     const id = freeId(graph, "frame");
-    const used = Object.values(graph.notes).filter((note) => note.frame).length;
-    const color = FRAME_COLORS[used % FRAME_COLORS.length] ?? "blue";
-    this.stage.ui.set({ editing: id });
+    const frameCount = Object.values(graph.notes).filter((note) => note.frame).length;
+    const color = FRAME_COLORS[frameCount % FRAME_COLORS.length] ?? "blue";
+    this.view.ui.update({ editedId: id });
     this.commands.apply({ kind: "note", id, note: frameAround(boxes, color) }, [id]);
   };
 
   /** Copy the network as a picture; where a page may not write to the clipboard, it comes as a file. */
   copyImage = async (): Promise<void> => {
-    const image = asImage(this.stage);
-    if (await copied(image)) this.stage.ui.say("The image was copied to the clipboard.");
-    else download(await image, `${this.engine.network}.png`);
+    const image = renderPng(this.view);
+    if (await copyImage(image)) this.view.ui.notify("The image was copied to the clipboard.");
+    else downloadBlob(await image, `${this.store.network}.png`);
   };
 
-  saveImage = async (): Promise<void> => download(await asImage(this.stage), `${this.engine.network}.png`);
-  saveSvg = (): void => download(asSvg(this.stage), `${this.engine.network}.svg`);
+  saveImage = async (): Promise<void> => downloadBlob(await renderPng(this.view), `${this.store.network}.png`);
+  saveSvg = (): void => downloadBlob(renderSvgBlob(this.view), `${this.store.network}.svg`);
 
   /** Go on to the next edge of the selected layer, or to the next one of the layer at which the selected one ends. */
-  walkEdges = (): void => {
-    const chosen = this.stage.edges.find((edge) => edge.selected);
-    const node = this.stage.layer() ?? this.walked;
+  selectNextEdge = (): void => {
+    const current = this.view.edges.find((edge) => edge.selected);
+    const node = this.view.selectedLayer() ?? this.edgeNode;
     if (!node) return;
-    const around = this.stage.edges.filter((edge) => edge.source === node || edge.target === node);
-    const next = around[(around.findIndex((edge) => edge.id === chosen?.id) + 1) % around.length];
+    const incident = this.view.edges.filter((edge) => edge.source === node || edge.target === node);
+    const next = incident[(incident.findIndex((edge) => edge.id === current?.id) + 1) % incident.length];
     if (!next) return;
-    this.walked = node;
-    this.stage.selectEdge(next.id);
+    this.edgeNode = node;
+    this.view.selectEdge(next.id);
   };
-  private walked: string | undefined;
+  private edgeNode: string | undefined;
 
   /** Fold a frame, or unfold it. */
-  fold = (id: string): void => {
-    this.stage.fold(id);
-    this.stage.focus();
+  toggleFold = (id: string): void => {
+    this.view.toggleFold(id);
+    this.view.focus();
   };
 
   distribute = (direction: Direction): void => {
-    const at = distributed(this.boxes(), direction);
+    const at = distributeBoxes(this.selectedBoxes(), direction);
     if (Object.keys(at).length) this.commands.apply({ kind: "move", at });
   };
 
   /** The inputs of a node that lie beside each other, where something arrives at one of them at least. */
-  neighbours(node: string): [string, string][] {
-    const names = inputsOf(this.engine, node).map((port) => port.name);
-    const pairs = names.slice(1).map((name, place): [string, string] => [names[place] ?? name, name]);
-    return pairs.filter(([one, other]) => exchanged(this.engine.graph, node, one, other));
+  swappableInputs(node: string): [string, string][] {
+    const names = inputsOf(this.store, node).map((port) => port.name);
+    const pairs = names.slice(1).map((name, index): [string, string] => [names[index] ?? name, name]);
+    return pairs.filter(([first, second]) => swapInputs(this.store.graph, node, first, second));
   }
 
-  exchange = (node: string, one: string, other: string): void =>
-    this.commands.apply(exchanged(this.engine.graph, node, one, other));
+  swapInputs = (node: string, first: string, second: string): void =>
+    this.commands.apply(swapInputs(this.store.graph, node, first, second));
 
   /** Say what a layer is: one of the palette, or that of a node. */
-  about = (layer: LayerType | undefined, node: string | null = null): void => {
+  showHelp = (layer: LayerType | undefined, node: string | null = null): void => {
     if (!layer) return;
-    this.stage.ui.set({ panel: "about", about: { key: keyOf(layer), node } });
-    this.engine.ask({ type: layer.type, node });
+    this.view.ui.update({ panel: "layerHelp", helpTarget: { key: layerKey(layer), node } });
+    this.store.requestHelp({ type: layer.type, node });
   };
 
-  aboutNode = (node: string | undefined): void => {
-    if (node) this.about(this.engine.layerOf(this.engine.graph.nodes[node]), node);
+  showNodeHelp = (node: string | undefined): void => {
+    if (node) this.showHelp(this.store.layerTypeOf(this.store.graph.nodes[node]), node);
   };
 
   /** Show or hide what the selected layer is. */
-  toggleAbout = (): void => {
-    if (this.stage.ui.state.panel === "about") this.closeAbout();
-    else this.aboutNode(this.stage.layer());
+  toggleHelp = (): void => {
+    if (this.view.ui.state.panel === "layerHelp") this.closeHelp();
+    else this.showNodeHelp(this.view.selectedLayer());
   };
 
-  closeAbout = (): void => {
-    this.stage.ui.set({ panel: null, about: null });
-    this.engine.ask(null);
-    this.stage.focus();
+  closeHelp = (): void => {
+    this.view.ui.update({ panel: null, helpTarget: null });
+    this.store.requestHelp(null);
+    this.view.focus();
   };
 }

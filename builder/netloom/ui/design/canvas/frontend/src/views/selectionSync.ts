@@ -2,26 +2,26 @@
 import type { Edge } from "@xyflow/react";
 import { useEffect, useRef } from "react";
 import type { FlowNode } from "./flowElements";
-import type { Stage } from "./canvasView";
+import type { CanvasView } from "./canvasView";
 
 const SETTLE_MS = 20;
 
-export function useSelection(stage: Stage, nodes: FlowNode[], edges: Edge[]): void {
-  const selected = {
-    network: stage.engine.network,
+export function useSelectionSync(view: CanvasView, nodes: FlowNode[], edges: Edge[]): void {
+  const selection = {
+    network: view.store.network,
     nodes: nodes.filter((node) => node.selected && node.type === "layer").map((node) => node.id),
     edges: edges.filter((edge) => edge.selected).map((edge) => edge.id),
   };
-  const text = JSON.stringify(selected);
-  const told = useRef(JSON.stringify({ network: stage.engine.network, nodes: [], edges: [] }));
+  const serialized = JSON.stringify(selection);
+  const lastSent = useRef(JSON.stringify({ network: view.store.network, nodes: [], edges: [] }));
   useEffect(() => {
-    if (told.current === text) return;
+    if (lastSent.current === serialized) return;
     const timer = setTimeout(() => {
-      told.current = text;
-      const { network, nodes, edges } = JSON.parse(text) as typeof selected;
-      if (network === stage.engine.network) stage.remember(nodes);
-      stage.engine.choose({ network, nodes, edges });
+      lastSent.current = serialized;
+      const { network, nodes, edges } = JSON.parse(serialized) as typeof selection;
+      if (network === view.store.network) view.rememberSelection(nodes);
+      view.store.setSelection({ network, nodes, edges });
     }, SETTLE_MS);
     return () => clearTimeout(timer);
-  }, [stage, text]);
+  }, [view, serialized]);
 }

@@ -1,5 +1,5 @@
 // What this browser remembers of how the palette is used: favourites, layers added last, and groups that are open.
-const RECENT = 6;
+const MAX_RECENT = 6;
 type Key = "recent" | "open" | "favourites" | "fitting";
 
 function read(key: Key): string[] {
@@ -12,7 +12,7 @@ function read(key: Key): string[] {
 }
 
 /** A list of names that outlives the page. */
-class Memory {
+class StoredList {
   private names: string[];
   private listeners = new Set<() => void>();
 
@@ -20,7 +20,7 @@ class Memory {
     this.names = read(key);
   }
 
-  listen = (listener: () => void): (() => void) => {
+  subscribe = (listener: () => void): (() => void) => {
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);
   };
@@ -38,20 +38,20 @@ class Memory {
   }
 }
 
-export const recent = new Memory("recent");
-export const open = new Memory("open");
-export const favourites = new Memory("favourites");
+export const recent = new StoredList("recent");
+export const openGroups = new StoredList("open");
+export const favorites = new StoredList("favourites");
 /** Not empty where the palette shows only what fits. */
-export const fitting = new Memory("fitting");
+export const compatibleOnly = new StoredList("fitting");
 
-export function used(type: string): void {
+export function addRecent(type: string): void {
   const names = recent.get();
   // The order stays while one works with the same few, or they would jump under the pointer.
-  if (!names.includes(type)) recent.set([type, ...names].slice(0, RECENT));
+  if (!names.includes(type)) recent.set([type, ...names].slice(0, MAX_RECENT));
 }
 
 /** Take a name into a list, or out of it. */
-export const toggle = (memory: Memory, name: string): void => {
-  const names = memory.get();
-  memory.set(names.includes(name) ? names.filter((other) => other !== name) : [...names, name]);
+export const toggleName = (list: StoredList, name: string): void => {
+  const names = list.get();
+  list.set(names.includes(name) ? names.filter((stored) => stored !== name) : [...names, name]);
 };

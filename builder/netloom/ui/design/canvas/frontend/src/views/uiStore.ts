@@ -1,81 +1,81 @@
 // What goes on in the view and is no part of the document, without a framework.
 import type { LayerType } from "../core/generated";
-import type { End } from "../core/connectionRules";
+import type { PortRef } from "../core/connectionRules";
 
 /** What can be chosen in a list. */
-export type Choice = { key: string; title: string; detail: string; color: string };
-export type MenuState =
-  | { kind: "add"; x: number; y: number; at: [number, number]; start?: End }
+export type SearchMenuItem = { key: string; title: string; detail: string; color: string };
+export type SearchMenuState =
+  | { kind: "add"; x: number; y: number; at: [number, number]; start?: PortRef }
   | { kind: "connect"; x: number; y: number; node: string };
-const SAID_MS = 3000;
-export type State = {
+const NOTIFICATION_MS = 3000;
+export type UiState = {
   /** The port from which an edge is being drawn. */
-  connecting: End | null;
+  connectionStart: PortRef | null;
   /** The edge that would take what is being dragged. */
-  edge: string | null;
+  dropEdge: string | null;
   /** The layer whose title, or the note whose text, is being written. */
-  editing: string | null;
-  menu: MenuState | null;
-  ghost: { layer: LayerType; x: number; y: number } | null;
-  panel: "issues" | "help" | "about" | null;
+  editedId: string | null;
+  searchMenu: SearchMenuState | null;
+  dragPreview: { layer: LayerType; x: number; y: number } | null;
+  panel: "issues" | "keyboardHelp" | "layerHelp" | null;
   /** The layer about which one asks: its key in the palette, and the node where it is one's. */
-  about: { key: string; node: string | null } | null;
+  helpTarget: { key: string; node: string | null } | null;
   /** The port that was clicked. */
-  port: End | null;
+  selectedPort: PortRef | null;
   /** The menu of a node, or of the canvas. */
-  context: { x: number; y: number; node: string | null } | null;
-  map: boolean;
+  contextMenu: { x: number; y: number; node: string | null } | null;
+  isMapVisible: boolean;
   /** Whether the palette covers the canvas where there is no room beside it. */
-  drawer: boolean;
-  boxing: boolean;
+  isDrawerOpen: boolean;
+  isBoxSelecting: boolean;
   /** Whether there are very many layers, seen from afar, which are then drawn without their ports and words. */
-  plain: boolean;
+  isSimplified: boolean;
   /** The networks through which one came to the one that is shown, by their nodes. */
-  trail: string[];
+  breadcrumbs: string[];
   /** The layers of which a network is made, while its name is asked for. */
-  naming: string[] | null;
+  nodesToGroup: string[] | null;
   /** The ids of the selected layers, with spaces between them. */
-  picked: string;
+  selectedLayers: string;
   /** What is said for a moment. */
-  said: string;
+  notification: string;
 };
 
 /** What goes on in the view and is no part of the document. Nodes and edges listen to it one by one. */
-export class Ui {
-  state: State = {
-    connecting: null,
-    edge: null,
-    editing: null,
-    menu: null,
-    ghost: null,
+export class UiStore {
+  state: UiState = {
+    connectionStart: null,
+    dropEdge: null,
+    editedId: null,
+    searchMenu: null,
+    dragPreview: null,
     panel: null,
-    about: null,
-    port: null,
-    context: null,
-    map: true,
-    drawer: false,
-    boxing: false,
-    plain: false,
-    trail: [],
-    naming: null,
-    picked: "",
-    said: "",
+    helpTarget: null,
+    selectedPort: null,
+    contextMenu: null,
+    isMapVisible: true,
+    isDrawerOpen: false,
+    isBoxSelecting: false,
+    isSimplified: false,
+    breadcrumbs: [],
+    nodesToGroup: null,
+    selectedLayers: "",
+    notification: "",
   };
   private listeners = new Set<() => void>();
-  listen = (listener: () => void): (() => void) => {
+  subscribe = (listener: () => void): (() => void) => {
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);
   };
   /** Say something for a moment. */
-  say(text: string): void {
-    this.set({ said: text });
-    clearTimeout(this.saying);
-    this.saying = setTimeout(() => this.set({ said: "" }), SAID_MS);
+  notify(text: string): void {
+    this.update({ notification: text });
+    clearTimeout(this.notificationTimer);
+    this.notificationTimer = setTimeout(() => this.update({ notification: "" }), NOTIFICATION_MS);
   }
-  private saying: ReturnType<typeof setTimeout> | undefined;
+  private notificationTimer: ReturnType<typeof setTimeout> | undefined;
 
-  set(change: Partial<State>): void {
-    const keys = Object.keys(change) as (keyof State)[];
+  update(change: Partial<UiState>): void {
+    const keys = Object.keys(change) as (keyof UiState)[];
     if (keys.every((key) => this.state[key] === change[key])) return;
     this.state = { ...this.state, ...change };
     for (const listener of this.listeners) listener();
