@@ -1,5 +1,5 @@
-// Writes build/stamp.json: a hash of what the bundle was built from, and of each file it is made of.
-// tests/ui/test_canvas_build.py computes the same without Node, and fails where the two differ.
+// Writes build/stamp.json: a hash of the sources, and a hash of each file of the build.
+// tests/ui/test_canvas_build.py computes the same hashes without Node, and fails if they differ.
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join, posix } from "node:path";

@@ -1,7 +1,7 @@
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vite";
 
-// Not the library mode, which leaves white space in ES modules. Hashed names let browsers keep old versions apart.
+// Not the library mode, which keeps the whitespace of ES modules. Hashed names keep browsers from using an old version.
 export default defineConfig({
   base: "./",
   plugins: [react()],

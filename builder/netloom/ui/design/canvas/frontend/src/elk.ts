@@ -1,4 +1,4 @@
-// Automatic arrangement by ELK's layered algorithm, loaded when first asked for. https://eclipse.dev/elk/
+// Automatic layout by ELK's layered algorithm, loaded on first use. https://eclipse.dev/elk/
 import ELK, { type ElkNode, type ElkPort } from "elkjs/lib/elk.bundled.js";
 import { NODE_HEIGHT, NODE_WIDTH } from "./core/edits";
 import type { DocumentStore } from "./core/documentStore";
@@ -11,13 +11,13 @@ const OPTIONS = {
   "elk.direction": "DOWN",
   "elk.layered.spacing.nodeNodeBetweenLayers": "62",
   "elk.spacing.nodeNode": "40",
-  // Room beside a layer for an edge that passes it, and for the shape that is written on that edge.
+  // Room beside a layer for a passing edge and its shape label.
   "elk.spacing.edgeNode": "180",
   "elk.layered.nodePlacement.strategy": "BRANDES_KOEPF",
   "elk.layered.nodePlacement.bk.fixedAlignment": "BALANCED",
 };
 
-/** A place for every layer, by id. */
+/** Compute the position of every layer, by id. */
 export async function computeLayout(store: DocumentStore): Promise<Record<string, [number, number]>> {
   const { nodes, edges } = store.graph;
   const result = await new ELK().layout({
@@ -36,7 +36,7 @@ export async function computeLayout(store: DocumentStore): Promise<Record<string
 
 const portId = (node: string, side: "source" | "target", port: string): string => `${node} ${side} ${port}`;
 
-/** The ports are where the canvas draws them, so that edges do not cross on their way to an Add or a Concat. */
+/** The ports have the positions of the canvas, so that the edges of an Add or a Concat do not cross. */
 function elkNode(store: DocumentStore, id: string): ElkNode {
   const portRow = (ports: Port[], side: "source" | "target"): ElkPort[] =>
     ports.map((port, index) => ({
@@ -48,7 +48,7 @@ function elkNode(store: DocumentStore, id: string): ElkNode {
       layoutOptions: { "elk.port.side": side === "source" ? "SOUTH" : "NORTH" },
     }));
   const declared = [...portRow(inputsOf(store, id), "target"), ...portRow(outputsOf(store, id), "source")];
-  // An edge may lead to a port that its layer no longer has; it is an error, and still has to be drawn.
+  // An edge can refer to a port that its layer no longer has. Validation reports it, and the canvas still draws it.
   const connectedPorts = Object.values(store.graph.edges).flatMap(({ source, target }): string[] => [
     ...(nodeOf(source) === id ? [portId(id, "source", sourcePort(source))] : []),
     ...(nodeOf(target) === id ? [portId(id, "target", targetPort(target))] : []),

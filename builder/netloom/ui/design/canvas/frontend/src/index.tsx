@@ -1,4 +1,4 @@
-// The component that Streamlit mounts. It is called on every run of the script; only the first call in a place mounts.
+// The component that Streamlit mounts. It is called on every run of the script; the first call per container mounts.
 import type { FrontendRenderer, FrontendRendererArgs } from "@streamlit/component-v2-lib";
 import flowStyles from "@xyflow/react/dist/style.css?inline";
 import { createRoot, type Root } from "react-dom/client";
@@ -7,7 +7,7 @@ import { DocumentStore } from "./core/documentStore";
 import type { CanvasData } from "./core/generated";
 import { Canvas } from "./views/Canvas";
 
-// An adopted sheet is there before the first paint; a style file would come after it and flash.
+// An adopted style sheet applies before the first paint; a linked one would flash unstyled content.
 const sheet = new CSSStyleSheet();
 sheet.replaceSync(flowStyles + styles);
 
@@ -16,12 +16,12 @@ type MountedCanvas = { root: Root; store: DocumentStore };
 const UNMOUNT_DELAY_MS = 1000;
 const decoder = new TextDecoder();
 const mountedCanvases = new WeakMap<object, MountedCanvas>();
-// Engines outlive a change of page within the tab, and with them the edits that are still on their way.
+// Stores survive a change of page within the tab, with their pending edits.
 const stores = new Map<string, DocumentStore>();
 
 const render: FrontendRenderer<State, Uint8Array> = (component: FrontendRendererArgs<State, Uint8Array>) => {
   const container = component.parentElement as unknown as HTMLElement;
-  // Once another page is there, Python does not know the canvas, and its log would say so.
+  // After a change of page, Python does not know the canvas, and would log every message.
   const send: DocumentStore["send"] = (name, value) => container.isConnected && component.setStateValue(name, value);
   const data = JSON.parse(decoder.decode(component.data)) as CanvasData;
   let mountedCanvas = mountedCanvases.get(container);
@@ -38,8 +38,8 @@ const render: FrontendRenderer<State, Uint8Array> = (component: FrontendRenderer
     root.unmount();
     mountedCanvases.delete(container);
   };
-  // Streamlit calls this as well after a run that another one overtook. The canvas, and the focus in it, has to stay
-  // then: it goes with its place in the page.
+  // Streamlit also calls this after a run that was superseded. The canvas then stays mounted and keeps the focus; it is
+  // unmounted when its container has left the page.
   return () => {
     unmountIfRemoved();
     setTimeout(unmountIfRemoved, UNMOUNT_DELAY_MS);

@@ -10,33 +10,33 @@ import { chainGraph, storeWith } from "./fixtures";
 
 const box = (id: string, x: number, y: number, width = 100, height = 50): Box => ({ id, at: [x, y], width, height });
 
-describe("boxes", () => {
+describe("alignment", () => {
   const boxes = [box("a", 0, 0), box("b", 300, 10, 200), box("c", 130, 100, 100, 70)];
-  it("are aligned by their sides or their middles", () => {
+  it("aligns boxes by their sides or centers", () => {
     expect(alignBoxes(boxes, "left")).toEqual({ a: [0, 0], b: [0, 10], c: [0, 100] });
     expect(alignBoxes(boxes, "right")).toEqual({ a: [400, 0], b: [300, 10], c: [400, 100] });
     expect(alignBoxes(boxes, "center")).toEqual({ a: [200, 0], b: [150, 10], c: [200, 100] });
     expect(alignBoxes(boxes, "middle")).toEqual({ a: [0, 60], b: [300, 60], c: [130, 50] });
     expect(alignBoxes(boxes, "bottom")).toEqual({ a: [0, 120], b: [300, 120], c: [130, 100] });
   });
-  it("get the same gaps, and the outer ones stay", () => {
+  it("distributes boxes with equal gaps and keeps the outer ones", () => {
     expect(distributeBoxes(boxes, "horizontal")).toEqual({ a: [0, 0], c: [150, 100], b: [300, 10] });
     expect(distributeBoxes(boxes.slice(0, 2), "horizontal")).toEqual({});
   });
 });
 
-describe("two inputs", () => {
+describe("swapping inputs", () => {
   const graph = chainGraph("Input", "Flatten", "Add");
   graph.edges = { "add_1.a": { source: "input_1", target: "add_1.a" }, "add_1.b": { source: "flatten_1", target: "add_1.b" } };
   const sources = (after: typeof graph) => Object.fromEntries(Object.values(after.edges).map((edge) => [edge.target, edge.source]));
-  it("exchange what arrives at them, and back", () => {
+  it("swaps the sources of two inputs, and swaps them back", () => {
     const edit = swapInputs(graph, "add_1", "a", "b");
     const after = edit && applyEdit(graph, edit);
     expect(after && sources(after)).toEqual({ "add_1.a": "flatten_1", "add_1.b": "input_1" });
     const back = after && swapInputs(after, "add_1", "b", "a");
     expect(after && back && sources(applyEdit(after, back))).toEqual(sources(graph));
   });
-  it("exchange an edge with nothing, and nothing with nothing is no edit", () => {
+  it("moves an edge to an input without one, and returns null for two inputs without edges", () => {
     const single = { ...graph, edges: { "add_1.a": graph.edges["add_1.a"]! } };
     const edit = swapInputs(single, "add_1", "a", "b");
     expect(edit && sources(applyEdit(single, edit))).toEqual({ "add_1.b": "input_1" });
@@ -52,13 +52,13 @@ const framed = () => {
 };
 
 describe("a frame", () => {
-  it("stands around what was chosen, and takes it along", () => {
+  it("encloses boxes and moves with its members", () => {
     const graph = framed();
     expect(graph.notes.frame_1).toMatchObject({ at: [-24, 52], width: 244, height: 250, frame: true });
     expect(frameMembers(graph, "frame_1")).toEqual(["conv2d_1", "flatten_1"]);
     expect(withFrameMembers(graph, ["frame_1", "flatten_1"])).toEqual(["frame_1", "flatten_1", "conv2d_1"]);
   });
-  it("that is folded hides what lies in it; edges end at it", () => {
+  it("hides its members when folded, and edges end at the frame", () => {
     const { store } = storeWith(framed());
     const fold = (folded: boolean) =>
       store.dispatch({ kind: "note", id: "frame_1", note: { ...store.graph.notes.frame_1!, folded } });
@@ -76,7 +76,7 @@ describe("a frame", () => {
     expect(open.every((node) => !node.hidden)).toBe(true);
     expect(open.find((node) => node.id === "frame_1")).toMatchObject({ width: 244, height: 250 });
   });
-  it("in a folded frame is hidden, with all that it holds, behind the outer one", () => {
+  it("is hidden with its members inside a folded frame", () => {
     const graph = framed();
     graph.notes.frame_2 = { text: "", at: [-100, -100], width: 900, height: 900, color: "red", frame: true, folded: true };
     graph.notes.frame_1!.folded = true;
@@ -86,8 +86,8 @@ describe("a frame", () => {
   });
 });
 
-describe("an edge", () => {
-  it("goes around the layers that would hide it, and otherwise straight", () => {
+describe("edge routing", () => {
+  it("adds a detour only to edges that layers would cover", () => {
     const graph = chainGraph("Input", "Conv2d", "Flatten", "Add");
     graph.edges["add_1.b"] = { source: "input_1", target: "add_1.b" };
     const { store } = storeWith(graph);
@@ -100,8 +100,8 @@ describe("an edge", () => {
   });
 });
 
-describe("a picture", () => {
-  it("holds every layer, shape and frame, and nothing that people write can break it", () => {
+describe("SVG export", () => {
+  it("contains layers, shapes and frames, and escapes text of users", () => {
     const graph = framed();
     graph.nodes.linear_1!.title = `<b onload="x">&\u0000\ud800`;
     const { store } = storeWith(graph);

@@ -6,12 +6,12 @@ import { chainGraph } from "./fixtures";
 
 const noted = (): Graph => ({
   ...chainGraph("Input", "Conv2d", "Flatten"),
-  notes: { note_1: { text: "Remark", at: [300, 0], width: 200, height: 100, color: "yellow", frame: false, folded: false } },
+  notes: { note_1: { text: "Comment", at: [300, 0], width: 200, height: 100, color: "yellow", frame: false, folded: false } },
 });
 const VIEW: [number, number, number, number] = [-1000, -1000, 1000, 1000];
 
 describe("the clipboard", () => {
-  it("copies with inner edges and pastes under new names", () => {
+  it("copies the edges between nodes and pastes with new ids", () => {
     const graph = noted();
     const clip = parseClipboard(JSON.stringify(copyItems(graph, ["conv2d_1", "flatten_1", "note_1"])))!;
     const { edit, ids } = pasteItems(graph, clip, [40, 40]);
@@ -19,21 +19,21 @@ describe("the clipboard", () => {
     expect(ids).toEqual(["conv2d_2", "flatten_2", "note_2"]);
     expect(after.edges["flatten_2"]?.source).toBe("conv2d_2");
     expect(after.edges["conv2d_2"]).toBeUndefined();
-    expect(after.notes["note_2"]).toEqual({ text: "Remark", at: [340, 40], width: 200, height: 100, color: "yellow", frame: false, folded: false });
+    expect(after.notes["note_2"]).toEqual({ text: "Comment", at: [340, 40], width: 200, height: 100, color: "yellow", frame: false, folded: false });
     expect(copyItems(graph, [])).toBeNull();
   });
-  it("says which project it comes from, where that is another one", () => {
+  it("names the source project if it is another one", () => {
     const graph = noted();
     const clip = parseClipboard(JSON.stringify(copyItems(graph, ["conv2d_1"], "project a")))!;
     expect(pasteItems(graph, clip, [0, 0], "project b").edit).toMatchObject({ kind: "add", document: "project a" });
     expect(pasteItems(graph, clip, [0, 0], "project a").edit).not.toHaveProperty("document");
   });
-  it("is one step, and a plain one where that is enough", () => {
+  it("pastes in one edit, as a batch only if necessary", () => {
     const graph = noted();
     const kind = (...ids: string[]) => pasteItems(graph, copyItems(graph, ids)!, [0, 0]).edit.kind;
     expect([kind("conv2d_1"), kind("note_1"), kind("conv2d_1", "note_1")]).toEqual(["add", "note", "batch"]);
   });
-  it("does not hide one copy behind another", () => {
+  it("does not cover an earlier copy", () => {
     const graph = noted();
     const clip = copyItems(graph, ["conv2d_1"])!;
     const first = pasteOffset(graph, clip, VIEW);
@@ -41,13 +41,13 @@ describe("the clipboard", () => {
     expect(first).toEqual([40, 40]);
     expect(pasteOffset(after, clip, VIEW)).toEqual([80, 80]);
   });
-  it("brings what was copied elsewhere into view", () => {
+  it("pastes into the view if the original is not visible", () => {
     const clip = copyItems(noted(), ["input_1"])!;
     const [dx, dy] = pasteOffset(chainGraph(), clip, [5000, 5000, 6000, 6000]);
     expect(dx).toBeGreaterThan(5000);
     expect(dy).toBeLessThan(6000);
   });
-  it("reads nothing that is no copy, and leaves out what is malformed", () => {
+  it("ignores other text and drops malformed items", () => {
     for (const text of ["anything else", "null", "[]", "5", '{"netloom":1}', '{"netloom":1,"nodes":null,"edges":[]}'])
       expect(parseClipboard(text)).toBeNull();
     const clip = parseClipboard(
@@ -63,7 +63,7 @@ describe("the clipboard", () => {
     expect(clip.edges).toEqual([{ source: "b", target: "d" }]);
     expect(clip.notes["n"]?.text).toBe("");
   });
-  it("makes ids that Python accepts, whatever a type is called", () => {
+  it("creates ids that Python accepts for any type", () => {
     for (const type of ["2D", "Ärger", "", "__proto__", "X".repeat(500)])
       expect(freeId(chainGraph(), type)).toMatch(/^[a-z][a-z0-9_]{0,63}$/);
   });

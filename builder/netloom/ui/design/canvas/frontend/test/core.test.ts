@@ -9,7 +9,7 @@ import { PALETTE, chainGraph, canvasData, storeWith } from "./fixtures";
 const layer = (type: string) => PALETTE.find((item) => item.type === type)!;
 
 describe("edits", () => {
-  it("replace the edge at a port and leave the old graph alone", () => {
+  it("replace the edge of a port without changing the old graph", () => {
     const graph = chainGraph("Input", "Conv2d", "Flatten");
     const after = applyEdit(graph, { kind: "connect", source: "input_1", target: "flatten_1" });
     expect(after.edges["flatten_1"]?.source).toBe("input_1");
@@ -20,7 +20,7 @@ describe("edits", () => {
     expect(Object.keys(after.nodes)).toEqual(["input_1", "flatten_1"]);
     expect(after.edges).toEqual({});
   });
-  it("find what lies downstream, and free names", () => {
+  it("find downstream nodes and unused ids", () => {
     const graph = chainGraph("Input", "Conv2d", "Conv2d");
     const reached = Object.keys(graph.nodes).filter((id) => hasPath(graph, "conv2d_1", id));
     expect(reached).toEqual(["conv2d_1", "conv2d_2"]);
@@ -28,8 +28,8 @@ describe("edits", () => {
   });
 });
 
-describe("rules", () => {
-  it("join fitting kinds only, and never in a circle", () => {
+describe("connection rules", () => {
+  it("allow only compatible kinds and no cycles", () => {
     const { store } = storeWith({ ...chainGraph("Input", "Conv2d", "Flatten"), edges: {} });
     expect(canConnect(store, "input_1", "out", "conv2d_1", "in")).toBe(true);
     expect(canConnect(store, "flatten_1", "out", "conv2d_1", "in")).toBe(false);
@@ -38,7 +38,7 @@ describe("rules", () => {
     const connected = storeWith(chainGraph("Flatten", "Linear")).store;
     expect(canConnect(connected, "linear_1", "out", "flatten_1", "in")).toBe(false);
   });
-  it("offer the port of a new layer that fits", () => {
+  it("find the compatible port of a new layer", () => {
     const { store } = storeWith(chainGraph("Input", "Conv2d"));
     expect(compatiblePort(store, layer("Conv2d"), { node: "input_1", port: "out", side: "source" })).toBe("in");
     expect(compatiblePort(store, layer("LSTM"), { node: "input_1", port: "out", side: "source" })).toBeNull();
@@ -48,22 +48,22 @@ describe("rules", () => {
   });
 });
 
-describe("building", () => {
-  it("appends below and joins", () => {
+describe("edits of user actions", () => {
+  it("append a layer below and connect it", () => {
     const { store } = storeWith(chainGraph("Input"));
     const { edit, id } = appendLayer(store, layer("Conv2d"), "input_1");
     const after = applyEdit(store.graph, edit);
     expect(after.edges[id]?.source).toBe("input_1");
     expect(after.nodes[id]?.at[1]).toBeGreaterThan(after.nodes["input_1"]!.at[1]);
   });
-  it("finds a place that no layer covers", () => {
+  it("find a position that overlaps no layer", () => {
     const graph = chainGraph("Input", "Conv2d");
     expect(freePosition(graph, [0, 400])).toEqual([0, 400]);
     const [x, y] = freePosition(graph, [10, 100]);
     expect(x).toBeGreaterThanOrEqual(196);
     expect(y).toBe(100);
   });
-  it("inserts in an edge and makes room", () => {
+  it("insert a layer into an edge and make room", () => {
     const { store } = storeWith(chainGraph("Input", "Conv2d", "Flatten"));
     const inserted = insertLayer(store, layer("Conv2d"), "conv2d_1")!;
     const after = applyEdit(store.graph, inserted.edit);
@@ -71,18 +71,18 @@ describe("building", () => {
     expect(after.edges["conv2d_2"]?.source).toBe("input_1");
     expect(after.nodes["flatten_1"]?.at[1]).toBe(330);
   });
-  it("puts a loose node in an edge, without a step inside a step", () => {
+  it("insert an unconnected node into an edge without nested batches", () => {
     const graph = chainGraph("Input", "Conv2d", "Flatten");
     graph.nodes["conv2d_2"] = { ...graph.nodes["conv2d_1"]!, at: [500, 0] };
     const { store } = storeWith(graph);
     const edits = insertNode(store, "conv2d_2", "flatten_1")!;
-    expect(edits.map((edit) => edit.kind)).toEqual(["connect", "connect"]); // Python takes no batch within a batch
+    expect(edits.map((edit) => edit.kind)).toEqual(["connect", "connect"]); // Python refuses nested batches
     const after = edits.reduce(applyEdit, store.graph);
     expect(after.edges["flatten_1"]?.source).toBe("conv2d_2");
     expect(after.edges["conv2d_2"]?.source).toBe("conv2d_1");
     expect(insertNode(store, "conv2d_1", "flatten_1")).toBeNull();
   });
-  it("removes nothing as no edit, and walks by arrows", () => {
+  it("return null if nothing is removed, and find the nearest neighbor", () => {
     const graph = chainGraph("Input", "Conv2d");
     expect(removeItems(graph, [], [])).toBeNull();
     expect(nearestNeighbor(graph, "input_1", [0, 1])).toBe("conv2d_1");
@@ -95,7 +95,7 @@ describe("the outbox", () => {
   afterEach(() => void vi.useRealTimers());
   const move = (y: number) => ({ kind: "move" as const, at: { input_1: [0, y] as [number, number] } });
 
-  it("has one message on its way, and queues behind it", () => {
+  it("has one message in flight and queues later edits", () => {
     const { store, sent } = storeWith(chainGraph("Input"));
     store.dispatch(move(1));
     store.dispatch(move(2));
@@ -104,7 +104,7 @@ describe("the outbox", () => {
     expect(sent.length).toBe(2);
     expect(sent[1]?.value.ops.map((operation) => operation.seq)).toEqual([2]);
   });
-  it("sends again what nobody acknowledged", () => {
+  it("resends unacknowledged edits", () => {
     const { store, sent } = storeWith(chainGraph("Input"));
     store.dispatch(move(1));
     vi.advanceTimersByTime(2100);
@@ -112,7 +112,7 @@ describe("the outbox", () => {
     expect(sent[1]?.value.ops).toEqual(sent[0]?.value.ops);
     expect(sent[1]?.value).not.toEqual(sent[0]?.value);
   });
-  it("asks for what stands beside the canvas once edits are answered and seen, with the selection that came of them", () => {
+  it("sends the selection after the reply to edits, and again when the other parts of the page change", () => {
     const { store, sent } = storeWith(chainGraph("Input"));
     const selections = () => sent.filter(({ name }) => name === "selection").map(({ value }) => value);
     const answer = (ack: number, changes = 0) =>
@@ -124,7 +124,7 @@ describe("the outbox", () => {
     vi.advanceTimersByTime(500);
     answer(1);
     vi.advanceTimersByTime(500);
-    expect(selections()).toEqual([]); // the second edit is on its way
+    expect(selections()).toEqual([]); // the second edit is in flight
     answer(2);
     expect(selections()).toEqual([]);
     vi.advanceTimersByTime(100);
@@ -133,17 +133,17 @@ describe("the outbox", () => {
     store.dispatch(move(3));
     answer(3);
     vi.advanceTimersByTime(500);
-    expect(selections().length).toBe(1); // a move changes nothing beside the canvas
+    expect(selections().length).toBe(1); // a move does not change the other parts of the page
     store.dispatch(move(4));
     answer(4, 1);
     vi.advanceTimersByTime(100);
     expect(selections().length).toBe(2);
-    expect(selections()[1]).not.toEqual(selections()[0]); // or Streamlit would keep it back
+    expect(selections()[1]).not.toEqual(selections()[0]); // Streamlit ignores a state that has not changed
     store.receive(canvasData(chainGraph("Input"), { revision: 8, foreign: 8, changes: 2 }));
     vi.advanceTimersByTime(100);
-    expect(selections().length).toBe(3); // what others do
+    expect(selections().length).toBe(3); // an edit by another client
   });
-  it("says again what is selected when the canvas comes back to the page, and what is no more selected not", () => {
+  it("resends the selection after a remount, without items that are no longer selected", () => {
     const { store, sent } = storeWith(chainGraph("Input"));
     const selection = { network: "main", nodes: ["input_1"], edges: [] };
     store.setSelection(selection);
@@ -159,7 +159,7 @@ describe("the outbox", () => {
     vi.advanceTimersByTime(100);
     expect(resent.at(-1)).toMatchObject({ nodes: [] });
   });
-  it("replays its own edits on a foreign snapshot, and ignores old news", () => {
+  it("replays pending edits on a foreign snapshot and ignores outdated snapshots", () => {
     const { store } = storeWith(chainGraph("Input"));
     store.dispatch(move(7));
     store.receive(canvasData(chainGraph("Input", "Conv2d"), { revision: 5, foreign: 5 }));
@@ -168,7 +168,7 @@ describe("the outbox", () => {
     store.receive(canvasData(chainGraph("Input"), { revision: 3, foreign: 3 }));
     expect(store.graph.nodes["conv2d_1"]).toBeDefined();
   });
-  it("shows a refusal once, however often it is told, and none from before the page was there", () => {
+  it("shows a refusal once, and none from before the page loaded", () => {
     const refusal = { refusals: ["No."], refused_at: 5 };
     const { store } = storeWith(chainGraph("Input"), refusal);
     expect(store.refusals).toEqual([]);
@@ -180,7 +180,7 @@ describe("the outbox", () => {
       expect(store.refusals).toEqual([]);
     }
   });
-  it("waits with a snapshot until a drag is over", () => {
+  it("defers a snapshot until the end of a drag", () => {
     const { store } = storeWith(chainGraph("Input"));
     store.beginInteraction();
     store.receive(canvasData(chainGraph("Input", "Conv2d"), { revision: 2, foreign: 2 }));
@@ -188,7 +188,7 @@ describe("the outbox", () => {
     store.endInteraction();
     expect(store.graph.nodes["conv2d_1"]).toBeDefined();
   });
-  it("keeps the clock of what is on its way when a drag ends meanwhile", () => {
+  it("keeps the resend timer of the message in flight when a drag ends", () => {
     const { store, sent } = storeWith(chainGraph("Input"));
     store.dispatch(move(1));
     store.dispatch(move(2), 150);
@@ -196,7 +196,7 @@ describe("the outbox", () => {
     expect(sent.length).toBe(2);
     expect(sent[1]?.value.ops.map((operation) => operation.seq)).toEqual([1, 2]);
   });
-  it("listens to a Python that does not know it, as after a visit to another page", () => {
+  it("accepts snapshots without its acknowledgement, as after a visit to another page", () => {
     const { store, sent } = storeWith(chainGraph("Input"));
     store.dispatch(move(7));
     store.receive(canvasData(chainGraph("Input"), { revision: 2, ack: { [store.client]: 1 } }));
@@ -208,7 +208,7 @@ describe("the outbox", () => {
     vi.advanceTimersByTime(2100);
     expect(sent.at(-1)?.value.ops.map((operation) => operation.seq)).toEqual([2]);
   });
-  it("begins anew with another history", () => {
+  it("starts over with another epoch", () => {
     const { store } = storeWith(chainGraph("Input"));
     store.dispatch(move(1));
     const client = store.client;
@@ -219,8 +219,8 @@ describe("the outbox", () => {
   });
 });
 
-describe("words", () => {
-  it("are short numbers", () => {
+describe("format and search", () => {
+  it("shorten numbers", () => {
     expect([999, 1000, 63050, 1.5e9].map(formatCount)).toEqual(["999", "1.00K", "63.0K", "1.50G"]);
     expect([0, 2048, 18874016].map(formatBytes)).toEqual(["0 B", "2.00 KiB", "18.0 MiB"]);
   });

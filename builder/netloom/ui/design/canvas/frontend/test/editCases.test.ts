@@ -1,4 +1,4 @@
-// The browser's copy of the document on the cases of edits that it shares with Python; see their README.md.
+// Runs the edit cases, which Python tests too, with the optimistic copy of the document; see their README.md.
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { copyItems, pasteItems } from "../src/core/clipboard";
 import type { Edit, Graph, NewNode, NewNote } from "../src/core/generated";
@@ -64,7 +64,7 @@ describe.each(CASES)("%s", (_name, cases) => {
     for (const edit of edits) store.dispatch(edit);
     if (browser === "waits") expect(store.graph).toEqual(initial);
     else if (browser !== "corrected") expect(store.graph).toEqual(expected);
-    // Python sends all of the document, and the browser takes it where the last revision is not its own.
+    // Python sends the whole network, which replaces the copy if the revision is by another client.
     const foreign = refused || LATER.includes(browser ?? "") ? 2 : 0;
     const ack = { [store.client]: edits.length };
     store.receive(canvasData(expected, { shown, revision: 2, foreign, ack }));

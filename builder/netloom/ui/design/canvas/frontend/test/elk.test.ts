@@ -2,15 +2,15 @@ import { describe, expect, it } from "vitest";
 import { computeLayout } from "../src/elk";
 import { chainGraph, storeWith } from "./fixtures";
 
-describe("arranging", () => {
-  it("puts a chain in one column, from top to bottom", async () => {
+describe("automatic layout", () => {
+  it("places a chain in one column, from top to bottom", async () => {
     const { store } = storeWith(chainGraph("Input", "Conv2d", "Flatten"));
     const at = await computeLayout(store);
     expect(new Set(Object.values(at).map(([x]) => x)).size).toBe(1);
     expect(at["input_1"]![1]).toBeLessThan(at["conv2d_1"]![1]);
     expect(at["conv2d_1"]![1]).toBeLessThan(at["flatten_1"]![1]);
   });
-  it("keeps branches on the side of the port that they lead to", async () => {
+  it("places branches on the side of their port", async () => {
     const graph = chainGraph("Flatten", "Linear", "Linear", "Add");
     graph.edges = {
       linear_1: { source: "flatten_1", target: "linear_1" },
@@ -21,7 +21,7 @@ describe("arranging", () => {
     const at = await computeLayout(storeWith(graph).store);
     expect(at["linear_2"]![0]).toBeLessThan(at["linear_1"]![0]);
   });
-  it("lets an edge pass beside the layers that it skips", async () => {
+  it("leaves room for an edge beside the layers that it skips", async () => {
     const graph = chainGraph("Flatten", "Linear", "Linear", "Add");
     delete graph.edges["add_1"];
     graph.edges["add_1.a"] = { source: "linear_2", target: "add_1.a" };
@@ -30,7 +30,7 @@ describe("arranging", () => {
     expect(at["linear_1"]![0] + 196).toBeLessThan(at["flatten_1"]![0] + 98);
     expect(at["linear_1"]![0]).toBe(at["linear_2"]![0]);
   });
-  it("draws edges to ports that are gone, and unknown layers", async () => {
+  it("accepts edges to missing ports, and unknown layers", async () => {
     const graph = chainGraph("Input", "Add", "Linear");
     graph.nodes["linear_1"] = { ...graph.nodes["linear_1"]!, type: "Gone" };
     graph.edges["add_1.z"] = { source: "input_1.y", target: "add_1.z" };

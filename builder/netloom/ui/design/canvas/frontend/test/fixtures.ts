@@ -24,7 +24,7 @@ export const PALETTE = [
   layer("Output", [port("in", "any")], []),
 ];
 
-/** A chain of layers joined by their default ports; ids are made as the canvas makes them. */
+/** A chain of layers, connected by their default ports, with ids as the canvas creates them. */
 export function chainGraph(...types: string[]): Graph {
   const graph: Graph = { nodes: {}, edges: {}, notes: {} };
   let previous = "";

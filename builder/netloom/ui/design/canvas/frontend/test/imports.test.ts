@@ -6,14 +6,14 @@ const TEXTS: Record<string, string> = import.meta.glob("../src/**/*.{ts,tsx}", {
   eager: true,
 });
 
-/** The modules of ours that a module imports, types among them. */
+/** The local modules that a module imports, including type imports. */
 function imports(file: string): string[] {
   const named = [...(TEXTS[file] ?? "").matchAll(/(?:from|import)\s*\(?\s*"(\.[^"]+)"/g)].map((match) => match[1] ?? "");
   const paths = named.map((name) => `..${new URL(name, new URL(file.slice(2), "file://")).pathname}`);
   return paths.flatMap((path) => [`${path}.ts`, `${path}.tsx`].filter((other) => other in TEXTS));
 }
 
-/** A circle of modules, each of which imports the next one; empty where there is none. */
+/** A cycle of modules, each of which imports the next one; empty if there is none. */
 function findCycle(graph: Map<string, string[]>): string[] {
   const visited = new Set<string>();
   const follow = (file: string, path: string[]): string[] => {
@@ -38,10 +38,10 @@ describe("imports", () => {
     expect(graph.get("../src/index.tsx")).toContain("../src/views/Canvas.tsx");
     expect(findCycle(new Map([["a", ["b"]], ["b", ["c"]], ["c", ["b"]]]))).toEqual(["b", "c", "b"]);
   });
-  it("lead in no circle, types included", () => {
+  it("have no cycles, including type imports", () => {
     expect(findCycle(graph)).toEqual([]);
   });
-  it("lead from the core, which has no framework, to no view", () => {
+  it("of the core are neither views nor frameworks", () => {
     expect(core.filter((file) => imports(file).some((other) => !core.includes(other)))).toEqual([]);
     expect(core.filter((file) => /from "(react|@xyflow)/.test(TEXTS[file] ?? ""))).toEqual([]);
   });

@@ -11,7 +11,7 @@ const block = networkFacts("block", { may_stand: true, inputs: [{ name: "in", ki
 
 describe("edits of networks", () => {
   const move: Edit = { kind: "move", at: { input_1: [5, 5] } };
-  it("name the network that they concern, part by part", () => {
+  it("name their network in every part", () => {
     const fix: Edit = { kind: "set", network: "block", node: "a", params: {} };
     expect(withNetwork(move, "main")).toEqual({ ...move, network: "main" });
     expect(withNetwork({ kind: "batch", edits: [move, fix] }, "main")).toEqual({
@@ -30,12 +30,12 @@ describe("edits of networks", () => {
   });
 });
 
-describe("the network that is shown", () => {
+describe("the visible network", () => {
   const move = (y: number) => ({ kind: "move" as const, at: { input_1: [0, y] as [number, number] } });
   const blockGraph = chainGraph("Input", "Flatten");
   const blockData = { shown: "block", networks: [networkFacts("main"), block] };
 
-  it("is taken as a whole, and edits of another one stay on their way", () => {
+  it("is replaced as a whole, while edits of another one stay pending", () => {
     const { store, sent } = storeWith(chainGraph("Input", "Conv2d"));
     store.dispatch(move(7));
     store.requestNetwork("block");
@@ -49,15 +49,15 @@ describe("the network that is shown", () => {
     store.receive(canvasData(chainGraph("Input", "Conv2d"), { wish: wish + 1 }));
     expect(store.graph.nodes["input_1"]?.at).toEqual([0, 7]);
   });
-  it("is not exchanged for one that was wished for before", () => {
+  it("is not replaced by the reply to an earlier request", () => {
     const { store } = storeWith(chainGraph("Input"));
     store.receive(canvasData(blockGraph, { ...blockData, wish: 20 }));
     store.receive(canvasData(chainGraph("Input"), { wish: 10 }));
     expect(store.network).toBe("block");
-    store.receive(canvasData(chainGraph("Input"), { wish: null })); // Python knows of no wish any more, as after a restart
+    store.receive(canvasData(chainGraph("Input"), { wish: null })); // Python knows no request, as after a restart
     expect(store.network).toBe("main");
   });
-  it("waits until a drag is over", () => {
+  it("is deferred until the end of a drag", () => {
     const { store } = storeWith(chainGraph("Input"));
     store.beginInteraction();
     store.receive(canvasData(blockGraph, { ...blockData, wish: 20 }));
@@ -67,12 +67,12 @@ describe("the network that is shown", () => {
   });
 });
 
-describe("nodes that stand for networks", () => {
-  it("are offered where they would not stand in themselves, and never the main one", () => {
+describe("subnetwork nodes", () => {
+  it("are offered unless the network would contain itself, and never for the main network", () => {
     const networks = [networkFacts("main", { may_stand: true }), block, networkFacts("outer")];
     expect(addableLayers(PALETTE, networks, "main", "main").map(layerKey)).toEqual(["network:block", ...PALETTE.map(layerKey)]);
   });
-  it("have the ports of their network, at once", () => {
+  it("have the ports of their network immediately", () => {
     const { store } = storeWith(chainGraph("Input"));
     store.receive(canvasData(chainGraph("Input"), { networks: [networkFacts("main"), block] }));
     const { edit, id } = addLayer(store, subnetworkLayer(block), [0, 200], { node: "input_1", port: "out", side: "source" });
@@ -82,19 +82,19 @@ describe("nodes that stand for networks", () => {
     expect(inputsOf(store, id).map((port) => port.name)).toEqual(["in", "side"]);
     expect(store.graph.edges["block_1"]?.source).toBe("input_1");
   });
-  it("are named as Python takes it", () => {
+  it("have names that Python accepts", () => {
     expect([" Residual Block! ", "2nd", "ok_1"].map(toNetworkName)).toEqual(["residual_block", "nd", "ok_1"]);
     expect(unusedName([networkFacts("block_1")], "block")).toBe("block_2");
   });
-  it("tell their Inputs what comes in", () => {
+  it("derive the parameters of their Inputs from the incoming edges", () => {
     const edge = (label: string) => ({ label, kind: "image" as const, error: false });
     const params = inputParams(chainGraph("Input", "Conv2d", "Conv2d"), { conv2d_1: edge("(N, 1, 8, 8)") }, ["conv2d_1", "conv2d_2"]);
     expect(params).toEqual({ input_1: { kind: "image", shape: [1, 8, 8] } });
   });
 });
 
-describe("copies", () => {
-  it("share weights with the copy, else with what is here, else with nothing", () => {
+describe("pasted nodes", () => {
+  it("share weights with the pasted node, else with the original, else with none", () => {
     const graph = chainGraph("Linear", "Linear");
     graph.nodes["linear_2"] = { ...graph.nodes["linear_2"]!, shares: "linear_1" };
     const shares = (into: typeof graph, ids: string[]) => {
@@ -107,7 +107,7 @@ describe("copies", () => {
   });
 });
 
-describe("a long palette", () => {
+describe("the palette", () => {
   const named = (title: string, common: boolean, keywords: string[] = []) => ({
     ...PALETTE[0]!,
     type: title.replace(" ", ""),
@@ -115,11 +115,11 @@ describe("a long palette", () => {
     common,
     keywords,
   });
-  it("finds the exact name first, then what is common, then the rest, and last what is only said of it", () => {
+  it("ranks exact names first, then common layers, then prefixes, then keywords", () => {
     const layers = [named("Dice", false, ["relu"]), named("ReLU6", false), named("Leaky ReLU", true), named("ReLU", true)];
     expect(searchLayers(layers, "relu").map((layer) => layer.title)).toEqual(["ReLU", "Leaky ReLU", "ReLU6", "Dice"]);
   });
-  it("comes once, and is asked for again where it is missing", () => {
+  it("is sent once, and is requested if its version is missing", () => {
     const { store, sent } = storeWith(chainGraph("Input"));
     store.receive(canvasData(chainGraph("Input"), { revision: 2, palette: null }));
     expect(store.layers.length).toBe(PALETTE.length);

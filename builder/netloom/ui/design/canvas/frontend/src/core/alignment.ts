@@ -1,10 +1,10 @@
-// Where things lie on the canvas: in line with each other, evenly apart; and which edge arrives at which input.
+// Alignment and distribution of boxes on the canvas.
 type Point = [number, number];
 export type Box = { id: string; at: Point; width: number; height: number };
 export type Side = "left" | "center" | "right" | "top" | "middle" | "bottom";
 export type Direction = "horizontal" | "vertical";
 
-/** Which axis a side concerns, and which share of a box lies before the line: none, half, or all of it. */
+/** The axis of a side, and the fraction of a box that lies before the alignment line. */
 const SIDES: Record<Side, [0 | 1, number]> = {
   left: [0, 0],
   center: [0, 0.5],
@@ -18,7 +18,7 @@ const extent = (box: Box, axis: 0 | 1): number => (axis === 0 ? box.width : box.
 const withCoordinate = (box: Box, axis: 0 | 1, value: number): Point =>
   axis === 0 ? [Math.round(value), box.at[1]] : [box.at[0], Math.round(value)];
 
-/** Places at which all boxes touch one line: the outermost one, or for the middle that of all of them together. */
+/** Positions aligned to the outermost side of all boxes, or to the center of their bounding box. */
 export function alignBoxes(boxes: Box[], side: Side): Record<string, Point> {
   const [axis, fraction] = SIDES[side];
   const low = Math.min(...boxes.map((box) => box.at[axis]));
@@ -27,7 +27,7 @@ export function alignBoxes(boxes: Box[], side: Side): Record<string, Point> {
   return Object.fromEntries(boxes.map((box) => [box.id, withCoordinate(box, axis, line - extent(box, axis) * fraction)]));
 }
 
-/** Places with the same gap between neighbours; the first and the last stay where they are. */
+/** Positions with equal gaps between neighbors. The first and the last box keep their positions. */
 export function distributeBoxes(boxes: Box[], direction: Direction): Record<string, Point> {
   const axis = direction === "horizontal" ? 0 : 1;
   const row = [...boxes].sort((a, b) => a.at[axis] - b.at[axis]);

@@ -1,4 +1,4 @@
-// Copies: what is selected as JSON, which can be pasted here, into another project or into another tab.
+// The clipboard format: selected items as JSON, for this project, another project or another tab.
 import { NODE_HEIGHT, NODE_WIDTH } from "./edits";
 import { freeId, initializationField, nodeOf } from "./graph";
 import { COLORS } from "./frames";
@@ -9,13 +9,13 @@ export type ClipboardContent = {
   nodes: Record<string, NodeRecord>;
   edges: EdgeRecord[];
   notes: Record<string, NoteRecord>;
-  /** The project it comes from, which has the networks that its layers stand for. */
+  /** The id of the source project, which has the networks of the subnetwork nodes. */
   document?: string;
 };
 type Point = [number, number];
 const PASTE_OFFSET = 40;
 
-/** The chosen nodes and notes, and the edges between them. */
+/** Copy nodes and notes, and the edges between them; null if there are none. */
 export function copyItems(graph: Graph, ids: string[], document = ""): ClipboardContent | null {
   if (!ids.some((id) => id in graph.nodes || id in graph.notes)) return null;
   const selected = new Set(ids);
@@ -27,7 +27,7 @@ export function copyItems(graph: Graph, ids: string[], document = ""): Clipboard
   return { netloom: 1, nodes: pick(graph.nodes), edges, notes: pick(graph.notes), ...(document && { document }) };
 }
 
-/** The copy that a text holds, or null: anything may be on the clipboard. What is malformed is left out. */
+/** Parse text of the clipboard, which can be anything. Malformed items are dropped; null if none is left. */
 export function parseClipboard(text: string): ClipboardContent | null {
   let value: unknown;
   try {
@@ -87,7 +87,7 @@ const parseNote = (item: Record<string, unknown>): NoteRecord => ({
   folded: item.folded === true,
 });
 
-/** How far to shift a copy: a little, beside what is there already; into the middle of the view if it lies outside. */
+/** The offset of pasted items: small, or to the center of the view if it does not show their original position. */
 export function pasteOffset(graph: Graph, content: ClipboardContent, [left, top, right, bottom]: [number, number, number, number]): Point {
   const nodes = Object.values(content.nodes).map(({ at }) => ({ at, width: NODE_WIDTH, height: NODE_HEIGHT }));
   const items = [...nodes, ...Object.values(content.notes)];
@@ -108,7 +108,7 @@ export function pasteOffset(graph: Graph, content: ClipboardContent, [left, top,
   return offset;
 }
 
-/** Paste with fresh ids into a document. Returns the edit and the new ids. Python fetches networks from another one. */
+/** Paste items with new ids. Returns the edit and the ids. Python copies the networks of another project. */
 export function pasteItems(graph: Graph, content: ClipboardContent, [dx, dy]: Point, document = ""): { edit: Edit; ids: string[] } {
   const createdIds = new Set<string>();
   const createId = (type: string): string => {
@@ -122,7 +122,7 @@ export function pasteItems(graph: Graph, content: ClipboardContent, [dx, dy]: Po
     const node = nodeOf(reference);
     return (newIds.get(node) ?? node) + reference.slice(node.length);
   };
-  // A copy shares the weights of the copy; or of the original, where that is here and was not copied as well.
+  // A pasted node shares weights with the pasted node, or else with the original if this network has it.
   const sharedNode = (shares: string | null): string | null =>
     shares === null ? null : (newIds.get(shares) ?? (shares in graph.nodes ? shares : null));
   const nodes = Object.entries(content.nodes).map(([id, node]) => ({

@@ -1,4 +1,4 @@
-// Which ports may be joined. Python checks the same again, with shapes.
+// Rules for connecting ports. Python validates edges again, with shapes.
 import type { DocumentStore } from "./documentStore";
 import { hasPath, nodeOf, outgoingEdges, sourcePort, sourceRef, targetPort, targetRef } from "./graph";
 import type { Kind, LayerType, Port } from "./generated";
@@ -10,7 +10,7 @@ export const inputsOf = (store: DocumentStore, id: string): Port[] =>
 export const outputsOf = (store: DocumentStore, id: string): Port[] =>
   store.data.derived.nodes[id]?.outputs ?? store.layerTypeOf(store.graph.nodes[id])?.outputs ?? [];
 
-/** What a port is known to give, or may give. */
+/** The kind that an output is known to produce, or the kinds that it can produce. */
 export function outputKinds(store: DocumentStore, id: string, port: string): Kind[] {
   for (const edge of outgoingEdges(store.graph).get(id) ?? []) {
     if (sourcePort(edge.source) !== port) continue;
@@ -26,7 +26,7 @@ export const inputKinds = (store: DocumentStore, id: string, port: string): Kind
 export const areCompatible = (outputs: Kind[], inputs: Kind[]): boolean =>
   outputs.includes("any") || inputs.includes("any") || outputs.some((kind) => inputs.includes(kind));
 
-/** Whether an edge may lead from one port to another: kinds fit, and no layer would feed itself. */
+/** Whether an edge between two ports is valid: their kinds are compatible, and it creates no cycle. */
 export function canConnect(store: DocumentStore, source: string, from: string, target: string, to: string): boolean {
   if (!outputsOf(store, source).some((port) => port.name === from)) return false;
   if (!inputsOf(store, target).some((port) => port.name === to)) return false;
@@ -34,7 +34,7 @@ export function canConnect(store: DocumentStore, source: string, from: string, t
   return !hasPath(store.graph, target, source);
 }
 
-/** Whether a port could take part in the connection that begins at `start`. */
+/** Whether a port can be the end of a connection that begins at `start`. */
 export function canConnectPorts(store: DocumentStore, start: PortRef, end: PortRef): boolean {
   if (start.side === end.side || start.node === end.node) return false;
   return start.side === "source"
@@ -42,7 +42,7 @@ export function canConnectPorts(store: DocumentStore, start: PortRef, end: PortR
     : canConnect(store, end.node, end.port, start.node, start.port);
 }
 
-/** The port of a new layer that would join `start`, if there is one. */
+/** The first port of a new layer that can connect to `start`, or null. */
 export function compatiblePort(store: DocumentStore, layer: LayerType, start: PortRef): string | null {
   const match =
     start.side === "source"
@@ -51,7 +51,7 @@ export function compatiblePort(store: DocumentStore, layer: LayerType, start: Po
   return match?.name ?? null;
 }
 
-/** Whether a layer could stand in the middle of an edge. */
+/** Whether a layer can be inserted into an edge. */
 export function canInsert(store: DocumentStore, layer: LayerType, target: string): boolean {
   const edge = store.graph.edges[target];
   const [input, output] = [layer.inputs[0], layer.outputs[0]];
@@ -61,7 +61,7 @@ export function canInsert(store: DocumentStore, layer: LayerType, target: string
   return areCompatible(outputs, input.kinds) && areCompatible(output.kinds, inputs);
 }
 
-/** The first output of a node that nothing reads yet, or else its first output. */
+/** The first output of a node without an edge, or else its first output. */
 export function freeOutput(store: DocumentStore, id: string): string | null {
   const used = new Set(outgoingEdges(store.graph).get(id)?.map((edge) => edge.source));
   const ports = outputsOf(store, id);
@@ -69,7 +69,7 @@ export function freeOutput(store: DocumentStore, id: string): string | null {
   return (free ?? ports[0])?.name ?? null;
 }
 
-/** The inputs of other nodes that `source` may be joined to; free ones first. */
+/** The inputs of other nodes that an output can connect to; those without an edge come first. */
 export function connectableInputs(store: DocumentStore, source: string, port: string): { node: string; port: string }[] {
   const ports = Object.keys(store.graph.nodes).flatMap((node) =>
     inputsOf(store, node)

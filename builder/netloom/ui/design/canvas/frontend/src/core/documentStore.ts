@@ -1,5 +1,5 @@
-// The browser's copy of the document, and the outbox of edits that Python has not acknowledged yet.
-// Edits are applied here at once. One message is on its way at a time; the edits made meanwhile wait behind it.
+// The browser's optimistic copy of the document, and the outbox of edits that Python has not acknowledged.
+// One message is in flight at a time; later edits wait in the outbox.
 import { EMPTY_GRAPH } from "./graph";
 import { addableLayers, applyToNetwork, subnetworkLayer, subnetworkOf, withNetwork } from "./networks";
 import type {
@@ -7,13 +7,13 @@ import type {
 } from "./generated";
 
 export type Topic = "graph" | "derived" | "status";
-/** What is sent to Python, by name. */
+/** The messages to Python, by name. */
 type Messages = { sync: Sync; selection: Selection; network: NetworkWish };
 export type Send = <Name extends keyof Messages>(name: Name, value: Messages[Name]) => void;
 export type Operation = Edit & { seq: number };
 type SelectedItems = Pick<Selection, "network" | "nodes" | "edges">;
 const RESEND_MS = 2000;
-/** An answer is seen by then. */
+/** The selection waits this long, so that the browser first paints Python's reply to the edits. */
 const SELECTION_DELAY_MS = 40;
 const NO_ISSUES: Issue[] = [];
 const EMPTY_SELECTION: SelectedItems = { network: "", nodes: [], edges: [] };
@@ -23,16 +23,16 @@ export const randomClientId = (): string =>
 
 export class DocumentStore {
   client = randomClientId();
-  /** The network that is shown, and the copy of its graph. */
+  /** The visible network, and the optimistic copy of its graph. */
   network = "";
   graph: Graph = EMPTY_GRAPH;
   data: CanvasData;
   pending: Operation[] = [];
   layerTypes = new Map<string, LayerType>();
-  /** What can be added to the network that is shown. Another array whenever it is something else. */
+  /** The layers that can be added to the visible network. The array is replaced when they change. */
   layers: LayerType[] = [];
   paletteVersion = "";
-  /** Refused edits, as sentences, until they are read. */
+  /** The messages of refused edits, until users dismiss them. */
   refusals: string[] = [];
   send: Send;
   private selection = EMPTY_SELECTION;
@@ -43,7 +43,7 @@ export class DocumentStore {
   private subnetworkLayers = new Map<string, LayerType>();
   private layersKey = "";
   private requestedPaletteVersion = "";
-  /** What Python was last told of what is beside the canvas. */
+  /** The last selection that was sent, serialized; an equal one is not sent again. */
   private sentSelection = "";
   private selectionTimer: ReturnType<typeof setTimeout> | undefined;
   private lastNetworkRequest = 0;
@@ -63,11 +63,11 @@ export class DocumentStore {
   constructor(data: CanvasData, send: Send) {
     this.data = data;
     this.send = send;
-    this.refusedAt = data.refused_at; // what was refused before this page was there is past
+    this.refusedAt = data.refused_at; // refusals from before this page loaded are not shown
     this.receive(data);
   }
 
-  /** The canvas is on the page again after others were: Python has forgotten what it was told of it. */
+  /** Connect to a canvas that was mounted again. Python discards its selection while another page is shown. */
   remount(data: CanvasData, send: Send): void {
     this.send = send;
     this.selection = EMPTY_SELECTION;
@@ -82,7 +82,7 @@ export class DocumentStore {
     return () => this.listeners.delete(listener);
   }
 
-  /** Apply an edit here and queue it for Python. A drag in quick steps may wait `delay` ms for the next. */
+  /** Apply an edit optimistically and queue it for Python. With a `delay` in ms, quick moves share one message. */
   dispatch(edit: Edit, delay = 0): void {
     const addressedEdit = withNetwork(edit, this.network);
     this.graph = applyToNetwork(this.graph, addressedEdit, this.network);
@@ -93,37 +93,37 @@ export class DocumentStore {
     else this.flush();
   }
 
-  /** Ask for another network. Python answers with its graph; edits still under way say which one they concern. */
+  /** Request another network. Python replies with its graph; pending edits name the network that they apply to. */
   requestNetwork(name: string): void {
-    // A clock, and not a count, as the answer to a wish may come after the page was loaded again.
+    // A timestamp instead of a counter, because the reply can arrive after a reload, which would reset a counter.
     this.lastNetworkRequest = Math.max(this.lastNetworkRequest + 1, Date.now());
     this.send("network", { name, number: this.lastNetworkRequest });
   }
 
-  /** What a node is; one that stands for a network has the ports of that network. */
+  /** The layer type of a node. A subnetwork node has the ports of its network. */
   layerTypeOf(node: NodeRecord | undefined): LayerType | undefined {
     const network = subnetworkOf(node);
     return (network ? this.subnetworkLayers.get(network) : undefined) ?? this.layerTypes.get(node?.type ?? "");
   }
 
-  /** Tell Python what is selected. */
+  /** Send the selection to Python. */
   setSelection(selection: SelectedItems): void {
     this.selection = selection;
     this.scheduleSelection(SELECTION_DELAY_MS);
   }
 
-  /** Ask Python what a layer is, or ask no more. It answers with `about`. */
+  /** Request the help of a layer, which Python sends as `about`; null ends the request. */
   requestHelp(helpRequest: AboutWish | null): void {
     if (helpRequest?.type === this.helpRequest?.type && helpRequest?.node === this.helpRequest?.node) return;
     this.helpRequest = helpRequest;
     this.scheduleSelection(0);
   }
 
-  /** Have the other parts of the page follow: they are asked for when edits were answered, so that none waits for it. */
+  /** Let the other parts of the page update. This waits for the reply to edits, because it would delay the reply. */
   private scheduleSelection(delay: number): void {
     clearTimeout(this.selectionTimer);
     this.selectionTimer = setTimeout(() => {
-      if (this.inFlightSeq > this.acknowledgedSeq) return; // the answer looks
+      if (this.inFlightSeq > this.acknowledgedSeq) return; // the reply schedules it again
       const { selection, helpRequest: about, paletteVersion: palette, data: { changes } } = this;
       const text = JSON.stringify([selection, about, changes]);
       if (text === this.sentSelection) return;
@@ -132,7 +132,7 @@ export class DocumentStore {
     }, delay);
   }
 
-  /** What is wrong with a node of the network that is shown. Sorted by node once, since each of 1,000 nodes asks. */
+  /** The issues of a node of the visible network. They are indexed once, because each of 1,000 nodes reads its own. */
   issuesOf(id: string): Issue[] {
     const { issues } = this.data.derived;
     if (this.issueIndex.issues !== issues || this.issueIndex.network !== this.network) {
@@ -148,7 +148,7 @@ export class DocumentStore {
     return this.issueIndex.byNode.get(id) ?? NO_ISSUES;
   }
 
-  /** While a drag is under way, a snapshot from elsewhere has to wait. */
+  /** Defer snapshots by other clients until the end of a drag. */
   beginInteraction(): void {
     this.isInteracting = true;
   }
@@ -160,7 +160,7 @@ export class DocumentStore {
     if (data) this.receive(data);
   }
 
-  /** Take what Python says. Called on every run of the script, and not always in order. */
+  /** Apply a snapshot from Python. It comes with every run of the script, and not always in order. */
   receive(data: CanvasData): void {
     if (data.epoch !== this.epoch) this.reset(data);
     const isOtherNetwork = data.shown !== this.network;
@@ -168,7 +168,7 @@ export class DocumentStore {
       this.deferredData = data;
       return;
     }
-    // After a visit to another page, Python has forgotten for whom it is, and says nothing of our edits.
+    // After a visit to another page, Python does not know this client, and the snapshot has no acknowledgement for it.
     const acknowledgedSeq = data.ack[this.client] ?? this.acknowledgedSeq;
     const isOutdated = data.wish !== null && data.wish < (this.data.wish ?? 0);
     if (isOutdated || acknowledgedSeq < this.acknowledgedSeq || data.revision < this.data.revision) return;
@@ -195,7 +195,7 @@ export class DocumentStore {
     this.notify("status");
   }
 
-  /** First data, another document, or a history that was replaced: what was here belongs to the past. */
+  /** Discard the local state at a new epoch: the first snapshot, another document, or a replaced history. */
   private reset(data: CanvasData): void {
     if (this.epoch) this.scheduleSelection(SELECTION_DELAY_MS);
     this.epoch = data.epoch;
@@ -207,7 +207,7 @@ export class DocumentStore {
     this.data = { ...data, revision: -1, wish: null };
   }
 
-  /** Take the palette where it is new to this browser, and the networks, which come with every answer. */
+  /** Update the palette, which Python sends once per version, and the networks, which are in every snapshot. */
   private updateLayers(data: CanvasData): void {
     if (data.palette) this.palettesByVersion.set(data.palette_version, data.palette);
     const palette = this.palettesByVersion.get(data.palette_version);
@@ -217,7 +217,7 @@ export class DocumentStore {
       this.layerTypes = new Map(palette.map((layer) => [layer.type, layer]));
     } else if (!palette && this.requestedPaletteVersion !== data.palette_version) {
       this.requestedPaletteVersion = data.palette_version;
-      this.sendSync([]); // it says which palette is here
+      this.sendSync([]); // the message names the version that this browser has
     }
     const layersKey = JSON.stringify([this.paletteVersion, data.shown, data.main, data.networks]);
     if (layersKey === this.layersKey) return;
@@ -237,11 +237,11 @@ export class DocumentStore {
     this.inFlightSeq = this.lastSeq;
     this.sentAt = now;
     this.sendSync(this.pending);
-    this.scheduleFlush(RESEND_MS + 50); // numbered operations can safely be sent again
+    this.scheduleFlush(RESEND_MS + 50); // resending is safe: Python skips the sequence numbers that it has applied
   }
 
   private sendSync(ops: Operation[]): void {
-    // The number makes a message that is sent again differ from the one before, or Streamlit would keep it back.
+    // The number makes a resent message differ from the previous one; Streamlit ignores a state that has not changed.
     const { epoch, client, paletteVersion: palette } = this;
     this.send("sync", { epoch, client, ops, palette, number: ++this.messageCount });
   }

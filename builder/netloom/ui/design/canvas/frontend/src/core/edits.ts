@@ -1,4 +1,4 @@
-// The edits behind what people do: add a layer, put it in an edge, delete. Copies are in clipboard.ts.
+// The edits of user actions: adding, inserting and removing layers. Pasting is in clipboard.ts.
 import type { DocumentStore } from "./documentStore";
 import { freeId, nodeOf, sourceRef, targetRef } from "./graph";
 import { canInsert, compatiblePort, freeOutput, type PortRef } from "./connectionRules";
@@ -12,7 +12,7 @@ type Point = [number, number];
 
 const roundPoint = (at: Point): Point => [Math.round(at[0]), Math.round(at[1])];
 
-/** Add a layer at a place, joined to `start` where that is possible. Returns the edit and the new id. */
+/** Add a layer at a position, connected to `start` if it has a compatible port. Returns the edit and the new id. */
 export function addLayer(store: DocumentStore, layer: LayerType, at: Point, start?: PortRef): { edit: Edit; id: string } {
   const id = freeId(store.graph, layer.network ?? layer.type);
   const node = { id, type: layer.type, params: layer.params, at: roundPoint(at) };
@@ -25,7 +25,7 @@ export function addLayer(store: DocumentStore, layer: LayerType, at: Point, star
   return { edit: { kind: "add", nodes: [node], edges: [edge] }, id };
 }
 
-/** Add a layer below a node and joined to it, where it fits; else just below. */
+/** Add a layer below a node, connected to it if it has a compatible port. */
 export function appendLayer(store: DocumentStore, layer: LayerType, after: string): { edit: Edit; id: string } {
   const node = store.graph.nodes[after];
   const port = freeOutput(store, after);
@@ -33,7 +33,7 @@ export function appendLayer(store: DocumentStore, layer: LayerType, after: strin
   return addLayer(store, layer, at, port ? { node: after, port, side: "source" } : undefined);
 }
 
-/** The place itself, or the next to its right that no layer covers. */
+/** The position itself, or the next position to its right that overlaps no layer. */
 export function freePosition(graph: Graph, [x, y]: Point): Point {
   const nodes = Object.values(graph.nodes);
   while (nodes.some((other) => overlaps(other.at, [x, y]))) x += NODE_WIDTH + 40;
@@ -43,7 +43,7 @@ export function freePosition(graph: Graph, [x, y]: Point): Point {
 const overlaps = (a: Point, b: Point): boolean =>
   Math.abs(a[0] - b[0]) < NODE_WIDTH && Math.abs(a[1] - b[1]) < NODE_HEIGHT + 10;
 
-/** Put a new layer into an edge; what lies below moves down to make room. */
+/** Insert a new layer into an edge. Layers below move down to make room. */
 export function insertLayer(store: DocumentStore, layer: LayerType, target: string): { edit: Edit; id: string } | null {
   const edge = store.graph.edges[target];
   const below = store.graph.nodes[nodeOf(target)];
@@ -60,7 +60,7 @@ export function insertLayer(store: DocumentStore, layer: LayerType, target: stri
 export const isUnconnected = (graph: Graph, id: string): boolean =>
   !Object.values(graph.edges).some((edge) => nodeOf(edge.source) === id || nodeOf(edge.target) === id);
 
-/** Put a node that is there already, and not joined to anything, into an edge. */
+/** Insert an existing node without edges into an edge. */
 export function insertNode(store: DocumentStore, id: string, target: string): Edit[] | null {
   const layer = store.layerTypeOf(store.graph.nodes[id]);
   if (!layer || !isUnconnected(store.graph, id) || !canInsert(store, layer, target)) return null;
@@ -82,7 +82,7 @@ function moveDown(graph: Graph, from: number, except: string): Record<string, Po
   return positions;
 }
 
-/** Remove nodes, edges and notes as one step. */
+/** Remove nodes, edges and notes in one undo step. */
 export function removeItems(graph: Graph, nodes: string[], edges: string[]): Edit | null {
   const notes = nodes.filter((id) => id in graph.notes);
   const layers = nodes.filter((id) => id in graph.nodes);
@@ -93,7 +93,7 @@ export function removeItems(graph: Graph, nodes: string[], edges: string[]): Edi
   return { kind: "batch", edits: layers.length || edges.length ? [remove, ...noteEdits] : noteEdits };
 }
 
-/** The node that lies next in a direction, such as [0, 1] for below. */
+/** The nearest node in a direction; [0, 1] points down. */
 export function nearestNeighbor(graph: Graph, from: string, [dx, dy]: Point): string | null {
   const start = graph.nodes[from];
   if (!start) return null;
@@ -110,7 +110,7 @@ export function nearestNeighbor(graph: Graph, from: string, [dx, dy]: Point): st
   return nearest;
 }
 
-/** Let what arrives at one input of a node arrive at another one, and the other way round. */
+/** Swap the sources of two inputs of a node; null if neither has an edge. */
 export function swapInputs(graph: Graph, node: string, first: string, second: string): Edit | null {
   const [firstTarget, secondTarget] = [targetRef(node, first), targetRef(node, second)];
   const [firstSource, secondSource] = [graph.edges[firstTarget]?.source, graph.edges[secondTarget]?.source];

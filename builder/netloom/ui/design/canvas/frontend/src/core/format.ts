@@ -1,4 +1,4 @@
-// Numbers and searches as people read and write them.
+// Numbers in a short, readable format.
 const scale = (value: number, base: number, units: string[]): string => {
   let step = 0;
   while (value >= base * 0.9995 && step < units.length - 1) {

@@ -1,10 +1,10 @@
-// Frames: remarks that stand around layers, take them along, and can be folded to a box of a layer's size.
+// Frames: notes around layers, which move with their frame. A folded frame has the size of a layer.
 import { NODE_HEIGHT, NODE_WIDTH } from "./edits";
 import type { Box } from "./alignment";
 import type { Color, Graph, NoteRecord } from "./generated";
 
 type Point = [number, number];
-/** By the id of what is not seen: the folded frame in which it lies. */
+/** The folded frame that hides an item, by the id of the item. */
 export type HiddenItems = Map<string, string>;
 export const NOTHING_HIDDEN: HiddenItems = new Map();
 const hiddenCache = new WeakMap<Graph, HiddenItems>();
@@ -16,6 +16,15 @@ export const COLORS: Record<Color, string> = {
   purple: "#a855f7",
   red: "#e5484d",
   grey: "#64748b",
+};
+/** The names of the colors for people; documents store the British spelling of gray. */
+export const COLOR_LABELS: Record<Color, string> = {
+  yellow: "Yellow",
+  green: "Green",
+  blue: "Blue",
+  purple: "Purple",
+  red: "Red",
+  grey: "Gray",
 };
 const PADDING = 24;
 const HEADER_HEIGHT = 34;
@@ -30,7 +39,7 @@ export function frameAround(boxes: Box[], color: Color): NoteRecord {
   return { text: "", at, width: Math.round(width), height: Math.round(height), color, frame: true, folded: false };
 }
 
-/** The layers and remarks whose middle lies in a frame; of frames, those that are smaller. */
+/** The layers and smaller notes whose center lies in a frame. */
 export function frameMembers(graph: Graph, id: string): string[] {
   const frame = graph.notes[id];
   if (!frame?.frame) return [];
@@ -46,10 +55,10 @@ export function frameMembers(graph: Graph, id: string): string[] {
   return [...layers, ...notes].map(([item]) => item);
 }
 
-/** Whether a remark is a frame that is folded. */
+/** Whether a note is a folded frame. */
 export const isFolded = (note: NoteRecord | undefined): boolean => !!note && note.frame && note.folded;
 
-/** What the folded frames hide; a frame in a folded one is hidden itself. Found once, as many ask for it. */
+/** The items that folded frames hide, other frames included. Cached, because many views read them. */
 export function hiddenItems(graph: Graph): HiddenItems {
   let hidden = hiddenCache.get(graph);
   if (!hidden) hiddenCache.set(graph, (hidden = findHiddenItems(graph)));
@@ -68,7 +77,7 @@ function findHiddenItems(graph: Graph): HiddenItems {
   return hidden;
 }
 
-/** All that moves when these do: a frame takes along what lies in it. */
+/** The items, and the members of their frames, which move along. */
 export function withFrameMembers(graph: Graph, ids: string[]): string[] {
   return [...new Set([...ids, ...ids.flatMap((id) => frameMembers(graph, id))])];
 }

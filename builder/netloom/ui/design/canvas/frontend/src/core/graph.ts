@@ -1,4 +1,4 @@
-// Edits on the browser's own copy. They mirror netloom/document/edits.py, which has the last word.
+// Edits of the optimistic copy. They mirror netloom/document/edits.py, which is authoritative.
 import type { AddEdit, EdgeRecord, Edit, Graph, NewNode, NewNote, NodeRecord, NoteEdit, NoteRecord, Params } from "./generated";
 
 export const EMPTY_GRAPH: Graph = { nodes: {}, edges: {}, notes: {} };
@@ -9,7 +9,7 @@ export const targetPort = (reference: string): string => reference.split(".")[1]
 export const sourceRef = (node: string, port: string): string => (port === "out" ? node : `${node}.${port}`);
 export const targetRef = (node: string, port: string): string => (port === "in" ? node : `${node}.${port}`);
 
-/** The first free id such as conv2d_1; `taken` are ids that are about to be used. */
+/** The first unused id, such as conv2d_1. `taken` are ids that the same edit uses. */
 export function freeId(graph: Graph, type: string, taken: Set<string> = new Set()): string {
   const letters = type.toLowerCase().replace(/[^a-z0-9_]/g, "").replace(/^[^a-z]+/, "");
   const base = letters.slice(0, 48) || "node";
@@ -30,7 +30,7 @@ const withDefaults = (node: NewNode): NodeRecord => ({
   ...initializationField(node.initialization),
 });
 
-/** The field of a record for an initialization; nothing without one, as Python leaves it out. */
+/** The initialization as an optional field of a record, which Python omits if there is none. */
 export const initializationField = (initialization: Params | null | undefined): { initialization?: Params } =>
   initialization ? { initialization } : {};
 
@@ -47,10 +47,10 @@ const noteWithDefaults = (note: NewNote): NoteRecord => ({
 const IDENTIFIER = /^[a-z][a-z0-9_]{0,63}$/;
 const REFERENCE = /^[a-z][a-z0-9_]{0,63}(\.[a-z][a-z0-9_]{0,31})?$/;
 
-/** The graph after an edit; one that does not apply leaves it as it is, as Python will say. */
+/** The graph after an edit. An invalid edit leaves it unchanged, and Python refuses it. */
 export const applyEdit = (graph: Graph, edit: Edit): Graph => tryEdit(graph, edit) ?? graph;
 
-/** The graph after an edit of it; null where Python refuses the edit. tests/document/edit_cases holds both to the same. */
+/** The graph after an edit; null if Python refuses it. tests/document/edit_cases tests both implementations. */
 export function tryEdit(graph: Graph, edit: Edit): Graph | null {
   switch (edit.kind) {
     case "add":
@@ -98,11 +98,11 @@ export function tryEdit(graph: Graph, edit: Edit): Graph | null {
     case "batch":
       return applyBatch(graph, edit.edits, tryEdit);
     default:
-      return graph; // what concerns other networks or the project comes back from Python as a foreign revision
+      return graph; // Python returns the result of edits of the project and of other networks as a foreign revision
   }
 }
 
-/** The graph after all parts of a batch; null where one of them is refused, as Python makes all of them or none. */
+/** The graph after a batch; null if a part is refused, because Python applies all parts or none. */
 export function applyBatch(graph: Graph, parts: Edit[], apply: (graph: Graph, part: Edit) => Graph | null): Graph | null {
   let after: Graph | null = graph;
   for (const part of parts) {
@@ -112,7 +112,7 @@ export function applyBatch(graph: Graph, parts: Edit[], apply: (graph: Graph, pa
   return after;
 }
 
-/** Edits that Python takes by themselves alone. */
+/** Edits that a batch cannot contain. */
 const UNBATCHABLE = new Set(["batch", "undo", "redo"]);
 
 function add(graph: Graph, edit: AddEdit): Graph | null {
@@ -155,7 +155,7 @@ function filterRecord<T>(record: Record<string, T>, keep: (key: string, value: T
 
 const outgoingCache = new WeakMap<Graph["edges"], Map<string, EdgeRecord[]>>();
 
-/** The edges that leave each node. Kept as long as the edges are the same, since every port asks while one is drawn. */
+/** The outgoing edges of each node. Cached by edges, because every port reads them while users draw an edge. */
 export function outgoingEdges(graph: Graph): Map<string, EdgeRecord[]> {
   let edgesByNode = outgoingCache.get(graph.edges);
   if (!edgesByNode) {
@@ -171,7 +171,7 @@ export function outgoingEdges(graph: Graph): Map<string, EdgeRecord[]> {
   return edgesByNode;
 }
 
-/** Whether what `start` gives arrives at `goal`, which may be `start` itself. */
+/** Whether a path leads from `start` to `goal`. Every node has a path to itself. */
 export function hasPath(graph: Graph, start: string, goal: string): boolean {
   const next = outgoingEdges(graph);
   const visited = new Set<string>();

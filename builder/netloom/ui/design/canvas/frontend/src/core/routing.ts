@@ -1,4 +1,4 @@
-// The ways of edges: a curve, or around the layers behind which it would be hidden.
+// Edge routing: a Bézier curve, or a detour around the layers that would cover it.
 import { NODE_HEIGHT, NODE_WIDTH } from "./edits";
 import type { DocumentStore } from "./documentStore";
 import { hiddenItems } from "./frames";
@@ -10,19 +10,20 @@ type Point = [number, number];
 type Rect = { id: string; left: number; right: number; top: number; bottom: number };
 export type EdgePath = { path: string; label: Point };
 
+// In pixels. netloom/explain/plots/graph_geometry.py routes edges with the same constants.
 const DETOUR_MARGIN = 34;
 const DETOUR_SPACING = 16;
 const TURN_HEIGHT = 26;
 const CURVE_SAMPLES = 14;
 const OVERLAP_TOLERANCE = 4;
 
-/** How far along its side of a node a port lies. */
+/** The distance of a port from the left side of its node. */
 function portOffset(ports: Port[], name: string): number {
   const index = ports.findIndex((port) => port.name === name);
   return index < 0 ? NODE_WIDTH / 2 : ((index + 1) / (ports.length + 1)) * NODE_WIDTH;
 }
 
-/** Where an edge begins and ends. `at` tells where a node lies, or a folded frame. */
+/** The endpoints of an edge; null if it is hidden. `at` returns the position of a node or a folded frame. */
 export function edgeEndpoints(store: DocumentStore, edge: EdgeRecord, at: (id: string) => Point | undefined) {
   const hidden = hiddenItems(store.graph);
   const [from, to] = [nodeOf(edge.source), nodeOf(edge.target)].map((id) => hidden.get(id) ?? id) as [string, string];
@@ -35,7 +36,7 @@ export function edgeEndpoints(store: DocumentStore, edge: EdgeRecord, at: (id: s
   return { start, end, from, to };
 }
 
-/** The way from a port to another one, past the line x = `bend` where that is given. */
+/** The path between two ports, along the vertical line x = `bend` if that is given. */
 export function edgePath([sx, sy]: Point, [tx, ty]: Point, bend?: number): EdgePath {
   if (bend !== undefined) {
     const turn = Math.min(TURN_HEIGHT, (ty - sy) / 4);
@@ -44,13 +45,13 @@ export function edgePath([sx, sy]: Point, [tx, ty]: Point, bend?: number): EdgeP
     const turnOffset = bend < (sx + tx) / 2 ? -TURN_HEIGHT : TURN_HEIGHT;
     return { path: `M${sx} ${sy}${down}L${bend} ${ty - 2 * turn}${up}`, label: [bend + turnOffset, (sy + ty) / 2] };
   }
-  // As far as half of the height; where it leads upwards, further out.
+  // The control points of xyflow's Bézier edge with its default curvature of 0.25.
   const reach = ty >= sy ? (ty - sy) / 2 : 6.25 * Math.sqrt(sy - ty);
   const path = `M${sx} ${sy}C${sx} ${sy + reach} ${tx} ${ty - reach} ${tx} ${ty}`;
   return { path, label: [(sx + tx) / 2, (sy + ty) / 2] };
 }
 
-/** For each edge that would be hidden behind layers: the x at which it passes them. */
+/** The x of the detour of each edge that layers would cover. */
 export function findDetours(store: DocumentStore): Map<string, number> {
   const hidden = hiddenItems(store.graph);
   const { nodes, edges, notes } = store.graph;
@@ -75,7 +76,7 @@ export function findDetours(store: DocumentStore): Map<string, number> {
   return detours;
 }
 
-/** Whether the curve between two points would be hidden by a rectangle. */
+/** Whether a rectangle covers the curve between two points. */
 function isCovered([sx, sy]: Point, [tx, ty]: Point, { left, right, top, bottom }: Rect): boolean {
   for (let step = 1; step < CURVE_SAMPLES; step++) {
     const t = step / CURVE_SAMPLES;
@@ -87,7 +88,7 @@ function isCovered([sx, sy]: Point, [tx, ty]: Point, { left, right, top, bottom 
   return false;
 }
 
-/** The x nearest to `middle` at which a line from top to bottom touches none of the rectangles. */
+/** The x closest to `middle` whose vertical line keeps its distance from all rectangles. */
 function freeColumn(rects: Rect[], middle: number): number {
   const scan = (from: number, direction: 1 | -1): number => {
     let x = from;

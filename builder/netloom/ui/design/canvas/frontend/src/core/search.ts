@@ -1,10 +1,10 @@
 // The search of the palette.
 import type { LayerType } from "./generated";
 
-/** In small letters, and spelt as in "normalise". */
+/** Lowercase, in British spelling, so that "normalize" also matches "normalise". */
 const normalizeSpelling = (text: string): string => text.toLowerCase().replaceAll("iz", "is");
 
-/** Layers that a search finds, the best match first: by title or type, then by its words, then by what is said of it. */
+/** The layers that match a query, the best first: by title or type, then by keyword, then by summary. */
 export function searchLayers(layers: LayerType[], query: string): LayerType[] {
   const words = normalizeSpelling(query).split(/\s+/).filter(Boolean);
   if (!words.length) return layers;
@@ -18,7 +18,7 @@ export function searchLayers(layers: LayerType[], query: string): LayerType[] {
     const commonBonus = layer.common ? 1.5 : 0;
     if (title === phrase || type === phrase) return 6 + commonBonus;
     const isPrefix = title.startsWith(first) || type.startsWith(first);
-    // What a common layer is called, or is called as well, comes before a rare one of that very name.
+    // A common layer with this prefix or keyword ranks above a rare layer with this exact name.
     if (layer.common && isPrefix) return 6.5;
     if (layer.common && (keywords as string[]).includes(phrase)) return 6.2;
     const rank = isPrefix ? 4 : title.includes(first) || type.includes(first) ? 3 : names.includes(first) ? 2 : 1;

@@ -1,4 +1,4 @@
-// The network as a picture: an SVG drawn from the document, as it lies on the canvas. It loads nothing and runs nothing.
+// Export of the network as an SVG image, laid out as on the canvas. The image has no scripts and no external resources.
 import { NODE_HEIGHT, NODE_WIDTH } from "./edits";
 import type { DocumentStore } from "./documentStore";
 import { formatCount } from "./format";
@@ -10,11 +10,11 @@ export type SvgTheme = { text: string; background: string; dark: boolean };
 const MARGIN = 40;
 const FONT = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif";
 const MONO = "ui-monospace, Menlo, Consolas, monospace";
-/** How many letters have room in a layer. */
+/** The number of characters that fit into a layer. */
 const TITLE_LENGTH = 25;
 
 const escapeXml = (text: string): string =>
-  // What XML 1.0 does not know is left out; a picture with one such letter would not open at all.
+  // Characters that XML 1.0 forbids are dropped, because a single one makes the file unreadable.
   [...text]
     .filter((character) => /[\t\n\r\u0020-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/u.test(character))
     .join("")
@@ -23,7 +23,7 @@ const truncate = (text: string, length: number): string => (text.length > length
 const textElement = (x: number, y: number, size: number, text: string, attributes = ""): string =>
   `<text x="${x}" y="${y}" font-size="${size}" ${attributes}>${escapeXml(text)}</text>`;
 
-/** A network as SVG, with its width and height. */
+/** Render the visible network as SVG. Returns it with its width and height in pixels. */
 export function renderSvg(store: DocumentStore, theme: SvgTheme) {
   const { graph } = store;
   const hidden = hiddenItems(graph);
@@ -106,7 +106,7 @@ function noteSvg({ at: [x, y], width, height, text, color, frame }: NoteRecord, 
     .map((line, index) => textElement(x + 12, y + 24 + 18 * index, 13, line, `fill="${theme.text}"`)).join("");
 }
 
-/** A text in lines of so many letters. */
+/** Break text into lines of at most `length` characters. Longer words are not broken. */
 function wrapText(text: string, length: number): string[] {
   return text.split("\n").flatMap((line) => {
     const lines = [""];

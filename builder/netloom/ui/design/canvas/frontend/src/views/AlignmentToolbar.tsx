@@ -1,4 +1,4 @@
-// Buttons that line up the selected layers; they appear with two of them.
+// Buttons that align the selected layers. They appear if at least two are selected.
 import { memo } from "react";
 import type { Direction, Side } from "../core/alignment";
 import { useCanvas, useUiState } from "./context";

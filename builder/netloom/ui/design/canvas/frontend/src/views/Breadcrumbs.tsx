@@ -1,4 +1,4 @@
-// The way by which one came to the network that is shown: a network in a network in main, each of them one click away.
+// The networks through which users opened the visible one, as breadcrumbs.
 import { memo } from "react";
 import { useCanvas, useDocument, useUiState } from "./context";
 

@@ -1,4 +1,4 @@
-// The canvas itself: it joins React Flow to the engine. What people do is in commands.ts, gestures.ts and keyboard.ts.
+// The canvas connects React Flow to the document store. User actions are in commands.ts, gestures.ts and keyboard.ts.
 import {
   Background,
   BackgroundVariant,
@@ -44,29 +44,29 @@ import { NetworkTabs } from "./NetworkTabs";
 import { useSelectionSync } from "./selectionSync";
 import { UiStore } from "./uiStore";
 
-// React Flow tells its store of every option that is another object than before, and the store tells every node. So
-// all of them stay the same objects for ever: while a node is dragged, this is what makes 300 nodes as quick as 10.
+// React Flow writes every option whose identity changes to its store, which notifies every node. So all options are
+// constants or memoized: this keeps a drag as fast with 300 nodes as with 10.
 const NODE_TYPES = { layer: LayerNode, note: NoteNode, frame: FrameNode };
 const EDGE_TYPES = { shape: ShapeEdge };
 const MULTI_SELECTION_KEYS = ["Control", "Meta", "Shift"];
 const PRO_OPTIONS = { hideAttribution: true };
 const BOX_SELECTION_PAN_BUTTONS = [1, 2];
 const ARIA_LABELS = {
-  "node.a11yDescription.default": "Press Enter to select this, and Enter again to rename it. Delete removes it.",
-  "edge.a11yDescription.default": "Press Enter to select this edge, and Delete to remove it.",
+  "node.a11yDescription.default": "Press Enter to select this node, and Enter again to rename it. Press Delete to remove it.",
+  "edge.a11yDescription.default": "Press Enter to select this edge. Press Delete to remove it.",
 };
-/** From this many nodes on, only those on the screen are drawn. */
+/** With more nodes than this, only those on the screen are rendered. */
 const VIRTUALIZATION_THRESHOLD = 60;
-/** Seen from so far, words cannot be read, and are not drawn. */
+/** Below this zoom, text is not readable and is not rendered. */
 const FAR_ZOOM = 0.35;
-/** From this many on, those that are seen from so far are plain boxes, and their edges one drawing. */
+/** With more nodes than this, zoomed-out nodes are plain boxes, and all edges are one path. */
 const SIMPLIFICATION_THRESHOLD = 150;
 const NO_EDGES: Edge[] = [];
 const isBelowFarZoom = (state: ReactFlowState) => state.transform[2] < FAR_ZOOM;
-/** What the map takes of a corner, in pixels: its size in canvas.css with its margin. */
+/** The size of the minimap with its margin, in pixels; see canvas.css. */
 const MINIMAP_SIZE = { width: 176, height: 126 };
 const MINIMAP_CORNERS = ["bottom-right", "top-right", "bottom-left", "top-left"] as const;
-/** The first corner in which the map covers no node; null if there is none. */
+/** The first corner in which the minimap covers no node; null if there is none. */
 const freeMinimapCorner = ({ width, height, transform: [x, y, zoom], nodeLookup }: ReactFlowState) => {
   const boxes = [...nodeLookup.values()].map(({ internals, measured }) => {
     const left = internals.positionAbsolute.x * zoom + x;
@@ -105,7 +105,7 @@ function CanvasRoot({ store }: { store: DocumentStore }) {
   );
 }
 
-/** All that stands around the surface. It redraws seldom, and never because a node moves. */
+/** The layout around the surface. Moving a node does not render it again. */
 function CanvasLayout() {
   const { store, ui, commands } = useCanvas();
   const { view } = commands;
@@ -126,7 +126,7 @@ function CanvasLayout() {
       ref={wrapper}
       tabIndex={0}
       role="group"
-      aria-label="Network. Press A to add a layer, question mark for all keys."
+      aria-label="Network. Press A to add a layer, or question mark for keyboard shortcuts."
       style={{ height }}
       onKeyDownCapture={(event) => onKeyCapture(commands, event)}
       onKeyDown={(event) => onKey(commands, event)}
@@ -176,14 +176,15 @@ function Surface() {
     const updateElements = () => {
       const { nodes, notes, edges } = store.graph;
       const focusedId = view.rootNode.activeElement?.closest(".react-flow__node, .react-flow__edge")?.getAttribute("data-id");
-      if (focusedId && !(focusedId in nodes || focusedId in notes || focusedId in edges)) commands.needsFocus = true; // another tab removed it
+      // Another tab can remove the focused element.
+      if (focusedId && !(focusedId in nodes || focusedId in notes || focusedId in edges)) commands.needsFocus = true;
       setNodes((previous) => flowNodes(store, previous));
       setEdges((previous) => flowEdges(store, previous));
     };
-    updateElements(); // what came between the first drawing and now
+    updateElements(); // the graph can change between the first render and this effect
     return store.subscribe((topic) => topic === "graph" && updateElements());
   }, [store, view, commands]);
-  useEffect(() => () => store.endInteraction(), [store]); // a drag may be under way when the page changes
+  useEffect(() => () => store.endInteraction(), [store]); // a drag may be in progress when the page changes
   useEffect(() => {
     if (commands.needsFocus) view.focus();
     commands.needsFocus = false;
@@ -197,7 +198,7 @@ function Surface() {
     .join(" ");
   useEffect(() => view.ui.update({ selectedLayers }), [view, selectedLayers]);
 
-  // Whether something goes is for the document to say; see Commands.remove.
+  // Elements are removed only by edits of the document; see Commands.remove.
   const onNodesChange = useCallback(
     (changes: NodeChange<FlowNode>[]) =>
       setNodes((previous) => applyNodeChanges(changes.filter((change) => change.type !== "remove"), previous)),
@@ -212,7 +213,7 @@ function Surface() {
   const [network] = useState(store.network);
   const onMoveEnd = useCallback(
     (_: unknown, viewport: Viewport) => {
-      if (network === store.network) view.viewport = viewport; // a movement may end when another one is there
+      if (network === store.network) view.viewport = viewport; // a move can end after another network was opened
     },
     [store, network, view],
   );
@@ -268,7 +269,7 @@ function Surface() {
         <Background variant={BackgroundVariant.Dots} gap={20} size={1.2} />
         {isSimplified && <SimplifiedEdges nodes={nodes} />}
         {isMapVisible && minimapCorner && !isSimplified && nodes.length > 0 && (
-          <MiniMap pannable zoomable position={minimapCorner} nodeColor={minimapColor} ariaLabel="Map" />
+          <MiniMap pannable zoomable position={minimapCorner} nodeColor={minimapColor} ariaLabel="Minimap" />
         )}
       </ReactFlow>
       <AlignmentToolbar />

@@ -1,5 +1,5 @@
-// What fits the port that was clicked, or else the selected layer. At the foot of the palette, so that nothing in the
-// list moves under the pointer when something is selected.
+// Layers that are compatible with the clicked port, or else with the selected layer. They are below the list of the
+// palette, so that a selection does not move the list under the pointer.
 import { useMemo, useSyncExternalStore } from "react";
 import { sourceRef, targetRef } from "../core/graph";
 import { layerKey } from "../core/networks";
@@ -11,7 +11,7 @@ import { favorites, compatibleOnly, recent, toggleName } from "./storedLists";
 
 const MAX_SUGGESTIONS = 5;
 
-/** The port to which something could be added. */
+/** The port to which a new layer would be connected. */
 export function useTargetPort(): PortRef | null {
   const port = useUiState((state) => state.selectedPort);
   const selectedLayers = useUiState((state) => state.selectedLayers);
@@ -22,7 +22,7 @@ export function useTargetPort(): PortRef | null {
   });
 }
 
-/** Those that fit, the likeliest first: what one likes, what was used last, what takes just this kind of tensor. */
+/** The compatible layers, ranked: favorites, recent layers, layers for specific kinds of tensors, then the others. */
 function rankLayers(all: LayerType[], start: PortRef, isCompatible: (layer: LayerType) => boolean): LayerType[] {
   const rankIn = (names: string[], layer: LayerType) => names.indexOf(layerKey(layer)) + 1 || Infinity;
   const rank = (layer: LayerType) => {
@@ -53,7 +53,7 @@ export function CompatibleLayers({ start, layers }: { start: PortRef; layers: La
         onClick={() => toggleName(compatibleOnly, "only")}
       >
         <span>
-          {start.side === "source" ? "Fits after" : "Fits before"} {reference}
+          {start.side === "source" ? "Compatible after" : "Compatible before"} {reference}
         </span>
         <small>{isFilterActive ? "All" : `Compatible only (${compatible.length})`}</small>
       </button>

@@ -1,4 +1,4 @@
-// The menu that a right click opens, or the key for it: what can be done with a node, or with the canvas.
+// The context menu of a node or of the canvas, opened by right-click or by key.
 import { useEffect, useRef } from "react";
 import { useCanvas, useUiState } from "./context";
 import { contextMenuItems } from "./contextMenuItems";

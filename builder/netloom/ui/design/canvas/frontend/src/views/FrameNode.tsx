@@ -1,4 +1,4 @@
-// A frame around layers: a title and a colour. Folded, it is a box with the edges that lead in and out.
+// A frame around layers, with a title and a color. Folded, it is a box with the edges across its border.
 import { Handle, NodeResizer, Position, useUpdateNodeInternals, type NodeProps } from "@xyflow/react";
 import { memo, useEffect, useRef } from "react";
 import { COLORS, isFolded, frameMembers } from "../core/frames";
@@ -16,7 +16,7 @@ export const FrameNode = memo(({ id, data: { record }, selected }: NodeProps<Fra
   const updateInternals = useUpdateNodeInternals();
   const wasCollapsed = useRef(false);
   useEffect(() => {
-    if (wasCollapsed.current !== isCollapsed) updateInternals(id); // its ports come and go
+    if (wasCollapsed.current !== isCollapsed) updateInternals(id); // only a folded frame has handles
     wasCollapsed.current = isCollapsed;
   }, [isCollapsed, id, updateInternals]);
   const toggleText = isCollapsed ? "Unfold" : "Fold";
@@ -61,7 +61,7 @@ function TitleInput({ text, onDone }: { text: string; onDone: (text: string) => 
     input.current?.select();
   }, []);
   const finish = (isConfirmed: boolean) => {
-    if (isDone.current) return; // the field loses the focus when it goes
+    if (isDone.current) return; // the input is blurred again when it unmounts
     isDone.current = true;
     if (isConfirmed) onDone(input.current?.value.trim().slice(0, 200) ?? "");
     commands.stopEditing();

@@ -1,3 +1,4 @@
+// The header: tools, totals, issues and the save status.
 import { memo } from "react";
 import { formatBytes, formatCount } from "../core/format";
 import { useCanvas, useDocument, useUiState } from "./context";
@@ -29,15 +30,15 @@ function Tools() {
     { name: "redo", icon: "redo", title: "Redo (Ctrl + Shift + Z)", run: commands.redo, disabled: !canRedo },
     { name: "add", icon: "plus", title: "Add a layer (A)", run: commands.openAddMenuAtSelection },
     { name: "layout", icon: "layout", title: "Arrange (L)", run: () => void commands.applyLayout() },
-    { name: "fit", icon: "fit", title: "Fit into view (F)", run: commands.fit },
-    { name: "select", icon: "select", title: "Select with a box", run: commands.toggleBoxSelection, pressed: isBoxSelecting },
+    { name: "fit", icon: "fit", title: "Fit view (F)", run: commands.fit },
+    { name: "select", icon: "select", title: "Box selection", run: commands.toggleBoxSelection, pressed: isBoxSelecting },
     { name: "note", icon: "note", title: "Add a note (N)", run: commands.addNote },
-    { name: "menu", icon: "more", title: "More (Shift + F10)", run: commands.openCanvasMenu },
-    { name: "map", icon: "map", title: "Map (M)", run: commands.toggleMap, pressed: isMapVisible },
-    { name: "help", icon: "help", title: "Keyboard (?)", run: () => commands.togglePanel("keyboardHelp"), pressed: isHelpOpen },
+    { name: "menu", icon: "more", title: "More actions (Shift + F10)", run: commands.openCanvasMenu },
+    { name: "map", icon: "map", title: "Minimap (M)", run: commands.toggleMap, pressed: isMapVisible },
+    { name: "help", icon: "help", title: "Keyboard shortcuts (?)", run: () => commands.togglePanel("keyboardHelp"), pressed: isHelpOpen },
   ];
-  // The pointer leaves the focus on the canvas, where the keys work. A button that is disabled says so without the
-  // attribute of that name, as that would take the focus, and with it all keys.
+  // A click keeps the focus on the canvas, which receives the keys. Buttons use aria-disabled, because a button with
+  // the disabled attribute loses the focus, and the canvas would receive no keys.
   return (
     <div
       className="nl-tools"
@@ -74,7 +75,7 @@ function Totals() {
       <span title={`${totals.parameters.toLocaleString("en")} parameters`}>
         <b>{formatCount(totals.parameters)}</b> param<i>eter</i>s
       </span>
-      <span title="Multiplications and additions of one forward pass">
+      <span title="Floating-point operations of one forward pass">
         <b>{formatCount(totals.flops)}</b> FLOPs<i> per example</i>
       </span>
       <span title="Training memory: weights, gradients, Adam moments and activations of one batch">
@@ -86,7 +87,7 @@ function Totals() {
 
 function IssuesButton() {
   const { commands } = useCanvas();
-  // An empty network is where everybody starts, and not a problem.
+  // An empty network is the initial state and not an issue.
   const isEmpty = useDocument("graph", (store) => store.network === store.data.main && !Object.keys(store.graph.nodes).length);
   const derived = useDocument("derived", (store) => store.data.derived.issues);
   const issues = isEmpty ? [] : derived;

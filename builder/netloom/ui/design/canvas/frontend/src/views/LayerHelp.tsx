@@ -1,5 +1,5 @@
-// What a layer is: its formula, its parameters, a picture with the shapes that pass through this very node, and where
-// to read more. All of it is said by the layer's declaration in Python, and asked for when the panel opens.
+// The help of a layer: its formula, its parameters, the shapes of its inputs and outputs, and a reference. Python sends
+// it from the declaration of the layer when the panel opens.
 import { useEffect, useRef } from "react";
 import { targetRef } from "../core/graph";
 import { layerKey } from "../core/networks";
@@ -15,7 +15,7 @@ export function LayerHelp() {
   const selectedLayers = useUiState((state) => state.selectedLayers);
   const previousSelection = useRef(selectedLayers);
   useEffect(() => {
-    // The panel follows the selection, so that one can go through a network with it.
+    // The panel follows the selection, so that users can browse a network.
     const hasChanged = previousSelection.current !== selectedLayers;
     previousSelection.current = selectedLayers;
     if (isOpen && hasChanged && selectedLayers && !selectedLayers.includes(" ")) commands.selection.showNodeHelp(selectedLayers);
@@ -77,7 +77,7 @@ const [WIDTH, BOX_WIDTH, LABEL_WIDTH] = [336, 88, 124];
 const MAX_PORTS = 6;
 const MAX_LABEL_LENGTH = 18;
 
-/** The layer as a box, with what comes in on its left and what goes out on its right. */
+/** The layer as a box, with its inputs on the left and its outputs on the right. */
 function PortDiagram({ layer, node, shapes }: { layer: LayerType; node: string | null; shapes: Record<string, string> }) {
   const { store } = useCanvas();
   const edges = useDocument("derived", (store) => (node ? store.data.derived.edges : null));

@@ -1,3 +1,4 @@
+// A layer on the canvas, with its ports, its parameters and its issues.
 import { Handle, Position, useStoreApi, useUpdateNodeInternals, type NodeProps } from "@xyflow/react";
 import { memo, useEffect, useRef, useState } from "react";
 import { formatCount } from "../core/format";
@@ -12,7 +13,7 @@ export const LayerNode = memo((props: NodeProps<LayerFlowNode>) =>
   useUiState((state) => state.isSimplified) ? <SimplifiedNode {...props} /> : <DetailedNode {...props} />,
 );
 
-/** One of very many, seen from afar: its colour and where it is, as nothing else could be read. */
+/** A layer of a large network that is zoomed out: only its position and color, because nothing else is readable. */
 function SimplifiedNode({ id, data: { record }, selected }: NodeProps<LayerFlowNode>) {
   const { store } = useCanvas();
   const worst = useDocument("derived", () => store.issuesOf(id)[0]?.severity ?? "");
@@ -29,7 +30,7 @@ function SimplifiedNode({ id, data: { record }, selected }: NodeProps<LayerFlowN
 
 function DetailedNode({ id, data: { record }, selected }: NodeProps<LayerFlowNode>) {
   const { store } = useCanvas();
-  // Its ports may be other ones as soon as the network for which it stands is another.
+  // The ports of a subnetwork node change with its network.
   useDocument("derived", () => (subnetworkOf(record) ? store.layerTypeOf(record) : null));
   const layer = store.layerTypeOf(record);
   const facts = useDocument("derived", (store) => store.data.derived.nodes[id] ?? null);
@@ -69,8 +70,8 @@ function DetailedNode({ id, data: { record }, selected }: NodeProps<LayerFlowNod
   );
 }
 
-/** React Flow measures where ports are once, and has to be told when there are others, as with a third input of Add;
- * also where a node came first as a plain one, which has none. */
+/** React Flow measures handles once. This measures them again when they change, as with a third input of Add, and after
+ * the node was simplified, when it had none. */
 function usePortMeasurement(id: string, ports: string): void {
   const updateInternals = useUpdateNodeInternals();
   const flowStore = useStoreApi();
@@ -126,7 +127,7 @@ function TitleInput({ id, title }: { id: string; title: string }) {
     input.current?.select();
   }, []);
   const finish = (isConfirmed: boolean) => {
-    if (isDone.current) return; // the field loses the focus when it goes
+    if (isDone.current) return; // the input is blurred again when it unmounts
     isDone.current = true;
     const text = input.current?.value.trim().slice(0, 200) ?? "";
     if (isConfirmed && text !== title) commands.apply({ kind: "update", node: id, title: text });
@@ -188,7 +189,7 @@ function IssueBadge({ issues }: { issues: Issue[] }) {
   );
 }
 
-/** One problem, with its mend. In the list of all problems, a click on it shows the layer that has it. */
+/** An issue with its fix. In the list of all issues, a click shows its layer. */
 export function IssueText({ issue, onShow }: { issue: Issue; onShow?: (issue: Issue) => void }) {
   const { commands } = useCanvas();
   const { node, fix } = issue;

@@ -1,4 +1,4 @@
-// The networks of the project, one tab each, and the way back out of one that was opened from its node.
+// A tab for each network of the project, and a button back from a network that was opened from its node.
 import { memo, useEffect, useRef, useState } from "react";
 import { SelectionToolbar } from "./SelectionToolbar";
 import { useCanvas, useDocument, useUiState } from "./context";
@@ -13,7 +13,7 @@ export const NetworkTabs = memo(() => {
   const tabs = useDocument("derived", ({ data }): Tab[] => {
     const errors = data.derived.issues.filter((issue) => issue.severity === "error");
     return data.networks.map(({ name, used: isUsed }) => {
-      // An empty network is where everybody starts.
+      // An empty main network is the initial state and not an error.
       const isStarted = name !== data.main || data.derived.totals.layers > 0;
       const hasErrors = isStarted && errors.some((issue) => issue.network === name);
       return { name, isUsed, hasErrors, isMain: name === data.main };
@@ -54,7 +54,7 @@ function NetworkTab({ tab, isCurrent }: { tab: Tab; isCurrent: boolean }) {
   useEffect(() => {
     if (isCurrent) void element.current?.scrollIntoView({ block: "nearest", inline: "nearest" });
   }, [isCurrent]);
-  const description = tab.isMain ? "The main network is the one that is trained" : tab.isUsed ? "Used in another network" : "";
+  const description = tab.isMain ? "The main network, which is trained" : tab.isUsed ? "Used in another network" : "";
   return (
     <div ref={element} className={`nl-tab${isCurrent ? " current" : ""}${tab.hasErrors ? " has-errors" : ""}`} data-tab={tab.name}>
       {isRenaming ? (
@@ -98,7 +98,7 @@ function NetworkTab({ tab, isCurrent }: { tab: Tab; isCurrent: boolean }) {
   );
 }
 
-/** A field for a name. `onDone` gets the old one where writing was given up. */
+/** An input for a name. `onDone` receives the old name if users cancel. */
 export function NameInput({ name, onDone }: { name: string; onDone: (name: string) => void }) {
   const input = useRef<HTMLInputElement>(null);
   const isDone = useRef(false);
@@ -107,7 +107,7 @@ export function NameInput({ name, onDone }: { name: string; onDone: (name: strin
     input.current?.select();
   }, []);
   const finish = (isConfirmed: boolean) => {
-    if (isDone.current) return; // the field loses the focus when it goes
+    if (isDone.current) return; // the input is blurred again when it unmounts
     isDone.current = true;
     onDone(isConfirmed ? (input.current?.value ?? name) : name);
   };

@@ -1,6 +1,7 @@
+// A note on the canvas, and what notes and frames share.
 import { NodeResizer, NodeToolbar, Position, type NodeProps } from "@xyflow/react";
 import { memo, useEffect, useRef } from "react";
-import { COLORS } from "../core/frames";
+import { COLORS, COLOR_LABELS } from "../core/frames";
 import type { Color, NoteRecord } from "../core/generated";
 import { useCanvas, useUiState } from "./context";
 import type { NoteFlowNode } from "./flowElements";
@@ -39,13 +40,13 @@ export const NoteNode = memo(({ id, data: { record }, selected }: NodeProps<Note
           }}
         />
       ) : (
-        <div className="nl-note-text">{record.text || "Double-click to write"}</div>
+        <div className="nl-note-text">{record.text || "Double-click to edit"}</div>
       )}
     </div>
   );
 });
 
-/** How a remark or a frame is changed, and what its resizer does. */
+/** The edit of a note or frame, and the handlers of its resizer. */
 export function useNote(id: string, record: NoteRecord) {
   const { store, commands } = useCanvas();
   const changeNote = (update: Partial<NoteRecord>) =>
@@ -61,10 +62,10 @@ export function useNote(id: string, record: NoteRecord) {
 
 type SwatchesProps = { color: Color; onPick: (color: Color) => void };
 
-/** The colours, above all layers, as a frame lies below them; and of one size, however far away the canvas is seen. */
+/** The colors. A toolbar lies above all layers, unlike the frame, and its size does not depend on the zoom. */
 export const Swatches = ({ color, onPick }: SwatchesProps) => (
   <NodeToolbar
-    isVisible // also where several are selected
+    isVisible // also if several nodes are selected
     position={Position.Top}
     align="start"
     offset={6}
@@ -77,8 +78,8 @@ export const Swatches = ({ color, onPick }: SwatchesProps) => (
       <button
         key={name}
         data-color={name}
-        title={name}
-        aria-label={name}
+        title={COLOR_LABELS[name as Color]}
+        aria-label={COLOR_LABELS[name as Color]}
         aria-pressed={name === color}
         style={{ background: value }}
         onClick={() => onPick(name as Color)}

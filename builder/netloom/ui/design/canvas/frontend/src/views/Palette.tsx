@@ -1,4 +1,4 @@
-// The layers that can be added: dragged, clicked, or chosen by key.
+// The palette of layers, which users drag, click, or choose by key.
 import { memo, useMemo, useRef, useState, useSyncExternalStore } from "react";
 import { searchLayers } from "../core/search";
 import { layerKey } from "../core/networks";
@@ -12,7 +12,7 @@ import { favorites, compatibleOnly, openGroups, recent, toggleName } from "./sto
 
 type Group = { name: string; items: LayerType[]; hiddenCount: number; isOpen: boolean };
 
-/** By group: the common layers, and the rest where the group is open or something is searched for. */
+/** Group the layers: the common ones, or all of them if the group is open or users search. */
 function groupLayers(matches: LayerType[], openGroupNames: string[], isSearching: boolean): Group[] {
   const byGroup = new Map<string, LayerType[]>();
   for (const layer of matches) {
@@ -44,7 +44,7 @@ export const Palette = memo(() => {
     [store, layers, query, filterPort],
   );
   const groups = useMemo(() => groupLayers(matches, openGroupNames, isSearching), [matches, openGroupNames, isSearching]);
-  // One stop for the Tab key, and from there on the arrows.
+  // Roving tabindex: the list is one tab stop, and arrow keys move within it.
   const visibleLayers = groups.flatMap((group) => group.items);
   const firstLayer = visibleLayers[0];
   const isCurrentVisible = visibleLayers.some((layer) => layerKey(layer) === current);
@@ -131,7 +131,7 @@ export const Palette = memo(() => {
   );
 });
 
-/** Favourites, or the layers that were added last. */
+/** The favorites or the recent layers. */
 function StoredLayers({ layers, storedList, title, attribute }: { layers: LayerType[]; storedList: typeof recent; title: string; attribute: string }) {
   const keys = useSyncExternalStore(storedList.subscribe, storedList.get);
   const items = keys.flatMap((key) => layers.filter((layer) => layerKey(layer) === key));

@@ -1,4 +1,4 @@
-// A layer in the palette: dragged, clicked or chosen by key; with a star, and with what it is.
+// A layer in the palette, with buttons for its help and for favorites.
 import { useSyncExternalStore } from "react";
 import { layerKey } from "../core/networks";
 import type { LayerType } from "../core/generated";
@@ -23,7 +23,7 @@ export function PaletteItem({ layer, attributes, isTabStop, onFocus }: Props) {
         onPointerDown={(event) => gestures.startPaletteDrag(layer, event)}
         tabIndex={isTabStop ? 0 : -1}
         onFocus={onFocus}
-        onClick={(event) => event.detail === 0 && commands.addFromPalette(layer)} // by key; the pointer is in press
+        onClick={(event) => event.detail === 0 && commands.addFromPalette(layer)} // by key; startPaletteDrag handles the pointer
         onKeyDown={(event) => {
           if (event.ctrlKey || event.metaKey || event.altKey || !["i", "s"].includes(event.key)) return;
           event.stopPropagation();

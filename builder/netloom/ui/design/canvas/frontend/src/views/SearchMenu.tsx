@@ -1,4 +1,4 @@
-// A list that is searched by typing: to add a layer, or to choose where an edge leads.
+// A searchable menu, to add a layer or to choose the target of an edge.
 import { useEffect, useMemo, useRef, useState } from "react";
 import type { SearchMenuItem } from "./uiStore";
 
@@ -22,7 +22,7 @@ export function SearchMenu({ label, x, y, search, onPick, onClose }: Props) {
     input.current?.focus({ preventScroll: true });
   }, []);
   useEffect(() => {
-    // Chromium's newest scrolling returns a promise, which React must not take for a way to clean up.
+    // In recent versions of Chromium this returns a promise, which React would take for a cleanup function.
     void list.current?.children[activeIndex]?.scrollIntoView({ block: "nearest" });
   }, [activeIndex]);
   const onKey = (event: React.KeyboardEvent) => {
@@ -41,7 +41,7 @@ export function SearchMenu({ label, x, y, search, onPick, onClose }: Props) {
       role="dialog"
       aria-label={label}
       data-menu
-      tabIndex={-1} // takes the focus when its scroll bar is pressed, which must not close it
+      tabIndex={-1} // pressing the scroll bar focuses this element, which must not close the menu
       onKeyDown={onKey}
       onBlur={(event) => event.currentTarget.contains(event.relatedTarget) || onClose()}
     >
@@ -79,7 +79,7 @@ export function SearchMenu({ label, x, y, search, onPick, onClose }: Props) {
             <span>{item.detail}</span>
           </button>
         ))}
-        {!items.length && <div className="nl-no-results">No compatible layer.</div>}
+        {!items.length && <div className="nl-no-results">There is no compatible layer.</div>}
       </div>
     </div>
   );

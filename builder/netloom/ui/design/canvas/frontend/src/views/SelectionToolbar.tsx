@@ -1,4 +1,4 @@
-// What can be done with the selection as a whole: make a network of it, open one, or unpack it.
+// The actions on the selection: layer help, frame, grouping, and opening or ungrouping a subnetwork.
 import { memo, useEffect, useRef } from "react";
 import { unusedName, subnetworkOf } from "../core/networks";
 import { useCanvas, useDocument, useUiState } from "./context";
@@ -66,7 +66,7 @@ function GroupNameForm({ nodes }: { nodes: string[] }) {
         event.stopPropagation();
         if (event.key === "Enter") submit();
         if (event.key === "Escape") close();
-        if (event.key === "Enter") event.preventDefault(); // or the button would be pressed as well
+        if (event.key === "Enter") event.preventDefault(); // otherwise the key would also press the button
       }}
     >
       <label>

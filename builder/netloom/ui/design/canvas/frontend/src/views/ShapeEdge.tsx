@@ -1,3 +1,4 @@
+// An edge with the shape of its tensor as a label.
 import { BaseEdge, useStore, type EdgeProps, type ReactFlowState } from "@xyflow/react";
 import { memo, useMemo } from "react";
 import { createPortal } from "react-dom";
@@ -6,7 +7,7 @@ import { useDocument, useUiState } from "./context";
 
 const surfaceOf = (state: ReactFlowState) => state.domNode;
 
-/** Where labels are drawn. React Flow's own EdgeLabelRenderer looks for it again with each move of anything. */
+/** The container of edge labels. React Flow's EdgeLabelRenderer would query it on every move of a node. */
 function useLabelContainer(): Element | null {
   const surface = useStore(surfaceOf);
   return useMemo(() => surface?.querySelector(".react-flow__edgelabel-renderer") ?? null, [surface]);

@@ -1,4 +1,4 @@
-// The edges of very many layers, seen from afar: one drawing for all, as an element for each would be too slow.
+// The edges of a large network that is zoomed out: one path for all, because an element for each would be too slow.
 import { ViewportPortal } from "@xyflow/react";
 import { useMemo } from "react";
 import type { DocumentStore } from "../core/documentStore";
@@ -21,7 +21,7 @@ export function SimplifiedEdges({ nodes }: { nodes: FlowNode[] }) {
   const draggedSet = new Set(draggedIds.split(" "));
   const hidden = hiddenItems(store.graph);
   const drawEdges = (predicate: (edge: EdgeRecord) => boolean) => edgePaths(store, nodesById, predicate);
-  // While layers are dragged, what is not joined to them stays as it is and is not drawn again.
+  // During a drag, only the edges of the dragged layers are drawn again.
   const staticPaths = useMemo(() => drawEdges((edge) => !isIncident(edge, draggedSet)), [edges, derived, hidden, draggedIds, draggedIds ? null : nodes]);
   return (
     <ViewportPortal>
@@ -41,7 +41,7 @@ const EdgeLayer = ({ valid, invalid }: EdgePaths) => (
 const isIncident = (edge: EdgeRecord, nodes: Set<string>): boolean =>
   nodes.has(nodeOf(edge.source)) || nodes.has(nodeOf(edge.target));
 
-/** The paths of those edges that are wanted, as far as both of their ends are there. */
+/** The paths of the edges that match the predicate and have two visible ends. */
 function edgePaths(store: DocumentStore, nodesById: NodesById, predicate: (edge: EdgeRecord) => boolean): EdgePaths {
   const paths: EdgePaths = { valid: "", invalid: "" };
   const at = (id: string): [number, number] | undefined => {

@@ -1,4 +1,4 @@
-// The place where it happens: what is on the screen, what is selected, and where the view looks.
+// The view of a network: its elements on the screen, the selection and the viewport.
 import type { Edge, ReactFlowInstance, Viewport } from "@xyflow/react";
 import type { Dispatch, SetStateAction } from "react";
 import { NODE_HEIGHT, NODE_WIDTH } from "../core/edits";
@@ -10,7 +10,7 @@ import type { FlowNode } from "./flowElements";
 
 type Setter<T> = Dispatch<SetStateAction<T>>;
 const READABLE_ZOOM = 0.72;
-/** What of the view a first look fills. */
+/** The fraction of the view that the network fills initially. */
 const INITIAL_FILL = 0.92;
 const MENU_SIZE = { width: 296, height: 330 };
 
@@ -21,7 +21,7 @@ export class CanvasView {
   setEdges: Setter<Edge[]> = () => undefined;
   wrapper: HTMLDivElement | null = null;
   surface: HTMLDivElement | null = null;
-  /** Where the view looked and what was selected, by network, for when the canvas comes back to it. */
+  /** The viewport and the selection of each network, restored when users return to it. */
   private static viewportsByNetwork = new Map<string, Viewport>();
   private static selectionsByNetwork = new Map<string, string[]>();
   private static breadcrumbsByDocument = new Map<string, string[]>();
@@ -34,13 +34,13 @@ export class CanvasView {
     ui.update({ breadcrumbs: CanvasView.breadcrumbsByDocument.get(store.data.document) ?? [] });
   }
 
-  /** Remember how one came to the network that is shown. */
+  /** Set the breadcrumbs, and remember them for the next mount. */
   setBreadcrumbs(breadcrumbs: string[]): void {
     CanvasView.breadcrumbsByDocument.set(this.store.data.document, breadcrumbs);
     this.ui.update({ breadcrumbs });
   }
 
-  /** The graph without what is folded away. */
+  /** The graph without the layers that folded frames hide. */
   get visibleGraph(): Graph {
     const { graph } = this.store;
     const hidden = hiddenItems(graph);
@@ -48,13 +48,13 @@ export class CanvasView {
     return hidden.size ? { ...graph, nodes: Object.fromEntries(nodes) } : graph;
   }
 
-  /** Fold a frame, or unfold it. */
+  /** Fold or unfold a frame. */
   toggleFold(id: string): void {
     const note = this.store.graph.notes[id];
     if (note?.frame) this.store.dispatch({ kind: "note", id, note: { ...note, folded: !isFolded(note) } });
   }
 
-  /** Unfold what hides a layer. */
+  /** Unfold the frames that hide a layer. */
   unfoldAround(id: string): void {
     const frame = hiddenItems(this.store.graph).get(id);
     if (!frame) return;
@@ -82,7 +82,7 @@ export class CanvasView {
     return this.surface?.getBoundingClientRect() ?? new DOMRect();
   }
 
-  /** Keys reach the canvas only while the focus is in it. */
+  /** Focus the canvas, which receives keys only while it has the focus. */
   focus(): void {
     this.wrapper?.focus({ preventScroll: true });
   }
@@ -118,7 +118,7 @@ export class CanvasView {
     this.setEdges((previous) => previous.map((edge) => (edge.id === id ? { ...edge, selected: true } : edge)));
   }
 
-  /** The edge under a point of the screen. */
+  /** Hit test: the edge at a point of the screen. */
   edgeAt(x: number, y: number): string | null {
     for (const element of this.rootNode.elementsFromPoint(x, y)) {
       const edge = element.closest(".react-flow__edge");
@@ -132,14 +132,14 @@ export class CanvasView {
     return x >= left && x <= right && y >= top && y <= bottom;
   }
 
-  /** Where a new node goes when no place was said: the upper middle of the view. */
+  /** The default position of a new node: the upper middle of the view. */
   newNodePosition(): [number, number] {
     const { left, top, width, height } = this.bounds;
     const point = this.flow.screenToFlowPosition({ x: left + width / 2, y: top + height / 3 });
     return [point.x - NODE_WIDTH / 2, point.y - NODE_HEIGHT / 2];
   }
 
-  /** A place for the menu near a point of the screen, within the canvas. */
+  /** The position of a menu near a point of the screen, within the canvas. */
   menuPosition(x: number, y: number): { x: number; y: number } {
     const { left, top, width, height } = this.wrapper?.getBoundingClientRect() ?? new DOMRect();
     return {
@@ -148,7 +148,7 @@ export class CanvasView {
     };
   }
 
-  /** Move the view only if a layer is not on the screen. */
+  /** Center a layer if it is not on the screen. */
   scrollToNode(id: string): void {
     requestAnimationFrame(() => {
       const node = this.store.graph.nodes[id];
@@ -171,12 +171,12 @@ export class CanvasView {
     void this.flow.fitView({ duration: 250, padding: 0.12, maxZoom: 1.1 });
   }
 
-  /** The first look: everything where it can be read, else the beginning of the network. */
+  /** Fit the network into the view if it stays readable, else show its beginning. */
   async setInitialView(): Promise<void> {
     if (this.viewport || !this.nodes.length) return;
     const nodes = Object.values(this.store.graph.nodes);
     const first = [...nodes].sort((a, b) => a.at[1] - b.at[1])[0];
-    // Not by trial: with very many layers, all would be drawn for a moment.
+    // Computed, because fitting a large network first would render all of its layers for a moment.
     const extent = (axis: 0 | 1) => Math.max(...nodes.map(({ at }) => at[axis])) - Math.min(...nodes.map(({ at }) => at[axis]));
     const [width, height] = [extent(0) + NODE_WIDTH, extent(1) + NODE_HEIGHT];
     const isReadable = Math.min(this.bounds.width / width, this.bounds.height / height) * INITIAL_FILL >= READABLE_ZOOM;

@@ -1,12 +1,12 @@
-// Copies of layers: on the clipboard, for this project, another one or another tab.
+// Commands of the clipboard: copy, cut, paste and duplicate.
 import { copyItems, pasteItems, pasteOffset, parseClipboard, type ClipboardContent } from "../core/clipboard";
 import type { CommandContext } from "./commandContext";
 
-/** How long after the key the browser's own event may come. */
+/** The time that the browser's paste event may take after the key. */
 const PASTE_EVENT_MS = 100;
-// A copy lives as long as the tab, so that it can be pasted into another project.
+// Not part of the class, so that a copy can be pasted into another project of the same tab.
 let tabClipboard: ClipboardContent | null = null;
-/** Whether the copy reached the clipboard: where it did, what is on the clipboard now is newer. */
+/** Whether the copy reached the system clipboard; any other content there is then newer. */
 let isOnSystemClipboard = false;
 
 export class ClipboardCommands {
@@ -29,7 +29,7 @@ export class ClipboardCommands {
     tabClipboard = content;
     isOnSystemClipboard = false;
     this.eventText = JSON.stringify(content);
-    // Absent on plain http from another machine, where the key's own event carries it; see onClipboard.
+    // Not available over HTTP from another machine, where the copy event carries the text; see onClipboard.
     void navigator.clipboard?.writeText(this.eventText).then(
       () => (isOnSystemClipboard ||= tabClipboard === content),
       () => undefined,
@@ -41,7 +41,7 @@ export class ClipboardCommands {
     if (this.copy()) this.commands.remove();
   };
 
-  /** The text of what a key has just copied or cut, once. */
+  /** Return the text for a copy or cut event, once. */
   takeEventText(): string | null {
     const text = this.eventText;
     this.eventText = null;
@@ -49,7 +49,7 @@ export class ClipboardCommands {
     return text;
   }
 
-  /** The key was pressed: what is on the clipboard comes with an event, or else it is asked for. */
+  /** Wait for the paste event of the key, and read the clipboard if there is none. */
   waitForPasteEvent = (): void => {
     clearTimeout(this.pasteTimer);
     this.pasteTimer = setTimeout(() => void this.paste(), PASTE_EVENT_MS);
@@ -58,7 +58,7 @@ export class ClipboardCommands {
   paste = async (): Promise<void> =>
     this.pasteText(await (navigator.clipboard?.readText?.() ?? Promise.resolve("")).catch(() => ""));
 
-  /** Paste the layers that a text holds; or what was copied in this tab, where the clipboard could not be used. */
+  /** Paste the layers in a text, or the copy of this tab if the system clipboard was not available. */
   pasteText = (text: string, hasContent = text !== ""): void => {
     clearTimeout(this.pasteTimer);
     const content = parseClipboard(text) ?? (hasContent && isOnSystemClipboard ? null : tabClipboard);

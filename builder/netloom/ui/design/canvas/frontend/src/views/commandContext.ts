@@ -1,11 +1,11 @@
-// What the parts of the commands ask of the whole.
+// The interface of Commands for its parts. A separate module avoids an import cycle.
 import type { Edit } from "../core/generated";
 import type { CanvasView } from "./canvasView";
 
 export interface CommandContext {
   readonly view: CanvasView;
-  /** Make an edit, and select what came of it. */
+  /** Apply an edit, and then select the given ids. */
   apply(edit: Edit | null | undefined, selected?: string[]): void;
-  /** Remove what is selected. */
+  /** Remove the selection. */
   remove(): void;
 }

@@ -1,4 +1,4 @@
-// What people can ask for, by key, button or menu. Each becomes an edit.
+// The commands of keys, buttons and menus.
 import { LAYER_SPACING, NODE_HEIGHT, NODE_WIDTH, addLayer, appendLayer, freePosition, nearestNeighbor, removeItems } from "../core/edits";
 import { withFrameMembers } from "../core/frames";
 import { searchLayers } from "../core/search";
@@ -22,9 +22,9 @@ const DIRECTIONS: Record<string, [number, number]> = {
 };
 
 export class Commands implements CommandContext {
-  /** Set when the node that has the focus may be about to go; see Canvas.tsx. */
+  /** Whether the canvas takes the focus after the next render, because the focused node may be removed. */
   needsFocus = false;
-  /** What to do as soon as a graph arrives in which it can be done. */
+  /** An action that waits for a graph. It returns whether it was possible. */
   private pendingAction: (() => boolean) | null = null;
 
   readonly selection: SelectionCommands;
@@ -45,7 +45,7 @@ export class Commands implements CommandContext {
     if (selected) requestAnimationFrame(() => this.view.select(selected));
   };
 
-  /** Apply the mend of a problem. Its button disappears with it, and must not take the focus along. */
+  /** Apply the fix of an issue. The canvas takes the focus, because the button disappears. */
   fix = (edit: Edit): void => {
     this.view.focus();
     this.apply(edit);
@@ -55,7 +55,7 @@ export class Commands implements CommandContext {
   redo = () => this.apply({ kind: "redo" });
   fit = () => this.view.fitView();
 
-  /** Show the layer that has a problem, in whichever network it is. */
+  /** Show the layer of an issue, and open its network if it is not visible. */
   showIssue = (issue: Issue): void => {
     const { node, network } = issue;
     if (network !== this.store.network) this.openNetwork(network);
@@ -69,7 +69,7 @@ export class Commands implements CommandContext {
   toggleMap = () => this.view.ui.update({ isMapVisible: !this.view.ui.state.isMapVisible });
   toggleDrawer = () => this.view.ui.update({ isDrawerOpen: !this.view.ui.state.isDrawerOpen });
 
-  /** Close the palette that covers the canvas; false where it does not. */
+  /** Close the palette drawer. Returns whether it was open. */
   closeDrawer = (): boolean => {
     const { isDrawerOpen } = this.view.ui.state;
     if (isDrawerOpen) this.view.ui.update({ isDrawerOpen: false });
@@ -80,7 +80,7 @@ export class Commands implements CommandContext {
   togglePanel = (panel: "issues" | "keyboardHelp") =>
     this.view.ui.update({ panel: this.view.ui.state.panel === panel ? null : panel });
 
-  /** Add a layer behind the selection, or in the middle of the view. */
+  /** Add a layer at the selected port, after the selected layer, or in the middle of the view. */
   addFromPalette = (layer: LayerType): void => {
     this.closeDrawer();
     const selected = this.view.selectedIds().filter((id) => id in this.store.graph.nodes);
@@ -93,7 +93,7 @@ export class Commands implements CommandContext {
     this.selectAdded(layer, added);
   };
 
-  /** Add a layer at a port: below an output, above an input. */
+  /** Add a layer at a port: below an output, or above an input. */
   private addAtPort(layer: LayerType, port: PortRef): void {
     const [x, y] = this.store.graph.nodes[port.node]?.at ?? [0, 0];
     const at = freePosition(this.store.graph, [x, y + (port.side === "source" ? LAYER_SPACING : -LAYER_SPACING)]);
@@ -107,7 +107,7 @@ export class Commands implements CommandContext {
     addRecent(layerKey(layer));
   }
 
-  /** A layer that was dropped from the palette. */
+  /** Add a layer that was dropped on the canvas. */
   addDropped = (layer: LayerType, { edit, id }: { edit: Edit; id: string }): void => {
     this.apply(edit, [id]);
     addRecent(layerKey(layer));
@@ -117,7 +117,7 @@ export class Commands implements CommandContext {
     this.pendingAction = action() ? null : action;
   }
 
-  /** Called when another graph has been drawn. */
+  /** Called after a graph was rendered. */
   onGraphDrawn = (): void => {
     if (this.pendingAction?.()) this.pendingAction = null;
   };
@@ -130,7 +130,7 @@ export class Commands implements CommandContext {
     this.view.focus();
   };
 
-  /** Open the network for which a node stands. Returns whether it stands for one. */
+  /** Open the network that a node contains. Returns whether it contains one. */
   openNode = (id: string): boolean => {
     const name = subnetworkOf(this.store.graph.nodes[id]);
     if (!name || !this.store.data.networks.some((facts) => facts.name === name)) return false;
@@ -143,7 +143,7 @@ export class Commands implements CommandContext {
     return !!id && this.openNode(id);
   };
 
-  /** Back to the network from whose node this one was opened, or else to main. */
+  /** Go back to the network from which this one was opened, or to the main network. */
   goBack = (): void => {
     const names = new Set(this.store.data.networks.map((facts) => facts.name));
     const breadcrumbs = this.view.ui.state.breadcrumbs.filter((name) => names.has(name));
@@ -168,7 +168,7 @@ export class Commands implements CommandContext {
     return this.view.selectedIds().filter((id) => id in this.store.graph.nodes);
   }
 
-  /** Ask for the name of the network that the selected layers become. */
+  /** Ask for the name of a subnetwork for the selected layers. */
   startGrouping = (): void => {
     const nodes = this.selectedLayers();
     if (nodes.length) this.view.ui.update({ nodesToGroup: nodes });
@@ -210,7 +210,7 @@ export class Commands implements CommandContext {
     this.apply({ kind: "note", id, note }, [id]);
   };
 
-  /** Write the title of the selected layer, or the text of the selected note. */
+  /** Edit the title of the selected layer, or the text of the selected note. */
   rename = (): boolean => {
     const id = this.view.selectedLayer() ?? this.view.selectedIds()[0];
     if (id) this.view.ui.update({ editedId: id });
@@ -224,25 +224,25 @@ export class Commands implements CommandContext {
 
   remove = (): void => {
     const edgeIds = this.view.edges.filter((edge) => edge.selected).map((edge) => edge.id);
-    this.needsFocus = true; // the focus would go with the node that has it
+    this.needsFocus = true; // the focused node may be removed
     this.apply(removeItems(this.store.graph, this.view.selectedIds(), edgeIds));
   };
 
   selectAll = (): void => this.view.select(this.view.nodes.map((node) => node.id));
 
-  /** Open the menu of a node at a point of the screen, or without one that of the canvas. */
+  /** Open the context menu of a node, or of the canvas, at a point of the screen. */
   openContextMenu = (x: number, y: number, node: string | null): void => {
     if (node && !this.view.selectedIds().includes(node)) this.view.select([node]);
     this.view.ui.update({ contextMenu: { ...this.view.menuPosition(x, y), node } });
   };
 
-  /** The canvas's own menu, below its button. */
+  /** Open the menu of the canvas below its button. */
   openCanvasMenu = (): void => {
     const { left = 0, top = 0 } = this.view.wrapper?.getBoundingClientRect() ?? {};
     this.openContextMenu(left + 210, top + 44, null);
   };
 
-  /** The same by key, at the selected layer. */
+  /** Open the context menu at the selected layer. */
   openContextMenuAtSelection = (): void => {
     const id = this.view.selectedLayer();
     const [x, y] = (id && this.store.graph.nodes[id]?.at) || this.view.newNodePosition();
@@ -260,14 +260,14 @@ export class Commands implements CommandContext {
     if (Object.keys(at).length) this.apply({ kind: "move", at });
   };
 
-  /** Go on to the next layer in a direction. */
+  /** Select the next layer in a direction. */
   selectNeighbor = (key: string): void => {
     const from = this.view.selectedLayer();
     const next = from
       ? nearestNeighbor(this.view.visibleGraph, from, DIRECTIONS[key] ?? [0, 0])
       : Object.keys(this.view.visibleGraph.nodes)[0];
     if (!next) return;
-    this.view.focus(); // the node that has the focus may leave the screen, and is then no longer drawn
+    this.view.focus(); // the focused node may leave the screen, and is then not rendered
     this.view.select([next]);
     this.view.scrollToNode(next);
   };
@@ -279,7 +279,7 @@ export class Commands implements CommandContext {
     requestAnimationFrame(() => requestAnimationFrame(() => this.view.fitView()));
   };
 
-  /** Search for a layer to add at a point of the screen. */
+  /** Open the menu to add a layer at a point of the screen. */
   openAddMenu = (x: number, y: number, start?: PortRef): void => {
     const point = this.view.flow.screenToFlowPosition({ x, y });
     const above = start?.side === "target" ? NODE_HEIGHT : 0;
@@ -287,7 +287,7 @@ export class Commands implements CommandContext {
     this.view.ui.update({ searchMenu: { kind: "add", ...this.view.menuPosition(x, y), at, start } });
   };
 
-  /** Search for a layer to add behind the selection. */
+  /** Open the menu to add a layer after the selected one. */
   openAddMenuAtSelection = (): void => {
     const selected = this.view.selectedLayer();
     const node = selected ? this.store.graph.nodes[selected] : undefined;
@@ -324,7 +324,7 @@ export class Commands implements CommandContext {
     const compatible = searchLayers(this.store.layers, query).filter(
       (layer) => !menu.start || compatiblePort(this.store, layer, menu.start) !== null,
     );
-    // With nothing typed yet: what was used last, then what is common, then the rest.
+    // Without a query, recent layers come first, then common ones, then the others.
     const rank = (layer: LayerType) => (recency(layer) < Infinity ? 0 : layer.common ? 1 : 2);
     const byRank = (a: LayerType, b: LayerType) => rank(a) - rank(b) || (rank(a) ? 0 : recency(a) - recency(b));
     return (query.trim() ? compatible : compatible.sort(byRank))

@@ -1,4 +1,4 @@
-// What all views share: the engine, the commands, and slices of state that redraw only what reads them.
+// The context of all views: the stores, the commands, and hooks that rerender a view only when its state changes.
 import { createContext, useCallback, useContext, useRef, useSyncExternalStore } from "react";
 import type { DocumentStore, Topic } from "../core/documentStore";
 import type { LayerType } from "../core/generated";
@@ -11,11 +11,11 @@ export const CanvasContext = createContext<CanvasContextValue | null>(null);
 
 export function useCanvas(): CanvasContextValue {
   const value = useContext(CanvasContext);
-  if (!value) throw new Error("A view stands outside of the canvas.");
+  if (!value) throw new Error("useCanvas was called outside the canvas.");
   return value;
 }
 
-/** A value read from the engine, renewed on a topic; equal values (as JSON) keep their identity. */
+/** Subscribe to a value of the document store. Equal values (as JSON) keep their identity. */
 export function useDocument<T>(topic: Topic, select: (store: DocumentStore) => T): T {
   const { store } = useCanvas();
   const cached = useRef<{ text: string | undefined; value: T } | null>(null);
@@ -31,7 +31,7 @@ export function useDocument<T>(topic: Topic, select: (store: DocumentStore) => T
   });
 }
 
-/** What can be added to the network that is shown. */
+/** Subscribe to the layers that can be added to the visible network. */
 export function useLayers(): LayerType[] {
   const { store } = useCanvas();
   const subscribe = useCallback((onChange: () => void) => store.subscribe((changed) => changed === "derived" && onChange()), [store]);

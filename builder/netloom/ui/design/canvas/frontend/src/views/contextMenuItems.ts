@@ -1,4 +1,4 @@
-// What the menu of a node, or of the empty canvas, offers.
+// The items of the context menu of a node or of the canvas.
 import { isFolded } from "../core/frames";
 import { subnetworkOf } from "../core/networks";
 import { inputsOf } from "../core/connectionRules";
@@ -6,13 +6,13 @@ import type { Commands } from "./commands";
 
 export type ContextMenuItem = { name: string; text: string; keys?: string; run: () => void };
 
-/** By part, between which a line is drawn. */
+/** The items by group; the menu draws a line between groups. */
 export function contextMenuItems(commands: Commands, node: string | null): ContextMenuItem[][] {
   const { view, selection, clipboard } = commands;
   const canvasItems: ContextMenuItem[] = [
-    { name: "add", text: "Add a layer …", keys: "A", run: commands.openAddMenuAtSelection },
+    { name: "add", text: "Add a layer", keys: "A", run: commands.openAddMenuAtSelection },
     { name: "paste", text: "Paste", keys: "Ctrl V", run: () => void clipboard.paste() },
-    { name: "select-all", text: "Select everything", keys: "Ctrl A", run: commands.selectAll },
+    { name: "select-all", text: "Select all", keys: "Ctrl A", run: commands.selectAll },
     { name: "arrange", text: "Arrange", keys: "L", run: () => void commands.applyLayout() },
   ];
   const imageItems: ContextMenuItem[] = [
@@ -29,7 +29,7 @@ export function contextMenuItems(commands: Commands, node: string | null): Conte
     { name: "remove", text: "Remove", keys: "Delete", run: commands.remove },
   ];
   if (!(node in graph.nodes)) {
-    const noteItems: ContextMenuItem[] = [{ name: "rename", text: "Write", keys: "Enter", run: commands.rename }];
+    const noteItems: ContextMenuItem[] = [{ name: "rename", text: "Edit text", keys: "Enter", run: commands.rename }];
     const foldText = isFolded(graph.notes[node]) ? "Unfold" : "Fold";
     if (graph.notes[node]?.frame) noteItems.push({ name: "fold", text: foldText, run: () => selection.toggleFold(node) });
     return [noteItems, editItems];
@@ -37,7 +37,7 @@ export function contextMenuItems(commands: Commands, node: string | null): Conte
   const nodeItems: ContextMenuItem[] = [
     { name: "about", text: "Layer help", keys: "I", run: () => selection.showNodeHelp(node) },
     { name: "rename", text: "Rename", keys: "F2", run: commands.rename },
-    { name: "connect", text: "Connect to …", keys: "C", run: commands.openConnectMenu },
+    { name: "connect", text: "Connect to another layer", keys: "C", run: commands.openConnectMenu },
   ];
   const subnetwork = subnetworkOf(graph.nodes[node]);
   if (subnetwork) nodeItems.push({ name: "open", text: `Open ${subnetwork}`, keys: "Enter", run: commands.openSelected });

@@ -1,4 +1,4 @@
-// The graph as React Flow takes it. What did not change keeps its identity, and so is not drawn again.
+// The graph as nodes and edges of React Flow. Unchanged elements keep their identity, so they are not rendered again.
 import type { Edge, Node } from "@xyflow/react";
 import { NODE_HEIGHT, NODE_WIDTH } from "../core/edits";
 import type { DocumentStore } from "../core/documentStore";
@@ -11,8 +11,8 @@ export type LayerFlowNode = Node<{ record: NodeRecord }, "layer">;
 export type NoteFlowNode = Node<{ record: NoteRecord }, "note">;
 export type FrameFlowNode = Node<{ record: NoteRecord }, "frame">;
 export type FlowNode = LayerFlowNode | NoteFlowNode | FrameFlowNode;
-// A frame is taken by its head; through the rest of it one reaches what lies behind and within. It lies above the edges,
-// so that none of them covers its head, and below the layers, which come after it.
+// A frame is dragged by its head; the rest lets pointer events through. It lies above the edges, which would cover its
+// head, and below the layers, which follow it in the DOM.
 const OPEN_FRAME = { dragHandle: ".nl-frame-head", style: { pointerEvents: "none" }, className: "nl-open-frame", zIndex: 0 } as const;
 
 export function flowNodes(store: DocumentStore, previous: FlowNode[], selected?: Set<string>): FlowNode[] {
@@ -45,7 +45,7 @@ function noteProperties(id: string, record: NoteRecord): Omit<FrameFlowNode, "se
   return { id, type: "frame", position, width, height, data: { record }, ...frameProperties, ariaLabel };
 }
 
-/** The Tab key follows this: as people read. It stays so, since a node that is put elsewhere loses the focus. */
+/** The tab order: top to bottom, left to right. It does not change later, because a moved element loses the focus. */
 function inTabOrder(graph: Graph, previous: FlowNode[]): [string, NodeRecord][] {
   const rank = new Map(previous.map((node, index) => [node.id, index]));
   const rankOf = (id: string) => rank.get(id) ?? Infinity;
@@ -55,7 +55,7 @@ function inTabOrder(graph: Graph, previous: FlowNode[]): [string, NodeRecord][] 
   );
 }
 
-/** Edges that lead into a folded frame, or out of it, end at the frame; those within are not seen. */
+/** Edges across the border of a folded frame end at the frame; edges within it are hidden. */
 export function flowEdges(store: DocumentStore, previous: Edge[]): Edge[] {
   const hidden = hiddenItems(store.graph);
   const previousById = new Map(previous.map((edge) => [edge.id, edge]));

@@ -1,4 +1,4 @@
-// What the pointer does: drag layers from the palette, move nodes, draw edges.
+// Pointer gestures: dragging layers from the palette, moving nodes, and drawing edges.
 import type { Connection, Edge, FinalConnectionState, OnConnectStart, OnNodeDrag } from "@xyflow/react";
 import { NODE_HEIGHT, NODE_WIDTH, addLayer, insertLayer, insertNode, isUnconnected } from "../core/edits";
 import { frameMembers } from "../core/frames";
@@ -27,7 +27,7 @@ export class Gestures {
     return this.view.store;
   }
 
-  /** Follow the pointer from the palette; without a drag it was a click. Pointer events, so that touch works too. */
+  /** Start a drag from the palette, or a click if the pointer does not move. Pointer events support touch, too. */
   startPaletteDrag = (layer: LayerType, event: React.PointerEvent): void => {
     if (event.button !== 0) return;
     const [startX, startY] = [event.clientX, event.clientY];
@@ -35,7 +35,7 @@ export class Gestures {
     const onMove = (moved: PointerEvent) => {
       isDragging ||= Math.hypot(moved.clientX - startX, moved.clientY - startY) > DRAG_PX;
       if (!isDragging) return;
-      this.commands.closeDrawer(); // it covers the place where the layer goes
+      this.commands.closeDrawer(); // it covers the drop target
       const edge = this.view.edgeAt(moved.clientX, moved.clientY);
       this.view.ui.update({ dragPreview: { layer, x: moved.clientX, y: moved.clientY }, dropEdge: edge });
     };
@@ -81,7 +81,7 @@ export class Gestures {
     if (!this.commands.openNode(node.id)) this.view.ui.update({ editedId: node.id });
   };
 
-  /** Frames take along what lies in them. What is dragged itself, React Flow moves. */
+  /** The members of dragged frames, which move along. React Flow moves the dragged nodes themselves. */
   private frameDrags: { frame: string; start: XYPosition; items: Map<string, XYPosition> }[] = [];
 
   nodeDragStart: OnNodeDrag<FlowNode> = (event, _, moved): void => this.dragStart(event, moved);
@@ -101,7 +101,7 @@ export class Gestures {
     });
   };
 
-  /** Where what is carried lies now. */
+  /** The current positions of the members of dragged frames. */
   private framedPositions(moved: FlowNode[]): Map<string, XYPosition> {
     const positions = new Map<string, XYPosition>();
     for (const { frame, start, items } of this.frameDrags) {
@@ -155,7 +155,7 @@ export class Gestures {
     this.view.ui.update({ connectionStart: { node: nodeId, port: handleId ?? "", side: handleType } });
   };
 
-  /** A click on a port chooses it; the palette then says what fits there. */
+  /** Select the clicked port; the palette then shows compatible layers. */
   selectPort: OnConnectStart = (_, { nodeId, handleId, handleType }): void => {
     if (nodeId && handleType) this.view.ui.update({ selectedPort: { node: nodeId, port: handleId ?? "", side: handleType } });
   };
@@ -188,7 +188,7 @@ export class Gestures {
     this.commands.apply({ kind: "batch", edits: [...removed, connect] });
   };
 
-  /** An edge that ends on the empty canvas asks for a layer there. */
+  /** An edge that is dropped on the empty canvas opens the menu to add a layer there. */
   connectEnd = (event: MouseEvent | TouchEvent, state: FinalConnectionState): void => {
     this.view.ui.update({ connectionStart: null });
     if (state.isValid || state.toNode || state.toHandle || !state.fromNode || !state.fromHandle) return;

@@ -1,4 +1,4 @@
-// Line icons of 16 by 16, drawn for this canvas.
+// Line icons of 16 by 16 pixels, drawn for this canvas.
 const PATHS = {
   undo: "M6 4 3 7l3 3M3 7h6a4 4 0 0 1 0 8H7",
   redo: "m10 4 3 3-3 3M13 7H7a4 4 0 0 0 0 8h2",

@@ -1,12 +1,12 @@
-// A picture of the network: to the clipboard where the browser has one, or else as a file.
+// Export of the network as an image, to the clipboard or as a download.
 import { renderSvg, type SvgTheme } from "../core/svgExport";
 import type { CanvasView } from "./canvasView";
 
-/** Pixels for each of the canvas; and how many a picture may have in all, as browsers give up beyond. */
+/** Image pixels per canvas pixel, and the maximum number of pixels of an image, which browsers limit. */
 const SCALE = 2;
 const MAX_PIXELS = 120e6;
 
-/** The colours of the page, as they are there now. */
+/** The current colors of the page. */
 function pageTheme(view: CanvasView): SvgTheme {
   const style = getComputedStyle(view.wrapper ?? document.body);
   const { color, backgroundColor } = style;
@@ -32,10 +32,10 @@ export async function renderPng(view: CanvasView): Promise<Blob> {
 
 export const renderSvgBlob = (view: CanvasView): Blob => new Blob([renderNetwork(view).svg], { type: "image/svg+xml" });
 
-/** Copy a picture. Returns whether that was possible: on plain http, say, a page may not. */
+/** Copy an image. Returns whether the clipboard is available, which it is not over plain HTTP. */
 export async function copyImage(image: Promise<Blob>): Promise<boolean> {
   try {
-    // The promise itself, as some browsers let a page write only while the click is being handled.
+    // The promise instead of its value, because some browsers allow writing only during the click event.
     await navigator.clipboard.write([new ClipboardItem({ "image/png": image })]);
     return true;
   } catch {

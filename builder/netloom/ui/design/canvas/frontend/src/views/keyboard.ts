@@ -1,10 +1,10 @@
-// What the keys do while the canvas has the focus.
+// Keyboard shortcuts of the canvas.
 import type { Side } from "../core/alignment";
 import type { Commands } from "./commands";
 
 const MODIFIERS = ["Shift", "Control", "Meta", "Alt"];
 
-/** With Control; what they do by themselves goes on, as the browser tells of it by an event. */
+/** With Control. Their default action is not prevented, because it fires the clipboard events. */
 const CLIPBOARD_KEYS = ["c", "x", "v"];
 
 const targetOf = (event: React.KeyboardEvent): HTMLElement | undefined =>
@@ -12,14 +12,14 @@ const targetOf = (event: React.KeyboardEvent): HTMLElement | undefined =>
 const isTextField = (target: HTMLElement | undefined): boolean => /^(INPUT|TEXTAREA|SELECT)$/.test(target?.tagName ?? "");
 
 export function onKey(commands: Commands, event: React.KeyboardEvent): void {
-  // React Flow listens at the window for the keys that select more than one.
+  // React Flow listens at the window for the keys of multi-selection.
   if (MODIFIERS.includes(event.key)) return;
   const target = targetOf(event);
   if (!isTextField(target) && handleKey(commands, event, target)) event.preventDefault();
-  event.stopPropagation(); // Streamlit has keys of its own, such as c for "Clear cache"
+  event.stopPropagation(); // Streamlit has its own shortcuts, such as c for "Clear cache"
 }
 
-/** Before React Flow: it would move a focused node by the arrows, and Escape would take the focus from the canvas. */
+/** Runs before React Flow, which would move the focused node by arrow keys, and blur it by Escape. */
 export function onKeyCapture(commands: Commands, event: React.KeyboardEvent): void {
   const target = targetOf(event);
   if (!event.key.startsWith("Arrow") && event.key !== "Escape") return;
@@ -64,7 +64,7 @@ function handleKey(commands: Commands, event: React.KeyboardEvent, target: HTMLE
 
 const SIDES_BY_CODE: Record<string, Side> = { KeyA: "left", KeyH: "center", KeyD: "right", KeyW: "top", KeyV: "middle", KeyS: "bottom" };
 
-/** By the place of a key, as some keyboards write other letters with Alt. */
+/** By the physical key, because some keyboard layouts produce other characters with Alt. */
 function handleAlignKey(commands: Commands, event: React.KeyboardEvent): boolean {
   const side = SIDES_BY_CODE[event.code];
   if (!side) return false;
@@ -91,20 +91,20 @@ function handleControlKey(commands: Commands, key: string, isShifted: boolean): 
   return !!action && !CLIPBOARD_KEYS.includes(key);
 }
 
-/** The browser's own events of these keys: they carry text also where a page may not read the clipboard, or has none. */
+/** Clipboard events carry the text even where the page has no access to the clipboard API. */
 export function onClipboard(commands: Commands, event: React.ClipboardEvent): void {
   if (isTextField(event.nativeEvent.composedPath()[0] as HTMLElement | undefined)) return;
   const data = event.clipboardData;
   if (event.type === "paste") commands.clipboard.pasteText(data.getData("text/plain"), data.types.length > 0);
   else {
     const text = commands.clipboard.takeEventText();
-    if (text === null) return; // nothing of the network is selected, perhaps words of a page are
+    if (text === null) return; // no layer is copied; the event may be about selected text
     data.setData("text/plain", text);
   }
   event.preventDefault();
 }
 
-/** Select what has the focus; what is selected already is opened, if it stands for a network, or else written in. */
+/** Select the focused element. If it is selected already, open its network, or else edit its text. */
 function handleEnter(commands: Commands, key: string, target: HTMLElement | undefined): boolean {
   const { view } = commands;
   const node = target?.closest?.(".react-flow__node")?.getAttribute("data-id");
@@ -116,7 +116,7 @@ function handleEnter(commands: Commands, key: string, target: HTMLElement | unde
   return true;
 }
 
-/** Close what is open, or else let go of the selection. */
+/** Close the open panel or menu, or else clear the selection. */
 function handleEscape(commands: Commands): void {
   const { view } = commands;
   const { panel, searchMenu, nodesToGroup, selectedPort } = view.ui.state;

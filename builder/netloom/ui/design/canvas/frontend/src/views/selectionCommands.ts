@@ -1,4 +1,4 @@
-// What people do with the selection beside editing it: line it up, exchange inputs, ask what a layer is.
+// Commands on the selection: alignment, frames, images, edges, order of inputs, and layer help.
 import { alignBoxes, distributeBoxes, type Box, type Direction, type Side } from "../core/alignment";
 import { NODE_HEIGHT, NODE_WIDTH, swapInputs } from "../core/edits";
 import { layerKey } from "../core/networks";
@@ -38,7 +38,7 @@ export class SelectionCommands {
     if (boxes.length > 1) this.commands.apply({ kind: "move", at: alignBoxes(boxes, side) });
   };
 
-  /** Put a frame around what is selected, and ask for its title. */
+  /** Add a frame around the selection, and edit its title. */
   addFrame = (): void => {
     const { graph } = this.store;
     const boxes = this.selectedBoxes();
@@ -50,7 +50,7 @@ export class SelectionCommands {
     this.commands.apply({ kind: "note", id, note: frameAround(boxes, color) }, [id]);
   };
 
-  /** Copy the network as a picture; where a page may not write to the clipboard, it comes as a file. */
+  /** Copy the network as an image, or download it if the clipboard is not available. */
   copyImage = async (): Promise<void> => {
     const image = renderPng(this.view);
     if (await copyImage(image)) this.view.ui.notify("The image was copied to the clipboard.");
@@ -60,7 +60,7 @@ export class SelectionCommands {
   saveImage = async (): Promise<void> => downloadBlob(await renderPng(this.view), `${this.store.network}.png`);
   saveSvg = (): void => downloadBlob(renderSvgBlob(this.view), `${this.store.network}.svg`);
 
-  /** Go on to the next edge of the selected layer, or to the next one of the layer at which the selected one ends. */
+  /** Select the next edge of the selected layer, or of the layer whose edge was selected last. */
   selectNextEdge = (): void => {
     const current = this.view.edges.find((edge) => edge.selected);
     const node = this.view.selectedLayer() ?? this.edgeNode;
@@ -73,7 +73,7 @@ export class SelectionCommands {
   };
   private edgeNode: string | undefined;
 
-  /** Fold a frame, or unfold it. */
+  /** Fold or unfold a frame. */
   toggleFold = (id: string): void => {
     this.view.toggleFold(id);
     this.view.focus();
@@ -84,7 +84,7 @@ export class SelectionCommands {
     if (Object.keys(at).length) this.commands.apply({ kind: "move", at });
   };
 
-  /** The inputs of a node that lie beside each other, where something arrives at one of them at least. */
+  /** The pairs of adjacent inputs of a node with at least one edge. */
   swappableInputs(node: string): [string, string][] {
     const names = inputsOf(this.store, node).map((port) => port.name);
     const pairs = names.slice(1).map((name, index): [string, string] => [names[index] ?? name, name]);
@@ -94,7 +94,7 @@ export class SelectionCommands {
   swapInputs = (node: string, first: string, second: string): void =>
     this.commands.apply(swapInputs(this.store.graph, node, first, second));
 
-  /** Say what a layer is: one of the palette, or that of a node. */
+  /** Show the help of a layer of the palette, or of a node. */
   showHelp = (layer: LayerType | undefined, node: string | null = null): void => {
     if (!layer) return;
     this.view.ui.update({ panel: "layerHelp", helpTarget: { key: layerKey(layer), node } });
@@ -105,7 +105,7 @@ export class SelectionCommands {
     if (node) this.showHelp(this.store.layerTypeOf(this.store.graph.nodes[node]), node);
   };
 
-  /** Show or hide what the selected layer is. */
+  /** Show or hide the help of the selected layer. */
   toggleHelp = (): void => {
     if (this.view.ui.state.panel === "layerHelp") this.closeHelp();
     else this.showNodeHelp(this.view.selectedLayer());

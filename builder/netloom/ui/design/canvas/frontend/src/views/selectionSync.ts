@@ -1,4 +1,4 @@
-// Tells Python what is selected, a moment after it settles.
+// Sends the selection to Python once it has settled.
 import type { Edge } from "@xyflow/react";
 import { useEffect, useRef } from "react";
 import type { FlowNode } from "./flowElements";

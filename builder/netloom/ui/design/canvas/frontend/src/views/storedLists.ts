@@ -1,5 +1,6 @@
-// What this browser remembers of how the palette is used: favourites, layers added last, and groups that are open.
+// Palette preferences in localStorage: favorites, recent layers, open groups and the filter.
 const MAX_RECENT = 6;
+/** Keys in localStorage. Renaming one would lose the stored list. */
 type Key = "recent" | "open" | "favourites" | "fitting";
 
 function read(key: Key): string[] {
@@ -7,11 +8,11 @@ function read(key: Key): string[] {
     const value: unknown = JSON.parse(localStorage.getItem(`netloom.${key}`) ?? "[]");
     return Array.isArray(value) ? value.filter((item) => typeof item === "string") : [];
   } catch {
-    return []; // a browser may forbid it, and then nothing is remembered
+    return []; // the browser may deny access
   }
 }
 
-/** A list of names that outlives the page. */
+/** A list of names that persists in the browser. */
 class StoredList {
   private names: string[];
   private listeners = new Set<() => void>();
@@ -41,16 +42,16 @@ class StoredList {
 export const recent = new StoredList("recent");
 export const openGroups = new StoredList("open");
 export const favorites = new StoredList("favourites");
-/** Not empty where the palette shows only what fits. */
+/** Not empty if the palette shows only compatible layers. */
 export const compatibleOnly = new StoredList("fitting");
 
 export function addRecent(type: string): void {
   const names = recent.get();
-  // The order stays while one works with the same few, or they would jump under the pointer.
+  // A recent layer keeps its place, so that the list does not move under the pointer.
   if (!names.includes(type)) recent.set([type, ...names].slice(0, MAX_RECENT));
 }
 
-/** Take a name into a list, or out of it. */
+/** Add a name to a list, or remove it. */
 export const toggleName = (list: StoredList, name: string): void => {
   const names = list.get();
   list.set(names.includes(name) ? names.filter((stored) => stored !== name) : [...names, name]);

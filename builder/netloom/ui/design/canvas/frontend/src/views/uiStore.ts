@@ -1,8 +1,8 @@
-// What goes on in the view and is no part of the document, without a framework.
+// The state of the user interface that is not part of the document.
 import type { LayerType } from "../core/generated";
 import type { PortRef } from "../core/connectionRules";
 
-/** What can be chosen in a list. */
+/** An item of a searchable menu. */
 export type SearchMenuItem = { key: string; title: string; detail: string; color: string };
 export type SearchMenuState =
   | { kind: "add"; x: number; y: number; at: [number, number]; start?: PortRef }
@@ -11,36 +11,36 @@ const NOTIFICATION_MS = 3000;
 export type UiState = {
   /** The port from which an edge is being drawn. */
   connectionStart: PortRef | null;
-  /** The edge that would take what is being dragged. */
+  /** The edge into which the dragged layer would be inserted. */
   dropEdge: string | null;
-  /** The layer whose title, or the note whose text, is being written. */
+  /** The id of the layer, frame or note whose text is being edited. */
   editedId: string | null;
   searchMenu: SearchMenuState | null;
   dragPreview: { layer: LayerType; x: number; y: number } | null;
   panel: "issues" | "keyboardHelp" | "layerHelp" | null;
-  /** The layer about which one asks: its key in the palette, and the node where it is one's. */
+  /** The layer whose help is shown: its key in the palette, and the id of its node, if any. */
   helpTarget: { key: string; node: string | null } | null;
   /** The port that was clicked. */
   selectedPort: PortRef | null;
-  /** The menu of a node, or of the canvas. */
+  /** The context menu of a node, or of the canvas if `node` is null. */
   contextMenu: { x: number; y: number; node: string | null } | null;
   isMapVisible: boolean;
-  /** Whether the palette covers the canvas where there is no room beside it. */
+  /** Whether the palette is open as a drawer, which it is on narrow screens. */
   isDrawerOpen: boolean;
   isBoxSelecting: boolean;
-  /** Whether there are very many layers, seen from afar, which are then drawn without their ports and words. */
+  /** Whether a large network is zoomed out, and its layers are drawn without ports and text. */
   isSimplified: boolean;
-  /** The networks through which one came to the one that is shown, by their nodes. */
+  /** The names of the networks through which users opened the visible one. */
   breadcrumbs: string[];
-  /** The layers of which a network is made, while its name is asked for. */
+  /** The layers to group, while users enter the name of their network. */
   nodesToGroup: string[] | null;
-  /** The ids of the selected layers, with spaces between them. */
+  /** The ids of the selected layers, joined by spaces, so that equal selections are equal values. */
   selectedLayers: string;
-  /** What is said for a moment. */
+  /** The text of the temporary notification. */
   notification: string;
 };
 
-/** What goes on in the view and is no part of the document. Nodes and edges listen to it one by one. */
+/** The store of this state. Every node and edge subscribes to it. */
 export class UiStore {
   state: UiState = {
     connectionStart: null,
@@ -66,7 +66,7 @@ export class UiStore {
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);
   };
-  /** Say something for a moment. */
+  /** Show a temporary notification. */
   notify(text: string): void {
     this.update({ notification: text });
     clearTimeout(this.notificationTimer);
