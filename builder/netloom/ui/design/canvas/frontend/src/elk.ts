@@ -55,6 +55,9 @@ function elkNode(store: DocumentStore, id: string): ElkNode {
   ]);
   const declaredIds = new Set(declared.map((port) => port.id));
   const missingPorts = [...new Set(connectedPorts)].filter((port) => !declaredIds.has(port));
-  const ports = [...declared, ...missingPorts.map((port) => ({ id: port, x: NODE_WIDTH / 2, y: 0, width: 0, height: 0 }))];
+  const ports = [
+    ...declared,
+    ...missingPorts.map((port) => ({ id: port, x: NODE_WIDTH / 2, y: 0, width: 0, height: 0 })),
+  ];
   return { id, width: NODE_WIDTH, height: NODE_HEIGHT, ports, layoutOptions: { "elk.portConstraints": "FIXED_POS" } };
 }

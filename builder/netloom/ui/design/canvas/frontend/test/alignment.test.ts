@@ -27,8 +27,12 @@ describe("alignment", () => {
 
 describe("swapping inputs", () => {
   const graph = chainGraph("Input", "Flatten", "Add");
-  graph.edges = { "add_1.a": { source: "input_1", target: "add_1.a" }, "add_1.b": { source: "flatten_1", target: "add_1.b" } };
-  const sources = (after: typeof graph) => Object.fromEntries(Object.values(after.edges).map((edge) => [edge.target, edge.source]));
+  graph.edges = {
+    "add_1.a": { source: "input_1", target: "add_1.a" },
+    "add_1.b": { source: "flatten_1", target: "add_1.b" },
+  };
+  const sources = (after: typeof graph) =>
+    Object.fromEntries(Object.values(after.edges).map((edge) => [edge.target, edge.source]));
   it("swaps the sources of two inputs, and swaps them back", () => {
     const edit = swapInputs(graph, "add_1", "a", "b");
     const after = edit && applyEdit(graph, edit);
@@ -78,7 +82,15 @@ describe("a frame", () => {
   });
   it("is hidden with its members inside a folded frame", () => {
     const graph = framed();
-    graph.notes.frame_2 = { text: "", at: [-100, -100], width: 900, height: 900, color: "red", frame: true, folded: true };
+    graph.notes.frame_2 = {
+      text: "",
+      at: [-100, -100],
+      width: 900,
+      height: 900,
+      color: "red",
+      frame: true,
+      folded: true,
+    };
     graph.notes.frame_1!.folded = true;
     expect(hiddenItems(graph).get("conv2d_1")).toBe("frame_2");
     expect(hiddenItems(graph).get("frame_1")).toBe("frame_2");

@@ -6,7 +6,9 @@ import { chainGraph } from "./fixtures";
 
 const noted = (): Graph => ({
   ...chainGraph("Input", "Conv2d", "Flatten"),
-  notes: { note_1: { text: "Comment", at: [300, 0], width: 200, height: 100, color: "yellow", frame: false, folded: false } },
+  notes: {
+    note_1: { text: "Comment", at: [300, 0], width: 200, height: 100, color: "yellow", frame: false, folded: false },
+  },
 });
 const VIEW: [number, number, number, number] = [-1000, -1000, 1000, 1000];
 
@@ -19,7 +21,15 @@ describe("the clipboard", () => {
     expect(ids).toEqual(["conv2d_2", "flatten_2", "note_2"]);
     expect(after.edges["flatten_2"]?.source).toBe("conv2d_2");
     expect(after.edges["conv2d_2"]).toBeUndefined();
-    expect(after.notes["note_2"]).toEqual({ text: "Comment", at: [340, 40], width: 200, height: 100, color: "yellow", frame: false, folded: false });
+    expect(after.notes["note_2"]).toEqual({
+      text: "Comment",
+      at: [340, 40],
+      width: 200,
+      height: 100,
+      color: "yellow",
+      frame: false,
+      folded: false,
+    });
     expect(copyItems(graph, [])).toBeNull();
   });
   it("names the source project if it is another one", () => {
@@ -59,7 +69,15 @@ describe("the clipboard", () => {
       }),
     )!;
     expect(Object.keys(clip.nodes)).toEqual(["b", "d"]);
-    expect(clip.nodes["b"]).toEqual({ type: "ReLU", params: {}, title: "", at: [0, 0], frozen: false, shares: null, note: "" });
+    expect(clip.nodes["b"]).toEqual({
+      type: "ReLU",
+      params: {},
+      title: "",
+      at: [0, 0],
+      frozen: false,
+      shares: null,
+      note: "",
+    });
     expect(clip.edges).toEqual([{ source: "b", target: "d" }]);
     expect(clip.notes["n"]?.text).toBe("");
   });

@@ -16,7 +16,11 @@ describe("edits", () => {
     expect(graph.edges["flatten_1"]?.source).toBe("conv2d_1");
   });
   it("remove a node with its edges", () => {
-    const after = applyEdit(chainGraph("Input", "Conv2d", "Flatten"), { kind: "remove", nodes: ["conv2d_1"], edges: [] });
+    const after = applyEdit(chainGraph("Input", "Conv2d", "Flatten"), {
+      kind: "remove",
+      nodes: ["conv2d_1"],
+      edges: [],
+    });
     expect(Object.keys(after.nodes)).toEqual(["input_1", "flatten_1"]);
     expect(after.edges).toEqual({});
   });

@@ -21,7 +21,10 @@ type Case = {
   browser?: "waits" | "corrected" | "unchanged";
 };
 const FILES = Object.entries(
-  import.meta.glob<unknown>("../../../../../../../tests/document/edit_cases/*.json", { eager: true, import: "default" }),
+  import.meta.glob<unknown>("../../../../../../../tests/document/edit_cases/*.json", {
+    eager: true,
+    import: "default",
+  }),
 ).map(([path, content]): [string, unknown] => [path.split("/").at(-1)!, content]);
 const DOCUMENTS = Object.fromEntries(FILES)["documents.json"] as Record<string, Networks>;
 const CASES = FILES.filter(([name]) => name !== "documents.json") as [string, Case[]][];
@@ -41,7 +44,14 @@ function mergePatch(value: unknown, patch: unknown): unknown {
 /** A network as Python sends it. */
 function graphOf(network: Network = {}): Graph {
   const node = { params: {}, title: "", at: [0, 0] as [number, number], frozen: false, shares: null, note: "" };
-  const note = { at: [0, 0] as [number, number], width: 200, height: 100, color: "yellow" as const, frame: false, folded: false };
+  const note = {
+    at: [0, 0] as [number, number],
+    width: 200,
+    height: 100,
+    color: "yellow" as const,
+    frame: false,
+    folded: false,
+  };
   const each = <T, U>(record: Record<string, T> = {}, make: (value: T, key: string) => U): Record<string, U> =>
     Object.fromEntries(Object.entries(record).map(([key, value]) => [key, make(value, key)]));
   return {

@@ -61,7 +61,13 @@ export function canvasData(network: Graph, overrides: Partial<CanvasData> = {}):
     main: "main",
     networks: [networkFacts("main")],
     about: null,
-    derived: { nodes: {}, edges: {}, issues: [], data: true, totals: { parameters: 0, flops: 0, memory_bytes: 0, layers: 0 } },
+    derived: {
+      nodes: {},
+      edges: {},
+      issues: [],
+      data: true,
+      totals: { parameters: 0, flops: 0, memory_bytes: 0, layers: 0 },
+    },
     palette: PALETTE,
     palette_version: "1",
     can_undo: false,
@@ -73,8 +79,14 @@ export function canvasData(network: Graph, overrides: Partial<CanvasData> = {}):
   };
 }
 
-type Sent = { name: string; value: { client: string; ops: Operation[]; name: string; number: number; palette: string } };
+type Sent = {
+  name: string;
+  value: { client: string; ops: Operation[]; name: string; number: number; palette: string };
+};
 export function storeWith(network: Graph, overrides: Partial<CanvasData> = {}): { store: DocumentStore; sent: Sent[] } {
   const sent: Sent[] = [];
-  return { store: new DocumentStore(canvasData(network, overrides), (name, value) => sent.push({ name, value } as Sent)), sent };
+  return {
+    store: new DocumentStore(canvasData(network, overrides), (name, value) => sent.push({ name, value } as Sent)),
+    sent,
+  };
 }

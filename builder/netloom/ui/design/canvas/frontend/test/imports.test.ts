@@ -8,7 +8,9 @@ const TEXTS: Record<string, string> = import.meta.glob("../src/**/*.{ts,tsx}", {
 
 /** The local modules that a module imports, including type imports. */
 function imports(file: string): string[] {
-  const named = [...(TEXTS[file] ?? "").matchAll(/(?:from|import)\s*\(?\s*"(\.[^"]+)"/g)].map((match) => match[1] ?? "");
+  const named = [...(TEXTS[file] ?? "").matchAll(/(?:from|import)\s*\(?\s*"(\.[^"]+)"/g)].map(
+    (match) => match[1] ?? "",
+  );
   const paths = named.map((name) => `..${new URL(name, new URL(file.slice(2), "file://")).pathname}`);
   return paths.flatMap((path) => [`${path}.ts`, `${path}.tsx`].filter((other) => other in TEXTS));
 }
@@ -36,7 +38,15 @@ describe("imports", () => {
   it("are found", () => {
     expect(core.length).toBeGreaterThan(10);
     expect(graph.get("../src/index.tsx")).toContain("../src/views/Canvas.tsx");
-    expect(findCycle(new Map([["a", ["b"]], ["b", ["c"]], ["c", ["b"]]]))).toEqual(["b", "c", "b"]);
+    expect(
+      findCycle(
+        new Map([
+          ["a", ["b"]],
+          ["b", ["c"]],
+          ["c", ["b"]],
+        ]),
+      ),
+    ).toEqual(["b", "c", "b"]);
   });
   it("have no cycles, including type imports", () => {
     expect(findCycle(graph)).toEqual([]);

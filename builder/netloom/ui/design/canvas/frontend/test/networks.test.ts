@@ -2,12 +2,28 @@ import { describe, expect, it } from "vitest";
 import { addLayer } from "../src/core/edits";
 import { copyItems, pasteItems } from "../src/core/clipboard";
 import { searchLayers } from "../src/core/search";
-import { withNetwork, applyToNetwork, subnetworkLayer, toNetworkName, unusedName, inputParams, layerKey, addableLayers, subnetworkOf } from "../src/core/networks";
+import {
+  withNetwork,
+  applyToNetwork,
+  subnetworkLayer,
+  toNetworkName,
+  unusedName,
+  inputParams,
+  layerKey,
+  addableLayers,
+  subnetworkOf,
+} from "../src/core/networks";
 import { inputsOf } from "../src/core/connectionRules";
 import type { Edit } from "../src/core/generated";
 import { PALETTE, chainGraph, canvasData, storeWith, networkFacts } from "./fixtures";
 
-const block = networkFacts("block", { may_stand: true, inputs: [{ name: "in", kinds: ["any"], doc: "" }, { name: "side", kinds: ["any"], doc: "" }] });
+const block = networkFacts("block", {
+  may_stand: true,
+  inputs: [
+    { name: "in", kinds: ["any"], doc: "" },
+    { name: "side", kinds: ["any"], doc: "" },
+  ],
+});
 
 describe("edits of networks", () => {
   const move: Edit = { kind: "move", at: { input_1: [5, 5] } };
@@ -19,14 +35,19 @@ describe("edits of networks", () => {
       edits: [{ ...move, network: "main" }, fix],
     });
     expect(withNetwork({ kind: "undo" }, "main")).toEqual({ kind: "undo" });
-    expect(withNetwork({ kind: "delete_network", name: "block" }, "main")).toEqual({ kind: "delete_network", name: "block" });
+    expect(withNetwork({ kind: "delete_network", name: "block" }, "main")).toEqual({
+      kind: "delete_network",
+      name: "block",
+    });
   });
   it("change no other network", () => {
     const graph = chainGraph("Input");
     const batch: Edit = { kind: "batch", edits: [{ ...move, network: "block" }] };
     expect(applyToNetwork(graph, batch, "main")).toEqual(graph);
     expect(applyToNetwork(graph, { ...move, network: "main" }, "main").nodes["input_1"]?.at).toEqual([5, 5]);
-    expect(applyToNetwork(graph, { kind: "group", network: "main", nodes: ["input_1"], name: "x" }, "main")).toEqual(graph);
+    expect(applyToNetwork(graph, { kind: "group", network: "main", nodes: ["input_1"], name: "x" }, "main")).toEqual(
+      graph,
+    );
   });
 });
 
@@ -70,12 +91,19 @@ describe("the visible network", () => {
 describe("subnetwork nodes", () => {
   it("are offered unless the network would contain itself, and never for the main network", () => {
     const networks = [networkFacts("main", { may_stand: true }), block, networkFacts("outer")];
-    expect(addableLayers(PALETTE, networks, "main", "main").map(layerKey)).toEqual(["network:block", ...PALETTE.map(layerKey)]);
+    expect(addableLayers(PALETTE, networks, "main", "main").map(layerKey)).toEqual([
+      "network:block",
+      ...PALETTE.map(layerKey),
+    ]);
   });
   it("have the ports of their network immediately", () => {
     const { store } = storeWith(chainGraph("Input"));
     store.receive(canvasData(chainGraph("Input"), { networks: [networkFacts("main"), block] }));
-    const { edit, id } = addLayer(store, subnetworkLayer(block), [0, 200], { node: "input_1", port: "out", side: "source" });
+    const { edit, id } = addLayer(store, subnetworkLayer(block), [0, 200], {
+      node: "input_1",
+      port: "out",
+      side: "source",
+    });
     store.dispatch(edit);
     expect(id).toBe("block_1");
     expect(subnetworkOf(store.graph.nodes[id])).toBe("block");
@@ -88,7 +116,10 @@ describe("subnetwork nodes", () => {
   });
   it("derive the parameters of their Inputs from the incoming edges", () => {
     const edge = (label: string) => ({ label, kind: "image" as const, error: false });
-    const params = inputParams(chainGraph("Input", "Conv2d", "Conv2d"), { conv2d_1: edge("(N, 1, 8, 8)") }, ["conv2d_1", "conv2d_2"]);
+    const params = inputParams(chainGraph("Input", "Conv2d", "Conv2d"), { conv2d_1: edge("(N, 1, 8, 8)") }, [
+      "conv2d_1",
+      "conv2d_2",
+    ]);
     expect(params).toEqual({ input_1: { kind: "image", shape: [1, 8, 8] } });
   });
 });
@@ -116,7 +147,12 @@ describe("the palette", () => {
     keywords,
   });
   it("ranks exact names first, then common layers, then prefixes, then keywords", () => {
-    const layers = [named("Dice", false, ["relu"]), named("ReLU6", false), named("Leaky ReLU", true), named("ReLU", true)];
+    const layers = [
+      named("Dice", false, ["relu"]),
+      named("ReLU6", false),
+      named("Leaky ReLU", true),
+      named("ReLU", true),
+    ];
     expect(searchLayers(layers, "relu").map((layer) => layer.title)).toEqual(["ReLU", "Leaky ReLU", "ReLU6", "Dice"]);
   });
   it("is sent once, and is requested if its version is missing", () => {

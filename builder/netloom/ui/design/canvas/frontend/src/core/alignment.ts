@@ -24,7 +24,9 @@ export function alignBoxes(boxes: Box[], side: Side): Record<string, Point> {
   const low = Math.min(...boxes.map((box) => box.at[axis]));
   const high = Math.max(...boxes.map((box) => box.at[axis] + extent(box, axis)));
   const line = low + (high - low) * fraction;
-  return Object.fromEntries(boxes.map((box) => [box.id, withCoordinate(box, axis, line - extent(box, axis) * fraction)]));
+  return Object.fromEntries(
+    boxes.map((box) => [box.id, withCoordinate(box, axis, line - extent(box, axis) * fraction)]),
+  );
 }
 
 /** Positions with equal gaps between neighbors. The first and the last box keep their positions. */

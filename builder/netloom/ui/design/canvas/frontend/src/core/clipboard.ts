@@ -88,7 +88,11 @@ const parseNote = (item: Record<string, unknown>): NoteRecord => ({
 });
 
 /** The offset of pasted items: small, or to the center of the view if it does not show their original position. */
-export function pasteOffset(graph: Graph, content: ClipboardContent, [left, top, right, bottom]: [number, number, number, number]): Point {
+export function pasteOffset(
+  graph: Graph,
+  content: ClipboardContent,
+  [left, top, right, bottom]: [number, number, number, number],
+): Point {
   const nodes = Object.values(content.nodes).map(({ at }) => ({ at, width: NODE_WIDTH, height: NODE_HEIGHT }));
   const items = [...nodes, ...Object.values(content.notes)];
   const low = [0, 1].map((axis) => Math.min(...items.map((item) => item.at[axis as 0 | 1]))) as Point;
@@ -109,7 +113,12 @@ export function pasteOffset(graph: Graph, content: ClipboardContent, [left, top,
 }
 
 /** Paste items with new ids. Returns the edit and the ids. Python copies the networks of another project. */
-export function pasteItems(graph: Graph, content: ClipboardContent, [dx, dy]: Point, document = ""): { edit: Edit; ids: string[] } {
+export function pasteItems(
+  graph: Graph,
+  content: ClipboardContent,
+  [dx, dy]: Point,
+  document = "",
+): { edit: Edit; ids: string[] } {
   const createdIds = new Set<string>();
   const createId = (type: string): string => {
     const id = freeId(graph, type, createdIds);
@@ -130,8 +139,15 @@ export function pasteItems(graph: Graph, content: ClipboardContent, [dx, dy]: Po
     shares: sharedNode(node.shares),
     id: newIds.get(id) ?? id,
   }));
-  const edges = content.edges.map((edge) => ({ source: renameReference(edge.source), target: renameReference(edge.target) }));
-  const notes = Object.values(content.notes).map((note): Edit => ({ kind: "note", id: createId("note"), note: translate(note) }));
+  const edges = content.edges.map((edge) => ({
+    source: renameReference(edge.source),
+    target: renameReference(edge.target),
+  }));
+  const notes = Object.values(content.notes).map((note): Edit => ({
+    kind: "note",
+    id: createId("note"),
+    note: translate(note),
+  }));
   const origin = content.document && content.document !== document ? { document: content.document } : {};
   const add: Edit[] = nodes.length ? [{ kind: "add", nodes, edges, ...origin }] : [];
   const edits = [...add, ...notes];

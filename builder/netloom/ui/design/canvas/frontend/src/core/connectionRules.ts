@@ -63,19 +63,28 @@ export function canInsert(store: DocumentStore, layer: LayerType, target: string
 
 /** The first output of a node without an edge, or else its first output. */
 export function freeOutput(store: DocumentStore, id: string): string | null {
-  const used = new Set(outgoingEdges(store.graph).get(id)?.map((edge) => edge.source));
+  const used = new Set(
+    outgoingEdges(store.graph)
+      .get(id)
+      ?.map((edge) => edge.source),
+  );
   const ports = outputsOf(store, id);
   const free = ports.find((port) => !used.has(sourceRef(id, port.name)));
   return (free ?? ports[0])?.name ?? null;
 }
 
 /** The inputs of other nodes that an output can connect to; those without an edge come first. */
-export function connectableInputs(store: DocumentStore, source: string, port: string): { node: string; port: string }[] {
+export function connectableInputs(
+  store: DocumentStore,
+  source: string,
+  port: string,
+): { node: string; port: string }[] {
   const ports = Object.keys(store.graph.nodes).flatMap((node) =>
     inputsOf(store, node)
       .filter((item) => node !== source && canConnect(store, source, port, node, item.name))
       .map((item) => ({ node, port: item.name })),
   );
-  const isUsed = (input: { node: string; port: string }) => (targetRef(input.node, input.port) in store.graph.edges ? 1 : 0);
+  const isUsed = (input: { node: string; port: string }) =>
+    targetRef(input.node, input.port) in store.graph.edges ? 1 : 0;
   return ports.sort((a, b) => isUsed(a) - isUsed(b));
 }

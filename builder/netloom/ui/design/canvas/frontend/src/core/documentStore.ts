@@ -3,7 +3,16 @@
 import { EMPTY_GRAPH } from "./graph";
 import { addableLayers, applyToNetwork, subnetworkLayer, subnetworkOf, withNetwork } from "./networks";
 import type {
-  AboutWish, CanvasData, Edit, Graph, Issue, LayerType, NetworkWish, NodeRecord, Selection, Sync,
+  AboutWish,
+  CanvasData,
+  Edit,
+  Graph,
+  Issue,
+  LayerType,
+  NetworkWish,
+  NodeRecord,
+  Selection,
+  Sync,
 } from "./generated";
 
 export type Topic = "graph" | "derived" | "status";
@@ -37,7 +46,10 @@ export class DocumentStore {
   send: Send;
   private selection = EMPTY_SELECTION;
   private helpRequest: AboutWish | null = null;
-  private issueIndex: { issues?: Issue[]; network: string; byNode: Map<string, Issue[]> } = { network: "", byNode: new Map() };
+  private issueIndex: { issues?: Issue[]; network: string; byNode: Map<string, Issue[]> } = {
+    network: "",
+    byNode: new Map(),
+  };
   private palette: LayerType[] = [];
   private palettesByVersion = new Map<string, LayerType[]>();
   private subnetworkLayers = new Map<string, LayerType>();
@@ -124,7 +136,12 @@ export class DocumentStore {
     clearTimeout(this.selectionTimer);
     this.selectionTimer = setTimeout(() => {
       if (this.inFlightSeq > this.acknowledgedSeq) return; // the reply schedules it again
-      const { selection, helpRequest: about, paletteVersion: palette, data: { changes } } = this;
+      const {
+        selection,
+        helpRequest: about,
+        paletteVersion: palette,
+        data: { changes },
+      } = this;
       const text = JSON.stringify([selection, about, changes]);
       if (text === this.sentSelection) return;
       this.sentSelection = text;
@@ -172,7 +189,8 @@ export class DocumentStore {
     const acknowledgedSeq = data.ack[this.client] ?? this.acknowledgedSeq;
     const isOutdated = data.wish !== null && data.wish < (this.data.wish ?? 0);
     if (isOutdated || acknowledgedSeq < this.acknowledgedSeq || data.revision < this.data.revision) return;
-    if (acknowledgedSeq > this.acknowledgedSeq || data.changes !== this.data.changes) this.scheduleSelection(SELECTION_DELAY_MS);
+    if (acknowledgedSeq > this.acknowledgedSeq || data.changes !== this.data.changes)
+      this.scheduleSelection(SELECTION_DELAY_MS);
     this.acknowledgedSeq = acknowledgedSeq;
     this.pending = this.pending.filter((operation) => operation.seq > acknowledgedSeq);
     this.data = data;

@@ -13,7 +13,12 @@ type Point = [number, number];
 const roundPoint = (at: Point): Point => [Math.round(at[0]), Math.round(at[1])];
 
 /** Add a layer at a position, connected to `start` if it has a compatible port. Returns the edit and the new id. */
-export function addLayer(store: DocumentStore, layer: LayerType, at: Point, start?: PortRef): { edit: Edit; id: string } {
+export function addLayer(
+  store: DocumentStore,
+  layer: LayerType,
+  at: Point,
+  start?: PortRef,
+): { edit: Edit; id: string } {
   const id = freeId(store.graph, layer.network ?? layer.type);
   const node = { id, type: layer.type, params: layer.params, at: roundPoint(at) };
   const port = start ? compatiblePort(store, layer, start) : null;
@@ -114,7 +119,10 @@ export function nearestNeighbor(graph: Graph, from: string, [dx, dy]: Point): st
 export function swapInputs(graph: Graph, node: string, first: string, second: string): Edit | null {
   const [firstTarget, secondTarget] = [targetRef(node, first), targetRef(node, second)];
   const [firstSource, secondSource] = [graph.edges[firstTarget]?.source, graph.edges[secondTarget]?.source];
-  const removed = [...(firstSource && !secondSource ? [firstTarget] : []), ...(secondSource && !firstSource ? [secondTarget] : [])];
+  const removed = [
+    ...(firstSource && !secondSource ? [firstTarget] : []),
+    ...(secondSource && !firstSource ? [secondTarget] : []),
+  ];
   const edits: Edit[] = removed.length ? [{ kind: "remove", nodes: [], edges: removed }] : [];
   if (secondSource) edits.push({ kind: "connect", source: secondSource, target: firstTarget });
   if (firstSource) edits.push({ kind: "connect", source: firstSource, target: secondTarget });

@@ -12,4 +12,5 @@ const scale = (value: number, base: number, units: string[]): string => {
 /** 63050 -> "63.0K" */
 export const formatCount = (value: number): string => scale(value, 1000, ["", "K", "M", "G", "T", "P", "E"]);
 /** 18874016 -> "18.0 MiB" */
-export const formatBytes = (value: number): string => scale(value, 1024, [" B", " KiB", " MiB", " GiB", " TiB", " PiB"]);
+export const formatBytes = (value: number): string =>
+  scale(value, 1024, [" B", " KiB", " MiB", " GiB", " TiB", " PiB"]);

@@ -1,5 +1,16 @@
 // Edits of the optimistic copy. They mirror netloom/document/edits.py, which is authoritative.
-import type { AddEdit, EdgeRecord, Edit, Graph, NewNode, NewNote, NodeRecord, NoteEdit, NoteRecord, Params } from "./generated";
+import type {
+  AddEdit,
+  EdgeRecord,
+  Edit,
+  Graph,
+  NewNode,
+  NewNote,
+  NodeRecord,
+  NoteEdit,
+  NoteRecord,
+  Params,
+} from "./generated";
 
 export const EMPTY_GRAPH: Graph = { nodes: {}, edges: {}, notes: {} };
 
@@ -11,7 +22,10 @@ export const targetRef = (node: string, port: string): string => (port === "in" 
 
 /** The first unused id, such as conv2d_1. `taken` are ids that the same edit uses. */
 export function freeId(graph: Graph, type: string, taken: Set<string> = new Set()): string {
-  const letters = type.toLowerCase().replace(/[^a-z0-9_]/g, "").replace(/^[^a-z]+/, "");
+  const letters = type
+    .toLowerCase()
+    .replace(/[^a-z0-9_]/g, "")
+    .replace(/^[^a-z]+/, "");
   const base = letters.slice(0, 48) || "node";
   for (let number = 1; ; number++) {
     const id = `${base}_${number}`;
@@ -103,7 +117,11 @@ export function tryEdit(graph: Graph, edit: Edit): Graph | null {
 }
 
 /** The graph after a batch; null if a part is refused, because Python applies all parts or none. */
-export function applyBatch(graph: Graph, parts: Edit[], apply: (graph: Graph, part: Edit) => Graph | null): Graph | null {
+export function applyBatch(
+  graph: Graph,
+  parts: Edit[],
+  apply: (graph: Graph, part: Edit) => Graph | null,
+): Graph | null {
   let after: Graph | null = graph;
   for (const part of parts) {
     if (UNBATCHABLE.has(part.kind)) return null;

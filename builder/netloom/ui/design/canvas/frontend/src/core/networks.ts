@@ -17,7 +17,8 @@ export function withNetwork(edit: Edit, network: string): Edit {
 
 /** The graph of a network after an edit. Parts of other networks are skipped. */
 export function applyToNetwork(graph: Graph, edit: Edit, network: string): Graph {
-  const applyPart = (current: Graph, part: Edit) => ("network" in part && part.network === network ? tryEdit(current, part) : current);
+  const applyPart = (current: Graph, part: Edit) =>
+    "network" in part && part.network === network ? tryEdit(current, part) : current;
   return (edit.kind === "batch" ? applyBatch(graph, edit.edits, applyPart) : applyPart(graph, edit)) ?? graph;
 }
 
@@ -43,7 +44,12 @@ export const subnetworkLayer = (facts: NetworkFacts): LayerType => ({
 });
 
 /** The layers that can be added to a network: the other networks, and the palette. */
-export function addableLayers(palette: LayerType[], networks: NetworkFacts[], network: string, main: string): LayerType[] {
+export function addableLayers(
+  palette: LayerType[],
+  networks: NetworkFacts[],
+  network: string,
+  main: string,
+): LayerType[] {
   const others = networks.filter((facts) => facts.may_stand && facts.name !== main);
   const layers = palette
     .filter((layer) => layer.type !== SUBNETWORK)
@@ -77,7 +83,11 @@ export function inputParams(graph: Graph, facts: Record<string, EdgeFacts>, node
   for (const [target, edge] of Object.entries(graph.edges)) {
     if (!selected.has(nodeOf(target)) || selected.has(nodeOf(edge.source))) continue;
     const { kind, label } = facts[target] ?? { kind: null, label: "" };
-    const shape = label.replace(/[()\s]/g, "").split(",").slice(1).map(Number);
+    const shape = label
+      .replace(/[()\s]/g, "")
+      .split(",")
+      .slice(1)
+      .map(Number);
     if (kind && kind !== "any" && shape.length && shape.every((length) => length > 0))
       params[edge.source] = { kind, shape };
   }

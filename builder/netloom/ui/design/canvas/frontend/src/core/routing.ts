@@ -57,7 +57,13 @@ export function findDetours(store: DocumentStore): Map<string, number> {
   const { nodes, edges, notes } = store.graph;
   const rects = Object.entries(nodes)
     .filter(([id]) => !hidden.has(id))
-    .map(([id, { at }]): Rect => ({ id, left: at[0], right: at[0] + NODE_WIDTH, top: at[1], bottom: at[1] + NODE_HEIGHT }));
+    .map(([id, { at }]): Rect => ({
+      id,
+      left: at[0],
+      right: at[0] + NODE_WIDTH,
+      top: at[1],
+      bottom: at[1] + NODE_HEIGHT,
+    }));
   const at = (id: string) => (nodes[id] ?? notes[id])?.at;
   const detours = new Map<string, number>();
   const usedColumns: number[] = [];
@@ -65,11 +71,13 @@ export function findDetours(store: DocumentStore): Map<string, number> {
     const endpoints = edgeEndpoints(store, edge, at);
     if (!endpoints || endpoints.end[1] - endpoints.start[1] <= NODE_HEIGHT) continue;
     const between = rects.filter(
-      ({ id, top, bottom }) => id !== endpoints.from && id !== endpoints.to && top < endpoints.end[1] && bottom > endpoints.start[1],
+      ({ id, top, bottom }) =>
+        id !== endpoints.from && id !== endpoints.to && top < endpoints.end[1] && bottom > endpoints.start[1],
     );
     if (!between.some((rect) => isCovered(endpoints.start, endpoints.end, rect))) continue;
     let x = freeColumn(between, (endpoints.start[0] + endpoints.end[0]) / 2);
-    while (usedColumns.some((other) => Math.abs(other - x) < DETOUR_SPACING - 1)) x += x < endpoints.start[0] ? -DETOUR_SPACING : DETOUR_SPACING;
+    while (usedColumns.some((other) => Math.abs(other - x) < DETOUR_SPACING - 1))
+      x += x < endpoints.start[0] ? -DETOUR_SPACING : DETOUR_SPACING;
     usedColumns.push(x);
     detours.set(id, x);
   }
@@ -82,7 +90,8 @@ function isCovered([sx, sy]: Point, [tx, ty]: Point, { left, right, top, bottom 
     const t = step / CURVE_SAMPLES;
     const u = 1 - t;
     const x = sx * (u * u * u + 3 * u * u * t) + tx * (3 * u * t * t + t * t * t);
-    const y = sy * (u * u * u + 1.5 * u * u * t + 1.5 * u * t * t) + ty * (t * t * t + 1.5 * t * t * u + 1.5 * u * u * t);
+    const y =
+      sy * (u * u * u + 1.5 * u * u * t + 1.5 * u * t * t) + ty * (t * t * t + 1.5 * t * t * u + 1.5 * u * u * t);
     if (x > left + OVERLAP_TOLERANCE && x < right - OVERLAP_TOLERANCE && y > top && y < bottom) return true;
   }
   return false;

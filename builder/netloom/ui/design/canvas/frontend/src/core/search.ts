@@ -10,7 +10,10 @@ export function searchLayers(layers: LayerType[], query: string): LayerType[] {
   if (!words.length) return layers;
   const phrase = words.join(" ");
   const score = (layer: LayerType): number => {
-    const [title, type, ...keywords] = [layer.title, layer.type, ...layer.keywords].map(normalizeSpelling) as [string, string];
+    const [title, type, ...keywords] = [layer.title, layer.type, ...layer.keywords].map(normalizeSpelling) as [
+      string,
+      string,
+    ];
     const names = [title, type, ...keywords].join(" ");
     const text = `${names} ${normalizeSpelling(`${layer.group} ${layer.summary}`)}`;
     if (!words.every((word) => text.includes(word))) return -1;

@@ -19,7 +19,8 @@ const escapeXml = (text: string): string =>
     .filter((character) => /[\t\n\r\u0020-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/u.test(character))
     .join("")
     .replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);
-const truncate = (text: string, length: number): string => (text.length > length ? `${text.slice(0, length - 1)}…` : text);
+const truncate = (text: string, length: number): string =>
+  text.length > length ? `${text.slice(0, length - 1)}…` : text;
 const textElement = (x: number, y: number, size: number, text: string, attributes = ""): string =>
   `<text x="${x}" y="${y}" font-size="${size}" ${attributes}>${escapeXml(text)}</text>`;
 
@@ -33,7 +34,10 @@ export function renderSvg(store: DocumentStore, theme: SvgTheme) {
   const detours = findDetours(store);
   const sizes = [
     ...nodes.map(([, record]) => [...record.at, NODE_WIDTH, NODE_HEIGHT]),
-    ...notes.map(([, note]) => [...note.at, ...(isFolded(note) ? [NODE_WIDTH, NODE_HEIGHT] : [note.width, note.height])]),
+    ...notes.map(([, note]) => [
+      ...note.at,
+      ...(isFolded(note) ? [NODE_WIDTH, NODE_HEIGHT] : [note.width, note.height]),
+    ]),
   ] as [number, number, number, number][];
   const detourXs = [...detours.values()];
   const left = Math.min(...sizes.map(([x]) => x), ...detourXs) - MARGIN;
@@ -46,7 +50,9 @@ export function renderSvg(store: DocumentStore, theme: SvgTheme) {
     if (!endpoints) continue;
     const curve = edgePath(endpoints.start, endpoints.end, detours.get(id));
     const facts = store.data.derived.edges[id];
-    paths.push(`<path d="${curve.path}" fill="none" stroke="${facts?.error ? "#e5484d" : theme.text}" stroke-opacity="0.45" stroke-width="1.6"/>`);
+    paths.push(
+      `<path d="${curve.path}" fill="none" stroke="${facts?.error ? "#e5484d" : theme.text}" stroke-opacity="0.45" stroke-width="1.6"/>`,
+    );
     if (facts?.label) labels.push(shapeLabelSvg(curve.label, facts.label, theme));
   }
   const frames = notes.filter(([, note]) => note.frame).sort(([, a], [, b]) => b.width * b.height - a.width * a.height);
@@ -55,7 +61,9 @@ export function renderSvg(store: DocumentStore, theme: SvgTheme) {
     ...[...frames, ...textNotes].filter(([, note]) => !isFolded(note)).map(([, note]) => noteSvg(note, theme)),
     ...paths,
     ...nodes.map(([id, record]) => layerSvg(store, id, record, theme)),
-    ...frames.filter(([, note]) => isFolded(note)).map(([, note]) => boxSvg(note.at, COLORS[note.color], note.text || "Frame", "", "", theme)),
+    ...frames
+      .filter(([, note]) => isFolded(note))
+      .map(([, note]) => boxSvg(note.at, COLORS[note.color], note.text || "Frame", "", "", theme)),
     ...labels,
   ];
   const [width, height] = [Math.ceil(right - left), Math.ceil(bottom - top)];
@@ -75,14 +83,22 @@ function layerSvg(store: DocumentStore, id: string, record: NodeRecord, theme: S
   return boxSvg(record.at, color, title, summary, facts?.parameters ? formatCount(facts.parameters) : "", theme);
 }
 
-function boxSvg([x, y]: [number, number], color: string, title: string, summary: string, size: string, theme: SvgTheme): string {
+function boxSvg(
+  [x, y]: [number, number],
+  color: string,
+  title: string,
+  summary: string,
+  size: string,
+  theme: SvgTheme,
+): string {
   const card = theme.dark ? "#1c2027" : "#ffffff";
   const secondLine = summary || size;
   return [
     `<rect x="${x}" y="${y}" width="${NODE_WIDTH}" height="${NODE_HEIGHT}" rx="10" fill="${card}" stroke="${color}" stroke-opacity="0.55"/>`,
     `<rect x="${x + 5}" y="${y + 9}" width="4" height="${NODE_HEIGHT - 18}" rx="2" fill="${color}"/>`,
     textElement(x + 17, y + (secondLine ? 26 : 34), 13, truncate(title, TITLE_LENGTH), 'font-weight="600"'),
-    secondLine && textElement(x + 17, y + 44, 12, truncate(summary, size ? TITLE_LENGTH - 6 : TITLE_LENGTH), 'fill-opacity="0.65"'),
+    secondLine &&
+      textElement(x + 17, y + 44, 12, truncate(summary, size ? TITLE_LENGTH - 6 : TITLE_LENGTH), 'fill-opacity="0.65"'),
     size && textElement(x + NODE_WIDTH - 12, y + 44, 12, size, 'fill-opacity="0.65" text-anchor="end"'),
   ].join("");
 }
@@ -102,8 +118,13 @@ function noteSvg({ at: [x, y], width, height, text, color, frame }: NoteRecord, 
     `<rect x="${x}" y="${y}" width="${width}" height="${height}" rx="${frame ? 12 : 8}" fill="${fill}" ` +
     `fill-opacity="${frame ? 0.08 : 0.17}" stroke="${fill}" stroke-opacity="0.5"/>`;
   if (frame) return body + textElement(x + 14, y + 21, 13, truncate(text || "Frame", width / 8), 'font-weight="600"');
-  return body + wrapText(text, Math.floor((width - 24) / 7)).slice(0, Math.floor((height - 14) / 18))
-    .map((line, index) => textElement(x + 12, y + 24 + 18 * index, 13, line, `fill="${theme.text}"`)).join("");
+  return (
+    body +
+    wrapText(text, Math.floor((width - 24) / 7))
+      .slice(0, Math.floor((height - 14) / 18))
+      .map((line, index) => textElement(x + 12, y + 24 + 18 * index, 13, line, `fill="${theme.text}"`))
+      .join("")
+  );
 }
 
 /** Break text into lines of at most `length` characters. Longer words are not broken. */

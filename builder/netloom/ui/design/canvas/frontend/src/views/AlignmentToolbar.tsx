@@ -29,7 +29,12 @@ export const AlignmentToolbar = memo(() => {
       ))}
       {count > 2 &&
         DISTRIBUTIONS.map(([direction, title, keys]) => (
-          <AlignmentButton key={direction} name={direction} title={`${title} (${keys})`} run={() => selection.distribute(direction)} />
+          <AlignmentButton
+            key={direction}
+            name={direction}
+            title={`${title} (${keys})`}
+            run={() => selection.distribute(direction)}
+          />
         ))}
     </div>
   );

@@ -13,7 +13,11 @@ export const Breadcrumbs = memo(() => {
       <ol>
         {path.map((name, index) => (
           <li key={name}>
-            <button data-crumb={name} title={`Back to ${name}`} onClick={() => commands.openNetwork(name, path.slice(0, index))}>
+            <button
+              data-crumb={name}
+              title={`Back to ${name}`}
+              onClick={() => commands.openNetwork(name, path.slice(0, index))}
+            >
               {name}
             </button>
           </li>

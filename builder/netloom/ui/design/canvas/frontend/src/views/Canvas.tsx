@@ -52,7 +52,8 @@ const MULTI_SELECTION_KEYS = ["Control", "Meta", "Shift"];
 const PRO_OPTIONS = { hideAttribution: true };
 const BOX_SELECTION_PAN_BUTTONS = [1, 2];
 const ARIA_LABELS = {
-  "node.a11yDescription.default": "Press Enter to select this node, and Enter again to rename it. Press Delete to remove it.",
+  "node.a11yDescription.default":
+    "Press Enter to select this node, and Enter again to rename it. Press Delete to remove it.",
   "edge.a11yDescription.default": "Press Enter to select this edge. Press Delete to remove it.",
 };
 /** With more nodes than this, only those on the screen are rendered. */
@@ -74,15 +75,19 @@ const freeMinimapCorner = ({ width, height, transform: [x, y, zoom], nodeLookup 
     return { left, top, right: left + (measured.width ?? 0) * zoom, bottom: top + (measured.height ?? 0) * zoom };
   });
   const isFree = (corner: string) => {
-    const overlapsX = (box: (typeof boxes)[0]) => (corner.endsWith("right") ? box.right > width - MINIMAP_SIZE.width : box.left < MINIMAP_SIZE.width);
-    const overlapsY = (box: (typeof boxes)[0]) => (corner.startsWith("bottom") ? box.bottom > height - MINIMAP_SIZE.height : box.top < MINIMAP_SIZE.height);
-    const isOnScreen = (box: (typeof boxes)[0]) => box.left < width && box.right > 0 && box.top < height && box.bottom > 0;
+    const overlapsX = (box: (typeof boxes)[0]) =>
+      corner.endsWith("right") ? box.right > width - MINIMAP_SIZE.width : box.left < MINIMAP_SIZE.width;
+    const overlapsY = (box: (typeof boxes)[0]) =>
+      corner.startsWith("bottom") ? box.bottom > height - MINIMAP_SIZE.height : box.top < MINIMAP_SIZE.height;
+    const isOnScreen = (box: (typeof boxes)[0]) =>
+      box.left < width && box.right > 0 && box.top < height && box.bottom > 0;
     return !boxes.some((box) => isOnScreen(box) && overlapsX(box) && overlapsY(box));
   };
   return MINIMAP_CORNERS.find(isFree) ?? null;
 };
 
-const noteColor = (note: NoteRecord | undefined) => `color-mix(in srgb, ${COLORS[note?.color ?? "yellow"]} 40%, transparent)`;
+const noteColor = (note: NoteRecord | undefined) =>
+  `color-mix(in srgb, ${COLORS[note?.color ?? "yellow"]} 40%, transparent)`;
 
 export const Canvas = ({ store }: { store: DocumentStore }) => (
   <ReactFlowProvider>
@@ -175,7 +180,9 @@ function Surface() {
   useEffect(() => {
     const updateElements = () => {
       const { nodes, notes, edges } = store.graph;
-      const focusedId = view.rootNode.activeElement?.closest(".react-flow__node, .react-flow__edge")?.getAttribute("data-id");
+      const focusedId = view.rootNode.activeElement
+        ?.closest(".react-flow__node, .react-flow__edge")
+        ?.getAttribute("data-id");
       // Another tab can remove the focused element.
       if (focusedId && !(focusedId in nodes || focusedId in notes || focusedId in edges)) commands.needsFocus = true;
       setNodes((previous) => flowNodes(store, previous));
@@ -201,12 +208,22 @@ function Surface() {
   // Elements are removed only by edits of the document; see Commands.remove.
   const onNodesChange = useCallback(
     (changes: NodeChange<FlowNode>[]) =>
-      setNodes((previous) => applyNodeChanges(changes.filter((change) => change.type !== "remove"), previous)),
+      setNodes((previous) =>
+        applyNodeChanges(
+          changes.filter((change) => change.type !== "remove"),
+          previous,
+        ),
+      ),
     [],
   );
   const onEdgesChange = useCallback(
     (changes: EdgeChange[]) =>
-      setEdges((previous) => applyEdgeChanges(changes.filter((change) => change.type !== "remove"), previous)),
+      setEdges((previous) =>
+        applyEdgeChanges(
+          changes.filter((change) => change.type !== "remove"),
+          previous,
+        ),
+      ),
     [],
   );
   const onInit = useCallback(() => void view.setInitialView(), [view]);
@@ -295,7 +312,11 @@ function DragPreview() {
   const dragPreview = useUiState((state) => state.dragPreview);
   if (!dragPreview) return null;
   const { left, top } = commands.view.wrapper?.getBoundingClientRect() ?? new DOMRect();
-  const style = { left: dragPreview.x - left, top: dragPreview.y - top, "--c": dragPreview.layer.color } as React.CSSProperties;
+  const style = {
+    left: dragPreview.x - left,
+    top: dragPreview.y - top,
+    "--c": dragPreview.layer.color,
+  } as React.CSSProperties;
   return (
     <div className="nl-drag-preview" style={style}>
       {dragPreview.layer.title}
@@ -306,7 +327,10 @@ function DragPreview() {
 function OpenSearchMenu() {
   const { commands } = useCanvas();
   const searchMenu = useUiState((state) => state.searchMenu);
-  const search = useCallback((query: string) => (searchMenu ? commands.searchItems(searchMenu, query) : []), [commands, searchMenu]);
+  const search = useCallback(
+    (query: string) => (searchMenu ? commands.searchItems(searchMenu, query) : []),
+    [commands, searchMenu],
+  );
   if (!searchMenu) return null;
   return (
     <SearchMenu
@@ -323,7 +347,9 @@ function OpenSearchMenu() {
 
 function OpenKeyboardHelp() {
   const { commands } = useCanvas();
-  return useUiState((state) => state.panel === "keyboardHelp") ? <KeyboardHelp onClose={() => commands.togglePanel("keyboardHelp")} /> : null;
+  return useUiState((state) => state.panel === "keyboardHelp") ? (
+    <KeyboardHelp onClose={() => commands.togglePanel("keyboardHelp")} />
+  ) : null;
 }
 
 function Notification() {

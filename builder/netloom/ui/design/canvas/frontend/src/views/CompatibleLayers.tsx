@@ -58,9 +58,16 @@ export function CompatibleLayers({ start, layers }: { start: PortRef; layers: La
         <small>{isFilterActive ? "All" : `Compatible only (${compatible.length})`}</small>
       </button>
       {!isFilterActive &&
-        compatible.slice(0, MAX_SUGGESTIONS).map((layer) => (
-          <PaletteItem key={layerKey(layer)} layer={layer} attributes={{ "data-fit": layerKey(layer) }} isTabStop={false} />
-        ))}
+        compatible
+          .slice(0, MAX_SUGGESTIONS)
+          .map((layer) => (
+            <PaletteItem
+              key={layerKey(layer)}
+              layer={layer}
+              attributes={{ "data-fit": layerKey(layer) }}
+              isTabStop={false}
+            />
+          ))}
     </div>
   );
 }

@@ -12,7 +12,10 @@ export const FrameNode = memo(({ id, data: { record }, selected }: NodeProps<Fra
   const { store, commands } = useCanvas();
   const { changeNote, resizeHandlers } = useNote(id, record);
   const isEditing = useUiState((state) => state.editedId === id);
-  const count = useDocument("graph", () => frameMembers(store.graph, id).filter((member) => member in store.graph.nodes).length);
+  const count = useDocument(
+    "graph",
+    () => frameMembers(store.graph, id).filter((member) => member in store.graph.nodes).length,
+  );
   const updateInternals = useUpdateNodeInternals();
   const wasCollapsed = useRef(false);
   useEffect(() => {
@@ -27,7 +30,9 @@ export const FrameNode = memo(({ id, data: { record }, selected }: NodeProps<Fra
       data-frame={id}
     >
       {!isCollapsed && <NodeResizer isVisible={selected} minWidth={160} minHeight={90} {...resizeHandlers} />}
-      {isCollapsed && <Handle id="in" type="target" position={Position.Top} isConnectable={false} className="nl-fold-port" />}
+      {isCollapsed && (
+        <Handle id="in" type="target" position={Position.Top} isConnectable={false} className="nl-fold-port" />
+      )}
       <div className="nl-frame-head">
         <button
           className="nl-close nodrag"
@@ -47,7 +52,9 @@ export const FrameNode = memo(({ id, data: { record }, selected }: NodeProps<Fra
         {isCollapsed && <small>{count === 1 ? "1 layer" : `${count} layers`}</small>}
       </div>
       {selected && !isCollapsed && <Swatches color={record.color} onPick={(color) => changeNote({ color })} />}
-      {isCollapsed && <Handle id="out" type="source" position={Position.Bottom} isConnectable={false} className="nl-fold-port" />}
+      {isCollapsed && (
+        <Handle id="out" type="source" position={Position.Bottom} isConnectable={false} className="nl-fold-port" />
+      )}
     </div>
   );
 });

@@ -31,11 +31,23 @@ function Tools() {
     { name: "add", icon: "plus", title: "Add a layer (A)", run: commands.openAddMenuAtSelection },
     { name: "layout", icon: "layout", title: "Arrange (L)", run: () => void commands.applyLayout() },
     { name: "fit", icon: "fit", title: "Fit view (F)", run: commands.fit },
-    { name: "select", icon: "select", title: "Box selection", run: commands.toggleBoxSelection, pressed: isBoxSelecting },
+    {
+      name: "select",
+      icon: "select",
+      title: "Box selection",
+      run: commands.toggleBoxSelection,
+      pressed: isBoxSelecting,
+    },
     { name: "note", icon: "note", title: "Add a note (N)", run: commands.addNote },
     { name: "menu", icon: "more", title: "More actions (Shift + F10)", run: commands.openCanvasMenu },
     { name: "map", icon: "map", title: "Minimap (M)", run: commands.toggleMap, pressed: isMapVisible },
-    { name: "help", icon: "help", title: "Keyboard shortcuts (?)", run: () => commands.togglePanel("keyboardHelp"), pressed: isHelpOpen },
+    {
+      name: "help",
+      icon: "help",
+      title: "Keyboard shortcuts (?)",
+      run: () => commands.togglePanel("keyboardHelp"),
+      pressed: isHelpOpen,
+    },
   ];
   // A click keeps the focus on the canvas, which receives the keys. Buttons use aria-disabled, because a button with
   // the disabled attribute loses the focus, and the canvas would receive no keys.
@@ -79,7 +91,8 @@ function Totals() {
         <b>{formatCount(totals.flops)}</b> FLOPs<i> per example</i>
       </span>
       <span title="Training memory: weights, gradients, Adam moments and activations of one batch">
-        <b>{formatBytes(totals.memory_bytes)}</b><i> training memory</i>
+        <b>{formatBytes(totals.memory_bytes)}</b>
+        <i> training memory</i>
       </span>
     </div>
   );
@@ -88,7 +101,10 @@ function Totals() {
 function IssuesButton() {
   const { commands } = useCanvas();
   // An empty network is the initial state and not an issue.
-  const isEmpty = useDocument("graph", (store) => store.network === store.data.main && !Object.keys(store.graph.nodes).length);
+  const isEmpty = useDocument(
+    "graph",
+    (store) => store.network === store.data.main && !Object.keys(store.graph.nodes).length,
+  );
   const derived = useDocument("derived", (store) => store.data.derived.issues);
   const issues = isEmpty ? [] : derived;
   const isOpen = useUiState((state) => state.panel === "issues");
@@ -96,7 +112,13 @@ function IssuesButton() {
   const errors = issues.filter((issue) => issue.severity === "error").length;
   const hasData = useDocument("derived", (store) => store.data.derived.data);
   const okText = hasData ? "Ready to train" : "No problems, no data yet";
-  const text = isEmpty ? "No layers yet" : !issues.length ? okText : errors ? plural(errors, "problem") : plural(issues.length, "warning");
+  const text = isEmpty
+    ? "No layers yet"
+    : !issues.length
+      ? okText
+      : errors
+        ? plural(errors, "problem")
+        : plural(issues.length, "warning");
   return (
     <div className="nl-issues-status">
       <button

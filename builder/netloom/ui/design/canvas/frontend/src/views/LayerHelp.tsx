@@ -18,7 +18,8 @@ export function LayerHelp() {
     // The panel follows the selection, so that users can browse a network.
     const hasChanged = previousSelection.current !== selectedLayers;
     previousSelection.current = selectedLayers;
-    if (isOpen && hasChanged && selectedLayers && !selectedLayers.includes(" ")) commands.selection.showNodeHelp(selectedLayers);
+    if (isOpen && hasChanged && selectedLayers && !selectedLayers.includes(" "))
+      commands.selection.showNodeHelp(selectedLayers);
   }, [isOpen, selectedLayers, commands]);
   const reply = useDocument("derived", (store) => store.data.about);
   const layer = target?.node
@@ -78,7 +79,15 @@ const MAX_PORTS = 6;
 const MAX_LABEL_LENGTH = 18;
 
 /** The layer as a box, with its inputs on the left and its outputs on the right. */
-function PortDiagram({ layer, node, shapes }: { layer: LayerType; node: string | null; shapes: Record<string, string> }) {
+function PortDiagram({
+  layer,
+  node,
+  shapes,
+}: {
+  layer: LayerType;
+  node: string | null;
+  shapes: Record<string, string>;
+}) {
   const { store } = useCanvas();
   const edges = useDocument("derived", (store) => (node ? store.data.derived.edges : null));
   const inputs = node ? inputsOf(store, node) : layer.inputs;
@@ -88,18 +97,29 @@ function PortDiagram({ layer, node, shapes }: { layer: LayerType; node: string |
   const portLabels = (ports: Port[], isInput: boolean, labelOf: (port: Port) => string | undefined) =>
     ports.slice(0, MAX_PORTS).map((port, index) => {
       const y = ((index + 0.5) * height) / Math.min(MAX_PORTS, ports.length);
-      const [from, to] = isInput ? [LABEL_WIDTH - 16, LABEL_WIDTH - 3] : [LABEL_WIDTH + BOX_WIDTH + 2, LABEL_WIDTH + BOX_WIDTH + 15];
+      const [from, to] = isInput
+        ? [LABEL_WIDTH - 16, LABEL_WIDTH - 3]
+        : [LABEL_WIDTH + BOX_WIDTH + 2, LABEL_WIDTH + BOX_WIDTH + 15];
       const isOverflow = index === MAX_PORTS - 1 && ports.length > MAX_PORTS;
       const text = isOverflow ? `${ports.length - MAX_PORTS + 1} more` : (labelOf(port) ?? port.kinds.join(", "));
       return (
         <g key={port.name}>
           <title>{[port.label ?? port.name, port.doc].filter(Boolean).join(": ")}</title>
           <path d={`M${from} ${y}H${to}m-4 -3l4 3l-4 3`} />
-          <text x={isInput ? LABEL_WIDTH - 20 : LABEL_WIDTH + BOX_WIDTH + 20} y={y + (ports.length > 1 ? 9 : 4)} textAnchor={isInput ? "end" : "start"}>
+          <text
+            x={isInput ? LABEL_WIDTH - 20 : LABEL_WIDTH + BOX_WIDTH + 20}
+            y={y + (ports.length > 1 ? 9 : 4)}
+            textAnchor={isInput ? "end" : "start"}
+          >
             {text.length > MAX_LABEL_LENGTH ? `${text.slice(0, MAX_LABEL_LENGTH - 1)}…` : text}
           </text>
           {ports.length > 1 && (
-            <text className="nl-port-diagram-name" x={isInput ? LABEL_WIDTH - 20 : LABEL_WIDTH + BOX_WIDTH + 20} y={y - 3} textAnchor={isInput ? "end" : "start"}>
+            <text
+              className="nl-port-diagram-name"
+              x={isInput ? LABEL_WIDTH - 20 : LABEL_WIDTH + BOX_WIDTH + 20}
+              y={y - 3}
+              textAnchor={isInput ? "end" : "start"}
+            >
               {port.label ?? port.name}
             </text>
           )}

@@ -86,7 +86,14 @@ function usePortMeasurement(id: string, ports: string): void {
 
 const Ports = ({ id, ports, side }: { id: string; ports: Port[]; side: PortRef["side"] }) =>
   ports.map((port, index) => (
-    <PortHandle key={port.name} id={id} port={port} side={side} left={(index + 1) / (ports.length + 1)} showName={ports.length > 1} />
+    <PortHandle
+      key={port.name}
+      id={id}
+      port={port}
+      side={side}
+      left={(index + 1) / (ports.length + 1)}
+      showName={ports.length > 1}
+    />
   ));
 
 function PortHandle(props: { id: string; port: Port; side: PortRef["side"]; left: number; showName: boolean }) {

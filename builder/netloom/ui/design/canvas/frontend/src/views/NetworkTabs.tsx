@@ -38,7 +38,13 @@ export const NetworkTabs = memo(() => {
         <Icon name="plus" />
       </button>
       {previous && (
-        <button className="nl-back" data-action="back" title={`Back to ${previous} (U)`} aria-label={`Back to ${previous}`} onClick={commands.goBack}>
+        <button
+          className="nl-back"
+          data-action="back"
+          title={`Back to ${previous} (U)`}
+          aria-label={`Back to ${previous}`}
+          onClick={commands.goBack}
+        >
           <Icon name="back" />
         </button>
       )}
@@ -56,7 +62,11 @@ function NetworkTab({ tab, isCurrent }: { tab: Tab; isCurrent: boolean }) {
   }, [isCurrent]);
   const description = tab.isMain ? "The main network, which is trained" : tab.isUsed ? "Used in another network" : "";
   return (
-    <div ref={element} className={`nl-tab${isCurrent ? " current" : ""}${tab.hasErrors ? " has-errors" : ""}`} data-tab={tab.name}>
+    <div
+      ref={element}
+      className={`nl-tab${isCurrent ? " current" : ""}${tab.hasErrors ? " has-errors" : ""}`}
+      data-tab={tab.name}
+    >
       {isRenaming ? (
         <NameInput
           name={tab.name}

@@ -40,10 +40,14 @@ export const Palette = memo(() => {
   const list = useRef<HTMLDivElement>(null);
   const isSearching = !!query.trim();
   const matches = useMemo(
-    () => searchLayers(layers, query).filter((layer) => !filterPort || compatiblePort(store, layer, filterPort) !== null),
+    () =>
+      searchLayers(layers, query).filter((layer) => !filterPort || compatiblePort(store, layer, filterPort) !== null),
     [store, layers, query, filterPort],
   );
-  const groups = useMemo(() => groupLayers(matches, openGroupNames, isSearching), [matches, openGroupNames, isSearching]);
+  const groups = useMemo(
+    () => groupLayers(matches, openGroupNames, isSearching),
+    [matches, openGroupNames, isSearching],
+  );
   // Roving tabindex: the list is one tab stop, and arrow keys move within it.
   const visibleLayers = groups.flatMap((group) => group.items);
   const firstLayer = visibleLayers[0];
@@ -93,8 +97,12 @@ export const Palette = memo(() => {
           if (event.key === "ArrowUp") moveFocus(event, -1);
         }}
       >
-        {!isSearching && !filterPort && <StoredLayers layers={layers} storedList={favorites} title="Favorites" attribute="data-favourite" />}
-        {!isSearching && !filterPort && <StoredLayers layers={layers} storedList={recent} title="Recent" attribute="data-recent" />}
+        {!isSearching && !filterPort && (
+          <StoredLayers layers={layers} storedList={favorites} title="Favorites" attribute="data-favourite" />
+        )}
+        {!isSearching && !filterPort && (
+          <StoredLayers layers={layers} storedList={recent} title="Recent" attribute="data-recent" />
+        )}
         {groups.map(({ name, items, hiddenCount: more, isOpen: openGroupNames }) => (
           <div key={name} className="nl-group">
             {isSearching || !more ? (
@@ -124,7 +132,11 @@ export const Palette = memo(() => {
             ))}
           </div>
         ))}
-        {!matches.length && <div className="nl-no-results">No {filterPort ? "compatible " : ""}layer matches “{query}”.</div>}
+        {!matches.length && (
+          <div className="nl-no-results">
+            No {filterPort ? "compatible " : ""}layer matches “{query}”.
+          </div>
+        )}
       </div>
       {targetPort && <CompatibleLayers start={targetPort} layers={layers} />}
     </div>
@@ -132,7 +144,17 @@ export const Palette = memo(() => {
 });
 
 /** The favorites or the recent layers. */
-function StoredLayers({ layers, storedList, title, attribute }: { layers: LayerType[]; storedList: typeof recent; title: string; attribute: string }) {
+function StoredLayers({
+  layers,
+  storedList,
+  title,
+  attribute,
+}: {
+  layers: LayerType[];
+  storedList: typeof recent;
+  title: string;
+  attribute: string;
+}) {
   const keys = useSyncExternalStore(storedList.subscribe, storedList.get);
   const items = keys.flatMap((key) => layers.filter((layer) => layerKey(layer) === key));
   if (!items.length) return null;
@@ -141,7 +163,12 @@ function StoredLayers({ layers, storedList, title, attribute }: { layers: LayerT
       <div className="nl-group-name">{title}</div>
       <div className="nl-stored-layers">
         {items.map((layer) => (
-          <PaletteItem key={layerKey(layer)} layer={layer} attributes={{ [attribute]: layerKey(layer) }} isTabStop={false} />
+          <PaletteItem
+            key={layerKey(layer)}
+            layer={layer}
+            attributes={{ [attribute]: layerKey(layer) }}
+            isTabStop={false}
+          />
         ))}
       </div>
     </div>

@@ -34,10 +34,23 @@ export function PaletteItem({ layer, attributes, isTabStop, onFocus }: Props) {
         {layer.title}
       </button>
       <span className="nl-palette-row-tools" onMouseDown={(event) => event.preventDefault()}>
-        <button tabIndex={-1} data-about-layer={key} title="Layer help (I)" aria-label={`Help on ${layer.title}`} onClick={() => commands.selection.showHelp(layer)}>
+        <button
+          tabIndex={-1}
+          data-about-layer={key}
+          title="Layer help (I)"
+          aria-label={`Help on ${layer.title}`}
+          onClick={() => commands.selection.showHelp(layer)}
+        >
           <Icon name="info" />
         </button>
-        <button tabIndex={-1} data-star={key} title={favoriteText} aria-label={`${layer.title}: ${favoriteText}`} aria-pressed={isFavorite} onClick={() => toggleName(favorites, key)}>
+        <button
+          tabIndex={-1}
+          data-star={key}
+          title={favoriteText}
+          aria-label={`${layer.title}: ${favoriteText}`}
+          aria-pressed={isFavorite}
+          onClick={() => toggleName(favorites, key)}
+        >
           <Icon name="star" />
         </button>
       </span>

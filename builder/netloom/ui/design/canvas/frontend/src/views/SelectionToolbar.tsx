@@ -16,13 +16,49 @@ export const SelectionToolbar = memo(() => {
   return (
     <div className="nl-selection-toolbar" role="toolbar" aria-label="Selection">
       {singleId && (
-        <ToolbarButton name="about" icon="info" text="Layer help" title="Show layer help (I)" run={() => commands.selection.showNodeHelp(singleId)} />
+        <ToolbarButton
+          name="about"
+          icon="info"
+          text="Layer help"
+          title="Show layer help (I)"
+          run={() => commands.selection.showNodeHelp(singleId)}
+        />
       )}
-      {subnetwork && <ToolbarButton name="open" icon="enter" text={`Open ${subnetwork}`} title="Open (Enter)" run={commands.openSelected} />}
-      {subnetwork && <ToolbarButton name="unpack" icon="unpack" text="Ungroup" title="Ungroup (Ctrl + Shift + G)" run={commands.ungroup} />}
-      {ids.length > 1 && <ToolbarButton name="frame" icon="frame" text="Frame" title="Add a frame (G)" run={commands.selection.addFrame} />}
+      {subnetwork && (
+        <ToolbarButton
+          name="open"
+          icon="enter"
+          text={`Open ${subnetwork}`}
+          title="Open (Enter)"
+          run={commands.openSelected}
+        />
+      )}
+      {subnetwork && (
+        <ToolbarButton
+          name="unpack"
+          icon="unpack"
+          text="Ungroup"
+          title="Ungroup (Ctrl + Shift + G)"
+          run={commands.ungroup}
+        />
+      )}
       {ids.length > 1 && (
-        <ToolbarButton name="group" icon="group" text={`Group ${ids.length} layers`} title="Create subnetwork (Ctrl + G)" run={commands.startGrouping} />
+        <ToolbarButton
+          name="frame"
+          icon="frame"
+          text="Frame"
+          title="Add a frame (G)"
+          run={commands.selection.addFrame}
+        />
+      )}
+      {ids.length > 1 && (
+        <ToolbarButton
+          name="group"
+          icon="group"
+          text={`Group ${ids.length} layers`}
+          title="Create subnetwork (Ctrl + G)"
+          run={commands.startGrouping}
+        />
       )}
     </div>
   );

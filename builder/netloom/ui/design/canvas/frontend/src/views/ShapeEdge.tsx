@@ -17,11 +17,10 @@ export const ShapeEdge = memo((props: EdgeProps) => {
   const facts = useDocument("derived", (store) => store.data.derived.edges[props.id] ?? null);
   const isDropTarget = useUiState((state) => state.dropEdge === props.id);
   const labelContainer = useLabelContainer();
-  const { path, label: [x, y] } = edgePath(
-    [props.sourceX, props.sourceY],
-    [props.targetX, props.targetY],
-    props.data?.bend as number | undefined,
-  );
+  const {
+    path,
+    label: [x, y],
+  } = edgePath([props.sourceX, props.sourceY], [props.targetX, props.targetY], props.data?.bend as number | undefined);
   const state = `${facts?.error ? " error" : ""}${isDropTarget ? " drop-target" : ""}${props.selected ? " selected" : ""}`;
   return (
     <>

@@ -22,7 +22,10 @@ export function SimplifiedEdges({ nodes }: { nodes: FlowNode[] }) {
   const hidden = hiddenItems(store.graph);
   const drawEdges = (predicate: (edge: EdgeRecord) => boolean) => edgePaths(store, nodesById, predicate);
   // During a drag, only the edges of the dragged layers are drawn again.
-  const staticPaths = useMemo(() => drawEdges((edge) => !isIncident(edge, draggedSet)), [edges, derived, hidden, draggedIds, draggedIds ? null : nodes]);
+  const staticPaths = useMemo(
+    () => drawEdges((edge) => !isIncident(edge, draggedSet)),
+    [edges, derived, hidden, draggedIds, draggedIds ? null : nodes],
+  );
   return (
     <ViewportPortal>
       <EdgeLayer {...staticPaths} />
@@ -50,7 +53,8 @@ function edgePaths(store: DocumentStore, nodesById: NodesById, predicate: (edge:
   };
   for (const [id, edge] of Object.entries(store.graph.edges)) {
     const endpoints = predicate(edge) ? edgeEndpoints(store, edge, at) : null;
-    if (endpoints) paths[store.data.derived.edges[id]?.error ? "invalid" : "valid"] += edgePath(endpoints.start, endpoints.end).path;
+    if (endpoints)
+      paths[store.data.derived.edges[id]?.error ? "invalid" : "valid"] += edgePath(endpoints.start, endpoints.end).path;
   }
   return paths;
 }

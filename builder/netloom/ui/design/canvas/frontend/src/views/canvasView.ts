@@ -108,7 +108,9 @@ export class CanvasView {
   select(ids: string[]): void {
     const selected = new Set(ids);
     this.setNodes((previous) =>
-      previous.map((node) => (!!node.selected === selected.has(node.id) ? node : { ...node, selected: selected.has(node.id) })),
+      previous.map((node) =>
+        !!node.selected === selected.has(node.id) ? node : { ...node, selected: selected.has(node.id) },
+      ),
     );
     this.setEdges((previous) => previous.map((edge) => (edge.selected ? { ...edge, selected: false } : edge)));
   }
@@ -177,7 +179,8 @@ export class CanvasView {
     const nodes = Object.values(this.store.graph.nodes);
     const first = [...nodes].sort((a, b) => a.at[1] - b.at[1])[0];
     // Computed, because fitting a large network first would render all of its layers for a moment.
-    const extent = (axis: 0 | 1) => Math.max(...nodes.map(({ at }) => at[axis])) - Math.min(...nodes.map(({ at }) => at[axis]));
+    const extent = (axis: 0 | 1) =>
+      Math.max(...nodes.map(({ at }) => at[axis])) - Math.min(...nodes.map(({ at }) => at[axis]));
     const [width, height] = [extent(0) + NODE_WIDTH, extent(1) + NODE_HEIGHT];
     const isReadable = Math.min(this.bounds.width / width, this.bounds.height / height) * INITIAL_FILL >= READABLE_ZOOM;
     if (isReadable || !first) return void (await this.flow.fitView({ padding: 0.08, maxZoom: 1 }));

@@ -1,5 +1,14 @@
 // The commands of keys, buttons and menus.
-import { LAYER_SPACING, NODE_HEIGHT, NODE_WIDTH, addLayer, appendLayer, freePosition, nearestNeighbor, removeItems } from "../core/edits";
+import {
+  LAYER_SPACING,
+  NODE_HEIGHT,
+  NODE_WIDTH,
+  addLayer,
+  appendLayer,
+  freePosition,
+  nearestNeighbor,
+  removeItems,
+} from "../core/edits";
 import { withFrameMembers } from "../core/frames";
 import { searchLayers } from "../core/search";
 import { freeId, sourceRef, targetRef } from "../core/graph";
@@ -320,34 +329,40 @@ export class Commands implements CommandContext {
   searchItems = (menu: SearchMenuState, query: string): SearchMenuItem[] => {
     if (menu.kind === "connect") return this.connectionItems(menu.node, query);
     const names = recent.get();
-    const recency = (layer: LayerType) => (names.indexOf(layerKey(layer)) + 1 || Infinity);
+    const recency = (layer: LayerType) => names.indexOf(layerKey(layer)) + 1 || Infinity;
     const compatible = searchLayers(this.store.layers, query).filter(
       (layer) => !menu.start || compatiblePort(this.store, layer, menu.start) !== null,
     );
     // Without a query, recent layers come first, then common ones, then the others.
     const rank = (layer: LayerType) => (recency(layer) < Infinity ? 0 : layer.common ? 1 : 2);
     const byRank = (a: LayerType, b: LayerType) => rank(a) - rank(b) || (rank(a) ? 0 : recency(a) - recency(b));
-    return (query.trim() ? compatible : compatible.sort(byRank))
-      .map((layer) => ({ key: layerKey(layer), title: layer.title, detail: layer.summary, color: layer.color }));
+    return (query.trim() ? compatible : compatible.sort(byRank)).map((layer) => ({
+      key: layerKey(layer),
+      title: layer.title,
+      detail: layer.summary,
+      color: layer.color,
+    }));
   };
 
   private connectionItems(node: string, query: string): SearchMenuItem[] {
     const outputs = outputsOf(this.store, node);
     const defaultOutput = freeOutput(this.store, node);
-    const items = [...outputs].sort((a, b) => Number(b.name === defaultOutput) - Number(a.name === defaultOutput)).flatMap((output) =>
-      connectableInputs(this.store, node, output.name).map((input): SearchMenuItem => {
-        const record = this.store.graph.nodes[input.node];
-        const layer = this.store.layerTypeOf(record);
-        const target = targetRef(input.node, input.port);
-        const source = sourceRef(node, output.name);
-        return {
-          key: output.name === defaultOutput ? target : `${source}>${target}`,
-          title: record?.title || layer?.title || input.node,
-          detail: outputs.length > 1 ? `${output.name} → ${target}` : target,
-          color: layer?.color ?? "#888",
-        };
-      }),
-    );
+    const items = [...outputs]
+      .sort((a, b) => Number(b.name === defaultOutput) - Number(a.name === defaultOutput))
+      .flatMap((output) =>
+        connectableInputs(this.store, node, output.name).map((input): SearchMenuItem => {
+          const record = this.store.graph.nodes[input.node];
+          const layer = this.store.layerTypeOf(record);
+          const target = targetRef(input.node, input.port);
+          const source = sourceRef(node, output.name);
+          return {
+            key: output.name === defaultOutput ? target : `${source}>${target}`,
+            title: record?.title || layer?.title || input.node,
+            detail: outputs.length > 1 ? `${output.name} → ${target}` : target,
+            color: layer?.color ?? "#888",
+          };
+        }),
+      );
     return items.filter((item) => `${item.title} ${item.detail}`.toLowerCase().includes(query.toLowerCase()));
   }
 

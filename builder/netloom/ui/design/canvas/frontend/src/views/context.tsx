@@ -34,7 +34,10 @@ export function useDocument<T>(topic: Topic, select: (store: DocumentStore) => T
 /** Subscribe to the layers that can be added to the visible network. */
 export function useLayers(): LayerType[] {
   const { store } = useCanvas();
-  const subscribe = useCallback((onChange: () => void) => store.subscribe((changed) => changed === "derived" && onChange()), [store]);
+  const subscribe = useCallback(
+    (onChange: () => void) => store.subscribe((changed) => changed === "derived" && onChange()),
+    [store],
+  );
   return useSyncExternalStore(subscribe, () => store.layers);
 }
 

@@ -20,7 +20,8 @@ export function contextMenuItems(commands: Commands, node: string | null): Conte
     { name: "save-image", text: "Download as PNG", run: () => void selection.saveImage() },
     { name: "save-svg", text: "Download as SVG", run: selection.saveSvg },
   ];
-  if (!node) return [canvasItems, Object.keys(view.store.graph.nodes).length ? imageItems : []].filter((group) => group.length);
+  if (!node)
+    return [canvasItems, Object.keys(view.store.graph.nodes).length ? imageItems : []].filter((group) => group.length);
   const graph = view.store.graph;
   const selectedIds = view.selectedIds();
   const editItems: ContextMenuItem[] = [
@@ -31,7 +32,8 @@ export function contextMenuItems(commands: Commands, node: string | null): Conte
   if (!(node in graph.nodes)) {
     const noteItems: ContextMenuItem[] = [{ name: "rename", text: "Edit text", keys: "Enter", run: commands.rename }];
     const foldText = isFolded(graph.notes[node]) ? "Unfold" : "Fold";
-    if (graph.notes[node]?.frame) noteItems.push({ name: "fold", text: foldText, run: () => selection.toggleFold(node) });
+    if (graph.notes[node]?.frame)
+      noteItems.push({ name: "fold", text: foldText, run: () => selection.toggleFold(node) });
     return [noteItems, editItems];
   }
   const nodeItems: ContextMenuItem[] = [
@@ -40,18 +42,22 @@ export function contextMenuItems(commands: Commands, node: string | null): Conte
     { name: "connect", text: "Connect to another layer", keys: "C", run: commands.openConnectMenu },
   ];
   const subnetwork = subnetworkOf(graph.nodes[node]);
-  if (subnetwork) nodeItems.push({ name: "open", text: `Open ${subnetwork}`, keys: "Enter", run: commands.openSelected });
+  if (subnetwork)
+    nodeItems.push({ name: "open", text: `Open ${subnetwork}`, keys: "Enter", run: commands.openSelected });
   const labelOf = (name: string) => inputsOf(view.store, node).find((port) => port.name === name)?.label ?? name;
-  const swapItems = selection.swappableInputs(node).map(
-    ([first, second]): ContextMenuItem => ({
-      name: `exchange-${first}-${second}`,
-      text: `Swap inputs ${labelOf(first)} and ${labelOf(second)}`,
-      run: () => selection.swapInputs(node, first, second),
-    }),
-  );
+  const swapItems = selection.swappableInputs(node).map(([first, second]): ContextMenuItem => ({
+    name: `exchange-${first}-${second}`,
+    text: `Swap inputs ${labelOf(first)} and ${labelOf(second)}`,
+    run: () => selection.swapInputs(node, first, second),
+  }));
   const groupItems: ContextMenuItem[] = [
     { name: "frame", text: "Add a frame", keys: "G", run: selection.addFrame },
     { name: "group", text: "Create subnetwork", keys: "Ctrl G", run: commands.startGrouping },
   ];
-  return [selectedIds.length > 1 ? [] : nodeItems, selectedIds.length > 1 ? [] : swapItems, groupItems, editItems].filter((group) => group.length);
+  return [
+    selectedIds.length > 1 ? [] : nodeItems,
+    selectedIds.length > 1 ? [] : swapItems,
+    groupItems,
+    editItems,
+  ].filter((group) => group.length);
 }

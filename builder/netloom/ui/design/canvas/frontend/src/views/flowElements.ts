@@ -13,7 +13,12 @@ export type FrameFlowNode = Node<{ record: NoteRecord }, "frame">;
 export type FlowNode = LayerFlowNode | NoteFlowNode | FrameFlowNode;
 // A frame is dragged by its head; the rest lets pointer events through. It lies above the edges, which would cover its
 // head, and below the layers, which follow it in the DOM.
-const OPEN_FRAME = { dragHandle: ".nl-frame-head", style: { pointerEvents: "none" }, className: "nl-open-frame", zIndex: 0 } as const;
+const OPEN_FRAME = {
+  dragHandle: ".nl-frame-head",
+  style: { pointerEvents: "none" },
+  className: "nl-open-frame",
+  zIndex: 0,
+} as const;
 
 export function flowNodes(store: DocumentStore, previous: FlowNode[], selected?: Set<string>): FlowNode[] {
   const hidden = hiddenItems(store.graph);
@@ -22,14 +27,29 @@ export function flowNodes(store: DocumentStore, previous: FlowNode[], selected?:
   const layers = inTabOrder(store.graph, previous).map(([id, record]): FlowNode => {
     const previousNode = previousById.get(id);
     const isHidden = hidden.has(id);
-    if (previousNode?.type === "layer" && previousNode.data.record === record && !!previousNode.hidden === isHidden) return previousNode;
+    if (previousNode?.type === "layer" && previousNode.data.record === record && !!previousNode.hidden === isHidden)
+      return previousNode;
     const position = { x: record.at[0], y: record.at[1] };
     const ariaLabel = `${record.title || store.layerTypeOf(record)?.title || record.type}, ${id}`;
-    return { ...(previousState(id) as LayerFlowNode), id, type: "layer", position, hidden: isHidden, data: { record }, ariaLabel };
+    return {
+      ...(previousState(id) as LayerFlowNode),
+      id,
+      type: "layer",
+      position,
+      hidden: isHidden,
+      data: { record },
+      ariaLabel,
+    };
   });
   const notes = Object.entries(store.graph.notes).map(([id, record]): FlowNode => {
     const previousNode = previousById.get(id);
-    if (previousNode && previousNode.type !== "layer" && previousNode.data.record === record && !!previousNode.hidden === hidden.has(id)) return previousNode;
+    if (
+      previousNode &&
+      previousNode.type !== "layer" &&
+      previousNode.data.record === record &&
+      !!previousNode.hidden === hidden.has(id)
+    )
+      return previousNode;
     return { ...previousState(id), ...noteProperties(id, record), hidden: hidden.has(id) } as FlowNode;
   });
   return [...notes, ...layers];
@@ -39,9 +59,12 @@ function noteProperties(id: string, record: NoteRecord): Omit<FrameFlowNode, "se
   const position = { x: record.at[0], y: record.at[1] };
   const isCollapsed = isFolded(record);
   const [width, height] = isCollapsed ? [NODE_WIDTH, NODE_HEIGHT] : [record.width, record.height];
-  if (!record.frame) return { id, type: "note", position, width, height, data: { record }, zIndex: -1, ariaLabel: "Note" };
+  if (!record.frame)
+    return { id, type: "note", position, width, height, data: { record }, zIndex: -1, ariaLabel: "Note" };
   const ariaLabel = `Frame ${record.text}`.trim();
-  const frameProperties = isCollapsed ? { style: undefined, className: undefined, dragHandle: undefined, zIndex: 0 } : OPEN_FRAME;
+  const frameProperties = isCollapsed
+    ? { style: undefined, className: undefined, dragHandle: undefined, zIndex: 0 }
+    : OPEN_FRAME;
   return { id, type: "frame", position, width, height, data: { record }, ...frameProperties, ariaLabel };
 }
 
@@ -69,9 +92,28 @@ export function flowEdges(store: DocumentStore, previous: Edge[]): Edge[] {
     const targetHandle = to ? "in" : targetPort(edge.target);
     const bend = detours.get(id);
     const previousEdge = previousById.get(id);
-    const hasSameEnds = previousEdge?.source === source && previousEdge.target === target && previousEdge.data?.bend === bend;
-    if (previousEdge && hasSameEnds && previousEdge.sourceHandle === sourceHandle && previousEdge.targetHandle === targetHandle) return [previousEdge];
+    const hasSameEnds =
+      previousEdge?.source === source && previousEdge.target === target && previousEdge.data?.bend === bend;
+    if (
+      previousEdge &&
+      hasSameEnds &&
+      previousEdge.sourceHandle === sourceHandle &&
+      previousEdge.targetHandle === targetHandle
+    )
+      return [previousEdge];
     const ariaLabel = `Edge from ${edge.source} to ${edge.target}`;
-    return [{ selected: previousEdge?.selected, id, type: "shape", source, sourceHandle, target, targetHandle, data: { bend }, ariaLabel }];
+    return [
+      {
+        selected: previousEdge?.selected,
+        id,
+        type: "shape",
+        source,
+        sourceHandle,
+        target,
+        targetHandle,
+        data: { bend },
+        ariaLabel,
+      },
+    ];
   });
 }

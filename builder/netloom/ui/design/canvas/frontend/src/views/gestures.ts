@@ -107,7 +107,8 @@ export class Gestures {
     for (const { frame, start, items } of this.frameDrags) {
       const current = moved.find((node) => node.id === frame)?.position;
       if (!current) continue;
-      for (const [id, position] of items) positions.set(id, { x: position.x + current.x - start.x, y: position.y + current.y - start.y });
+      for (const [id, position] of items)
+        positions.set(id, { x: position.x + current.x - start.x, y: position.y + current.y - start.y });
     }
     return positions;
   }
@@ -135,7 +136,10 @@ export class Gestures {
   dragStop = (event: PointerLikeEvent, moved: FlowNode[]): void => {
     this.view.ui.update({ dropEdge: null });
     const at: Record<string, [number, number]> = {};
-    const positions = [...moved.map((node): [string, XYPosition] => [node.id, node.position]), ...this.framedPositions(moved)];
+    const positions = [
+      ...moved.map((node): [string, XYPosition] => [node.id, node.position]),
+      ...this.framedPositions(moved),
+    ];
     for (const [id, { x, y }] of positions) at[id] = [Math.round(x), Math.round(y)];
     this.frameDrags = [];
     const singleNode = moved.length === 1 ? moved[0] : undefined;
@@ -157,7 +161,8 @@ export class Gestures {
 
   /** Select the clicked port; the palette then shows compatible layers. */
   selectPort: OnConnectStart = (_, { nodeId, handleId, handleType }): void => {
-    if (nodeId && handleType) this.view.ui.update({ selectedPort: { node: nodeId, port: handleId ?? "", side: handleType } });
+    if (nodeId && handleType)
+      this.view.ui.update({ selectedPort: { node: nodeId, port: handleId ?? "", side: handleType } });
   };
 
   clearPort = (): void => this.view.ui.update({ selectedPort: null });
@@ -178,7 +183,13 @@ export class Gestures {
   };
 
   isValidConnection = (connection: Connection | Edge): boolean =>
-    canConnect(this.store, connection.source, connection.sourceHandle ?? "out", connection.target, connection.targetHandle ?? "in");
+    canConnect(
+      this.store,
+      connection.source,
+      connection.sourceHandle ?? "out",
+      connection.target,
+      connection.targetHandle ?? "in",
+    );
 
   connect = (connection: Connection): void => this.commands.apply({ kind: "connect", ...connectionRefs(connection) });
 

@@ -9,7 +9,8 @@ const CLIPBOARD_KEYS = ["c", "x", "v"];
 
 const targetOf = (event: React.KeyboardEvent): HTMLElement | undefined =>
   event.nativeEvent.composedPath()[0] as HTMLElement | undefined;
-const isTextField = (target: HTMLElement | undefined): boolean => /^(INPUT|TEXTAREA|SELECT)$/.test(target?.tagName ?? "");
+const isTextField = (target: HTMLElement | undefined): boolean =>
+  /^(INPUT|TEXTAREA|SELECT)$/.test(target?.tagName ?? "");
 
 export function onKey(commands: Commands, event: React.KeyboardEvent): void {
   // React Flow listens at the window for the keys of multi-selection.
@@ -62,7 +63,14 @@ function handleKey(commands: Commands, event: React.KeyboardEvent, target: HTMLE
   return !!action;
 }
 
-const SIDES_BY_CODE: Record<string, Side> = { KeyA: "left", KeyH: "center", KeyD: "right", KeyW: "top", KeyV: "middle", KeyS: "bottom" };
+const SIDES_BY_CODE: Record<string, Side> = {
+  KeyA: "left",
+  KeyH: "center",
+  KeyD: "right",
+  KeyW: "top",
+  KeyV: "middle",
+  KeyS: "bottom",
+};
 
 /** By the physical key, because some keyboard layouts produce other characters with Alt. */
 function handleAlignKey(commands: Commands, event: React.KeyboardEvent): boolean {
@@ -120,7 +128,8 @@ function handleEnter(commands: Commands, key: string, target: HTMLElement | unde
 function handleEscape(commands: Commands): void {
   const { view } = commands;
   const { panel, searchMenu, nodesToGroup, selectedPort } = view.ui.state;
-  if (panel || searchMenu || nodesToGroup || selectedPort) view.ui.update({ panel: null, searchMenu: null, nodesToGroup: null, selectedPort: null });
+  if (panel || searchMenu || nodesToGroup || selectedPort)
+    view.ui.update({ panel: null, searchMenu: null, nodesToGroup: null, selectedPort: null });
   else view.select([]);
   view.focus();
 }
