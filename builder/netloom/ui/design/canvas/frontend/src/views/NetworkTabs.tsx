@@ -55,7 +55,7 @@ export const NetworkTabs = memo(() => {
 
 function NetworkTab({ tab, isCurrent }: { tab: Tab; isCurrent: boolean }) {
   const { commands } = useCanvas();
-  const [isRenaming, setRenaming] = useState(false);
+  const [isRenaming, setIsRenaming] = useState(false);
   const element = useRef<HTMLDivElement>(null);
   useEffect(() => {
     if (isCurrent) void element.current?.scrollIntoView({ block: "nearest", inline: "nearest" });
@@ -71,7 +71,7 @@ function NetworkTab({ tab, isCurrent }: { tab: Tab; isCurrent: boolean }) {
         <NameInput
           name={tab.name}
           onDone={(name) => {
-            setRenaming(false);
+            setIsRenaming(false);
             commands.renameNetwork(tab.name, name);
           }}
         />
@@ -82,9 +82,9 @@ function NetworkTab({ tab, isCurrent }: { tab: Tab; isCurrent: boolean }) {
           className="nl-tab-name"
           title={[description, "Double-click to rename"].filter(Boolean).join(". ")}
           onClick={() => commands.openNetwork(tab.name, isCurrent ? commands.view.ui.state.breadcrumbs : [])}
-          onDoubleClick={() => setRenaming(true)}
+          onDoubleClick={() => setIsRenaming(true)}
           onKeyDown={(event) => {
-            if (event.key === "F2") setRenaming(true);
+            if (event.key === "F2") setIsRenaming(true);
             if (event.key === "F2" || event.key === "Enter") event.stopPropagation();
           }}
         >

@@ -103,21 +103,21 @@ export const Palette = memo(() => {
         {!isSearching && !filterPort && (
           <StoredLayers layers={layers} storedList={recent} title="Recent" attribute="data-recent" />
         )}
-        {groups.map(({ name, items, hiddenCount: more, isOpen: openGroupNames }) => (
+        {groups.map(({ name, items, hiddenCount, isOpen }) => (
           <div key={name} className="nl-group">
-            {isSearching || !more ? (
+            {isSearching || !hiddenCount ? (
               <div className="nl-group-name">{name}</div>
             ) : (
               <button
                 className="nl-group-name"
                 data-group={name}
-                aria-expanded={openGroupNames}
+                aria-expanded={isOpen}
                 tabIndex={-1}
-                title={openGroupNames ? "Show fewer" : `Show ${more} more`}
+                title={isOpen ? "Show fewer" : `Show ${hiddenCount} more`}
                 onClick={() => toggleName(openGroups, name)}
               >
                 <span>{name}</span>
-                <small>{openGroupNames ? "fewer" : `+${more}`}</small>
+                <small>{isOpen ? "fewer" : `+${hiddenCount}`}</small>
                 <Icon name="chevron" />
               </button>
             )}
