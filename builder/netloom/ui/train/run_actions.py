@@ -42,7 +42,7 @@ def extend(store: Store, run: Run) -> None:
 def delete(store: Store, run: Run) -> bool:
     """Draw the confirmation of a deletion, and return whether the run was deleted."""
     st.caption("Deletes the curves and weights, too. This cannot be undone.")
-    if not st.button("Delete permanently", type="primary", key=Key.DELETE_RUN.of(run.id)):
+    if not st.button("Delete permanently", type="primary", key=Key.DELETE.of(run.id)):
         return False
     store.delete_run(run.id)
     return True

@@ -81,7 +81,6 @@ class Key(WidgetKey):
     DATA = "data and objective"
     CONTROLS = "controls"
     DELETE = "delete"
-    DELETE_RUN = "delete run"
     EXTEND = "extend"
     EXTEND_EPOCHS = "more"
     EMBEDDING = "embedding"
