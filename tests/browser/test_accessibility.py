@@ -49,11 +49,11 @@ def trained(server: Server, template: str) -> tuple[str, str]:
 
 
 def open_design_code(page: Page) -> None:
-    """Open the code of the network, and the menu of layers over it, in which the first choice is marked."""
+    """Open the code of the network, and the menu of layers over it, in which the first item is selected."""
     page.get_by_role("tab", name="Code").click()
     expect(page.get_by_test_id("stCode")).to_be_visible()
     page.locator(".nl-surface").dblclick(position={"x": 30, "y": 60})
-    expect(page.locator("[data-menu] .marked")).to_be_visible()
+    expect(page.locator("[data-menu] [aria-selected=true]")).to_be_visible()
 
 
 def open_project_menu(page: Page) -> None:
