@@ -1,4 +1,4 @@
-"""The analysis of an ordinary document does not import networkx, which a new server would wait for."""
+"""Neither the analysis of an ordinary document nor the import of drawings imports networkx, which takes long."""
 
 from __future__ import annotations
 
@@ -17,4 +17,10 @@ print("networkx" in sys.modules)
 
 def test_analysis_does_not_import_networkx() -> None:
     result = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True)
+    assert result.stdout.split() == ["False"]
+
+
+def test_drawing_of_networks_does_not_import_networkx() -> None:
+    script = "import sys, netloom.export.graph_layout; print('networkx' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert result.stdout.split() == ["False"]

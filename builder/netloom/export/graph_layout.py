@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-import networkx as nx
-
 from netloom.core.text import natural, plain
 from netloom.layers import GROUPS, Layer, label
 from netloom.validation import Context, analyse, execution_order
@@ -133,6 +131,8 @@ def layout(diagram: Diagram) -> Layout:
 
 def _levels(diagram: Diagram) -> dict[str, int]:
     """Return the row of each node. Nodes on a cycle, which only an unfinished network has, go below the rest."""
+    import networkx as nx
+
     graph: nx.DiGraph[str] = nx.DiGraph()
     graph.add_nodes_from(diagram.boxes)
     graph.add_edges_from((arrow.source, arrow.target) for arrow in diagram.arrows)
