@@ -153,7 +153,7 @@ def test_rule_failure_is_reported_as_an_internal_issue(live: Live, monkeypatch: 
 
 PARTS: dict[str, tuple[Any, str]] = {
     "all of the analysis": (netloom.editing.analyses, "analyse"),
-    "the order of layers": (context_module, "execution_order"),
+    "the order of layers": (context_module, "topological_order"),
     "the totals": (context_module, "bounded"),
     "the data": (netloom.editing.live, "schema"),
     "shapes": (netloom.ui.design.canvas_payload, "derived"),
