@@ -148,6 +148,7 @@ def _type_number(page: Page, place: Locator, number: int) -> None:
 
 
 def _stroke(page: Page, place: Locator, number: int) -> None:
+    place.scroll_into_view_if_needed()
     box = place.bounding_box()
     if box is None:
         raise LookupError("The drawing canvas is not visible.")
@@ -159,19 +160,27 @@ def _stroke(page: Page, place: Locator, number: int) -> None:
 
 
 def _type_cell(page: Page, place: Locator, number: int) -> None:
-    place.click(position={"x": 120, "y": 55 + 35 * (number % 5)}, force=True)
-    page.keyboard.type(str(1 + number), delay=20)
+    for row in (number + 1, number):  # the first click gives the focus to the table alone
+        place.click(position={"x": 120, "y": 55 + 35 * (row % 6)}, force=True)
+        page.wait_for_timeout(300)
+    page.keyboard.type(f"{1 + number}.5", delay=20)
     page.keyboard.press("Enter")
 
 
 def _choose(page: Page, place: Locator, number: int) -> None:
     place.click()
-    page.keyboard.press("ArrowDown" if number % 2 else "ArrowUp")
+    for _ in range(number + 1):  # another choice than the last one, from the current one as from the first
+        page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
 
 
 def _slide(page: Page, place: Locator, number: int) -> None:
     place.press("ArrowRight")
+
+
+def _type_row(page: Page, place: Locator, number: int) -> None:
+    _type_number(page, place, number)
+    place.press("Enter")
 
 
 # What can be edited, the best first: its place on the page, and how a person edits it
@@ -182,5 +191,5 @@ _WAYS: dict[str, tuple[str, Callable[[Page, Locator, int], None]]] = {
     "cell": (f"{EDITOR} [data-testid=stDataFrame] canvas", _type_cell),
     "choice": (f"{EDITOR} [data-testid=stSelectbox] input", _choose),
     "slider": ("[data-testid=stSlider] [role=slider]", _slide),
-    "row": ("[data-testid=stNumberInput] input", _type_number),  # a sound is uploaded or recorded, not typed
+    "row": ("[data-testid=stNumberInput] input", _type_row),  # a sound is uploaded or recorded, not typed
 }
