@@ -54,9 +54,13 @@ CELLS: dict[str, str] = {
     "people.xlsx": "classification binary_classification reconstruction anomaly_detection",
     "people.jsonl": "classification binary_classification reconstruction anomaly_detection",
     "films.csv": "classification binary_classification reconstruction anomaly_detection",
-    "bars.npz": "classification ordinal_classification binary_classification reconstruction contrastive",
-    "mnist.zip": "classification ordinal_classification binary_classification reconstruction contrastive",
-    "bright.zip": "classification binary_classification contrastive",
+    "bars.npz": (
+        "classification ordinal_classification binary_classification reconstruction anomaly_detection contrastive"
+    ),
+    "mnist.zip": (
+        "classification ordinal_classification binary_classification reconstruction anomaly_detection contrastive"
+    ),
+    "bright.zip": "classification binary_classification reconstruction anomaly_detection contrastive",
     "pairs.zip": "classification binary_classification siamese",
     "squares.zip": "segmentation reconstruction contrastive",
     "reviews.zip": "classification binary_classification contrastive",
@@ -68,7 +72,7 @@ CELLS: dict[str, str] = {
     "targets.csv": "several_outputs reconstruction",
     "triplets.csv": "classification binary_classification siamese",
     "triplets.zip": "classification binary_classification siamese",
-    "tones.zip": "classification binary_classification",
+    "tones.zip": "classification binary_classification reconstruction anomaly_detection",
     "wave.csv": "regression reconstruction",
     "stars.csv": "regression ranking",
     "graphs.zip": "classification binary_classification",
@@ -78,8 +82,8 @@ CELLS: dict[str, str] = {
     "digits": "classification reconstruction gan contrastive",
     "scenes": "multi_label reconstruction contrastive",
     "shape_facts": "several_outputs reconstruction contrastive",
-    "station": "regression",
-    "pulses": "classification binary_classification anomaly_detection",
+    "station": "regression reconstruction",
+    "pulses": "classification binary_classification reconstruction anomaly_detection",
     "parts": "classification binary_classification reconstruction contrastive",
     "clicks": "classification binary_classification",
     "cartpole": "reconstruction dqn reinforce ppo",

@@ -87,7 +87,7 @@ def test_exported_modules_equal_package_source() -> None:
     for source in sources():
         text = files(source.package).joinpath(source.name).read_text(encoding="utf-8")
         text = re.sub(r"  # type: ignore.*", "", text)
-        assert python(source.package, source.name) == re.sub(r"netloom\.(data\.\w+|modalities)\.", "", text)
+        assert python(source.package, source.name) == re.sub(r"netloom\.(data\.(\w+\.)?|modalities\.)", "", text)
 
 
 def test_exported_modules_define_no_duplicate_names() -> None:

@@ -56,7 +56,7 @@ def forget_result(request: Attack) -> None:
 
 
 def start_job(request: Attack) -> tuple[AppTest, threading.Thread, Job[Robustness]]:
-    """A tab whose page waits for the job, without a cached result."""
+    """A tab whose page waits for the running job, without a cached result."""
     forget_result(request)
     app = open_page(request)
     thread = threading.Thread(target=app.run)
@@ -65,7 +65,7 @@ def start_job(request: Attack) -> tuple[AppTest, threading.Thread, Job[Robustnes
 
     def has_started() -> bool:
         submitted[:] = [jobs.pool().submit(request, open_store().home)]
-        return submitted[0].share > 0
+        return submitted[0].share > 0 and submitted[0].unwatched_s() == 0
 
     until(has_started, 60)
     return app, thread, submitted[0]
