@@ -227,7 +227,7 @@ def test_imported_file_is_a_valid_row_file(filename: str, home: Path) -> None:
 
 
 def test_numeric_user_ids_are_read_as_numbers(home: Path) -> None:
-    lines = ["user,item,rating", *(f"{index % 7:03},{index % 5}.0,{index % 4}" for index in range(60))]
+    lines = ["user,item,rating", *(f"{index % 7},{index % 5}.0,{index % 4}" for index in range(60))]
     content = "\n".join(lines).encode()
     data = prepare(DataChoice(dataset=add_file(content, "stars.csv", home, kind="ratings").name), home)
     for file_content in (content, content.replace(b".0,", b","), b"item;user\n" + b"0,0;0\n1,0;1\n"):

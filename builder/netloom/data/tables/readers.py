@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ from netloom.data.dialect import (
     with_tabs,
 )
 from netloom.data.limits import MAX_CELLS, MAX_COLUMNS, MAX_ROWS, MAX_UNPACKED_BYTES
+from netloom.data.tables.code_columns import LEADING_ZERO, are_codes
 from netloom.data.tables.json_records import json_table
 from netloom.data.tables.labeled_lines import labeled_lines
 from netloom.data.tables.spreadsheets import read_spreadsheet
@@ -146,8 +148,10 @@ def _csv(text: str, filename: str, notes: list[str]) -> pd.DataFrame:
         raise DataError(f"{filename[:100]!r} has {columns:,} columns; at most {MAX_COLUMNS:,} can be read.")
     headless = has_no_header(rows)
     names = header_names(rows, headless)
+    options = csv_options(dialect, headless)
     try:
-        table = pd.read_csv(io.BytesIO(text.encode()), names=names, **csv_options(dialect, headless))
+        codes = _codes(text, names, options)
+        table = pd.read_csv(io.BytesIO(text.encode()), names=names, dtype=dict.fromkeys(codes, str) or None, **options)
         table = drop_unnamed_last(table, names)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, csv.Error, ValueError, OverflowError) as error:
         reason = parser_reason(" ".join(str(error).split())[:150].rstrip(". "))
@@ -157,7 +161,18 @@ def _csv(text: str, filename: str, notes: list[str]) -> pd.DataFrame:
         raise DataError(f"{filename[:100]!r} has rows with more fields than there are column names.")
     if headless:
         notes.append(HEADLESS_NOTE)
-    return plain_table(table, dialect.decimal, written=True)
+    return plain_table(table, dialect.decimal, written=True, codes=codes)
+
+
+def _codes(text: str, names: list[str] | None, options: Mapping[str, Any]) -> list[str]:
+    """Return the columns of a CSV text that are codes; it is parsed for them only if a cell begins with 0."""
+    import pandas as pd
+
+    if names is None or not LEADING_ZERO.search(text):
+        return []
+    table = pd.read_csv(io.BytesIO(text.encode()), names=names, dtype=str, **options)
+    table = drop_unnamed_last(table, names)
+    return [name for name in names if name in table and are_codes(distinct_texts(table[name]))]
 
 
 def header_names(rows: list[list[str]], headless: bool) -> list[str] | None:
@@ -240,7 +255,9 @@ def unique_names(columns: Any) -> list[str]:
     return names
 
 
-def plain_table(table: pd.DataFrame, decimal: str = ".", *, written: bool = False) -> pd.DataFrame:
+def plain_table(
+    table: pd.DataFrame, decimal: str = ".", *, written: bool = False, codes: Collection[str] = ()
+) -> pd.DataFrame:
     """Return the table with columns of numbers, booleans, dates and texts only.
 
     `attrs["written"]` holds, by column, the format of dates and grouped numbers, so that prediction reads the cells of
@@ -248,13 +265,16 @@ def plain_table(table: pd.DataFrame, decimal: str = ".", *, written: bool = Fals
 
     Args:
         written: Whether the cells come from a text file, so that blanks around them are dropped.
+        codes: The columns that stay texts even if their cells are numbers.
     """
     import pandas as pd
 
     names = unique_names(table.columns)
     columns = [table.iloc[:, column_index] for column_index in range(len(names))]
     if written:
-        columns = [strip_cells(values, decimal) for values in columns]
+        columns = [
+            strip_cells(values, decimal, as_texts=name in codes) for name, values in zip(names, columns, strict=True)
+        ]
     inferred = [infer_column(values, decimal) for values in columns]
     plain = pd.DataFrame(dict(zip(names, inferred, strict=True)))
     forms = {name: form for name, values in zip(names, inferred, strict=True) if (form := values.attrs.get("written"))}

@@ -14,6 +14,7 @@ from netloom.core.progress import ProgressCallback
 from netloom.data.decoded_size import refuse_long_lines_in
 from netloom.data.dialect import LATIN, encoding_of, has_no_header, infer_dialect, sample_records
 from netloom.data.tables import json_records, readers
+from netloom.data.tables.code_columns import columns_of_codes
 from netloom.data.tables.streamed_table import StreamedTable, Types, max_record_cells, phase_of
 from netloom.data.tables.streamed_types import TEXT
 from netloom.modalities.encoding.cells import RawRow
@@ -73,6 +74,7 @@ class StreamedText(StreamedTable):
         if names is None:
             raise DataError(f"{self.filename[:100]!r} cannot be read as CSV: its first line has no column names.")
         texts = [name for name in names if types and name in types and types[name].is_read_as_text]
+        texts += columns_of_codes(names, rows if headless else rows[1:])
         chunks = pd.read_csv(
             file,
             encoding=self._encoding,
