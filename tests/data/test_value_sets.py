@@ -74,6 +74,7 @@ def test_cells_with_recurring_values_are_inferred_as_sets(joint: str) -> None:
         ["Austin, TX", "Boston, MA", "Salem, MA", "Dallas, TX"] * 50,  # always two parts: a record
         ["1,5", "2,5", "3"] * 60,  # numbers
         ["red", "green|blue", "red", "green", "red"] * 40,  # few cells have the separator
+        ["Adélie, small", "Gentoo", "Adélie, small"] * 60,  # the separator is part of a name
     ],
 )
 def test_other_cells_are_not_inferred_as_sets(values: list[str]) -> None:

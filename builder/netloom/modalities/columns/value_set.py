@@ -102,7 +102,8 @@ def _sets(column: ColumnEncoder) -> SetEncoder:
 
 
 def _are_sets(cells: Sequence[str], separator: str) -> bool:
-    """Return whether most cells contain the separator, in varying numbers, and the values between them recur."""
+    """Return whether most cells contain the separator, in varying numbers, and the values between them recur, also in
+    other combinations: without any, the separator is part of a name."""
     # First, as cells of most columns need not be divided then
     if sum(separator in cell for cell in cells) <= _MOST_CELLS * len(cells):
         return False
@@ -114,7 +115,9 @@ def _are_sets(cells: Sequence[str], separator: str) -> bool:
     is_short = max(map(len, times)) <= _LONGEST
     # A fixed number of parts is a record, such as a city and its state, and commas stand within numbers.
     varies = len({len(values) for values in parted}) > 1
-    return recur and is_short and varies and not all(value.replace(".", "").isdigit() for value in times)
+    combinations = Counter(value for values in set(map(frozenset, parted)) for value in values)
+    recombine = max(combinations.values()) > 1
+    return recur and is_short and varies and recombine and not all(value.replace(".", "").isdigit() for value in times)
 
 
 def _separator(cells: Sequence[str]) -> str:
