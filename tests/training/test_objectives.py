@@ -86,6 +86,18 @@ def test_absent_classes_are_excluded_from_macro_metrics(digits: Prepared) -> Non
     assert result.metrics["macro_f1"] == result.metrics["balanced_accuracy"] == 1.0
 
 
+def test_predicted_classes_without_rows_count_in_macro_f1_as_in_scikit_learn(digits: Prepared) -> None:
+    rows = digits.split["test"][digits.target[digits.split["test"]] < 5]
+    target = digits.target[rows]
+    logits = 9.0 * torch.nn.functional.one_hot(torch.where(target == 0, 9, target), 10)
+    result = OBJECTIVES["classification"].evaluate(logits, digits, rows, "test")
+    truth, predicted = target.numpy(), logits.argmax(1).numpy()
+    assert result.metrics["macro_f1"] == pytest.approx(metrics.f1_score(truth, predicted, average="macro"))
+    with pytest.warns(UserWarning, match="y_pred contains classes not in y_true"):
+        expected = metrics.balanced_accuracy_score(truth, predicted)
+    assert result.metrics["balanced_accuracy"] == pytest.approx(expected)
+
+
 def test_regression_matches_scikit_learn_in_original_units(diabetes: Prepared) -> None:
     rows = diabetes.split["test"]
     output = diabetes.target[rows] + 0.5 * torch.randn(len(rows), 1, generator=GENERATOR)

@@ -58,7 +58,9 @@ class Classification(Objective):
         counts = confusion(truth, guess, len(classes))
         scores = class_scores(counts)
         _, recall, f1, support = scores
-        present = support > 0  # a class without rows has no recall, and would pull the means down
+        # As in scikit-learn, a class without rows has no recall, but an F1 of 0 if it is predicted.
+        present = support > 0
+        occurs = counts.sum(0) + support > 0
         worst = losses.argsort(descending=True)[:WORST].tolist()
         return Evaluation(
             split=split,
@@ -66,7 +68,7 @@ class Classification(Objective):
             metrics={
                 "accuracy": float((truth == guess).mean()),
                 "loss": float(losses.mean()),
-                "macro_f1": float(f1[present].mean()),
+                "macro_f1": float(f1[occurs].mean()),
                 "balanced_accuracy": float(recall[present].mean()),
                 **_roc_auc(truth, shares.numpy()),
             },
