@@ -412,6 +412,11 @@ def refusal_message(content: bytes) -> str:
     return sentence
 
 
+def test_response_normalization_of_an_even_size_is_refused() -> None:
+    content = graph_bytes(helper.make_node("LRN", ["x"], ["y"], size=4))
+    assert "its size is even (4)" in refusal_message(content)
+
+
 def test_import_error_names_the_unknown_operator() -> None:
     assert "NonMaxSuppression" in refusal_message(matmul_model(operator="NonMaxSuppression").SerializeToString())
 

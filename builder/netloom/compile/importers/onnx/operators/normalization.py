@@ -108,7 +108,10 @@ def _group_norm(call: Call) -> list[Value]:
 
 @operator("LRN")
 def _response_norm(call: Call) -> list[Value]:
-    params = {"size": int(call.attribute("size", 5)), "alpha": round(call.attribute("alpha", 1e-4), 9)}
+    size = int(call.attribute("size", 5))
+    if size % 2 == 0:  # ONNX has one channel more after each channel than before it, PyTorch one more before it
+        raise UnsupportedOperatorError(f"its size is even ({size}), and only odd sizes have the same window in PyTorch")
+    params = {"size": size, "alpha": round(call.attribute("alpha", 1e-4), 9)}
     params |= {"beta": round(call.attribute("beta", 0.75), 9), "k": call.attribute("bias", 1.0)}
     return [
         call.builder.add_layer("LocalResponseNorm", call.builder.to_batch_first(call.tensor()), call.name, **params)
