@@ -114,6 +114,18 @@ def test_figures_of_the_report_are_those_of_the_predictions() -> None:
     assert np.mean(losses) == pytest.approx(part.after.measures["log_loss"], rel=1e-4)
 
 
+def test_sets_that_cover_too_little_on_test_rows_are_called_unreliable() -> None:
+    run = trained("digits_mlp")
+    settings = CalibrationSettings("temperature", conformal=0.1)
+    assert "prediction sets" not in calibrate(run, settings).verdict
+    target, test = run.data.target.clone(), run.data.split["test"]
+    target[test] = target[test].roll(1)
+    wrong = calibrate(replace(run, data=replace(run.data, target=target)), settings)
+    (part,) = wrong.parts
+    assert part.sets is not None
+    assert f"contain the true class of {part.sets.coverage:.1%} of the test rows instead of 90%" in wrong.verdict
+
+
 def test_fit_reads_validation_rows_only() -> None:
     run = trained("digits_mlp")
     expected = calibrate(run, CAREFUL).applied

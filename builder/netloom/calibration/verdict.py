@@ -54,6 +54,24 @@ def verdict(reports: Sequence[PartReport], settings: CalibrationSettings) -> str
     The log loss decides, as it has its lowest expectation for the true probabilities. The ECE does not: it is biased on
     few rows, and equal probabilities for all rows can have a low one.
     """
+    return " ".join([_probabilities(reports, settings), *_too_rarely(reports, settings)])
+
+
+def _too_rarely(reports: Sequence[PartReport], settings: CalibrationSettings) -> Iterator[str]:
+    """Yield a sentence for each output whose sets contain the true class clearly less often than was asked for."""
+    for report in reports:
+        if report.sets is None or report.sets.interval is None or settings.conformal is None:
+            continue
+        asked = 1 - settings.conformal
+        if report.sets.interval[1] < asked:
+            of = f" of {report.name}" if report.name else ""
+            yield (
+                f"The prediction sets{of} contain the true class of {report.sets.coverage:.1%} of the test rows "
+                f"instead of {asked:.0%}: the test rows differ from the validation rows, so do not rely on these sets."
+            )
+
+
+def _probabilities(reports: Sequence[PartReport], settings: CalibrationSettings) -> str:
     calibrated = _calibrated(reports)
     if all(report.before is None for report in reports):
         return "Numbers have no probabilities; their uncertainty is an interval."
