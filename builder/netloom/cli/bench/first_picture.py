@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from netloom.cli.bench.browser import open_browser
 from netloom.cli.bench.server import Server
+from netloom.cli.bench.template_runs import finished_runs
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -75,19 +76,8 @@ def _warm_up(browser: Browser, server: Server) -> None:
 
 def _trained(store: Store, names: Sequence[str]) -> dict[str, tuple[str, str]]:
     """Return the project and the finished run of each template that can be explained."""
-    from netloom import runs
-    from netloom.templates import templates
-
-    started = {}
-    for name in names:
-        template = templates()[name].project
-        training = template.training.model_copy(update={"epochs": 1, "device": "cpu"})
-        project = template.model_copy(update={"training": training})
-        project_id = store.create_project(project)
-        run_id = runs.start(store, project_id, project)
-        if runs.wait(store, run_id, 600).state == "finished" and _is_explained(store, run_id):
-            started[name] = (project_id, run_id)
-    return started
+    runs = finished_runs(store, names, 1)
+    return {name: ids for name, ids in runs.items() if _is_explained(store, ids[1])}
 
 
 def _is_explained(store: Store, run_id: str) -> bool:

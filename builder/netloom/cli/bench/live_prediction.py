@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING
 
 from netloom.cli.bench.browser import open_browser
 from netloom.cli.bench.server import Server
+from netloom.cli.bench.template_runs import finished_runs
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
-
-    from netloom.store import Store
 
 BUDGET_MS = 300
 TIMEOUT_S = 60.0
@@ -60,8 +59,8 @@ class LivePredictionTime:
 
     template: str
     edit: str
-    median_ms: float
-    largest_ms: float
+    median_ms: float | None
+    largest_ms: float | None
 
 
 def measure_live_predictions(
@@ -80,7 +79,8 @@ def measure_live_predictions(
         server = Server(home)
         stack.callback(server.stop)
         note(f"Preparing {len(names)} templates …")
-        runs = _untrained(server.store, names)
+        # The speed of a prediction does not depend on the weights.
+        runs = finished_runs(server.store, names, 0)
         server.settle()
         times = []
         for name, (project_id, run_id) in runs.items():
@@ -91,25 +91,11 @@ def measure_live_predictions(
         return times
 
 
-def _untrained(store: Store, names: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Return the project and the run of each template: the speed of a prediction does not depend on the weights."""
-    from netloom import runs
-    from netloom.templates import templates
-
-    started = {}
-    for name in names:
-        template = templates()[name].project
-        training = template.training.model_copy(update={"epochs": 0, "device": "cpu"})
-        project = template.model_copy(update={"training": training})
-        project_id = store.create_project(project)
-        run_id = runs.start(store, project_id, project)
-        if runs.wait(store, run_id, 600).state == "finished":
-            started[name] = (project_id, run_id)
-    return started
-
-
 def measure_edits(browser: Browser, address: str, name: str, edits: int) -> LivePredictionTime:
-    """Return the time of the predictions for edits of the input on the Try it page of a run."""
+    """Return the time of the predictions for edits of the input on the Try it page of a run; without numbers if none
+    follows an edit within `TIMEOUT_S`."""
+    from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
+
     page = browser.new_page(viewport={"width": 1440, "height": 900})
     page.set_default_timeout(1000 * TIMEOUT_S)
     page.goto(address)
@@ -120,11 +106,15 @@ def measure_edits(browser: Browser, address: str, name: str, edits: int) -> Live
     page.evaluate(_OBSERVE, RESULTS)
     title, edit = _editing(page)
     times = []
-    for number in range(edits + 1):
-        edit(number)
-        page.wait_for_function(_SETTLED)
-        times.append(float(page.evaluate(_ELAPSED)))
-    page.close()
+    try:
+        for number in range(edits + 1):
+            edit(number)
+            page.wait_for_function(_SETTLED)
+            times.append(float(page.evaluate(_ELAPSED)))
+    except PlaywrightTimeoutError:  # the other templates are still measured
+        return LivePredictionTime(name, title, None, None)
+    finally:
+        page.close()
     return LivePredictionTime(name, title, statistics.median(times[1:]), max(times[1:]))
 
 
@@ -169,9 +159,7 @@ def _type_cell(page: Page, place: Locator, number: int) -> None:
 
 def _choose(page: Page, place: Locator, number: int) -> None:
     place.click()
-    for _ in range(number + 1):  # another choice than the last one, from the current one as from the first
-        page.keyboard.press("ArrowDown")
-    page.keyboard.press("Enter")
+    page.locator("[role=option][aria-selected=false]").first.click()
 
 
 def _slide(page: Page, place: Locator, number: int) -> None:

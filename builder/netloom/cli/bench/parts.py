@@ -274,7 +274,9 @@ def _live_predictions(arguments: Namespace, context: Context) -> tuple[object, s
         return {"unmeasured": str(error)}, str(error)
     head = (f"prediction after an edit, budget {BUDGET_MS} ms", "edit", "median", "largest", "ratio")
     rows = [
-        (
+        (item.template, item.edit, "no prediction", "", "")
+        if item.median_ms is None
+        else (
             item.template,
             item.edit,
             f"{item.median_ms:.0f} ms",
