@@ -1,4 +1,4 @@
-"""Local response normalization, of which PyTorch records the operators, becomes one layer again."""
+"""The operators that PyTorch records for local response normalization become one layer again."""
 
 from __future__ import annotations
 

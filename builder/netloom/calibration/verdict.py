@@ -54,11 +54,11 @@ def verdict(reports: Sequence[PartReport], settings: CalibrationSettings) -> str
     The log loss decides, as it has its lowest expectation for the true probabilities. The ECE does not: it is biased on
     few rows, and equal probabilities for all rows can have a low one.
     """
-    return " ".join([_probabilities(reports, settings), *_too_rarely(reports, settings)])
+    return " ".join([_probabilities(reports, settings), *_low_coverage(reports, settings)])
 
 
-def _too_rarely(reports: Sequence[PartReport], settings: CalibrationSettings) -> Iterator[str]:
-    """Yield a sentence for each output whose sets contain the true class clearly less often than was asked for."""
+def _low_coverage(reports: Sequence[PartReport], settings: CalibrationSettings) -> Iterator[str]:
+    """Yield a sentence for each output whose prediction sets have a coverage clearly below the chosen one."""
     for report in reports:
         if report.sets is None or report.sets.interval is None or settings.conformal is None:
             continue

@@ -13,7 +13,7 @@ _DIGITS = re.compile(r"\d+", re.ASCII)
 
 
 def are_codes(cells: Iterable[str]) -> bool:
-    """Return whether cells are codes: whole numbers of which some begin with 0.
+    """Return whether cells are codes: whole numbers, some with leading zeros.
 
     If all have two digits, they are numbers, such as the months from 01 to 12.
     """

@@ -76,7 +76,7 @@ def _matmul(call: Call) -> list[Value]:
 
 
 def _vector_product(call: Call, a: Value, b: Value) -> list[Value]:
-    """A product with a vector, of which MatMul removes the axis, as the scores of a learned query."""
+    """A product with a vector, whose axis MatMul removes, such as the scores of a learned query."""
     if len(b.shape) == 1:
         rows = "abcdefgh"[: len(a.shape) - 1]
         equation = f"{rows}k,k->{rows}"

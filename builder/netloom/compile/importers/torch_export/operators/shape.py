@@ -125,7 +125,7 @@ def _cat(op: AtenCall) -> Any:
 
 @aten("hstack", "vstack", "dstack")
 def _joined(op: AtenCall) -> Any:
-    """Concatenation along an axis that the name of the operator says, for tensors that have it."""
+    """Concatenation along the axis in the name of the operator, of tensors that have this axis."""
     values = _tensor_list(op)
     axis = {"hstack": 1, "vstack": 0, "dstack": 2}[op.type]
     if any(len(value.shape) <= axis for value in values):
