@@ -11,7 +11,7 @@ from netloom.core.errors import DataError
 from netloom.core.progress import ProgressCallback, ignore_progress
 from netloom.data import limits
 from netloom.data.caching import memmap_cache
-from netloom.data.tables import arrow_table, readers
+from netloom.data.tables import arrow_table, plain_types, readers
 from netloom.data.tables.streamed_types import ColumnScan, ColumnType, typed_chunk
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class StreamedTable:
         chunk = next(self._checked_chunks(None, ignore_progress), None)
         if chunk is None:
             raise self._no_rows()
-        return readers.plain_table(chunk.head(SAMPLE_ROWS), self.decimal)
+        return plain_types.plain_table(chunk.head(SAMPLE_ROWS), self.decimal)
 
     def write_arrow(self, path: Path, progress: ProgressCallback) -> int:
         """Write the table as an Arrow file.
@@ -115,7 +115,7 @@ class StreamedTable:
         """
         try:
             for chunk in self.chunks(types, progress):
-                chunk.columns = readers.unique_names(chunk.columns)
+                chunk.columns = plain_types.unique_names(chunk.columns)
                 if chunk.shape[1] < 2:
                     raise DataError(
                         f"{self.filename[:100]!r} has one column; a table needs a column to predict and others to "

@@ -13,7 +13,7 @@ from netloom.core.errors import DataError
 from netloom.core.progress import ProgressCallback
 from netloom.data.decoded_size import refuse_long_lines_in
 from netloom.data.dialect import LATIN, encoding_of, has_no_header, infer_dialect, sample_records
-from netloom.data.tables import json_records, readers
+from netloom.data.tables import json_records, plain_types, readers
 from netloom.data.tables.code_columns import columns_of_codes
 from netloom.data.tables.streamed_table import StreamedTable, Types, max_record_cells, phase_of
 from netloom.data.tables.streamed_types import TEXT
@@ -89,7 +89,8 @@ class StreamedText(StreamedTable):
                 if not isinstance(chunk.index, pd.RangeIndex):
                     raise DataError(f"{self.filename[:100]!r} has rows with more fields than there are column names.")
                 columns = {
-                    name: readers.strip_cells(chunk[name], dialect.decimal, as_texts=name in texts) for name in names
+                    name: plain_types.strip_cells(chunk[name], dialect.decimal, as_texts=name in texts)
+                    for name in names
                 }
                 yield pd.DataFrame(columns).reset_index(drop=True)
 

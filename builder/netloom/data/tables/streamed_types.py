@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from netloom.data.tables import readers
+from netloom.data.tables import plain_types
 from netloom.modalities.columns import conversion
 from netloom.modalities.encoding.coercion import GROUPED, ISO
 
@@ -57,11 +57,11 @@ class ColumnScan:
 
         if not values.notna().any():
             self.contents.add(_EMPTY)
-            self.last_type = readers.infer_column(values).dtype if self.last_type is None else self.last_type
+            self.last_type = plain_types.infer_column(values).dtype if self.last_type is None else self.last_type
             if pd.api.types.is_numeric_dtype(values):
                 self.number_types.append(_number_type(values))
             return
-        column = readers.infer_column(values, decimal)
+        column = plain_types.infer_column(values, decimal)
         self.last_type = column.dtype
         self.formats |= {column.attrs["written"]} if "written" in column.attrs else set()
         if pd.api.types.is_bool_dtype(column):
@@ -127,11 +127,11 @@ def _converted(values: pd.Series, column_type: ColumnType, written: str, decimal
     if isinstance(values.dtype, pd.CategoricalDtype):
         values = values.astype(values.dtype.categories.dtype)
     if content == _NUMBER and pd.api.types.is_string_dtype(values):
-        return readers.to_numbers(values, decimal, grouped=written == GROUPED).astype(dtype)
+        return plain_types.to_numbers(values, decimal, grouped=written == GROUPED).astype(dtype)
     if content in (_NUMBER, _BOOLEAN):
-        return readers.infer_column(values, decimal).astype(dtype)
+        return plain_types.infer_column(values, decimal).astype(dtype)
     if content == _DATE and not pd.api.types.is_datetime64_any_dtype(values):
-        return conversion.dated(readers.to_texts(values), written).astype(dtype)
+        return conversion.dated(plain_types.to_texts(values), written).astype(dtype)
     if content == _DATE:
         return pd.to_datetime(values, utc=True).astype(dtype)
-    return readers.to_texts(values)
+    return plain_types.to_texts(values)

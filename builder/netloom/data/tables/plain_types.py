@@ -1,0 +1,176 @@
+"""Columns of tables as plain types: numbers, booleans, UTC dates or texts, whichever fits all cells of a column."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from netloom.data.dialect import BOOLEANS, MISSING_MARKS
+from netloom.modalities.columns.conversion import dated
+from netloom.modalities.encoding.coercion import GROUPED, ISO, ISO_DATE, are_grouped, date_forms, number
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def unique_names(columns: Any) -> list[str]:
+    """Column names as unique texts."""
+    names: list[str] = []
+    for position, column in enumerate(columns, 1):
+        name = str(column).strip()[:200] or f"column {position}"
+        while name in names:
+            name = f"{name} (2)"
+        names.append(name)
+    return names
+
+
+def plain_table(
+    table: pd.DataFrame, decimal: str = ".", *, written: bool = False, codes: Collection[str] = ()
+) -> pd.DataFrame:
+    """Return the table with columns of numbers, booleans, dates and texts only.
+
+    `attrs["written"]` holds, by column, the format of dates and grouped numbers, so that prediction reads the cells of
+    new rows in the same way.
+
+    Args:
+        written: Whether the cells come from a text file, so that blanks around them are dropped.
+        codes: The columns that stay texts even if their cells are numbers.
+    """
+    import pandas as pd
+
+    names = unique_names(table.columns)
+    columns = [table.iloc[:, column_index] for column_index in range(len(names))]
+    if written:
+        columns = [
+            strip_cells(values, decimal, as_texts=name in codes) for name, values in zip(names, columns, strict=True)
+        ]
+    inferred = [infer_column(values, decimal) for values in columns]
+    plain = pd.DataFrame(dict(zip(names, inferred, strict=True)))
+    forms = {name: form for name, values in zip(names, inferred, strict=True) if (form := values.attrs.get("written"))}
+    for name in names:
+        plain[name].attrs.clear()
+    plain.attrs = {**({"written": forms} if forms else {}), **({"decimal": decimal} if decimal != "." else {})}
+    return plain
+
+
+def strip_cells(values: pd.Series, decimal: str = ".", *, as_texts: bool = False) -> pd.Series:
+    """Return a text column with stripped cells, parsed again: blanks hide numbers and missing marks from pandas.
+
+    Args:
+        as_texts: Whether the column stays text even if its cells are numbers.
+    """
+    import pandas as pd
+
+    if not pd.api.types.is_string_dtype(values) or pd.api.types.is_numeric_dtype(values):
+        return values
+    cells = distinct_texts(values)
+    # In a column with integers beyond 64 bits, pandas reads missing marks as texts too.
+    if all(text == text.strip() and text not in MISSING_MARKS for text in cells):
+        return values
+    texts = {text: text.strip() for text in cells}
+    present = {plain for plain in texts.values() if plain not in MISSING_MARKS}
+    parsed: dict[str, Any] = {text: plain if plain in present else None for text, plain in texts.items()}
+    if not as_texts and all(number(plain, decimal) is not None and plain not in BOOLEANS for plain in present):
+        return to_numbers(values, decimal)
+    if not as_texts and present <= set(BOOLEANS):
+        booleans = [BOOLEANS.get(str(parsed[text])) if isinstance(text, str) else None for text in values]
+        return pd.Series(booleans, index=values.index)
+    return values.map(parsed.get, na_action="ignore").astype("string")
+
+
+def distinct_texts(values: pd.Series) -> list[str]:
+    """Return the distinct texts in a column."""
+    return [text for text in np.asarray(values.dropna().unique(), dtype=object).tolist() if isinstance(text, str)]
+
+
+def to_numbers(values: pd.Series, decimal: str = ".", *, grouped: bool = False) -> pd.Series:
+    """Return a text column as float64, NaN where a cell is not a number. Each distinct text is parsed once."""
+    import pandas as pd
+
+    codes, texts = pd.factorize(values)
+    parsed = [number(text, decimal, grouped) for text in pd.Index(texts).to_numpy(dtype=object).tolist()]
+    numbers = np.array([*(np.nan if number is None else number for number in parsed), np.nan])[codes]
+    return pd.Series(numbers, index=values.index)
+
+
+def infer_column(values: pd.Series, decimal: str = ".") -> pd.Series:
+    """Return a column as numbers, booleans, UTC dates or texts, whichever fits all of its cells."""
+    import pandas as pd
+
+    kinds = pd.api.types
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        values = values.astype(values.dtype.categories.dtype)
+    if kinds.is_bool_dtype(values):
+        return values if not values.isna().any() else values.map(str, na_action="ignore").astype("string")
+    if kinds.is_timedelta64_dtype(values):
+        return pd.Series(values.dt.total_seconds())
+    if kinds.is_datetime64_any_dtype(values):
+        return pd.to_datetime(values, utc=True)
+    if kinds.is_numeric_dtype(values):
+        return values
+    present = values.dropna()
+    if len(present) and kinds.infer_dtype(present, skipna=True) in ("decimal", "integer", "mixed-integer-float"):
+        with suppress(OverflowError):  # integers beyond the range of a float stay texts
+            return pd.Series([np.nan if pd.isna(value) else float(value) for value in values], dtype=np.float64)
+    return _single_format_dates(_grouped_numbers(to_texts(values), decimal))
+
+
+def cell_texts(values: pd.Series) -> list[str]:
+    """Return a column without missing cells as texts; dates in ISO format, without a time if all are at midnight."""
+    import pandas as pd
+
+    if pd.api.types.is_datetime64_any_dtype(values):
+        is_daily = bool((values == values.dt.normalize()).all())
+        return list(values.dt.strftime("%Y-%m-%d" if is_daily else "%Y-%m-%d %H:%M:%S"))
+    return [str(value) for value in values]
+
+
+def to_texts(values: pd.Series) -> pd.Series:
+    """Return a column as texts; missing cells stay missing."""
+    import pandas as pd
+
+    if isinstance(values.dtype, pd.StringDtype):
+        return values.astype("string")
+    return values.map(_to_text, na_action="ignore").astype("string")
+
+
+def _to_text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _grouped_numbers(values: pd.Series, decimal: str) -> pd.Series:
+    """Texts with grouped digits such as 1,234 as numbers, if each cell can only be read that way."""
+    present = values.dropna()
+    if not are_grouped(present.head(100).tolist(), decimal, surely=False):
+        return values
+    if not are_grouped(distinct_texts(values), decimal):
+        return values
+    return _with_format(to_numbers(values, decimal, grouped=True), GROUPED)
+
+
+def _single_format_dates(values: pd.Series) -> pd.Series:
+    """Texts as UTC dates, if all are in ISO format, or if exactly one date format reads each cell."""
+    import pandas as pd
+
+    if not pd.api.types.is_string_dtype(values):  # `_grouped_numbers` converted it
+        return values
+    present = values.dropna()
+    likely = date_forms(present.head(100).tolist())
+    if not likely:
+        return values
+    texts = distinct_texts(values)
+    forms = likely if likely == [ISO] and all(map(re.compile(ISO_DATE).fullmatch, texts)) else date_forms(texts)
+    if len(forms) != 1:
+        return values
+    dates = dated(values, forms[0])
+    return values if int(dates.notna().sum()) < len(present) else _with_format(dates, forms[0])
+
+
+def _with_format(values: pd.Series, form: str) -> pd.Series:
+    """Return the column, with its format in `attrs`."""
+    values.attrs["written"] = form
+    return values
