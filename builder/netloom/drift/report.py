@@ -43,6 +43,9 @@ CLASSIFIED, COMPARED = (WHOLE_ROWS, EMBEDDINGS), (OUTPUTS, EMBEDDINGS)  # by the
 # One-hot columns of a category in the domain classifier
 MAX_CATEGORIES = 20
 
+# The reference (R, d) and current (N, d) rows, by what they hold
+_Matrices = dict[str, tuple[np.ndarray, np.ndarray]]
+
 
 @dataclass(frozen=True)
 class Drift:
@@ -123,65 +126,109 @@ def compare(
     Raises:
         DataError: there are too few rows, a row cannot be encoded, or the inputs of the network are random numbers.
     """
-    data = trained.data
     if trained.objective.task.generates_input:
         raise DataError("This network generates examples from random numbers, so its inputs cannot drift.")
     if len(rows) < MIN_ROWS:
         raise DataError(f"Drift needs at least {MIN_ROWS} rows, received {len(rows)}; collect more.")
-    random = np.random.default_rng(seed)
-    held_out = np.concatenate([data.split[name].numpy() for name in ("validation", "test")])
-    training = _sample(data.split["train"].numpy(), random)
-    places = _sample(np.sort(held_out), random) if len(held_out) >= MIN_ROWS else training
-    chosen = _sample(np.arange(len(rows)), random)
-    rows = [rows[int(index)] for index in chosen]
-    before = [data.row(int(index)) for index in places]
-    known = [field.name for field in data.fields if field.name in trained.fields and not hidden_keys(field, hidden)]
-    reference, inputs = take(data, trained.fields, places), _encoded(trained, rows, known)
-    few = []
-    for arrays, count in ((reference, len(before)), (inputs, len(rows))):
-        part = _sample(np.arange(count), random, MAX_PREDICTED)  # rows can be in the order of their classes
-        few.append({name: values[part] for name, values in arrays.items()})
-    current = (
-        answers(trained, few[1], trained.output) if answered is None else [answered[int(index)] for index in chosen]
-    )
+    sample = _draw(trained, rows, answered, hidden, np.random.default_rng(seed))
     quantities = [
-        *columns(trained, before, rows, hidden),
-        *summaries(trained, take(data, trained.fields, training), reference, inputs),
-        *predictions(answers(trained, few[0], trained.output), current),
+        *columns(trained, sample.before, sample.rows, hidden),
+        *summaries(trained, sample.training, sample.reference, sample.current),
+        *predictions(answers(trained, sample.predicted[0], trained.output), sample.answers),
     ]
     comparisons = [_compare(quantity) for quantity in quantities]
-    samples = {WHOLE_ROWS: _matrix(quantities, len(before), len(rows))}
-    notes = [DEPENDENT] if _is_dependent(trained) else []
-    if len(known) == len(trained.fields):
-        outputs, current_outputs = (trained.output(arrays).flatten(1).numpy() for arrays in few)
-        samples[OUTPUTS] = outputs, current_outputs
-        embeddings = _embeddings(trained, few)
-        if isinstance(embeddings, str):
-            notes.append(embeddings)
-        else:
-            samples[EMBEDDINGS] = embeddings
-    else:
-        notes.append("The network cannot compute embeddings of rows without the fields that were left out.")
-    separations = _separations(samples, len(quantities), seed)
+    matrices, notes = _matrices(trained, sample, quantities)
+    separations = _separations(matrices, len(quantities), seed)
     corrected = holm([*(comparison.p for comparison in comparisons), *(part.p for part in separations)])
     drifts = [
-        Drift(quantity.name, _describe(quantity.reference), _describe(quantity.current), len(rows), comparison, p)
-        for quantity, comparison, p in zip(quantities, comparisons, corrected, strict=False)
+        Drift(q.name, _describe(q.reference), _describe(q.current), len(sample.rows), comparison, p)
+        for q, comparison, p in zip(quantities, comparisons, corrected, strict=False)
     ]
     drifts.sort(key=lambda drift: (drift.p, -drift.comparison.js))
     whole = tuple(replace(part, p=p) for part, p in zip(separations, corrected[len(quantities) :], strict=True))
-    return DriftReport(len(before), len(rows), tuple(drifts), whole, " ".join(notes))
+    return DriftReport(len(sample.before), len(sample.rows), tuple(drifts), whole, " ".join(notes))
 
 
-def _separations(samples: Mapping[str, tuple[np.ndarray, np.ndarray]], other_tests: int, seed: int) -> list[Separation]:
-    """Return the tests of samples by what they are, with p-values that are not corrected yet."""
-    classified, compared = ([name for name in names if name in samples] for names in (CLASSIFIED, COMPARED))
+@dataclass(frozen=True)
+class _Sample:
+    """The sampled rows of both sides.
+
+    `before` and `rows` are the raw reference and current rows, `reference` and `current` are encoded, and `predicted`
+    has at most `MAX_PREDICTED` encoded rows of each. `training` has encoded training rows, and `answers` what the
+    network predicts or predicted for the current rows.
+    """
+
+    before: list[Mapping[str, Any]]
+    rows: list[Mapping[str, Any]]
+    training: dict[str, Any]
+    reference: dict[str, Any]
+    current: dict[str, Any]
+    predicted: tuple[dict[str, Any], dict[str, Any]]
+    answers: Sequence[Mapping[str, Any]]
+
+
+def _draw(
+    trained: TrainedRun,
+    rows: Sequence[Mapping[str, Any]],
+    answered: Sequence[Mapping[str, Any]] | None,
+    hidden: Collection[str],
+    random: np.random.Generator,
+) -> _Sample:
+    data = trained.data
+    held_out = np.concatenate([data.split[name].numpy() for name in ("validation", "test")])
+    training = _choose(data.split["train"].numpy(), random)
+    places = _choose(np.sort(held_out), random) if len(held_out) >= MIN_ROWS else training
+    chosen = _choose(np.arange(len(rows)), random)
+    rows = [rows[int(index)] for index in chosen]
+    known = [field.name for field in data.fields if field.name in trained.fields and not hidden_keys(field, hidden)]
+    reference, current = take(data, trained.fields, places), _encoded(trained, rows, known)
+    # Rows can be in the order of their classes, so those to predict are random as well.
+    first, second = (
+        {name: values[part] for name, values in arrays.items()}
+        for arrays, part in (
+            (reference, _choose(np.arange(len(places)), random, MAX_PREDICTED)),
+            (current, _choose(np.arange(len(rows)), random, MAX_PREDICTED)),
+        )
+    )
+    return _Sample(
+        before=[data.row(int(index)) for index in places],
+        rows=list(rows),
+        training=take(data, trained.fields, training),
+        reference=reference,
+        current=current,
+        predicted=(first, second),
+        answers=answers(trained, second, trained.output)
+        if answered is None
+        else [answered[int(index)] for index in chosen],
+    )
+
+
+def _matrices(trained: TrainedRun, sample: _Sample, quantities: Sequence[Quantity]) -> tuple[_Matrices, list[str]]:
+    """Return what is compared as a whole, and notes on what cannot be."""
+    matrices: _Matrices = {WHOLE_ROWS: _matrix(quantities, len(sample.before), len(sample.rows))}
+    notes = [DEPENDENT] if _is_dependent(trained) else []
+    if len(sample.current) < len(trained.fields):
+        notes.append("The network cannot compute embeddings of rows without the fields that were left out.")
+        return matrices, notes
+    reference, current = (trained.output(arrays).flatten(1).numpy() for arrays in sample.predicted)
+    matrices[OUTPUTS] = reference, current
+    embeddings = _embeddings(trained, sample.predicted)
+    if isinstance(embeddings, str):
+        notes.append(embeddings)
+    else:
+        matrices[EMBEDDINGS] = embeddings
+    return matrices, notes
+
+
+def _separations(matrices: _Matrices, other_tests: int, seed: int) -> list[Separation]:
+    """Return the tests of matrices by what they hold, with p-values that are not corrected yet."""
+    classified, compared = ([name for name in names if name in matrices] for names in (CLASSIFIED, COMPARED))
     # So many that the smallest p-value, corrected for the number of tests, is at most half of α
     permutations = round(2 / ALPHA * (other_tests + len(classified) + len(compared)))
     permutations = min(MAX_PERMUTATIONS, max(PERMUTATIONS, permutations))
     return [
-        *(replace(domain_classifier(*samples[name], seed, permutations), subject=name) for name in classified),
-        *(replace(mmd(*samples[name], seed, permutations), subject=name) for name in compared),
+        *(replace(domain_classifier(*matrices[name], seed, permutations), subject=name) for name in classified),
+        *(replace(mmd(*matrices[name], seed, permutations), subject=name) for name in compared),
     ]
 
 
@@ -211,7 +258,7 @@ def _encoded(trained: TrainedRun, rows: Sequence[Mapping[str, Any]], fields: Col
     return {name: torch.cat([row[name] for row in encoded]) for name in fields}
 
 
-def _sample(places: np.ndarray, random: np.random.Generator, most: int = MAX_ROWS) -> np.ndarray:
+def _choose(places: np.ndarray, random: np.random.Generator, most: int = MAX_ROWS) -> np.ndarray:
     if len(places) <= most:
         return places
     return np.sort(random.choice(places, most, replace=False))

@@ -61,6 +61,17 @@ def add_set_arguments(parser: ArgumentParser) -> None:
         default=[],
         help="option of the dataset, such as window=48, size=32 or task=regression; auto resets it; repeatable",
     )
+    _add_split_arguments(parser)
+    parser.add_argument("--duplicates", choices=("keep", "drop"), help="keep all identical rows, or one of them")
+    parser.add_argument(
+        "--prepare",
+        choices=("none", "scale", "standardize"),
+        help="preprocessing of numbers and pixels without their own setting",
+    )
+    parser.add_argument("--reset", action="store_true", help="remove all settings first, also those of fixes")
+
+
+def _add_split_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--split",
         metavar="METHOD",
@@ -81,13 +92,6 @@ def add_set_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--fold", metavar="N", type=whole(0, 99), help="the fold that is the test, counted from 0")
     parser.add_argument("--gap", metavar="ROWS", type=whole(0, 1_000_000), help="rows between the parts by time")
     parser.add_argument("--seed", metavar="SEED", type=whole(0, 2**31 - 1), help="random seed of the split")
-    parser.add_argument("--duplicates", choices=("keep", "drop"), help="keep all identical rows, or one of them")
-    parser.add_argument(
-        "--prepare",
-        choices=("none", "scale", "standardize"),
-        help="preprocessing of numbers and pixels without their own setting",
-    )
-    parser.add_argument("--reset", action="store_true", help="remove all settings first, also those of fixes")
 
 
 def set_data(arguments: Namespace, context: Context) -> DatasetInfo:

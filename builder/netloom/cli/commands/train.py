@@ -57,23 +57,7 @@ class Train(Command):
             metavar="SEED",
             help="random seed of the weights and of the order of the rows (default: that of the document)",
         )
-        add_backend_argument(parser)
-        parser.add_argument(
-            "--workers", type=whole(1, 1_024), metavar="N", help="with --backend ray: number of workers (default: 1)"
-        )
-        parser.add_argument(
-            "--job",
-            metavar="FILE",
-            help="with --backend ray: write a job instead of starting the run: a RayJob for Kubernetes (FILE.yaml) or "
-            "a batch script for Slurm (FILE.sh)",
-        )
-        add_force_argument(parser)
-        parser.add_argument(
-            "--image",
-            metavar="NAME",
-            default=IMAGE,
-            help="with --job: container image of the pods (default: %(default)s)",
-        )
+        _add_backend_arguments(parser)
         parser.add_argument(
             "--device", choices=("auto", "cpu", "cuda"), help="hardware to train on (default: that of the document)"
         )
@@ -140,6 +124,26 @@ class Train(Command):
         context.note(f"Run {run_id} of {plain(project.name)!r}; Ctrl-C stops it.")
         run, interrupted = follow(store, run_id, context)
         return report_run(store, run, context, is_interrupted=interrupted)
+
+
+def _add_backend_arguments(parser: ArgumentParser) -> None:
+    add_backend_argument(parser)
+    parser.add_argument(
+        "--workers", type=whole(1, 1_024), metavar="N", help="with --backend ray: number of workers (default: 1)"
+    )
+    parser.add_argument(
+        "--job",
+        metavar="FILE",
+        help="with --backend ray: write a job instead of starting the run: a RayJob for Kubernetes (FILE.yaml) or "
+        "a batch script for Slurm (FILE.sh)",
+    )
+    add_force_argument(parser)
+    parser.add_argument(
+        "--image",
+        metavar="NAME",
+        default=IMAGE,
+        help="with --job: container image of the pods (default: %(default)s)",
+    )
 
 
 def add_backend_argument(parser: ArgumentParser) -> None:
