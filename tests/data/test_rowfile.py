@@ -408,6 +408,13 @@ def test_files_without_a_header_are_read(home: Path) -> None:
     assert has_no_header([["1", "2"], ["3", "4"]])
 
 
+def test_header_differs_from_a_pair_of_sentences_without_punctuation() -> None:
+    pairs = [["the old dog", "der alte Hund"], ["the cat", "der Hund"], ["old", "alte"], ["the dog", "der Hund"]]
+    assert has_no_header(pairs)
+    assert not has_no_header([["text to translate", "the answer"], *pairs])
+    assert not has_no_header([["text", "translation"], *pairs])
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -193,7 +193,8 @@ def has_no_header(rows: list[list[str]]) -> bool:
     """Return whether the first line is data.
 
     It is not if it has a text above a column of numbers. Otherwise it is data if its cells are numbers, if one of them
-    is a decimal number above numbers, if one of its texts recurs below, or if one is a sentence above sentences.
+    is a decimal number above numbers, if one of its texts recurs below, if one is a sentence above sentences, or if all
+    its words recur below in their columns.
     """
     if len(rows) < 2:
         return False
@@ -210,7 +211,16 @@ def has_no_header(rows: list[list[str]]) -> bool:
                 or below.count(name) > 1
                 or (_ends_like_sentence(name) and 2 * sum(map(_ends_like_sentence, below)) > len(below))
             )
-    return recurs or all(map(looks_like_number, filter(None, rows[0])))
+    return recurs or all(map(looks_like_number, filter(None, rows[0]))) or _has_only_words_of_cells(rows)
+
+
+def _has_only_words_of_cells(rows: list[list[str]]) -> bool:
+    """Return whether each text in the first line, one of at least three words, has only words of the cells below it."""
+    texts = {position: cell.split() for position, cell in enumerate(rows[0]) if cell and not looks_like_number(cell)}
+    return max(map(len, texts.values()), default=0) > 2 and all(
+        words.issubset(word for row in rows[1:] if len(row) > position for word in row[position].split())
+        for position, words in ((position, set(words)) for position, words in texts.items())
+    )
 
 
 def numbered_names(count: int) -> list[str]:
