@@ -364,7 +364,7 @@ def test_columnar_and_row_encoding_are_bitwise_equal(
         ({"label": {"role": "input"}}, "nothing to predict"),
         ({"size": {"role": "target"}}, "Several targets"),
         ({"label": {"kind": "text"}}, "cannot be predicted"),
-        ({"note": {"role": "target"}, "label": {"role": "ignore"}}, "different values"),
+        ({"note": {"role": "target"}, "label": {"role": "ignore"}}, "A text cannot be predicted from a table"),
     ],
     ids=str,
 )
@@ -411,11 +411,20 @@ def test_overview_counts_match_pandas(home: Path) -> None:
     assert kinds == {
         "size": ("number", "input"), "kind": ("category", "input"), "price": ("number", "input"),
         "rooms": ("number", "input"), "paid": ("category", "input"), "when": ("date", "input"),
-        "note": ("text", "ignore"), "city": ("category", "input"), "house": ("number", "input"),
+        "note": ("text", "input"), "city": ("category", "input"), "house": ("number", "input"),
         "label": ("category", "target"),
     }  # fmt: skip
-    assert "different texts" in columns_by_name["note"].remark
     assert float(columns_by_name["price"].low) == pytest.approx(np.nanmin(PRICE), rel=1e-5)
+
+
+def test_prose_beside_other_inputs_is_an_input_and_names_are_not(home: Path) -> None:
+    rows = 60
+    messages = [f"the parcel {row} did not arrive on time" for row in range(rows)]
+    names = [f"Anna Berta Clara {chr(65 + row % 26)}{row}" for row in range(rows)]
+    table = {"lang": ["en", "de"] * 30, "message": messages, "name": names, "label": ["a", "b", "c"] * 20}
+    data = prepare(DataChoice(dataset=add_file(csv_from_columns(table), "data.csv", home, target="label").name), home)
+    assert [field.name for field in data.schema.inputs] == ["features", "text"]
+    assert any("'name' has 60 different texts" in warning for warning in data.raw.warnings)
 
 
 def test_column_settings_round_trip_through_the_document(home: Path) -> None:

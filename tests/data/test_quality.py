@@ -106,6 +106,14 @@ def test_rows_equal_by_chance_are_not_duplicates(home: Path) -> None:
     assert not codes & {"duplicate_rows", "conflicting_labels", "leakage", "near_leakage"}
 
 
+def test_rows_equal_by_chance_in_dependent_columns_are_not_duplicates(home: Path) -> None:
+    # A date becomes several columns, each of which its day determines.
+    days = np.datetime64("2024-01-01") + RANDOM.integers(0, 27, COUNT)
+    table = {"user": RANDOM.integers(0, 5, COUNT), "day": days.astype(str), "label": np.arange(COUNT) % 2}
+    codes = {finding.code for finding in report_on(table, home).findings}
+    assert not codes & {"duplicate_rows", "conflicting_labels", "leakage", "near_leakage"}
+
+
 def test_near_duplicate_rows_across_splits_are_found(home: Path) -> None:
     table = pd.DataFrame(clean())
     near = table.iloc[:40].copy()

@@ -185,7 +185,7 @@ def test_leakage_counts_all_rows_despite_sampling(home: Path) -> None:
     }
     share = findings_by_code["leakage"]
     assert share.count == 37
-    assert share.message.startswith("37 rows of the 6,000 validation and test rows are exact copies of training")
+    assert share.message.startswith("37 rows of the 6,000 validation and test rows have the same inputs as training")
     assert all(second == first - 20_000 for first, second in share.pairs)
     assert findings_by_code["missing_values"].message.endswith("(in a sample of 10,000 of 24,000 rows).")
     assert [finding.code for finding in caveats(high_findings(choice, home))] == ["leakage"]

@@ -287,13 +287,17 @@ class QualityView:
     def expected_pairs(self) -> float:
         """The number of pairs of equal rows that chance alone would make, if columns were independent.
 
-        It is the number of pairs times the product, over columns, of the probability that two cells are equal; 0 for
-        texts, images and series.
+        It is the number of pairs times the product, over columns of the table, of the probability that two cells are
+        equal; 0 for texts, images and series. The parts of a date, such as its day and weekday, are one column.
         """
         if any(not isinstance(field, (Table, Categories)) for field in self.fields):
             return 0.0
         probability = 1.0
-        codes_of_columns = [row_codes(values[:, None]) for values in self.numbers.values()]
+        dates = {name: date for field in self.fields if isinstance(field, Table) for name, date in field.dates.items()}
+        columns = dict[str, list[np.ndarray]]()
+        for name, values in self.numbers.items():
+            columns.setdefault(dates.get(name, (name, ""))[0], []).append(values)
+        codes_of_columns = [row_codes(np.column_stack(parts)) for parts in columns.values()]
         for codes in (*codes_of_columns, *self.category_codes.values()):
             counts = np.bincount(codes).astype(np.float64)  # a row does not make a pair with itself
             probability *= float((counts * (counts - 1)).sum() / max(1, len(codes) * (len(codes) - 1)))

@@ -20,7 +20,7 @@ from netloom.data.tables.arrow_table import StoredTable
 from netloom.modalities.columns.column_kind import ColumnKind
 from netloom.modalities.columns.conversion import first_misfit
 from netloom.modalities.columns.registry import column_kind, inferred_kind
-from netloom.modalities.columns.text import FEW_VALUES, Text, is_names, is_text
+from netloom.modalities.columns.text import FEW_VALUES, Text, is_names, is_prose, is_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,6 +109,15 @@ def look_like_classes(numbers: np.ndarray) -> bool:
     distinct = np.unique(numbers)
     # At least five rows per value on average
     return len(distinct) <= min(FEW_VALUES, max(2, len(numbers) // 5)) and bool((distinct == distinct.round()).all())
+
+
+def prose_columns(candidates: pd.DataFrame) -> list[str]:
+    """Return the columns, among the possible inputs, that inference ignores although they hold prose."""
+    ignored = _ignored_columns(candidates, {}, {})
+    if ignored.text is not None:  # the only input
+        return []
+    names = [str(name) for name in candidates.columns]
+    return [name for name in names if name in ignored.reasons and is_prose(_inference_values(candidates, name))]
 
 
 def _inference_values(table: Any, name: Any) -> pd.Series:

@@ -18,7 +18,14 @@ from netloom.data.schema import TargetType
 from netloom.data.settings.column_settings import COLUMNS, ColumnChoice, refuse_unknown
 from netloom.data.settings.label_merging import aliases_of
 from netloom.data.tables import arrow_table
-from netloom.data.tables.column_inference import ColumnPlan, choices_of, column_plans, look_like_classes, targets_of
+from netloom.data.tables.column_inference import (
+    ColumnPlan,
+    choices_of,
+    column_plans,
+    look_like_classes,
+    prose_columns,
+    targets_of,
+)
 from netloom.data.tables.roles import column_roles
 from netloom.data.tables.targets import LABELS, TASKS, labels_target, requested_target, several_target
 from netloom.data.targets import target_of
@@ -34,6 +41,7 @@ from netloom.modalities.columns.column_kind import (
 )
 from netloom.modalities.columns.conversion import first_misfit
 from netloom.modalities.columns.registry import column_kind, inferred_kind
+from netloom.modalities.columns.text import Text
 from netloom.modalities.encoding.coercion import LARGEST
 from netloom.modalities.labels import Labels
 
@@ -76,10 +84,14 @@ def table_to_raw(table: pd.DataFrame, options: Mapping[str, Json], title: str) -
     return target_of(raw.target_kind).merged(raw, aliases)
 
 
-def settled_kinds(table: pd.DataFrame) -> dict[str, str]:
-    """Return the kinds of columns that are fixed when a table is added, by column."""
-    kinds = {str(name): inferred_kind(values, on_import=True) for name, values in table.items()}
-    return {name: kind.name for name, kind in kinds.items() if kind.is_settled_on_import}
+def settled_kinds(inputs: pd.DataFrame) -> dict[str, str]:
+    """Return the kinds of columns that are fixed when a table is added, by column.
+
+    Earlier uploads have no such kinds: their columns of prose beside other inputs stay left out.
+    """
+    kinds = {str(name): inferred_kind(values, on_import=True) for name, values in inputs.items()}
+    settled = {name: kind.name for name, kind in kinds.items() if kind.is_settled_on_import}
+    return settled | dict.fromkeys(prose_columns(inputs), Text.name)
 
 
 def _with_values(table: pd.DataFrame, names: list[str], warnings: list[str]) -> pd.DataFrame:

@@ -91,3 +91,15 @@ def is_text(values: pd.Series) -> bool:
     if known.empty:
         return False
     return float(np.mean([len(text.split()) for text in known.tolist()])) >= 2.5 and known.nunique() > len(known) * 0.3
+
+
+def is_prose(values: pd.Series) -> bool:
+    """Return whether a column contains sentences, most of whose words are not capitalized as those of names are."""
+    import pandas as pd
+
+    if not pd.api.types.is_string_dtype(values):
+        return False
+    cells = [text.split() for text in values.dropna().head(1_000).tolist()]
+    words = [word for cell in cells for word in cell if word[0].isalpha()]
+    lower = sum(not word[0].isupper() for word in words)
+    return len(words) >= 4 * len(cells) > 0 and lower > 0.6 * len(words)

@@ -35,7 +35,7 @@ class SplitLeakage(QualityCheck):
             "leakage",
             "error",
             f"{counted(len(pairs), 'row')} of the {held_out:,} validation and test rows "
-            f"{'is an exact copy' if len(pairs) == 1 else 'are exact copies'} of training rows.",
+            f"{'has' if len(pairs) == 1 else 'have'} the same inputs as training rows.",
             "The network can memorize them, so test scores are too high; keep one of each, or split by the group that "
             "they belong to.",
             pairs=tuple(pairs[:MAX_EXAMPLES]),

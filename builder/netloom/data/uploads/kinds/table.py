@@ -100,9 +100,10 @@ class Table(Tabular):
         columns = answers.get(COLUMNS, {})
         if not isinstance(columns, dict) or answers.get("text"):
             return answers
-        excluded = {*columns, answers.get("target")}
-        kinds = settled_kinds(self._table(source, answers))
-        settled = {name: {"kind": kind} for name, kind in kinds.items() if name not in excluded}
+        table = self._table(source, answers)
+        others = {answers.get("target"), *(name for name in columns if _role(columns, name) != "input")}
+        kinds = settled_kinds(table[[name for name in table.columns if name not in others]])
+        settled = {name: {"kind": kind} for name, kind in kinds.items() if name not in columns}
         return {**answers, COLUMNS: {**settled, **columns}} if settled else answers
 
     def learned(self, source: Source, answers: Answers) -> str:
@@ -157,8 +158,13 @@ def _holds_sets(table: pd.DataFrame, column: object) -> bool:
 
 def _split_in(columns: Mapping[str, Json]) -> str | None:
     """Return the column with the role of the split."""
-    roles = {name: settings.get("role") for name, settings in columns.items() if isinstance(settings, dict)}
-    return next((name for name, role in roles.items() if role == "split"), None)
+    return next((name for name in columns if _role(columns, name) == "split"), None)
+
+
+def _role(columns: Mapping[str, Json], name: str) -> Json:
+    """Return the role in the settings of a column."""
+    settings = columns[name]
+    return settings.get("role", "input") if isinstance(settings, dict) else "input"
 
 
 def _listed(names: list[str]) -> str:
