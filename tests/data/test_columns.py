@@ -22,6 +22,7 @@ from netloom.data.raw.table import Table
 from netloom.data.raw.texts import Texts
 from netloom.document import DataChoice, Project, blank, dumps, loads
 from netloom.modalities.encoding.rows import encode_rows, restore_rows
+from netloom.templates.starting import starters
 from tests.data.samples import ROWS, csv_from_columns, example_columns, import_and_prepare
 
 RANDOM = np.random.default_rng(3)
@@ -425,6 +426,17 @@ def test_prose_beside_other_inputs_is_an_input_and_names_are_not(home: Path) -> 
     data = prepare(DataChoice(dataset=add_file(csv_from_columns(table), "data.csv", home, target="label").name), home)
     assert [field.name for field in data.schema.inputs] == ["features", "text"]
     assert any("'name' has 60 different texts" in warning for warning in data.raw.warnings)
+
+
+def test_titles_and_bodies_are_both_inputs(home: Path) -> None:
+    bodies = [f"the parcel {row} did not arrive on time" for row in range(60)]
+    titles = [f"Parcel {row} Is Late" for row in range(60)]
+    table = {"title": titles, "body": bodies, "label": ["a", "b", "c"] * 20}
+    choice = DataChoice(dataset=add_file(csv_from_columns(table), "data.csv", home).name)
+    data = prepare(choice, home)
+    assert [field.name for field in data.schema.inputs] == ["title", "body"]
+    # Each has a vocabulary of its own, so that no network reads both with the same weights.
+    assert [template.name for template in starters(choice, data.schema)] == ["mixed"]
 
 
 def test_column_settings_round_trip_through_the_document(home: Path) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from netloom.data.multi_field import MultiFieldDataset
-from netloom.modalities.encoding.field_encoder import FieldState
+from netloom.modalities.encoding.field_encoder import FieldEncoder, FieldState
+from netloom.modalities.field_spec import FieldSpec
 
 
 @dataclass
@@ -21,3 +24,6 @@ class PairedFieldsDataset(MultiFieldDataset):
             return super().fits(rows)
         fitted = stacked.fit(np.arange(2 * len(rows)))
         return [part.shared(fitted) for part in self.parts]
+
+    def specs(self, encoders: Sequence[FieldEncoder[Any]]) -> tuple[FieldSpec, ...]:
+        return tuple(replace(spec, is_paired=True) for spec in super().specs(encoders))

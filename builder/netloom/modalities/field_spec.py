@@ -24,13 +24,18 @@ QUANTITIES: Mapping[str, Quantity] = {
 
 @dataclass(frozen=True)
 class FieldSpec:
-    """One input field. `shape` is without the batch dimension; `columns` names the features of a vector."""
+    """One input field. `shape` is without the batch dimension; `columns` names the features of a vector.
+
+    `is_paired` tells whether one preprocessing was fitted on it and another field together, so that a network can read
+    both with the same weights.
+    """
 
     name: str
     kind: Kind
     shape: tuple[int, ...]
     vocabulary: int | None = None
     columns: tuple[str, ...] = ()
+    is_paired: bool = False
 
     @property
     def is_vector(self) -> bool:

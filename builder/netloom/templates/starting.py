@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from netloom.core.data_folder import home as default_home
-from netloom.data import DataError, Schema, prepare, schema
+from netloom.data import DataError, FieldSpec, Schema, prepare, schema
 from netloom.data.preparation.project_defaults import default_training
 from netloom.data.settings.column_settings import FIELDS
 from netloom.document import DataChoice, Edit, EditError, Project, apply
@@ -17,6 +17,7 @@ from netloom.validation.applied_fixes import FixedProject, with_fixes
 from netloom.validation.fields import reading_edits
 from netloom.validation.issue import Issue
 
+PAIRED_TOKENS = "paired tokens"  # with one vocabulary, which shared weights need
 # The templates that can be adapted, by the kinds of the fields and of the target, the simplest first
 STARTERS: dict[tuple[tuple[str, ...], str], tuple[str, ...]] = {
     (("image",), "class"): ("digits_cnn", "digits_mlp", "digits_lenet"),
@@ -26,7 +27,8 @@ STARTERS: dict[tuple[tuple[str, ...], str], tuple[str, ...]] = {
     (("image",), "several"): ("shapes_two_outputs", "digits_mlp"),
     (("image", "image"), "class"): ("same_digits_siamese",),
     (("image", "image"), "number"): ("same_digits_siamese",),
-    (("tokens", "tokens"), "class"): ("paraphrases_siamese",),
+    ((PAIRED_TOKENS, PAIRED_TOKENS), "class"): ("paraphrases_siamese",),
+    ((PAIRED_TOKENS, PAIRED_TOKENS), "number"): ("paraphrases_siamese",),
     (("vector",), "class"): ("breast_cancer",),
     (("vector",), "number"): ("diabetes",),
     (("vector",), "labels"): ("breast_cancer",),
@@ -39,7 +41,6 @@ STARTERS: dict[tuple[tuple[str, ...], str], tuple[str, ...]] = {
     (("tokens",), "class_and_tags"): ("commands_joint",),
     (("tokens",), "next_token"): ("tales", "tales_gpt"),
     (("tokens", "tokens"), "sequence"): ("dates_gru", "dates_transformer"),
-    (("tokens", "tokens"), "number"): ("paraphrases_siamese",),
     (("categories", "categories"), "number"): ("ratings_ncf",),
     (("categories",), "class"): ("clicks_deepfm",),
     (("categories",), "number"): ("clicks_deepfm",),
@@ -94,11 +95,15 @@ RATE = 8_000  # the sample rate in Hz of a sound whose file does not state it
 
 def starters(choice: DataChoice, schema: Schema) -> list[Template]:
     """Return the templates whose network can be adapted to this data."""
-    names = STARTERS.get((tuple(map(kind_of, schema.inputs)), schema.target.kind), ())
+    names = STARTERS.get((tuple(map(_kind_of, schema.inputs)), schema.target.kind), ())
     if _is_sound(schema):
         names = ("spoken_cnn", *names) if schema.target.type.is_class else names
     mixed = None if names else mixed_template(schema)
     return [mixed] if mixed else [templates()[name] for name in names if name in templates()]
+
+
+def _kind_of(spec: FieldSpec) -> str:
+    return PAIRED_TOKENS if spec.is_paired and spec.is_tokens else kind_of(spec)
 
 
 def _is_sound(schema: Schema) -> bool:

@@ -112,12 +112,16 @@ def look_like_classes(numbers: np.ndarray) -> bool:
 
 
 def prose_columns(candidates: pd.DataFrame) -> list[str]:
-    """Return the columns, among the possible inputs, that inference ignores although they hold prose."""
+    """Return the columns, among the possible inputs, that hold prose but would not be inferred as inputs.
+
+    If all inputs are texts, such as titles and bodies of articles, these are all of them.
+    """
     ignored = _ignored_columns(candidates, {}, {})
-    if ignored.text is not None:  # the only input
-        return []
     names = [str(name) for name in candidates.columns]
-    return [name for name in names if name in ignored.reasons and is_prose(_inference_values(candidates, name))]
+    if ignored.text is None:
+        return [name for name in names if name in ignored.reasons and is_prose(_inference_values(candidates, name))]
+    texts = [name for name in names if is_text(_inference_values(candidates, name))]
+    return texts if len(texts) > 1 else []
 
 
 def _inference_values(table: Any, name: Any) -> pd.Series:
