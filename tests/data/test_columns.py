@@ -418,6 +418,27 @@ def test_overview_counts_match_pandas(home: Path) -> None:
     assert float(columns_by_name["price"].low) == pytest.approx(np.nanmin(PRICE), rel=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("cell", "reason"),
+    [
+        ("Total", "'age' is read as categories, as 'Total' in row 61 is not a number like the others"),
+        ("?", ""),
+    ],
+)
+def test_a_cell_that_makes_numbers_categories_is_named(cell: str, reason: str, home: Path) -> None:
+    table = {"age": [*(row % 13 for row in range(60)), cell], "size": range(61), "label": [*"ab" * 30, "a"]}
+    data = prepare(DataChoice(dataset=add_file(csv_from_columns(table), "data.csv", home, target="label").name), home)
+    assert any(reason in warning for warning in data.raw.warnings) is bool(reason)
+    assert len(data.schema.inputs[0].columns) == (16 if reason else 2)
+
+
+def test_ambiguous_dates_are_named(home: Path) -> None:
+    days = [f"{row % 12 + 1:02}/{row // 12 + 1:02}/2024" for row in range(60)]
+    table = {"day": days, "size": range(60), "label": [*"ab" * 30]}
+    data = prepare(DataChoice(dataset=add_file(csv_from_columns(table), "data.csv", home, target="label").name), home)
+    assert any("can begin with the day or with the month" in warning for warning in data.raw.warnings)
+
+
 def test_prose_beside_other_inputs_is_an_input_and_names_are_not(home: Path) -> None:
     rows = 60
     messages = [f"the parcel {row} did not arrive on time" for row in range(rows)]

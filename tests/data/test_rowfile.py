@@ -25,7 +25,7 @@ from netloom.data.tables.readers import read_table
 from netloom.data.tables.row_file import RowFile, read_rows, summarize_warnings, unknown_categories, with_warnings
 from netloom.document import DataChoice
 from netloom.modalities.encoding.cells import EncodeError
-from netloom.modalities.encoding.coercion import date_forms, moment, number
+from netloom.modalities.encoding.coercion import are_grouped, date_forms, moment, number
 from netloom.modalities.encoding.rows import encode_rows
 from tests.data.brought import EXAMPLE_FILES
 
@@ -406,6 +406,47 @@ def test_files_without_a_header_are_read(home: Path) -> None:
     )["features"]
     assert array.tobytes() == data.inputs["features"][1:2].numpy().tobytes()
     assert has_no_header([["1", "2"], ["3", "4"]])
+
+
+LOCALIZED = {  # each file, and the first row of its numbers
+    "symbols": ("rate,price,label", lambda row: f'{row % 50}%,"${row % 9},{row:03}",{"ab"[row % 2]}', [2.0, 2_002.0]),
+    "marks": ("rate,price,label", lambda row: f"{row},{'?' if row % 3 else row},{'ab'[row % 2]}", [2.0, None]),
+    "comment": ("# by a tool\n# 2, 3\nrate,price,label", lambda row: f"{row},{row / 4},{'ab'[row % 2]}", [2.0, 0.5]),
+    "title": ("A report,,\n,,\nrate,price,label", lambda row: f"{row},{row / 4},{'ab'[row % 2]}", [2.0, 0.5]),
+    "separator": ("sep=;\nrate;price;label", lambda row: f"{row};{row / 4};{'ab'[row % 2]}", [2.0, 0.5]),
+    "number sign": ("#,price,label", lambda row: f"{row},{row / 4},{'ab'[row % 2]}", [2.0, 0.5]),
+}
+
+
+@pytest.mark.parametrize("kind", LOCALIZED)
+def test_symbols_marks_and_lines_before_the_header_are_read_alike(kind: str, home: Path) -> None:
+    header, line, expected = LOCALIZED[kind]
+    text = "\n".join([header, *map(line, range(60))])
+    data = prepare(DataChoice(dataset=add_file(text.encode(), "data.csv", home).name), home)
+    assert data.schema.rows == 60
+    assert list(data.row(2).values()) == expected
+    for last in (None, -57):  # all rows, and a few
+        lines = [header, *map(line, range(60))][: last or None]
+        file = read_rows("\n".join(lines).encode(), "x.csv", data.preprocess.to_json())
+        array = encode_rows(data.preprocess.to_json(), file.rows)["features"]
+        assert array.tobytes() == data.inputs["features"][: len(array)].numpy().tobytes()
+        assert file.unreadable == [{}] * len(array)
+
+
+@pytest.mark.parametrize(
+    ("cells", "numbers"),
+    [
+        (["12%", "3%"], True),
+        (["$1,200", "$5"], True),
+        (["-$5", "$7.25"], True),
+        (["12%", "3"], False),  # a share beside a percentage would be 100 times too small
+        (["$5", "€5"], False),
+        (["1,5%", "2%"], False),  # a decimal comma beside commas that separate cells
+        (["5 kg", "7 kg"], False),
+    ],
+)
+def test_columns_with_one_symbol_are_numbers(cells: list[str], numbers: bool) -> None:
+    assert are_grouped(cells) is numbers
 
 
 def test_header_differs_from_a_pair_of_sentences_without_punctuation() -> None:

@@ -143,21 +143,27 @@ def test_streamed_table_is_bitwise_equal(
 
 
 def test_streamed_localized_cells_are_bitwise_equal(tmp_path: Path, limit_memory: Callable[[float], None]) -> None:
-    """Dates such as 31.12.2024, decimal commas, thousands separators and padded cells."""
+    """A title, dates such as 31.12.2024, decimal commas, thousands separators, symbols, marks and padded cells."""
     frame = table()
     prices = [f"{1_000 + row * 7.25:,.2f}".translate(str.maketrans(",.", ".,")) for row in range(ROWS)]
     frame = frame.assign(
         day=pd.date_range("2020-01-01", periods=ROWS, freq="D").strftime("%d.%m.%Y"),
         price=prices,
         label=frame["label"].fillna("no"),
+        cost=[f"{price} €" for price in prices],
+        share=["?" if row % 7 == 2 else f"{row % 100},5%" for row in range(ROWS)],
+        rank=["-" if row % 9 == 2 else row for row in range(ROWS)],
         size=[f" {value:.6f} ".replace(".", ",") if row % 5 else " NA " for row, value in enumerate(frame["size"])],
     )
-    text = frame.to_csv(index=False, sep=";")
+    text = "Sales;;\n\n" + frame.to_csv(index=False, sep=";")
     in_memory, streamed = read_at_once_and_in_chunks(text.encode(), "a.csv", tmp_path, limit_memory, seed=3)
     assert_identical(in_memory, streamed)
     assert isinstance(streamed.raw, Table)
-    assert {"price", "size", "day (days)"} <= set(streamed.raw.numbers)
-    assert streamed.raw.numbers["price"][3] == 1_021.75
+    assert {"price", "cost", "share", "rank", "size", "day (days)"} <= set(streamed.raw.numbers)
+    assert streamed.raw.numbers["price"][3] == streamed.raw.numbers["cost"][3] == 1_021.75
+    assert streamed.raw.numbers["share"][[1, 3]].tolist() == [1.5, 3.5]
+    assert np.flatnonzero(np.isnan(streamed.raw.numbers["share"]))[:2].tolist() == [2, 9]
+    assert np.flatnonzero(np.isnan(streamed.raw.numbers["rank"]))[:2].tolist() == [2, 11]
     assert np.isnan(streamed.raw.numbers["size"][5])
     assert streamed.raw.numbers["day (days)"][40] == (pd.Timestamp("2020-02-10") - pd.Timestamp(0)).days
 

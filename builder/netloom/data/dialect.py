@@ -25,9 +25,17 @@ MISSING_MARKS = frozenset({
 BOOLEANS = {"True": True, "TRUE": True, "true": True, "False": False, "FALSE": False, "false": False}
 ENCODING_BYTES = 512  # from which the encoding is inferred
 SAMPLE_LINES, SAMPLE_CHARACTERS = 200, 2**16
+MAX_PREAMBLE = 20  # lines before a header
+_LINE_END = re.compile(r"\r\n|\r|\n")
+_SEPARATOR_LINE = re.compile(r'"?sep=(.|\\t)"?', re.IGNORECASE)  # which Excel writes
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 _QUOTED = re.compile(r'"[^"]*"')
-_DECIMAL_COMMA = re.compile(r"(?:^|;)\s*[+-]?(?:\d+|\d{1,3}(?:\.\d{3})+),\d+\s*(?:;|$)", re.MULTILINE)
+# With a symbol, three digits after a comma are a group: $1,200.
+_DECIMAL_COMMA = re.compile(
+    r"(?:^|;)\s*[+-]?(?:(?:\d+|\d{1,3}(?:\.\d{3})+),\d+"
+    r"|[$€£¥]?\s*(?:\d+|\d{1,3}(?:\.\d{3})+),(?:\d{1,2}|\d{4,})\s*[$€£¥%]?)\s*(?:;|$)",
+    re.MULTILINE,
+)
 # Three digits after a comma may be a thousands group; any other count, or a zero before the comma, is a fraction.
 _SURE_COMMA, _SURE_POINT = re.compile(r"[+-]?(?:\d+,(?:\d{1,2}|\d{4,})|0,\d+)"), re.compile(r"[+-]?\d*\.\d+")
 _BLANK_SEPARATED = re.compile(r'"[^"]*"|\S+')
@@ -138,6 +146,41 @@ def has_separator(text: str, separators: str) -> bool:
         if usual and counts.count(usual) > 0.8 * len(counts):
             return True
     return False
+
+
+def without_preamble(text: str) -> str:
+    """Return a table without the text of the lines before its header, which stay as empty lines."""
+    count, end = preamble_lines(text), 0
+    for line_end in islice(_LINE_END.finditer(text), count):
+        end = line_end.end()
+    return "\n" * count + text[end:]
+
+
+def preamble_lines(text: str) -> int:
+    """Return the number of lines before the header: `sep=;`, comments that begin with #, and titles in single cells.
+
+    A line with as many cells as the rows is not one of them.
+    """
+    lines = list(islice(_text_lines(text[:SAMPLE_CHARACTERS]), SAMPLE_LINES))
+    below = "".join(lines[len(lines) // 2 :])
+    dialect = infer_dialect(with_tabs(below))
+    widths = [width for cells in sample_records(with_tabs(below), dialect) if (width := sum(map(bool, cells)))]
+    usual, count = max(set(widths), key=widths.count, default=0), 0
+    for number, line in enumerate(lines[:MAX_PREAMBLE], 1):
+        if not line.strip():
+            continue
+        if _SEPARATOR_LINE.fullmatch(line.strip()) and number == 1:
+            count = number
+            continue
+        filled = [cell for cell in next(iter(sample_records(with_tabs(line + below), dialect)), []) if cell]
+        is_comment = line.startswith("#") and len(filled) != usual
+        is_title = usual > 2 and len(filled) == 1 and not looks_like_number(filled[0]) and line.count('"') % 2 == 0
+        if filled and not is_comment and not is_title:
+            break
+        count = number
+    else:
+        return 0  # no header
+    return count
 
 
 def with_tabs(text: str) -> str:

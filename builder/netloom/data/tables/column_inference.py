@@ -91,7 +91,7 @@ def column_plans(
         name = str(column)
         choice = choices.get(name, _NO_CHOICE)
         kind = choice.kind or (
-            Text.name if name == left_out.text else inferred_kind(_inference_values(table, column)).name
+            Text.name if name == left_out.text else inferred_kind(inference_values(table, column)).name
         )
         # Aliases merge the labels of a target whatever kind it has; no other kind of setting is shared by all kinds.
         column_kind(kind).refuse(name, (choice.without("aliases") if name in targets else choice).settings)
@@ -119,19 +119,19 @@ def prose_columns(candidates: pd.DataFrame) -> list[str]:
     ignored = _ignored_columns(candidates, {}, {})
     names = [str(name) for name in candidates.columns]
     if ignored.text is None:
-        return [name for name in names if name in ignored.reasons and is_prose(_inference_values(candidates, name))]
-    texts = [name for name in names if is_text(_inference_values(candidates, name))]
+        return [name for name in names if name in ignored.reasons and is_prose(inference_values(candidates, name))]
+    texts = [name for name in names if is_text(inference_values(candidates, name))]
     return texts if len(texts) > 1 else []
 
 
-def _inference_values(table: Any, name: Any) -> pd.Series:
+def inference_values(table: Any, name: Any) -> pd.Series:
     """Return the values from which the kind is inferred; a stored column whose dtype suffices is not read."""
     values: pd.Series = table.for_inference(name) if isinstance(table, StoredTable) else table[name]
     return values
 
 
 def _has_stored_values(table: Any, name: Any) -> bool:
-    """Return whether a stored column has any value; `_inference_values` has no rows of columns other than texts."""
+    """Return whether a stored column has any value; `inference_values` has no rows of columns other than texts."""
     return bool(table.has_values(name)) if isinstance(table, StoredTable) else False
 
 
@@ -158,7 +158,7 @@ def _ignored_columns(
                 reasons[name] = "" if is_chosen else f"The texts in {name!r} were left out; one column of text is read."
         return _IgnoredColumns(reasons, text)
     for label in remaining.columns:
-        name, values = str(label), _inference_values(remaining, label)
+        name, values = str(label), inference_values(remaining, label)
         if not (values.notna().any() if len(values) else _has_stored_values(remaining, label)):
             reasons[name] = f"The column {name!r} is empty and was left out."
         elif name not in roles and is_names(values):
@@ -191,5 +191,5 @@ def _only_text(remaining: pd.DataFrame, options: Mapping[str, Any]) -> str | Non
         if text is not None and (not isinstance(text, str) or text not in remaining.columns):
             raise DataError(f"There is no column {str(text)[:80]!r} to read text from.")
         return text
-    texts = [str(name) for name in remaining.columns if is_text(_inference_values(remaining, name))]
+    texts = [str(name) for name in remaining.columns if is_text(inference_values(remaining, name))]
     return texts[0] if texts and len(texts) == remaining.shape[1] else None

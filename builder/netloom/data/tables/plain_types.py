@@ -11,6 +11,7 @@ import numpy as np
 
 from netloom.data.dialect import BOOLEANS, MISSING_MARKS
 from netloom.modalities.columns.conversion import dated
+from netloom.modalities.encoding.cells import MARKS
 from netloom.modalities.encoding.coercion import GROUPED, ISO, ISO_DATE, are_grouped, date_forms, number
 
 if TYPE_CHECKING:
@@ -48,7 +49,9 @@ def plain_table(
         columns = [
             strip_cells(values, decimal, as_texts=name in codes) for name, values in zip(names, columns, strict=True)
         ]
-    inferred = [infer_column(values, decimal) for values in columns]
+    inferred = [
+        infer_column(values, decimal, as_texts=name in codes) for name, values in zip(names, columns, strict=True)
+    ]
     plain = pd.DataFrame(dict(zip(names, inferred, strict=True)))
     forms = {name: form for name, values in zip(names, inferred, strict=True) if (form := values.attrs.get("written"))}
     for name in names:
@@ -97,8 +100,12 @@ def to_numbers(values: pd.Series, decimal: str = ".", *, grouped: bool = False) 
     return pd.Series(numbers, index=values.index)
 
 
-def infer_column(values: pd.Series, decimal: str = ".") -> pd.Series:
-    """Return a column as numbers, booleans, UTC dates or texts, whichever fits all of its cells."""
+def infer_column(values: pd.Series, decimal: str = ".", *, as_texts: bool = False) -> pd.Series:
+    """Return a column as numbers, booleans, UTC dates or texts, whichever fits all of its cells.
+
+    Args:
+        as_texts: Whether numbers with marks of missing values, such as ?, stay texts, as those without do.
+    """
     import pandas as pd
 
     kinds = pd.api.types
@@ -116,7 +123,17 @@ def infer_column(values: pd.Series, decimal: str = ".") -> pd.Series:
     if len(present) and kinds.infer_dtype(present, skipna=True) in ("decimal", "integer", "mixed-integer-float"):
         with suppress(OverflowError):  # integers beyond the range of a float stay texts
             return pd.Series([np.nan if pd.isna(value) else float(value) for value in values], dtype=np.float64)
-    return _single_format_dates(_grouped_numbers(to_texts(values), decimal))
+    texts = to_texts(values)
+    inferred = _single_format_dates(_grouped_numbers(texts, decimal))
+    if as_texts or not kinds.is_string_dtype(inferred) or not texts.isin(MARKS).any():
+        return inferred
+    # Beside numbers and dates, these marks are missing values.
+    known = texts.mask(texts.isin(MARKS))
+    cells = distinct_texts(known)
+    if cells and all(number(cell, decimal) is not None and cell not in BOOLEANS for cell in cells):
+        return to_numbers(known, decimal)
+    inferred = _single_format_dates(_grouped_numbers(known, decimal))
+    return texts if kinds.is_string_dtype(inferred) else inferred
 
 
 def cell_texts(values: pd.Series) -> list[str]:

@@ -20,9 +20,11 @@ from netloom.data.dialect import (
     has_no_header,
     infer_dialect,
     numbered_names,
+    preamble_lines,
     refuse_empty,
     sample_records,
     with_tabs,
+    without_preamble,
 )
 from netloom.data.limits import MAX_CELLS, MAX_COLUMNS, MAX_ROWS, MAX_UNPACKED_BYTES
 from netloom.data.tables.code_columns import LEADING_ZERO, are_codes
@@ -71,6 +73,12 @@ def read_table(
         raise DataError(f"{filename[:100]!r} has column names but no rows; put the rows below them.")
     _refuse_size(*table.shape, filename)
     return table, notes
+
+
+def preamble_note(lines: int) -> str:
+    """Return the note that the first lines of a file are not read."""
+    what = f"first {lines} lines are" if lines > 1 else "first line is"
+    return f"The {what} not part of the table."
 
 
 def _refuse_size(rows: int, columns: int, filename: str) -> None:
@@ -134,7 +142,9 @@ def _csv(text: str, filename: str, notes: list[str]) -> pd.DataFrame:
     import pandas as pd
 
     refuse_long_lines(text, filename)
-    text = with_tabs(text)
+    if skipped := preamble_lines(text):
+        notes.append(preamble_note(skipped))
+    text = with_tabs(without_preamble(text))
     dialect = infer_dialect(text)
     rows = sample_records(text, dialect)
     if (

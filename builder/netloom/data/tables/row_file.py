@@ -24,6 +24,7 @@ from netloom.data.dialect import (
     read_records,
     refuse_empty,
     with_tabs,
+    without_preamble,
 )
 from netloom.modalities.encoding.cells import EncodeError, RawRow
 from netloom.modalities.encoding.column_encoder import CellReader, ColumnEncoder, CsvColumn
@@ -169,7 +170,7 @@ def flatten(record: Mapping[Any, Any], prefix: str = "", depth: int = 1) -> RawR
 
 
 def _csv_rows(text: str, name: str, preprocess: Mapping[str, Any]) -> RowFile:
-    text = with_tabs(text)
+    text = with_tabs(without_preamble(text))
     dialect, required = infer_dialect(text), _required_columns(preprocess)
     try:
         lines = list(read_records(text, dialect))

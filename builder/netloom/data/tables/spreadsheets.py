@@ -6,6 +6,7 @@ import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from netloom.core.errors import DataError
@@ -48,7 +49,7 @@ def read_spreadsheet(data: bytes, filename: str, sheet: str, notes: list[str]) -
             notes.append(f"Of {len(names)} sheets, {name!r} was read.")
     if not rows:
         raise DataError(f"{filename[:100]!r} has no cells in {'that sheet' if sheet else 'any sheet'}.")
-    head, *body = rows
+    head, *body = rows[_header_row(rows) :]
     width = max((column_index for column_index, cell in enumerate(head, 1) if cell is not None), default=0)
     if width > MAX_COLUMNS:
         raise DataError(f"{filename[:100]!r} has {width:,} columns; at most {MAX_COLUMNS:,} can be read.")
@@ -66,6 +67,17 @@ def read_spreadsheet(data: bytes, filename: str, sheet: str, notes: list[str]) -
         [str(head[column_index] if head[column_index] is not None else "") for column_index in range(width)]
     )
     return table
+
+
+def _header_row(rows: list[tuple[Any, ...]]) -> int:
+    """Return the index of the first row that is not a title, a single text above rows of at least three cells."""
+    widths = [sum(cell is not None for cell in row) for row in rows]
+    if median(widths) <= 2:
+        return 0
+    is_title = (
+        width == 1 and any(isinstance(cell, str) for cell in row) for row, width in zip(rows, widths, strict=True)
+    )
+    return next((index for index, title in enumerate(is_title) if not title), 0)
 
 
 def _rows(sheet: Any, filename: str) -> tuple[list[tuple[Any, ...]], int]:

@@ -12,7 +12,15 @@ from typing import IO, TYPE_CHECKING
 from netloom.core.errors import DataError
 from netloom.core.progress import ProgressCallback
 from netloom.data.decoded_size import refuse_long_lines_in
-from netloom.data.dialect import LATIN, encoding_of, has_no_header, infer_dialect, sample_records
+from netloom.data.dialect import (
+    LATIN,
+    encoding_of,
+    has_no_header,
+    infer_dialect,
+    preamble_lines,
+    sample_records,
+    without_preamble,
+)
 from netloom.data.tables import json_records, plain_types, readers
 from netloom.data.tables.code_columns import columns_of_codes
 from netloom.data.tables.streamed_table import StreamedTable, Types, max_record_cells, phase_of
@@ -64,12 +72,15 @@ class StreamedText(StreamedTable):
 
         head = self._head.decode(self._encoding, "replace")
         head = head[: head.rfind("\n") + 1] or head  # complete lines
+        skipped, head = preamble_lines(head), without_preamble(head)
+        if skipped:
+            self._note(readers.preamble_note(skipped))
         dialect = infer_dialect(head)
         self.decimal = dialect.decimal
         rows = sample_records(head, dialect)
         headless = has_no_header(rows)
-        if headless and not self.notes:
-            self.notes.append(readers.HEADLESS_NOTE)
+        if headless:
+            self._note(readers.HEADLESS_NOTE)
         names = readers.header_names(rows, headless)
         if names is None:
             raise DataError(f"{self.filename[:100]!r} cannot be read as CSV: its first line has no column names.")
@@ -81,6 +92,7 @@ class StreamedText(StreamedTable):
             names=names,
             dtype=dict.fromkeys(texts, str) or None,
             chunksize=self.rows_per_chunk(len(names)),
+            skiprows=skipped,
             **readers.csv_options(dialect, headless),
         )
         with chunks:
@@ -93,6 +105,11 @@ class StreamedText(StreamedTable):
                     for name in names
                 }
                 yield pd.DataFrame(columns).reset_index(drop=True)
+
+    def _note(self, note: str) -> None:
+        """Add a note once, although the file is read more than once."""
+        if note not in self.notes:
+            self.notes.append(note)
 
     def _json_chunks(self, file: IO[bytes], types: Types | None) -> Iterator[pd.DataFrame]:
         names: dict[str, None] = dict.fromkeys(types or {})

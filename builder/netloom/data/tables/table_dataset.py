@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from netloom.data.tables.column_inference import (
     ColumnPlan,
     choices_of,
     column_plans,
+    inference_values,
     look_like_classes,
     prose_columns,
     targets_of,
@@ -71,6 +72,7 @@ def table_to_raw(table: pd.DataFrame, options: Mapping[str, Json], title: str) -
     row_fields: RowFields = {**_target(known, [plans[name] for name in targets], options), **column_roles(known, plans)}
     warnings += [plan.reason for plan in plans.values() if "only names the rows" in plan.reason]
     warnings += [plan.reason for plan in plans.values() if plan.reason and plan.reason not in warnings]
+    warnings += _misread(table, plans.values())
     parts = _parts(known, [plan for plan in plans.values() if plan.role == "input"], warnings, row_fields)
     if not parts:
         shown = ", ".join(map(repr, targets))
@@ -82,6 +84,21 @@ def table_to_raw(table: pd.DataFrame, options: Mapping[str, Json], title: str) -
         return target_of(parts[0].target_kind).merged(parts[0], aliases)
     raw = MultiFieldDataset(name="", parts=tuple(parts), warnings=warnings, **row_fields)
     return target_of(raw.target_kind).merged(raw, aliases)
+
+
+def _misread(table: pd.DataFrame, plans: Iterable[ColumnPlan]) -> list[str]:
+    """Return the sentences about columns that a few cells make categories instead of numbers or dates."""
+    import pandas as pd
+
+    sentences = []
+    for plan in plans:
+        values = inference_values(table, plan.name)
+        if plan.role not in ("input", "target") or plan.choice.kind or not pd.api.types.is_string_dtype(values):
+            continue
+        is_code = values.str.fullmatch(r"0\d+").any()
+        if not (plan.column_kind.is_text or is_code) and (misfit := first_misfit(values)):
+            sentences.append(f"The column {plan.name!r} is read as categories{misfit}.")
+    return sentences
 
 
 def settled_kinds(inputs: pd.DataFrame) -> dict[str, str]:
@@ -100,7 +117,9 @@ def _with_values(table: pd.DataFrame, names: list[str], warnings: list[str]) -> 
         known = table[name].notna()
         if known.all():
             continue
-        warnings.append(f"{int((~known).sum()):,} rows without a value in {name!r} were left out.")
+        count = int((~known).sum())
+        rows = f"{count:,} rows without a value in {name!r} were" if count > 1 else f"A row without {name!r} was"
+        warnings.append(f"{rows} left out.")
         table = table[known]
         if not len(table):
             raise DataError(f"The column {name!r} is empty, so there is nothing to predict; choose another.")

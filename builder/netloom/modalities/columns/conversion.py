@@ -8,7 +8,16 @@ import numpy as np
 
 from netloom.core.errors import DataError
 from netloom.modalities.encoding.cells import EncodeError, boolean
-from netloom.modalities.encoding.coercion import ISO, ISO_DATE, LARGEST, is_grouped, is_nothing, moment, number
+from netloom.modalities.encoding.coercion import (
+    ISO,
+    ISO_DATE,
+    LARGEST,
+    date_forms,
+    is_grouped,
+    is_nothing,
+    moment,
+    number,
+)
 from netloom.modalities.labels import Labels
 
 if TYPE_CHECKING:
@@ -141,10 +150,12 @@ def stands(values: pd.Series) -> bool:
 def first_misfit(values: pd.Series, kinds: Sequence[str] = ("date", "number"), least: float = 0.9) -> str:
     """Return the end of a sentence about the first cell that is not a date or number, if at least the share `least` is.
 
-    Returns "" for other columns.
+    Dates whose day and month cannot be told apart do not fit either. Returns "" for other columns.
     """
     known = values.dropna().astype("string")
     first = known.head(100)
+    if "date" in kinds and len(date_forms(first.tolist())) > 1:
+        return ", as its dates can begin with the day or with the month; write them as 2024-05-31"
     for kind in kinds:
         fits = _FITS[kind]
         if fits(first).sum() < least * len(first):  # parsing all of a long column is slow

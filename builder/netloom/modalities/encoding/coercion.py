@@ -13,7 +13,8 @@ from netloom.modalities.encoding.cells import NOTHING, iso_moment
 
 # Larger numbers are treated as missing; the square of a smaller one is finite in float64.
 LARGEST = 1e100
-ISO, GROUPED = "iso", "grouped"  # formats of the cells of a column
+# Formats of the cells of a column: dates such as 2024-05-31, and numbers with groups of three digits or with a symbol
+ISO, GROUPED = "iso", "grouped"
 DATE_FORMS = (ISO, "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y")
 ISO_DATE = r"\d{4}-\d{2}(-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?)?"
 _WRITTEN = {
@@ -24,10 +25,12 @@ _WRITTEN = {
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _NUMBER_WORDS = {"true": 1.0, "false": 0.0, **dict.fromkeys(("inf", "+inf", "infinity", "+infinity"), math.inf),
           **dict.fromkeys(("-inf", "-infinity"), -math.inf)}  # fmt: skip
+# A number with a symbol of a currency before or after it, or with %
+_WITH_SYMBOL = re.compile(r"([+-]?)([$€£¥]?)\s*([+-]?[\d.,]*\d[\d.,]*)\s*([$€£¥%]?)")
 # By decimal mark: numbers in groups of three digits, and the part that makes one unambiguous (1,234 could be 1.234).
 _GROUPED = {
-    ".": (re.compile(r"[+-]?\d{1,3}(?:,\d{3})*(?:\.\d+)?"), re.compile(r",\d{3}[,.]")),
-    ",": (re.compile(r"[+-]?\d{1,3}(?:\.\d{3})*(?:,\d+)?"), re.compile(r"\.\d{3}[,.]")),
+    ".": (re.compile(r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?"), re.compile(r",\d{3}[,.]")),
+    ",": (re.compile(r"[+-]?(?:\d{1,3}(?:\.\d{3})+|\d+)(?:,\d+)?"), re.compile(r"\.\d{3}[,.]")),
 }
 
 
@@ -39,9 +42,10 @@ def is_nothing(cell: str | None) -> bool:
 def number(cell: str, decimal: str = ".", grouped: bool = False) -> float | None:
     """Return the number in a cell, also an infinite one; None if the cell is not a number.
 
-    With `grouped`, digits can be in groups of three, separated by commas, or by points if the decimal mark is a comma.
+    With `grouped`, digits can be in groups of three, separated by commas, or by points if the decimal mark is a comma,
+    and the number can have a symbol: 12% is 12.
     """
-    text = cell.strip()
+    text = _without_symbol(cell)[0] if grouped else cell.strip()
     if grouped and _GROUPED[decimal][0].fullmatch(text):
         text = text.replace("," if decimal == "." else ".", "")
     if decimal == ",":
@@ -51,15 +55,32 @@ def number(cell: str, decimal: str = ".", grouped: bool = False) -> float | None
 
 
 def is_grouped(cells: Iterable[str], decimal: str = ".") -> bool:
-    """Return whether a cell of a column is unambiguously a number in groups of three digits."""
+    """Return whether a cell of a column is unambiguously a number with a symbol or in groups of three digits."""
     pattern, surely = _GROUPED[decimal]
-    return any(surely.search(cell) and pattern.fullmatch(cell.strip()) for cell in cells)
+    texts = map(_without_symbol, cells)
+    return any(pattern.fullmatch(text) and (symbol or surely.search(text)) for text, symbol in texts)
 
 
 def are_grouped(cells: Sequence[str], decimal: str = ".", *, surely: bool = True) -> bool:
-    """Return whether all cells are numbers with or without groups of three digits; with `surely`, one unambiguously."""
+    """Return whether all cells are numbers with or without groups of three digits; with `surely`, one unambiguously.
+
+    All of them have the same symbol, or none.
+    """
     pattern = _GROUPED[decimal][0]
-    return bool(cells) and all(map(pattern.fullmatch, cells)) and (not surely or is_grouped(cells, decimal))
+    texts = list(map(_without_symbol, cells))
+    return (
+        len({symbol for _, symbol in texts}) == 1
+        and all(pattern.fullmatch(text) for text, _ in texts)
+        and (not surely or is_grouped(cells, decimal))
+    )
+
+
+def _without_symbol(cell: str) -> tuple[str, str]:
+    """Return a cell without the symbol beside its number, and the symbol; "" if it has none."""
+    match = _WITH_SYMBOL.fullmatch(cell.strip())
+    if match is None or bool(match[2]) == bool(match[4]):
+        return cell.strip(), ""
+    return match[1] + match[3], match[2] or match[4]
 
 
 def moment(cell: str, form: str = ISO) -> datetime | None:
