@@ -11,6 +11,8 @@ from netloom.data.tables.code_columns import are_codes
 from netloom.data.tables.row_file import read_rows
 from netloom.data.tables.streamed_text import StreamedText
 from netloom.document import DataChoice
+from tests.data.brought import bars, png
+from tests.data.crafted import make_csv, make_zip
 
 CELLS = [("01067", "01", "01", "0.5"), ("1067", "1", "02", "1"), ("20095", "02", "12", "07.5")] * 20
 TABLE = "\n".join(["code,label,month,size", *map(",".join, CELLS)]).encode()
@@ -53,3 +55,49 @@ def test_large_files_keep_codes(tmp_path: Path) -> None:
     (chunk, *_) = StreamedText(file, "codes.csv").chunks(None, lambda *progress: None)
     assert list(chunk["label"][:3]) == ["01", "1", "02"]
     assert list(chunk["month"][:3]) == [1, 2, 12]
+
+
+class TestTwoDigits:
+    """Numbers such as 01 to 12 are numbers as features; names of classes and files are the texts of the file."""
+
+    ROWS = "\n".join(["month,size,class", *(f"{i % 12 + 1:02d},{i % 7}.5,{i % 11:02d}" for i in range(110))])
+
+    def test_classes_keep_their_zeros(self, home: Path) -> None:
+        info = add_file(self.ROWS.encode(), "months.csv", home, options={"target": "class"})
+        data = prepare(DataChoice(dataset=info.name), home)
+        assert data.schema.target.classes == tuple(f"{number:02d}" for number in range(11))
+        columns = {column.name: column.state.type for field in data.fields for column in field.columns}
+        assert columns == {"month": "number", "size": "number"}
+
+    def test_labels_and_several_targets_keep_their_zeros(self, home: Path) -> None:
+        for task, role in (("multi_label", {}), ("several_outputs", {"size": {"role": "target"}})):
+            options = {"target": "class", "task": task, **({"columns": role} if role else {})}
+            info = add_file(self.ROWS.encode(), f"{task}.csv", home, options=options)
+            target = prepare(DataChoice(dataset=info.name), home).schema.target
+            classes = target.classes or next(part.classes for part in target.parts if part.classes)
+            assert classes[:3] == ("00", "01", "02"), task
+
+    def test_files_without_a_leading_zero_are_joined(self, home: Path) -> None:
+        header, *rows = self.ROWS.splitlines()
+        large = [row for row in rows if row.endswith("10")]
+        files = {
+            "train.csv": "\n".join([header, *rows]).encode(),
+            "test.csv": "\n".join([header, *large, *large]).encode(),
+        }
+        info = add_file(files, "joined", home, options={"target": "class"})
+        classes = prepare(DataChoice(dataset=info.name), home).schema.target.classes
+        assert classes == tuple(f"{number:02d}" for number in range(11))
+
+    def test_large_files_keep_them(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("NETLOOM_DATA_MEMORY_MB", "0.0005")
+        info = add_file(self.ROWS.encode(), "large.csv", home, options={"target": "class"})
+        assert prepare(DataChoice(dataset=info.name), home).schema.target.classes[:2] == ("00", "01")
+
+    def test_tables_name_files_with_zeros(self, home: Path) -> None:
+        rows = [f"{number:02d},{'even' if number % 2 == 0 else 'odd'}" for number in range(40)]
+        pictures = {f"pictures/{number:02d}.png": png(pixels) for number, pixels in enumerate(bars(40)[0])}
+        content = make_zip({**pictures, "labels.csv": make_csv("file,label", rows)})
+        info = add_file(content, "pictures.zip", home)
+        data = prepare(DataChoice(dataset=info.name), home)
+        assert len(data.target) == 40
+        assert data.schema.target.classes == ("even", "odd")

@@ -12,6 +12,7 @@ import numpy as np
 
 from netloom.core.errors import DataError
 from netloom.data.caching import memmap_cache
+from netloom.data.tables.code_columns import WIDTHS
 from netloom.modalities.columns import conversion
 from netloom.modalities.encoding.coercion import LARGEST
 from netloom.modalities.labels import Labels
@@ -82,6 +83,7 @@ class StoredTable:
 
         if isinstance(key, str):
             values = self.table.select([key]).to_pandas()[key]
+            values.attrs = self.attrs
             return values if self.row_indices is None else values.iloc[self.row_indices].reset_index(drop=True)
         if isinstance(key, pd.Series) or (isinstance(key, np.ndarray) and key.dtype == bool):
             if np.asarray(key, dtype=bool).all():
@@ -260,9 +262,9 @@ class StoredTexts(Sequence[str]):
                 yield from (texts[row - start] for row in rows[low:high].tolist())
 
 
-def with_attributes(schema: pa.Schema, written: dict[str, str], decimal: str) -> pa.Schema:
+def with_attributes(schema: pa.Schema, written: dict[str, str], decimal: str, widths: dict[str, int]) -> pa.Schema:
     """Return the schema with the formats of the columns as metadata, which `StoredTable.attrs` reads."""
-    attributes = json.dumps({"written": written, "decimal": decimal}).encode()
+    attributes = json.dumps({"written": written, "decimal": decimal, WIDTHS: widths}).encode()
     return schema.with_metadata({**(schema.metadata or {}), _ATTRIBUTES: attributes})
 
 

@@ -1,15 +1,33 @@
-"""Columns of whole numbers that are codes, such as postal codes: as numbers, 01 and 1 would be the same."""
+"""Columns of whole numbers with leading zeros: codes such as postal codes, and numbers such as the months 01 to 12."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from netloom.data.dialect import MISSING_MARKS
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 # A cell of a CSV file that begins with 0 and another digit
 LEADING_ZERO = re.compile(r"""(?:^|[,;|"'\s])0\d""")
+# The key in `attrs` of a table under which it holds the digits of padded numbers, by column
+WIDTHS = "widths"
 _DIGITS = re.compile(r"\d+", re.ASCII)
+_NUMBER_WIDTH = 2
+
+
+class ZeroPadded(NamedTuple):
+    """The columns with leading zeros: `codes`, which stay texts, because 01 and 1 differ as codes; and `widths`, the
+    number of digits in all cells of a column of numbers, from which `padded_texts` restores the cells."""
+
+    codes: list[str]
+    widths: dict[str, int]
+
+
+NONE_PADDED = ZeroPadded([], {})
 
 
 def are_codes(cells: Iterable[str]) -> bool:
@@ -17,15 +35,42 @@ def are_codes(cells: Iterable[str]) -> bool:
 
     If all have two digits, they are numbers, such as the months from 01 to 12.
     """
+    texts = _padded(cells)
+    return any(len(text) != _NUMBER_WIDTH for text in texts)
+
+
+def _padded(cells: Iterable[str]) -> list[str]:
+    """Return the cells that are not missing, if they are whole numbers, some with leading zeros; otherwise []."""
     texts = [text for cell in cells if (text := cell.strip()) not in MISSING_MARKS]
     is_padded = any(len(text) > 1 and text[0] == "0" for text in texts)
-    return is_padded and all(map(_DIGITS.fullmatch, texts)) and any(len(text) != 2 for text in texts)
+    return texts if is_padded and all(map(_DIGITS.fullmatch, texts)) else []
 
 
-def columns_of_codes(names: Sequence[str], records: Sequence[Sequence[str]]) -> list[str]:
-    """Return the names of the columns that are codes in these records."""
-    return [
-        name
-        for index, name in enumerate(names)
-        if are_codes(record[index] for record in records if index < len(record))
-    ]
+def zero_padded(columns: Mapping[str, Iterable[str]]) -> ZeroPadded:
+    """Return the columns with leading zeros among columns of cells."""
+    padded = {name: texts for name, cells in columns.items() if (texts := _padded(cells))}
+    codes = [name for name, texts in padded.items() if are_codes(texts)]
+    return ZeroPadded(codes, {name: _NUMBER_WIDTH for name in padded if name not in codes})
+
+
+def zero_padded_records(names: Sequence[str], records: Sequence[Sequence[str]]) -> ZeroPadded:
+    """Return the columns with leading zeros in these records."""
+    return zero_padded(
+        {name: [record[index] for record in records if index < len(record)] for index, name in enumerate(names)}
+    )
+
+
+def padded_texts(values: pd.Series) -> pd.Series:
+    """Return a column of padded numbers as the texts of the file, such as 01, and any other column as it is.
+
+    What names something, such as a class, is read through this function.
+    """
+    width = values.attrs.get(WIDTHS, {}).get(str(values.name))
+    if width is None:
+        return values
+
+    def text(number: float) -> str:
+        # In a file that is read in chunks, later cells may have other numbers than the first, by which it was inferred
+        return f"{number:0{width}.0f}" if float(number).is_integer() else str(number)
+
+    return values.map(text, na_action="ignore").astype("string")

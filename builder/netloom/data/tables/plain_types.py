@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from netloom.data.dialect import BOOLEANS, MISSING_MARKS
+from netloom.data.tables.code_columns import NONE_PADDED, WIDTHS, ZeroPadded, padded_texts
 from netloom.modalities.columns.conversion import dated
 from netloom.modalities.encoding.cells import MARKS
 from netloom.modalities.encoding.coercion import GROUPED, ISO, ISO_DATE, are_grouped, date_forms, number
@@ -30,16 +30,16 @@ def unique_names(columns: Any) -> list[str]:
 
 
 def plain_table(
-    table: pd.DataFrame, decimal: str = ".", *, written: bool = False, codes: Collection[str] = ()
+    table: pd.DataFrame, decimal: str = ".", *, written: bool = False, padded: ZeroPadded = NONE_PADDED
 ) -> pd.DataFrame:
     """Return the table with columns of numbers, booleans, dates and texts only.
 
     `attrs["written"]` holds, by column, the format of dates and grouped numbers, so that prediction reads the cells of
-    new rows in the same way.
+    new rows in the same way; `attrs[WIDTHS]` holds the digits of padded numbers.
 
     Args:
         written: Whether the cells come from a text file, so that blanks around them are dropped.
-        codes: The columns that stay texts even if their cells are numbers.
+        padded: The columns with leading zeros.
     """
     import pandas as pd
 
@@ -47,16 +47,19 @@ def plain_table(
     columns = [table.iloc[:, column_index] for column_index in range(len(names))]
     if written:
         columns = [
-            strip_cells(values, decimal, as_texts=name in codes) for name, values in zip(names, columns, strict=True)
+            strip_cells(values, decimal, as_texts=name in padded.codes)
+            for name, values in zip(names, columns, strict=True)
         ]
     inferred = [
-        infer_column(values, decimal, as_texts=name in codes) for name, values in zip(names, columns, strict=True)
+        infer_column(values, decimal, as_texts=name in padded.codes)
+        for name, values in zip(names, columns, strict=True)
     ]
     plain = pd.DataFrame(dict(zip(names, inferred, strict=True)))
     forms = {name: form for name, values in zip(names, inferred, strict=True) if (form := values.attrs.get("written"))}
     for name in names:
         plain[name].attrs.clear()
-    plain.attrs = {**({"written": forms} if forms else {}), **({"decimal": decimal} if decimal != "." else {})}
+    attributes = {"written": forms, "decimal": decimal if decimal != "." else "", WIDTHS: padded.widths}
+    plain.attrs = {name: value for name, value in attributes.items() if value}
     return plain
 
 
@@ -140,6 +143,7 @@ def cell_texts(values: pd.Series) -> list[str]:
     """Return a column without missing cells as texts; dates in ISO format, without a time if all are at midnight."""
     import pandas as pd
 
+    values = padded_texts(values)
     if pd.api.types.is_datetime64_any_dtype(values):
         is_daily = bool((values == values.dt.normalize()).all())
         return list(values.dt.strftime("%Y-%m-%d" if is_daily else "%Y-%m-%d %H:%M:%S"))

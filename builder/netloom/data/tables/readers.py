@@ -27,7 +27,7 @@ from netloom.data.dialect import (
     without_preamble,
 )
 from netloom.data.limits import MAX_CELLS, MAX_COLUMNS, MAX_ROWS, MAX_UNPACKED_BYTES
-from netloom.data.tables.code_columns import LEADING_ZERO, are_codes
+from netloom.data.tables.code_columns import LEADING_ZERO, NONE_PADDED, ZeroPadded, zero_padded
 from netloom.data.tables.json_records import json_table
 from netloom.data.tables.labeled_lines import labeled_lines
 from netloom.data.tables.plain_types import distinct_texts, plain_table
@@ -155,8 +155,9 @@ def _csv(text: str, filename: str, notes: list[str]) -> pd.DataFrame:
     names = header_names(rows, headless)
     options = csv_options(dialect, headless)
     try:
-        codes = _codes(text, names, options)
-        table = pd.read_csv(io.BytesIO(text.encode()), names=names, dtype=dict.fromkeys(codes, str) or None, **options)
+        padded = _zero_padded(text, names, options)
+        types = dict.fromkeys(padded.codes, str) or None
+        table = pd.read_csv(io.BytesIO(text.encode()), names=names, dtype=types, **options)
         table = drop_unnamed_last(table, names)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, csv.Error, ValueError, OverflowError) as error:
         reason = parser_reason(" ".join(str(error).split())[:150].rstrip(". "))
@@ -166,18 +167,18 @@ def _csv(text: str, filename: str, notes: list[str]) -> pd.DataFrame:
         raise DataError(f"{filename[:100]!r} has rows with more fields than there are column names.")
     if headless:
         notes.append(HEADLESS_NOTE)
-    return plain_table(table, dialect.decimal, written=True, codes=codes)
+    return plain_table(table, dialect.decimal, written=True, padded=padded)
 
 
-def _codes(text: str, names: list[str] | None, options: Mapping[str, Any]) -> list[str]:
-    """Return the columns of a CSV text that are codes; it is parsed for them only if a cell begins with 0."""
+def _zero_padded(text: str, names: list[str] | None, options: Mapping[str, Any]) -> ZeroPadded:
+    """Return the columns of a CSV text with leading zeros; it is parsed for them only if a cell begins with 0."""
     import pandas as pd
 
     if names is None or not LEADING_ZERO.search(text):
-        return []
+        return NONE_PADDED
     table = pd.read_csv(io.BytesIO(text.encode()), names=names, dtype=str, **options)
     table = drop_unnamed_last(table, names)
-    return [name for name in names if name in table and are_codes(distinct_texts(table[name]))]
+    return zero_padded({name: distinct_texts(table[name]) for name in names if name in table})
 
 
 def header_names(rows: list[list[str]], headless: bool) -> list[str] | None:

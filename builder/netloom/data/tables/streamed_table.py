@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, TYPE_CHECKING
 
 from netloom.core.errors import DataError
@@ -12,6 +13,7 @@ from netloom.core.progress import ProgressCallback, ignore_progress
 from netloom.data import limits
 from netloom.data.caching import memmap_cache
 from netloom.data.tables import arrow_table, plain_types, readers
+from netloom.data.tables.code_columns import ZeroPadded
 from netloom.data.tables.streamed_types import ColumnScan, ColumnType, typed_chunk
 
 if TYPE_CHECKING:
@@ -31,11 +33,13 @@ class StreamedTable:
     Attributes:
         rows: The number of rows, if the file declares it.
         decimal: The decimal mark of the cells.
+        widths: The digits of columns of padded numbers, by column.
         notes: What had to be assumed while the file was read.
     """
 
     rows: int | None = None
     decimal = "."
+    widths: Mapping[str, int] = MappingProxyType({})
 
     def __init__(self, content: bytes | Path, filename: str) -> None:
         self.content, self.filename = content, filename
@@ -59,7 +63,8 @@ class StreamedTable:
         chunk = next(self._checked_chunks(None, ignore_progress), None)
         if chunk is None:
             raise self._no_rows()
-        return plain_types.plain_table(chunk.head(SAMPLE_ROWS), self.decimal)
+        padded = ZeroPadded([], dict(self.widths))
+        return plain_types.plain_table(chunk.head(SAMPLE_ROWS), self.decimal, padded=padded)
 
     def write_arrow(self, path: Path, progress: ProgressCallback) -> int:
         """Write the table as an Arrow file.
@@ -84,7 +89,7 @@ class StreamedTable:
                 typed = typed_chunk(chunk, types, formats, self.decimal)
                 if writer is None:
                     schema = arrow_table.with_attributes(
-                        pa.Schema.from_pandas(typed, preserve_index=False), formats, self.decimal
+                        pa.Schema.from_pandas(typed, preserve_index=False), formats, self.decimal, dict(self.widths)
                     )
                     writer = pa.ipc.new_file(file, schema)
                 writer.write_table(pa.Table.from_pandas(typed, schema=schema, preserve_index=False))

@@ -22,7 +22,7 @@ from netloom.data.dialect import (
     without_preamble,
 )
 from netloom.data.tables import json_records, plain_types, readers
-from netloom.data.tables.code_columns import columns_of_codes
+from netloom.data.tables.code_columns import zero_padded_records
 from netloom.data.tables.streamed_table import StreamedTable, Types, max_record_cells, phase_of
 from netloom.data.tables.streamed_types import TEXT
 from netloom.modalities.encoding.cells import RawRow
@@ -85,7 +85,9 @@ class StreamedText(StreamedTable):
         if names is None:
             raise DataError(f"{self.filename[:100]!r} cannot be read as CSV: its first line has no column names.")
         texts = [name for name in names if types and name in types and types[name].is_read_as_text]
-        texts += columns_of_codes(names, rows if headless else rows[1:])
+        padded = zero_padded_records(names, rows if headless else rows[1:])
+        self.widths = padded.widths
+        texts += padded.codes
         chunks = pd.read_csv(
             file,
             encoding=self._encoding,

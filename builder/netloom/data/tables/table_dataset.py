@@ -18,6 +18,7 @@ from netloom.data.schema import TargetType
 from netloom.data.settings.column_settings import COLUMNS, ColumnChoice, refuse_unknown
 from netloom.data.settings.label_merging import aliases_of
 from netloom.data.tables import arrow_table
+from netloom.data.tables.code_columns import padded_texts
 from netloom.data.tables.column_inference import (
     ColumnPlan,
     choices_of,
@@ -164,7 +165,7 @@ def _one_target(values: pd.Series, plan: ColumnPlan, target_type: TargetType | N
         needs_numbers or (target_type is None and numeric and not look_like_classes(values.to_numpy(dtype=np.float64)))
     ):
         return _number_target(values.to_numpy(dtype=np.float64), name)
-    return _class_target(values, name, bool(numeric))
+    return _class_target(padded_texts(values), name, bool(numeric))
 
 
 def _as_numbers(values: pd.Series, name: str) -> np.ndarray:

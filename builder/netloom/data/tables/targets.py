@@ -10,6 +10,7 @@ import numpy as np
 from netloom.core.errors import DataError
 from netloom.data.raw_dataset import RawTarget
 from netloom.data.schema import TARGET_TYPES, TargetSpec, TargetType, target_type_of_task
+from netloom.data.tables.code_columns import padded_texts
 from netloom.data.tables.column_inference import ColumnPlan
 from netloom.modalities.columns import conversion
 from netloom.modalities.labels import Labels
@@ -51,7 +52,7 @@ def labels_target(table: pd.DataFrame, targets: Sequence[ColumnPlan], separator:
         applies, names = np.stack(columns, axis=1), [plan.name for plan in targets]
         return _multi_label(applies, names, "labels")
     name = targets[0].name
-    cell_labels = Labels.of_column(table[name])
+    cell_labels = Labels.of_column(padded_texts(table[name]))
     mark = separator or _most_frequent_separator(cell_labels)
     labels_of_cell = [_split_labels(text, mark) for text in cell_labels.names]
     names = sorted({label for labels in labels_of_cell for label in labels})

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from netloom.core.errors import DataError
 from netloom.data import file_types
 from netloom.data.splits.given_splits import FileParts, file_parts, given_of, is_split, part_of, path_of, split_column
+from netloom.data.tables.code_columns import padded_texts
 from netloom.data.tables.readers import decode_text
 from netloom.data.uploads.joining import PART, concatenated, tables_in_parts
 from netloom.data.uploads.source import Source
@@ -141,7 +142,7 @@ def files_by_path(files: Sequence[str]) -> dict[str, str]:
 
 def files_of_cells(values: pd.Series, file_of: dict[str, str]) -> list[str | None]:
     """Return the file that each cell names; None if there is no such file."""
-    return [file_of.get("/".join(path_of(str(value).strip())).removeprefix("./")) for value in values]
+    return [file_of.get("/".join(path_of(str(value).strip())).removeprefix("./")) for value in padded_texts(values)]
 
 
 def _naming_columns(table: pd.DataFrame, file_of: dict[str, str]) -> list[str]:

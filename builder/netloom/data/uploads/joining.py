@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from netloom.core.errors import DataError
 from netloom.data.splits.given_splits import NAMES, FileParts, file_parts, is_split, part_in, path_of
+from netloom.data.tables.code_columns import WIDTHS, padded_texts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -103,7 +104,17 @@ def as_one_type(tables: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
         for column in first.columns
     }
     texts = [column for column, alike in is_uniform.items() if not alike]  # numbers in one file and texts in another
-    return [table[list(first.columns)].astype(dict.fromkeys(texts, "string")) for table in tables]
+    # Files may pad other columns, as one without a month below 10 does; pandas drops `attrs` that differ
+    widths = {name: width for table in tables for name, width in table.attrs.get(WIDTHS, {}).items()}
+    converted = [
+        table[list(first.columns)]
+        .assign(**{name: padded_texts(table[name]) for name in texts})
+        .astype(dict.fromkeys(texts, "string"))
+        for table in tables
+    ]
+    for table in converted:
+        table.attrs = {**table.attrs, **({WIDTHS: widths} if widths else {})}
+    return converted
 
 
 def refuse_other_columns(first: pd.DataFrame, name: str, table: pd.DataFrame, other_name: str) -> None:

@@ -326,6 +326,7 @@ def target_of(values: pd.Series, task: str | None, title: str) -> RawTarget:
     # A table needs a column besides the target; this one is discarded
     order_column = "place" if name != "place" else "order"
     table = pd.DataFrame({order_column: np.arange(len(values), dtype=np.float64), name: values.reset_index(drop=True)})
+    table.attrs = dict(values.attrs)
     raw = table_to_raw(table, {"target": name, **({"task": task} if task else {})}, title)
     return {
         "target": raw.target,
