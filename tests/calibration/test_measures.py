@@ -107,10 +107,12 @@ def test_intervals_contain_the_truth_of_most_samples() -> None:
     inside = 0
     for seed in range(60):
         units = class_units(*classes(400, 100 + seed))
-        low, high = measured(units, np.array_split(np.arange(400), 20)).intervals["log_loss"]
+        low, high = measured(units, np.array_split(np.arange(400), 20), independent=True).intervals["log_loss"]
         inside += low <= truth <= high
     assert inside >= 51  # of 57 expected; fewer have a probability of about 1%
 
 
 def test_blocks_of_few_rows_have_no_intervals() -> None:
-    assert measured(class_units(*classes(50, 9)), [np.arange(50)]).intervals == {}
+    units = class_units(*classes(50, 9))
+    assert measured(units, [np.arange(50)], independent=False).intervals == {}
+    assert list(measured(units, [np.arange(50)], independent=True).intervals) == ["accuracy"]

@@ -19,7 +19,7 @@ from netloom import export
 from netloom.calibration import CalibrationSettings, calibrate, unavailable_reason
 from netloom.core.errors import UsageError
 from netloom.document import DataChoice, Training
-from netloom.runs import TrainedRun, fit_here, predict
+from netloom.runs import TrainedRun, evaluate, fit_here, predict
 from netloom.runs.prediction.applied_calibration import AppliedCalibration, applied, run_weights_checksum, save
 from netloom.runs.prediction.embeddings import features, last_linear
 from netloom.store import RunArtifacts
@@ -202,6 +202,18 @@ def test_layer_that_is_called_several_times_gives_one_feature_vector_for_each_ro
             values = layer(values).tanh()
     np.testing.assert_allclose(features(run, layer, inputs), values.numpy(), atol=1e-6)
     assert report.scores[-1].name == "mahalanobis"
+
+
+@pytest.mark.parametrize(("template", "of"), [("digits_mlp", ""), ("shapes_two_outputs", "shape ")])
+def test_a_measure_has_the_interval_of_the_evaluation(template: str, of: str) -> None:
+    run = trained(template)
+    evaluation = evaluate(run)
+    before = next(part.before for part in calibrate(run, CalibrationSettings()).parts if part.before)
+    for measure, metric in (("accuracy", f"{of}accuracy"), ("log_loss", f"{of}loss")):
+        if metric not in evaluation.metrics:
+            continue
+        assert before.measures[measure] == pytest.approx(evaluation.metrics[metric], abs=1e-6)
+        assert before.intervals[measure] == pytest.approx(evaluation.intervals[metric], abs=1e-5)
 
 
 def test_unfamiliar_inputs_are_rejected() -> None:

@@ -24,7 +24,7 @@ def scaling(factor: float) -> dict[str, object]:
 def report(units: Units, factor: float) -> PartReport:
     """The report of logits that are multiplied by a factor."""
     blocks = np.array_split(np.arange(len(units)), min(20, len(units)))
-    before, after = (measured(units, blocks, map_) for map_ in (None, scaling(factor)))
+    before, after = (measured(units, blocks, map_, independent=True) for map_ in (None, scaling(factor)))
     change = log_loss_change(units, blocks, scaling(factor))
     return PartReport("", "row", 0, 0, len(units), before, after, change)
 

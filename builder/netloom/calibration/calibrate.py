@@ -140,8 +140,7 @@ def _split_rows(
     data: Prepared, validation: torch.Tensor, test: torch.Tensor, settings: CalibrationSettings
 ) -> SplitRows:
     fitted, chosen = split_validation(blocks_of(data, validation.numpy()), settings)
-    independent = data.raw.groups is None and data.raw.times is None and not data.raw.contiguous
-    return SplitRows(fitted, chosen, blocks_of(data, test.numpy()), independent)
+    return SplitRows(fitted, chosen, blocks_of(data, test.numpy()), not data.raw.has_dependent_rows)
 
 
 def _calibrated(

@@ -11,7 +11,7 @@ import numpy as np
 from netloom.calibration.brier import BrierParts, brier_parts, brier_score
 from netloom.calibration.reliability import BINS, Reliability, equal_mass, equal_width, stated
 from netloom.calibration.units import Units
-from netloom.training.uncertainty import MIN_UNITS, Interval, jackknife, jackknife_interval
+from netloom.training.uncertainty import MIN_UNITS, Interval, jackknife_interval, metric_intervals
 
 # As in scikit-learn, so that a probability of 0 for what came true has a finite loss
 LEAST = float(np.finfo(np.float64).eps)
@@ -77,15 +77,21 @@ def measures_of(shares: np.ndarray, target: np.ndarray, bins: int = BINS) -> dic
 
 
 def measured(
-    units: Units, blocks: list[np.ndarray], scaling: Mapping[str, Any] | None = None, bins: int = BINS
+    units: Units,
+    blocks: list[np.ndarray],
+    scaling: Mapping[str, Any] | None = None,
+    bins: int = BINS,
+    *,
+    independent: bool,
 ) -> Measured:
-    """Return the measures of units. `blocks` are rows that do not depend on each other, for the intervals."""
+    """Return the measures of units. `blocks` are rows that do not depend on each other, for the intervals;
+    `independent` says whether single rows do not, either."""
     shares = units.shares(dict(scaling) if scaling else None)
     values = measures_of(shares, units.target, bins)
     confidence, right = stated(shares, units.target)
     return Measured(
         values,
-        _intervals(units, shares, values, blocks, bins),
+        _intervals(units, shares, values, blocks, bins, independent=independent),
         equal_width(confidence, right, bins),
         equal_mass(confidence, right, bins),
         brier_parts(shares, units.target, bins),
@@ -93,10 +99,14 @@ def measured(
 
 
 def _intervals(
-    units: Units, shares: np.ndarray, values: dict[str, float], blocks: list[np.ndarray], bins: int
+    units: Units,
+    shares: np.ndarray,
+    values: dict[str, float],
+    blocks: list[np.ndarray],
+    bins: int,
+    *,
+    independent: bool,
 ) -> dict[str, Interval]:
-    if len(blocks) < MIN_UNITS:
-        return {}
     inside = np.zeros(int(units.row.max()) + 1, bool)
 
     def measure(rows: np.ndarray) -> dict[str, float]:
@@ -105,4 +115,7 @@ def _intervals(
         selection = inside[units.row]
         return measures_of(shares[selection], units.target[selection], bins)
 
-    return jackknife(measure, values, blocks)
+    # The words or pixels of one row depend on each other
+    are_rows = independent and len(np.unique(units.row)) == len(units)
+    proportions = {"accuracy": len(units)} if are_rows and "accuracy" in values else {}
+    return metric_intervals(measure, values, blocks, proportions)

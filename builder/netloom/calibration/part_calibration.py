@@ -94,11 +94,11 @@ def calibrate_probabilities(
     fitted = len(rows.fitted) if calibration.scaling else 0
     chosen_on = len(rows.chosen) if settings.chooses_thresholds else 0
     report = PartReport(test.name, test.unit, fitted, chosen_on, len(test.output))
-    before = measured(units, rows.blocks, None, settings.bins)
+    before = measured(units, rows.blocks, None, settings.bins, independent=rows.independent)
     report = replace(report, before=before)
     if calibration.scaling:
         scaling = asdict(calibration.scaling)
-        after = measured(units, rows.blocks, scaling, settings.bins)
+        after = measured(units, rows.blocks, scaling, settings.bins, independent=rows.independent)
         report = replace(report, after=after, log_loss_change=log_loss_change(units, rows.blocks, scaling))
     outcomes = row_outcomes(test, calibration.as_json(), limits)
     report = replace(report, risk_coverage=risk_coverage(outcomes.confidence, outcomes.loss))

@@ -117,10 +117,8 @@ def outcomes(trained: TrainedRun, split: str, out_of_scope: Collection[str]) -> 
             intent = row["outputs"][intents.name] if "outputs" in row else row
             measured_rows.append(_row(intent, true, out_of_scope))
     confidence, margin, is_candidate, is_right = (np.array(column) for column in zip(*measured_rows, strict=True))
-    raw = data.raw
-    is_independent = raw.groups is None and raw.times is None and not raw.contiguous
     is_outside = np.isin(truth, list(out_of_scope))
-    return Outcomes(split, confidence, margin, is_candidate, is_right, is_outside, is_independent)
+    return Outcomes(split, confidence, margin, is_candidate, is_right, is_outside, not data.raw.has_dependent_rows)
 
 
 def _answers(trained: TrainedRun, rows: torch.Tensor, output: torch.Tensor) -> list[dict[str, Any]]:

@@ -111,6 +111,12 @@ class RawDataset:
         """The properties of this kind of target."""
         return TARGET_TYPES[self.target_kind]
 
+    @property
+    def has_dependent_rows(self) -> bool:
+        """Whether rows depend on each other, as neighbors in time and members of a group do, so that they tell less
+        than as many independent rows."""
+        return self.groups is not None or self.times is not None or self.contiguous
+
     def row(self, index: int) -> RawRow:
         """Return a raw row, the input of `encode`."""
         raise NotImplementedError

@@ -248,7 +248,7 @@ def _embeddings(
 def _is_dependent(trained: TrainedRun) -> bool:
     """Return whether rows depend on each other, as neighbors in time, members of a group or steps of an episode do."""
     raw = trained.data.raw
-    return raw.groups is not None or raw.times is not None or raw.contiguous or bool(trained.objective.task.environment)
+    return raw.has_dependent_rows or bool(trained.objective.task.environment)
 
 
 def _encoded(trained: TrainedRun, rows: Sequence[Mapping[str, Any]], fields: Collection[str]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from netloom.training.latent_sampling import sampled_latents
 from netloom.training.objectives import EVALUATION_BATCH, Objective
 from netloom.training.objectives.objective import joined
-from netloom.training.uncertainty import MIN_UNITS, blocks_of, jackknife, wilson
+from netloom.training.uncertainty import blocks_of, metric_intervals
 
 if TYPE_CHECKING:
     import numpy as np
@@ -88,18 +88,14 @@ def with_uncertainty(
     """
     small = output.numel() <= MAX_NUMBERS
     reference = objective.reference(data, rows, evaluation.split) if small else None
-    intervals = {}
     blocks = blocks_of(data, rows.numpy()) if small else []
-    if len(blocks) >= MIN_UNITS:
+    independent = 0 if data.raw.has_dependent_rows else len(rows)
+    proportions = {name: independent for name in evaluation.metrics if independent and objective.is_proportion(name)}
 
-        def measure(places: np.ndarray) -> Mapping[str, float]:
-            return objective.evaluate(output[places], data, rows[places], evaluation.split, chosen).metrics
+    def measure(places: np.ndarray) -> Mapping[str, float]:
+        return objective.evaluate(output[places], data, rows[places], evaluation.split, chosen).metrics
 
-        intervals = jackknife(measure, evaluation.metrics, blocks)
-    if data.raw.groups is None:  # rows of one group depend on each other
-        for name, value in evaluation.metrics.items():
-            if objective.task.is_proportion(name):
-                intervals[name] = wilson(value, len(rows))
+    intervals = metric_intervals(measure, evaluation.metrics, blocks, proportions)
     return replace(
         evaluation, reference=reference or evaluation.reference, intervals={**evaluation.intervals, **intervals}
     )

@@ -78,6 +78,23 @@ def mean_interval(values: np.ndarray) -> Interval | None:
     return float(values.mean()) - reach, float(values.mean()) + reach
 
 
+def metric_intervals(
+    measure: Callable[[np.ndarray], Mapping[str, float]],
+    metrics: Mapping[str, float],
+    blocks: list[np.ndarray],
+    proportions: Mapping[str, int],
+) -> dict[str, Interval]:
+    """Return intervals of metrics by name, so that a metric has the same interval wherever it is shown.
+
+    Args:
+        measure: Computes the metrics for rows given by index, (n,).
+        blocks: Independent blocks of rows; with too few of them, only proportions have an interval.
+        proportions: The number of rows of the metrics that are shares of independent rows.
+    """
+    intervals = jackknife(measure, metrics, blocks) if len(blocks) >= MIN_UNITS else {}
+    return intervals | {name: wilson(metrics[name], count) for name, count in proportions.items()}
+
+
 def jackknife(
     measure: Callable[[np.ndarray], Mapping[str, float]], metrics: Mapping[str, float], blocks: list[np.ndarray]
 ) -> dict[str, Interval]:
