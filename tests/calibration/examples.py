@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 
+import numpy as np
+
+from netloom.data import add_file
+from netloom.document import DataChoice, Project, Training
 from netloom.runs import TrainedRun, fit_here
 from netloom.templates import templates
+from tests.networks import chain
 
 
 @cache
@@ -14,3 +20,15 @@ def trained(template: str, epochs: int = 1, seed: int = 0) -> TrainedRun:
     project = templates()[template].project
     training = project.training.model_copy(update={"epochs": epochs, "seed": seed})
     return fit_here(project.model_copy(update={"training": training}))
+
+
+def misleading_validation_rows(home: Path) -> Project:
+    """A project whose validation rows have random classes, unlike the others, so that calibration makes it worse."""
+    random = np.random.default_rng(0)
+    x, part = random.normal(size=600), np.repeat(["train", "validation", "test"], 200)
+    classes = np.where(part == "validation", random.random(600) < 0.5, x > 0)
+    rows = [f"{value:.3f},{'yes' if yes else 'no'},{name}" for value, yes, name in zip(x, classes, part, strict=True)]
+    info = add_file("\n".join(["x,class,split", *rows]).encode(), "misleading.csv", home)
+    start = ("Input", {"field": "features", "kind": "vector", "shape": [1]})
+    training = Training(epochs=10, learning_rate=0.1, device="cpu", keep="last")
+    return chain(start, ("Linear", {"units": 2}), data=DataChoice(dataset=info.name), training=training)

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 
+import netloom
 from netloom import export
 from netloom.calibration import CalibrationSettings, calibrate, unavailable_reason
 from netloom.core.errors import UsageError
@@ -25,7 +26,7 @@ from netloom.runs.prediction.embeddings import features, last_linear
 from netloom.store import RunArtifacts
 from netloom.tasks.registry import tasks
 from netloom.training.weight_files import CheckpointError, save_weights
-from tests.calibration.examples import trained
+from tests.calibration.examples import misleading_validation_rows, trained
 from tests.export.bundles import modules_of
 from tests.networks import chain, network, networks
 
@@ -304,6 +305,16 @@ def test_reconstruction_is_refused_with_the_reason() -> None:
     assert "not a probability" in unavailable_reason(run)
     with pytest.raises(UsageError, match="not a probability"):
         calibrate(run, CalibrationSettings())
+
+
+def test_a_calibration_that_is_worse_is_applied_only_if_this_is_accepted(home: Path) -> None:
+    run = fit_here(misleading_validation_rows(home), home)
+    report = netloom.calibrate(run)
+    assert report.worse
+    assert "worse, so it is not recommended" in report.verdict
+    with pytest.raises(UsageError, match="makes the probabilities worse on the test rows"):
+        netloom.apply_calibration(run, report)
+    assert netloom.apply_calibration(run, report, even_if_worse=True).applied == report.applied
 
 
 class TestFile:

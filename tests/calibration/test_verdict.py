@@ -10,7 +10,7 @@ import pytest
 from netloom.calibration import CalibrationSettings, PartReport
 from netloom.calibration.measures import log_loss, log_loss_change, measured
 from netloom.calibration.units import Units
-from netloom.calibration.verdict import is_better, verdict
+from netloom.calibration.verdict import is_better, is_worse, verdict
 from tests.calibration.examples import trained
 from tests.calibration.simulated import class_units, classes
 
@@ -35,17 +35,18 @@ def units(rows: int, seed: int = 1, scale: float = 1.0) -> Units:
 
 
 @pytest.mark.parametrize(
-    ("scale", "factor", "sentence", "better"),
+    ("scale", "factor", "sentence", "better", "worse"),
     [
-        (3.0, 1 / 3, "improves the probabilities.", True),
-        (1.0, 3.0, "makes the probabilities worse, so it is not recommended.", False),
-        (1.0, 1.05, "hardly changes the probabilities of this run.", False),
+        (3.0, 1 / 3, "improves the probabilities.", True, False),
+        (1.0, 3.0, "makes the probabilities worse, so it is not recommended.", False, True),
+        (1.0, 1.05, "hardly changes the probabilities of this run.", False, False),
     ],
 )
-def test_log_loss_of_many_rows_decides(scale: float, factor: float, sentence: str, better: bool) -> None:
+def test_log_loss_of_many_rows_decides(scale: float, factor: float, sentence: str, better: bool, worse: bool) -> None:
     part = report(units(2_000, scale=scale), factor)
     assert verdict([part], SETTINGS).endswith(sentence)
     assert is_better([part]) is better
+    assert is_worse([part]) is worse
 
 
 def test_few_rows_are_not_evidence() -> None:
@@ -56,6 +57,7 @@ def test_few_rows_are_not_evidence() -> None:
     assert part.after.measures["log_loss"] < 0.99 * part.before.measures["log_loss"]
     assert verdict([part], SETTINGS).endswith("too few to show whether calibration changes the log loss.")
     assert not is_better([part])
+    assert not is_worse([report(units(40, seed=3, scale=1.2), 1.2)])
     assert report(units(9, scale=3.0), 1 / 3).log_loss_change is None
     assert not is_better([report(units(9, scale=3.0), 1 / 3)])
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Trained, called
+from tests.calibration.examples import misleading_validation_rows
+from tests.cli.conftest import Console, Trained, called
+from tests.runs.examples import trained_here
 
 
 def rows_file(trained: Trained, folder: Path) -> Path:
@@ -67,6 +69,24 @@ def test_calibration_of_other_weights_is_not_called_used(trained: Trained, tmp_p
     assert best[-1] == "Predictions use this calibration now."
     assert last_lines[-1].startswith("The calibration is saved, but predictions do not use it: it belongs to the last")
     assert best[0] == "270 validation rows for the map of probabilities, 270 test rows"
+
+
+def test_a_calibration_that_is_worse_is_applied_on_request_only(home: Path, console: Console) -> None:
+    from netloom import runs
+    from netloom.store import open_store
+
+    store, project = open_store(home), misleading_validation_rows(home)
+    with trained_here():
+        run_id = runs.start(store, store.create_project(project), project)
+    answer = console("calibrate", run_id, "--json").value
+    assert answer["worse"]
+    assert not answer["saved"]
+    last_line = console("calibrate", run_id).out.splitlines()[-1]
+    assert last_line == "The predictions are unchanged; --even-if-worse applies the calibration all the same."
+    assert store.artifacts(run_id).calibration() is None
+    last_line = console("calibrate", run_id, "--even-if-worse").out.splitlines()[-1]
+    assert last_line == "Predictions use this calibration now."
+    assert store.artifacts(run_id).calibration() is not None
 
 
 def test_other_data_of_the_same_shape_is_measured(trained: Trained) -> None:

@@ -10,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 from netloom import runs
 from netloom.store import open_store
 from netloom.templates import templates
+from tests.calibration.examples import misleading_validation_rows
 from tests.runs.examples import trained_here
 
 
@@ -58,6 +59,21 @@ def test_calibration_is_measured_applied_and_reset(home: Path) -> None:
     assert "belongs to other weights" in "".join(item.value for item in app.markdown)
     app.button(key=f"calibrate reset {run_id}").click().run()
     assert artifacts.calibration_stamp() is None
+
+
+def test_a_calibration_that_is_worse_is_applied_on_request_only(home: Path) -> None:
+    st.cache_resource.clear()
+    store, project = open_store(home), misleading_validation_rows(home)
+    with trained_here():
+        run_id = runs.start(store, store.create_project(project), project)
+    app = opened(run_id)
+    app.button[0].click().run()
+    assert not app.exception
+    assert "worse, so it is not recommended" in "".join(item.value for item in app.markdown)
+    assert app.button(key=f"calibrate apply {run_id}").disabled
+    app.checkbox(key=f"calibrate worse {run_id}").check().run()
+    app.button(key=f"calibrate apply {run_id}").click().run()
+    assert store.artifacts(run_id).calibration_stamp() is not None
 
 
 def test_task_without_probabilities_says_why(home: Path) -> None:

@@ -22,7 +22,6 @@ from netloom.export.model_card import export_card
 from netloom.modalities.encoding.rows import Answer
 from netloom.runs import TrainedRun
 from netloom.runs.owner import terminal_owner
-from netloom.runs.prediction import applied_calibration
 from netloom.runs.run_lookup import LAST, find_run
 from netloom.store import Store, StoreError, open_store
 from netloom.training import Evaluation, TrainingError
@@ -178,7 +177,12 @@ def calibrate(
 
 
 def apply_calibration(
-    run: TrainedRun, report: CalibrationReport | None, *, save: bool = False, home: str | Path | None = None
+    run: TrainedRun,
+    report: CalibrationReport | None,
+    *,
+    save: bool = False,
+    even_if_worse: bool = False,
+    home: str | Path | None = None,
 ) -> TrainedRun:
     """Return a run whose predictions and exports use a calibration.
 
@@ -186,13 +190,14 @@ def apply_calibration(
         run: the run.
         report: the report of :func:`calibrate`; None removes a calibration.
         save: make it part of the saved run, too, so that the app and :func:`load_run` use it.
+        even_if_worse: apply it even if `report.worse`: if it makes the probabilities of the test rows worse.
         home: the data folder.
 
     Returns:
         The same run with the calibration.
 
     Raises:
-        UsageError: the run is not saved, so that nothing can be added to it.
+        UsageError: the calibration is worse than none, or the run is not saved, so that nothing can be added to it.
 
     Example:
         >>> image = run.data.raw.row(0)["image"]
@@ -200,6 +205,8 @@ def apply_calibration(
         >>> "abstained" in netloom.predict(careful, [{"image": image}])[0]
         True
     """
+    if report is not None:
+        calibration.refuse_worse(report, even_if_worse=even_if_worse)
     if save:
         if run.run is None:
             raise UsageError("This run is not saved; train it with save=True to save its calibration.")
@@ -207,7 +214,7 @@ def apply_calibration(
         if report is None:
             artifacts.delete_calibration()
         else:
-            applied_calibration.save(artifacts, report.applied)
+            calibration.apply(artifacts, report, even_if_worse=even_if_worse)
     return replace(run, applied=report.applied if report else None)
 
 

@@ -20,7 +20,7 @@ from netloom.calibration.part_calibration import (
 from netloom.calibration.report import CalibrationReport, PartReport
 from netloom.calibration.settings import NONE, CalibrationSettings
 from netloom.calibration.units import units_of
-from netloom.calibration.verdict import is_better, verdict, warnings
+from netloom.calibration.verdict import is_better, is_worse, verdict, warnings
 from netloom.core.errors import UsageError
 from netloom.runs.prediction.applied_calibration import VERSION, AppliedCalibration, OutOfDistribution, PartCalibration
 from netloom.training.streaming import evaluation_rows, take
@@ -102,6 +102,7 @@ def calibrate(
         method=settings.method,
         verdict=verdict(reports, settings),
         better=is_better(reports),
+        worse=is_worse(reports),
         parts=tuple(reports),
         applied=AppliedCalibration(VERSION, weights, parts, thresholds),
         scores=scores,

@@ -45,14 +45,15 @@ class PartReport:
 
 @dataclass(frozen=True)
 class CalibrationReport:
-    """The calibration of a run. `applied` is what `runs.applied_calibration.save` makes part of its predictions;
+    """The calibration of a run. `applied` is what `application.apply` makes part of its predictions;
     `verdict` describes what it changes on the test rows in sentences, and `warnings` what the figures depend on.
-    `better` is true if the log loss is clearly lower."""
+    `better` is true if the log loss is clearly lower, and `worse` if it is clearly higher."""
 
     run_id: str
     method: str
     verdict: str
     better: bool
+    worse: bool
     parts: tuple[PartReport, ...]
     applied: AppliedCalibration
     scores: tuple[ScoreReport, ...] = ()

@@ -28,6 +28,11 @@ def is_better(reports: Sequence[PartReport]) -> bool:
     return _change(reports) < -LEAST_CHANGE and not _may_be_chance(reports)
 
 
+def is_worse(reports: Sequence[PartReport]) -> bool:
+    """Return whether calibrated probabilities have a clearly higher log loss on the test rows."""
+    return _change(reports) > LEAST_CHANGE and not _may_be_chance(reports)
+
+
 def _change(reports: Sequence[PartReport]) -> float:
     """Return the relative change of the log loss; 0 if no probabilities are calibrated."""
     changes = [

@@ -78,12 +78,17 @@ class Calibrate(Command):
         )
         parser.add_argument("--ensemble", metavar="RUN", action="append", help="average with this run (repeatable)")
         parser.add_argument("--dry-run", action="store_true", help="measure, and leave the predictions as they are")
+        parser.add_argument(
+            "--even-if-worse",
+            action="store_true",
+            help="apply the calibration even if it makes the probabilities of the test rows worse",
+        )
         parser.add_argument("--reset", action="store_true", help="remove the calibration of the run")
         add_checkpoint_argument(parser)
         add_seed_argument(parser, "random seed of dropout and corruptions")
 
     def run(self, arguments: Namespace, context: Context) -> int:
-        from netloom.calibration import calibrate
+        from netloom.calibration import apply, calibrate
         from netloom.calibration.stored_measures import store_measures
         from netloom.runs.prediction import applied_calibration
         from netloom.store import open_store
@@ -109,10 +114,13 @@ class Calibrate(Command):
             home=context.home,
         )
         store_measures(artifacts, report)
-        if not arguments.dry_run:
-            applied_calibration.save(artifacts, report.applied)
+        is_saved = not arguments.dry_run and (arguments.even_if_worse or not report.worse)
+        if is_saved:
+            apply(artifacts, report, even_if_worse=arguments.even_if_worse)
         if arguments.dry_run:
             done = "The predictions are unchanged (--dry-run)."
+        elif not is_saved:
+            done = "The predictions are unchanged; --even-if-worse applies the calibration all the same."
         elif weights == applied_calibration.run_weights_checksum(artifacts):
             done = "Predictions use this calibration now."
         else:
@@ -120,7 +128,7 @@ class Calibrate(Command):
                 f"The calibration is saved, but predictions do not use it: it belongs to the {arguments.checkpoint} "
                 "weights, and the run predicts with others."
             )
-        context.answer({**asdict(report), "saved": not arguments.dry_run}, f"{_text(report)}\n{done}")
+        context.answer({**asdict(report), "saved": is_saved}, f"{_text(report)}\n{done}")
         return 0
 
 

@@ -13,7 +13,7 @@ from netloom.runs.prediction.applied_calibration import run_weights_checksum
 
 @dataclass(frozen=True)
 class Calibrate(Request[CalibrationReport], kind="calibration", lane="long"):
-    """The report of a calibration, which changes no prediction; `runs.applied_calibration.save` applies its result."""
+    """The report of a calibration, which changes no prediction; `calibration.apply` applies its result."""
 
     weights: RunWeights
     settings: CalibrationSettings

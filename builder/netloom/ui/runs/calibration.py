@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from netloom.calibration import CalibrationReport, PartReport
+from netloom.calibration import CalibrationReport, PartReport, apply
 from netloom.calibration.conformal import IntervalCoverage, SetCoverage
 from netloom.calibration.ensembles import EnsembleReport
 from netloom.calibration.measures import Measured
@@ -17,7 +17,6 @@ from netloom.data import DataError
 from netloom.jobs import JobError, RunWeights
 from netloom.jobs.requests.calibration import Calibrate
 from netloom.runs.prediction import applied_calibration
-from netloom.runs.prediction.applied_calibration import AppliedCalibration
 from netloom.store import Run, RunArtifacts, Store
 from netloom.tasks import metric, task
 from netloom.training.weight_files import CheckpointError
@@ -65,7 +64,7 @@ def calibration(store: Store, run: Run) -> None:
         show_error(error)
         return
     _report(run, report)
-    _apply(store, run, report.applied)
+    _apply(store, run, report)
 
 
 def _applied(store: Store, run: Run) -> None:
@@ -93,14 +92,26 @@ def _state(artifacts: RunArtifacts) -> str:
     )
 
 
-def _apply(store: Store, run: Run, chosen: AppliedCalibration) -> None:
+def _apply(store: Store, run: Run, report: CalibrationReport) -> None:
     st.caption(
         "After Apply, the predictions of the run use this calibration: in the app, on the command line, in Python and "
         "in exported bundles."
     )
-    if st.button("Apply", type="primary", icon=":material/check:", key=Key.CALIBRATE_APPLY.of(run.id)):
+    even_if_worse = report.worse and st.checkbox(
+        "Apply it even if it is worse",
+        key=Key.CALIBRATE_WORSE.of(run.id),
+        help="On the test rows, the probabilities have a clearly higher log loss with this calibration than without.",
+    )
+    is_allowed = even_if_worse or not report.worse
+    if st.button(
+        "Apply",
+        type="primary",
+        icon=":material/check:",
+        key=Key.CALIBRATE_APPLY.of(run.id),
+        disabled=not is_allowed,
+    ):
         ask(
-            lambda: applied_calibration.save(store.artifacts(run.id), chosen),
+            lambda: apply(store.artifacts(run.id), report, even_if_worse=even_if_worse),
             "Predictions use this calibration now.",
         )
 

@@ -38,6 +38,7 @@ class Key(WidgetKey):
     CALIBRATE_SETS = "calibrate sets"
     CALIBRATE_SIZES = "calibrate sizes"
     CALIBRATE_VALUE = "calibrate value"
+    CALIBRATE_WORSE = "calibrate worse"
     CALIBRATION = "calibration"
     CHOICES = "choices"
     COLUMNS = "columns"
