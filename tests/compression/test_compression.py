@@ -232,10 +232,40 @@ def test_verdicts_follow_from_the_figures() -> None:
     assert report.sentence == "PyTorch: 2.0× as fast and 30% of the size, with Accuracy 0.9 as before."
     good = [replace(items[2], verdict="good"), replace(items[3], verdict="good")]
     words = [replace(report, measured=(base, items[1], *good)).verdict_of(item) for item in good]
-    assert words == ["beaten by another variant", "also better"]
+    assert words == ["beaten by another variant", "larger and slower"]
     larger = replace(items[1], size=1_500, score=0.89)
     assert "and 1.5× the size, with Accuracy 0.89 instead of 0.9." in replace(report, measured=(base, larger)).sentence
     assert "Keep the original" in replace(report, measured=(base,)).sentence
+
+
+@pytest.mark.parametrize(
+    ("size", "p50_ms", "words"),
+    [
+        (500, 0.5, "smaller and faster"),
+        (950, 0.5, "faster"),
+        (1_500, 0.5, "faster, but larger"),
+        (500, 2.0, "smaller, but slower"),
+        (1_500, 2.0, "larger and slower"),
+        (1_000, 1.0, "no gain"),
+    ],
+)
+def test_the_words_of_a_verdict_follow_from_size_and_time(size: int, p50_ms: float, words: str) -> None:
+    base = Measured("original", "PyTorch", 1_000, 1.0, 1.2, 0.9, 1.0, 0.0, "original", "")
+    variant = replace(base, method="variant", title="Variant", size=size, p50_ms=p50_ms, verdict="recommended")
+    report = Report("accuracy", "Accuracy", True, 100, 1, (base, variant))
+    assert report.verdict_of(base) == "original"
+    assert report.verdict_of(variant) == f"recommended: {words}"
+    assert report.verdict_of(replace(variant, verdict="slower")) == words
+    assert report.verdict_of(replace(variant, verdict="worse")) == "worse predictions"
+
+
+def test_a_smaller_but_slower_variant_is_a_choice() -> None:
+    base = Measured("original", "PyTorch", 1_000, 1.0, 1.2, 0.9, 1.0, 0.0, "original", "")
+    slower = replace(base, method="variant", title="Variant", size=250, p50_ms=2.0, verdict="slower")
+    assert Report("accuracy", "Accuracy", True, 100, 1, (base, slower)).sentence == (
+        "Keep the original, unless size matters more than time: Variant has 25% of the size with predictions that are "
+        "as good, but takes 2.0× the time."
+    )
 
 
 def test_classes_that_lose_recall_are_named_and_counted() -> None:

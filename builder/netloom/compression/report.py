@@ -8,16 +8,8 @@ from typing import Literal
 from netloom.core.plain_json import JsonObject
 
 Verdict = Literal["original", "recommended", "good", "no gain", "slower", "worse"]
-# A gain below these ratios is not worth another file.
+# A gain below these ratios is not worth another file, and a loss below them is not mentioned.
 MIN_SPEEDUP, MIN_SHRINKAGE = 1.1, 1.3
-TITLES: dict[Verdict, str] = {
-    "original": "original",
-    "recommended": "recommended",
-    "good": "also better",
-    "no gain": "no gain",
-    "slower": "smaller, but slower",
-    "worse": "worse predictions",
-}
 
 # Classes that lose recall and are named in a sentence; `--json` has all of them
 SHOWN_CLASSES = 3
@@ -74,6 +66,10 @@ class Measured:
         return f"Recall lost: {shown}{f' and {more} more' * (more > 0)}."
 
 
+def _size(item: Measured) -> int:
+    return item.size
+
+
 @dataclass(frozen=True)
 class Report:
     """Measurements of the original, which comes first, and of its variants, alternating on the same rows.
@@ -123,7 +119,14 @@ class Report:
         """The result in words."""
         original, best = self.measured[0], self.recommended
         if best is None:
-            return "Keep the original: no variant is clearly faster or smaller with predictions that are as good."
+            smallest = min((item for item in self.measured if item.verdict == "slower"), key=_size, default=None)
+            if smallest is None:
+                return "Keep the original: no variant is clearly faster or smaller with predictions that are as good."
+            return (
+                f"Keep the original, unless size matters more than time: {smallest.title} has "
+                f"{smallest.size / original.size:.0%} of the size with predictions that are as good, but takes "
+                f"{smallest.p50_ms / original.p50_ms:.1f}× the time."
+            )
         speed, growth = original.p50_ms / best.p50_ms, best.size / original.size
         of_size = f"{growth:.0%} of the size" if growth < 1 else f"{growth:.1f}× the size"
         before, after = f"{original.score:.4g}", f"{best.score:.4g}"
@@ -131,10 +134,29 @@ class Report:
         return f"{best.title}: {speed:.1f}× as fast and {of_size}, with {self.metric_title} {scores}."
 
     def verdict_of(self, item: Measured) -> str:
-        """The verdict in words: one that is better than the original may still be beaten by another variant."""
+        """The verdict in words, with what is clearly better or worse than the original: one that is better may still be
+        beaten by another variant."""
+        if item.verdict == "original":
+            return "original"
+        if item.verdict == "worse":
+            return "worse predictions"
         if item.verdict == "good" and item not in self.pareto:
             return "beaten by another variant"
-        return TITLES[item.verdict]
+        return f"recommended: {self._change(item)}" if item.verdict == "recommended" else self._change(item)
+
+    def _change(self, item: Measured) -> str:
+        """What is clearly better than the original, and what is clearly worse."""
+        original = self.measured[0]
+        ratios = (
+            ("smaller", original.size / item.size, MIN_SHRINKAGE),
+            ("larger", item.size / original.size, MIN_SHRINKAGE),
+            ("faster", original.p50_ms / item.p50_ms, MIN_SPEEDUP),
+            ("slower", item.p50_ms / original.p50_ms, MIN_SPEEDUP),
+        )
+        words = [word for word, ratio, least in ratios if ratio >= least]
+        gains = [word for word in words if word in ("smaller", "faster")]
+        losses = [word for word in words if word not in gains]
+        return ", but ".join(" and ".join(part) for part in (gains, losses) if part) or "no gain"
 
     @property
     def costs(self) -> str:

@@ -22,7 +22,7 @@ class StructuredPruning(DocumentMethod):
 
     name = "structured_pruning"
     title = "Structured pruning"
-    summary = "The least important half of the channels of each layer is removed: smaller and faster; needs fine-tuning"
+    summary = "The least important half of the channels of each layer is removed; needs fine-tuning"
     order = 26
     settings = ("amount", "criterion")
 

@@ -38,7 +38,7 @@ AXIS_WIDTH = 320  # in pixels
 def optimize(live: Live, weights: RunWeights) -> None:
     """Draw the button that measures variants, and the last measurements."""
     st.markdown(
-        "**Smaller and faster variants** of this run, measured on this machine beside the original.",
+        "**Compressed variants** of this run, measured on this machine beside the original.",
         help="Quantization, low-rank factorization, pruning, early exit, and smaller runs made from this one. All "
         "of them predict the same rows.",
     )
