@@ -19,6 +19,9 @@ LOSSES = {
 }
 # The parameters of losses, by the name of the loss
 LOSS_PARAMETERS = {"huber": "huber_delta", "quantile": "quantile"}
+# The absolute error on curves and in evaluations; scaled for several series, whose units differ
+ABSOLUTE_ERROR, SCALED_ERROR = "mae", "scaled_mae"
+SCALED_METRICS = {"loss": "Mean squared error", SCALED_ERROR: "Mean absolute error (scaled)"}
 LOSS_SETTINGS = ("regression_loss", *LOSS_PARAMETERS.values())
 
 
@@ -34,8 +37,8 @@ class Regression(Task):
     order = 40
     target = "number"
     as_head = True
-    metrics: ClassVar = {"loss": "Mean squared error", "mae": "Mean absolute error"}
-    scale = "Curves use the standardized target; test metrics use its original unit, and are scaled for several series."
+    metrics: ClassVar = {"loss": "Mean squared error", ABSOLUTE_ERROR: "Mean absolute error"}
+    scale = "The loss is that of the standardized target; the absolute error has the unit of the test metrics."
     settings = LOSS_SETTINGS
     in_target_units = True
     explained = "number"

@@ -13,7 +13,7 @@ from netloom.training.objectives import reference_predictors
 from netloom.training.objectives.evaluation import Evaluation, Residuals, ScoreRow, Worst
 from netloom.training.objectives.forecast_scores import SCALED, mase, scaled_to, with_forecast_reports
 from netloom.training.objectives.losses import ErrorLoss
-from netloom.training.objectives.objective import NOTHING, WORST, Settings
+from netloom.training.objectives.objective import NOTHING, WORST, Scores, Settings
 from netloom.training.objectives.reference_predictors import BaselinePrediction
 
 if TYPE_CHECKING:
@@ -29,19 +29,46 @@ MOST_RESIDUALS = 20_000
 
 
 class Regression(ErrorLoss):
-    """Mean squared error or another loss between (N, k) and (N, k), in standard deviations of the training targets."""
+    """Mean squared error or another loss between (N, k) and (N, k), in standard deviations of the training targets.
+
+    The absolute error on curves is in the units of the evaluation, and has its name.
+    """
 
     task = regression.Regression()
     # The quantile to predict; None: the minimizer of the loss, such as the mean for squared error.
     quantile: float | None = None
+    is_scaled: bool = False  # whether errors are over several series, whose units differ
+    # One standardized target in units of the evaluation, (k,); None: the targets are not standardized.
+    unit: torch.Tensor | None = None
+
+    @property
+    def metrics(self) -> Mapping[str, str]:
+        return regression.SCALED_METRICS if self.is_scaled else super().metrics
 
     def described(self, training: Training, schema: Schema) -> Self:
-        described = copy.copy(self)
+        described, forecast = copy.copy(self), schema.target.forecast
         described.quantile = training.quantile if training.regression_loss == "quantile" else None
+        described.is_scaled = forecast is not None and len(forecast.series) > 1
         return described
+
+    def configured(self, training: Training, data: Prepared, device: str) -> Self:
+        configured = super().configured(training, data, device).described(training, data.schema)
+        forecast, scales = data.schema.target.forecast, data.forecast_scales
+        unit = data.target.new_tensor(data.fitted_numbers.std)
+        if configured.is_scaled and forecast is not None and scales is not None:
+            unit = scaled_to(unit[None], forecast, scales)[0]
+        configured.unit = unit.to(device)
+        return configured
 
     def titles(self, training: Training) -> dict[str, str]:
         return {**self.metrics, "loss": regression.LOSSES[training.regression_loss]}
+
+    def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
+        scores, unit = super().scores(output, target), self.unit
+        error = (output - target).abs()
+        name = regression.SCALED_ERROR if self.is_scaled else regression.ABSOLUTE_ERROR
+        sums = {"loss": scores.sums["loss"], name: (error if unit is None else error * unit).sum()}
+        return Scores(sums, scores.count)
 
     def trivial(self, data: Prepared, rows: torch.Tensor) -> BaselinePrediction | None:
         return reference_predictors.forecast(data, rows) or reference_predictors.mean(data, rows, self.quantile)

@@ -116,12 +116,9 @@ def _curves(live: Live, run: Run, per_epoch: int) -> None:
         view = choose_view(run.id)
         download(curves, run.id)
     measures, scale = _measures(run, curves), task_of(run).scale
-    if scale and any(name.startswith("mae") for name, _ in measures):
-        frozen = document(live.store, run.id)
-        plain_target = frozen is not None and frozen.data.prepare != "standardize"
-        st.caption("Curves and metrics are in the unit of the target." if plain_target else scale)
-        if not plain_target:
-            measures = [(name, f"{title}, standardized") for name, title in measures]
+    frozen = document(live.store, run.id) if scale else None
+    if frozen is not None and frozen.data.prepare == "standardize":
+        st.caption(scale)
     message = (
         "The first points appear in a moment." if run.state in runs.ACTIVE else "The run ended before the first points."
     )
