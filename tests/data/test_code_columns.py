@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from netloom.core.plain_json import JsonObject
 from netloom.data import add_file, prepare
 from netloom.data.tables.code_columns import are_codes
 from netloom.data.tables.row_file import read_rows
@@ -70,8 +71,9 @@ class TestTwoDigits:
         assert columns == {"month": "number", "size": "number"}
 
     def test_labels_and_several_targets_keep_their_zeros(self, home: Path) -> None:
-        for task, role in (("multi_label", {}), ("several_outputs", {"size": {"role": "target"}})):
-            options = {"target": "class", "task": task, **({"columns": role} if role else {})}
+        several: JsonObject = {"size": {"role": "target"}}
+        for task, columns in (("multi_label", {}), ("several_outputs", several)):
+            options: JsonObject = {"target": "class", "task": task, "columns": columns}
             info = add_file(self.ROWS.encode(), f"{task}.csv", home, options=options)
             target = prepare(DataChoice(dataset=info.name), home).schema.target
             classes = target.classes or next(part.classes for part in target.parts if part.classes)
