@@ -137,6 +137,15 @@ def test_bundle_contains_the_calibrated_threshold(answers: dict[str, Any]) -> No
     assert prepare(run.project.data).preprocess.target.kind == "class"  # the schema of the data is unchanged
 
 
+def test_each_label_has_its_threshold(answers: dict[str, Any]) -> None:
+    run = trained_template("scenes_labels")
+    for row in answers["scenes_labels"]:
+        assert list(row["thresholds"]) == list(row["probabilities"])
+        above = [name for name, share in row["probabilities"].items() if share > row["thresholds"][name]]
+        assert row["prediction"] == above
+    assert list(answers["scenes_labels"][0]["thresholds"].values()) == list(run.calibration.values())
+
+
 @pytest.mark.parametrize("kind", ["onnx", "pt2"])
 def test_gan_export_contains_only_the_generator(kind: str, tmp_path: Path) -> None:
     run = trained_template("digits_gan")

@@ -106,6 +106,11 @@ def threshold_part() -> AnswerPart:
     return number_part("threshold", "The decision threshold, chosen on the validation rows")
 
 
+def thresholds_part(names: Sequence[str]) -> AnswerPart:
+    """Return the thresholds of the decisions on labels."""
+    return numbers_part("thresholds", names, "The decision threshold of each label, chosen on the validation rows")
+
+
 # The keys that a calibration adds where they apply, see `netloom.data.preparation.calibrated`
 CALIBRATED: Mapping[str, Any] = {
     "confidence": {"type": "number", "description": "The calibrated probability that the prediction is right"},

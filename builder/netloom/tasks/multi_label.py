@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from netloom.data.schema import Schema
 from netloom.document import Training
-from netloom.tasks.answers import TEXTS, AnswerPart, probability_part, structure_part
+from netloom.tasks.answers import TEXTS, AnswerPart, probability_part, structure_part, thresholds_part
 from netloom.tasks.outputs import LABEL_LOGITS, ExpectedOutput
 from netloom.tasks.task import Task
 from netloom.tasks.true_labels import LabelSet, TrueLabel
@@ -40,7 +40,8 @@ class MultiLabel(Task):
 
     def answer_parts(self, schema: Schema) -> tuple[AnswerPart, ...]:
         labels = structure_part("prediction", TEXTS, "The labels that apply")
-        return labels, probability_part(schema.target.classes)
+        names = schema.target.classes
+        return labels, probability_part(names), thresholds_part(names)
 
     def decisions(self, answer: Mapping[str, Any]) -> list[Any]:
         return [sorted(answer["prediction"])]

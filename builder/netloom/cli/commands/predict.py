@@ -72,8 +72,13 @@ def _value_text(value: Any) -> str:
 
 
 def _probability_text(prediction: dict[str, Any]) -> str:
-    probabilities = prediction.get("probabilities")
-    return f"{max(probabilities.values()):.1%}" if probabilities else ""
+    """Return the probability of the predicted class, which is not the most probable one where a threshold decides, or
+    of each predicted label."""
+    probabilities, predicted = prediction.get("probabilities"), prediction.get("prediction")
+    if not probabilities:
+        return ""
+    shares = [probabilities[name] for name in (predicted if isinstance(predicted, list) else [predicted])]
+    return ", ".join(f"{share:.1%}" for share in shares)
 
 
 def _confidence_text(prediction: dict[str, Any]) -> str:

@@ -61,6 +61,7 @@ def label_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[st
         {
             "prediction": [name for name, share, limit in zip(names, row, limits, strict=True) if share > limit],
             "probabilities": dict(zip(names, row, strict=True)),
+            "thresholds": dict(zip(names, limits, strict=True)),
         }
         for row in output.sigmoid().tolist()
     ]

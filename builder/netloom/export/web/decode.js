@@ -44,7 +44,8 @@ function binary(target, logits) {
 function labels(target, logits) {
   const shares = logits.map(sigmoid);
   const prediction = target.classes.filter((_, place) => shares[place] > target.thresholds[place]);
-  return { prediction, probabilities: named(target.classes, shares) };
+  const thresholds = named(target.classes, target.thresholds);
+  return { prediction, probabilities: named(target.classes, shares), thresholds };
 }
 
 /** Numbers in the units of the data, with an interval around them if one was chosen. */
