@@ -95,6 +95,8 @@ def _fetch_files(arguments: Namespace, folder: Path) -> list[Path]:
 
 
 def _add(arguments: Namespace, context: Context, files: list[Path]) -> int:
+    from netloom.data.preparation.prepare import read
+    from netloom.data.preparation.project_defaults import default_choice
     from netloom.data.uploads import with_target
     from netloom.sandbox import FileInspection
 
@@ -120,7 +122,10 @@ def _add(arguments: Namespace, context: Context, files: list[Path]) -> int:
     finally:
         inspection.close()
     added = f"Added {plain(info.title)!r} as {info.name}: {plain(info.summary)}."
-    context.answer(asdict(info), "\n".join([added, *map(plain, guesses)]))
+    # What is left out or assumed, such as columns that are no input, as `netloom data show` reports it
+    warnings = read(default_choice(info.name, context.home), context.home).warnings
+    lines = [added, *map(plain, guesses), *(f"! {plain(warning)}" for warning in warnings)]
+    context.answer({**asdict(info), "warnings": warnings}, "\n".join(lines))
     return 0
 
 
