@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from netloom.data.preparation.project_defaults import default_choice
@@ -58,3 +59,19 @@ def test_target_leak_is_reported_by_every_command(console: Console, tmp_path: Pa
     assert "gives away" in compared.out
     assert f"! {first[:8]}: {LEAK_WARNING}" in compared.out
     assert LEAK_WARNING in console("data", "report", name, "--quick", "--take-back").out
+
+
+@pytest.mark.usefixtures("_training_here")
+def test_random_labels_are_reported_as_chance(console: Console, tmp_path: Path) -> None:
+    random = np.random.default_rng(1)
+    rows = (f"{random.normal():.3f},{'yn'[random.integers(2)]}" for _ in range(300))
+    (tmp_path / "noise.csv").write_bytes(make_csv("n,label", rows))
+    name = str(console("data", "add", tmp_path / "noise.csv", "--json").value["name"])
+    project = start(templates()["breast_cancer"], default_choice(name, console.home), "noise", console.home)
+    assert project is not None
+    write(tmp_path / "noise.json", project)
+    sentence = "! The model does not measurably beat a trivial predictor on 45 test rows: accuracy "
+    assert sentence in console("train", tmp_path / "noise.json", "--epochs", 1, "--device", "cpu").out
+    assert sentence in console("evaluate", "last").out
+    assert console("evaluate", "last", "--json").value["at_chance"]
+    assert sentence.removeprefix("! ") in console("card", "last").out

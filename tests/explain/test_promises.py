@@ -22,7 +22,7 @@ from netloom.explain.core.explanation import Sampling, Verdict
 from netloom.explain.core.request import ExplanationRequest, build_context
 from netloom.explain.dataset.global_attribution import global_attribution
 from netloom.explain.evidence.cross_check import cross_check
-from netloom.explain.evidence.model_check import ModelCheck, is_at_chance
+from netloom.explain.evidence.model_check import ModelCheck
 from netloom.explain.evidence.verdict import judge, on_faithfulness, on_sampling, with_model
 from netloom.explain.flow.attribution_flow import flow
 from netloom.explain.influence.influence import influence
@@ -30,6 +30,7 @@ from netloom.explain.influence.label_errors import find_label_errors
 from netloom.explain.plots.page import html
 from netloom.explain.robustness.robustness import robustness
 from netloom.runs import TrainedRun, fit_here
+from netloom.training.chance import is_at_chance
 from netloom.training.objectives.evaluation import Evaluation, Reference
 from netloom.ui.explain.headline import headline
 from tests.explain.models import QUICK, trained

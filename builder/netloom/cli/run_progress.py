@@ -44,6 +44,7 @@ def report_run(store: Store, run: Run, context: Context, *, is_interrupted: bool
         Failure: the run failed.
     """
     from netloom.runs import evaluation
+    from netloom.training.chance import score_notes
 
     result = evaluation(store, run.id)
     metrics = result.metrics if result else {}
@@ -67,7 +68,7 @@ def report_run(store: Store, run: Run, context: Context, *, is_interrupted: bool
             return FAILED
         raise Failure(f"The run failed: {run.reason}")
     test = f"\n{metrics_table(result)}" if result and metrics else ""
-    notes = [f"! {plain(caveat.message)}" for caveat in result.caveats] if result else []
+    notes = [f"! {plain(sentence)}" for sentence in score_notes(result)] if result else []
     context.answer(value, "\n".join([f"{run.id} {run.state}{test}", *notes]))
     return INTERRUPTED if is_interrupted else 0
 

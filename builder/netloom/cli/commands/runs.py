@@ -57,13 +57,15 @@ class Evaluate(Command):
     def run(self, arguments: Namespace, context: Context) -> int:
         from netloom.runs import evaluate, evaluation
         from netloom.store import open_store
+        from netloom.training.chance import is_at_chance
 
         store = open_store(context.home)
         run = find_run(store, arguments.run)
         # The worker measured the test split with these same weights when the run ended.
         result = evaluation(store, run.id) if arguments.split == SPLITS[0] and run.ended_at else None
         result = result or evaluate(load_trained_run(store, run.id), arguments.split)
-        context.answer({"run": run.id, **result.as_json()}, "\n".join(evaluation_lines(run, result)))
+        value = {"run": run.id, **result.as_json(), "at_chance": is_at_chance(result)}
+        context.answer(value, "\n".join(evaluation_lines(run, result)))
         return 0
 
 
@@ -73,10 +75,11 @@ _NAMED = ("class", "series", "step")
 
 def evaluation_lines(run: Run, result: Evaluation) -> list[str]:
     from netloom.runs.history.setting_changes import change_sentence
+    from netloom.training.chance import score_notes
     from netloom.training.objectives.evaluation import HORIZON_HEADING, ClassReport, ScoreTable
 
     lines = [f"{plain(run.title)} ({run.id}) on {result.rows:,} {result.split} rows", metrics_table(result)]
-    lines += [f"! {plain(caveat.message)}" for caveat in result.caveats]
+    lines += [f"! {plain(sentence)}" for sentence in score_notes(result)]
     lines += [change_sentence(change) for change in run.summary.changes]
     lines += [plain(result.unit)] if result.unit else []
     for part in result.parts:

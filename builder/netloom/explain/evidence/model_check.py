@@ -12,22 +12,16 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from netloom.compile import input_fields
-from netloom.tasks import higher_is_better
+from netloom.training.chance import compared, is_at_chance, trivial_title
 
 if TYPE_CHECKING:
     from torch import nn
 
     from netloom.data import Prepared
     from netloom.document import Project
-    from netloom.training.objectives.evaluation import Evaluation
 
 # The budget in FLOPs, and the smallest and largest number of test rows.
 FLOPS, FEWEST, MOST = 10**11, 60, 2_000
-# Metrics on which a network that learned nothing does not beat the trivial predictor, in order of preference. F1 and
-# IoU are excluded: random predictions score far above a constant one.
-METRICS = (
-    "accuracy", "balanced_accuracy", "roc_auc", "r2", "word_accuracy", "pair_accuracy", "mae", "rmse", "mse", "loss"
-)  # fmt: skip
 MAX_RESULTS = 64
 
 
@@ -115,35 +109,8 @@ def _check(project: Project, model: nn.Module, data: Prepared, flops: int) -> Mo
     sampled_run = TrainedRun(project, "", model, replace(data, split={**data.split, "test": test}))
     evaluation = evaluate(sampled_run)
     leaks = tuple(_leaking_columns(data, input_fields(project)))
-    title = evaluation.reference.title if evaluation.reference else ""
-    trivial = f"{title[:1].lower()}{title[1:]}"
-    return ModelCheck(len(test), is_at_chance(evaluation), _describe(evaluation, trivial), trivial, leaks)
-
-
-def is_at_chance(evaluation: Evaluation) -> bool:
-    """Return whether no metric with an interval and a trivial reference is significantly better than the reference."""
-    metrics = _compared_metrics(evaluation)
-    return bool(metrics) and not any(_beats(evaluation, name) for name in metrics)
-
-
-def _compared_metrics(evaluation: Evaluation) -> list[str]:
-    reference = evaluation.reference.metrics if evaluation.reference else {}
-    return [name for name in METRICS if name in evaluation.intervals and name in reference]
-
-
-def _beats(evaluation: Evaluation, name: str) -> bool:
-    low, high = evaluation.intervals[name]
-    trivial = evaluation.reference.metrics[name] if evaluation.reference else float("nan")
-    return low > trivial if higher_is_better(name) else high < trivial
-
-
-def _describe(evaluation: Evaluation, trivial: str) -> str:
-    """Format the first metric of the model and of the trivial predictor."""
-    names = _compared_metrics(evaluation)
-    if evaluation.reference is None or not names:
-        return ""
-    words = f"{names[0].replace('_', ' ')} {evaluation.metrics[names[0]]:.3g}"
-    return f"{words} ({trivial}: {evaluation.reference.metrics[names[0]]:.3g})"
+    trivial = trivial_title(evaluation)
+    return ModelCheck(len(test), is_at_chance(evaluation), compared(evaluation), trivial, leaks)
 
 
 def _leaking_columns(data: Prepared, fields: list[str]) -> list[str]:

@@ -19,6 +19,7 @@ from netloom.runs.resources import energy
 from netloom.store import StoreError
 from netloom.store.run_summary import RunSummary
 from netloom.tasks import METRICS, metric
+from netloom.training.chance import score_notes
 from netloom.training.weight_files import CheckpointError
 from netloom.validation import analyse
 
@@ -81,7 +82,7 @@ def collect(
         scores=tuple(_scores(evaluation)) if evaluation else (),
         missing=() if measure else ((NOT_SLICED,) if evaluation else (NOT_EVALUATED, NOT_SLICED)),
         reference=evaluation.reference.title if evaluation and evaluation.reference else "",
-        caveats=tuple(plain(caveat.message) for caveat in evaluation.caveats) if evaluation else (),
+        caveats=tuple(map(plain, score_notes(evaluation))) if evaluation else (),
         tables=tuple(table for table in (_classes(evaluation), _slices(parts)) if table.rows),
         data=tuple(_data(dataset, trained)),
         findings=tuple(plain(str(finding)) for finding in (findings if isinstance(findings, list) else ())),

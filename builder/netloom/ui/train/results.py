@@ -17,6 +17,7 @@ from netloom.runs.history.setting_changes import change_sentence
 from netloom.store import Run
 from netloom.tasks import metric
 from netloom.training import Evaluation, Reference
+from netloom.training.chance import chance_sentence
 from netloom.training.objectives.evaluation import (
     HORIZON_HEADING,
     LIKENESS,
@@ -72,6 +73,8 @@ def test_metrics(run: Run, evaluation: Evaluation) -> None:
     st.markdown("## Test episodes" if evaluation.episodes else "## Test metrics")
     _metrics(evaluation, run)
     score_caveats(evaluation.caveats)
+    if sentence := chance_sentence(evaluation):
+        st.caption(f":material/warning: {escape(sentence)}")
     for change in run.summary.changes:
         st.caption(change_sentence(change))
     if evaluation.episodes:

@@ -1,0 +1,64 @@
+"""Compare an evaluation with that of a trivial predictor, such as one that always predicts the majority class."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from netloom.tasks import higher_is_better
+
+if TYPE_CHECKING:
+    from netloom.training.objectives.evaluation import Evaluation
+
+# Metrics on which a network that learned nothing does not beat the trivial predictor, in order of preference. F1 and
+# IoU are excluded: random predictions score far above a constant one.
+METRICS = (
+    "accuracy", "balanced_accuracy", "roc_auc", "r2", "word_accuracy", "pair_accuracy", "mae", "rmse", "mse", "loss"
+)  # fmt: skip
+
+
+def is_at_chance(evaluation: Evaluation) -> bool:
+    """Return whether no metric with an interval and a trivial reference is significantly better than the reference."""
+    metrics = _compared_metrics(evaluation)
+    return bool(metrics) and not any(_beats(evaluation, name) for name in metrics)
+
+
+def chance_sentence(evaluation: Evaluation) -> str:
+    """Return that a network does not beat the trivial predictor as a sentence; "" if it does, or if it is unknown."""
+    if not is_at_chance(evaluation):
+        return ""
+    return (
+        f"The model does not measurably beat a trivial predictor on {evaluation.rows:,} {evaluation.split} rows: "
+        f"{compared(evaluation)}."
+    )
+
+
+def score_notes(evaluation: Evaluation) -> list[str]:
+    """Return what makes the metrics misleading, and that they are not better than those of a trivial predictor."""
+    sentences = [caveat.message for caveat in evaluation.caveats]
+    return [*sentences, *filter(None, [chance_sentence(evaluation)])]
+
+
+def trivial_title(evaluation: Evaluation) -> str:
+    """Return the name of the trivial predictor within a sentence; "" without one."""
+    title = evaluation.reference.title if evaluation.reference else ""
+    return f"{title[:1].lower()}{title[1:]}"
+
+
+def compared(evaluation: Evaluation) -> str:
+    """Return the first metric of the model and of the trivial predictor; "" if there is none."""
+    names = _compared_metrics(evaluation)
+    if evaluation.reference is None or not names:
+        return ""
+    words = f"{names[0].replace('_', ' ')} {evaluation.metrics[names[0]]:.3g}"
+    return f"{words} ({trivial_title(evaluation)}: {evaluation.reference.metrics[names[0]]:.3g})"
+
+
+def _compared_metrics(evaluation: Evaluation) -> list[str]:
+    reference = evaluation.reference.metrics if evaluation.reference else {}
+    return [name for name in METRICS if name in evaluation.intervals and name in reference]
+
+
+def _beats(evaluation: Evaluation, name: str) -> bool:
+    low, high = evaluation.intervals[name]
+    trivial = evaluation.reference.metrics[name] if evaluation.reference else float("nan")
+    return low > trivial if higher_is_better(name) else high < trivial
