@@ -62,6 +62,10 @@ def test_scores_equal_scikit_learn() -> None:
     assert brier_score(shares, target) == pytest.approx(
         sum(metrics.brier_score_loss(target == index, shares[:, index]) for index in range(5))
     )
+    logits, target = classes(2_000, 4, count=2)
+    shares = class_units(logits * 1.7, target).shares()
+    assert brier_score(shares, target) == pytest.approx(metrics.brier_score_loss(target, shares[:, 1]))
+    assert brier_parts(shares, target).score == pytest.approx(brier_score(shares, target))
     logits, truth = labels(2_000, 5, count=3)
     shares = label_units(logits * 1.7, truth).shares()
     each = [metrics.brier_score_loss(truth[:, index], shares[:, index]) for index in range(3)]

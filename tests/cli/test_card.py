@@ -96,6 +96,15 @@ def test_card_has_what_was_measured_of_the_weights(console: Console, copy: Train
         values = [float(value) for value in re.findall(r"\d[\d.]*", calibration[title])[:2]]
         assert values == pytest.approx([part[when]["measures"][name] for when in ("before", "after")], rel=1e-2)
     assert "below a confidence of" in calibration["Abstention"]
+    assert calibration["Predictions"] == "do not use this calibration"
+    calibration_arguments = ("calibrate", "last", *arguments, "--abstain-risk")
+    for options, sentence in (
+        ((0.05,), "use this calibration"),
+        ((0.2, "--dry-run"), "use another calibration, which was measured before"),
+    ):
+        assert console(*calibration_arguments, *options).code == 0
+        card = console("card", "last", *arguments, "--json").value
+        assert dict(card["evidence"][0]["facts"])["Predictions"] == sentence
     [attack] = robustness.values()
     assert "at 0.05" in attack
     assert attacked.value["verdict"]["sentence"] in attack

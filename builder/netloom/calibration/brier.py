@@ -38,16 +38,22 @@ def one_hot(shares: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 def brier_score(shares: np.ndarray, target: np.ndarray) -> float:
-    """Return the mean squared error of probabilities (M, C): summed over classes, and the mean over labels."""
+    """Return the mean squared error of probabilities (M, C), as in scikit-learn: summed over three or more classes, and
+    the mean over labels and over two classes, so that two classes have the same score with one logit and with two."""
     squares = (shares - one_hot(shares, target)) ** 2
-    return float(squares.mean() if target.ndim == 2 else squares.sum(1).mean())
+    return float(squares.sum(1).mean()) / _divisor(shares, target)
+
+
+def _divisor(shares: np.ndarray, target: np.ndarray) -> int:
+    count = shares.shape[1]
+    return count if target.ndim == 2 or count == 2 else 1
 
 
 def brier_parts(shares: np.ndarray, target: np.ndarray, bins: int = BINS) -> BrierParts:
     """Return the decomposition of `brier_score` with bins of equal width for each class."""
     truth = one_hot(shares, target)
     each = [_binary(shares[:, class_index], truth[:, class_index], bins) for class_index in range(shares.shape[1])]
-    total = np.sum(each, axis=0) / (shares.shape[1] if target.ndim == 2 else 1)
+    total = np.sum(each, axis=0) / _divisor(shares, target)
     return BrierParts(*map(float, total))
 
 

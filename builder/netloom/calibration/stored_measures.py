@@ -9,7 +9,8 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 
 from netloom.calibration.report import CalibrationReport, PartReport
-from netloom.runs.prediction.applied_calibration import PartCalibration
+from netloom.calibration.settings import NONE
+from netloom.runs.prediction.applied_calibration import AppliedCalibration, PartCalibration
 from netloom.store import DamagedArtifactError, RunArtifacts
 
 VERSION: Final = 1
@@ -41,6 +42,10 @@ class PartMeasures:
     covered: tuple[_Value, ...] = ()
     set_size: _Value | None = None
 
+    def settings(self, method: str) -> tuple[str, float | None, float | None]:
+        """Return the method if probabilities are mapped, the threshold, and the level of sets or intervals."""
+        return method if self.after else NONE, self.threshold, self.set_level
+
 
 @dataclass(frozen=True)
 class StoredMeasures:
@@ -50,6 +55,13 @@ class StoredMeasures:
     weights: str
     method: str
     parts: tuple[PartMeasures, ...]
+
+    def describes(self, applied: AppliedCalibration) -> bool:
+        """Return whether these are the measures of a calibration: whether its method and thresholds are the same."""
+        return all(
+            part.name in applied.parts and part.settings(self.method) == _settings_of(applied.parts[part.name])
+            for part in self.parts
+        )
 
 
 def store_measures(artifacts: RunArtifacts, report: CalibrationReport) -> None:
@@ -67,6 +79,16 @@ def stored_measures(artifacts: RunArtifacts, weights: str) -> StoredMeasures | N
     except (DamagedArtifactError, ValidationError):
         return None
     return measures if measures is not None and measures.weights == weights else None
+
+
+def _settings_of(part: PartCalibration) -> tuple[str, float | None, float | None]:
+    conformal = part.conformal or part.interval
+    method = part.scaling.method if part.scaling else NONE
+    return (
+        method,
+        part.abstention.threshold if part.abstention else None,
+        1 - conformal.alpha if conformal else None,
+    )
 
 
 def _measures(part: PartReport, chosen: PartCalibration | None) -> PartMeasures:

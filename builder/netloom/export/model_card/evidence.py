@@ -10,13 +10,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from netloom.calibration.stored_measures import MEASURES, PartMeasures, stored_measures
+from netloom.calibration.stored_measures import MEASURES, PartMeasures, StoredMeasures, stored_measures
 from netloom.core.text import number, plain
 from netloom.explain.core import cache
 from netloom.explain.dataset.global_attribution import GLOBAL, GlobalAttributions
 from netloom.explain.robustness.robustness import ROBUSTNESS, Robustness
 from netloom.export.model_card.card import Section
-from netloom.runs.prediction.applied_calibration import run_weights_checksum
+from netloom.runs.prediction.applied_calibration import AppliedCalibration, current, run_weights_checksum
 from netloom.training.weight_files import CheckpointError
 
 if TYPE_CHECKING:
@@ -49,8 +49,18 @@ def _section(title: str, facts: Facts, reason: str, command: str) -> Section:
 def _calibration(artifacts: RunArtifacts) -> Facts:
     with suppress(CheckpointError, FileNotFoundError):
         stored = stored_measures(artifacts, run_weights_checksum(artifacts))
-        for part in stored.parts if stored is not None else ():
-            yield from _part(part, stored.method if stored is not None else "")
+        if stored is None:
+            return
+        for part in stored.parts:
+            yield from _part(part, stored.method)
+        yield "Predictions", _use(stored, current(artifacts))
+
+
+def _use(stored: StoredMeasures, applied: AppliedCalibration | None) -> str:
+    """Return whether predictions use the calibration that was measured."""
+    if applied is None:
+        return "do not use this calibration"
+    return "use this calibration" if stored.describes(applied) else "use another calibration, which was measured before"
 
 
 def _part(part: PartMeasures, method: str) -> Facts:
