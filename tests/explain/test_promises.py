@@ -32,6 +32,7 @@ from netloom.explain.robustness.robustness import robustness
 from netloom.runs import TrainedRun, fit_here
 from netloom.training.chance import is_at_chance
 from netloom.training.objectives.evaluation import Evaluation, Reference
+from netloom.training.uncertainty import wilson
 from netloom.ui.explain.headline import headline
 from tests.explain.models import QUICK, trained
 from tests.networks import chain
@@ -146,6 +147,25 @@ def test_chance_level_uses_metrics_robust_to_class_imbalance() -> None:
     assert not is_at_chance(measured({"mae": (1.0, 2.0)}, {"mae": 2.5}))
     assert is_at_chance(measured({"mae": (1.0, 3.0)}, {"mae": 2.5}))
     assert not is_at_chance(measured({}, {})), "there are no scores"
+
+
+def test_guessing_networks_rarely_beat_the_trivial_predictor() -> None:
+    """The interval of an accuracy would have to exclude that of the majority class, which is measured on the same rows
+    and varies as much; 2.5% do so by chance."""
+    random, rows, count = np.random.default_rng(0), 90, 2_000
+    truth, guesses = random.random((2, count, rows)) < 0.5
+    beating = 0
+    for right, majority in zip((truth == guesses).mean(1), truth.mean(1), strict=True):
+        evaluation = Evaluation(
+            "test",
+            rows,
+            {"accuracy": float(right)},
+            reference=Reference("Majority class", {"accuracy": float(majority)}),
+            intervals={"accuracy": wilson(right, rows)},
+            proportions=["accuracy"],
+        )
+        beating += not is_at_chance(evaluation)
+    assert 0.015 < beating / count < 0.035
 
 
 def test_model_warning_is_added_to_any_verdict() -> None:

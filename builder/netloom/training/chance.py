@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from netloom.tasks import higher_is_better
+from netloom.training.uncertainty import difference_of_shares
 
 if TYPE_CHECKING:
     from netloom.training.objectives.evaluation import Evaluation
@@ -61,4 +62,9 @@ def _compared_metrics(evaluation: Evaluation) -> list[str]:
 def _beats(evaluation: Evaluation, name: str) -> bool:
     low, high = evaluation.intervals[name]
     trivial = evaluation.reference.metrics[name] if evaluation.reference else float("nan")
+    if name in evaluation.proportions:
+        # The share of the trivial predictor is uncertain, too: without that, 8% of guessing networks would beat it.
+        counts = [(round(share * evaluation.rows), evaluation.rows) for share in (trivial, evaluation.metrics[name])]
+        difference = difference_of_shares(counts[0], counts[1])
+        return difference["is_significant"] and (difference["difference"] or 0) > 0
     return low > trivial if higher_is_better(name) else high < trivial

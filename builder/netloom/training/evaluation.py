@@ -97,5 +97,8 @@ def with_uncertainty(
 
     intervals = metric_intervals(measure, evaluation.metrics, blocks, proportions)
     return replace(
-        evaluation, reference=reference or evaluation.reference, intervals={**evaluation.intervals, **intervals}
+        evaluation,
+        reference=reference or evaluation.reference,
+        intervals={**evaluation.intervals, **intervals},
+        proportions=list(proportions),
     )

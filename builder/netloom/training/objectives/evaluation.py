@@ -278,6 +278,8 @@ class Evaluation:
     # The baseline to beat, and the 95% confidence interval (low, high) of each metric that has one.
     reference: Reference | None = None
     intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
+    # The metrics that are shares of these rows, which do not depend on each other.
+    proportions: list[str] = field(default_factory=list)
     # Findings of the data quality check that invalidate these metrics, such as leakage.
     caveats: list[Caveat] = field(default_factory=list)
 
