@@ -15,7 +15,8 @@ from netloom.data.raw.series import forecast_of
 from netloom.data.raw.texts import TaggedTexts
 from netloom.data.sequence_pairs import Pairs
 from netloom.data.splits.given_splits import NAMES, NO_PART, TRAIN
-from netloom.data.tables.plain_types import cell_texts, plain_table
+from netloom.data.tables.code_columns import cell_texts
+from netloom.data.tables.plain_types import plain_table
 from netloom.data.uploads.series_windows import parts_of_windows
 from netloom.modalities.encoding.cells import EncodeError, as_text
 from netloom.modalities.encoding.tokenization import words

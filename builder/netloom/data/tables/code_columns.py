@@ -74,3 +74,14 @@ def padded_texts(values: pd.Series) -> pd.Series:
         return f"{number:0{width}.0f}" if float(number).is_integer() else str(number)
 
     return values.map(text, na_action="ignore").astype("string")
+
+
+def cell_texts(values: pd.Series) -> list[str]:
+    """Return a column without missing cells as texts; dates in ISO format, without a time if all are at midnight."""
+    import pandas as pd
+
+    values = padded_texts(values)
+    if pd.api.types.is_datetime64_any_dtype(values):
+        is_daily = bool((values == values.dt.normalize()).all())
+        return list(values.dt.strftime("%Y-%m-%d" if is_daily else "%Y-%m-%d %H:%M:%S"))
+    return [str(value) for value in values]

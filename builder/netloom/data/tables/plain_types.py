@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netloom.data.dialect import BOOLEANS, MISSING_MARKS
-from netloom.data.tables.code_columns import NONE_PADDED, WIDTHS, ZeroPadded, padded_texts
+from netloom.data.tables.code_columns import NONE_PADDED, WIDTHS, ZeroPadded
 from netloom.modalities.columns.conversion import dated
 from netloom.modalities.encoding.cells import MARKS
 from netloom.modalities.encoding.coercion import GROUPED, ISO, ISO_DATE, are_grouped, date_forms, number
@@ -137,17 +137,6 @@ def infer_column(values: pd.Series, decimal: str = ".", *, as_texts: bool = Fals
         return to_numbers(known, decimal)
     inferred = _single_format_dates(_grouped_numbers(known, decimal))
     return texts if kinds.is_string_dtype(inferred) else inferred
-
-
-def cell_texts(values: pd.Series) -> list[str]:
-    """Return a column without missing cells as texts; dates in ISO format, without a time if all are at midnight."""
-    import pandas as pd
-
-    values = padded_texts(values)
-    if pd.api.types.is_datetime64_any_dtype(values):
-        is_daily = bool((values == values.dt.normalize()).all())
-        return list(values.dt.strftime("%Y-%m-%d" if is_daily else "%Y-%m-%d %H:%M:%S"))
-    return [str(value) for value in values]
 
 
 def to_texts(values: pd.Series) -> pd.Series:

@@ -10,7 +10,7 @@ from netloom.core.errors import DataError
 from netloom.core.plain_json import JsonObject
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.sequence_pairs import Pairs
-from netloom.data.tables.plain_types import cell_texts
+from netloom.data.tables.code_columns import cell_texts
 from netloom.data.uploads.chosen import Chosen
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import Tabular, known_rows, parts_of_rows, textual
