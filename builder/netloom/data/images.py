@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import io
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")
+GRAY_COLOR = 0x01_01_01  # times a gray value from 0 to 255
+T = TypeVar("T")
 
 
 def picture(content: bytes, filename: str, side: int) -> np.ndarray:
@@ -29,6 +32,11 @@ def picture(content: bytes, filename: str, side: int) -> np.ndarray:
     from PIL import ImageOps
 
     def read(image: Image.Image) -> np.ndarray:
+        if image.mode in ("I", "F"):
+            raise DataError(
+                f"{filename[:100]!r} has 32-bit pixels, and the file does not say which value is white; save it with 8 "
+                "or 16 bits per pixel, or put all images into one array (NPZ)."
+            )
         image.draft("RGB", (side, side))  # decodes a large JPEG at a fraction of its size
         native_side = max(SMALLEST_SIDE, min(side, max(image.size)))
         return np.asarray(_rgb(ImageOps.exif_transpose(image)).resize((native_side, native_side)))
@@ -42,22 +50,68 @@ def mask(content: bytes, filename: str) -> np.ndarray:
     Raises:
         DataError: it is unreadable or too large.
     """
+    return mask_pixels(content, filename).values
 
-    def read(image: Image.Image) -> np.ndarray:
+
+@dataclass(frozen=True)
+class MaskPixels:
+    """The pixels of a mask.
+
+    Attributes:
+        values: Class numbers, gray values or colors as 0xRRGGBB, (H, W).
+        colors: The color of each value of a palette or of black and white, None for other gray values, and {} if the
+            values are colors.
+    """
+
+    values: np.ndarray
+    colors: Mapping[int, int] | None
+
+    @property
+    def are_colors(self) -> bool:
+        return self.colors is not None and not self.colors
+
+
+def mask_pixels(content: bytes, filename: str) -> MaskPixels:
+    """Return a mask without scaling.
+
+    Raises:
+        DataError: it is unreadable or too large.
+    """
+
+    def read(image: Image.Image) -> MaskPixels:
         if image.format == "JPEG":
             raise DataError(
                 f"{filename[:100]!r} is a JPEG, which blurs the borders between classes; save masks as PNG."
             )
-        if image.mode in ("P", "L", "1", "I", "I;16", "I;16B"):
-            return np.asarray(image).astype(np.int64)
+        if image.mode in ("P", "L", "1", "I", "I;16", "I;16B", "F"):
+            pixels = np.asarray(image)
+            values = pixels.astype(np.int64)
+            if (values != pixels).any():
+                raise DataError(
+                    f"{filename[:100]!r} has fractions such as {float(pixels[values != pixels][0]):.4g}, which are not "
+                    "classes; save masks as PNG with one whole number per class."
+                )
+            return MaskPixels(values, _colors_of(image, np.unique(values).tolist()))
         colors = np.asarray(image.convert("RGB")).astype(np.int64)
         # (H, W, 3) -> (H, W)
-        return np.asarray(colors @ np.array([65_536, 256, 1]))
+        return MaskPixels(np.asarray(colors @ np.array([65_536, 256, 1])), {})
 
     return _opened(content, filename, read)
 
 
-def _opened(content: bytes, filename: str, read: Callable[[Image.Image], np.ndarray]) -> np.ndarray:
+def _colors_of(image: Image.Image, values: list[int]) -> dict[int, int] | None:
+    """Return the color of each value in an image with a palette, or in one that is black and white."""
+    if image.mode == "P":
+        palette = np.zeros(768, dtype=np.int64)
+        entries = image.getpalette("RGB") or []
+        palette[: len(entries)] = entries
+        colors = palette.reshape(-1, 3) @ np.array([65_536, 256, 1])
+        return {value: int(colors[value]) for value in values}
+    white = 1 if image.mode == "1" else 255
+    return {value: GRAY_COLOR * 255 * (value > 0) for value in values} if {*values} <= {0, white} else None
+
+
+def _opened(content: bytes, filename: str, read: Callable[[Image.Image], T]) -> T:
     from PIL import Image
 
     try:
@@ -150,8 +204,8 @@ def _rgb(image: Image.Image) -> Image.Image:
     """Return red, green and blue from 0 to 255; transparency becomes white, and 16 bits are scaled to 8."""
     from PIL import Image
 
-    if image.mode.startswith("I;16") or image.mode == "I":
-        deep = np.asarray(image).astype(np.int64).clip(0, 65_535)
+    if image.mode.startswith("I;16"):
+        deep = np.asarray(image).astype(np.int64)
         # 65,535 = 255 × 257, so white stays white.
         return Image.fromarray((deep // 257).astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:

@@ -12,10 +12,10 @@ from netloom.core.errors import DataError
 from netloom.core.plain_json import JsonObject
 from netloom.core.progress import ProgressCallback
 from netloom.data import file_types
-from netloom.data.images import data_uri, mask, resized_mask
+from netloom.data.images import GRAY_COLOR, data_uri, mask, resized_mask
 from netloom.data.raw.images import Images
 from netloom.data.raw_dataset import RawDataset
-from netloom.data.splits.given_splits import part_in, path_of
+from netloom.data.splits.given_splits import part_in
 from netloom.data.tables.readers import decode_text
 from netloom.data.uploads.filetables import stated_parts
 from netloom.data.uploads.images import (
@@ -28,6 +28,7 @@ from netloom.data.uploads.images import (
     set_given_split,
     thumbnails,
 )
+from netloom.data.uploads.mask_reader import MaskReader
 from netloom.data.uploads.members import parts_of
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.upload_kind import PREVIEWED, Answers, Question, Reader, StoredUpload, check_options
@@ -36,10 +37,12 @@ from netloom.data.uploads.upload_meta import UploadMeta
 if TYPE_CHECKING:
     import pandas as pd
 
-MAX_CLASSES = 64
 _FOLDER = re.compile(r"(?i:.*(mask|label(?!l?ed)|annot|seg|gt|ground.?truth|target).*)")
 _ENDING = re.compile(r"(?i:[_. -]*(mask|masks|label|labels|seg|segmentation|gt|labelids|annotation)s?)$")
 _IMAGE_ENDING = re.compile(r"(?i:[_. -]*(image|img|rgb|photo|leftimg8bit|sat))$")
+_KIND_WORDS = re.compile(
+    r"images?|imgs?|photos?|rgb|leftimg8bit|masks?|labels?(?!l?ed)|annot(ation)?s?|segmentations?|seg|gt|ground.?truth|targets?"
+)
 _NAMES = ("classes.txt", "labels.txt", "names.txt", "class_names.txt")
 
 
@@ -57,8 +60,13 @@ class Masks(Reader):
     def likely(self, source: Source) -> float:
         pictures = source.members.of(file_types.PICTURE)
         pairs = paired(pictures)
+        if not pairs:
+            return 0.0
+        masks = [name for name in pictures if _is_mask(name)]
+        # Often only some images have masks, or an image has several, such as of classes and of objects
+        are_masks = len(pairs) >= 0.8 * len({*map(_key, masks)}) and all(map(_is_lossless, masks))
         # Each pair is two files.
-        return 0.85 if pairs and 2 * len(pairs) >= 0.8 * len(pictures) else 0.0
+        return 0.85 if are_masks or 2 * len(pairs) >= 0.8 * len(pictures) else 0.0
 
     def questions(self, source: Source, answers: Answers) -> list[Question]:
         return [SIZE, GRAY]
@@ -90,25 +98,13 @@ class Masks(Reader):
         pixels = read_pictures(source, [picture_name for picture_name, _ in pairs], progress)
         side = pixels.shape[1]
         notes = _left_out(source, pairs)
-        # Colors are 24-bit numbers until they are replaced by class indices
-        resized = np.empty((len(pairs), side, side), dtype=np.int32)
-        values: set[int] = set()
+        masks = MaskReader(side)
         for index, (image_name, mask_name) in enumerate(pairs):
             if index % 64 == 0:
                 progress(0.85 + 0.1 * index / len(pairs), f"Reading mask {index + 1:,} of {len(pairs):,}")
-            mask_values = mask(source.members.read(mask_name), mask_name)
-            values.update(np.unique(mask_values).tolist())
-            _refuse_many(values, mask_name)
-            _refuse_shape(source, image_name, mask_name, mask_values)
-            resized[index] = resized_mask(mask_values, side)
-        order = sorted(values)
-        if len(order) < 2:
-            raise DataError("All masks have the same single value; at least two classes are needed.")
+            masks.read(source, image_name, mask_name)
+        numbered, order = masks.numbered(notes)
         classes = _class_names(source, order, notes)
-        # Class indices only now, because the values of all masks are known; `MAX_CLASSES` fit into a byte.
-        numbered = np.empty(resized.shape, dtype=np.uint8)
-        for index, mask_values in enumerate(resized):
-            numbered[index] = np.searchsorted(order, mask_values)
         arrays: dict[str, Any] = {"pixels": pixels, "masks": numbered}
         names = [picture_name for picture_name, _ in pairs]
         parts = stated_parts(source, names).of(names)
@@ -149,15 +145,25 @@ def _nearest(name: str, masks: list[str]) -> str:
 
     Returns "" if all masks belong to other parts of the split.
     """
-    folders, part = parts_of(name)[:-1], _part(name)
+    folders, part = _plain_folders(name), _part(name)
     candidates = [mask for mask in masks if not part or _part(mask) in (None, part)]
-    return max(candidates, key=lambda mask: sum(folder in folders for folder in parts_of(mask)[:-1]), default="")
+    return max(candidates, key=lambda mask: len(folders & _plain_folders(mask)), default="")
+
+
+def _plain_folders(name: str) -> set[str]:
+    """Return the folders of a file without the words for images and masks: train of train_images and of trainannot."""
+    plain = (re.sub(r"[^a-z0-9]+", " ", _KIND_WORDS.sub(" ", folder.lower())).strip() for folder in parts_of(name)[:-1])
+    return {*plain} - {""}
 
 
 def _part(name: str) -> set[int] | None:
     """Return the parts of the split that the folders of a file name; None if there are none."""
-    parts = {part_in(folder) for folder in path_of(name)[:-1]} - {None}
+    parts = {part_in(folder) for folder in _plain_folders(name)} - {None}
     return {part for part in parts if part is not None} or None
+
+
+def _is_lossless(name: str) -> bool:
+    return PurePosixPath(name).suffix.lower() not in (".jpg", ".jpeg")
 
 
 def _is_mask(name: str) -> bool:
@@ -194,37 +200,6 @@ def _left_out(source: Source, pairs: list[tuple[str, str]]) -> list[str]:
     ]
 
 
-def _refuse_many(values: set[int], name: str) -> None:
-    if len(values) > MAX_CLASSES:
-        raise DataError(
-            f"The masks have more than {MAX_CLASSES} different values (up to {name[:80]!r}), too many for classes; a "
-            "mask needs one value or color per class, without antialiasing."
-        )
-
-
-def _refuse_shape(source: Source, image_name: str, mask_name: str, mask_values: np.ndarray) -> None:
-    image_size = picture_size(source.members.read(image_name), image_name)
-    height, width = mask_values.shape
-    if image_size != (width, height) and image_size != (height, width):
-        raise DataError(
-            f"{image_name[:80]!r} has {image_size[0]} × {image_size[1]} pixels, but its mask {mask_name[:80]!r} has "
-            f"{width} × {height}; both need the same size; save the mask again, or remove both."
-        )
-
-
-def picture_size(content: bytes, name: str) -> tuple[int, int]:
-    """Return the width and height of an image."""
-    import io
-
-    from PIL import Image
-
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            return image.size
-    except Exception:
-        raise DataError(f"{name[:100]!r} is not a readable image; remove it from the zip.") from None
-
-
 def _class_names(source: Source, values: list[int], notes: list[str]) -> list[str]:
     """Return the names of the classes: from a text file with one per line, or else from the values."""
     file = next((name for name in source.names if parts_of(name)[-1].lower() in _NAMES), None)
@@ -237,7 +212,7 @@ def _class_names(source: Source, values: list[int], notes: list[str]) -> list[st
         if len(names) == len(values):
             return names
         notes.append(f"{file[:60]!r} has {len(names)} names for {len(values)} classes, so it was not used.")
-    if values == [0, 255] or values == [0, 1]:
+    if values in ([0, 1], [0, 255], [0, 255 * GRAY_COLOR]):
         return ["ground", "object"]
     if max(values) > 255:
         return [f"#{value:06x}" for value in values]
