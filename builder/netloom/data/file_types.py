@@ -36,11 +36,12 @@ _UNREADABLE = (
     (b"(\xb5/\xfd", "packed with zstd; unpack it, or pack it as a plain zip"),
     (b"OggS", "an Ogg sound; save it as WAV or FLAC"),
     (b"ID3", "an MP3 sound; save it as WAV or FLAC"),
-    (b"\xff\xfb", "an MP3 sound; save it as WAV or FLAC"),
+    (b"\0\0\0\x0cjP  ", "a JPEG 2000 image; save it as JPEG or PNG"),
     (b"\x7fELF", "a program; it is never run"),
     (b"MZ", "a program; it is never run"),
     (b"\x1aE\xdf\xa3", "a video; save its frames as PNG in a zip"),
 )  # fmt: skip
+_HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1", b"avif", b"avis")
 
 
 def file_type(head: bytes) -> str:
@@ -64,7 +65,14 @@ def refusal(head: bytes) -> str:
     for magic, words in _UNREADABLE:
         if head.startswith(magic) and not (magic.isalnum() and _is_text(head[:64])):
             return words
-    # The signatures of MP4 and of tar are not at the start.
+    # A frame of MPEG audio begins with eleven ones, its version, and 01 for layer III
+    if len(head) > 1 and head[0] == 0xFF and head[1] & 0xE6 == 0xE2:
+        return "an MP3 sound; save it as WAV or FLAC"
+    # These signatures are not at the start.
+    if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
+        return "an AIFF sound; save it as WAV or FLAC"
+    if head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS:
+        return "a HEIC or AVIF image; save it as JPEG or PNG"
     if head[4:8] == b"ftyp":
         return "a video or a recording; save its sound as WAV, or its frames as PNG in a zip"
     if head[257:262] == b"ustar":

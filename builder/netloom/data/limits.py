@@ -15,6 +15,7 @@ MAX_PICTURES = 100_000  # MNIST has 70,000; the size of all images together is b
 MAX_UNPACKED_BYTES = 2 * 2**30
 MAX_STORED_BYTES = 2**30
 MAX_RATIO = 100
+MAX_HARMLESS_BYTES = 16 * 2**20  # unpacked at any ratio
 MAX_PIXELS = 50_000_000
 MAX_MEMBER_BYTES = 100 * 2**20
 SMALLEST_SIDE = 8

@@ -13,6 +13,7 @@ from netloom.data.splits.given_splits import FileParts, file_parts, given_of, is
 from netloom.data.tables.code_columns import padded_texts
 from netloom.data.tables.readers import decode_text
 from netloom.data.uploads.joining import PART, concatenated, tables_in_parts
+from netloom.data.uploads.members import composed
 from netloom.data.uploads.source import Source
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def _listed(source: Source, files: Sequence[str]) -> dict[str, int]:
     for name, part in part_of_list.items():
         text, _ = decode_text(source.members.read(name), name)
         lines = [line.strip() for line in text.splitlines() if line.strip()]
-        listed_files = [file_of.get("/".join(path_of(line.split()[0])).removeprefix("./")) for line in lines]
+        listed_files = [file_of.get("/".join(path_of(composed(line.split()[0]))).removeprefix("./")) for line in lines]
         if sum(file is not None for file in listed_files) < len(lines) / 2:
             return {}
         part_of_file |= {file: int(part) for file in listed_files if file is not None}
@@ -142,7 +143,10 @@ def files_by_path(files: Sequence[str]) -> dict[str, str]:
 
 def files_of_cells(values: pd.Series, file_of: dict[str, str]) -> list[str | None]:
     """Return the file that each cell names; None if there is no such file."""
-    return [file_of.get("/".join(path_of(str(value).strip())).removeprefix("./")) for value in padded_texts(values)]
+    return [
+        file_of.get("/".join(path_of(composed(str(value).strip()))).removeprefix("./"))
+        for value in padded_texts(values)
+    ]
 
 
 def _naming_columns(table: pd.DataFrame, file_of: dict[str, str]) -> list[str]:

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import io
 import stat
+import unicodedata
 import zipfile
 import zlib
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from netloom.core.errors import DataError
 from netloom.data import file_types
-from netloom.data.limits import MAX_FILE_BYTES, MAX_MEMBER_BYTES, MAX_MEMBERS, MAX_PICTURES, MAX_RATIO
+from netloom.data.limits import (
+    MAX_FILE_BYTES,
+    MAX_HARMLESS_BYTES,
+    MAX_MEMBER_BYTES,
+    MAX_MEMBERS,
+    MAX_PICTURES,
+    MAX_RATIO,
+)
 from netloom.data.limits import MAX_UNPACKED_BYTES as MAX_BYTES
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+_UTF_8 = 0x800  # the flag of a member whose name is UTF-8
 _BROKEN = (zipfile.BadZipFile, zlib.error, NotImplementedError, OSError, EOFError, ValueError, RuntimeError)
 
 
@@ -109,7 +119,10 @@ class Zip(Members):
                 f"{filename[:100]!r} is not a readable zip or spreadsheet: it is damaged or incomplete; copy or save "
                 "it again."
             ) from None
-        self._infos = {info.filename: info for info in _checked(self._archive, len(data))}
+        infos = _checked(self._archive, len(data))
+        taken = {info.filename for info in infos}
+        names = [plain if (plain := _name_of(info)) not in taken else info.filename for info in infos]
+        self._infos = dict(zip(names, infos, strict=True))
         self.names = tuple(sorted(self._infos))
         many = len(self.names) > MAX_MEMBERS
         for name in self.names:
@@ -125,6 +138,20 @@ class Zip(Members):
         except _BROKEN as error:
             reason = " ".join(str(error).split())[:100].rstrip(". ")
             raise DataError(f"{name[:100]!r} in the zip is damaged ({reason}); remove it, or pack it again.") from None
+
+
+def composed(name: str) -> str:
+    """Return a name in the composed form of Unicode: macOS stores ü in two parts, which other systems do not."""
+    return unicodedata.normalize("NFC", name)
+
+
+def _name_of(info: zipfile.ZipInfo) -> str:
+    """Return the composed name of a member; some programs, such as that of macOS, do not mark names that are UTF-8."""
+    name = info.filename
+    if not info.flag_bits & _UTF_8 and not name.isascii():
+        with suppress(UnicodeError):  # a name in the code page of the system that packed it
+            name = name.encode("cp437").decode("utf-8")
+    return composed(name)
 
 
 def parts_of(name: str) -> tuple[str, ...]:
@@ -171,7 +198,8 @@ def _checked(archive: zipfile.ZipFile, size: int) -> list[zipfile.ZipInfo]:
     total = sum(info.file_size for info in members)
     # Members of a zip bomb may share their bytes, so that their packed sizes add up to more than the archive.
     packed = min(sum(info.compress_size for info in members), size)
-    if total > MAX_BYTES or total > max(packed, 1) * MAX_RATIO:
+    # Blank images and silence pack better than others; what fits into memory anyway does no harm
+    if total > MAX_BYTES or total > max(packed * MAX_RATIO, MAX_HARMLESS_BYTES):
         raise DataError(
             f"The zip would unpack to {total / 2**20:,.0f} MiB, {total / max(packed, 1):,.0f} times its size; "
             f"at most {MAX_BYTES / 2**20:,.0f} MiB and {MAX_RATIO} times are allowed; upload "

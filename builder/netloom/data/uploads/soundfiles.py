@@ -11,12 +11,36 @@ from netloom.core.errors import DataError
 
 LONGEST_S = 60.0
 RATES = (1_000, 192_000)
+LEVELS = 32_768  # of a sample from 0 to 1 in 16 bits
+SUFFIXES = (".wav", ".flac")
 
 
 def read_sound(content: bytes, name: str, rate: int) -> np.ndarray:
-    """Read a sound (L,) with values from −1 to 1: the mean of its channels, resampled to `rate` Hz.
+    """Read a sound (L,) with values from −1 to 1: the mean of its channels, resampled to `rate` Hz, in 16 bits.
 
-    At most the first `LONGEST_S` seconds are read.
+    At most the first `LONGEST_S` seconds are read. Sounds of uploads are stored with 16 bits, so that those to predict
+    are rounded and clipped in the same way.
+
+    Raises:
+        DataError: The sound cannot be read.
+    """
+    samples, file_rate = read_samples(content, name)
+    return from_levels(to_levels(resampled(samples, file_rate, rate)))
+
+
+def to_levels(samples: np.ndarray) -> np.ndarray:
+    """Return a sound (L,) as int16: those from a file with 16 bits, one channel and the same rate are its own."""
+    levels: np.ndarray = np.rint(samples * np.float32(LEVELS)).clip(-LEVELS, LEVELS - 1).astype(np.int16)
+    return levels
+
+
+def from_levels(levels: np.ndarray, count: int = LEVELS) -> np.ndarray:
+    """Return the samples (L,) of a sound in int16, as float32; `count` is the level of 1."""
+    return levels / np.float32(count)
+
+
+def read_samples(content: bytes, name: str) -> tuple[np.ndarray, int]:
+    """Read the first `LONGEST_S` seconds of a sound (L,), the mean of its channels, and its rate in Hz.
 
     Raises:
         DataError: The sound cannot be read.
@@ -27,7 +51,7 @@ def read_sound(content: bytes, name: str, rate: int) -> np.ndarray:
         with soundfile.SoundFile(io.BytesIO(content)) as file:
             file_rate = int(file.samplerate)
             if file.format not in ("WAV", "WAVEX", "FLAC", "RF64", "AIFF"):
-                raise DataError(f"{name[:100]!r} is a {file.format} sound; save it as WAV or FLAC.")
+                raise DataError(f"{name[:100]!r} is a sound in the format {file.format}; save it as WAV or FLAC.")
             if not RATES[0] <= file_rate <= RATES[1] or file.channels > 32:
                 raise DataError(
                     f"{name[:100]!r} has {file_rate:,} samples per second in {file.channels} channels; is it damaged?"
@@ -37,13 +61,13 @@ def read_sound(content: bytes, name: str, rate: int) -> np.ndarray:
         raise
     except Exception as error:
         # libsndfile reports many kinds of errors; the remedy is the same.
-        reason = " ".join(str(error).split())[-80:].rstrip(". ")
+        reason = " ".join(str(error).rpartition(": ")[2].split())[-80:].rstrip(". ")
         raise DataError(
             f"{name[:100]!r} is not a readable sound ({reason}); remove it, or save it again as WAV or FLAC."
         ) from None
     if not len(samples):
         raise DataError(f"{name[:100]!r} is a sound without samples; remove it.")
-    return resampled(np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0), file_rate, rate)
+    return np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0), file_rate
 
 
 def resampled(samples: np.ndarray, file_rate: int, rate: int) -> np.ndarray:

@@ -16,12 +16,13 @@ from netloom.data.tables.streamed_table import StreamedTable
 from netloom.data.tables.streaming_import import streamed_table
 from netloom.data.uploads.joining import PART
 from netloom.data.uploads.matfiles import unfolded
-from netloom.data.uploads.members import PICTURE_SUFFIXES, Files, Members, Zip, gunzip
+from netloom.data.uploads.members import PICTURE_SUFFIXES, Files, Members, Zip, composed, gunzip, parts_of
 from netloom.data.uploads.table_sets import TableSet, read_set, table_sets
 
 if TYPE_CHECKING:
     import pandas as pd
 
+_OF_SYSTEMS = ("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r")  # files that operating systems add to folders
 Content = bytes | Path | Mapping[str, bytes]
 
 
@@ -121,6 +122,19 @@ class Source:
         if self.form() != file_types.EXCEL:
             return []
         return sheet_names(self.members.read(self.names[0], MAX_FILE_BYTES), self.filename)
+
+    def unread_notes(self) -> list[str]:
+        """Return a note on the files of unknown types, which no kind of data reads."""
+        unread = [
+            name
+            for name in self.names
+            if self.members.form(name) in ("", file_types.EMPTY) and parts_of(name)[-1].lower() not in _OF_SYSTEMS
+        ]
+        if not unread:
+            return []
+        words = file_types.refusal(self.members.head(unread[0])) or "a file of an unknown type"
+        many = f"{len(unread):,} files were" if len(unread) > 1 else "A file was"
+        return [f"{many} left out: {unread[0][-80:]!r} is {words}."]
 
     def _shown(self, name: str) -> str:
         return self.filename if self.alone else name
@@ -233,12 +247,13 @@ def _folder(folder: Path) -> Members:
     files: dict[str, bytes | Path] = {}
     total = 0
     for directory, _, names in os.walk(folder):
-        for name in names:
-            path = Path(directory) / name
+        for file_name in names:
+            path = Path(directory) / file_name
             inside = path.relative_to(folder)
             if path.is_symlink() or not path.is_file() or any(part.startswith(".") for part in inside.parts):
                 continue
-            files[(Path(folder.name) / inside).as_posix()] = path
+            name = (Path(folder.name) / inside).as_posix()
+            files[plain if (plain := composed(name)) not in files else name] = path
             total += path.stat().st_size
     pictures = sum(name.lower().endswith(PICTURE_SUFFIXES) for name in files)
     if len(files) - pictures > MAX_MEMBERS or pictures > MAX_PICTURES or total > MAX_UNPACKED_BYTES:

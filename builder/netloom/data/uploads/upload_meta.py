@@ -16,7 +16,8 @@ class ReaderMeta(TypedDict, total=False):
     """What a single kind of upload stores for `Reader.raw`.
 
     Keys: `kind` replaces that of the reader; `classes` of folders or of a mask; `side` of the largest image in pixels;
-    `target` is the column or array to predict; `rate` in samples per second; `ends` are the positions in a text at
+    `target` is the column or array to predict; `rate` in samples per second; `levels` of a sample
+    from 0 to 1; `ends` are the positions in a text at
     which files end, each with its part of the split; `features` the names of those of graph nodes.
     """
 
@@ -25,6 +26,7 @@ class ReaderMeta(TypedDict, total=False):
     side: int
     target: str
     rate: int
+    levels: int
     ends: list[tuple[int, int]]
     features: list[str]
 

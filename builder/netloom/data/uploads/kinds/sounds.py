@@ -23,7 +23,17 @@ from netloom.data.tables.target_guess import GUESSES, ranked_targets
 from netloom.data.uploads.chosen import Chosen
 from netloom.data.uploads.filetables import NamingTable, label_columns, naming_table, rows_of, stated_parts
 from netloom.data.uploads.images import load_arrays, set_given_split
-from netloom.data.uploads.soundfiles import is_cut, native_rate, read_sound
+from netloom.data.uploads.soundfiles import (
+    LEVELS,
+    SUFFIXES,
+    from_levels,
+    is_cut,
+    native_rate,
+    read_samples,
+    read_sound,
+    resampled,
+    to_levels,
+)
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import SPLIT, TASK, known_rows, parts_of_column, target_of
 from netloom.data.uploads.upload_kind import (
@@ -48,8 +58,43 @@ RATE = Question("rate", "Sample rate (Hz)", "whole", "All sounds are resampled t
 SECONDS = Question("seconds", "Seconds", "number", "Sounds are cropped or padded with silence to this length", low=0.05,
                    high=60.0, default=1.0)  # fmt: skip
 COLUMN = Question("target", "Column to predict", "choice", "The target column", optional=True)
+_EARLIER_LEVELS = 32_767  # of uploads that do not name them
+_QUIET = 0.001  # the peak of a sound with at most 65 levels
 MOST_SAMPLES = 10 * MAX_CELLS  # of all sounds together; beyond MAX_CELLS they are memory-mapped
 _BEGIN = re.compile(r"([^_\-. ]+)[_\-. ].*")
+
+
+class _OddSounds:
+    """The names of sounds that notes mention."""
+
+    def __init__(self) -> None:
+        self._cut: list[str] = []
+        self._loud: list[str] = []
+        self._quiet: list[str] = []
+
+    def look(self, content: bytes, name: str, samples: np.ndarray) -> None:
+        """Add the name of a sound (L,) if it is odd."""
+        peak = float(abs(samples).max())
+        self._cut += [name] if is_cut(content) else []
+        self._loud += [name] if peak > 1 else []
+        self._quiet += [name] if 0 < peak < _QUIET else []
+
+    def notes(self) -> list[str]:
+        """Return a sentence for each way of being odd."""
+        reasons = (
+            (self._cut, "cut short", "the samples that exist were read"),
+            (self._loud, "louder than full scale", "values beyond 1 were clipped, so scale them to −1 to 1"),
+            (
+                self._quiet,
+                f"quieter than {_QUIET:.1g} of full scale",
+                "few of the 65,536 levels remain, so amplify them",
+            ),
+        )
+        return [
+            f"{len(names):,} sound{'s are' if len(names) > 1 else ' is'} {how}, such as {names[0][:80]!r}; {what}."
+            for names, how, what in reasons
+            if names
+        ]
 
 
 class Sounds(Reader):
@@ -115,9 +160,9 @@ class Sounds(Reader):
         notes: list[str] = []
         names, table = self._rows(source, answers, notes)
         rate = Chosen(answers).whole("rate")
-        cut: list[str] = []
+        odd = _OddSounds()
         with tempfile.TemporaryFile(dir=folder) as file:  # beside the upload, all samples may not fit into memory
-            lengths = _written(source, names, rate, file, cut, progress)
+            lengths = _written(source, names, rate, file, odd, progress)
             samples = np.memmap(file, np.int16, "r")
             arrays: dict[str, Any] = {"samples": samples, "lengths": np.array(lengths)}
             parts = (file_parts(names) if answers["label"] == TABLE else stated_parts(source, names)).of(names)
@@ -126,14 +171,12 @@ class Sounds(Reader):
             np.savez(folder / "sounds.npz", **arrays)
             del samples, arrays["samples"]
         table.to_parquet(folder / "labels.parquet")
-        if cut:
-            notes.append(
-                f"{len(cut):,} sound{'s are' if len(cut) > 1 else ' is'} cut short, such as {cut[0][:80]!r}; the "
-                "samples that exist were read."
-            )
+        notes += odd.notes()
         target = str(answers.get("target") or table.columns[0])
         summary = f"{len(names):,} sounds at {rate:,} Hz; predicts {target}"
-        return StoredUpload(len(names), summary, list(table.columns), notes, {"rate": rate, "target": target})
+        return StoredUpload(
+            len(names), summary, list(table.columns), notes, {"rate": rate, "target": target, "levels": LEVELS}
+        )
 
     def raw(self, folder: Path, meta: UploadMeta, options: JsonObject) -> RawDataset:
         import pandas as pd
@@ -151,7 +194,7 @@ class Sounds(Reader):
             raise DataError(f"{len(labeled):,} sounds of {length:,} samples are too many; choose fewer seconds.")
         arrays = load_arrays(folder, "sounds.npz")
         rows = labeled.index.to_numpy()
-        arguments = (arrays["samples"], arrays["lengths"], rows, length)
+        arguments = (arrays["samples"], arrays["lengths"], rows, length, meta.get("levels", _EARLIER_LEVELS))
         shape = (len(rows), length, 1)
         if math.prod(shape) > MAX_CELLS:
             windows = memmap_cache.filled(
@@ -190,7 +233,11 @@ class Sounds(Reader):
 
 
 def _sounds(source: Source) -> list[str]:
-    sounds = source.members.of(file_types.SOUND)
+    """Return all sounds, also files that are only named like sounds, so that reading reports the damage."""
+    members = source.members
+    sounds = [
+        name for name in source.names if members.form(name) == file_types.SOUND or name.lower().endswith(SUFFIXES)
+    ]
     if not sounds:
         raise DataError("There are no WAV or FLAC sounds in these files.")
     return sounds
@@ -246,9 +293,9 @@ def _seconds(source: Source, names: list[str]) -> float:
 
 
 def _written(
-    source: Source, names: list[str], rate: int, file: IO[bytes], cut: list[str], progress: ProgressCallback
+    source: Source, names: list[str], rate: int, file: IO[bytes], odd: _OddSounds, progress: ProgressCallback
 ) -> list[int]:
-    """Write all sounds to a file, one after the other, as int16; names of incomplete ones are added to `cut`.
+    """Write all sounds to a file, one after the other, as int16; names of odd ones are added to `odd`.
 
     Returns:
         The length of each sound in samples.
@@ -258,10 +305,11 @@ def _written(
         if index % 32 == 0:
             progress(0.05 + 0.8 * index / len(names), f"Reading sound {index + 1:,} of {len(names):,}")
         content = source.members.read(name)
-        sound = read_sound(content, name, rate)
-        cut += [name] if is_cut(content) else []
-        file.write((sound.clip(-1, 1) * 32_767).astype(np.int16).tobytes())
-        lengths.append(len(sound))
+        samples, file_rate = read_samples(content, name)
+        odd.look(content, name, samples)
+        levels = to_levels(resampled(samples, file_rate, rate))
+        file.write(levels.tobytes())
+        lengths.append(len(levels))
         if file.tell() > MAX_STORED_BYTES:
             raise DataError(
                 f"These sounds take more than {MAX_STORED_BYTES / 2**20:,.0f} MiB at {rate:,} Hz; choose a lower rate, "
@@ -271,10 +319,12 @@ def _written(
     return lengths
 
 
-def _fill(windows: np.ndarray, samples: np.ndarray, lengths: np.ndarray, rows: np.ndarray, length: int) -> np.ndarray:
+def _fill(
+    windows: np.ndarray, samples: np.ndarray, lengths: np.ndarray, rows: np.ndarray, length: int, levels: int
+) -> np.ndarray:
     """Fill an array of zeros with sounds (R, length, 1), which are cut or padded with silence at the end."""
     ends = np.cumsum(lengths)
     for index, row in enumerate(rows.tolist()):
         sound = samples[ends[row] - lengths[row] : ends[row]][:length]
-        windows[index, : len(sound), 0] = sound / np.float32(32_767)
+        windows[index, : len(sound), 0] = from_levels(sound, levels)
     return windows
