@@ -399,6 +399,19 @@ def test_series_windows_do_not_overlap_across_splits(home: Path) -> None:
     assert ranges["validation"][1] < ranges["test"][0]
 
 
+def test_gap_in_months_and_missing_first_values_are_named_as_they_are(home: Path) -> None:
+    missing = (0, 1, 40)
+    rows = [
+        f"{2020 + i // 12}-{i % 12 + 1:02}-01,{'' if i in missing else i / 2}" for i in range(60) if not 20 <= i < 30
+    ]
+    assert _add(make_csv("month,sales", rows), home, kind="series").warnings == [
+        "The times are irregular: 1 of 49 steps are not the usual one of 1 month; the longest, before 2022-07-01, is "
+        "11 months. Windows take rows as if they were equally far apart.",
+        "1 missing values in 'sales' were filled with the last value before each.",
+        "2 missing values in 'sales' at the start were filled with the first value after them.",
+    ]
+
+
 def test_unordered_missing_and_irregular_times_give_warnings(home: Path) -> None:
     times = pd.date_range("2024-01-01", periods=100, freq="D").astype(str).tolist()
     rows = [f"{t},{i * 1.01}" for i, t in enumerate(times) if i not in (50, 51)]

@@ -495,6 +495,24 @@ def test_last_time_steps_of_a_file_are_a_row() -> None:
 
 
 @pytest.mark.parametrize(
+    "times",
+    [
+        ["5", "4", "3", "2", "1"],
+        ["2024-03-05", "2024-03-04", "2024-03-03", "2024-03-02", "2024-03-01"],
+        ["14.02.2024", "13.02.2024", "01.02.2024", "31.01.2024", "30.01.2024"],
+    ],
+)
+def test_time_steps_of_a_file_are_ordered_as_in_training(times: list[str]) -> None:
+    steps = {"fields": [{**STEPS["fields"][0], "time": "time"}]}
+    lines = [f"{time};{4 - step};{10 * (4 - step)}\n" for step, time in enumerate(times)]
+    file = read_rows(f"time;a;b\n{''.join(lines)}".encode(), "a.csv", steps)
+    assert file.rows == [{"series": [[20, 2], [30, 3], [40, 4]]}]
+    assert file.notes == ["The last 3 of 5 time steps are the input, in the order of 'time'."]
+    repeated = read_rows(f"time;a;b\n{''.join([*lines, f'{times[2]};9;9', chr(10)])}".encode(), "a.csv", steps)
+    assert repeated.rows == [{"series": [[9, 9], [30, 3], [40, 4]]}]
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("a,b\n1,2\n", "1 time steps, but the network reads 3"),

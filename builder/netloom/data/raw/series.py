@@ -27,12 +27,14 @@ class Series(RawDataset):
         channels: The D names of the channels.
         rate: The sampling rate of sounds in Hz; 0 for other series.
         forecast: The time steps of the windows, if the target is the future of the series.
+        time: The column that ordered these steps; "" if there is none.
     """
 
     windows: np.ndarray = field(default_factory=lambda: np.zeros((0, 1, 1)))
     channels: tuple[str, ...] = ("value",)
     rate: int = 0
     forecast: Forecast | None = None
+    time: str = ""
 
     def row(self, index: int) -> RawRow:
         return {self.name: self.windows[index]}
@@ -62,13 +64,13 @@ class Series(RawDataset):
 
     def fit(self, rows: np.ndarray) -> FieldState:
         one_series = self.forecast is not None and self.forecast.series_index is None
-        channels = self.channels if one_series else ()
+        channels, time = (self.channels, self.time) if one_series else ((), "")
         if self.forecast is None or not self.forecast.is_multivariate:
-            training = TrainingWindows(self.windows, rows, self.rate, channels)
+            training = TrainingWindows(self.windows, rows, self.rate, channels, time)
             return self.modality.fit(self.name, training, self.settings)
         # Each time step of the training part counts once, as in the scaling of the target
         steps = self.forecast.values[self.forecast.steps(rows)][None]
-        training = TrainingWindows(steps, np.zeros(1, np.int64), self.rate, channels)
+        training = TrainingWindows(steps, np.zeros(1, np.int64), self.rate, channels, time)
         fitted = SeriesModality().fit(self.name, training, self.settings)
         return replace(fitted, shape=list(self.windows.shape[1:]))
 

@@ -27,6 +27,7 @@ from netloom.data.dialect import (
     without_preamble,
 )
 from netloom.modalities.encoding.cells import EncodeError, RawRow
+from netloom.modalities.encoding.coercion import date_forms, moment, number
 from netloom.modalities.encoding.column_encoder import CellReader, ColumnEncoder, CsvColumn
 from netloom.modalities.encoding.field_encoder import FieldEncoder, field_encoder, refuse_constant
 from netloom.modalities.encoding.number_column import NumberEncoder, NumberState
@@ -131,10 +132,10 @@ def _json_rows(text: str, name: str) -> RowFile:
             raise FileError(f"{name[:100]!r} is not valid JSON: {_json_error(error)}.") from None
         value = json_lines
     rows = value if isinstance(value, list) else [value]
-    for number, row in enumerate(rows, 1):
+    for place, row in enumerate(rows, 1):
         if not isinstance(row, dict):
             raise FileError(
-                f"A row is an object with a value for each column; row {number} of {name[:100]!r} is not one."
+                f"A row is an object with a value for each column; row {place} of {name[:100]!r} is not one."
             )
     return RowFile([{**row, **flatten(row)} for row in rows], is_single=not isinstance(value, list))
 
@@ -188,11 +189,13 @@ def _csv_rows(text: str, name: str, preprocess: Mapping[str, Any]) -> RowFile:
             )
     places = {column: column_index for column_index, column in enumerate(names)}
     if (series := _series_of_steps(preprocess, places)) is not None:
+        ordered, in_order = _in_order_of_time(body, places.get(series.time_column), series.time_column, dialect.decimal)
         return _last_steps(
             series,
-            [(line, [_cell_at(cells, places[column]) for column in series.step_columns]) for line, cells in body],
+            [(line, [_cell_at(cells, places[column]) for column in series.step_columns]) for line, cells in ordered],
             name,
             dialect.decimal,
+            in_order,
         )
     cells_of = {
         column: [_cell_at(cells, places[column]) for _, cells in body]
@@ -228,10 +231,46 @@ def _series_of_steps(preprocess: Mapping[str, Any], places: Mapping[str, int]) -
     return field
 
 
+def _in_order_of_time(
+    lines: Sequence[tuple[int, list[str]]], place: int | None, column: str, decimal: str
+) -> tuple[Sequence[tuple[int, list[str]]], str]:
+    """Return the lines in the order of their times, as in training, and that order in words.
+
+    Of lines with the same time, the last one is left, and lines without a time are left out. A file without times, or
+    with others than numbers and dates, stays in its own order.
+    """
+    if place is None:
+        return lines, "the file"
+    cells = {index: plain for index, (_, line) in enumerate(lines) if (plain := _strip_cell(_cell_at(line, place)))}
+    times = _times(list(cells.values()), decimal)
+    if times is None:
+        return lines, "the file"
+    last = dict(zip(times, cells, strict=True))
+    return [lines[last[time]] for time in sorted(last)], repr(column)
+
+
+def _times(cells: Sequence[str], decimal: str) -> list[float] | None:
+    """Return cells as numbers, dates as seconds; None if they are neither, or if days and months are ambiguous."""
+    numbers = [value for cell in cells if (value := number(cell, decimal)) is not None]
+    if len(numbers) == len(cells):
+        return numbers
+    form, *other_forms = date_forms(cells) or [""]
+    if not form or other_forms:
+        return None
+    return [date.timestamp() for cell in cells if (date := moment(cell, form)) is not None]
+
+
 def _last_steps(
-    series: FieldEncoder[Any], lines: Sequence[tuple[int, list[str | None]]], name: str, decimal: str
+    series: FieldEncoder[Any],
+    lines: Sequence[tuple[int, list[str | None]]],
+    name: str,
+    decimal: str,
+    in_order: str,
 ) -> RowFile:
     """Return a file with one row, the last time steps, from which a network forecasts those after the end of the file.
+
+    Args:
+        in_order: The order of the lines, as the end of a note.
 
     Raises:
         EncodeError: The file has too few time steps, or one of the last steps lacks a number.
@@ -252,7 +291,7 @@ def _last_steps(
             line, _ = last[numbers.index(None)]
             raise EncodeError(f"Line {line} of {name[:100]!r} has no number in column {column!r}; fill it in.")
         channels.append(numbers)
-    note = f"The last {length:,} of {len(lines):,} time steps are the input, in the order of the file."
+    note = f"The last {length:,} of {len(lines):,} time steps are the input, in the order of {in_order}."
     return RowFile([{series.name: [list(step) for step in zip(*channels, strict=True)]}], notes=[note])
 
 

@@ -154,6 +154,11 @@ class FieldEncoder(ABC, Generic[FieldStateT]):
         return ()
 
     @property
+    def time_column(self) -> str:
+        """The column of such a file that ordered the time steps of training; "" if there is none."""
+        return ""
+
+    @property
     def source_column(self) -> str | None:
         """The table column that the field comes from, an alternative key in raw rows; None for other fields."""
         return None

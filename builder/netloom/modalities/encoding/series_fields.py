@@ -21,11 +21,13 @@ from netloom.modalities.encoding.field_encoder import (
 @dataclass(frozen=True, kw_only=True)
 class SeriesState(FieldState):
     """The state of a series (T, D); sounds have a `rate`, the sampling rate in Hz. `channels` are the names of the
-    columns of one long series, from which windows were taken."""
+    columns of one long series, from which windows were taken, and `time` is that of the column that ordered its rows.
+    """
 
     shape: Sequence[int]
     rate: int = 0
     channels: Sequence[str] = ()
+    time: str = ""
     mean: Scaling
     std: Scaling
 
@@ -67,6 +69,10 @@ class SeriesEncoder(ScaledEncoder[SeriesState]):
     @property
     def step_columns(self) -> tuple[str, ...]:
         return tuple(self.state.channels)
+
+    @property
+    def time_column(self) -> str:
+        return self.state.time
 
     @property
     def cell_reader(self) -> CellReader:

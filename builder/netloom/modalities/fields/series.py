@@ -33,13 +33,14 @@ class TrainingWindows:
     """The input of `fit`: windows (R, T, D) or sounds (R, L, 1), and the row numbers of the training split.
 
     `rate` is the sampling rate of sounds in Hz; 0 for other series. `channels` are the D names of the channels of one
-    long series, from which the windows were taken.
+    long series, from which the windows were taken, and `time` is the column that ordered its rows, if any.
     """
 
     windows: np.ndarray
     rows: np.ndarray
     rate: int = 0
     channels: tuple[str, ...] = ()
+    time: str = ""
 
 
 class SeriesModality(Modality[TrainingWindows]):
@@ -59,6 +60,7 @@ class SeriesModality(Modality[TrainingWindows]):
             shape=list(values.windows.shape[1:]),
             rate=values.rate,
             channels=list(values.channels) or (),
+            time=values.time,
             mean=scaling.mean,
             std=scaling.std,
         )

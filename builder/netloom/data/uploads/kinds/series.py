@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -177,6 +178,7 @@ class Series(Tabular):
             target_name=name if horizon == 1 else f"{name}, {horizon} steps",
             windows=windows,
             channels=tuple(channels),
+            time=time or "",
             contiguous=True,
             given=split,
             gap=gap,
@@ -326,22 +328,19 @@ def _say_irregular(times: pd.Series, warnings: list[str]) -> None:
     if len(times) < 3:
         return
     dated = pd.api.types.is_datetime64_any_dtype(times)
-    if dated:
-        months = times.dt.year * 12 + times.dt.month
-        if (
-            (months.diff().iloc[1:] == months.diff().iloc[1]).all()
-            and times.dt.day.nunique() == 1
-            and months.nunique() > 1
-        ):
-            return  # months have different lengths, but are regular
-        steps = times.diff().iloc[1:].dt.total_seconds().to_numpy()
+    say: Callable[[float], str] = "{:g}".format
+    months = times.dt.year * 12 + times.dt.month if dated else times
+    if dated and times.dt.day.nunique() == 1 and months.is_unique:
+        # Months have different lengths, but are regular
+        steps, say = months.diff().iloc[1:].to_numpy(dtype=np.float64), _months
+    elif dated:
+        steps, say = times.diff().iloc[1:].dt.total_seconds().to_numpy(), _span
     else:
         steps = np.diff(times.to_numpy(dtype=np.float64))
     usual = float(np.median(steps))
     odd = int((abs(steps - usual) > 0.01 * abs(usual)).sum())
     if odd:
         gap = int(steps.argmax())
-        say = _span if dated else "{:g}".format
         when = times.iloc[gap + 1]
         before = f"{when:%Y-%m-%d}{f' {when:%H:%M:%S}' * (when != when.normalize())}" if dated else f"{when:g}"
         warnings.append(
@@ -349,6 +348,10 @@ def _say_irregular(times: pd.Series, warnings: list[str]) -> None:
             f"longest, before {before}, is {say(float(steps[gap]))}. Windows take rows as if "
             "they were equally far apart."
         )
+
+
+def _months(count: float) -> str:
+    return f"{count:g} month{'' if count == 1 else 's'}"
 
 
 def _span(seconds: float) -> str:
@@ -360,7 +363,10 @@ def _span(seconds: float) -> str:
 
 
 def _filled(values: pd.Series, name: str, series_index: np.ndarray | None, warnings: list[str]) -> np.ndarray:
-    """Return a column of finite numbers. A missing value is that before it: later ones are unknown at the time."""
+    """Return a column of finite numbers. A missing value is that before it: later ones are unknown at the time.
+
+    Before the first number of a series, there is only the number after it.
+    """
     column = values.to_numpy(dtype=np.float64, na_value=np.nan)
     column = np.where(abs(column) > 1e100, np.nan, column)
     missing = int(np.isnan(column).sum())
@@ -369,9 +375,18 @@ def _filled(values: pd.Series, name: str, series_index: np.ndarray | None, warni
     if missing:
         import pandas as pd
 
-        warnings.append(f"{missing:,} missing values in {name!r} were filled with the last value before each.")
-        parts = pd.Series(column).groupby(np.zeros(len(column)) if series_index is None else series_index)
-        column = parts.transform(lambda group: group.ffill().bfill()).to_numpy()
+        groups = np.zeros(len(column)) if series_index is None else series_index
+        after_first = pd.Series(column).groupby(groups).ffill()
+        first = int(after_first.isna().sum())
+        if missing > first:
+            warnings.append(
+                f"{missing - first:,} missing values in {name!r} were filled with the last value before each."
+            )
+        if first:
+            warnings.append(
+                f"{first:,} missing values in {name!r} at the start were filled with the first value after them."
+            )
+        column = after_first.groupby(groups).bfill().to_numpy()
         if np.isnan(column).any():
             raise DataError(f"A series has no numbers in {name!r}; leave out its rows or that column.")
     return column
