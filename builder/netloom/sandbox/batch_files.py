@@ -14,14 +14,15 @@ import numpy as np
 from netloom.core.errors import DataError
 from netloom.data import file_types
 from netloom.data.dialect import FileError
-from netloom.data.limits import MAX_STORED_BYTES, SMALLEST_SIDE
+from netloom.data.limits import MAX_STORED_BYTES
 from netloom.data.tables import row_file
 from netloom.data.tables.row_file import RowFile
 from netloom.modalities.encoding.cells import EncodeError
 from netloom.modalities.encoding.field_encoder import FieldEncoder, field_encoder
+from netloom.modalities.encoding.image_field import image_encoder
 from netloom.modalities.fields.registry import modality_of
 from netloom.modalities.row_field import FileKind
-from netloom.sandbox.examples import from_json
+from netloom.sandbox.examples import decoded_picture, from_json
 from netloom.sandbox.process import EndedError, Process, RefusedError
 
 MAX_BYTES = 200 * 2**20
@@ -130,12 +131,10 @@ def _field_for(form: str, preprocess: Mapping[str, Any]) -> FieldEncoder[Any] | 
 
 
 def _picture(process: Process, field: FieldEncoder[Any], path: str) -> np.ndarray:
-    """Return the decoded pixels (H, W, 3) of an image, bytes."""
-    side = max(*field.shape[1:], 256)
-    pixels = from_json(process.ask({"do": "batch_picture", "name": path, "side": side}), np.dtype(np.uint8), path)
-    if pixels.ndim != 3 or pixels.shape[2] != 3 or not 1 <= len(pixels) <= max(side, SMALLEST_SIDE):
-        raise DataError(f"{path[:100]!r} cannot be read: the decoded image does not have the expected size.")
-    return pixels
+    """Return the decoded pixels of an image, bytes."""
+    image = image_encoder(field)
+    request = {"do": "batch_picture", "name": path, "side": image.file_side, "shape": image.file_shape}
+    return decoded_picture(process.ask(request), path, image.file_side, image.file_shape)
 
 
 def _sound(process: Process, field: FieldEncoder[Any], path: str) -> np.ndarray:

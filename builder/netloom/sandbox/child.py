@@ -167,11 +167,16 @@ class RequestHandler:
         return take_into(request["project"], Path(request["path"]), Path(request["weights"]))
 
     def answer_picture(self, request: messages.Message, blobs: list[bytes]) -> Any:
-        """Return the pixels of an image."""
+        """Return the pixels of an image; with a shape, as the images of an upload are stored for training."""
         from netloom.data.images import picture
+        from netloom.data.uploads.images import read_as_stored
         from netloom.sandbox.examples import as_json
 
-        return as_json(picture(blobs[0], request["filename"], request["side"]))
+        filename, side = request["filename"], request["side"]
+        if not request["shape"]:
+            return as_json(picture(blobs[0], filename, side))
+        channels, height, width = request["shape"]
+        return as_json(read_as_stored(blobs[0], filename, side, (channels, height, width)))
 
     def answer_sound(self, request: messages.Message, blobs: list[bytes]) -> Any:
         """Return the first samples of a sound."""
@@ -198,7 +203,7 @@ class RequestHandler:
     def answer_batch_picture(self, request: messages.Message, blobs: list[bytes]) -> Any:
         """Return the pixels of an image of a zip."""
         content = self._source.members.read(request["name"])
-        return self.answer_picture({"filename": request["name"], "side": request["side"]}, [content])
+        return self.answer_picture({**request, "filename": request["name"]}, [content])
 
     def answer_batch_sound(self, request: messages.Message, blobs: list[bytes]) -> Any:
         """Return the first samples of a sound of a zip."""

@@ -18,16 +18,27 @@ from netloom.data.limits import SMALLEST_SIDE
 from netloom.sandbox.process import EndedError, Process, RefusedError
 
 
-def read_picture(content: bytes, filename: str, side: int) -> np.ndarray:
+def read_picture(content: bytes, filename: str, side: int, shape: tuple[int, ...] = ()) -> np.ndarray:
     """Return an image as `netloom.data.images.picture` reads it: RGB (S, S, 3), uint8, with S at most `side`.
+
+    With a `shape`, (C, H, W), it is returned in that shape, as the images of an upload are stored for training.
 
     Raises:
         DataError: the file cannot be read, or takes too much memory or time.
     """
-    answer = _request({"do": "picture", "filename": filename, "side": side}, content, filename)
+    answer = _request({"do": "picture", "filename": filename, "side": side, "shape": shape}, content, filename)
+    return decoded_picture(answer, filename, side, shape)
+
+
+def decoded_picture(answer: Any, filename: str, side: int, shape: tuple[int, ...]) -> np.ndarray:
+    """Return the image of an answer, which is not trusted; see `read_picture`.
+
+    Raises:
+        DataError: it is not such an image.
+    """
     pixels = from_json(answer, np.dtype(np.uint8), filename)
-    largest = max(side, SMALLEST_SIDE)
-    if pixels.ndim != 3 or pixels.shape != (len(pixels), len(pixels), 3) or not 1 <= len(pixels) <= largest:
+    own_side = len(pixels) if pixels.ndim == 3 and 1 <= len(pixels) <= max(side, SMALLEST_SIDE) else 0
+    if pixels.shape != (shape or (own_side, own_side, 3)):
         raise _invalid(filename)
     return pixels
 

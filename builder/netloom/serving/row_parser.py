@@ -10,6 +10,7 @@ from netloom.data.dialect import FileError
 from netloom.data.tables.row_file import flatten, read_rows
 from netloom.modalities.encoding.cells import EncodeError
 from netloom.modalities.encoding.field_encoder import FieldEncoder
+from netloom.modalities.encoding.image_field import image_encoder
 from netloom.modalities.fields.registry import modality_of
 from netloom.modalities.row_field import FileKind
 from netloom.sandbox import read_picture, read_sound
@@ -26,7 +27,6 @@ _LINES = {
     "application/jsonl": "jsonl",
 }
 _FILES = {"image": FileKind.PICTURE, "audio": FileKind.SOUND, "text": FileKind.TEXT}
-_SMALLEST_SIDE = 256  # pictures are decoded at least in this size, and then resized like the training images
 _decoders = asyncio.Semaphore(2)  # each decodes in a process of its own
 
 
@@ -95,7 +95,8 @@ async def _file_row(call: Call, model: ServedModel, kind: FileKind) -> Row:
 def _decode(body: bytes, kind: FileKind, encoder: FieldEncoder[Any]) -> Any:
     """Return the pixels, samples or text of a file; pictures and sounds are decoded in a confined process."""
     if kind is FileKind.PICTURE:
-        return read_picture(body, "body", max(_SMALLEST_SIDE, *encoder.shape[1:]))
+        image = image_encoder(encoder)
+        return read_picture(body, "body", image.file_side, image.file_shape)
     if kind is FileKind.SOUND:
         return read_sound(body, "body", encoder.sample_rate, encoder.raw_shape[0])
     try:

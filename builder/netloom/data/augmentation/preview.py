@@ -60,7 +60,7 @@ def _shown(example: Example, data: Prepared, name: str, value: torch.Tensor) -> 
         return _text(example, encoder, value.tolist())
     restored = encoder.restore(value[None].numpy())[0]
     if spec.is_image:
-        picture = np.asarray(restored, dtype=np.float64) * data.image_field(name).scale
+        picture = np.asarray(restored, dtype=np.float64) * data.image_field(name).unit_scale
         picture = picture[0] if len(picture) == 1 else picture.transpose(1, 2, 0)
         images = {**example.images, name: picture} if example.images else {}
         return replace(example, image=picture if example.image is not None else None, images=images)

@@ -30,11 +30,15 @@ class Images(RawDataset):
     Attributes:
         top: The largest pixel value; the smallest is 0.
         resized: Whether images of any size are resized to this one, also in prediction.
+        file_side: The side of the squares to which image files were decoded; 0 if there were none.
+        file_shape: The shape (C, H, W) to which these squares were brought.
     """
 
     pixels: np.ndarray = field(default_factory=lambda: np.zeros((0, 1, 1, 1)))
     top: float = 255.0
     resized: bool = False
+    file_side: int = 0
+    file_shape: tuple[int, ...] = ()
 
     def row(self, index: int) -> RawRow:
         return {self.name: self.pixels[index]}
@@ -79,7 +83,7 @@ class Images(RawDataset):
         return replace(self, pixels=np.concatenate([self.pixels[rows], images.pixels[rows]]))
 
     def fit(self, rows: np.ndarray) -> ImageState:
-        images = TrainingImages(self.pixels, rows, self.top, self.resized)
+        images = TrainingImages(self.pixels, rows, self.top, self.resized, self.file_side, self.file_shape)
         return ImageModality().fit(self.name, images, self.settings)
 
     def encoded(self, fitted: Sequence[FieldEncoder[Any]], allocate: Allocate = in_memory) -> dict[str, np.ndarray]:

@@ -7,7 +7,7 @@ import struct
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
@@ -77,6 +77,32 @@ def brought_to(pixels: np.ndarray, size: int | None, gray: bool | None) -> np.nd
     for index, image in enumerate(pixels):
         resized_pixels[index] = resized(image, size, "L" if gray else "RGB")
     return resized_pixels[:, None] if gray else resized_pixels.transpose(0, 3, 1, 2)
+
+
+class StoredImages(TypedDict):
+    """Images (R, C, H, W) of files, and how these were read; see `Images`."""
+
+    pixels: np.ndarray
+    file_side: int
+    file_shape: tuple[int, ...]
+
+
+def stored_images(pixels: np.ndarray, size: int | None, gray: bool | None) -> StoredImages:
+    """Return stored images (R, S, S, 3) as those of the network."""
+    brought = brought_to(pixels, size, gray)
+    return {"pixels": brought, "file_side": pixels.shape[1], "file_shape": brought.shape[1:]}
+
+
+def read_as_stored(content: bytes, filename: str, side: int, shape: tuple[int, int, int]) -> np.ndarray:
+    """Read an image file as a stored one of `side` pixels that is brought to `shape`, (C, H, W), uint8.
+
+    Raises:
+        DataError: it is unreadable or too large.
+    """
+    pixels = picture(content, filename, side)
+    square = pixels if len(pixels) == side else resized(pixels, side)
+    (stored,) = brought_to(square[None], shape[1], shape[0] == 1)
+    return np.asarray(stored)
 
 
 def is_gray(pixels: np.ndarray) -> bool:

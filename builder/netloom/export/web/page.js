@@ -28,7 +28,7 @@ function imageWidget(field, row, changed) {
     for (let place = 0; place < width * height; place += 1) {
       for (let color = 0; color < 3; color += 1) {
         const plane = planes[Math.min(color, channels - 1)];
-        pixels.data[4 * place + color] = 255 * field.scale * plane[Math.floor(place / width)][place % width];
+        pixels.data[4 * place + color] = (255 / whiteOf(field)) * plane[Math.floor(place / width)][place % width];
       }
       pixels.data[4 * place + 3] = 255;
     }
@@ -76,7 +76,7 @@ function drawable(canvas, field, row, drawn) {
     const box = canvas.getBoundingClientRect();
     const x = ((event.clientX - box.left) / box.width) * width - 0.5;
     const y = ((event.clientY - box.top) / box.height) * height - 0.5;
-    const tone = canvas.dataset.erases ? 0 : 1 / field.scale;
+    const tone = canvas.dataset.erases ? 0 : whiteOf(field);
     for (let line = Math.max(0, Math.ceil(y - radius)); line <= Math.min(height - 1, y + radius); line += 1) {
       for (let place = Math.max(0, Math.ceil(x - radius)); place <= Math.min(width - 1, x + radius); place += 1) {
         for (const plane of planes) plane[line][place] = tone;
@@ -98,16 +98,23 @@ function drawable(canvas, field, row, drawn) {
   for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => { planes = null; });
 }
 
-/** The raw pixels (C, H, W) of an image file; 1 / scale is white. */
+/** The raw value of a white pixel. */
+function whiteOf(field) {
+  return field.top || 1 / field.scale;
+}
+
+/** The raw pixels (C, H, W) of an image file, on white where it is transparent, as training reads it. */
 async function pixelsOf(file, field) {
   const [channels, height, width] = field.shape;
   const bitmap = await createImageBitmap(file);
   const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
   const context = canvas.getContext("2d");
+  context.fillStyle = "white";
+  context.fillRect(0, 0, bitmap.width, bitmap.height);
   context.drawImage(bitmap, 0, 0);
   const { data } = context.getImageData(0, 0, bitmap.width, bitmap.height);
   const planes = [0, 1, 2].map((color) => Array.from({ length: bitmap.height }, (_, y) =>
-    Array.from({ length: bitmap.width }, (_, x) => data[4 * (y * bitmap.width + x) + color] / 255 / field.scale)));
+    Array.from({ length: bitmap.width }, (_, x) => (data[4 * (y * bitmap.width + x) + color] * whiteOf(field)) / 255)));
   return sized(planes, channels, height, width);
 }
 

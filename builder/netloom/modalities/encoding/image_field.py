@@ -18,19 +18,27 @@ from netloom.modalities.encoding.field_encoder import (
     Scaling,
 )
 
+_FILE_SIDE = 256  # of a decoded image file, at least, if the data did not come from image files
 MAX_SIDE = 8_192  # of an image that is resized; the weights of the pixels of a longer one would not fit into memory
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageState(FieldState):
     """Pixels (C, H, W) are multiplied by `scale` before they are standardized; if `resized`, images are resized to
-    `shape`."""
+    `shape`.
+
+    `top` is the largest pixel value of the data, if it is not 1 / `scale`. Image files of the training data were
+    decoded to squares of `file_side` pixels, and then brought to `file_shape`; 0 and () for other data.
+    """
 
     shape: Sequence[int]
     scale: float
     mean: Scaling
     std: Scaling
     resized: bool = False
+    top: float = 0.0
+    file_side: int = 0
+    file_shape: Sequence[int] = ()
 
 
 class ImageEncoder(ScaledEncoder[ImageState]):
@@ -49,6 +57,21 @@ class ImageEncoder(ScaledEncoder[ImageState]):
         return self.state.scale
 
     @property
+    def unit_scale(self) -> float:
+        """The factor from the pixels of the data to the range from 0 to 1."""
+        return 1 / self.state.top if self.state.top else self.state.scale
+
+    @property
+    def file_side(self) -> int:
+        """The height and width to which an image file is decoded."""
+        return self.state.file_side or max(*self.shape, _FILE_SIDE)
+
+    @property
+    def file_shape(self) -> tuple[int, ...]:
+        """The shape (C, H, W) of a decoded image file as it was stored for training; () if files were not stored."""
+        return tuple(self.state.file_shape)
+
+    @property
     def is_resized(self) -> bool:
         """Whether images of any size are resized to that of training."""
         return self.state.resized
@@ -62,7 +85,7 @@ class ImageEncoder(ScaledEncoder[ImageState]):
         return ListReader()
 
     def shown(self, row: RawRow) -> RowDisplay:
-        image = np.asarray(self.raw_value(row), dtype=np.float64) * self.scale
+        image = np.asarray(self.raw_value(row), dtype=np.float64) * self.unit_scale
         if self.is_resized:
             image = sized(image if image.ndim == 3 else image[None], *self.shape)
         if image.ndim == 3 and image.shape == self.shape:

@@ -32,12 +32,17 @@ class ImageSettings(Settings):
 
 @dataclass(frozen=True)
 class TrainingImages:
-    """The input of `fit`: images (R, C, H, W) with pixels from 0 to `top`, and the numbers of the training rows."""
+    """The input of `fit`: images (R, C, H, W) with pixels from 0 to `top`, and the numbers of the training rows.
+
+    `file_side` and `file_shape` are those of `ImageState`.
+    """
 
     pixels: np.ndarray
     rows: np.ndarray
     top: float
     is_resized: bool
+    file_side: int = 0
+    file_shape: tuple[int, ...] = ()
 
 
 class ImageModality(Modality[TrainingImages]):
@@ -61,6 +66,9 @@ class ImageModality(Modality[TrainingImages]):
             mean=scaling.mean,
             std=scaling.std,
             resized=values.is_resized,
+            top=0.0 if scaling.scale * values.top == 1 else values.top,
+            file_side=values.file_side,
+            file_shape=list(values.file_shape) or (),
         )
 
     def row_fields(self, encoder: FieldEncoder[Any]) -> tuple[RowField, ...]:
@@ -72,8 +80,9 @@ class ImageModality(Modality[TrainingImages]):
         return (RowField(encoder.name, array_schema(shape, note), "FP32", shape),)
 
     def raw_value(self, encoder: FieldEncoder[Any], decoded: Any) -> Any:
-        image = np.clip(sized(decoded.astype(np.float32), *encoder.shape) / 255, 0, 1)
-        return np.asarray(image / image_encoder(encoder).scale, dtype=np.float32)
+        image = np.clip(sized(decoded.astype(np.float32), *encoder.shape), 0, 255)
+        # The divisor is 1 for pixels from 0 to 255, so that those of a training image keep their bits
+        return np.asarray(image / (255 * image_encoder(encoder).unit_scale), dtype=np.float32)
 
     def preprocessing(self, encoder: FieldEncoder[Any]) -> str:
         return "pixels minus their mean, divided by their standard deviation over the training rows"

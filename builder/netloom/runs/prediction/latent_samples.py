@@ -85,7 +85,7 @@ def _images(trained: TrainedRun, latents: np.ndarray) -> np.ndarray:
         inputs = {name: _first_rows(trained, name, len(latents)) for name in trained.fields}
         with with_latents(latent_layers(trained.objective, trained.model, trained.data), lambda shape: vectors):
             output = trained.output(inputs)
-    images: np.ndarray = np.array(field.restore(output.numpy())) * field.scale
+    images: np.ndarray = np.array(field.restore(output.numpy())) * field.unit_scale
     return images.clip(0, 1).astype(np.float32)
 
 

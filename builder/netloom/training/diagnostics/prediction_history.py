@@ -240,7 +240,7 @@ def _card(answer: Mapping[str, Any], data: Prepared) -> Card:
     if "classes" in answer:
         return MaskCard(packed(values), tuple(answer["classes"]))
     if values.ndim == 3:
-        scale = next((data.image_field(spec.name).scale for spec in data.schema.inputs if spec.is_image), 1.0)
+        scale = next((data.image_field(spec.name).unit_scale for spec in data.schema.inputs if spec.is_image), 1.0)
         return ImageCard.of(values.transpose(1, 2, 0) * scale)
     if values.ndim == 2:
         return SeriesCard.of(values)

@@ -109,6 +109,6 @@ def shown(pictures: torch.Tensor, field: ImageEncoder) -> list[Any]:
     import numpy as np
 
     few = pictures[: most_shown(pictures.shape[1:])]
-    plain = np.array(field.restore(few.numpy())) * field.scale
+    plain = np.array(field.restore(few.numpy())) * field.unit_scale
     values: list[Any] = plain.clip(0, 1).round(3).tolist()
     return values

@@ -189,7 +189,7 @@ def _parts(output: torch.Tensor, data: Prepared, row: int) -> list[PanelPart]:
         if spec.is_sequence:
             return [{"title": title, "kind": "series", "values": before, "other": after}]
         return [{"title": title, "kind": "columns", "values": before, "other": after}]
-    top = data.image_field(field.name).scale  # from the units of the data to the range from 0 to 1
+    top = data.image_field(field.name).unit_scale  # from the units of the data to the range from 0 to 1
     return [
         {"title": title, "kind": "picture", "values": _scaled(value, top)}
         for title, value in (("Input", before), ("Reconstruction", after))

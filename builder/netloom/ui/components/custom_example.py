@@ -102,7 +102,7 @@ def picture_input(field: ImageEncoder, start: Any, key: str) -> np.ndarray:
         np.asarray(start, dtype=np.float32).reshape(-1, *np.shape(start)[-2:]), channels, height, width
     )
     if source == "Draw":
-        values = np.clip(start_values * field.scale, 0, 1).transpose(1, 2, 0)
+        values = np.clip(start_values * field.unit_scale, 0, 1).transpose(1, 2, 0)
         drawn = _drawn(values, key)
         return _raw(drawn, field)
     kinds = [kind.lower() for kind in (*FORMATS, "jpg")]
@@ -113,17 +113,17 @@ def picture_input(field: ImageEncoder, start: Any, key: str) -> np.ndarray:
     if file is None:
         st.caption("The image of the row is used until you upload one.")
         return start_values
-    side = max(height, width, 256)
-    pixels = _read(file, f"{key} {side}", lambda content, called: read_picture(content, called, side))
+    side, shape = field.file_side, field.file_shape
+    pixels = _read(file, f"{key} {side} {shape}", lambda content, called: read_picture(content, called, side, shape))
     value: np.ndarray = modality_of(field).raw_value(field, pixels)
-    shown = (value * field.scale).transpose(1, 2, 0)
+    shown = (value * field.unit_scale).transpose(1, 2, 0)
     st.image(enlarged(shown.squeeze()), width=160, alt="Image at the size of the input")
     return value
 
 
 def _raw(values: np.ndarray, field: ImageEncoder) -> np.ndarray:
     """Return an image (H, W, C) with values from 0 to 1 as (C, H, W) in the units of the data."""
-    return np.asarray(values.transpose(2, 0, 1) / field.scale, dtype=np.float32)
+    return np.asarray(values.transpose(2, 0, 1) / field.unit_scale, dtype=np.float32)
 
 
 def _drawn(values: np.ndarray, key: str) -> np.ndarray:

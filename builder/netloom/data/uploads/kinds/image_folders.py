@@ -20,11 +20,11 @@ from netloom.data.uploads.filetables import stated_parts
 from netloom.data.uploads.images import (
     GRAY,
     SIZE,
-    brought_to,
     is_unlabeled,
     load_arrays,
     read_pictures,
     set_given_split,
+    stored_images,
     thumbnails,
     unlabeled_note,
 )
@@ -114,7 +114,7 @@ class PictureFolders(Reader):
             target_kind="class",
             target_name="class",
             classes=tuple(meta["classes"]),
-            pixels=brought_to(arrays["pixels"], chosen.optional_whole("size"), chosen.optional_switch("grey")),
+            **stored_images(arrays["pixels"], chosen.optional_whole("size"), chosen.optional_switch("grey")),
         )
         set_given_split(raw, arrays.get("parts"))
         return raw

@@ -18,7 +18,15 @@ from netloom.data.splits.given_splits import NO_PART, file_parts
 from netloom.data.tables.target_guess import GUESSES
 from netloom.data.uploads.chosen import Chosen
 from netloom.data.uploads.filetables import NamingTable, label_columns, naming_table, rows_of
-from netloom.data.uploads.images import GRAY, SIZE, brought_to, load_arrays, read_pictures, thumbnails, with_thumbnails
+from netloom.data.uploads.images import (
+    GRAY,
+    SIZE,
+    load_arrays,
+    read_pictures,
+    stored_images,
+    thumbnails,
+    with_thumbnails,
+)
 from netloom.data.uploads.pairing import FIELDS, likely_relations
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import GROUP, SPLIT, TASK, groups_of_column, known_rows, parts_of_column, target_of
@@ -140,14 +148,14 @@ class PicturePairs(Reader):
         warnings: list[str] = []
         labeled = known_rows(table, [chosen.choice("target")], warnings)
         arrays = load_arrays(folder)
-        pixels = brought_to(arrays["pixels"], chosen.optional_whole("size"), chosen.optional_switch("grey"))
+        stored = stored_images(arrays["pixels"], chosen.optional_whole("size"), chosen.optional_switch("grey"))
         # `known_rows` keeps the index, so it holds the numbers of the stored pairs.
         rows = labeled.index.to_numpy()
         pairs = arrays["pairs"][rows]
         target = target_of(labeled[chosen.choice("target")], chosen.optional_choice("task"), meta["title"])
         target_fields: RawTarget = {"target": target["target"], "target_kind": target["target_kind"]}
         parts = tuple(
-            Images(name=name, pixels=pixels[pairs[:, column_index]], **target_fields)
+            Images(name=name, **{**stored, "pixels": stored["pixels"][pairs[:, column_index]]}, **target_fields)
             for column_index, name in enumerate(FIELDS)
         )
         split = parts_of_column(

@@ -13,7 +13,7 @@ from netloom.data.paired_fields import PairedFieldsDataset
 from netloom.data.raw.images import Images
 from netloom.data.raw_dataset import RawDataset, RawTarget
 from netloom.data.uploads.filetables import label_columns, naming_table
-from netloom.data.uploads.images import GRAY, SIZE, brought_to, load_arrays
+from netloom.data.uploads.images import GRAY, SIZE, load_arrays, stored_images
 from netloom.data.uploads.kinds.image_pairs import PicturePairs, naming_of
 from netloom.data.uploads.pairing import (
     ANCHOR,
@@ -86,7 +86,7 @@ class PictureTriplets(PicturePairs):
         questions = [SIZE, GRAY, with_default(SPLIT, meta["options"].get("split"), list(table.columns))]
         chosen = check_options(options, questions, meta["title"], self.title)
         arrays = load_arrays(folder)
-        pixels = brought_to(arrays["pixels"], chosen.optional_whole("size"), chosen.optional_switch("grey"))
+        stored = stored_images(arrays["pixels"], chosen.optional_whole("size"), chosen.optional_switch("grey"))
         triplets = arrays["pairs"]  # (R, 3)
         rows = rows_of_triplets(
             triplets[:, 0], parts_of_column(table, chosen.optional_choice("split"), arrays.get("parts"))
@@ -94,7 +94,8 @@ class PictureTriplets(PicturePairs):
         target: RawTarget = {"target": rows["target"], "target_kind": rows["target_kind"]}
         indices = (np.repeat(triplets[:, 0], 2), triplets[:, 1:].ravel())  # (2R,) each
         fields = tuple(
-            Images(name=name, pixels=pixels[images], **target) for name, images in zip(FIELDS, indices, strict=True)
+            Images(name=name, **{**stored, "pixels": stored["pixels"][images]}, **target)
+            for name, images in zip(FIELDS, indices, strict=True)
         )
         return PairedFieldsDataset(name="", parts=fields, warnings=[], **rows)
 

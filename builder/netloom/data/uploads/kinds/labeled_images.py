@@ -21,10 +21,10 @@ from netloom.data.uploads.filetables import NamingTable, label_columns, naming_t
 from netloom.data.uploads.images import (
     GRAY,
     SIZE,
-    brought_to,
     load_arrays,
     read_pictures,
     set_given_split,
+    stored_images,
     thumbnails,
     unlabeled_note,
     with_thumbnails,
@@ -133,7 +133,7 @@ class LabeledPictures(Reader):
         raw = Images(
             name="image",
             warnings=warnings,
-            pixels=brought_to(arrays["pixels"][rows], chosen.optional_whole("size"), chosen.optional_switch("grey")),
+            **stored_images(arrays["pixels"][rows], chosen.optional_whole("size"), chosen.optional_switch("grey")),
             **target_of(labeled[chosen.choice("target")], chosen.optional_choice("task"), meta["title"]),
         )
         raw.groups = groups_of_column(labeled, chosen.optional_choice("group"))

@@ -22,10 +22,10 @@ from netloom.data.uploads.images import (
     GRAY,
     IMAGE_SIDE,
     SIZE,
-    brought_to,
     load_arrays,
     read_pictures,
     set_given_split,
+    stored_images,
     thumbnails,
 )
 from netloom.data.uploads.mask_reader import MaskReader
@@ -124,7 +124,7 @@ class Masks(Reader):
             target_kind="mask",
             target_name="mask",
             classes=tuple(meta["classes"]),
-            pixels=brought_to(arrays["pixels"], size, chosen.optional_switch("grey")),
+            **stored_images(arrays["pixels"], size, chosen.optional_switch("grey")),
         )
         set_given_split(raw, arrays.get("parts"))
         return raw

@@ -1,0 +1,71 @@
+"""Images from files: those to predict are read as those of training were."""
+
+from __future__ import annotations
+
+import io
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from netloom.modalities.encoding.image_field import image_encoder
+from netloom.modalities.fields.image import ImageModality
+from netloom.sandbox import read_batch, read_picture
+from tests.data.crafted import make_zip
+from tests.data.samples import import_and_prepare
+
+
+def _photo(number: int, size: tuple[int, int], form: str, mode: str = "RGB") -> bytes:
+    """A photo with large and small structures."""
+    random = np.random.default_rng(number)
+    coarse = Image.fromarray(random.integers(0, 256, (6, 6, 3), dtype=np.uint8)).resize(size)
+    noise = random.integers(-30, 30, (size[1], size[0], 3))
+    stream = io.BytesIO()
+    Image.fromarray((np.asarray(coarse) + noise).clip(0, 255).astype(np.uint8)).convert(mode).save(stream, form)
+    return stream.getvalue()
+
+
+@cache
+def _photos(form: str, largest: int) -> dict[str, bytes]:
+    random = np.random.default_rng(largest)
+    sizes = [tuple(map(int, random.integers(largest // 2, largest, 2))) for _ in range(12)]
+    return {
+        f"{'ab'[number % 2]}/{number}.{form.lower()}": _photo(number, (width, height), form)
+        for number, (width, height) in enumerate(sizes)
+    }
+
+
+@pytest.mark.parametrize(
+    ("form", "largest", "options"),
+    [
+        ("PNG", 30, {}),
+        ("PNG", 30, {"fields": {"image": {"normalise": "none"}}}),
+        ("JPEG", 400, {}),
+        ("JPEG", 400, {"size": 48, "grey": True}),
+        ("PNG", 200, {"fields": {"image": {"size": 20, "grey": True, "normalise": "channel"}}}),
+    ],
+)
+def test_predicted_images_equal_those_of_training(form: str, largest: int, options: dict[str, Any], home: Path) -> None:
+    photos = _photos(form, largest) | {"a/gray.png": _photo(99, (25, 20), "PNG", "L")}
+    data = import_and_prepare(make_zip(photos), home, "photos.zip", **options)
+    rows = read_batch(make_zip(photos), "photos.zip", data.preprocess.to_json()).rows
+    assert [row.pop("file") for row in rows] == sorted(photos)
+    for number, row in enumerate(rows):
+        np.testing.assert_array_equal(data.encode(row)["image"][0], data.inputs["image"][number])
+    # As the model server and the page Try it read a single file
+    field = image_encoder(data.field("image"))
+    pixels = read_picture(photos["b/1." + form.lower()], "b", field.file_side, field.file_shape)
+    raw = ImageModality().raw_value(field, pixels)
+    place = sorted(photos).index("b/1." + form.lower())
+    np.testing.assert_array_equal(data.encode({"image": raw})["image"][0], data.inputs["image"][place])
+
+
+def test_a_white_file_is_white_in_the_units_of_unscaled_data(home: Path) -> None:
+    data = import_and_prepare(make_zip(_photos("PNG", 30)), home, "x.zip", fields={"image": {"normalise": "none"}})
+    field = image_encoder(data.field("image"))
+    white = np.full((*field.file_shape,), 255, dtype=np.uint8)
+    assert ImageModality().raw_value(field, white).max() == 255
+    assert np.max(field.shown({"image": white})["image"]) == 1
