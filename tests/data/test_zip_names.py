@@ -67,3 +67,18 @@ def test_small_zips_of_blank_images_are_not_bombs(home: Path) -> None:
     packed = make_zip(files, zipfile.ZIP_DEFLATED)
     assert sum(map(len, files.values())) > 100 * len(packed)
     assert import_and_prepare(packed, home, "x.zip").schema.rows == 12
+
+
+def test_tables_may_name_files_in_other_case(home: Path) -> None:
+    files = {f"photos/IMG_{number}.PNG": noise_image(number) for number in range(12)}
+    rows = (f"img_{number}.png,{'ab'[number % 2]}" for number in range(12))
+    data = import_and_prepare(make_zip(files | {"labels.csv": make_csv("file,label", rows)}), home, "x.zip")
+    assert data.schema.rows == 12
+    assert not data.warnings
+
+
+def test_a_table_that_names_other_files_is_refused_with_both_names(home: Path) -> None:
+    files = {f"photos/{number}.png": noise_image(number) for number in range(12)}
+    rows = (f"/home/me/{number}.png,{'ab'[number % 2]}" for number in range(12))
+    with pytest.raises(DataError, match=r"'labels.csv' names files such as '/home/me/0.png', but .* 'photos/0.png'"):
+        import_and_prepare(make_zip(files | {"labels.csv": make_csv("file,label", rows)}), home, "x.zip")

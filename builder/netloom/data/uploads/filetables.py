@@ -13,7 +13,7 @@ from netloom.data.splits.given_splits import FileParts, file_parts, given_of, is
 from netloom.data.tables.code_columns import padded_texts
 from netloom.data.tables.readers import decode_text
 from netloom.data.uploads.joining import PART, concatenated, tables_in_parts
-from netloom.data.uploads.members import composed
+from netloom.data.uploads.members import PICTURE_SUFFIXES, composed
 from netloom.data.uploads.source import Source
 
 if TYPE_CHECKING:
@@ -142,11 +142,34 @@ def files_by_path(files: Sequence[str]) -> dict[str, str]:
 
 
 def files_of_cells(values: pd.Series, file_of: dict[str, str]) -> list[str | None]:
-    """Return the file that each cell names; None if there is no such file."""
-    return [
-        file_of.get("/".join(path_of(composed(str(value).strip()))).removeprefix("./"))
-        for value in padded_texts(values)
-    ]
+    """Return the file that each cell names, if need be in other case; None if there is no such file."""
+    folded: dict[str, str | None] = {}
+    for path, file in file_of.items():
+        folded[path.casefold()] = file if folded.get(path.casefold(), file) == file else None
+    paths = ["/".join(path_of(composed(str(value).strip()))).removeprefix("./") for value in padded_texts(values)]
+    return [file_of.get(path) or folded.get(path.casefold()) for path in paths]
+
+
+def refuse_other_names(source: Source, files: Sequence[str]) -> None:
+    """Refuse a table beside files that names other files of their types.
+
+    Raises:
+        DataError: There is such a table.
+    """
+    suffixes, named_files = {PurePosixPath(file).suffix.lower() for file in files} - {""}, set(files)
+    for name in [name for name in source.tables() if name not in named_files][:MOST_TABLES]:
+        try:
+            table, _ = source.table(name)
+        except DataError:
+            continue
+        for _, values in table.items():
+            cells = [str(cell).strip() for cell in values.dropna().head(_SAMPLE)]
+            named = [cell for cell in cells if PurePosixPath(cell).suffix.lower() in suffixes | set(PICTURE_SUFFIXES)]
+            if named and len(named) > len(cells) / 2:
+                raise DataError(
+                    f"{name[:80]!r} names files such as {named[0][-80:]!r}, but those in the zip have names such as "
+                    f"{files[0][-80:]!r}; write the names as they are in the zip, or the ends of their paths."
+                )
 
 
 def _naming_columns(table: pd.DataFrame, file_of: dict[str, str]) -> list[str]:

@@ -16,7 +16,7 @@ from netloom.data.raw.images import Images
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.splits.given_splits import refuse_as_classes
 from netloom.data.uploads.boxes import refuse_box_files
-from netloom.data.uploads.filetables import stated_parts
+from netloom.data.uploads.filetables import refuse_other_names, stated_parts
 from netloom.data.uploads.images import (
     GRAY,
     SIZE,
@@ -89,6 +89,8 @@ class PictureFolders(Reader):
             raise DataError(
                 "The zip has no images (PNG, JPEG, BMP, GIF, WebP or TIFF) in folders, one folder per class."
             )
+        if len(classes) < 2:
+            refuse_other_names(source, names)
         refuse_as_classes([parts_of(name)[-2] for name in names] if len(classes) < 2 else classes, "picture")
         if len(classes) < 2:
             raise DataError(

@@ -21,7 +21,14 @@ from netloom.data.raw_dataset import RawDataset
 from netloom.data.splits.given_splits import FileParts, file_parts, is_split, part_of
 from netloom.data.tables.target_guess import GUESSES, ranked_targets
 from netloom.data.uploads.chosen import Chosen
-from netloom.data.uploads.filetables import NamingTable, label_columns, naming_table, rows_of, stated_parts
+from netloom.data.uploads.filetables import (
+    NamingTable,
+    label_columns,
+    naming_table,
+    refuse_other_names,
+    rows_of,
+    stated_parts,
+)
 from netloom.data.uploads.images import load_arrays, set_given_split
 from netloom.data.uploads.soundfiles import (
     LEVELS,
@@ -117,6 +124,7 @@ class Sounds(Reader):
         names = _sounds(source)
         label_sources = _label_sources(source, names)
         if not label_sources:
+            refuse_other_names(source, names)
             raise DataError(
                 "The sounds have no classes: put each into a folder of its class, begin its name with the class "
                 "(yes_1.wav), or add a table that names the files."
