@@ -82,3 +82,20 @@ def test_a_table_that_names_other_files_is_refused_with_both_names(home: Path) -
     rows = (f"/home/me/{number}.png,{'ab'[number % 2]}" for number in range(12))
     with pytest.raises(DataError, match=r"'labels.csv' names files such as '/home/me/0.png', but .* 'photos/0.png'"):
         import_and_prepare(make_zip(files | {"labels.csv": make_csv("file,label", rows)}), home, "x.zip")
+
+
+def test_classes_of_several_folders_are_noted(home: Path) -> None:
+    files = {
+        f"{part}/{state}/{side}/{number}.png": noise_image(number)
+        for part in ("train", "test")
+        for state in ("healthy", "sick")
+        for side in ("left", "right")
+        for number in range(4)
+    }
+    data = import_and_prepare(make_zip(files), home, "x.zip")
+    assert data.warnings == [
+        "The class of an image is its innermost folder: 'left' has the images of 2 folders, such as 'healthy/left' and "
+        "'sick/left'."
+    ]
+    plain = {name.replace("healthy/", "").replace("sick/", "b"): content for name, content in files.items()}
+    assert not import_and_prepare(make_zip(plain), home, "x.zip").warnings

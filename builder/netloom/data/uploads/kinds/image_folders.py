@@ -73,8 +73,10 @@ class PictureFolders(Reader):
         )
 
     def noted(self, source: Source, answers: Answers) -> list[str]:
-        labeled = set(_pictures(source))
-        return unlabeled_note([name for name in _all_pictures(source) if name not in labeled])
+        pictures = _pictures(source)
+        labeled = set(pictures)
+        left_out = [name for name in _all_pictures(source) if name not in labeled]
+        return [*unlabeled_note(left_out), *_gathered_note(source, pictures)]
 
     def used_files(self, source: Source) -> Sequence[str]:
         return _pictures(source)
@@ -155,6 +157,22 @@ def _around_all(folders: set[tuple[str, ...]]) -> tuple[str, ...] | None:
     shortest = min(folders, key=len)
     is_around = len(folders) > 2 and all(folder[: len(shortest)] == shortest for folder in folders)
     return shortest if is_around else None
+
+
+def _gathered_note(source: Source, names: Sequence[str]) -> list[str]:
+    """Return a note on a class with images of several folders, as the outer folders may be the classes instead."""
+    parts = stated_parts(source, names)
+    folders: dict[str, set[str]] = {}
+    for name in names:
+        folder = parts.remainder(name)[:-1]
+        folders.setdefault(folder[-1] if folder else "", set()).add("/".join(folder))
+    first = next(((name, sorted(paths)) for name, paths in sorted(folders.items()) if len(paths) > 1), None)
+    if first is None:
+        return []
+    return [
+        f"The class of an image is its innermost folder: {first[0][:60]!r} has the images of {len(first[1]):,} "
+        f"folders, such as {first[1][0][-60:]!r} and {first[1][1][-60:]!r}."
+    ]
 
 
 def _classes_and_parts(source: Source, names: Sequence[str]) -> tuple[list[str], np.ndarray | None]:
