@@ -500,6 +500,22 @@ def test_a_calibrated_run_is_the_same_in_the_browser(tab: Page, site: tuple[str,
         )
 
 
+def test_transparent_parts_of_an_image_file_are_white(tab: Page, site: tuple[str, Path], tmp_path: Path) -> None:
+    """As in training."""
+    _, height, width = field_encoder(trained("image").data.preprocess.fields[0]).shape
+    pixels = np.zeros((height, width, 4), dtype=np.uint8)
+    pixels[0, :, 3] = 255
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    tab.goto(f"{site[0]}/image/index.html")
+    tab.locator("input[type=file]").set_input_files(tmp_path / "a.png")
+    script = (
+        "() => Array.from(document.querySelector('canvas.pixels').getContext('2d')"
+        f".getImageData(0, 0, {width}, {height}).data).filter((_, place) => place % 4 === 0)"
+    )
+    tab.wait_for_function(f"({script})().slice({width}).every((tone) => tone === 255)", timeout=5_000)
+    assert tab.evaluate(script)[:width] == [0] * width
+
+
 def test_an_image_is_drawn_on(tab: Page, site: tuple[str, Path]) -> None:
     tab.goto(f"{site[0]}/image/index.html")
     canvas = tab.get_by_role("img", name="Image for image")

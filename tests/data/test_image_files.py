@@ -69,3 +69,16 @@ def test_a_white_file_is_white_in_the_units_of_unscaled_data(home: Path) -> None
     white = np.full((*field.file_shape,), 255, dtype=np.uint8)
     assert ImageModality().raw_value(field, white).max() == 255
     assert np.asarray(field.shown({"image": white})["image"]).max() == 1
+
+
+@pytest.mark.parametrize(("peak", "is_noted"), [(4_095, True), (65_535, False)])
+def test_images_of_12_bits_in_16_are_noted(peak: int, is_noted: bool, home: Path) -> None:
+    files = {}
+    for number in range(12):
+        stream = io.BytesIO()
+        values = np.random.default_rng(number).integers(0, peak + 1, (12, 12))
+        values[0, 0] = peak
+        Image.fromarray(values.astype(np.uint16)).save(stream, "PNG")
+        files[f"{'ab'[number % 2]}/{number}.png"] = stream.getvalue()
+    note = "values up to 4,095 of 65,535, so that 16 of 256 shades remain"
+    assert [note in text for text in import_and_prepare(make_zip(files), home, "x.zip").warnings] == [True] * is_noted

@@ -44,6 +44,17 @@ def picture(content: bytes, filename: str, side: int) -> np.ndarray:
     return _opened(content, filename, read)
 
 
+def sixteen_bit_peak(content: bytes, filename: str) -> int:
+    """Return the largest value of an image with 16 bits per pixel, which `picture` scales to 8; 0 for other images.
+
+    Raises:
+        DataError: it is unreadable or too large.
+    """
+    return _opened(
+        content, filename, lambda image: int(np.asarray(image).max()) if image.mode.startswith("I;16") else 0
+    )
+
+
 def mask(content: bytes, filename: str) -> np.ndarray:
     """Return a mask without scaling: class numbers or gray values (H, W), or colors (H, W) as 0xRRGGBB.
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from netloom.core.errors import DataError
 from netloom.core.progress import ProgressCallback
-from netloom.data.images import data_uri, equal, picture, resized
+from netloom.data.images import data_uri, equal, picture, resized, sixteen_bit_peak
 from netloom.data.limits import MAX_STORED_BYTES, SMALLEST_SIDE, STORED_SIDE
 from netloom.data.uploads.members import parts_of
 from netloom.data.uploads.source import Source
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 IMAGE_SIDE = 32
+_DARK = 2**14  # 12 bits, as of many cameras, stored in 16
 _UNLABELED = re.compile(
     r"(?i)un[-_ ]?(label(l?ed)?|sup(ervised)?|annotated|tagged|classified)([-_ ]?(images?|data|set))?"
 )
@@ -33,8 +34,8 @@ SIZE = Question("size", "Size", "whole", "Images are resized to this height and 
 GRAY = Question("grey", "Grayscale", "switch", "Convert images to gray", optional=True, empty="as they are")
 
 
-def read_pictures(source: Source, names: Sequence[str], progress: ProgressCallback) -> np.ndarray:
-    """Read images (R, S, S, 3) as uint8, with S at most `STORED_SIDE`.
+def read_pictures(source: Source, names: Sequence[str], progress: ProgressCallback, notes: list[str]) -> np.ndarray:
+    """Read images (R, S, S, 3) as uint8, with S at most `STORED_SIDE`; adds a note on dark images with 16 bits.
 
     Raises:
         DataError: An image cannot be read.
@@ -43,12 +44,20 @@ def read_pictures(source: Source, names: Sequence[str], progress: ProgressCallba
     side = min(STORED_SIDE, int((MAX_STORED_BYTES / (3 * max(1, len(names)))) ** 0.5))
     pixels = np.empty((len(names), side, side, 3), dtype=np.uint8)  # unwritten pages take no memory
     sides = np.zeros(len(names), dtype=np.int64)
+    peak = 0
     for index, name in enumerate(names):
         if index % 64 == 0:
             progress(0.05 + 0.8 * index / len(names), f"Reading image {index + 1:,} of {len(names):,}")
-        image = picture(source.members.read(name), name, side)
+        content = source.members.read(name)
+        peak = max(peak, sixteen_bit_peak(content, name))
+        image = picture(content, name, side)
         sides[index] = len(image)
         pixels[index, : len(image), : len(image)] = image
+    if 0 < peak < _DARK:
+        notes.append(
+            f"The images with 16 bits have values up to {peak:,} of 65,535, so that {peak // 257 + 1} of 256 shades "
+            "remain; scale them to the whole range, or put all images into one array (NPZ)."
+        )
     return equal(pixels, sides)
 
 

@@ -98,7 +98,8 @@ class PictureFolders(Reader):
             raise DataError(
                 "The zip needs images in at least two folders, one per class, such as cats/1.png and dogs/1.png."
             )
-        pixels = read_pictures(source, names, progress)
+        notes = self.noted(source, answers)
+        pixels = read_pictures(source, names, progress, notes)
         numbers = {name: number for number, name in enumerate(classes)}
         arrays: dict[str, Any] = {"pixels": pixels, "labels": np.array([numbers[label] for label in labels])}
         if parts is not None:
@@ -106,7 +107,6 @@ class PictureFolders(Reader):
         progress(0.88, "Saving them")
         np.savez(folder / "images.npz", **arrays)
         summary = f"{len(names):,} images of {len(classes)} classes"
-        notes = self.noted(source, answers)
         return StoredUpload(len(names), summary, notes=notes, extra={"classes": classes, "side": pixels.shape[1]})
 
     def raw(self, folder: Path, meta: UploadMeta, options: JsonObject) -> RawDataset:

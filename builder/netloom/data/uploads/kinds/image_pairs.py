@@ -118,7 +118,7 @@ class PicturePairs(Reader):
         pairs = table[self.columns_of(answers)].to_numpy()
         # An image that is in many pairs is stored once; `pairs` (R, 2), or (R, 3) of triplets, holds indices of images.
         names = sorted({str(name) for name in pairs.ravel()})
-        pixels = read_pictures(source, names, progress)
+        pixels = read_pictures(source, names, progress, notes)
         index_of = {name: number for number, name in enumerate(names)}
         progress(0.88, "Saving them")
         pair_indices = np.array([[index_of[str(name)] for name in row] for row in pairs])

@@ -100,7 +100,7 @@ class LabeledPictures(Reader):
         names = [str(name) for name in table[answers["file"]]]
         named = set(names)
         notes += unlabeled_note([name for name in source.members.of(file_types.PICTURE) if name not in named])
-        pixels = read_pictures(source, names, progress)
+        pixels = read_pictures(source, names, progress, notes)
         progress(0.88, "Saving them")
         arrays: dict[str, Any] = {"pixels": pixels}
         parts = file_parts(names).of(names)

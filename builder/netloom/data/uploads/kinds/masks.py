@@ -95,9 +95,9 @@ class Masks(Reader):
 
     def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> StoredUpload:
         pairs = _pairs(source)
-        pixels = read_pictures(source, [picture_name for picture_name, _ in pairs], progress)
-        side = pixels.shape[1]
         notes = _left_out(source, pairs)
+        pixels = read_pictures(source, [picture_name for picture_name, _ in pairs], progress, notes)
+        side = pixels.shape[1]
         masks = MaskReader(side)
         for index, (image_name, mask_name) in enumerate(pairs):
             if index % 64 == 0:
