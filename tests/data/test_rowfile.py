@@ -494,6 +494,24 @@ def test_last_time_steps_of_a_file_are_a_row() -> None:
     assert as_cell.rows == file.rows
 
 
+def test_time_steps_of_a_spreadsheet_are_a_row() -> None:
+    steps = {"fields": [{**STEPS["fields"][0], "time": "time"}]}
+    records = [
+        {"time": f"2024-03-{5 - step:02}T00:00:00.000", "a": 4 - step, "b": 10 * (4 - step)} for step in range(5)
+    ]
+    file = read_rows(json.dumps(records).encode(), "a.xlsx.json", steps)
+    assert file.rows == [{"series": [[20, 2], [30, 3], [40, 4]]}]
+    as_field = read_rows(json.dumps([{"series": [[1, 2]] * 3}, {"series": [[1, 2]] * 3}]).encode(), "a.json", steps)
+    assert len(as_field.rows) == 2
+
+
+def test_times_that_cannot_be_ordered_are_refused() -> None:
+    steps = {"fields": [{**STEPS["fields"][0], "time": "time"}]}
+    lines = "".join(f"{month:02}/01/2024,{month},{month}\n" for month in range(5, 0, -1))
+    with pytest.raises(EncodeError, match="The times in 'time', such as '05/01/2024', cannot be put in order; write"):
+        read_rows(f"time,a,b\n{lines}".encode(), "a.csv", steps)
+
+
 @pytest.mark.parametrize(
     "times",
     [

@@ -71,7 +71,11 @@ def read_rows(data: bytes, name: str, preprocess: Mapping[str, Any]) -> RowFile:
     lowered = name.lower()
     as_csv = not lowered.endswith((".json", ".jsonl")) and text.lstrip()[:1] not in "[{"
     # The ending .csv counts more than the first character, because a cell can begin with a bracket.
-    rows = _csv_rows(text, name, preprocess) if as_csv or lowered.endswith((".csv", ".tsv")) else _json_rows(text, name)
+    rows = (
+        _csv_rows(text, name, preprocess)
+        if as_csv or lowered.endswith((".csv", ".tsv"))
+        else _json_rows(text, name, preprocess)
+    )
     if encoding == LATIN:
         rows.notes.append(f"{name[:100]!r} is not UTF-8 and was read as Windows-1252.")
     if not rows.rows:
@@ -123,7 +127,7 @@ def summarize_warnings(answers: Sequence[Mapping[str, Any]]) -> list[str]:
     return sentences
 
 
-def _json_rows(text: str, name: str) -> RowFile:
+def _json_rows(text: str, name: str, preprocess: Mapping[str, Any]) -> RowFile:
     try:
         value = json.loads(text, parse_constant=refuse_constant)
     except (ValueError, RecursionError) as error:
@@ -137,7 +141,21 @@ def _json_rows(text: str, name: str) -> RowFile:
             raise FileError(
                 f"A row is an object with a value for each column; row {place} of {name[:100]!r} is not one."
             )
-    return RowFile([{**row, **flatten(row)} for row in rows], is_single=not isinstance(value, list))
+    flat_rows = [{**row, **flatten(row)} for row in rows]
+    return _steps_of_records(flat_rows, name, preprocess) or RowFile(flat_rows, is_single=not isinstance(value, list))
+
+
+def _steps_of_records(rows: Sequence[RawRow], name: str, preprocess: Mapping[str, Any]) -> RowFile | None:
+    """Return the last of several records with a time step each, as of a spreadsheet; None if they are rows."""
+    series, *other_fields = map(field_encoder, preprocess["fields"])
+    columns = [*series.step_columns, *filter(None, [series.time_column])]
+    if other_fields or not series.step_columns or len(rows) < 2:
+        return None
+    if any(series.name in row for row in rows) or not all({*series.step_columns} <= row.keys() for row in rows):
+        return None
+    places = {column: place for place, column in enumerate(columns)}
+    cells = [["" if row.get(column) is None else str(row[column]) for column in columns] for row in rows]
+    return _forecast_row(series, list(enumerate(cells, 1)), places, name, ".")
 
 
 def _json_lines(text: str) -> list[Any] | None:
@@ -189,14 +207,7 @@ def _csv_rows(text: str, name: str, preprocess: Mapping[str, Any]) -> RowFile:
             )
     places = {column: column_index for column_index, column in enumerate(names)}
     if (series := _series_of_steps(preprocess, places)) is not None:
-        ordered, in_order = _in_order_of_time(body, places.get(series.time_column), series.time_column, dialect.decimal)
-        return _last_steps(
-            series,
-            [(line, [_cell_at(cells, places[column]) for column in series.step_columns]) for line, cells in ordered],
-            name,
-            dialect.decimal,
-            in_order,
-        )
+        return _forecast_row(series, body, places, name, dialect.decimal)
     cells_of = {
         column: [_cell_at(cells, places[column]) for _, cells in body]
         for column in required.names_of_columns(places, name, body)
@@ -231,19 +242,40 @@ def _series_of_steps(preprocess: Mapping[str, Any], places: Mapping[str, int]) -
     return field
 
 
+def _forecast_row(
+    series: FieldEncoder[Any],
+    lines: Sequence[tuple[int, list[str]]],
+    places: Mapping[str, int],
+    name: str,
+    decimal: str,
+) -> RowFile:
+    """Return the last of these time steps as a row; `places` are those of the columns in a line."""
+    ordered, in_order = _in_order_of_time(lines, places.get(series.time_column), series.time_column, decimal)
+    steps = [(line, [_cell_at(cells, places[column]) for column in series.step_columns]) for line, cells in ordered]
+    return _last_steps(series, steps, name, decimal, in_order)
+
+
 def _in_order_of_time(
     lines: Sequence[tuple[int, list[str]]], place: int | None, column: str, decimal: str
 ) -> tuple[Sequence[tuple[int, list[str]]], str]:
     """Return the lines in the order of their times, as in training, and that order in words.
 
-    Of lines with the same time, the last one is left, and lines without a time are left out. A file without times, or
-    with others than numbers and dates, stays in its own order.
+    Of lines with the same time, the last one is left, and lines without a time are left out. A file without times stays
+    in its own order.
+
+    Raises:
+        EncodeError: The times are neither numbers nor dates, or days and months cannot be told apart.
     """
     if place is None:
         return lines, "the file"
     cells = {index: plain for index, (_, line) in enumerate(lines) if (plain := _strip_cell(_cell_at(line, place)))}
     times = _times(list(cells.values()), decimal)
     if times is None:
+        raise EncodeError(
+            f"The times in {column!r}, such as {next(iter(cells.values()))[:40]!r}, cannot be put in order; write them "
+            "as 2024-05-31 or 2024-05-31 14:00."
+        )
+    if not times:
         return lines, "the file"
     last = dict(zip(times, cells, strict=True))
     return [lines[last[time]] for time in sorted(last)], repr(column)
