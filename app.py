@@ -2,10 +2,13 @@
 
 from streamlit.starlette import App
 
-from netloom.ui.shell.navigation import navigate
-from netloom.ui.shell.request_guard import middleware, opened_in_browser
+from netloom.ui.shell.request_guard import middleware
+from netloom.ui.shell.server_start import started
 
 if __name__ == "__main__":
+    # Not imported above, so that the server listens before it has imported the pages.
+    from netloom.ui.shell.navigation import navigate
+
     navigate()
 else:
-    app = App(__file__, middleware=middleware(), lifespan=opened_in_browser)
+    app = App(__file__, middleware=middleware(), lifespan=started)

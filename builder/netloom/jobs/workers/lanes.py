@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from netloom.core.memory import memory
 from netloom.core.processor import cores
 from netloom.core.settings import settings
 from netloom.jobs.request import Lane
 from netloom.jobs.workers.processes import NICENESS
-from netloom.runs.resources.limits import GB, memory
+from netloom.runs.resources.limits import GB
 
 # Measuring the layers of a network takes milliseconds; only Python code in a document can take longer.
 LAYERS_S = 60.0

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import psutil
 
+from netloom.core.memory import memory
 from netloom.core.settings import settings
 from netloom.runs.resources.capacity import limits as places
 from netloom.store import RunArtifacts
@@ -21,7 +22,6 @@ from netloom.store import RunArtifacts
 GB = 2**30
 # Additional memory for a process that failed, so that it can report the reason.
 _LAST_WORDS_BYTES = 256 * 2**20
-_CONTAINER = Path("/sys/fs/cgroup/memory.max")
 # The reason why a file cannot be written, and a fix, as the beginning of a sentence.
 FULL = {
     "disk": "The disk is full; free some space on it",
@@ -93,15 +93,6 @@ def _share() -> float:
     """Return the share of the memory for a run: its part if all places are taken, but at least half, because few runs
     need that much. If several do, the system ends one of them and not the page."""
     return 0.9 * max(0.5, 1 / places().workers)
-
-
-def memory() -> int:
-    """Return the memory of this machine, or of the container if there is one, in bytes."""
-    total = psutil.virtual_memory().total
-    try:
-        return min(total, int(_CONTAINER.read_text()))
-    except (OSError, ValueError):  # no container, or no limit ("max")
-        return total
 
 
 def confine(limits: RunLimits, *, gpu: bool) -> None:

@@ -37,6 +37,8 @@ PAGES = {
 }
 # Plotly fails if another thread is still importing pandas, which it takes for loaded.
 WITH_CHARTS = ("data", "train", "runs", "explain", "playground", "deploy", "monitor")
+# The page of most visits. It has no job, so that the workers start when it is drawn: on few cores, they would delay it.
+FIRST = "home"
 _state = threading.local()
 
 
@@ -45,27 +47,29 @@ def navigate() -> None:
     icon = Path(__file__).parents[1] / "icon.png"
     st.set_page_config(page_icon=str(icon), layout="wide")
     pages = [
-        st.Page(app_folder() / "pages" / f"{name}.py", title=title, icon=symbol, default=name == "home")
+        st.Page(app_folder() / "pages" / f"{name}.py", title=title, icon=symbol, default=name == FIRST)
         for name, (title, symbol) in PAGES.items()
     ]
     keep_callback_errors()
-    session.start_workers()
+    session.delegate()
     reuse_theme()
     drop_late_refresh_notes()
     chosen = st.navigation(pages, position="top")
     name = next(name for name, page in zip(PAGES, pages, strict=True) if page is chosen)
-    heading = "" if name == "home" else PAGES[name][0]  # the Home page draws the name of the app
+    heading = "" if name == FIRST else PAGES[name][0]  # the Home page draws the name of the app
     st.set_page_config(page_title=f"{heading} · Netloom" if heading else "Netloom")
     page_style(heading)
     close_after_tap()
     focus_popovers()
     if name in WITH_CHARTS:
         charts_ahead()
+    if name != FIRST:
+        session.start_workers()
     _state.inside = True
     try:
         with guard():
             try:
-                in_background(partial(_import, name), "Loading …")
+                in_background(partial(import_page, name), "Loading …")
                 tour.hint(name)
                 chosen.run()
             except StopException:  # the page ended itself with st.stop
@@ -90,7 +94,7 @@ def ensure() -> None:
         raise StopException  # st.stop() would also drop a click that is waiting for the end of this run
 
 
-def _import(name: str) -> None:
+def import_page(name: str = FIRST) -> None:
     """Import the modules and declarations of a page, which takes seconds on a new server."""
     from netloom import layers
     from netloom.data.builtin_registry import builtin

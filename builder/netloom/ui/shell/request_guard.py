@@ -9,12 +9,9 @@ https://datatracker.ietf.org/doc/html/rfc6455#section-10.2
 from __future__ import annotations
 
 import re
-import threading
-import webbrowser
-from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from collections.abc import Collection
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import streamlit as st
 from starlette.datastructures import Headers, MutableHeaders
@@ -28,14 +25,12 @@ from netloom.ui.shell.compressed_files import CompressedFiles
 from netloom.ui.shell.identity import BrowserCookie
 from netloom.ui.shell.upload_quota import UploadQuota
 
-if TYPE_CHECKING:
-    from streamlit.starlette import App
-
 HOSTS = variable("hosts")
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 # It would show the memory and the caches of the server to everyone.
 CLOSED = METRICS
-_WILDCARDS = ("", "0.0.0.0", "::")
+# Addresses to listen on that are not the name of a host.
+WILDCARDS = ("", "0.0.0.0", "::")
 _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d{1,5})?", re.IGNORECASE)
 _READING = ("GET", "HEAD", "OPTIONS")
 
@@ -48,7 +43,7 @@ def known_hosts() -> frozenset[str]:
     hosts = set(LOOPBACK)
     for option in ("server.address", "browser.serverAddress"):
         address = str(st.get_option(option) or "")
-        if address not in _WILDCARDS and not address.startswith("unix:"):
+        if address not in WILDCARDS and not address.startswith("unix:"):
             hosts.add(address)
     hosts |= set(st.get_option("server.allowedHosts") or ())
     hosts |= set(re.split(r"[\s,]+", settings.hosts))
@@ -141,19 +136,6 @@ class RequestGuard:
             if foreign:
                 return host, f"Netloom does not accept requests from pages of {foreign[0][:100]!r}."
         return host, "There is no such page." if _is_closed(scope) else ""
-
-
-@asynccontextmanager
-async def opened_in_browser(_app: App) -> AsyncIterator[None]:
-    """Open the app in the browser as soon as the server listens, unless it is headless."""
-    if not st.get_option("server.headless"):
-        host = str(st.get_option("server.address") or "")
-        host = "localhost" if host in _WILDCARDS else f"[{host}]" if ":" in host else host
-        scheme = "https" if st.get_option("server.sslCertFile") else "http"
-        path = str(st.get_option("server.baseUrlPath") or "").strip("/")
-        url = f"{scheme}://{host}:{st.get_option('server.port')}/{path}"
-        threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
-    yield
 
 
 def middleware() -> list[Middleware]:

@@ -93,15 +93,22 @@ def current() -> Live | Closed | None:
 
 
 @cache
-def start_workers() -> None:
-    """Leave reading data and measuring layers to workers, and start them while the first page is imported."""
+def delegate() -> None:
+    """Leave reading data and measuring layers to workers."""
     jobs.delegate()
+
+
+@cache
+def start_workers() -> None:
+    """Start the workers, which import PyTorch, before the first job."""
     jobs.warm()
 
 
 @cache
 def warm() -> threading.Thread:
-    """Import the modules of the next pages in a thread while the first page is read, and start a process for a run."""
+    """Start the workers, import the modules of the next pages in a thread while the first page is read, and start a
+    process for a run."""
+    start_workers()
     thread = threading.Thread(target=_import_heavy, args=(store(),), name="warm", daemon=True)
     thread.start()
     return thread

@@ -12,8 +12,8 @@ import streamlit as st
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from netloom.core.memory import memory
 from netloom.core.settings import settings
-from netloom.runs.resources.limits import memory
 from netloom.ui.components.streamlit_internals import UPLOAD, release_uploads, uploaded_bytes
 
 SHARE = 0.25
