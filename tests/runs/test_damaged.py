@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -130,6 +132,46 @@ def test_run_resumes_from_the_checkpoint_before_a_damaged_one(
     weights = checkpoints.weights(RunArtifacts.in_directory(folder), "last")
     assert all(torch.equal(weights[key], undisturbed[key]) for key in undisturbed)
     check_curves(store.points(run_id), EPOCHS)
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("name", [checkpoints.MODEL, checkpoints.STATE])
+def test_checksums_find_the_checkpoint_that_is_read(
+    stopped: tuple[Store, str], name: str, damage: Callable[[Path], None]
+) -> None:
+    artifacts = stopped[0].artifacts(stopped[1])
+    folder = artifacts.local_directory()
+    assert checkpoints.last_intact_step(artifacts) == checkpoints.last_step(artifacts)
+    last = last_checkpoint(folder)
+    damage(last / name)
+    intact = checkpoints.load(artifacts)
+    assert intact is not None
+    assert checkpoints.last_intact_step(artifacts) == intact[0] != checkpoints.last_step(artifacts)
+    [other] = set((folder / "checkpoints").iterdir()) - {last}
+    damage(other / name)
+    for find in (checkpoints.load, checkpoints.last_intact_step):
+        with pytest.raises(CheckpointError, match="no other checkpoint"):
+            find(artifacts)
+
+
+# A page extends a run.
+EXTEND = """
+import sys
+from pathlib import Path
+from netloom.runs.derived import continuation
+from netloom.store import open_store
+
+store = open_store(Path(sys.argv[1]))
+continuation.requeue = lambda *_, **named: print(named["about"].extended, "torch" in sys.modules)
+continuation.extend(store, sys.argv[2], 3)
+"""
+
+
+def test_extending_a_run_imports_no_pytorch(stopped: tuple[Store, str]) -> None:
+    store, run_id = stopped
+    command = [sys.executable, "-c", EXTEND, str(store.home), run_id]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    assert answer.stdout.strip() == "(Extension(at=4, epochs=9),) False"
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

@@ -8,18 +8,26 @@ import pickle
 import shutil
 import uuid
 import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from netloom.store import RunArtifacts
-from netloom.training.weight_files import CheckpointError, StateDict, read_weights, save_weights, save_weights_aside
+from netloom.training.weight_files import (
+    CheckpointError,
+    StateDict,
+    check_weights,
+    read_weights,
+    save_weights,
+    save_weights_aside,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import torch
 
+C = TypeVar("C")
 # The previous checkpoint is the fallback if the last one is damaged.
 KEEP = 2
 # The files of a checkpoint's folder.
@@ -83,8 +91,19 @@ def load(artifacts: RunArtifacts) -> tuple[int, Checkpoint] | None:
     Raises:
         CheckpointError: all checkpoints are damaged.
     """
-    newest = _newest_whole(artifacts)
+    newest = _newest_whole(artifacts, _read)
     return newest and (newest[0][0], newest[1])
+
+
+def last_intact_step(artifacts: RunArtifacts) -> int | None:
+    """Return the step of the last intact checkpoint, by its checksums and without PyTorch, which a page does not import
+    for this; None if there is none.
+
+    Raises:
+        CheckpointError: all checkpoints are damaged.
+    """
+    newest = _newest_whole(artifacts, _check)
+    return newest and newest[0][0]
 
 
 def restore(artifacts: RunArtifacts, note: Callable[[str], object]) -> tuple[int, Checkpoint] | None:
@@ -93,7 +112,7 @@ def restore(artifacts: RunArtifacts, note: Callable[[str], object]) -> tuple[int
     Raises:
         CheckpointError: all checkpoints are damaged; nothing was changed.
     """
-    newest = _newest_whole(artifacts)
+    newest = _newest_whole(artifacts, _read)
     if newest is None:
         return None
     name, checkpoint, problem = newest
@@ -191,8 +210,9 @@ def _write(home: Path, checkpoint: Checkpoint) -> None:
     _sync(home)
 
 
-def _newest_whole(artifacts: RunArtifacts) -> tuple[Name, Checkpoint, str | None] | None:
-    """Return the name and content of the last intact checkpoint, and the problem of a newer damaged one.
+def _newest_whole(artifacts: RunArtifacts, read: Callable[[Path], C]) -> tuple[Name, C, str | None] | None:
+    """Return the name of the last intact checkpoint, what `read` returns for its folder, and the problem of a newer
+    damaged one.
 
     Raises:
         CheckpointError: all checkpoints are damaged.
@@ -207,7 +227,7 @@ def _newest_whole(artifacts: RunArtifacts) -> tuple[Name, Checkpoint, str | None
         problem, names = str(error), sorted(_names(artifacts), reverse=True)
     for name in names:
         try:
-            return name, _read(artifacts.checkpoints / _text(name)), problem
+            return name, read(artifacts.checkpoints / _text(name)), problem
         except CheckpointError as error:
             problem = problem or str(error)
     raise CheckpointError(
@@ -225,16 +245,40 @@ def _read(home: Path) -> Checkpoint:
     import torch
 
     memory = home / MEMORY
+    with _described(home):
+        weights = read_weights(home / MODEL)
+        _check_state(home)  # `torch.load` does not verify checksums
+        state = torch.load(home / STATE, weights_only=True)  # unpickles tensors and plain values, never code
+        return Checkpoint(weights, state, read_weights(memory) if memory.exists() else {})
+
+
+def _check(home: Path) -> None:
+    """Verify the checksums of the files of a checkpoint.
+
+    Raises:
+        CheckpointError: a file is missing or damaged.
+    """
+    with _described(home):
+        check_weights(home / MODEL)
+        _check_state(home)
+        if (home / MEMORY).exists():
+            check_weights(home / MEMORY)
+
+
+def _check_state(home: Path) -> None:
+    with zipfile.ZipFile(home / STATE) as archive:
+        if archive.testzip() is not None:
+            raise zipfile.BadZipFile("its checksum does not match")
+
+
+@contextmanager
+def _described(home: Path) -> Iterator[None]:
+    """Raise a `CheckpointError` for files of a checkpoint that are missing or cannot be read."""
     for name in (MODEL, STATE):
         if not (home / name).exists():
             raise CheckpointError(f"The last checkpoint is incomplete: there is no file {home / name}.")
     try:
-        weights = read_weights(home / MODEL)
-        with zipfile.ZipFile(home / STATE) as archive:  # `torch.load` does not verify checksums
-            if archive.testzip() is not None:
-                raise zipfile.BadZipFile("its checksum does not match")
-        state = torch.load(home / STATE, weights_only=True)  # unpickles tensors and plain values, never code
-        return Checkpoint(weights, state, read_weights(memory) if memory.exists() else {})
+        yield
     except CheckpointError as error:
         raise CheckpointError(f"The last checkpoint is damaged. {str(error).partition('. ')[0]}.") from error
     except (OSError, ValueError, EOFError, KeyError, RuntimeError, pickle.UnpicklingError, zipfile.BadZipFile) as error:

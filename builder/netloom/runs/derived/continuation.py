@@ -54,7 +54,7 @@ def extend(store: Store, run_id: str, epochs: int, *, owner: str | None = None) 
         raise ValueError(f"This run is {run.state}; only a run that has ended can be extended.")
     if epochs < 1:
         raise ValueError(f"A run is extended by one epoch or more, received {epochs}.")
-    if checkpoints.load(artifacts) is None:
+    if checkpoints.last_intact_step(artifacts) is None:
         raise StoreError("This run has no checkpoint to resume from; start it again.")
     project = artifacts.project()
     training = project.training
