@@ -122,8 +122,8 @@ def test_the_correction_of_a_class_with_tags_starts_with_the_predicted_tags(tmp_
     found = {item.row.input["text"]: item.start for item in suspects(tmp_path, ["cancer"], run, 9).rows}
     expected = [{"class": wrong[0], "tags": answers[0]["tags"]}, whole]
     expected.append({"class": answers[2]["prediction"], "tags": answers[2]["tags"]})
-    assert [found[row["text"]] for row in rows] == expected
     true_label = true_label_of(run)
     assert true_label is not None
+    assert [found[row["text"]] for row in rows] == list(map(true_label.as_label, expected))
     for row in rows:
-        true_label.check_row(run.data, row, found[row["text"]])
+        true_label.check_row(run.data, row, true_label.check(found[row["text"]]))

@@ -11,7 +11,7 @@ import pytest
 
 from netloom.core.errors import DataError
 from netloom.data import prepare
-from netloom.tasks.true_labels import ClassLabel, ForecastLabel, NumberLabel, WordTags
+from netloom.tasks.true_labels import ClassLabel, ClassWithTags, ForecastLabel, NumberLabel, WordTags
 from netloom.templates import templates
 
 TAGS = WordTags(("O", "B-place", "I-place", "B-time", "I-time"), length=4)
@@ -95,3 +95,19 @@ def test_only_labels_of_the_same_kind_can_be_compared() -> None:
     assert ClassLabel(("a", "b")).is_comparable(ClassLabel(("b", "a")))
     assert not ClassLabel(("a", "b")).is_comparable(ClassLabel(("a", "c")))
     assert not NumberLabel().is_comparable(ONE)
+
+
+def test_predicted_tags_become_a_valid_label() -> None:
+    predicted = "O I-place I-place B-time I-time I-place".split()
+    label = "O B-place I-place B-time I-time B-place".split()
+    assert TAGS.as_label(predicted) == TAGS.check(label) == TAGS.as_label(label)
+    both = ClassWithTags(ClassLabel(("yes", "no")), TAGS)
+    assert both.as_label({"class": "no", "tags": predicted}) == {"class": "no", "tags": label}
+    assert both.as_label("no") == "no"
+    assert WordTags(("NOUN", "I-place", "B-place"), 4).as_label(["I-place"]) == ["I-place"]
+
+
+def test_missing_class_of_typed_tags_is_requested() -> None:
+    both = ClassWithTags(ClassLabel(("yes", "no")), TAGS)
+    with pytest.raises(DataError, match="Write the class in the first line; the classes are 'yes', 'no'"):
+        both.parse("\nO O")

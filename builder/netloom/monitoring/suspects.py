@@ -91,4 +91,4 @@ def _with_starts(trained: TrainedRun, true_label: TrueLabel, rows: Sequence[Susp
         with suppress(DataError):  # a row that the run does not read: its label is then typed
             answers = predict(trained, [suspect.row.input for suspect in rows])
             starts = [true_label.completed(*pair) for pair in zip(starts, answers, strict=True)]
-    return [replace(suspect, start=start) for suspect, start in zip(rows, starts, strict=True)]
+    return [replace(suspect, start=true_label.as_label(start)) for suspect, start in zip(rows, starts, strict=True)]

@@ -52,12 +52,22 @@ class WordTags(TrueLabel):
         Raises:
             DataError: one does not.
         """
-        if not all(name == "O" or name[:2] in ("B-", "I-") for name in self.names):
-            return  # such as parts of speech
-        for before, tag in zip(["O", *tags], tags, strict=False):
-            begin = f"B-{tag[2:]}"
-            if tag.startswith("I-") and before not in (begin, tag) and begin in self.names:
+        for tag, begin in zip(tags, self._begun(tags), strict=True):
+            if tag != begin:
                 raise DataError(f"{tag[:60]} follows neither {begin[:60]} nor {tag[:60]}; write {begin[:60]}.")
+
+    def _begun(self, tags: list[str]) -> list[str]:
+        """Return the tags with a B- tag for each I- tag that does not continue an entity of its kind."""
+        if not all(name == "O" or name[:2] in ("B-", "I-") for name in self.names):
+            return tags  # such as parts of speech
+        return [
+            begin if tag.startswith("I-") and before not in (begin, tag) and begin in self.names else tag
+            for before, tag in zip(["O", *tags], tags, strict=False)
+            for begin in [f"B-{tag[2:]}"]
+        ]
+
+    def as_label(self, prediction: Any) -> Any:
+        return self._begun(list(prediction)) if isinstance(prediction, (list, tuple)) else prediction
 
     def check_row(self, data: Prepared, row: Mapping[str, Any], label: Any) -> None:
         words = self._words(data, row)
@@ -127,6 +137,11 @@ class ClassWithTags(TrueLabel):
         # The log has the class of an answer alone, and a reported label can be a class alone
         return label if isinstance(label, Mapping) else {"class": label, "tags": answer["tags"]}
 
+    def as_label(self, prediction: Any) -> Any:
+        if not isinstance(prediction, Mapping):
+            return prediction
+        return {**prediction, "tags": self.tags.as_label(prediction["tags"])}
+
     def text(self, label: Any) -> str:
         if not isinstance(label, Mapping):
             return self.classes.text(label)
@@ -138,6 +153,8 @@ class ClassWithTags(TrueLabel):
     def parse(self, text: str) -> Any:
         name, _, tags = text.partition("\n")
         label = name.strip()
+        if not label:
+            raise DataError(f"Write the class in the first line; the classes are {listed(self.classes.names)}.")
         return self.check({"class": label, "tags": tags.split()} if tags.strip() else label)
 
     def error(self, prediction: Any, label: Any) -> float:

@@ -72,6 +72,10 @@ class TrueLabel(ABC):
         for its row: a person then corrects them instead of typing all of them."""
         return label
 
+    def as_label(self, prediction: Any) -> Any:
+        """Return a prediction as the label from which a person starts to correct it: a valid one, if it is close."""
+        return prediction
+
     def text(self, label: Any) -> str:
         """Return a label or a prediction as a person reads and types it."""
         return str(label)
