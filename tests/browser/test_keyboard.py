@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from netloom.cli.bench.server import Server
+from netloom.document import blank
 
 pytestmark = pytest.mark.browser
 
@@ -89,3 +90,18 @@ def test_template_is_trained_explained_and_selected_by_keyboard_alone(page: Page
     page.keyboard.press("Shift+Space")
     expect(page.get_by_role("button", name="Reproduce run")).to_be_visible()
     page.emulate_media(color_scheme="null")
+
+
+def test_focus_stays_on_the_page_after_a_deletion_in_a_popover(page: Page, server: Server) -> None:
+    project_id = server.store.create_project(blank("To delete"))
+    page.goto(server.url)
+    press(page, page.get_by_role("button", name="More").first)
+    # A switch in Streamlit is invisible itself, as is its outline.
+    switch = page.get_by_role("switch", name="Delete project")
+    switch.focus()
+    page.keyboard.press("Space")
+    press(page, page.get_by_role("button", name="Delete permanently"))
+    expect(page.get_by_text("To delete", exact=True)).to_have_count(0)
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
+    expect(page.locator("h1:focus")).to_have_count(1)
+    assert not server.store.has_project(project_id)

@@ -3,6 +3,7 @@
 const BUTTON = "[data-testid=stPopoverButton][aria-expanded=true]";
 const BODY = "[data-testid=stPopoverBody]";
 const FOCUSABLE = 'a[href], summary, [tabindex="0"], :is(button, input, textarea):not(:disabled):not([tabindex="-1"])';
+const RERUNNING = "[data-test-script-state=running]";
 const CHECK_MS = 100;
 const CHECKS = 100;
 
@@ -23,10 +24,19 @@ export default () => {
     return key && document.querySelector(`.${CSS.escape(key)} [data-testid=stPopoverButton]`);
   };
 
+  const heading = () => {
+    const first = document.querySelector(".stMain :is(h1, h2, h3)");
+    first?.setAttribute("tabindex", "-1");
+    return first;
+  };
+
   const restore = (left) => {
-    if (document.activeElement === document.body && !document.querySelector(BODY)) {
-      current()?.focus();
-    } else if (left > 0) setTimeout(restore, CHECK_MS, left - 1);
+    const isRerunning = document.querySelector(RERUNNING);
+    const isOpen = document.querySelector(BODY);
+    // After a rerun without the button, such as that of a deleted project, the focus would be lost.
+    if (document.activeElement === document.body && !isOpen) (current() ?? (isRerunning ? null : heading()))?.focus();
+    const isWaiting = isOpen || isRerunning || document.activeElement === document.body;
+    if (isWaiting && left > 0) setTimeout(restore, CHECK_MS, left - 1);
   };
 
   document.addEventListener("keydown", (event) => {
