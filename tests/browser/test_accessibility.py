@@ -100,6 +100,8 @@ def test_chart_and_menu_are_readable_in_the_dark_theme_on_a_phone(page: Page, se
     chart = page.locator(".js-plotly-plot .xtick text").first
     expect(chart).to_be_visible()
     assert chart.evaluate("text => getComputedStyle(text).fill") == CAPTION_COLOR, "Plotly's gray has a lower contrast"
+    # Long texts are in several lines instead of cut off.
+    expect(page.locator(".stMarkdownBadge").first).to_have_css("white-space", "normal")
     page.get_by_role("button", name="Method:").click()
     caption = page.get_by_test_id("stPopoverBody").get_by_test_id("stCaptionContainer").locator("p").first
     expect(caption).to_be_visible()
@@ -115,6 +117,7 @@ def test_chart_and_menu_are_readable_in_the_dark_theme_on_a_phone(page: Page, se
     card = page.locator(".st-key-train-card")
     expect(card).to_be_visible()
     assert page.evaluate("document.querySelector('.stMain').scrollWidth") == PHONE["width"]
+    expect(page.locator("[data-testid=stMetricLabel] p").first).to_have_css("white-space", "normal")
     page.set_viewport_size({"width": 1024, "height": 768})
     expect(card).to_have_css("background-color", BACKGROUNDS["dark"])  # the form scrolls beneath the card
     page.set_viewport_size(VIEWPORT)

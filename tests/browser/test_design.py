@@ -11,6 +11,7 @@ from playwright.sync_api import Page, expect
 
 from netloom.cli.bench.server import Server
 from netloom.document import Project, dumps
+from netloom.templates import templates
 from tests.browser.canvas import Canvas, new_project, use_data, use_template
 from tests.browser.conftest import VIEWPORT, listen
 
@@ -197,6 +198,18 @@ def test_inspector_changes_the_network_and_the_code(page: Page, server: Server) 
     expect(canvas.shape("tanh_1")).to_have_text("(N, 48)")
     page.get_by_role("tab", name="Code").click()
     expect(page.locator('[data-testid="stCode"]').first).to_contain_text("nn.Linear(2, 48)")
+
+
+def test_fields_above_the_canvas_are_not_cut_off_on_a_tablet(page: Page, server: Server) -> None:
+    project = templates()["intents_transformer"].project
+    project_id = server.store.create_project(project.model_copy(update={"name": "Intents in a small model"}))
+    page.set_viewport_size({"width": 1024, "height": 768})
+    page.goto(f"{server.url}/design?project={project_id}")
+    expect(page.get_by_text("Ready to train")).to_be_visible()
+    for label in ("Project", "Data", "Objective"):
+        field = page.get_by_label(label, exact=True).first
+        assert field.evaluate("field => field.scrollWidth <= field.clientWidth"), f"{label} is cut off"
+    page.set_viewport_size(VIEWPORT)
 
 
 def test_two_tabs_never_overwrite_each_other(page: Page, server: Server) -> None:

@@ -30,7 +30,7 @@ fill:color-mix(in srgb,currentColor 68%,transparent)!important}
 position:absolute;width:1px;height:1px;overflow:hidden}
 .st-key-popovers{position:absolute;width:1px}
 .stMain h2{font-size:1.75rem}.stMain h3{font-size:1.4rem}.stMain h4{font-size:1.2rem}
-.stMarkdownBadge,[data-testid=stMetricLabel] *{white-space:normal}
+.stMarkdownBadge,.stMarkdownBadge *,[data-testid=stMetricLabel] *{white-space:normal!important}
 .stMultiSelect [data-tag] button{min-width:24px;min-height:24px}
 .stMarkdown :is(th,td:first-child){overflow-wrap:anywhere;hyphens:auto}
 @media (max-width:640px){.stMarkdown table{font-size:.75rem}.stMarkdown :is(td,th){padding:.3rem}}

@@ -247,7 +247,9 @@ def _card(store: Store, info: DatasetInfo, choice: DataChoice, data: Prepared) -
 def _use(store: Store, live: Live | None, info: DatasetInfo) -> None:
     used = live is not None and live.project.data.dataset == info.name
     if live and used:
-        st.markdown(f":green-badge[:material/check: Used in {escape(_short(live.project.name))}]")
+        # Beside an upload, there are more buttons.
+        name = live.project.name if info.builtin else _short(live.project.name)
+        st.markdown(f":green-badge[:material/check: Used in {escape(name)}]")
     # For an upload, a new model is the primary action: the open project was made for other data.
     elif live and st.button(f"Use it in {escape(_short(live.project.name))}", type=_weight(info.builtin)):
         live.apply(data_edit(live, info.name, {info.name: info}))

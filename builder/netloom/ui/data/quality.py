@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 ACROSS = 6
+# The column with the note of each row has an empty name, which no column of the data has.
+NOTE = {"": "note"}
 SIGNS = {
     "error": (":red[:material/error:]", "invalidates results", "invalidate results"),
     "warning": (":orange[:material/warning:]", "may harm training", "may harm training"),
@@ -214,7 +216,7 @@ def _rows(data: Prepared, finding: Finding, index: int) -> None:
     for offset, example in enumerate(examples):
         note = {"": _word(notes, offset)} if notes else {}
         lines.append({"row": example.row, **note, **_cells(data, example.row, finding.columns)})
-    st.dataframe(lines, hide_index=True)
+    st.dataframe(lines, hide_index=True, column_config=NOTE)
 
 
 def _pairs(data: Prepared, pairs: Sequence[tuple[int, int]], notes: Sequence[str], index: int) -> None:
@@ -234,7 +236,7 @@ def _pairs(data: Prepared, pairs: Sequence[tuple[int, int]], notes: Sequence[str
         for row in pair:
             note = {"": _word(notes, offset)} if notes else {}
             lines.append({"pair": offset + 1, "row": row, "part": data.split_of(row), **note, **_cells(data, row, ())})
-    st.dataframe(lines, hide_index=True)
+    st.dataframe(lines, hide_index=True, column_config=NOTE)
 
 
 def _cells(data: Prepared, row: int, first: Sequence[str]) -> dict[str, str]:

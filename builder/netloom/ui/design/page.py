@@ -33,6 +33,14 @@ from netloom.ui.shell.background import in_background
 HEIGHT = 690
 # How often a tab checks for changes of the project by other tabs and users.
 LOOK_EVERY_S = 2.0
+# Where the buttons need two rows beside the fields, they are in a row of their own, so that the fields are not cut off.
+FIELDS_STYLE = """<style>
+@media (min-width: 641px) and (max-width: 1279px) {
+  .st-key-fields > * > .stHorizontalBlock { row-gap: 0.75rem }
+  .st-key-fields > * > .stHorizontalBlock > .stColumn { flex: 1 1 calc(33% - 1rem) }
+  .st-key-fields > * > .stHorizontalBlock > .stColumn:last-child { flex-basis: 100% }
+}
+</style>"""
 # The number of versions that are listed at first.
 SHOWN = 60
 
@@ -78,7 +86,9 @@ def _layer(live: Live, network: str, selected: list[str]) -> None:
 def _header(live: Live) -> None:
     network = visible_network(live, sent_wish(live.id)).name
     record(live, Part.HEADER, network)
-    name, data, objective, tools = st.columns([1, 0.95, 0.9, 2.7], vertical_alignment="bottom")
+    with st.container(key=Key.FIELDS):
+        st.html(FIELDS_STYLE)
+        name, data, objective, tools = st.columns([1, 0.95, 0.9, 2.7], vertical_alignment="bottom")
     project, follow = live.project, partial(redraw, live)
     with name, guard():
         naming = bound(live, "bar/name", project.name, _rename, renews=True, follow=follow)

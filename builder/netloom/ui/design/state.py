@@ -93,6 +93,7 @@ class Key(WidgetKey):
     EXPORT_DOCUMENT = "export document"
     EXPORT_RUN = "export run"
     DEPLOY = "deploy"
+    FIELDS = "fields"
     FORMULA = "typing"
     FORMULA_LINES = "typing lines"
     FORMULA_NAME = "typing name"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from netloom.core.text import escape
+from netloom.core.text import cut, escape
 from netloom.data import Example
 from netloom.explain.core.starting_row import StartingRow
 from netloom.modalities.encoding.cells import RawRow
@@ -117,7 +117,9 @@ def _row_number(trained: OpenRun, evaluation: Evaluation | None, suggestion: Sta
         mistakes.selectbox(
             f"{_kinds(list(listed.values()))} ({len(listed)})",
             list(listed),
-            format_func=lambda item: f"Row {item}: {listed[item].predicted[:24]}, label {listed[item].target[:24]}",
+            format_func=lambda item: (
+                f"Row {item}: {cut(listed[item].predicted, 32)}, label {cut(listed[item].target, 32)}"
+            ),
             key=Key.MISTAKES.of(run_id),
             placeholder="Choose one",
             on_change=partial(_picked, run_id),

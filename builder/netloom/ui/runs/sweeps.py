@@ -171,7 +171,7 @@ def _watch_sweep(live: Live) -> None:
     rows = live.store.sweeps(live.id)
     if not rows:
         st.markdown("### No sweeps yet")
-        st.caption("Select parameters on the left. Each trial is a run; results appear here.")
+        st.caption("Select parameters and start a sweep. Each trial is a run; results appear here.")
         return
     by_id = {row.id: row for row in rows}
     ids = list(by_id)

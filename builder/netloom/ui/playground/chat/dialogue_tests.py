@@ -60,7 +60,7 @@ def _keep_dialogue(tried: Tried) -> None:
             "correct intent.",
         )
     if not content:
-        st.caption("No saved dialogue yet. Talk to the bot on the left, and save the dialogue.")
+        st.caption("No saved dialogue yet. Talk to the bot, and save the dialogue.")
         return
     st.caption(f"{len(scripts)} saved with the run. Test it on the command line: `netloom chat RUN --test FILE`.")
     with st.container(horizontal=True):
