@@ -118,6 +118,12 @@ def test_chart_and_menu_are_readable_in_the_dark_theme_on_a_phone(page: Page, se
     expect(card).to_be_visible()
     assert page.evaluate("document.querySelector('.stMain').scrollWidth") == PHONE["width"]
     expect(page.locator("[data-testid=stMetricLabel] p").first).to_have_css("white-space", "normal")
+    page.goto(f"{server.url}/data?project={project_id}")
+    page.get_by_role("radio", name="Card").click()
+    heading = page.get_by_role("columnheader", name="Field", exact=True)
+    expect(heading).to_be_visible()
+    assert heading.evaluate("cell => cell.offsetHeight") < 40, "a word is broken although it fits"
+    page.goto(f"{server.url}/train?project={project_id}&run={run_id}")
     page.set_viewport_size({"width": 1024, "height": 768})
     expect(card).to_have_css("background-color", BACKGROUNDS["dark"])  # the form scrolls beneath the card
     page.set_viewport_size(VIEWPORT)

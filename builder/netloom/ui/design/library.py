@@ -16,6 +16,7 @@ from netloom.document.network_bundle import BundleError, exchange, extract, inse
 from netloom.editing.live import Live
 from netloom.store import LibraryRow, NameTakenError, Store, StoreError
 from netloom.templates.shelf import blocks, summary
+from netloom.ui.components.card_grid import card_grid
 from netloom.ui.components.errors import guard, show_error
 from netloom.ui.components.icon_popover import icon_popover
 from netloom.ui.components.network_thumbnail import picture
@@ -23,7 +24,6 @@ from netloom.ui.components.page_state import value_of
 from netloom.ui.components.words import ago, count
 from netloom.ui.design.state import Key, LibraryMessage, LibraryState, NameTaken
 
-COLUMNS = 3
 # The number of earlier versions of a network that are listed.
 SHOWN = 10
 EMPTY = "No networks yet. A network that you publish above is stored on this server and can be used in every project."
@@ -67,10 +67,11 @@ def library_dialog(live: Live, network: str) -> None:
         if not rows:
             st.info(EMPTY, icon=":material/library_add:")
         cards = [_published_card(live.store, row.name) for row in rows]
-        _shelf(live, [card for card in cards if card])
+        _shelf(live, "my networks", [card for card in cards if card])
     with ready:
         _shelf(
             live,
+            "blocks",
             [
                 Card(block.name, block.title, block.summary, _summary(block.name), block.bundle)
                 for block in blocks().values()
@@ -157,11 +158,11 @@ def _published(live: Live, network: str, name: str, *, replace: bool) -> str:
     return f"Published {name}{f' with {inner} networks that it uses' if inner > 1 else ''}."
 
 
-def _shelf(live: Live, cards: list[Card]) -> None:
-    for start in range(0, len(cards), COLUMNS):
-        for column, card in zip(st.columns(COLUMNS), cards[start : start + COLUMNS], strict=False):
-            with column, st.container(border=True, height="stretch"):
-                _card(live, card)
+def _shelf(live: Live, name: str, cards: list[Card]) -> None:
+    grid = card_grid(name, swiped=False)
+    for card in cards:
+        with grid, st.container(border=True, height="stretch"):
+            _card(live, card)
 
 
 def _card(live: Live, card: Card) -> None:

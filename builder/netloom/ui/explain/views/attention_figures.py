@@ -51,7 +51,7 @@ def ablation_chart(maps: AttentionMaps) -> tuple[go.Figure, str, int]:
         "height": 100 + 22 * len(names),
         "margin": MARGIN,
         "showlegend": False,
-        "xaxis": {"title": "Decrease of the score without the head", "zeroline": True},
+        "xaxis": {"title": "Decrease of the score<br>without the head", "zeroline": True},
         "yaxis": {"autorange": "reversed", "automargin": True},
     }
     rows = [
