@@ -25,7 +25,7 @@ from netloom.runs.prediction.applied_calibration import AppliedCalibration, appl
 from netloom.runs.prediction.embeddings import features, last_linear
 from netloom.store import RunArtifacts
 from netloom.tasks.registry import tasks
-from netloom.training.weight_files import CheckpointError, save_weights
+from netloom.training.weights.weight_files import CheckpointError, save_weights
 from tests.calibration.examples import misleading_validation_rows, trained
 from tests.export.bundles import modules_of
 from tests.networks import chain, network, networks

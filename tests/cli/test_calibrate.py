@@ -56,7 +56,7 @@ def test_calibration_is_measured_applied_and_removed(trained: Trained, tmp_path:
 def test_calibration_of_other_weights_is_not_called_used(trained: Trained, tmp_path: Path) -> None:
     from netloom.runs.history import weight_history
     from netloom.store import open_store
-    from netloom.training.weight_files import read_weights, save_weights
+    from netloom.training.weights.weight_files import read_weights, save_weights
 
     home = tmp_path / "home"
     shutil.copytree(trained.home, home)

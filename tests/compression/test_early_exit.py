@@ -21,7 +21,7 @@ from netloom.compression.methods.early_exit import EarlyExit, exit_layers, propo
 from netloom.compression.timing import peak_memory, times
 from netloom.export.onnx_network import OnnxNetwork
 from netloom.runs import TrainedRun, fit_here
-from netloom.serving.backend import from_file
+from netloom.serving.models.backend import from_file
 from netloom.templates import templates
 from tests.cli.conftest import Console, Trained
 from tests.training.test_output_scales import moons_project

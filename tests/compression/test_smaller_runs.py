@@ -25,7 +25,7 @@ from netloom.runs.control import start
 from netloom.store import open_store
 from netloom.store.run_summary import Compressed
 from netloom.templates import templates
-from netloom.training.weight_files import read_weights
+from netloom.training.weights.weight_files import read_weights
 from tests.cli.conftest import Console, Trained, training_here
 from tests.compression.test_compression import by_method
 from tests.networks import IMAGE, chain, with_rows

@@ -190,7 +190,7 @@ def test_example_editor_shows_the_modality_widget(encoding: str) -> None:
     from streamlit.testing.v1 import AppTest
 
     def page(encoding: str) -> None:
-        from netloom.ui.components.example_editor import edited
+        from netloom.ui.components.examples.example_editor import edited
         from tests.data.test_modalities import prepared
 
         data, _, _ = prepared(encoding)

@@ -188,7 +188,7 @@ def form() -> None:
     """The text box, run by itself in Streamlit."""
     import streamlit as st
 
-    from netloom.ui.components.custom_example import typed
+    from netloom.ui.components.examples.custom_example import typed
 
     st.session_state.found = [typed(["@a", "b c", "."], "given"), typed("@a b", "plain")]
 

@@ -19,8 +19,8 @@ from netloom.runs.history.snapshots import epoch_snapshots, save_snapshot
 from netloom.runs.history.weight_history import saved_weights, weights_path
 from netloom.runs.prediction.trained_run import with_weights
 from netloom.store import RunArtifacts
-from netloom.training.checkpoints import Checkpoint, save, save_best
-from netloom.training.weight_files import CheckpointError
+from netloom.training.weights.checkpoints import Checkpoint, save, save_best
+from netloom.training.weights.weight_files import CheckpointError
 from tests.explain.models import trained
 
 EPOCHS, STEPS = 4, 25

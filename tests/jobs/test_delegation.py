@@ -26,8 +26,8 @@ from netloom.document import DataChoice, Project, apply
 from netloom.explain.core.explainer import method_facts, registry
 from netloom.jobs.requests.prepared_data import PrepareData
 from netloom.templates import templates
-from netloom.training.device import has_gpu
-from netloom.training.initialization import matched_start
+from netloom.training.speed.device import has_gpu
+from netloom.training.weights.initialization import matched_start
 from netloom.validation import analyse
 from netloom.validation.measurements import Measurements, measure_networks
 from tests.runs.examples import until

@@ -26,7 +26,7 @@ from netloom.jobs.requests.explanations import Attack, Attribution, AttributionF
 from netloom.jobs.requests.inspection import Answer, Inspect
 from netloom.jobs.workers import processes, worker_pool
 from netloom.jobs.workers.lanes import LaneSettings
-from netloom.training.device import threads
+from netloom.training.speed.device import threads
 from tests.jobs.conftest import NAMES, Runs
 from tests.runs.examples import until
 

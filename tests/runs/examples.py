@@ -28,10 +28,10 @@ from netloom.runs.execution.run_training import Through
 from netloom.runs.resources.limits import RunLimits
 from netloom.runs.search import sweep_process, sweep_trials
 from netloom.store import Points, Run, RunArtifacts, Store, open_store
-from netloom.training import checkpoints
 from netloom.training.loop import SupervisedTrainer
 from netloom.training.trainer import Callback, Trainer
 from netloom.training.trainers.registry import build_trainer
+from netloom.training.weights import checkpoints
 from tests.networks import chain
 from tests.store.states import put
 

@@ -13,7 +13,7 @@ from netloom.runs import start
 from netloom.runs.execution import run_reporter
 from netloom.runs.resources.checkpoint_interval import CheckpointInterval
 from netloom.store import open_store
-from netloom.training import checkpoints
+from netloom.training.weights import checkpoints
 from tests.runs.examples import moons, trained_here
 
 

@@ -28,7 +28,7 @@ from netloom.runs.resources.limits import declared
 from netloom.runs.search import sweep_process, sweep_trials, sweeps
 from netloom.store import ClaimLostError, Limits, QueueFullError, Run, RunArtifacts, Store, StoreError, open_store
 from netloom.store.run_summary import Extension
-from netloom.training import checkpoints
+from netloom.training.weights import checkpoints
 from tests.runs.examples import check_curves, moons, until
 from tests.store.states import put
 

@@ -19,9 +19,10 @@ from netloom.runs import evaluate, evaluation, load_run, resume, start
 from netloom.runs.derived import continuation
 from netloom.runs.execution.run_reporter import RunReporter
 from netloom.store import RunArtifacts, Store, open_store
-from netloom.training import CheckpointError, StartError, checkpoints, starting_from
+from netloom.training import CheckpointError, StartError, starting_from
 from netloom.training.trainer import Trainer
-from netloom.training.weight_files import digest, recorded
+from netloom.training.weights import checkpoints
+from netloom.training.weights.weight_files import digest, recorded
 from tests.runs.examples import check_curves, moons, trained_here
 from tests.store.states import put
 

@@ -14,9 +14,10 @@ from netloom.document import DataChoice, Project, Training, write
 from netloom.document.augmentation_settings import Augment
 from netloom.runs import distillation
 from netloom.store import RunArtifacts, Store, open_store
-from netloom.training import OBJECTIVES, StartError, checkpoints
+from netloom.training import OBJECTIVES, StartError
 from netloom.training.loop import SupervisedTrainer
 from netloom.training.targets import MixedTargets, WeightedTargets
+from netloom.training.weights import checkpoints
 from tests.networks import digits_mlp
 from tests.runs.examples import Recorder, loop, supervised
 

@@ -22,8 +22,8 @@ from netloom.runs.distillation import TeacherFiles
 from netloom.store import RunArtifacts
 from netloom.templates import templates
 from netloom.training.evaluation import mean_metrics, metric_sums
-from netloom.training.initialization import StartError
 from netloom.training.trainers.distributed import LEAST_ROWS, share
+from netloom.training.weights.initialization import StartError
 from tests.networks import digits_mlp
 from tests.runs.examples import Recorder, loop, moons, supervised
 

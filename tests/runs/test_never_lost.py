@@ -28,8 +28,8 @@ from netloom.editing.live import Live
 from netloom.runs import ACTIVE, control, processes, refresh, resume, start, stop, wait
 from netloom.runs.resources import limits
 from netloom.store import RunArtifacts, Store, open_store
-from netloom.training import checkpoints
 from netloom.training.trainers.registry import build_trainer
+from netloom.training.weights import checkpoints
 from tests.networks import chain
 from tests.preloaded import start_python
 from tests.runs.disks import fill, small_disk

@@ -11,8 +11,8 @@ import torch
 
 from netloom.runs import evaluation, resume
 from netloom.store import RunArtifacts, open_store
-from netloom.training import checkpoints
 from netloom.training.trainer import Trainer
+from netloom.training.weights import checkpoints
 from tests.runs.examples import Recorder, killed, loop, trained_here
 from tests.training.test_reinforcement import agent
 

@@ -25,7 +25,7 @@ from netloom.runs.derived.retraining import remark, retrain, why_not
 from netloom.store import open_store
 from netloom.templates import templates
 from netloom.templates.starting import fit
-from netloom.training.weight_files import read_weights
+from netloom.training.weights.weight_files import read_weights
 from tests.runs.examples import trained_here
 
 

@@ -72,7 +72,7 @@ def test_paused_time_does_not_count_toward_throughput(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [0.0]
-    monkeypatch.setattr("netloom.training.throughput.time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr("netloom.training.speed.throughput.time", SimpleNamespace(monotonic=lambda: now[0]))
     project, store = moons(), open_store(home)
     trainer = loop(project, home)
     run = store.create_run(store.create_project(project), project)

@@ -21,9 +21,9 @@ from netloom.document import Project, Training, dumps, loads
 from netloom.runs import TrainedRun
 from netloom.store import NotFoundError, Store, open_store, weights
 from netloom.training import StartError, check_start, imported_weights, save_import, starting_from
-from netloom.training.initialization import fit
 from netloom.training.trainer import Callback
 from netloom.training.trainers.registry import build_trainer
+from netloom.training.weights.initialization import fit
 from tests.networks import IMAGE, chain, network, networks
 from tests.runs.examples import Recorder, check_curves, moons, trained_here
 

@@ -15,8 +15,8 @@ from netloom.core.processor import OtherLoad
 from netloom.runs import refresh, start, wait
 from netloom.runs.resources.thread_count import choose_threads
 from netloom.store import open_store
-from netloom.training import device
-from netloom.training.device import requested_threads, threads
+from netloom.training.speed import device
+from netloom.training.speed.device import requested_threads, threads
 from tests.runs.examples import moons
 
 BUSY = "import time\nend = time.monotonic() + 20\nwhile time.monotonic() < end: pass"

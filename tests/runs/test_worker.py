@@ -36,7 +36,7 @@ from netloom.runs import (
 )
 from netloom.runs.control import started_workers
 from netloom.store import Store, open_store
-from netloom.training import checkpoints
+from netloom.training.weights import checkpoints
 from tests.networks import IMAGE, chain, digits_mlp
 from tests.preloaded import start_python
 from tests.runs.examples import check_curves, killed, moons, trained_here, until, until_state, wait_for_workers

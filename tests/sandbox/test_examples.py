@@ -205,7 +205,7 @@ def image_page() -> None:
 
     from netloom.data import DataError
     from netloom.modalities.encoding.image_field import ImageEncoder, ImageState
-    from netloom.ui.components.custom_example import picture_input
+    from netloom.ui.components.examples.custom_example import picture_input
 
     state = ImageState(name="image", encoding="image", shape=[3, 8, 8], mean=0.0, std=1.0, scale=1 / 255)
     field = ImageEncoder(state)
@@ -221,7 +221,7 @@ def sound_page() -> None:
 
     from netloom.data import DataError
     from netloom.modalities.encoding.field_encoder import field_encoder
-    from netloom.ui.components.custom_example import sound_input
+    from netloom.ui.components.examples.custom_example import sound_input
 
     field = field_encoder(
         {"name": "sound", "encoding": "series", "shape": [12_000, 1], "rate": 8_000, "mean": 0, "std": 1}
@@ -260,7 +260,7 @@ def test_explain_page_accepts_image_and_refuses_oversized_one(
     (error,) = upload_errors(app, "b.png", picture_of_size(50_000, 50_000))
     assert "megapixels" in error
     # A refused file is not read again by the next page rerun.
-    monkeypatch.setattr("netloom.ui.components.custom_example.read_picture", None)
+    monkeypatch.setattr("netloom.ui.components.examples.custom_example.read_picture", None)
     app.run()
     assert not app.exception
     assert [item.value for item in app.error] == [error]

@@ -17,7 +17,7 @@ from netloom.serving.access_log import AccessLog
 from netloom.serving.deployment import Deployment
 from netloom.serving.gateway import Gateway
 from netloom.serving.keys import KeyRing
-from netloom.serving.served_model import ServedModel
+from netloom.serving.models.served_model import ServedModel
 from netloom.serving.server import bind, uvicorn_config
 from netloom.serving.server_settings import ServerSettings
 from netloom.serving.server_state import ServerState

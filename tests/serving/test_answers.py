@@ -19,7 +19,7 @@ from PIL import Image
 
 import netloom
 from netloom.serving import docs_page
-from netloom.serving.served_model import ServedModel
+from netloom.serving.models.served_model import ServedModel
 from tests.serving.conftest import Runs, Server
 
 ROOT = Path(__file__).parents[2]

@@ -16,9 +16,9 @@ from netloom.document import DataChoice, Training
 from netloom.export.archive import as_json
 from netloom.runs import TrainedRun, fit_here, predict
 from netloom.runs.prediction.applied_calibration import AppliedCalibration, OutOfDistribution, PartCalibration, Scaling
-from netloom.serving.backend import BACKENDS, MAX_DIFFERENCE, TITLES, backend, fastest, from_file
 from netloom.serving.errors import RequestError
-from netloom.serving.served_model import ServedModel
+from netloom.serving.models.backend import BACKENDS, MAX_DIFFERENCE, TITLES, backend, fastest, from_file
+from netloom.serving.models.served_model import ServedModel
 from netloom.serving.server_settings import DEFAULT_BACKEND, BatchSettings
 from netloom.templates.catalogue import templates
 from tests.networks import IMAGE, chain

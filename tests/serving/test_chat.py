@@ -17,8 +17,8 @@ from netloom.chat.understanding import MAX_LETTERS
 from netloom.runs import TrainedRun, load_run, start
 from netloom.serving.chat_sessions import MOST_WAITING, ChatSessions
 from netloom.serving.errors import RequestError
-from netloom.serving.response_queue import ResponseQueue
-from netloom.serving.served_model import ServedModel
+from netloom.serving.models.response_queue import ResponseQueue
+from netloom.serving.models.served_model import ServedModel
 from netloom.serving.server_settings import Limits, ServerSettings
 from netloom.store import open_store
 from netloom.templates import templates

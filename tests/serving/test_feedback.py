@@ -15,7 +15,7 @@ from netloom.document import DataChoice
 from netloom.monitoring import LogSettings, RequestLog
 from netloom.monitoring.log_files import log_folder
 from netloom.monitoring.log_reader import LoggedRow, read_log
-from netloom.serving.served_model import spellings
+from netloom.serving.models.served_model import spellings
 from netloom.serving.server_settings import ServerSettings
 from tests.cli.conftest import called
 from tests.serving.asgi import Application

@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest, ttest_ind
 
 from netloom.serving.access_log import AccessLog
-from netloom.serving.answer_cache import AnswerCache, CachedAnswer
-from netloom.serving.batching import Batcher
-from netloom.serving.comparison import Agreement, Traffic, difference_of_means
 from netloom.serving.errors import RequestError
 from netloom.serving.keys import KeyRing
 from netloom.serving.metrics import Metrics
+from netloom.serving.models.answer_cache import AnswerCache, CachedAnswer
+from netloom.serving.models.batching import Batcher
+from netloom.serving.models.comparison import Agreement, Traffic, difference_of_means
+from netloom.serving.models.served_model import ServedModel
 from netloom.serving.rate_limit import RateLimit
-from netloom.serving.served_model import ServedModel
 from netloom.serving.server import bind
 from netloom.serving.server_settings import BatchSettings
 from netloom.training.uncertainty import difference_of_shares, share_interval

@@ -20,8 +20,8 @@ from netloom.runs.prediction.applied_calibration import (
     Scaling,
 )
 from netloom.serving.errors import RequestError
+from netloom.serving.models.served_model import ServedModel
 from netloom.serving.schemas import answer_schema
-from netloom.serving.served_model import ServedModel
 from tests.serving.asgi import Application
 from tests.serving.conftest import Runs
 

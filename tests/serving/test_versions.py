@@ -14,8 +14,8 @@ import torch
 from netloom.modalities.row_field import RowField
 from netloom.serving.deployment import Deployment
 from netloom.serving.errors import RequestError
+from netloom.serving.models.served_model import ServedModel
 from netloom.serving.routes.models import check_replaceable
-from netloom.serving.served_model import ServedModel
 from netloom.serving.server_settings import ServerSettings
 from tests.serving.asgi import Application, run_apart
 from tests.serving.conftest import Runs

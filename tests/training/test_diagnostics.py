@@ -23,7 +23,7 @@ from netloom.training.diagnostics.layer_statistics import LayerStatistics
 from netloom.training.diagnostics.observer import Observer
 from netloom.training.diagnostics.prediction_cards import ExampleCard, prediction_card, unpacked
 from netloom.training.diagnostics.statistics_file import MOST, Writer
-from netloom.training.throughput import Throughput
+from netloom.training.speed.throughput import Throughput
 from netloom.training.trainer import Callback, Trainer
 from tests.hooks import hooks_set, left
 from tests.networks import chain, digits_mlp, network

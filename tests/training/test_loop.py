@@ -16,11 +16,11 @@ from netloom.store import RunArtifacts
 from netloom.templates import templates
 from netloom.training import TrainingError
 from netloom.training.batches import batch_bounds
-from netloom.training.checkpoints import Checkpoint, load, save, save_best, weights
-from netloom.training.device import choose, threads
 from netloom.training.loop import SupervisedTrainer
-from netloom.training.schedules import factor
+from netloom.training.optimization.schedules import factor
+from netloom.training.speed.device import choose, threads
 from netloom.training.trainer import Callback, Trainer
+from netloom.training.weights.checkpoints import Checkpoint, load, save, save_best, weights
 from tests.networks import chain
 from tests.runs.examples import Recorder, loop, moons
 

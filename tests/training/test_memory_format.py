@@ -13,7 +13,7 @@ from netloom.compile import source
 from netloom.data import prepare
 from netloom.document import Project
 from netloom.templates import templates
-from netloom.training.memory_format import channels_last, set_memory_format
+from netloom.training.speed.memory_format import channels_last, set_memory_format
 from netloom.training.trainer import Callback, Trainer
 from netloom.training.trainers.registry import build_trainer
 

@@ -13,7 +13,7 @@ from netloom.compile import module, source
 from netloom.document import DataChoice, Project, Training, dumps, loads
 from netloom.document.optimizer_settings import OPTIMIZERS, SETTINGS
 from netloom.training.batches import batch_bounds
-from netloom.training.optimizers import FACTOR, ChainedOptimizer, groups, layer_factors, optimizer
+from netloom.training.optimization.optimizers import FACTOR, ChainedOptimizer, groups, layer_factors, optimizer
 from netloom.training.trainer import Callback, Trainer
 from tests.networks import chain
 from tests.runs.examples import Recorder, loop, moons

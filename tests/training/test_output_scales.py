@@ -29,10 +29,10 @@ from netloom.runs import TrainedRun, evaluate, evaluation, fit_here, predict
 from netloom.runs.distillation import Teacher, freeze_teacher, frozen_teacher
 from netloom.store import RunArtifacts, open_store
 from netloom.templates import templates
-from netloom.training import checkpoints
 from netloom.training.evaluation import compute_metrics
 from netloom.training.objectives.objective import joined
 from netloom.training.trainers.registry import build_trainer
+from netloom.training.weights import checkpoints
 from netloom.validation import analyse
 from tests.explain.models import QUICK
 from tests.networks import chain, network

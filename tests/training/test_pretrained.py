@@ -21,8 +21,8 @@ from netloom.sandbox import keep_folder
 from netloom.store import open_store
 from netloom.templates import architectures
 from netloom.training import StartError, check_start, starting_from
-from netloom.training.initialization import first_weights, load_start
 from netloom.training.pretrained import load_tensors, open_folder, read_folder
+from netloom.training.weights.initialization import first_weights, load_start
 from tests.cli.conftest import Console
 from tests.cli.conftest import console as console
 

@@ -27,7 +27,6 @@ from netloom.runs import evaluate, fit_here, predict
 from netloom.store import RunArtifacts
 from netloom.tasks import tasks
 from netloom.training import TrainingError
-from netloom.training.checkpoints import load, save
 from netloom.training.episodes import SEEDS, play, play_randomly, seeds_of
 from netloom.training.reinforcement.dqn import DQNTrainer
 from netloom.training.reinforcement.policy import sample_actions
@@ -38,6 +37,7 @@ from netloom.training.reinforcement.returns import advantages, bellman_targets, 
 from netloom.training.reinforcement.trainer import ReinforcementTrainer
 from netloom.training.trainer import Callback
 from netloom.training.trainers.registry import build_trainer
+from netloom.training.weights.checkpoints import load, save
 from netloom.validation import analyse
 from tests.export.bundles import modules_of
 from tests.networks import project

@@ -13,7 +13,7 @@ from torch.optim import lr_scheduler
 
 from netloom.document import DocumentError, Training, dumps, loads
 from netloom.document.optimizer_settings import SCHEDULES
-from netloom.training.schedules import Schedule, factor, warmup_steps
+from netloom.training.optimization.schedules import Schedule, factor, warmup_steps
 from netloom.training.trainer import Callback, Trainer
 from tests.runs.examples import Recorder, loop, moons
 

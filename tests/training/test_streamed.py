@@ -20,11 +20,11 @@ from netloom.document import DataChoice, Project, Training
 from netloom.runs.prediction.trained_run import TrainedRun, evaluate
 from netloom.store import RunArtifacts
 from netloom.training import streaming
-from netloom.training.checkpoints import load, save
 from netloom.training.loop import SupervisedTrainer
 from netloom.training.streaming import Stream, evaluation_rows, take
 from netloom.training.trainer import Trainer
 from netloom.training.trainers.registry import build_trainer
+from netloom.training.weights.checkpoints import load, save
 from tests.networks import chain
 from tests.runs.examples import Recorder
 

@@ -22,11 +22,12 @@ from netloom.document import DataChoice, Project, Training, apply, dumps, loads
 from netloom.document.training_settings import FIRST_FIELDS
 from netloom.runs import fit_here
 from netloom.templates import templates
-from netloom.training import OBJECTIVES, TrainingError, speed_trials
+from netloom.training import OBJECTIVES, TrainingError
 from netloom.training import loop as loop_module
-from netloom.training.ema import EMA
-from netloom.training.precision import Precision
+from netloom.training.optimization.ema import EMA
 from netloom.training.preflight import preflight_problems
+from netloom.training.speed import speed_trials
+from netloom.training.speed.precision import Precision
 from netloom.training.trainer import Callback, Trainer
 from tests.networks import chain
 from tests.runs.examples import Recorder, loop, moons, supervised

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from netloom.training import weight_files
-from netloom.training.weight_files import CheckpointError, check_weights, save_weights
+from netloom.training.weights import weight_files
+from netloom.training.weights.weight_files import CheckpointError, check_weights, save_weights
 
 
 def test_checksum_is_verified_without_reading_tensors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from netloom.ui.components.charts import confusion_chart, residual_charts, series_chart
+from netloom.ui.components.charts.charts import confusion_chart, residual_charts, series_chart
 
 
 def test_confusion_matrix_text_is_readable_in_both_themes() -> None:
@@ -48,7 +48,7 @@ def test_the_chart_of_a_series_is_made_once(monkeypatch: pytest.MonkeyPatch) -> 
         import numpy as np
 
         from netloom.data import Example
-        from netloom.ui.components.examples import show_example
+        from netloom.ui.components.examples.examples import show_example
 
         for row in range(3):
             show_example(Example(row, "", series=np.full((4, 1), row + 0.125)), small=True)

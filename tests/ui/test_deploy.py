@@ -26,7 +26,7 @@ from netloom.jobs.request import Context
 from netloom.jobs.requests.deployment import Optimize
 from netloom.monitoring.log_reader import read_log
 from netloom.serving.launched import launched
-from netloom.serving.served_model import example_row
+from netloom.serving.models.served_model import example_row
 from netloom.store import open_store
 from netloom.templates import templates
 from netloom.ui.deploy.server import python_request

@@ -18,8 +18,8 @@ from netloom.document.training_settings import describe_field
 from netloom.runs import evaluate, fit_here
 from netloom.store import RunArtifacts, open_store
 from netloom.tasks import task
-from netloom.training import checkpoints
 from netloom.training.objectives.evaluation import PlayedEpisode, PlayedEpisodes
+from netloom.training.weights import checkpoints
 from netloom.ui.train.episodes import ENDS, player_data, returns_chart
 from netloom.ui.train.state import Key
 from tests.store.states import put

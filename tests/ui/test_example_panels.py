@@ -12,14 +12,14 @@ from streamlit.testing.v1 import AppTest
 from netloom.core.text import escape
 from netloom.document import write
 from netloom.runs import evaluate
-from netloom.ui.components.example_panels import COLORS, color, painted
+from netloom.ui.components.examples.example_panels import COLORS, color, painted
 from tests.runs.test_vae_sampling import autoencoder, untrained
 
 
 def panels_page() -> None:
     """Every kind of panel, with markup in its text; AppTest runs the source of this function alone."""
     from netloom.training.objectives.evaluation import Panel, PanelPart
-    from netloom.ui.components.example_panels import panels, separation_charts
+    from netloom.ui.components.examples.example_panels import panels, separation_charts
 
     grid, hostile = [[0, 1], [2, 1]], "<img src=x onerror=alert(1)>"
     parts: dict[str, PanelPart] = {
@@ -74,7 +74,7 @@ def test_class_colors_cover_any_number_of_classes() -> None:
 
 def samples_page() -> None:
     """Generated images of a GAN and of a decoder; AppTest runs the source of this function alone."""
-    from netloom.ui.components.example_panels import samples
+    from netloom.ui.components.examples.example_panels import samples
 
     images = {"Generated": [[[[0.0, 1.0], [0.5, 0.2]]]] * 9, "From the data": [[[[1.0, 0.0], [0.1, 0.2]]]] * 9}
     samples(images, judged=True)

@@ -27,7 +27,7 @@ from netloom.runs.owner import terminal_owner
 from netloom.runs.resources.capacity import limits
 from netloom.runs.search import sweep_process, sweep_trials
 from netloom.store import QueueFullError, RunArtifacts, Store, open_store
-from netloom.training import checkpoints
+from netloom.training.weights import checkpoints
 from netloom.ui.runs.state import RunsState
 from netloom.ui.shell.identity import COOKIE, HEADER, BrowserCookie
 from netloom.ui.shell.request_guard import middleware

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from netloom.ui.components.image_urls import LARGE, address, enlarged
+from netloom.ui.components.examples.image_urls import LARGE, address, enlarged
 
 
 def decode_image(url: str, kind: str) -> Any:

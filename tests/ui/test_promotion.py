@@ -17,7 +17,7 @@ from netloom import runs
 from netloom.api import load_run
 from netloom.document import updated
 from netloom.serving.launched import LaunchedServer, free_port, launch, launched
-from netloom.serving.served_model import example_row
+from netloom.serving.models.served_model import example_row
 from netloom.serving.server_client import ServerClient
 from netloom.store import open_store
 from netloom.templates import templates

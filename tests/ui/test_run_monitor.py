@@ -17,7 +17,7 @@ from netloom.store import Points, RunArtifacts, open_store
 from netloom.store.run_summary import RunNotice, SuggestedEdit
 from netloom.training.diagnostics import read_history, read_samples
 from netloom.training.diagnostics.prediction_cards import CardJson, ExampleJson, packed
-from netloom.ui.components.charts import TRAIN, VALIDATION
+from netloom.ui.components.charts.charts import TRAIN, VALIDATION
 from netloom.ui.components.curves.curve import Curves, extend, table
 from netloom.ui.train.layer_statistics import KINDS, heatmap, lines
 from netloom.ui.train.page import run_label

@@ -15,7 +15,7 @@ from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES, SETTINGS
 from netloom.document.training_settings import FieldDescription, describe_field
 from netloom.store import RunArtifacts, open_store
 from netloom.templates import templates
-from netloom.training.checkpoints import save_best
+from netloom.training.weights.checkpoints import save_best
 from netloom.ui.components.metric_texts import measured
 from netloom.ui.components.settings import differing
 

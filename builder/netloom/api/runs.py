@@ -25,7 +25,7 @@ from netloom.runs.owner import terminal_owner
 from netloom.runs.run_lookup import LAST, find_run
 from netloom.store import Store, StoreError, open_store
 from netloom.training import Evaluation, TrainingError
-from netloom.training.weight_files import digest
+from netloom.training.weights.weight_files import digest
 from netloom.validation.project_check import with_dataset, with_fields
 
 

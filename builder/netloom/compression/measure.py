@@ -21,9 +21,9 @@ from netloom.runs.prediction.trained_run import answers
 from netloom.runs.resources.energy import joules, watts
 from netloom.store.run_summary import Compressed
 from netloom.tasks import metric
-from netloom.training.initialization import RUN
 from netloom.training.streaming import evaluation_rows, take
 from netloom.training.uncertainty import wilson
+from netloom.training.weights.initialization import RUN
 from netloom.validation.output_scales import scales
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from netloom.runs.control import start
 from netloom.store import weights
 from netloom.store.run_summary import Compressed, RunOrigin
 from netloom.tasks import task
-from netloom.training import checkpoints
-from netloom.training.initialization import RUN, WEIGHTS, starting_from
-from netloom.training.weight_files import CheckpointError
+from netloom.training.weights import checkpoints
+from netloom.training.weights.initialization import RUN, WEIGHTS, starting_from
+from netloom.training.weights.weight_files import CheckpointError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,7 +1,7 @@
 """Optimizers and learning rate schedules by their names in a document, with their titles and settings.
 
-`netloom.training.optimizers` and `netloom.training.schedules` construct them; pages, command line and the validation of
-documents read these declarations.
+The modules `optimizers` and `schedules` of `netloom.training.optimization` construct them; pages, command line and the
+validation of documents read these declarations.
 """
 
 from __future__ import annotations

@@ -21,8 +21,8 @@ from netloom.jobs.requests.layer_measurements import MeasureLayers
 from netloom.jobs.requests.prepared_data import CheckSettings, FindSevere, PrepareData, ReadColumns
 from netloom.jobs.workers.worker_pool import computed
 from netloom.store import Store
-from netloom.training.device import has_gpu
-from netloom.training.initialization import Fit, first_weights, matched_start
+from netloom.training.speed.device import has_gpu
+from netloom.training.weights.initialization import Fit, first_weights, matched_start
 from netloom.validation.measurements import Measurements, measure_networks
 
 

@@ -19,7 +19,7 @@ from netloom.runs import load_run
 from netloom.runs.history.weight_history import saved_weights
 from netloom.runs.prediction.trained_run import CHECKSUM_LENGTH, checksum_of
 from netloom.store import open_store
-from netloom.training.weight_files import recorded
+from netloom.training.weights.weight_files import recorded
 
 if TYPE_CHECKING:
     from pathlib import Path

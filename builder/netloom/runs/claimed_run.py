@@ -24,8 +24,8 @@ from netloom.runs.resources.limits import Reserve, RunLimits, loosen
 from netloom.runs.resources.thread_count import ThreadCount, choose_threads
 from netloom.store import ClaimLostError, NotFoundError, Run, RunArtifacts, Store, StoreError, current_host, open_store
 from netloom.store.run_summary import Reproduction
-from netloom.training import checkpoints
 from netloom.training.trainers.registry import build_trainer
+from netloom.training.weights import checkpoints
 
 # How long an ended run retries to report its end while the store is not writable.
 TELL_S = 20.0

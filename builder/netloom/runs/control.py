@@ -26,8 +26,8 @@ from netloom.store import ClaimLostError, Run, Store
 from netloom.store.host import current_host, named
 from netloom.store.run_summary import RunOrigin
 from netloom.store.states import WITH_WORKER
-from netloom.training.device import threads
-from netloom.training.initialization import check_intact, check_start, verified_weights
+from netloom.training.speed.device import threads
+from netloom.training.weights.initialization import check_intact, check_start, verified_weights
 
 ACTIVE = ("waiting", *WITH_WORKER)
 # The time between the claim of a run and the start of its worker, after which the claiming process is taken to be dead.

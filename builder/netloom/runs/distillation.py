@@ -14,9 +14,9 @@ from netloom.document import DocumentError, Project
 from netloom.store import NotFoundError, RunArtifacts, Store
 from netloom.store.run_summary import RunOrigin
 from netloom.tasks import can_teach, task
-from netloom.training import checkpoints
-from netloom.training.initialization import RUN, StartError
-from netloom.training.weight_files import CheckpointError, check_weights, read_weights
+from netloom.training.weights import checkpoints
+from netloom.training.weights.initialization import RUN, StartError
+from netloom.training.weights.weight_files import CheckpointError, check_weights, read_weights
 from netloom.validation.output_scales import scales as output_scales
 
 if TYPE_CHECKING:

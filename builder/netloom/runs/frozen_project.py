@@ -16,7 +16,7 @@ from netloom.runs.distillation import TeacherFiles
 from netloom.runs.fingerprint import environment
 from netloom.runs.resources.limits import FULL, storage_problem
 from netloom.store import RunArtifacts, Store
-from netloom.training.initialization import StartError, freeze_start
+from netloom.training.weights.initialization import StartError, freeze_start
 from netloom.validation import Analysis, analyse
 from netloom.validation.applied_fixes import with_auto_sizes
 

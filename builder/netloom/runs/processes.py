@@ -19,7 +19,7 @@ from netloom.core.processes import lower_priority, start_detached
 from netloom.core.settings import settings, variable
 from netloom.runs.forkserver import Forked, ForkServer, GoneError, possible, sibling
 from netloom.runs.resources.capacity import gpus
-from netloom.training.device import KEEP_MEMORY, threads
+from netloom.training.speed.device import KEEP_MEMORY, threads
 
 Worker: TypeAlias = subprocess.Popen[bytes] | Forked
 

@@ -21,7 +21,7 @@ from netloom.document import DocumentError, Preparation, Project, dumps, loads
 from netloom.sandbox.process import GB, MODELS, EndedError, Process, RefusedError
 from netloom.store import Store
 from netloom.store import weights as kept_weights
-from netloom.training.initialization import WEIGHTS, StartError
+from netloom.training.weights.initialization import WEIGHTS, StartError
 
 if TYPE_CHECKING:
     import torch
@@ -91,8 +91,8 @@ def write_tensors(path: Path, weights: Path) -> list[str]:
     """Write the tensors of a state dict to a file. Returns their names. Called in the confined process."""
     from safetensors.torch import save_file
 
-    from netloom.training.checkpoints import separate
-    from netloom.training.state_dicts import read_state_dict
+    from netloom.training.weights.checkpoints import separate
+    from netloom.training.weights.state_dicts import read_state_dict
 
     tensors = read_state_dict(path)
     save_file(separate(tensors), weights)
@@ -158,7 +158,7 @@ def take_into(project: str, path: Path, weights: Path) -> JsonObject:
     from safetensors.torch import save_file
 
     from netloom.training import pretrained
-    from netloom.training.checkpoints import separate
+    from netloom.training.weights.checkpoints import separate
 
     loaded = pretrained.load_tensors(loads(project.encode()), pretrained.open_folder(path))
     save_file(separate(loaded.weights), weights)
@@ -176,7 +176,7 @@ def read_into(path: Path, name: str, weights: Path, prepare: Preparation | None 
     if imported.weights:
         from safetensors.torch import save_file
 
-        from netloom.training.checkpoints import separate
+        from netloom.training.weights.checkpoints import separate
 
         save_file(separate(imported.weights), weights)
     extra_fields = {

@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from netloom.serving.batching import Batcher
-from netloom.serving.comparison import Agreement, Traffic, difference_of_means
 from netloom.serving.errors import RequestError
 from netloom.serving.metrics import Metrics
-from netloom.serving.served_model import Outcome, Row, ServedModel
+from netloom.serving.models.batching import Batcher
+from netloom.serving.models.comparison import Agreement, Traffic, difference_of_means
+from netloom.serving.models.served_model import Outcome, Row, ServedModel
 from netloom.serving.server_settings import BatchSettings
 from netloom.training.uncertainty import difference_of_shares
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from netloom.serving.models.served_model import ServedModel
 from netloom.serving.route import ServerRoute, routes
-from netloom.serving.served_model import ServedModel
 from netloom.serving.server_state import ServerState
 
 MAX_EXAMPLE = 1_500  # characters of a row in a command

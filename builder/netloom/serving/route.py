@@ -13,8 +13,8 @@ from netloom.core.registry import discover
 from netloom.modalities.row_field import JsonSchema
 from netloom.serving.errors import RequestError
 from netloom.serving.http import JSON, Call, Reply
+from netloom.serving.models.served_model import ServedModel
 from netloom.serving.schemas import operation
-from netloom.serving.served_model import ServedModel
 from netloom.serving.server_state import ServerState
 
 

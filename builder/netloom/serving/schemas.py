@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from netloom.modalities.row_field import JsonSchema
-from netloom.serving.served_model import ServedModel
+from netloom.serving.models.served_model import ServedModel
 from netloom.tasks.answers import CALIBRATED
 
 ERROR_SCHEMA: JsonSchema = {

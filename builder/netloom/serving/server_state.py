@@ -12,16 +12,16 @@ from netloom.chat import Writers, run_policy, unavailable_reason
 from netloom.monitoring.request_log import RequestLog
 from netloom.runs.prediction.trained_run import load_run
 from netloom.runs.run_lookup import find_run
-from netloom.serving.answer_cache import AnswerCache
-from netloom.serving.backend import backend
 from netloom.serving.chat_sessions import ChatSessions
 from netloom.serving.connections import Connections
 from netloom.serving.deployment import Deployment, Served
 from netloom.serving.errors import RequestError
 from netloom.serving.http import Call
 from netloom.serving.metrics import Metrics
-from netloom.serving.response_queue import ResponseQueue
-from netloom.serving.served_model import Answer, Row, ServedModel
+from netloom.serving.models.answer_cache import AnswerCache
+from netloom.serving.models.backend import backend
+from netloom.serving.models.response_queue import ResponseQueue
+from netloom.serving.models.served_model import Answer, Row, ServedModel
 from netloom.serving.server_settings import ServerSettings
 from netloom.store import open_store
 

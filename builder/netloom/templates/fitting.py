@@ -12,7 +12,7 @@ from netloom.core.text import plain
 from netloom.document import Project
 from netloom.store import Store, StoreError
 from netloom.templates.catalogue import Architecture, Template, architectures, templates
-from netloom.training.state_dicts import Assignment, assign
+from netloom.training.weights.state_dicts import Assignment, assign
 
 if TYPE_CHECKING:
     import torch

@@ -23,11 +23,11 @@ from netloom.training.callbacks import CallbackList
 from netloom.training.errors import DivergedError, TrainingError
 from netloom.training.evaluation import compute_metrics
 from netloom.training.objectives.objective import joined
-from netloom.training.precision import Precision
 from netloom.training.running_loss import RunningLoss
-from netloom.training.speed_trials import Trial, compiled, time_compilation, time_precision, why_not_lower
+from netloom.training.speed.precision import Precision
+from netloom.training.speed.speed_trials import Trial, compiled, time_compilation, time_precision, why_not_lower
 from netloom.training.trainer import Callback, Trainer
-from netloom.training.weight_files import StateDict
+from netloom.training.weights.weight_files import StateDict
 
 if TYPE_CHECKING:
     import torch

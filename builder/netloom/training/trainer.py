@@ -20,16 +20,16 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, ClassVar
 
 from netloom.training.auxiliary_losses import NAME, TITLE, AuxiliaryLosses
-from netloom.training.checkpoints import Checkpoint
-from netloom.training.early_stopping import Best, EarlyStopping
-from netloom.training.ema import EMA
 from netloom.training.errors import TrainingError
-from netloom.training.memory_format import channels_last, set_memory_format
-from netloom.training.optimizers import FACTOR, ChainedOptimizer, clip_gradient, optimizer
-from netloom.training.precision import Precision
+from netloom.training.optimization.early_stopping import Best, EarlyStopping
+from netloom.training.optimization.ema import EMA
+from netloom.training.optimization.optimizers import FACTOR, ChainedOptimizer, clip_gradient, optimizer
+from netloom.training.optimization.schedules import Schedule
 from netloom.training.preflight import preflight_problems, weight_names
-from netloom.training.schedules import Schedule
-from netloom.training.weight_files import StateDict
+from netloom.training.speed.memory_format import channels_last, set_memory_format
+from netloom.training.speed.precision import Precision
+from netloom.training.weights.checkpoints import Checkpoint
+from netloom.training.weights.weight_files import StateDict
 
 if TYPE_CHECKING:
     import torch

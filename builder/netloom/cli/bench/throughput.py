@@ -16,7 +16,7 @@ from netloom.cli.bench.peer_libraries import Peer, installed, prepare_run
 from netloom.cli.bench.plain_loop import PlainLoop, Speedups
 from netloom.cli.bench.ratio import Ratio, ratio
 from netloom.cli.bench.tasks import Task
-from netloom.training.speed_trials import why_not_lower
+from netloom.training.speed.speed_trials import why_not_lower
 
 if TYPE_CHECKING:
     from torch import nn

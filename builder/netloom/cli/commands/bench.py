@@ -51,7 +51,7 @@ class Bench(Command):
         )
 
     def run(self, arguments: Namespace, context: Context) -> int:
-        from netloom.training.device import KEEP_MEMORY
+        from netloom.training.speed.device import KEEP_MEMORY
 
         part = arguments.part or arguments.only
         if part == "pictures" and arguments.pictures is None:
@@ -72,7 +72,7 @@ class Bench(Command):
 
     def _run_in_process(self, arguments: Namespace, part: str | None) -> int:
         """Run this command with the allocator settings of a worker; handwritten loops benefit equally."""
-        from netloom.training.device import KEEP_MEMORY
+        from netloom.training.speed.device import KEEP_MEMORY
 
         command = [sys.executable, "-m", "netloom.cli", self.name, "--repeats", str(arguments.repeats)]
         command += [part] if part else []

@@ -70,7 +70,7 @@ class Import(Command):
             from safetensors.torch import save
 
             from netloom.document import write, write_bytes
-            from netloom.training.checkpoints import separate
+            from netloom.training.weights.checkpoints import separate
 
             document, weights = targets
             write(document, imported.project)
@@ -104,7 +104,7 @@ def _read_model(arguments: Namespace, context: Context) -> ImportedModel:
     from netloom.data.downloads import fetch_model, remote_source
     from netloom.sandbox import read_models
     from netloom.training import pretrained
-    from netloom.training.state_dicts import is_state_dict
+    from netloom.training.weights.state_dicts import is_state_dict
 
     source = remote_source(arguments.file)
     if source is not None and source.kind == "hub":

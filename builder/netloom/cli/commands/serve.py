@@ -163,7 +163,7 @@ def _add_log_arguments(parser: ArgumentParser) -> None:
 
 
 def _backends() -> list[str]:
-    from netloom.serving.backend import BACKENDS
+    from netloom.serving.models.backend import BACKENDS
 
     return list(BACKENDS)
 

@@ -90,7 +90,7 @@ class Train(Command):
         from netloom.runs.owner import terminal_owner
         from netloom.runs.processes import warm
         from netloom.store import open_store
-        from netloom.training.device import choose
+        from netloom.training.speed.device import choose
 
         if arguments.backend == "local":
             refuse_unused(self, arguments, ["workers", "job"], without="--backend ray")

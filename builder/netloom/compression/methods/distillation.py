@@ -12,7 +12,7 @@ from netloom.compression.narrowing import narrow_student
 from netloom.core.plain_json import JsonObject
 from netloom.tasks import can_teach
 from netloom.tasks.distillation import Distillation as DistillationTask
-from netloom.training.initialization import RUN
+from netloom.training.weights.initialization import RUN
 
 if TYPE_CHECKING:
     from netloom.runs import TrainedRun

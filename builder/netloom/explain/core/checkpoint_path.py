@@ -54,7 +54,7 @@ def checkpoint_path(trained: Trained, folder: Path | None, checkpoint: str) -> l
     weights."""
     from netloom.runs.history.snapshots import epoch_snapshots
     from netloom.training.batches import batch_bounds
-    from netloom.training.schedules import Schedule
+    from netloom.training.optimization.schedules import Schedule
 
     training = trained.project.training
     limit = _step_in_use(folder, checkpoint or training.keep)

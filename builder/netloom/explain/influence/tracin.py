@@ -20,7 +20,7 @@ from netloom.explain.core.errors import ExplainError
 from netloom.explain.core.network.cost import measure_network
 from netloom.explain.core.row_predictions import describe_predictions
 from netloom.explain.evidence.model_check import ModelCheck, model_check
-from netloom.training.weight_files import read_weights
+from netloom.training.weights.weight_files import read_weights
 
 if TYPE_CHECKING:
     from netloom.explain.influence.per_sample_gradients import PerSampleGradients

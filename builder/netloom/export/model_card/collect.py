@@ -20,7 +20,7 @@ from netloom.store import StoreError
 from netloom.store.run_summary import RunSummary
 from netloom.tasks import METRICS, metric
 from netloom.training.chance import score_notes
-from netloom.training.weight_files import CheckpointError
+from netloom.training.weights.weight_files import CheckpointError
 from netloom.validation import analyse
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from netloom.explain.dataset.global_attribution import GLOBAL, GlobalAttribution
 from netloom.explain.robustness.robustness import ROBUSTNESS, Robustness
 from netloom.export.model_card.card import Section
 from netloom.runs.prediction.applied_calibration import AppliedCalibration, current, run_weights_checksum
-from netloom.training.weight_files import CheckpointError
+from netloom.training.weights.weight_files import CheckpointError
 
 if TYPE_CHECKING:
     from netloom.runs import TrainedRun

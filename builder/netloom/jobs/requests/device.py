@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from netloom.jobs.request import Context, Request
-from netloom.training.device import has_gpu
+from netloom.training.speed.device import has_gpu
 
 
 @dataclass(frozen=True)

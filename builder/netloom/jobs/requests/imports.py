@@ -12,7 +12,7 @@ from netloom.sandbox import read_models, read_tensors
 from netloom.store import Store
 from netloom.templates.fitting import fitting_networks, question, with_weights
 from netloom.training import save_import
-from netloom.training.state_dicts import is_state_dict
+from netloom.training.weights.state_dicts import is_state_dict
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from netloom.document import Project
 from netloom.jobs.request import Context, Request
-from netloom.training.initialization import Fit, matched_start
+from netloom.training.weights.initialization import Fit, matched_start
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from netloom.jobs.workers.failures import (
 from netloom.jobs.workers.lanes import LaneSettings, memory_limit
 from netloom.jobs.workers.processes import WorkerProcess, WorkerSettings
 from netloom.sandbox import messages
-from netloom.training.device import threads
+from netloom.training.speed.device import threads
 
 # A job that does not react to cancellation within this time is ended with its process.
 OBEY_S = 2.0

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 
 from netloom.document import Project
 from netloom.tasks import task
-from netloom.training.initialization import StartError
+from netloom.training.weights.initialization import StartError
 
 RAY = "ray"
 MOST_WORKERS = 1_024

@@ -14,7 +14,7 @@ from textwrap import indent
 
 from netloom.core.text import plain
 from netloom.document import Project, to_json
-from netloom.training.initialization import StartError
+from netloom.training.weights.initialization import StartError
 
 # The paths of the document and of the shared disk in a pod.
 DOCUMENT, HOME = "/etc/netloom/project.json", "/netloom"

@@ -17,9 +17,9 @@ from netloom.runs.execution.run_training import existing, note, reason, train_ru
 from netloom.runs.resources.limits import Reserve, RunLimits
 from netloom.store import RunArtifacts, open_store
 from netloom.store.local_artifacts import run_files
-from netloom.training import checkpoints
 from netloom.training.trainers.distributed import DistributedTrainer
 from netloom.training.trainers.registry import build_trainer
+from netloom.training.weights import checkpoints
 
 
 class RankOrder(TypedDict):

@@ -16,8 +16,8 @@ from netloom.runs.history.snapshots import epoch_snapshots
 from netloom.runs.supervisor import refresh
 from netloom.store import RunArtifacts, Store, StoreError
 from netloom.store.run_summary import Branch, Extension, RunOrigin
-from netloom.training import checkpoints
-from netloom.training.initialization import RUN, StartError, starting_from
+from netloom.training.weights import checkpoints
+from netloom.training.weights.initialization import RUN, StartError, starting_from
 
 
 class UnknownWeightsError(StartError, UsageError):

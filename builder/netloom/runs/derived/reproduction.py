@@ -12,7 +12,7 @@ from netloom.runs.control import start
 from netloom.store import Points, Run, RunArtifacts, Store, StoreError
 from netloom.store.run_summary import Reproduction, RunOrigin
 from netloom.tasks.training_losses import TRAINING_LOSSES
-from netloom.training import checkpoints
+from netloom.training.weights import checkpoints
 
 _WORDS = {
     "threads": "the number of threads",

@@ -13,8 +13,8 @@ from netloom.document import DataChoice
 from netloom.runs.control import start
 from netloom.store import Store
 from netloom.store.run_summary import Branch, RunOrigin
-from netloom.training import checkpoints
-from netloom.training.initialization import RUN, StartError, starting_from
+from netloom.training.weights import checkpoints
+from netloom.training.weights.initialization import RUN, StartError, starting_from
 
 
 def retrain(store: Store, run_id: str, dataset: str, *, owner: str | None = None) -> str:

@@ -20,11 +20,11 @@ from netloom.runs.resources.energy import Meter
 from netloom.runs.resources.limits import Guard, RunLimits, resident
 from netloom.store import ClaimLostError, NotFoundError, Run, RunArtifacts, Store, StoreError
 from netloom.store.run_summary import BestResult, RunSummary
-from netloom.training import checkpoints
 from netloom.training.diagnostics.observer import Observer
 from netloom.training.errors import TrainingError
-from netloom.training.throughput import Throughput
+from netloom.training.speed.throughput import Throughput
 from netloom.training.trainer import Callback, Trainer
+from netloom.training.weights import checkpoints
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -22,13 +22,13 @@ from netloom.runs.resources.limits import FULL, RunLimits, no_memory, storage_pr
 from netloom.runs.resources.thread_count import ThreadCount
 from netloom.store import Run, RunArtifacts, Store
 from netloom.store.run_summary import RunSummary
-from netloom.training import checkpoints
 from netloom.training.diagnostics import nan_tracer
 from netloom.training.diagnostics.observer import Observer
 from netloom.training.errors import DivergedError, TrainingError
 from netloom.training.trainer import Callback, Trainer
 from netloom.training.trainers.registry import build_trainer
-from netloom.training.weight_files import CheckpointError
+from netloom.training.weights import checkpoints
+from netloom.training.weights.weight_files import CheckpointError
 
 Through: TypeAlias = Callable[[RunReporter], Callback]
 

@@ -19,8 +19,8 @@ from netloom.store import Points, Run, RunArtifacts, Store
 from netloom.store.artifact_store import Stamp
 from netloom.tasks import task
 from netloom.tasks.training_losses import TRAINING_LOSSES
-from netloom.training.initialization import RUN
 from netloom.training.objectives import OBJECTIVES
+from netloom.training.weights.initialization import RUN
 
 AXES = ("step", "epoch", "time")
 CHANGED = "changed during the run"

@@ -19,8 +19,8 @@ from netloom.runs.history.records import curves, keep_record, moment, record
 from netloom.store import DamagedArtifactError, RunArtifacts, Store, StoreError
 from netloom.store.run_summary import BestResult, RunOrigin, RunSummary, SweepTrial
 from netloom.store.states import ENDED
-from netloom.training import checkpoints
-from netloom.training.weight_files import CheckpointError, metadata
+from netloom.training.weights import checkpoints
+from netloom.training.weights.weight_files import CheckpointError, metadata
 
 # The minimum age of a folder: a newer one can belong to a run that is about to be added to the database.
 SETTLED_S = 10.0

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from netloom.core.settings import settings
 from netloom.store import RunArtifacts
-from netloom.training.checkpoints import separate
-from netloom.training.weight_files import save_weights
+from netloom.training.weights.checkpoints import separate
+from netloom.training.weights.weight_files import save_weights
 
 if TYPE_CHECKING:
     import torch

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from netloom.core.errors import UsageError
 from netloom.runs.history.snapshots import Snapshot, epoch_snapshots, initial_snapshot
 from netloom.store import DamagedArtifactError, RunArtifacts
-from netloom.training import checkpoints
-from netloom.training.weight_files import CheckpointError, metadata, read_weights
+from netloom.training.weights import checkpoints
+from netloom.training.weights.weight_files import CheckpointError, metadata, read_weights
 
 if TYPE_CHECKING:
     import torch

@@ -17,7 +17,7 @@ from netloom.runs.history import weight_history
 from netloom.store import DamagedArtifactError, RunArtifacts
 from netloom.tasks.task import ConfidenceUnit
 from netloom.training.objectives.calibrated_part import Family
-from netloom.training.weight_files import CheckpointError, digest, read_weights, recorded
+from netloom.training.weights.weight_files import CheckpointError, digest, read_weights, recorded
 
 VERSION: Final = 1
 Share = Annotated[float, Field(ge=0, le=1)]

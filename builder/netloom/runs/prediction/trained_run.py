@@ -26,15 +26,15 @@ from netloom.runs.prediction.applied_calibration import AppliedCalibration, appl
 from netloom.runs.prediction.vae_sampling import sample_images
 from netloom.store import DamagedArtifactError, RunArtifacts, Store, open_store
 from netloom.tasks import task
-from netloom.training import checkpoints
 from netloom.training.evaluation import compute_metrics, with_uncertainty
-from netloom.training.initialization import verified_weights
 from netloom.training.objectives import EVALUATION_BATCH, OBJECTIVES, Evaluation, Objective, Settings
 from netloom.training.objectives.objective import joined
 from netloom.training.objectives.reinforcement import Agent
 from netloom.training.streaming import evaluation_rows, take
 from netloom.training.trainers.registry import build_trainer
-from netloom.training.weight_files import CheckpointError, check_weights, digest, recorded
+from netloom.training.weights import checkpoints
+from netloom.training.weights.initialization import verified_weights
+from netloom.training.weights.weight_files import CheckpointError, check_weights, digest, recorded
 from netloom.validation.output_scales import scales
 
 if TYPE_CHECKING:

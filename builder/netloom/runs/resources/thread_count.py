@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from netloom.core.processor import cores
-from netloom.training.device import requested_threads, threads
+from netloom.training.speed.device import requested_threads, threads
 
 
 @dataclass(frozen=True)

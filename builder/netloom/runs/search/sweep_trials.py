@@ -20,7 +20,7 @@ from netloom.runs.search.search_space import Assignment, SpaceError, assign, gri
 from netloom.store import NotFoundError, QueueFullError, Run, Store, StoreError, Sweep, Trial
 from netloom.store.run_summary import RunOrigin, SweepTrial
 from netloom.store.sweeps import ParameterSpace, SweepPlan
-from netloom.training.initialization import StartError
+from netloom.training.weights.initialization import StartError
 from netloom.validation.issue import Issue
 
 if TYPE_CHECKING:

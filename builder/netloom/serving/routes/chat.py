@@ -18,9 +18,9 @@ from netloom.serving.chat_sessions import ChatSession
 from netloom.serving.deployment import Deployment, Served
 from netloom.serving.errors import RequestError
 from netloom.serving.http import Call, Reply, json_reply
+from netloom.serving.models.served_model import ServedModel
 from netloom.serving.route import ServerRoute
 from netloom.serving.schemas import json_content, operation
-from netloom.serving.served_model import ServedModel
 from netloom.serving.server_state import ServerState
 
 GREETING = "greeting"

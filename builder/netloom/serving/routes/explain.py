@@ -14,12 +14,12 @@ from netloom.jobs.workers.worker_pool import pool
 from netloom.modalities.row_field import JsonSchema
 from netloom.serving.errors import RequestError
 from netloom.serving.http import Call, Reply, json_reply
+from netloom.serving.models.row_parser import json_rows
+from netloom.serving.models.served_model import ServedModel
 from netloom.serving.route import ServerRoute
-from netloom.serving.row_parser import json_rows
 from netloom.serving.schemas import json_content, operation, row_schema
-from netloom.serving.served_model import ServedModel
 from netloom.serving.server_state import ServerState
-from netloom.training.weight_files import CheckpointError
+from netloom.training.weights.weight_files import CheckpointError
 
 MAX_WAITING = 8
 _waiting = 0

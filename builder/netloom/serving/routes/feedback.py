@@ -9,9 +9,9 @@ from netloom.modalities.row_field import JsonSchema
 from netloom.monitoring.request_log import RequestLog
 from netloom.serving.errors import RequestError
 from netloom.serving.http import Call, Reply, json_reply
+from netloom.serving.models.served_model import ServedModel
 from netloom.serving.route import ServerRoute
 from netloom.serving.schemas import object_content, operation
-from netloom.serving.served_model import ServedModel
 from netloom.serving.server_state import ServerState
 
 

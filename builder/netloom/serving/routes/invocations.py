@@ -11,10 +11,10 @@ from typing import Any
 from netloom.modalities.row_field import JsonSchema
 from netloom.serving.errors import RequestError
 from netloom.serving.http import JSON, Call, Reply, json_reply, kind_of
+from netloom.serving.models.row_parser import json_rows, rows_of
+from netloom.serving.models.served_model import Row, ServedModel
 from netloom.serving.route import ServerRoute
-from netloom.serving.row_parser import json_rows, rows_of
 from netloom.serving.schemas import answer_schema, json_content, operation, row_schema
-from netloom.serving.served_model import Row, ServedModel
 from netloom.serving.server_state import ServerState
 
 

@@ -11,11 +11,11 @@ from netloom.modalities.row_field import JsonSchema
 from netloom.serving.deployment import Deployment
 from netloom.serving.errors import RequestError
 from netloom.serving.http import Call, Reply, json_reply
+from netloom.serving.models.served_model import ServedModel
 from netloom.serving.route import ServerRoute
 from netloom.serving.schemas import json_content, object_content, operation
-from netloom.serving.served_model import ServedModel
 from netloom.serving.server_state import ServerState
-from netloom.training.weight_files import CheckpointError
+from netloom.training.weights.weight_files import CheckpointError
 
 _RUN = {"type": ["string", "null"], "description": "The id of a run, or its beginning; null ends it"}
 

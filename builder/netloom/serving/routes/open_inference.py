@@ -12,11 +12,11 @@ from pydantic_core import to_json
 from netloom.modalities.row_field import JsonSchema
 from netloom.serving.errors import RequestError
 from netloom.serving.http import Call, Reply, json_reply, read_json
+from netloom.serving.models.served_model import ServedModel
+from netloom.serving.models.tensors import rows_of_tensors, tensors_of_answers
 from netloom.serving.route import ServerRoute
 from netloom.serving.schemas import json_content, operation
-from netloom.serving.served_model import ServedModel
 from netloom.serving.server_state import ServerState
-from netloom.serving.tensors import rows_of_tensors, tensors_of_answers
 
 _JSON_SIZE = "inference-header-content-length"
 _MODEL = "/v2/models/{name}"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from netloom.modalities.row_field import JsonSchema
-from netloom.serving.answer_cache import CachedAnswer
 from netloom.serving.http import Call, Reply, json_reply
+from netloom.serving.models.answer_cache import CachedAnswer
+from netloom.serving.models.row_parser import rows_of
+from netloom.serving.models.served_model import ServedModel
 from netloom.serving.route import ServerRoute
-from netloom.serving.row_parser import rows_of
 from netloom.serving.schemas import answer_schema, json_content, operation, row_schema
-from netloom.serving.served_model import ServedModel
 from netloom.serving.server_state import ServerState
 
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from netloom.document import Project
 from netloom.store import RunArtifacts
-from netloom.training import checkpoints
 from netloom.training.diagnostics.alerts import Notice
 from netloom.training.diagnostics.node_modules import LayerModule, places
 from netloom.training.errors import DivergedError
 from netloom.training.trainer import Callback, Trainer
-from netloom.training.weight_files import CheckpointError
+from netloom.training.weights import checkpoints
+from netloom.training.weights.weight_files import CheckpointError
 
 if TYPE_CHECKING:
     import torch

@@ -15,11 +15,11 @@ from netloom.compile.importers.preparation import parse_image_processor, with_pr
 from netloom.core.text import plain
 from netloom.document import Preparation, Project
 from netloom.training.diagnostics.node_modules import LayerModule, places
-from netloom.training.initialization import Fit, fit
 from netloom.training.pretrained.documents import document
 from netloom.training.pretrained.families import BLOCKS, FAMILIES, Family, Layer, Source
 from netloom.training.pretrained.folder import Folder, open_folder
 from netloom.training.pretrained.resnet import residual_names
+from netloom.training.weights.initialization import Fit, fit
 
 if TYPE_CHECKING:
     import torch

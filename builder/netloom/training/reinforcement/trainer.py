@@ -17,11 +17,11 @@ import numpy as np
 
 from netloom.data.environment import FIELD, Senses, World
 from netloom.training.callbacks import CallbackList
-from netloom.training.checkpoints import Checkpoint
 from netloom.training.episodes import environment_of, play, seeds_of
 from netloom.training.errors import DivergedError
 from netloom.training.trainer import Callback, Trainer
-from netloom.training.weight_files import StateDict
+from netloom.training.weights.checkpoints import Checkpoint
+from netloom.training.weights.weight_files import StateDict
 
 if TYPE_CHECKING:
     import torch

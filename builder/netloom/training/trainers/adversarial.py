@@ -15,8 +15,8 @@ from netloom.training.frechet_distance import features, frechet
 from netloom.training.gan_losses import discriminator_loss, generator_loss
 from netloom.training.loop import SupervisedTrainer
 from netloom.training.objectives.objective import EVALUATION_BATCH
-from netloom.training.optimizers import ChainedOptimizer, clip_gradient
-from netloom.training.optimizers import optimizer as make_optimizer
+from netloom.training.optimization.optimizers import ChainedOptimizer, clip_gradient
+from netloom.training.optimization.optimizers import optimizer as make_optimizer
 from netloom.training.targets import MixedTargets, Targets, WeightedTargets
 
 if TYPE_CHECKING:

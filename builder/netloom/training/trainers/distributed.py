@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from netloom.training.batch_loss import batch_loss, batch_mass
 from netloom.training.batches import batch_bounds
-from netloom.training.checkpoints import Checkpoint
 from netloom.training.errors import DivergedError, TrainingError
 from netloom.training.evaluation import mean_metrics, metric_sums
 from netloom.training.loop import SupervisedTrainer
 from netloom.training.objectives.objective import EVALUATION_BATCH, joined
 from netloom.training.trainer import Callback
-from netloom.training.weight_files import StateDict
+from netloom.training.weights.checkpoints import Checkpoint
+from netloom.training.weights.weight_files import StateDict
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netloom.compile import input_fields, module
-from netloom.training.device import choose
 from netloom.training.errors import TrainingError
-from netloom.training.initialization import load_start
 from netloom.training.loop import SupervisedTrainer
 from netloom.training.objectives import OBJECTIVES, Objective
+from netloom.training.speed.device import choose
 from netloom.training.trainer import Trainer
+from netloom.training.weights.initialization import load_start
 
 if TYPE_CHECKING:
     from netloom.data import Prepared

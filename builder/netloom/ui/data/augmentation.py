@@ -17,11 +17,11 @@ from netloom.editing.live import Live
 from netloom.jobs import JobError
 from netloom.jobs.requests.prepared_data import PreviewAugmentation
 from netloom.layers import FormField, form
-from netloom.ui.components.charts import series_chart
+from netloom.ui.components.charts.charts import series_chart
 from netloom.ui.components.errors import show_error
-from netloom.ui.components.example_panels import painted
+from netloom.ui.components.examples.example_panels import painted
+from netloom.ui.components.examples.image_urls import enlarged
 from netloom.ui.components.forms import bound, refused
-from netloom.ui.components.image_urls import enlarged
 from netloom.ui.data.quality import cell_text
 from netloom.ui.data.state import DataState, Key
 from netloom.ui.data.upload_form import beginning

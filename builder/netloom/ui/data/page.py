@@ -21,10 +21,10 @@ from netloom.jobs import JobError
 from netloom.jobs.requests.data_quality import DatasetStatistics
 from netloom.store import Store
 from netloom.tasks import task, tasks
-from netloom.ui.components.charts import class_chart
+from netloom.ui.components.charts.charts import class_chart
 from netloom.ui.components.column_row import OnPhone, column_row
 from netloom.ui.components.errors import show_error
-from netloom.ui.components.examples import preview, varied
+from netloom.ui.components.examples.examples import preview, varied
 from netloom.ui.components.forms import data_edit
 from netloom.ui.components.icon_popover import icon_popover
 from netloom.ui.components.page_state import set_value, value_of

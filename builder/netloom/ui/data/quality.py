@@ -16,10 +16,10 @@ from netloom.editing.live import Live
 from netloom.jobs import JobError
 from netloom.jobs.requests.data_quality import DataQualityReport
 from netloom.store import Store
-from netloom.ui.components.charts import MARGIN, TRAIN, VALIDATION, series_chart
+from netloom.ui.components.charts.charts import MARGIN, TRAIN, VALIDATION, series_chart
 from netloom.ui.components.column_row import OnPhone, column_row
 from netloom.ui.components.errors import show_error
-from netloom.ui.components.image_urls import enlarged
+from netloom.ui.components.examples.image_urls import enlarged
 from netloom.ui.data.state import DataState, Fixed, Key
 from netloom.ui.shell.jobs import computed
 from netloom.validation.fields import reading_edits

@@ -12,7 +12,7 @@ from netloom.drift.report import MIN_ROWS
 from netloom.editing.live import Live
 from netloom.jobs import RunWeights
 from netloom.jobs.requests.deployment import MeasureDrift
-from netloom.ui.components.drift_table import drift_table
+from netloom.ui.components.charts.drift_table import drift_table
 from netloom.ui.deploy.state import DeployState, Key
 from netloom.ui.shell.jobs import computed
 from netloom.ui.shell.row_upload import FORMATS, row_upload, stored_name, stored_upload

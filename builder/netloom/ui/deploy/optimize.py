@@ -18,7 +18,7 @@ from netloom.jobs import RunWeights
 from netloom.jobs.requests.deployment import Optimize, Optimized
 from netloom.layers import label
 from netloom.tasks import can_teach, metric, task
-from netloom.ui.components.charts import MARGIN
+from netloom.ui.components.charts.charts import MARGIN
 from netloom.ui.components.column_row import OnPhone, column_row
 from netloom.ui.components.figure_export import chart
 from netloom.ui.components.words import unique_labels

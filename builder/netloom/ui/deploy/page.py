@@ -7,7 +7,7 @@ from netloom.document import DocumentError
 from netloom.editing.live import Live
 from netloom.jobs import JobError, RunWeights
 from netloom.store import StoreError
-from netloom.training.weight_files import CheckpointError
+from netloom.training.weights.weight_files import CheckpointError
 from netloom.ui.components.errors import show_error
 from netloom.ui.deploy.card import card
 from netloom.ui.deploy.drift import drift

@@ -12,7 +12,7 @@ from netloom.editing.live import Live
 from netloom.explain.plots.flow import BOTH, FlowValues, analysis_at, graph_svg
 from netloom.jobs import RunWeights
 from netloom.jobs.requests.deployment import MeasureSensitivity
-from netloom.ui.components.painted_graph import painted_graph
+from netloom.ui.components.charts.painted_graph import painted_graph
 from netloom.ui.deploy.state import DeployState, Key
 from netloom.ui.shell.jobs import computed
 

@@ -12,9 +12,9 @@ from netloom.core.text import file_stem
 from netloom.editing.live import Live
 from netloom.jobs import RunWeights
 from netloom.modalities.encoding.cells import RawRow
-from netloom.serving.backend import BACKENDS, TITLES
 from netloom.serving.launched import FIRST_PORT, HOST, LaunchOptions, launched
-from netloom.serving.served_model import example_row
+from netloom.serving.models.backend import BACKENDS, TITLES
+from netloom.serving.models.served_model import example_row
 from netloom.serving.server_settings import DEFAULT_BACKEND
 from netloom.ui.deploy.launched_servers import launched_servers
 from netloom.ui.deploy.state import Key

@@ -17,9 +17,9 @@ from netloom.editing.live import Live
 from netloom.store import LibraryRow, NameTakenError, Store, StoreError
 from netloom.templates.shelf import blocks, summary
 from netloom.ui.components.card_grid import card_grid
+from netloom.ui.components.charts.network_thumbnail import picture
 from netloom.ui.components.errors import guard, show_error
 from netloom.ui.components.icon_popover import icon_popover
-from netloom.ui.components.network_thumbnail import picture
 from netloom.ui.components.page_state import value_of
 from netloom.ui.components.words import ago, count
 from netloom.ui.design.state import Key, LibraryMessage, LibraryState, NameTaken

@@ -11,7 +11,7 @@ from netloom.core.text import escape
 from netloom.explain.core.baselines import BASELINES, USUAL, offered
 from netloom.explain.core.options import UNSUPPORTED_REASONS, supported_options
 from netloom.jobs.requests.inspection import FindTypicalRow
-from netloom.ui.components.custom_example import custom_example
+from netloom.ui.components.examples.custom_example import custom_example
 from netloom.ui.explain.state import Key
 from netloom.ui.shell.jobs import computed
 

@@ -14,8 +14,8 @@ from netloom.data import Example
 from netloom.explain.core.starting_row import StartingRow
 from netloom.modalities.encoding.cells import RawRow
 from netloom.training.objectives.evaluation import Evaluation, Worst
-from netloom.ui.components.custom_example import custom_example
-from netloom.ui.components.examples import show_example
+from netloom.ui.components.examples.custom_example import custom_example
+from netloom.ui.components.examples.examples import show_example
 from netloom.ui.components.page_state import set_value, value_of
 from netloom.ui.explain.episode_picker import chosen_step
 from netloom.ui.explain.state import ExplainState, HandedInput, Key

@@ -23,7 +23,7 @@ from netloom.jobs import JobError, RunWeights
 from netloom.jobs.requests.inspection import Inspect, Inspection
 from netloom.store import Run, StoreError
 from netloom.training.objectives.evaluation import Evaluation
-from netloom.training.weight_files import CheckpointError
+from netloom.training.weights.weight_files import CheckpointError
 from netloom.ui.components.errors import show_error
 from netloom.ui.explain.baseline_picker import picked_baseline
 from netloom.ui.explain.compare_mode import OtherSide, choose_other_side

@@ -14,10 +14,10 @@ from netloom.tasks import task
 from netloom.templates import Architecture, Template, architectures, templates
 from netloom.templates.template_search import SIZE_TITLES, TemplateSearch, task_name
 from netloom.ui.components.card_grid import card_grid
+from netloom.ui.components.charts.network_thumbnail import picture
 from netloom.ui.components.column_row import OnPhone, column_row
 from netloom.ui.components.errors import show_error
 from netloom.ui.components.icon_popover import icon_popover
-from netloom.ui.components.network_thumbnail import picture
 from netloom.ui.components.words import ago, count
 from netloom.ui.home.import_form import import_button
 from netloom.ui.home.project_menu import project_menu

@@ -12,8 +12,8 @@ from netloom.document import DocumentError, Project, dumps
 from netloom.document.sharing import fold, unfold
 from netloom.editing.live import Live
 from netloom.store import Store, StoreError
+from netloom.ui.components.charts.network_thumbnail import picture
 from netloom.ui.components.errors import guard, show_error
-from netloom.ui.components.network_thumbnail import picture
 from netloom.ui.home.state import Key
 from netloom.ui.shell.state import Query
 

@@ -22,8 +22,8 @@ from netloom.monitoring.suspects import LOOKED_AT, Suspect
 from netloom.runs.derived.retraining import remark, retrain
 from netloom.store import CollectedExample, Run
 from netloom.ui.components.errors import guard
-from netloom.ui.components.label_input import label_input, label_of, picture_of, row_in_short
-from netloom.ui.components.mask_painter import mask_thumbnail
+from netloom.ui.components.examples.label_input import label_input, label_of, picture_of, row_in_short
+from netloom.ui.components.examples.mask_painter import mask_thumbnail
 from netloom.ui.components.words import ago
 from netloom.ui.explain.open_run import OpenRun, open_run
 from netloom.ui.monitor.state import Key, MonitorState

@@ -18,9 +18,9 @@ from netloom.jobs.requests.monitoring import CheckModel
 from netloom.monitoring import LogInfo, MonitorReport, log_of, logged_models
 from netloom.monitoring.check import WINDOW, minute
 from netloom.store import Run, StoreError
-from netloom.training.weight_files import CheckpointError
-from netloom.ui.components.charts import MARGIN, TRAIN, VALIDATION
-from netloom.ui.components.drift_table import drift_table
+from netloom.training.weights.weight_files import CheckpointError
+from netloom.ui.components.charts.charts import MARGIN, TRAIN, VALIDATION
+from netloom.ui.components.charts.drift_table import drift_table
 from netloom.ui.components.errors import guard
 from netloom.ui.components.figure_export import chart
 from netloom.ui.monitor.state import Checked, Key, MonitorState

@@ -10,7 +10,7 @@ from netloom.core.text import escape, file_stem
 from netloom.data import DataError
 from netloom.jobs import JobError
 from netloom.jobs.requests.predictions import SHOWN, BatchResult, PredictFile, row_of_batch
-from netloom.training.weight_files import CheckpointError
+from netloom.training.weights.weight_files import CheckpointError
 from netloom.ui.components.errors import show_error
 from netloom.ui.playground.input_actions import input_actions
 from netloom.ui.playground.state import Batch, Key, TryItState

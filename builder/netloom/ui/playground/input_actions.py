@@ -15,9 +15,9 @@ from netloom.jobs.requests.predictions import Predict
 from netloom.modalities.encoding.cells import RawRow, row_digest
 from netloom.monitoring.collecting import collect_input, restriction_of
 from netloom.store import StoreError
-from netloom.training.weight_files import CheckpointError
+from netloom.training.weights.weight_files import CheckpointError
 from netloom.ui.components.errors import show_error
-from netloom.ui.components.label_input import label_input, picture_of
+from netloom.ui.components.examples.label_input import label_input, picture_of
 from netloom.ui.explain.example_picker import explain_input
 from netloom.ui.explain.open_run import OpenRun
 from netloom.ui.playground.state import Key

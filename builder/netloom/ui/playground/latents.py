@@ -11,7 +11,7 @@ from netloom.jobs import RunWeights
 from netloom.jobs.requests.predictions import SampleLatents
 from netloom.runs.prediction.latent_samples import latent_vectors
 from netloom.ui.components.column_row import OnPhone, column_row
-from netloom.ui.components.image_urls import enlarged
+from netloom.ui.components.examples.image_urls import enlarged
 from netloom.ui.components.page_state import set_value, value_of
 from netloom.ui.explain.open_run import OpenRun
 from netloom.ui.playground.state import Key

@@ -21,9 +21,9 @@ from netloom.jobs.requests.predictions import LatentSize, Predict
 from netloom.modalities.encoding.cells import RawRow
 from netloom.runs.prediction.text_generation import generates_text
 from netloom.store import StoreError
-from netloom.training.weight_files import CheckpointError
-from netloom.ui.components.custom_example import custom_example
+from netloom.training.weights.weight_files import CheckpointError
 from netloom.ui.components.errors import guard, show_error
+from netloom.ui.components.examples.custom_example import custom_example
 from netloom.ui.components.live_typing import send_while_typing
 from netloom.ui.components.page_state import set_value, value_of
 from netloom.ui.explain.open_run import OpenRun

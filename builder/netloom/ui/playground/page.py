@@ -12,7 +12,7 @@ from netloom.document import DocumentError
 from netloom.editing.live import Live
 from netloom.jobs import RunWeights
 from netloom.store import Run, StoreError
-from netloom.training.weight_files import CheckpointError
+from netloom.training.weights.weight_files import CheckpointError
 from netloom.ui.components.errors import show_error
 from netloom.ui.explain.open_run import open_run
 from netloom.ui.playground.batch import batch_of

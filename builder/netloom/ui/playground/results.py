@@ -12,9 +12,9 @@ import streamlit as st
 from netloom.core.text import escape, number
 from netloom.data.tables.row_file import summarize_warnings
 from netloom.modalities.encoding.cells import RawRow
-from netloom.ui.components.example_panels import legend, overlaid, painted, tagged
-from netloom.ui.components.image_urls import enlarged
-from netloom.ui.components.share_bars import share_bars
+from netloom.ui.components.charts.share_bars import share_bars
+from netloom.ui.components.examples.example_panels import legend, overlaid, painted, tagged
+from netloom.ui.components.examples.image_urls import enlarged
 from netloom.ui.explain.headline import visible
 from netloom.ui.playground.series import forecast_chart, is_forecast
 from netloom.ui.playground.state import Key

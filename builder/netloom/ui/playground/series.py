@@ -10,7 +10,7 @@ import streamlit as st
 
 from netloom.core.text import number
 from netloom.modalities.encoding.cells import RawRow
-from netloom.ui.components.charts import MARGIN, TRAIN, VALIDATION
+from netloom.ui.components.charts.charts import MARGIN, TRAIN, VALIDATION
 from netloom.ui.playground.state import Key
 
 if TYPE_CHECKING:

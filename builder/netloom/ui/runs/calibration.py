@@ -19,8 +19,8 @@ from netloom.jobs.requests.calibration import Calibrate
 from netloom.runs.prediction import applied_calibration
 from netloom.store import Run, RunArtifacts, Store
 from netloom.tasks import metric, task
-from netloom.training.weight_files import CheckpointError
-from netloom.ui.components.calibration_charts import (
+from netloom.training.weights.weight_files import CheckpointError
+from netloom.ui.components.charts.calibration_charts import (
     reliability_chart,
     risk_coverage_chart,
     scores_chart,

@@ -31,7 +31,7 @@ from netloom.runs.history.run_table import run_table
 from netloom.runs.history.setting_titles import setting_title, setting_value
 from netloom.store import Points, Run, Store
 from netloom.tasks.training_losses import TRAINING_LOSSES
-from netloom.ui.components.charts import MARGIN, thin
+from netloom.ui.components.charts.charts import MARGIN, thin
 from netloom.ui.components.metric_texts import heading, measured
 from netloom.ui.components.words import at, unique_labels
 from netloom.ui.runs.state import Key, RunsState

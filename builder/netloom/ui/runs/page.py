@@ -21,7 +21,7 @@ from netloom.runs.resources.capacity import places
 from netloom.runs.resources.energy import sentence
 from netloom.store import Run, Store, StoreError
 from netloom.store.run_summary import Reproduction
-from netloom.training.weight_files import CheckpointError
+from netloom.training.weights.weight_files import CheckpointError
 from netloom.ui.components.column_row import OnPhone, column_row
 from netloom.ui.components.errors import guard, show_error
 from netloom.ui.components.page_state import value_of

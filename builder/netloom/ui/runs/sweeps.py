@@ -24,7 +24,7 @@ from netloom.runs.search.search_space import MAX_CHOICES, POINTS, Parameter, Spa
 from netloom.store import Store, StoreError, Sweep, Trial
 from netloom.tasks import task
 from netloom.ui.components.backend_picker import on_cluster
-from netloom.ui.components.charts import MARGIN
+from netloom.ui.components.charts.charts import MARGIN
 from netloom.ui.components.errors import guard, show_error
 from netloom.ui.components.metric_texts import heading
 from netloom.ui.components.words import at, unique_labels

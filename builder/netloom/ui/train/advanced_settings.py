@@ -19,9 +19,9 @@ from netloom.runs.history.setting_titles import choice_titles
 from netloom.tasks import Task, task
 from netloom.tasks.regression import LOSS_PARAMETERS
 from netloom.training import OBJECTIVES
-from netloom.training.schedules import Schedule
+from netloom.training.optimization.schedules import Schedule
 from netloom.ui.components.backend_picker import backend_picker, backend_summary
-from netloom.ui.components.charts import TRAIN
+from netloom.ui.components.charts.charts import TRAIN
 from netloom.ui.components.forms import bound, refused
 from netloom.ui.components.settings import choose, differing, field, settings_of
 from netloom.ui.components.words import unique_labels

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from netloom.training.objectives.evaluation import PlayedEpisodes
-from netloom.ui.components.charts import MARGIN, TRAIN
+from netloom.ui.components.charts.charts import MARGIN, TRAIN
 from netloom.ui.components.episode_titles import episode_titles
 from netloom.ui.train.state import Key
 

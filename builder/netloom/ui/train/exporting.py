@@ -11,7 +11,7 @@ from netloom.export import Format
 from netloom.jobs import JobError, RunWeights
 from netloom.jobs.requests.exports import Export
 from netloom.store import Run
-from netloom.training.weight_files import CheckpointError
+from netloom.training.weights.weight_files import CheckpointError
 from netloom.ui.components.errors import show_error
 from netloom.ui.shell.jobs import computed
 from netloom.ui.train.state import BuiltFile, Key, TrainState

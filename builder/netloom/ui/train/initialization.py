@@ -15,8 +15,8 @@ from netloom.core.text import escape
 from netloom.editing.live import Live
 from netloom.sandbox import keep_folder
 from netloom.store import NotFoundError, Run, Store, StoreError, weights
-from netloom.training import checkpoints
-from netloom.training.initialization import RUN, WEIGHTS
+from netloom.training.weights import checkpoints
+from netloom.training.weights.initialization import RUN, WEIGHTS
 from netloom.ui.components.errors import show_error
 from netloom.ui.components.forms import bound
 from netloom.ui.components.words import at, unique_labels

@@ -11,7 +11,7 @@ import streamlit as st
 from netloom.store import RunArtifacts
 from netloom.training.diagnostics import History, read_history
 from netloom.training.diagnostics.statistics_file import stamp
-from netloom.ui.components.charts import MARGIN
+from netloom.ui.components.charts.charts import MARGIN
 from netloom.ui.train.state import Key, ReadFile, TrainState
 
 if TYPE_CHECKING:

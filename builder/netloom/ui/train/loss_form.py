@@ -20,8 +20,8 @@ from netloom.store import Run, RunArtifacts, StoreError
 from netloom.tasks import can_teach, task
 from netloom.tasks.several_outputs import head_of, heads
 from netloom.training import CheckpointError
-from netloom.training.checkpoints import weights_file
-from netloom.training.initialization import RUN, StartError
+from netloom.training.weights.checkpoints import weights_file
+from netloom.training.weights.initialization import RUN, StartError
 from netloom.ui.components.errors import show_error
 from netloom.ui.components.forms import bound, refused
 from netloom.ui.components.settings import field

@@ -10,7 +10,7 @@ from netloom.editing.live import Live
 from netloom.jobs import Job
 from netloom.jobs.requests.learning_rate import LearningRateRangeTest
 from netloom.runs.lr_finder import Rates, refusal
-from netloom.ui.components.charts import MARGIN, TRAIN, VALIDATION
+from netloom.ui.components.charts.charts import MARGIN, TRAIN, VALIDATION
 from netloom.ui.components.errors import guard
 from netloom.ui.shell.jobs import ask
 from netloom.ui.train.state import Key, TrainState

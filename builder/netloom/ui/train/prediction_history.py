@@ -26,9 +26,9 @@ from netloom.training.diagnostics.prediction_cards import (
     prediction_card,
     unpacked,
 )
-from netloom.ui.components.charts import TRAIN, VALIDATION, over_one_height
+from netloom.ui.components.charts.charts import TRAIN, VALIDATION, over_one_height
 from netloom.ui.components.curves.curve import drawing
-from netloom.ui.components.example_panels import color
+from netloom.ui.components.examples.example_panels import color
 from netloom.ui.components.page_state import set_value, value_of
 from netloom.ui.train.state import Key, ReadFile, TrainState
 

@@ -35,10 +35,10 @@ from netloom.training.objectives.evaluation import (
 )
 from netloom.ui.components.card_grid import card_grid
 from netloom.ui.components.caveats import score_caveats
-from netloom.ui.components.charts import confusion_chart, residual_charts
+from netloom.ui.components.charts.charts import confusion_chart, residual_charts
 from netloom.ui.components.errors import show_error
-from netloom.ui.components.example_panels import embedding_chart, panels, samples, separation_charts
-from netloom.ui.components.examples import show_example
+from netloom.ui.components.examples.example_panels import embedding_chart, panels, samples, separation_charts
+from netloom.ui.components.examples.examples import show_example
 from netloom.ui.components.figure_export import chart
 from netloom.ui.components.metric_texts import heading, measured
 from netloom.ui.explain.mistakes import explain_button

@@ -17,8 +17,8 @@ from netloom.editing.live import Live
 from netloom.store import StoreError
 from netloom.tasks import task, tasks
 from netloom.training import OBJECTIVES, StartError
-from netloom.training.device import has_gpu
 from netloom.training.preflight import preflight_problems
+from netloom.training.speed.device import has_gpu
 from netloom.ui.components.backend_picker import workers
 from netloom.ui.components.column_row import OnPhone, column_row
 from netloom.ui.components.errors import show_error

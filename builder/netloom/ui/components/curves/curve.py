@@ -12,7 +12,7 @@ from typing import Any
 import streamlit as st
 
 from netloom.store import Points
-from netloom.ui.components.charts import TRAIN
+from netloom.ui.components.charts.charts import TRAIN
 from netloom.ui.components.curves.state import Axis, CurvesState, View
 from netloom.ui.components.state import Key
 

@@ -10,7 +10,7 @@ from typing import Any
 from netloom.runs.history.setting_changes import change_label
 from netloom.store.run_summary import SettingChange
 from netloom.tasks.training_losses import TRAINING_LOSSES
-from netloom.ui.components.charts import thin
+from netloom.ui.components.charts.charts import thin
 from netloom.ui.components.component_loader import component
 from netloom.ui.components.curves.curve import Curve, Curves
 from netloom.ui.components.curves.state import CurvesState, View

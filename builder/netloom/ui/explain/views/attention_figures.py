@@ -11,7 +11,7 @@ from netloom.explain import AttentionLayer, AttentionMaps, Explanation
 from netloom.explain.plots.attention import attention_lines, hidden_lines_note
 from netloom.explain.plots.colors import AGAINST, FOR, bound, rgb
 from netloom.explain.plots.explanation_plots import Plot, PlotOptions, explanation_plots
-from netloom.ui.components.charts import MARGIN
+from netloom.ui.components.charts.charts import MARGIN
 from netloom.ui.components.figure_export import written
 from netloom.ui.components.once_per_result import once_per_result
 from netloom.ui.explain.views.attention_components import pairs_table, sides

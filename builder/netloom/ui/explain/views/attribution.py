@@ -221,7 +221,7 @@ def curves(explanation: Explanation) -> go.Figure:
     """Return the deletion and insertion curves, by the order of the explanation and by random orders."""
     import plotly.graph_objects as go
 
-    from netloom.ui.components.charts import MARGIN
+    from netloom.ui.components.charts.charts import MARGIN
 
     traces = []
     faithful = explanation.proofs.faithfulness

@@ -16,7 +16,7 @@ from netloom.explain.plots.figures import vertical_line
 from netloom.jobs.requests.explanations import ConceptSearch
 from netloom.modalities.fields.modality import Editor
 from netloom.modalities.fields.registry import modality_of
-from netloom.ui.components.charts import MARGIN
+from netloom.ui.components.charts.charts import MARGIN
 from netloom.ui.components.errors import show_error
 from netloom.ui.components.figure_export import chart
 from netloom.ui.explain.state import ConceptTest, ExplainState, Key

@@ -10,9 +10,9 @@ from netloom.core.text import escape
 from netloom.explain.flow.attribution_flow import Flow
 from netloom.explain.plots.flow import BOTH, analysis_at, flow_svg, flow_table, flow_values
 from netloom.jobs.requests.explanations import AttributionFlow
+from netloom.ui.components.charts.painted_graph import painted_graph
 from netloom.ui.components.figure_export import exports
 from netloom.ui.components.page_state import set_value, value_of
-from netloom.ui.components.painted_graph import painted_graph
 from netloom.ui.explain.state import Key, current_side, keys_of
 from netloom.ui.shell.jobs import computed
 

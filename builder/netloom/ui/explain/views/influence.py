@@ -15,8 +15,8 @@ from netloom.explain.influence.label_errors import PossibleLabelErrors
 from netloom.explain.influence.tracin import URL, InfluentialRow
 from netloom.explain.plots.colors import AGAINST, FOR
 from netloom.jobs.requests.explanations import InfluentialRows, LabelErrors
-from netloom.ui.components.charts import MARGIN, TRAIN
-from netloom.ui.components.examples import show_example
+from netloom.ui.components.charts.charts import MARGIN, TRAIN
+from netloom.ui.components.examples.examples import show_example
 from netloom.ui.components.figure_export import chart
 from netloom.ui.explain.state import Key
 from netloom.ui.explain.views.attribution import badges

@@ -20,7 +20,7 @@ from netloom.explain.robustness.what_if import WhatIf, raw_row, target_request
 from netloom.jobs import JobError
 from netloom.jobs.requests.explanations import Change
 from netloom.ui.components.errors import show_error
-from netloom.ui.components.example_editor import edited, forget
+from netloom.ui.components.examples.example_editor import edited, forget
 from netloom.ui.components.figure_export import chart, exports
 from netloom.ui.explain.headline import prediction_text, visible
 from netloom.ui.explain.state import Key, Part

@@ -18,7 +18,7 @@ from netloom.monitoring.collecting import collect_input
 from netloom.runs.prediction.text_generation import generates_text
 from netloom.store import StoreError
 from netloom.ui.components.errors import show_error
-from netloom.ui.components.example_panels import tagged
+from netloom.ui.components.examples.example_panels import tagged
 from netloom.ui.components.message_outbox import chat_messages
 from netloom.ui.components.page_state import value_of
 from netloom.ui.playground.chat.generated import written_response

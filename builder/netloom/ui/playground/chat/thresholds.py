@@ -12,7 +12,7 @@ from netloom.chat import MAX_ERROR, Measured, ThresholdLimits, ThresholdReport
 from netloom.core.errors import UsageError
 from netloom.core.text import escape, number
 from netloom.jobs.requests.chat import ProposeThresholds
-from netloom.ui.components.charts import MARGIN, TRAIN, VALIDATION
+from netloom.ui.components.charts.charts import MARGIN, TRAIN, VALIDATION
 from netloom.ui.components.errors import show_error
 from netloom.ui.components.figure_export import chart
 from netloom.ui.playground.chat.state import ChatState, Draft, Key, Proposed

@@ -20,9 +20,9 @@ from netloom.training.objectives.evaluation import (
     SeriesPart,
     TagsPart,
 )
-from netloom.ui.components.charts import MARGIN, TRAIN, VALIDATION
+from netloom.ui.components.charts.charts import MARGIN, TRAIN, VALIDATION
 from netloom.ui.components.column_row import OnPhone, column_row
-from netloom.ui.components.image_urls import address, enlarged
+from netloom.ui.components.examples.image_urls import address, enlarged
 from netloom.ui.components.state import Key
 
 if TYPE_CHECKING:

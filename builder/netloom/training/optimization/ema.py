@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from netloom.training.weight_files import StateDict
+from netloom.training.weights.weight_files import StateDict
 
 if TYPE_CHECKING:
     import torch

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from netloom.ui.components.charts import MARGIN, TRAIN, VALIDATION
+from netloom.ui.components.charts.charts import MARGIN, TRAIN, VALIDATION
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

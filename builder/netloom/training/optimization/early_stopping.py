@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from netloom.training.weight_files import StateDict
+from netloom.training.weights.weight_files import StateDict
 
 if TYPE_CHECKING:
     from torch import nn

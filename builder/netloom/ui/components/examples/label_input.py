@@ -11,8 +11,8 @@ import streamlit as st
 from netloom.core.errors import DataError
 from netloom.core.text import cut, escape, number
 from netloom.modalities.encoding.cells import EncodeError
-from netloom.ui.components.image_urls import enlarged
-from netloom.ui.components.mask_painter import mask_input, mask_of
+from netloom.ui.components.examples.image_urls import enlarged
+from netloom.ui.components.examples.mask_painter import mask_input, mask_of
 from netloom.ui.components.page_state import value_of
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from netloom.training.optimizers import ChainedOptimizer, optimizers_of
-from netloom.training.weight_files import StateDict
+from netloom.training.optimization.optimizers import ChainedOptimizer, optimizers_of
+from netloom.training.weights.weight_files import StateDict
 
 if TYPE_CHECKING:
     import torch

@@ -11,9 +11,9 @@ import streamlit as st
 from netloom.core.errors import DataError
 from netloom.core.text import escape
 from netloom.ui.components.errors import show_error
-from netloom.ui.components.example_panels import legend, painted
-from netloom.ui.components.image_urls import enlarged
-from netloom.ui.components.region_painter import cell, stroke_editor
+from netloom.ui.components.examples.example_panels import legend, painted
+from netloom.ui.components.examples.image_urls import enlarged
+from netloom.ui.components.examples.region_painter import cell, stroke_editor
 from netloom.ui.components.state import ExampleState, Part, Stroke
 
 if TYPE_CHECKING:

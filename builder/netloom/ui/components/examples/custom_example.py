@@ -20,7 +20,7 @@ from netloom.modalities.encoding.image_field import ImageEncoder, image_encoder,
 from netloom.modalities.fields.modality import Editor
 from netloom.modalities.fields.registry import modality_of
 from netloom.sandbox import read_picture, read_sound
-from netloom.ui.components.image_urls import enlarged
+from netloom.ui.components.examples.image_urls import enlarged
 from netloom.ui.components.state import ExampleState, Part, ReadUpload
 from netloom.ui.components.widgets import value_editor
 
@@ -217,5 +217,5 @@ def _columns(field: FieldEncoder[Any], start: Mapping[str, Any], key: str) -> di
 @cache
 def _component() -> Any:
     # Registered when first shown, as a component cannot be registered before Streamlit runs.
-    script = files("netloom.ui.components").joinpath("drawing.js").read_text(encoding="utf-8")
+    script = files("netloom.ui.components.examples").joinpath("drawing.js").read_text(encoding="utf-8")
     return st.components.v2.component("netloom_drawing", html=_HTML, css=_CSS, js=script)

@@ -14,8 +14,8 @@ from netloom.core.text import plain
 from netloom.document import Project
 from netloom.layers import label
 from netloom.store import NotFoundError, RunArtifacts, Store, weights
-from netloom.training import checkpoints
-from netloom.training.weight_files import CheckpointError, check_weights, read_weights
+from netloom.training.weights import checkpoints
+from netloom.training.weights.weight_files import CheckpointError, check_weights, read_weights
 
 if TYPE_CHECKING:
     from torch import nn

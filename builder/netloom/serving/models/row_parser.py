@@ -16,7 +16,7 @@ from netloom.modalities.row_field import FileKind
 from netloom.sandbox import read_picture, read_sound
 from netloom.serving.errors import RequestError
 from netloom.serving.http import JSON, Call, kind_of
-from netloom.serving.served_model import Row, ServedModel
+from netloom.serving.models.served_model import Row, ServedModel
 
 # What curl -d and others send without a header
 _JSON_TYPES = (JSON, "", "application/x-www-form-urlencoded")

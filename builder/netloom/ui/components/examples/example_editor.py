@@ -17,9 +17,9 @@ from netloom.modalities.encoding.field_encoder import FieldEncoder
 from netloom.modalities.encoding.text_fields import token_encoder
 from netloom.modalities.fields.modality import Editor
 from netloom.modalities.fields.registry import modality_of
-from netloom.ui.components.custom_example import typed
+from netloom.ui.components.examples.custom_example import typed
+from netloom.ui.components.examples.region_painter import paint
 from netloom.ui.components.page_state import forget_below
-from netloom.ui.components.region_painter import paint
 from netloom.ui.components.state import ExampleState, Part
 from netloom.ui.components.widgets import value_editor
 

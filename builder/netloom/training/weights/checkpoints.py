@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from netloom.store import RunArtifacts
-from netloom.training.weight_files import (
+from netloom.training.weights.weight_files import (
     CheckpointError,
     StateDict,
     check_weights,

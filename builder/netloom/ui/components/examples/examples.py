@@ -10,10 +10,10 @@ import streamlit as st
 
 from netloom.core.text import escape, number
 from netloom.data import Example, Prepared
-from netloom.ui.components.charts import series_chart
+from netloom.ui.components.charts.charts import series_chart
 from netloom.ui.components.column_row import OnPhone, column_row
-from netloom.ui.components.example_panels import painted, tagged
-from netloom.ui.components.image_urls import enlarged
+from netloom.ui.components.examples.example_panels import painted, tagged
+from netloom.ui.components.examples.image_urls import enlarged
 from netloom.ui.components.state import Key
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ import numpy as np
 from netloom.modalities.row_field import RowField
 from netloom.serving.errors import RequestError
 from netloom.serving.http import kind_of
-from netloom.serving.served_model import Answer, Row, ServedModel
+from netloom.serving.models.served_model import Answer, Row, ServedModel
 from netloom.tasks.answers import AnswerPart
 
 DATATYPES: Mapping[str, np.dtype[Any]] = {

@@ -20,8 +20,8 @@ from netloom.modalities.encoding.cells import EncodeError
 from netloom.modalities.fields.registry import modality_of
 from netloom.modalities.row_field import RowField
 from netloom.runs.prediction.trained_run import TrainedRun, answers, checksum_of
-from netloom.serving.backend import Backend, pytorch
 from netloom.serving.errors import RequestError
+from netloom.serving.models.backend import Backend, pytorch
 from netloom.serving.server_settings import DEFAULT_BACKEND
 from netloom.tasks import task
 from netloom.tasks.answers import AnswerPart

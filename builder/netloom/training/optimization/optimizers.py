@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 from netloom.document.optimizer_settings import OPTIMIZERS
 from netloom.document.training_settings import settings
-from netloom.training.weight_files import StateDict
+from netloom.training.weights.weight_files import StateDict
 
 if TYPE_CHECKING:
     import torch

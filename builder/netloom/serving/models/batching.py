@@ -17,7 +17,7 @@ from netloom.serving.metrics import Metrics
 from netloom.serving.server_settings import BatchSettings
 
 if TYPE_CHECKING:
-    from netloom.serving.served_model import Outcome, Row, ServedModel
+    from netloom.serving.models.served_model import Outcome, Row, ServedModel
 
 
 @dataclass(eq=False)  # rows can have arrays, whose equality is an array

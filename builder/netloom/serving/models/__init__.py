@@ -1,0 +1,1 @@
+"""A served model: its backends, batches, and answers."""

@@ -1,0 +1,1 @@
+"""Files of weights, checkpoints, and the weights with which training starts."""

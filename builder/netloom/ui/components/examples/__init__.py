@@ -1,0 +1,1 @@
+"""Widgets that show and edit an example of the data."""
