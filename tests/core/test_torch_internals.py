@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 from importlib.util import find_spec
 from typing import Any
 
@@ -60,6 +61,15 @@ def test_torch_version_has_an_upper_bound() -> None:
 @pytest.mark.parametrize("name", [internals.COMPILER, *internals.RECORDING_LOGGERS, internals.ONNX_LOGGER])
 def test_named_internal_module_exists(name: str) -> None:
     assert find_spec(name) is not None, CHANGED
+
+
+def test_optimizers_do_not_ask_for_the_compiler() -> None:
+    """The test of a new worker checks that it is not imported."""
+    internals.spare_optimizers_the_compiler()
+    for method in (torch.optim.Optimizer.add_param_group, torch.optim.Optimizer.zero_grad):
+        inner = inspect.unwrap(method)
+        assert inner is not method, CHANGED
+        assert "__dynamo_disable" in vars(inner)
 
 
 def test_dispatch_mode_reports_operator_families() -> None:

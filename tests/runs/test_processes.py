@@ -14,13 +14,14 @@ from pathlib import Path
 import psutil
 import pytest
 
+from netloom.core.torch_internals import COMPILER
 from netloom.runs import control, processes, refresh, start, wait, warm
 from netloom.runs.forkserver import Forked
 from netloom.store import Limits, Store, open_store
 from tests.networks import digits_mlp
 from tests.runs.examples import check_curves, moons, until
 
-# A new worker that writes the modules imported between the assignment of its run and the first point.
+# A new worker that writes the modules imported before it gets its run, and from then until the first point.
 WORKER = """
 import json, sys
 from pathlib import Path
@@ -37,6 +38,7 @@ def record(self, *values):
 RunReporter.log_metrics = record
 worker._import_heavy()
 known = set(sys.modules)
+Path(sys.argv[1], "known.json").write_text(json.dumps(sorted(known)))
 sys.exit(worker._work(sys.argv[1]))
 """
 
@@ -158,6 +160,7 @@ def test_new_worker_trains_and_imports_nothing_before_the_first_point(
     assert [name for name in imported if name.startswith("netloom_")], "the code of the run"
     heavy = ("netloom.", "torch.", "sklearn", "safetensors", "pandas", "networkx")
     assert [name for name in imported if name.startswith(heavy)] == []
+    assert COMPILER not in json.loads((store.home / "known.json").read_text()), "its import takes a second"
 
 
 def test_next_run_takes_the_spare_worker(gpu_store: Store) -> None:

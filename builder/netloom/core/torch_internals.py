@@ -7,6 +7,8 @@ tests/core/test_torch_internals.py reports which of them has changed. PyTorch is
 from __future__ import annotations
 
 import copy
+import inspect
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-# The compiler, which the first pass on meta tensors imports; a server imports it in advance.
+# The compiler, whose import takes a second. The first pass on meta tensors imports it; a server does so in advance.
 COMPILER = "torch._dynamo"
 # The loggers with messages of PyTorch during the export of a network.
 RECORDING_LOGGERS = ("torch.export", COMPILER, "torch.fx.experimental.symbolic_shapes")
@@ -27,6 +29,20 @@ def dispatch_mode() -> type[Any]:
     from torch.utils._python_dispatch import TorchDispatchMode
 
     return TorchDispatchMode
+
+
+@cache
+def spare_optimizers_the_compiler() -> None:
+    """Let optimizers be created, saved and loaded without importing the compiler, which training needs only if it
+    compiles the network.
+
+    PyTorch imports it at the first call of these methods, only to exclude them from compilation.
+    """
+    import torch
+
+    for name in ("add_param_group", "load_state_dict", "state_dict", "zero_grad"):
+        method: Any = inspect.unwrap(getattr(torch.optim.Optimizer, name))
+        vars(method).setdefault("__dynamo_disable", method)
 
 
 def leaves(value: Any) -> list[Any]:

@@ -16,12 +16,14 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from netloom.core.torch_internals import spare_optimizers_the_compiler
 from netloom.runs.claimed_run import train_claimed_run
 from netloom.runs.forkserver import serve
 from netloom.runs.resources.limits import RunLimits, confine
 from netloom.runs.search import sweep_process
 from netloom.runs.search.sweep_process import tend
 from netloom.store import StoreError, current_host, open_store
+from netloom.training.optimizers import step_without_hooks
 
 
 def _next(home: str) -> None:
@@ -105,7 +107,9 @@ def _import_heavy() -> None:
     # The first step of an optimizer imports further parts of torch, which would otherwise slow down the run.
     weight = torch.nn.Parameter(torch.zeros(1))
     weight.sum().backward()  # type: ignore[no-untyped-call]
+    spare_optimizers_the_compiler()
     adam = torch.optim.Adam([weight], fused=True)
+    step_without_hooks(adam)
     adam.step()
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from netloom.core.progress import ProgressCallback
+from netloom.core.torch_internals import COMPILER
 from netloom.runs.forkserver import disown, serve
 from netloom.runs.resources.limits import loosen, no_memory, size
 from netloom.sandbox import messages
@@ -231,7 +232,7 @@ def _preload_data() -> None:
 
 def _preload_models() -> None:
     """Import everything that readers of models need, in advance for all forked processes."""
-    for name in ("torch.export", "onnx", "onnx_ir", "h5py", "safetensors.torch", "netloom.sandbox.models"):
+    for name in ("torch.export", COMPILER, "onnx", "onnx_ir", "h5py", "safetensors.torch", "netloom.sandbox.models"):
         import_module(name)
     import_module("netloom.compile.importers.onnx")
     import_module("netloom.compile.importers.keras")

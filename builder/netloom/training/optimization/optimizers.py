@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import MethodType
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
+from netloom.core.torch_internals import spare_optimizers_the_compiler
 from netloom.document.optimizer_settings import OPTIMIZERS
 from netloom.document.training_settings import settings
 from netloom.training.weights.weight_files import StateDict
@@ -99,6 +100,7 @@ def optimizer(training: Training, model: nn.Module, prefix: str = "") -> torch.o
         settings(OPTIMIZERS[training.optimizer], training.optimizer_settings),
     )
     build: Builder = _SPECIAL.get(training.optimizer, _of_torch(training.optimizer))
+    spare_optimizers_the_compiler()
     optimizer = build(arguments)
     for part in optimizers_of(optimizer):
         step_without_hooks(part)
