@@ -36,7 +36,7 @@ from netloom.nn.probability import logits
 from netloom.runs import predict
 from tests.explain.models import trained
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("operators")]
 NAMES = ("image", "table", "regression", "recurrent", "series", "characters")
 TEXTS = ["Hello, hello world!", "", "it's  don’t\tΣΑΣ İ漢字 🙂 a_b 3½", " \n ", "x" * 80, "\x85é\u3000z"]
 TOKENS = {"name": "text", "length": 12}
@@ -128,7 +128,7 @@ class Handler(SimpleHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+def site(operators: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     """A static server with ONNX Runtime and exported pages, installed as their README says: its address and folder."""
     npm = shutil.which("npm")
     if npm is None:
