@@ -14,6 +14,8 @@ from netloom.cli.bench.imports.modules import as_module_case
 from netloom.cli.bench.imports.onnx_files import onnx_cases
 from tests.cli.conftest import Console
 
+pytestmark = pytest.mark.usefixtures("operators")
+
 
 class Tied(nn.Module):
     def __init__(self) -> None:

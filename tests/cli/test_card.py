@@ -21,6 +21,8 @@ from netloom.runs.run_lookup import find_run
 from netloom.store import open_store
 from tests.cli.conftest import Console, Trained
 
+pytestmark = pytest.mark.usefixtures("operators")
+
 HOSTILE = "<script>alert(1)</script> [click](https://evil.example) | `x` $y$ ---\n# Heading\n- item\n12. first"
 
 

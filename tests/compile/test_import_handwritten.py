@@ -21,6 +21,8 @@ from netloom.compile import module
 from netloom.compile.importers import UnreadableModelError, read_model
 from netloom.compile.importers.imported_model import ImportedModel
 
+pytestmark = pytest.mark.usefixtures("operators")
+
 
 class Own(nn.Module):
     """A module whose forward pass is a function of itself and its inputs."""

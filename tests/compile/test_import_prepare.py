@@ -18,6 +18,8 @@ from netloom.document import DataChoice, ImageNormalization, Preparation, dumps,
 from netloom.export.tracing import quiet
 from tests.explain.models import fresh
 
+pytestmark = pytest.mark.usefixtures("operators")
+
 PIXELS = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
 VIT = ImageNormalization(mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
 

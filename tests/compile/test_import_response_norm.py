@@ -16,6 +16,8 @@ from netloom.compile import module
 from netloom.compile.importers import read_model
 from netloom.compile.importers.imported_model import ImportedModel
 
+pytestmark = pytest.mark.usefixtures("operators")
+
 
 class AlexNet(nn.Module):
     """The first layers of AlexNet and GoogLeNet: normalization before and after pooling, on images and on sequences."""

@@ -28,6 +28,8 @@ from netloom.compile.importers.onnx import import_bytes
 from netloom.export.tracing import quiet
 from netloom.validation import analyse
 
+pytestmark = pytest.mark.usefixtures("operators")
+
 WORDS = torch.randint(0, 20, (3, 6), generator=torch.Generator().manual_seed(0))
 STEPS, ROWS = torch.randn(3, 6, 8), torch.randn(3, 8)
 
