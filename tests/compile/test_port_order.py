@@ -25,6 +25,8 @@ from netloom.runs.history.comparison import difference
 from tests.explain.models import untrained_run
 from tests.networks import project
 
+pytestmark = pytest.mark.usefixtures("operators")
+
 # This is neither the alphabetical order nor the order in which the operators read the inputs.
 NAMES = ("z", "a", "m")
 

@@ -22,6 +22,8 @@ from netloom.runs import TrainedRun, fit_here, predict
 from tests.export import bare
 from tests.loops import diabetes, leaky_cell, looped, sequence
 
+pytestmark = pytest.mark.usefixtures("operators")
+
 
 @pytest.fixture(scope="module")
 def run() -> TrainedRun:
