@@ -59,6 +59,26 @@ def test_target_is_guessed_by_name_position_and_cardinality(columns: str, target
     assert default_target(table(columns)) == target
 
 
+@pytest.mark.parametrize(
+    ("cells", "target"),
+    [
+        ("few number number", "column 1"),  # as in the wine data of UCI
+        ("few number flag", "column 3"),
+        ("few few number", "column 3"),
+        ("number number flag", "column 3"),  # Pima
+    ],
+)
+def test_target_without_column_names_is_guessed_by_cells(cells: str, target: str) -> None:
+    assert (
+        default_target(
+            table(" ".join(f"c{i}:{kind}" for i, kind in enumerate(cells.split(), 1))).set_axis(
+                [f"column {i}" for i in range(1, 4)], axis=1
+            )
+        )
+        == target
+    )
+
+
 def test_all_columns_but_the_split_are_ranked() -> None:
     assert ranked_targets(table("survived:flag class:few part:part alone:flag a:number")) == [
         "survived",

@@ -20,7 +20,7 @@ FEWEST_WORDS, MOST_WITHIN = 2.5, 0.1
 _LABEL = re.compile(r"[^\s\"'(\[{]*[^\W_][^\s\"']*")
 
 
-def labeled_lines(text: str) -> pd.DataFrame | None:
+def labeled_lines(text: str, _filename: str) -> pd.DataFrame | None:
     """Return a table with the columns `label` and `text`; None if the lines do not begin with labels.
 
     Several labels of a line are separated by semicolons. Lines without a text are left out.

@@ -1,4 +1,4 @@
-"""Read a table from the bytes of a CSV, JSON, Parquet or spreadsheet file."""
+"""Read a table from the bytes of a CSV, JSON, ARFF, SVMlight, Parquet or spreadsheet file."""
 
 from __future__ import annotations
 
@@ -27,11 +27,13 @@ from netloom.data.dialect import (
     without_preamble,
 )
 from netloom.data.limits import MAX_CELLS, MAX_COLUMNS, MAX_ROWS, MAX_UNPACKED_BYTES
+from netloom.data.tables.arff import arff_table
 from netloom.data.tables.code_columns import LEADING_ZERO, NONE_PADDED, ZeroPadded, zero_padded
 from netloom.data.tables.json_records import json_table
 from netloom.data.tables.labeled_lines import labeled_lines
 from netloom.data.tables.plain_types import distinct_texts, plain_table
 from netloom.data.tables.spreadsheets import read_spreadsheet
+from netloom.data.tables.svmlight import svmlight_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,8 +63,8 @@ def read_table(
         table = plain_table(read_spreadsheet(data, filename, sheet, notes))
     else:
         text = _decode_noting(data, filename, notes)
-        frame = json_table(text, filename)
-        frame = labeled_lines(text) if frame is None else frame
+        tables = (read(text, filename) for read in (json_table, arff_table, svmlight_table, labeled_lines))
+        frame = next((table for table in tables if table is not None), None)
         table = _csv(text, filename, notes) if frame is None else plain_table(frame)
     if to_learn and table.shape[1] < 2:
         raise DataError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from netloom.data.splits.given_splits import split_column
@@ -34,6 +34,9 @@ _TIME = re.compile(r"(.* )?(timestamp|time stamp|date ?time)|time|date|epoch")
 _ID = re.compile(r".* (id|uuid|key|no|number)|id|uuid|index|row|unnamed \d+( \d+)?")
 # A possible target gives way to a last column of few values, as in age, income, buys.
 GENERAL, USUAL, KNOWN, ENDING, POSSIBLE, LAST, FIRST, FEW, UNSUITABLE = 24, 16, 14, 12, 9, 8, 4, 2, -12
+# In a table without names: more likely than a last column of many numbers, and less than one of few values.
+ONLY_CLASSES = 3
+_NUMBERED = re.compile(r"column \d+")
 EPOCH_SECONDS = (3e8, 3e9)  # from 1979 to 2065
 SAMPLE_ROWS = 20_000
 COORDINATES = {"x", "y", "z"}
@@ -50,10 +53,12 @@ def ranked_targets(table: pd.DataFrame) -> list[str]:
     suitable = {name for name in columns if _is_suitable(table, name)}
     # Where the columns at the ends cannot be targets, such as ids, the next ones are taken for the first and the last.
     ordered = [name for name in columns if name in suitable] or columns
+    only_classes = _only_classes(table, columns, suitable)
     scores = {
         name: named[name]
         + LAST * (name == ordered[-1])
         + FIRST * (name == ordered[0] and len(ordered) > 1)
+        + ONLY_CLASSES * (name == only_classes)
         # A column that is named like a target stays one, so that the reason why it cannot be predicted is reported
         + (FEW * _has_few_values(table, name) if name in suitable else UNSUITABLE * (not named[name]))
         for name in columns
@@ -113,6 +118,17 @@ def _is_suitable(table: pd.DataFrame, name: str) -> bool:
     if _ID.fullmatch(_plain(name)) and values.is_unique:
         return False
     return bool(values.nunique() > 1)
+
+
+def _only_classes(table: pd.DataFrame, columns: Sequence[str], suitable: Collection[str]) -> str | None:
+    """Return the only column of texts of a table without column names, if it has few values; None otherwise."""
+    import pandas as pd
+
+    if not all(map(_NUMBERED.fullmatch, columns)):
+        return None
+    texts = [name for name in columns if pd.api.types.is_string_dtype(_values(table, name))]
+    is_only = len(texts) == 1 and texts[0] in suitable and _has_few_values(table, texts[0])
+    return texts[0] if is_only else None
 
 
 def _has_few_values(table: pd.DataFrame, name: str) -> bool:
