@@ -23,7 +23,7 @@ from netloom.runs.resources.limits import RunLimits, confine
 from netloom.runs.search import sweep_process
 from netloom.runs.search.sweep_process import tend
 from netloom.store import StoreError, current_host, open_store
-from netloom.training.optimizers import step_without_hooks
+from netloom.training.optimization.optimizers import step_without_hooks
 
 
 def _next(home: str) -> None:
