@@ -33,7 +33,7 @@ def weights(model: nn.Module) -> bytes:
 _NETLOOM_IMPORT = re.compile(
     r"^from netloom\.(?:data|modalities)(?:\.\w+)?\.(\w+) import (?:\([^)]*\)|[^(\n]*)\n", re.MULTILINE
 )
-_PACKAGE = re.compile(r"netloom\.(?:data(?:\.\w+(?=\.))?|modalities|serving)\.")
+_PACKAGE = re.compile(r"netloom\.(?:(?:data|serving)(?:\.\w+(?=\.))?|modalities)\.")
 # The package that encodes rows travels as a whole.
 _ENCODING, _INIT = "netloom.modalities.encoding", "__init__.py"
 

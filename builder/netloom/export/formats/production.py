@@ -14,8 +14,9 @@ REQUIREMENTS = ("torch", "safetensors", "numpy", "starlette", "uvicorn")
 SOURCES = (
     *(
         Source("netloom.serving", name, name)
-        for name in ("batching.py", "connections.py", "errors.py", "metrics.py", "server_settings.py")
+        for name in ("connections.py", "errors.py", "metrics.py", "server_settings.py")
     ),
+    Source("netloom.serving.models", "batching.py", "batching.py"),
     *(Source("netloom.export.production", name, name) for name in ("serve.py", "healthcheck.py")),
 )
 DOCKERFILE = """\
