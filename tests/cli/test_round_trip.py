@@ -189,10 +189,10 @@ def test_custom_table_trains_and_predicts(console: Console, tmp_path: Path) -> N
     (tmp_path / "new.csv").write_text("a,b\n6,1\n0,1\n")
     predicted = console("predict", "last", tmp_path / "new.csv", "--home", home, "--json").value
     assert [row["prediction"] for row in predicted] == ["yes", "no"]
-    (tmp_path / "new.csv").write_bytes("more;b; a\r\nx;1;6,0\r\ny;?;6\r\nz;1; 0\r\n".encode("utf-16"))
+    (tmp_path / "new.csv").write_bytes("more;b; a\r\nx;1;6,0\r\ny;many;6\r\nz;1; 0\r\n".encode("utf-16"))
     reported = console("predict", "last", tmp_path / "new.csv", "--home", home, "--json")
     assert [reported.value[index] for index in (0, 2)] == predicted
-    assert reported.value[1]["unreadable"] == {"b": "?"}
+    assert reported.value[1]["unreadable"] == {"b": "many"}
     assert "Column 'b': 1 of 3 rows" in reported.err
     assert "unreadable" not in console("predict", "last", tmp_path / "new.csv", "--home", home).out
 
