@@ -24,6 +24,8 @@ from netloom.explain.evidence.verdict import with_model
 from netloom.explain.flow.flow_parts import Cut, EdgeFlow, NodeFlow
 
 if TYPE_CHECKING:
+    import torch
+
     from netloom.explain.core.baselines import BaselineChoice
     from netloom.explain.core.context import ExplanationContext
     from netloom.explain.core.targets import TargetLike
@@ -108,9 +110,6 @@ def flow(
         ExplainError: The row or target does not exist, or the network does not support the method.
         DataError: The raw row lacks a field, or has a value that the data cannot encode.
     """
-    from netloom.explain.core.targets import predict
-    from netloom.explain.flow.path_integral import integrate_flow
-
     start = perf_counter()
     reason = unavailable_reason(trained)
     if reason:
@@ -122,16 +121,34 @@ def flow(
     cached = cache.load_as(Flow, folder, name) if folder else None
     if cached is not None:
         return replace(cached, checkpoint=checkpoint)
-    integrated = integrate_flow(context, max_steps, tolerance)
+    computed = _computed(trained, context, example.row, output, options, weights)
+    result = replace(computed, checkpoint=checkpoint, seconds=perf_counter() - start)
+    if folder:
+        cache.save(folder, name, result)
+    return result
+
+
+def _computed(
+    trained: Trained,
+    context: ExplanationContext,
+    row: int | None,
+    output: torch.Tensor,
+    options: dict[str, Any],
+    weights: str,
+) -> Flow:
+    from netloom.explain.core.targets import predict
+    from netloom.explain.flow.path_integral import integrate_flow
+
+    integrated = integrate_flow(context, options["max_steps"], options["tolerance"])
     error = worst_error(integrated.cuts)
     verdict = _verdict(integrated.answer - integrated.ground, error, len(integrated.cuts), integrated.steps)
     quality = model_check(trained.project, trained.model, trained.data, weights, context.flops)
-    result = Flow(
+    return Flow(
         method=METHOD,
         title=TITLE,
         target=context.target,
         prediction=predict(context.target, output, trained.data, context.inputs),
-        row=example.row,
+        row=row,
         answer=integrated.answer,
         ground=integrated.ground,
         edges=integrated.edges,
@@ -144,13 +161,8 @@ def flow(
         verdict=with_model(verdict, quality),
         options=options,
         weights=weights,
-        checkpoint=checkpoint,
         compared=context.compared,
-        seconds=perf_counter() - start,
     )
-    if folder:
-        cache.save(folder, name, result)
-    return result
 
 
 def _cache_key(context: ExplanationContext, row: int, weights: str, options: Mapping[str, object]) -> str:
