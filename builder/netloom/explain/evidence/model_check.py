@@ -12,7 +12,6 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from netloom.compile import input_fields
-from netloom.training.chance import compared, is_at_chance, trivial_title
 
 if TYPE_CHECKING:
     from torch import nn
@@ -97,6 +96,7 @@ def _check(project: Project, model: nn.Module, data: Prepared, flops: int) -> Mo
     import torch
 
     from netloom.runs import TrainedRun, evaluate
+    from netloom.training.chance import compared, is_at_chance, trivial_title
 
     test = data.split["test"]
     if data.schema.target.type.is_action or not len(test) or not len(data.split["train"]):
