@@ -77,6 +77,11 @@ def test_network_is_built_by_dragging_and_fixed(page: Page, server: Server) -> N
     canvas.settle()
     assert {"input_1", "conv2d_1", "linear_1", "output_1"} <= saved_nodes(server, "By hand")
 
+    # On the screen of a phone, the network is not beyond the edge of the narrower canvas.
+    page.set_viewport_size({"width": 390, "height": 844})
+    expect(canvas.node("input_1")).to_be_in_viewport()
+    page.set_viewport_size(VIEWPORT)
+
 
 def test_all_edits_can_be_undone_and_redone(page: Page, server: Server) -> None:
     canvas = new_project(page, server, "Undo")

@@ -86,6 +86,9 @@ const freeMinimapCorner = ({ width, height, transform: [x, y, zoom], nodeLookup 
   return MINIMAP_CORNERS.find(isFree) ?? null;
 };
 
+const surfaceSize = ({ width, height }: ReactFlowState) => `${width} ${height}`;
+const UNMEASURED = "0 0"; // the size in the first render
+
 const noteColor = (note: NoteRecord | undefined) =>
   `color-mix(in srgb, ${COLORS[note?.color ?? "yellow"]} 40%, transparent)`;
 
@@ -227,6 +230,12 @@ function Surface() {
     [],
   );
   const onInit = useCallback(() => void view.setInitialView(), [view]);
+  const size = useStore(surfaceSize);
+  const previousSize = useRef(size);
+  useEffect(() => {
+    if (previousSize.current !== UNMEASURED && previousSize.current !== size) view.keepInView();
+    previousSize.current = size;
+  }, [view, size]);
   const [network] = useState(store.network);
   const onMoveEnd = useCallback(
     (_: unknown, viewport: Viewport) => {

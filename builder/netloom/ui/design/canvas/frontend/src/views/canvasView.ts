@@ -173,9 +173,24 @@ export class CanvasView {
     void this.flow.fitView({ duration: 250, padding: 0.12, maxZoom: 1.1 });
   }
 
-  /** Fit the network into the view if it stays readable, else show its beginning. */
+  /** Show the network as initially if it is off the screen, as after a resize of the window to the width of a phone. */
+  keepInView(): void {
+    const { left, right, top, bottom } = this.bounds;
+    const nodes = Object.values(this.store.graph.nodes);
+    const isOnScreen = nodes.some(({ at }) => {
+      const { x, y } = this.flow.flowToScreenPosition({ x: at[0] + NODE_WIDTH / 2, y: at[1] + NODE_HEIGHT / 2 });
+      return x > left && x < right && y > top && y < bottom;
+    });
+    if (!isOnScreen) void this.showNetwork();
+  }
+
   async setInitialView(): Promise<void> {
-    if (this.viewport || !this.nodes.length) return;
+    if (!this.viewport) await this.showNetwork();
+  }
+
+  /** Fit the network into the view if it stays readable, else show its beginning. */
+  private async showNetwork(): Promise<void> {
+    if (!this.nodes.length) return;
     const nodes = Object.values(this.store.graph.nodes);
     const first = [...nodes].sort((a, b) => a.at[1] - b.at[1])[0];
     // Computed, because fitting a large network first would render all of its layers for a moment.
