@@ -244,3 +244,43 @@ def test_waiting_run_names_what_is_ahead_and_when_it_starts(home: Path) -> None:
     assert waiting_sentence(store, second).endswith("It starts by itself when a place to train becomes free.")
     put(store, first.id, "paused")
     assert "paused" in waiting_sentence(store, second)
+
+
+def test_metrics_of_several_outputs_begin_with_the_leading_metric_of_each(home: Path) -> None:
+    store = open_store(home)
+    run = store.create_run(store.create_project(moons()), moons(), "Several")
+    app = AppTest.from_function(_two_outputs_page, args=(run.id,), default_timeout=60).run()
+    assert not app.exception
+    assert [item.label for item in app.metric] == ["Loss", "Accuracy (shape)", "Accuracy (color)"]
+    assert [item.value for item in app.metric] == ["0.75", "80.0%", "40.0%"]
+    captions = " ".join(item.value for item in app.caption)
+    assert "baseline" in captions
+    assert "95% CI:" not in captions  # there are no intervals
+
+
+def _two_outputs_page(run_id: str) -> None:
+    from netloom.training import Evaluation, Reference
+    from netloom.training.objectives.evaluation import OutputEvaluation
+    from netloom.ui.shell import session
+    from netloom.ui.train.results import test_metrics
+
+    names = {"shape": 0.8, "color": 0.4}
+    outputs: list[OutputEvaluation] = [
+        {
+            "name": name,
+            "objective": "Classification",
+            "weight": 1.0,
+            "metrics": {"loss": 0.5, "accuracy": accuracy},
+            "classes": ("a", "b"),
+            "confusion": None,
+            "report": None,
+            "residuals": None,
+            "separation": None,
+        }
+        for name, accuracy in names.items()
+    ]
+    metrics = {"loss": 0.75}
+    for name, accuracy in names.items():
+        metrics |= {f"loss ({name})": 0.5, f"accuracy ({name})": accuracy}
+    evaluation = Evaluation("test", 10, metrics, outputs=outputs, reference=Reference("Majority class", {"loss": 1.0}))
+    test_metrics(session.store().run(run_id), evaluation)

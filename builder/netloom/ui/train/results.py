@@ -48,10 +48,8 @@ from netloom.ui.shell.jobs import prefetch
 from netloom.ui.train.state import WORST_TAB, Key
 
 WORST_EXAMPLES = WorstExamples("train", "Train", Key.RESULTS, WORST_TAB)
-REFERENCE_HELP = (
-    "95% CI: the 95% confidence interval of the metric, given the number of test rows. The line below it is a baseline "
-    "predictor on the same rows. A useful model beats it."
-)
+INTERVAL_HELP = "95% CI: the 95% confidence interval of the metric, given the number of test rows."
+REFERENCE_HELP = "The last line of each metric is a baseline predictor on the same rows. A useful model beats it."
 # Metrics of classes from 0 to 1, and short titles of columns.
 SHARES = ("precision", "recall", "f1", "average_precision", "roc_auc", "dice", "iou")
 # Columns of errors and their ratios, some of them of the naive forecast.
@@ -98,9 +96,12 @@ def prefetch_explanations(live: Live, run: Run) -> None:
 def _metrics(evaluation: Evaluation, run: Run | None = None, output: str = "") -> None:
     """Draw metrics side by side, each with its confidence interval and that of a trivial predictor.
 
-    Metrics of several outputs are drawn with each output; only the loss is common to all of them.
+    Of several outputs, these are the loss, which is common to all of them, and the leading metric of each output; the
+    others are drawn with the output.
     """
-    names = list(evaluation.metrics) if evaluation.outputs is None else ["loss"]
+    names = list(evaluation.metrics)
+    if evaluation.outputs is not None:
+        names = ["loss", *(name for part in evaluation.outputs if (name := _leading_metric(evaluation, part)))]
     st.html(METRICS_ON_PHONE)
     with st.container(horizontal=True, gap="small", key=Key.METRICS.of(output)):
         for name in names:
@@ -111,8 +112,20 @@ def _metrics(evaluation: Evaluation, run: Run | None = None, output: str = "") -
                     st.caption("  \n".join(lines))
     if evaluation.unit:
         st.caption(escape(evaluation.unit))
-    if evaluation.reference is not None:
-        st.caption(REFERENCE_HELP)
+    helps = {INTERVAL_HELP: bool(evaluation.intervals), REFERENCE_HELP: evaluation.reference is not None}
+    if any(helps.values()):
+        st.caption(" ".join(text for text, is_shown in helps.items() if is_shown))
+
+
+def _leading_metric(evaluation: Evaluation, part: OutputEvaluation) -> str | None:
+    """Return the first metric of one of several outputs except for its loss, by its name among the metrics of all."""
+    end = _ending(part)
+    return next((name for name in evaluation.metrics if name.endswith(end) and name != f"loss{end}"), None)
+
+
+def _ending(part: OutputEvaluation) -> str:
+    """Return how the names of the metrics of one of several outputs end among the metrics of all."""
+    return f" ({part['name']})"
 
 
 def _beside(evaluation: Evaluation, name: str) -> list[str]:
@@ -200,7 +213,7 @@ def _output(evaluation: Evaluation, part: OutputEvaluation) -> None:
 
 def _of_output(evaluation: Evaluation, part: OutputEvaluation) -> Evaluation:
     """Return the metrics of one of several outputs, without its name."""
-    reference, end = evaluation.reference, f" ({part['name']})"
+    reference, end = evaluation.reference, _ending(part)
     intervals = {name.removesuffix(end): value for name, value in evaluation.intervals.items() if name.endswith(end)}
     if reference is not None:
         metrics = {name.removesuffix(end): value for name, value in reference.metrics.items() if name.endswith(end)}
