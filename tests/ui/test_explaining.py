@@ -32,9 +32,10 @@ from netloom.ui.components.figure_export import written
 from netloom.ui.explain.state import CompareWith
 from netloom.ui.explain.view import SECTIONS, VIEWS, View, find_view
 from netloom.ui.explain.views.training_trajectory import answers
+from netloom.ui.shell.run_picker import UNKNOWN_RUN
 from tests.runs.examples import trained_here
 
-PAGE = Path(__file__).parents[2] / "pages" / "explain.py"
+PAGES = Path(__file__).parents[2] / "pages"
 # The views to open for each kind of run; all of them for the table, whose network is the fastest.
 OPENED = {
     "breast_cancer": tuple(view.name for view in VIEWS),
@@ -66,9 +67,9 @@ def _use_trained_home(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     st.cache_data.clear()
 
 
-def load_page(name: str, **parameters: str) -> AppTest:
+def load_page(name: str, page: str = "explain", **parameters: str) -> AppTest:
     (project,) = [row.id for row in open_store().list_projects(limit=9) if row.name == name]
-    app = AppTest.from_file(str(PAGE), default_timeout=300)
+    app = AppTest.from_file(str(PAGES / f"{page}.py"), default_timeout=300)
     for key, value in {"project": project, **parameters}.items():
         app.query_params[key] = value
     return app.run()
@@ -220,7 +221,7 @@ def test_link_opens_its_row_and_view() -> None:
         ({"view": "nonsense"}, "which does not exist"),
         ({"row": "-3"}, "is not a row number"),
         ({"row": "99999"}, "the data has the rows 0 to 568"),
-        ({"run": "nonsense"}, "a run that this project does not have"),
+        ({"run": "nonsense"}, "a run that this page cannot show"),
     ],
 )
 def test_link_to_what_does_not_exist_shows_a_message(parameters: dict[str, str], message: str) -> None:
@@ -228,6 +229,18 @@ def test_link_to_what_does_not_exist_shows_a_message(parameters: dict[str, str],
     assert not app.exception
     assert any(message in item.value.replace("\\", "") for item in app.warning), [item.value for item in app.warning]
     assert any("Prediction: " in item.value for item in app.markdown)
+
+
+@pytest.mark.parametrize("page", ["train", "runs", "playground", "deploy", "monitor"])
+def test_pages_warn_of_a_link_to_an_unknown_run(page: str) -> None:
+    app = load_page(TABLE, page=page, run="nonsense")
+    for _ in range(2):  # a rerun without a choice, such as that of a fragment, keeps the warning
+        assert not app.exception
+        assert [item.value for item in app.warning] == [UNKNOWN_RUN]
+        app.run()
+    known = load_page(TABLE, page=page, run=run_of(TABLE).id)
+    assert not known.exception
+    assert not known.warning
 
 
 def number_of(app: AppTest) -> Any:

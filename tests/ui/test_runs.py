@@ -18,6 +18,7 @@ from netloom.ui.components.metric_texts import heading
 from netloom.ui.runs.comparison import parallel_chart
 from netloom.ui.runs.state import RunsState
 from netloom.ui.shell import session
+from netloom.ui.shell.run_picker import UNKNOWN_RUN
 from tests.runs.examples import moons
 from tests.store.states import put, put_sweep
 
@@ -74,6 +75,29 @@ def test_comparison_shows_differences_from_the_baseline(store: Store) -> None:
     assert list(comparison.loc["Run 0.75"]) == [0.75, 0.5, 0.75, 0.5]
     app.selectbox[0].set_value(ids["Run None"]).run()
     assert list(app.dataframe[0].value.columns) == ["Run", "Loss (validation)", "Macro F1 (test)"]
+
+
+def test_link_selects_its_run(store: Store) -> None:
+    project_id = store.create_project(moons())
+    first, _ = (store.create_run(project_id, moons(), title) for title in ("First", "Second"))
+    app = AppTest.from_file(str(ROOT / "pages" / "runs.py"), default_timeout=60)
+    app.query_params["run"] = first.id
+    app.run()
+    assert not app.exception
+    assert app.session_state[RunsState.name()].chosen == [first.id]
+
+
+def test_warning_of_an_unknown_run_ends_with_the_choice_of_a_run(store: Store) -> None:
+    project_id = store.create_project(moons())
+    first, _ = (store.create_run(project_id, moons(), title) for title in ("First", "Second"))
+    app = AppTest.from_file(str(ROOT / "pages" / "train.py"), default_timeout=60)
+    app.query_params["project"], app.query_params["run"] = project_id, "nonsense"
+    app.run()
+    assert [item.value for item in app.warning] == [UNKNOWN_RUN]
+    next(item for item in app.selectbox if item.label == "Run").set_value(first.id).run()
+    assert not app.exception
+    assert not app.warning
+    assert app.query_params["run"] == first.id
 
 
 def _comparison_page(ids: list[str]) -> None:

@@ -13,15 +13,13 @@ from netloom.ui.shell.state import Query
 
 
 def followed_link(run_ids: Collection[str]) -> tuple[str, list[str]]:
-    """Apply the parameters of a link that opened the page. Return its run, "" if it names none, and messages on
-    parameters that it cannot apply."""
+    """Apply the parameters of a link that opened the page. Return its run, "" if it names none of these, and
+    messages on other parameters that it cannot apply."""
     state, problems = ExplainState.current(), list[str]()
     address = Address(Query.RUN.get() or "", Query.ROW.get() or "", Query.VIEW.get() or "")
     if address in (state.address, Address()):
         return "", []
     run_id = address.run if address.run in run_ids else ""
-    if address.run and not run_id:
-        problems.append("The link names a run that this project does not have, or that has no weights.")
     if address.view:
         linked_view = find_view(address.view)
         if linked_view is None:

@@ -44,7 +44,7 @@ from netloom.ui.shell import session
 from netloom.ui.shell.background import in_background
 from netloom.ui.shell.jobs import ask
 from netloom.ui.shell.run_links import run_link
-from netloom.ui.shell.run_picker import choose_run, choose_weights, runs_with_weights
+from netloom.ui.shell.run_picker import choose_run, choose_weights, runs_with_weights, train_first, warn_of_unknown_run
 
 CUSTOM_WORD = "Custom input"
 FIRST_ENTITY = "First predicted entity"
@@ -105,10 +105,7 @@ def page(live: Live) -> None:
     """Draw the Explain page."""
     runs = runs_with_weights(live)
     if not runs:
-        st.header(escape(live.project.name))
-        st.info("This project has no trained run yet. Train the network first, then explain its predictions here.")
-        if st.button("Go to Train", type="primary", icon=":material/show_chart:"):
-            st.switch_page("pages/train.py")
+        train_first(live, "explain its predictions")
         return
     linked_run, problems = followed_link([run.id for run in runs])
     if linked_run:
@@ -124,6 +121,8 @@ def page(live: Live) -> None:
         head, body = st.container(), st.container()
     with beside:
         aside = Aside(*(st.container() for _ in fields(Aside)))
+    with head:
+        warn_of_unknown_run({run.id for run in runs})
     for problem in problems:
         head.warning(escape(problem))
     with body:

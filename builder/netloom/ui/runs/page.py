@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Any
 
@@ -37,6 +37,8 @@ from netloom.ui.shell import identity, notifications, session
 from netloom.ui.shell.background import in_background
 from netloom.ui.shell.recovery import offer_recovery
 from netloom.ui.shell.run_links import RUN_PAGES, run_link
+from netloom.ui.shell.run_picker import warn_of_unknown_run
+from netloom.ui.shell.state import Query
 from netloom.ui.train.results import worst_examples
 from netloom.ui.train.run_actions import ask, delete, extend
 from netloom.ui.train.run_monitor import STATES
@@ -71,6 +73,7 @@ def page(live: Live) -> None:
         if st.button("Go to Train", type="primary", icon=":material/show_chart:"):
             st.switch_page("pages/train.py")
         return
+    _follow_link({run.id for run in runs})
     filtered = _filtered(live, runs)
     if any(run.state in ACTIVE for run in runs):
         st.fragment(_look, run_every=REFRESH_S)(live.store, _stamp(runs))
@@ -105,6 +108,14 @@ def page(live: Live) -> None:
         comparison(live.store, picked)
     else:
         comparison(live.store, picked)
+
+
+def _follow_link(run_ids: Collection[str]) -> None:
+    """Select the run that the address names; draw a warning if there is no such run."""
+    warn_of_unknown_run(run_ids)
+    state, linked = RunsState.current(), Query.RUN.get()
+    if linked in run_ids and linked != state.linked:
+        state.linked, state.chosen = str(linked), [str(linked)]
 
 
 def _stamp(runs: Sequence[Run]) -> tuple[Any, ...]:

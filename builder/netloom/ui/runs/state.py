@@ -129,10 +129,11 @@ class Filters(RunSearch):
 
 @dataclass
 class RunsState(PageState):
-    """The selected runs, the baseline, the sweep, the filters, the columns of the table (None: the first ones), and the
-    settings of the calibration that was measured last, by run."""
+    """The selected runs, the run of the link that was followed last, the baseline, the sweep, the filters, the columns
+    of the table (None: the first ones), and the settings of the calibration that was measured last, by run."""
 
     chosen: list[str] = field(default_factory=list)
+    linked: str = ""
     baseline: str | None = None
     sweep: str | None = None
     filters: Filters = Filters()

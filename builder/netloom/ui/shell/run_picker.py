@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,10 +20,14 @@ from netloom.store import Run
 from netloom.ui.components.page_state import set_value, value_of
 from netloom.ui.components.words import at, unique_labels
 from netloom.ui.shell import session
-from netloom.ui.shell.state import Key, TabState
+from netloom.ui.shell.state import Key, Query, TabState
 
 CHECKPOINTS = {"best": "Best", "last": "Last"}
 RUN_HELP = "The page opens the run that you chose on another page, or else the finished run with the best metric."
+UNKNOWN_RUN = (
+    "The link names a run that this page cannot show: it does not exist in this project, was deleted, or does not have "
+    "weights yet. Choose another run."
+)
 VARIANT_HELP = (
     "Variants are the ONNX files of the last measurement under Deploy, Optimize. ONNX Runtime computes their "
     "predictions; explanations use the same weights in PyTorch where that is possible."
@@ -53,10 +57,7 @@ def page_head(live: Live, purpose: str, parts: Mapping[str, str], key: str) -> t
     """
     runs = runs_with_weights(live)
     if not runs:
-        st.header(escape(live.project.name))
-        st.info(f"This project does not have a trained run yet. Train the network first, then {purpose} here.")
-        if st.button("Go to Train", type="primary", icon=":material/show_chart:"):
-            st.switch_page("pages/train.py")
+        train_first(live, purpose)
         return None
     st.html(STYLE)
     with st.container(horizontal=True, vertical_alignment="center", gap="medium", key=Key.RUN_HEADER):
@@ -70,7 +71,32 @@ def page_head(live: Live, purpose: str, parts: Mapping[str, str], key: str) -> t
             key=key,
             label_visibility="collapsed",
         )
+    warn_of_unknown_run({run.id for run in runs})
     return runs, str(part)
+
+
+def train_first(live: Live, purpose: str) -> None:
+    """Draw what a page for trained runs shows of a project without one: its name, and the way to Train.
+
+    Args:
+        purpose: What a person wants to do with a run, as in "try it".
+    """
+    st.header(escape(live.project.name))
+    st.info(f"This project does not have a trained run yet. Train the network first, then {purpose} here.")
+    if st.button("Go to Train", type="primary", icon=":material/show_chart:"):
+        st.switch_page("pages/train.py")
+
+
+def is_unknown_run(run_ids: Collection[str]) -> bool:
+    """Return whether the address names a run that is not among `run_ids`, and a user has not chosen a run since."""
+    linked = Query.RUN.get()
+    return bool(linked) and linked not in run_ids and session.chosen_run() == linked
+
+
+def warn_of_unknown_run(run_ids: Collection[str]) -> None:
+    """Draw a warning if the address names a run that is not among `run_ids`, the runs that the page can show."""
+    if is_unknown_run(run_ids):
+        st.warning(UNKNOWN_RUN)
 
 
 def controls() -> DeltaGenerator:
@@ -93,13 +119,13 @@ def choose_run(live: Live, runs: Sequence[Run]) -> str:
     by_id = {run.id: run for run in runs}
     best = best_finished(runs)
     chosen = session.chosen_run()
-    if chosen not in by_id:
-        chosen = (best or runs[0]).id
+    shown = chosen if chosen in by_id else (best or runs[0]).id
     labels = run_labels(runs)
     run_id = st.selectbox(
-        "Run", list(by_id), index=list(by_id).index(chosen), format_func=labels.__getitem__, help=RUN_HELP
+        "Run", list(by_id), index=list(by_id).index(shown), format_func=labels.__getitem__, help=RUN_HELP
     )
-    session.choose(live.id, run_id)
+    if run_id != shown or not is_unknown_run(by_id):
+        session.choose(live.id, run_id)
     return str(run_id)
 
 

@@ -16,6 +16,7 @@ from netloom.ui.components.curves.plot import plot
 from netloom.ui.components.words import at, unique_labels
 from netloom.ui.shell import notifications, session
 from netloom.ui.shell.background import in_background
+from netloom.ui.shell.run_picker import is_unknown_run, warn_of_unknown_run
 from netloom.ui.shell.state import Query
 from netloom.ui.train.run_monitor import STATES, run_monitor
 from netloom.ui.train.run_tabs import MOST_CHARTS
@@ -71,6 +72,7 @@ def page(live: Live) -> None:
     with left:
         training_form(live, folded=active)
     with right:
+        warn_of_unknown_run({run.id for run in rows})
         if chosen is None:
             _no_runs(live)
         else:
@@ -112,10 +114,11 @@ def _run(live: Live, rows: list[Run], chosen: Run) -> None:
             key=Key.RUNS.of(len(rows), chosen.id, chosen.state in runs.ACTIVE),
         )
         notifications.button(Key.NOTICE)
-    session.choose(live.id, picked)
+    if picked != chosen.id or not is_unknown_run(by_id):
+        session.choose(live.id, picked)
+        Query.RUN.set(picked)
     if picked != chosen.id:
         st.rerun()
-    Query.RUN.set(picked)
     active = chosen.state in runs.ACTIVE
     st.fragment(run_monitor, run_every=REFRESH_S if active else None)(live, picked, "" if active else chosen.state)
 
