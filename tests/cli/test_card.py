@@ -6,10 +6,12 @@ import json
 import re
 import shutil
 import zipfile
+from dataclasses import replace
 from html.parser import HTMLParser
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 import torch
@@ -17,6 +19,7 @@ from huggingface_hub import ModelCard
 
 from netloom.api import load_run
 from netloom.calibration.stored_measures import MEASURES
+from netloom.export.model_card.collect import collect
 from netloom.runs.run_lookup import find_run
 from netloom.store import open_store
 from tests.cli.conftest import Console, Trained
@@ -79,6 +82,14 @@ def test_scores_of_classes_have_intervals(console: Console, copy: Trained) -> No
         assert low <= recall + 5e-4
         assert high >= recall - 5e-4
         assert high > low
+
+
+def test_rows_that_depend_on_each_other_have_no_interval_of_independent_rows(trained: Trained) -> None:
+    run, store = load_run(home=trained.home), open_store(trained.home)
+    groups = np.arange(len(run.data.raw)) // 2
+    grouped = replace(run, data=replace(run.data, raw=replace(run.data.raw, groups=groups)))
+    headers = [collect(store, each, measure=False).tables[0].header for each in (run, grouped)]
+    assert headers[0] == (*headers[1], "Recall, 95% CI")
 
 
 def test_card_has_what_was_measured_of_the_weights(console: Console, copy: Trained, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from torch import nn
 from netloom.compression import CompressionError, Measured, Report, Variant, measure, registry
 from netloom.compression.methods.low_rank import ENERGY, factorize
 from netloom.compression.methods.pruning import SPARSITY
+from netloom.compression.verdicts import Comparison, with_verdicts
 from netloom.export.onnx_network import OnnxNetwork
 from netloom.runs import TrainedRun, evaluate, fit_here
 from netloom.tasks import task
@@ -236,6 +237,18 @@ def test_verdicts_follow_from_the_figures() -> None:
     larger = replace(items[1], size=1_500, score=0.89)
     assert "and 1.5× the size, with Accuracy 0.89 instead of 0.9." in replace(report, measured=(base, larger)).sentence
     assert "Keep the original" in replace(report, measured=(base,)).sentence
+
+
+@pytest.mark.parametrize(("lost", "verdict"), [(0, "recommended"), (1, "recommended"), (12, "worse")])
+def test_a_loss_within_the_uncertainty_is_not_worse(digits: TrainedRun, lost: int, verdict: str) -> None:
+    rows = torch.as_tensor(digits.data.split["test"][:90])
+    target = torch.nn.functional.one_hot(digits.data.target[rows], 10).float()
+    variant = target.clone()
+    variant[:lost] = 1 - target[:lost]
+    base = Measured("original", "PyTorch", 1_000, 1.0, 1.2, 1.0, 1.0, 0.0, "original", "")
+    smaller = replace(base, method="variant", size=250, score=1 - lost / 90)
+    comparison = Comparison(digits, "accuracy", (target, variant), rows)
+    assert [item.verdict for item in with_verdicts([base, smaller], comparison)] == ["original", verdict]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,8 +32,18 @@ def trained_with_noise(home: Path, noisy: str) -> TrainedRun:
 
 
 @pytest.fixture(scope="module")
-def noisy(tmp_path_factory: pytest.TempPathFactory) -> list[Slice]:
-    return slices(trained_with_noise(tmp_path_factory.mktemp("noisy"), "b"))
+def noisy_run(tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
+    return trained_with_noise(tmp_path_factory.mktemp("noisy"), "b")
+
+
+@pytest.fixture(scope="module")
+def noisy(noisy_run: TrainedRun) -> list[Slice]:
+    return slices(noisy_run)
+
+
+def in_groups(run: TrainedRun, groups: np.ndarray) -> TrainedRun:
+    """The run with a group for each row, such as a patient."""
+    return replace(run, data=replace(run.data, raw=replace(run.data.raw, groups=groups)))
 
 
 def test_planted_weakness_is_found(noisy: list[Slice]) -> None:
@@ -61,3 +72,27 @@ def test_chance_is_not_taken_for_a_weakness(home: Path) -> None:
     assert len(parts) == 7
     # Quarters of x beside the border between the classes are harder for any network.
     assert not any(part.is_worse for part in parts if part.field == "group")
+
+
+def test_groups_of_one_row_change_little(noisy_run: TrainedRun, noisy: list[Slice]) -> None:
+    worst = slices(in_groups(noisy_run, np.arange(len(noisy_run.data.raw))))[0]
+    assert (worst.value, worst.score, worst.is_worse) == ("b", noisy[0].score, True)
+    assert worst.interval == pytest.approx(noisy[0].interval, abs=0.05)
+
+
+def test_the_weakness_of_a_single_group_is_not_one_of_a_slice(noisy_run: TrainedRun) -> None:
+    rows = noisy_run.data.split["test"].tolist()
+    table = [noisy_run.data.row(row) for row in rows]
+    groups = np.arange(len(noisy_run.data.raw)) % 40
+    # All wrong labels of the noisy value are of one patient.
+    groups[[row for row, line in zip(rows, table, strict=True) if line["group"] == "b" and wrong(noisy_run, row)]] = 40
+    worst = slices(in_groups(noisy_run, groups))[0]
+    assert worst.value == "b"
+    assert not worst.is_worse
+    independent = wilson(worst.score, worst.rows)
+    assert worst.interval is not None
+    assert worst.interval[1] - worst.interval[0] > 1.5 * (independent[1] - independent[0])
+
+
+def wrong(run: TrainedRun, row: int) -> bool:
+    return bool((run.data.row(row)["x"] > 0) != bool(run.data.target[row].flatten()[0] > 0.5))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +12,9 @@ import numpy as np
 
 from netloom.compression.conditional_graph import left_early
 from netloom.compression.method import CompressionError, Method, Variant, file_methods, registry, unavailable_reason
-from netloom.compression.report import MIN_SHRINKAGE, MIN_SPEEDUP, Measured, Report, Verdict
+from netloom.compression.report import Measured, Report
 from netloom.compression.timing import Network, Times, peak_memory, times
+from netloom.compression.verdicts import LOSS, Comparison, loss_of, with_verdicts
 from netloom.core.text import plain
 from netloom.export import ExportError
 from netloom.export.onnx_network import OnnxNetwork, joined_logits
@@ -22,7 +23,6 @@ from netloom.runs.resources.energy import joules, watts
 from netloom.store.run_summary import Compressed
 from netloom.tasks import metric
 from netloom.training.streaming import evaluation_rows, take
-from netloom.training.uncertainty import wilson
 from netloom.training.weights.initialization import RUN
 from netloom.validation.output_scales import scales
 
@@ -39,10 +39,7 @@ AGREEMENT_ROWS = 300
 REPEATS = 100
 # Predictions that the energy is given for
 ENERGY_ROWS = 1_000
-# The largest loss of a proportion, in points, or the relative loss of another metric, that counts as equally good
-TOLERANCE = 0.01
 ORIGINAL = "original"
-LOSS = "loss"
 
 
 def measure(
@@ -91,7 +88,7 @@ def measure(
     decisions = [_decisions(trained, network, fields, few) for network in networks]
     lost = [_lost_classes(evaluations[0], evaluation) for evaluation in evaluations]
     measured = _measured(subjects, costs, scores, outputs, decisions, lost)
-    measured = _with_verdicts(trained, name, measured, len(rows))
+    measured = with_verdicts(measured, Comparison(trained, name, outputs, rows))
     report = Report(
         name,
         metric(name).title,
@@ -284,19 +281,7 @@ def _scores(
     if name:
         return name, [evaluation.metrics[name] for evaluation in evaluations]
     # Metrics of whole lists or of distances, which need more than the outputs of rows
-    return LOSS, [_loss(trained, output, rows) for output in outputs]
-
-
-def _loss(trained: TrainedRun, output: torch.Tensor, rows: torch.Tensor) -> float:
-    """Return the loss of outputs (N, …) for these rows.
-
-    Raises:
-        CompressionError: the task has no loss on rows.
-    """
-    scores = trained.objective.scores(output, trained.objective.target(trained.data)[rows])
-    if LOSS not in scores.sums:
-        raise CompressionError("This task has no metric of rows, by which variants could be compared.")
-    return float(scores.sums[LOSS]) / float(scores.count)
+    return LOSS, [loss_of(trained, output, rows) for output in outputs]
 
 
 def _measured(
@@ -353,29 +338,3 @@ def _lost_classes(original: Evaluation, compressed: Evaluation) -> tuple[tuple[s
         for before, after in zip(original.report, compressed.report, strict=True)
     ]
     return tuple(item for item in sorted(losses, key=lambda item: -item[1]) if item[1] > 0)
-
-
-def _with_verdicts(trained: TrainedRun, name: str, measured: list[Measured], rows: int) -> list[Measured]:
-    """Set the verdict of each variant by its size, its time and the metric `name`, and recommend one."""
-    original = measured[0]
-    sign = 1 if trained.objective.task.higher_is_better(name) else -1
-    allowed = TOLERANCE if trained.objective.is_proportion(name) else TOLERANCE * abs(original.score)
-    if trained.objective.is_proportion(name):
-        # Not more than the uncertainty of the metric itself
-        low, high = wilson(original.score, rows)
-        allowed = min(allowed, (high - low) / 2)
-
-    def verdict(item: Measured) -> Verdict:
-        if not sign * (original.score - item.score) <= allowed:  # with >, NaN would pass
-            return "worse"
-        is_faster = original.p50_ms >= MIN_SPEEDUP * item.p50_ms
-        is_smaller = original.size >= MIN_SHRINKAGE * item.size
-        if item.p50_ms >= MIN_SPEEDUP * original.p50_ms:
-            return "slower" if is_smaller else "no gain"
-        return "recommended" if is_faster or is_smaller else "no gain"
-
-    judged = [original, *(replace(item, verdict=verdict(item)) for item in measured[1:])]
-    good = [item for item in judged if item.verdict == "recommended"]
-    # The product of both gains, so that twice as fast counts as much as half as large
-    best = min(good, key=lambda item: item.p50_ms * item.size, default=None)
-    return [replace(item, verdict="good") if item in good and item is not best else item for item in judged]

@@ -114,14 +114,34 @@ def jackknife(
 def jackknife_interval(value: float, without: np.ndarray) -> Interval | None:
     """Return the interval of a value, from its values (B,) without each of B blocks of rows. None if one is not finite,
     or if the value does not depend on the rows."""
-    count = len(without)
-    # Samples that differ in one block vary little, hence (n − 1) / n, and not 1 / (n (n − 1)) as for the mean of n
-    # independent values.
-    error = math.sqrt((count - 1) / count * float(((without - without.mean()) ** 2).sum()))
+    reach = jackknife_reach(without)
+    if not math.isfinite(reach) or not math.isfinite(value) or reach == 0:
+        return None
+    return value - reach, value + reach
+
+
+def jackknife_reach(without: np.ndarray) -> float:
+    """Return how far the interval of a value reaches to each side, from its values (B,) without each of B blocks."""
+    return student_t(len(without) - 1) * _jackknife_error(without)
+
+
+def jackknife_p_value(value: float, without: np.ndarray) -> float | None:
+    """Return the one-sided p-value that a value is below 0, from its values (B,) without each of B blocks of rows; None
+    where `jackknife_interval` is None."""
+    error = _jackknife_error(without)
     if not math.isfinite(error) or not math.isfinite(value) or error == 0:
         return None
-    reach = student_t(count - 1) * error
-    return value - reach, value + reach
+    from scipy.special import stdtr
+
+    return float(stdtr(len(without) - 1, value / error))
+
+
+def _jackknife_error(without: np.ndarray) -> float:
+    """Return the standard error of a value, from its values (B,) without each of B blocks of rows."""
+    # Samples that differ in one block vary little, hence (n − 1) / n, and not 1 / (n (n − 1)) as for the mean of n
+    # independent values.
+    count = len(without)
+    return math.sqrt((count - 1) / count * float(((without - without.mean()) ** 2).sum()))
 
 
 def blocks_of(data: Prepared, rows: np.ndarray) -> list[np.ndarray]:

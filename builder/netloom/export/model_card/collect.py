@@ -83,7 +83,7 @@ def collect(
         missing=() if measure else ((NOT_SLICED,) if evaluation else (NOT_EVALUATED, NOT_SLICED)),
         reference=evaluation.reference.title if evaluation and evaluation.reference else "",
         caveats=tuple(map(plain, score_notes(evaluation))) if evaluation else (),
-        tables=tuple(table for table in (_classes(evaluation), _slices(parts)) if table.rows),
+        tables=tuple(table for table in (_classes(evaluation, trained), _slices(parts)) if table.rows),
         data=tuple(_data(dataset, trained)),
         findings=tuple(plain(str(finding)) for finding in (findings if isinstance(findings, list) else ())),
         architecture=tuple(_architecture(trained)),
@@ -117,14 +117,15 @@ def _scores(evaluation: Evaluation) -> Iterator[Score]:
         )
 
 
-def _classes(evaluation: Evaluation | None) -> Table:
-    """Return the scores of each class or part, with the interval of its recall where rows are counted."""
+def _classes(evaluation: Evaluation | None, trained: TrainedRun) -> Table:
+    """Return the scores of each class or part, with the interval of its recall where independent rows are counted."""
     from netloom.training.uncertainty import wilson
 
     report = (evaluation.report if evaluation else None) or []
     if not report:
         return Table("", (), ())
-    counted = all("recall" in row and "examples" in row for row in report)
+    is_independent = not trained.data.raw.has_dependent_rows
+    counted = is_independent and all("recall" in row and "examples" in row for row in report)
     rows = []
     for row in report[:MAX_CLASSES]:
         cells = [_cell(value) for value in row.values()]

@@ -1,14 +1,15 @@
 """Metrics on slices of the test rows, such as those with one value of a column: a mean over all rows hides them.
 
 Slices come from the raw rows: the values of a column, quarters of a column of numbers, and the length of a text. Each
-proportion has the interval of `training.uncertainty`. A slice is marked as worse if Fisher's exact test finds its
-proportion below that of all other rows, corrected for the number of slices (Bonferroni); other metrics are not tested.
+proportion has the interval of `training.uncertainty`. A slice is marked as worse if a test finds its proportion below
+that of all other rows, corrected for the number of slices (Bonferroni). The test is Fisher's exact test, or a jackknife
+of whole groups or ranges of time if rows depend on each other. Other metrics are not tested.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,14 @@ import numpy as np
 
 from netloom.core.text import number
 from netloom.training.streaming import evaluation_rows, take
-from netloom.training.uncertainty import Interval, wilson
+from netloom.training.uncertainty import (
+    MIN_UNITS,
+    Interval,
+    blocks_of,
+    jackknife_p_value,
+    metric_intervals,
+    wilson,
+)
 
 if TYPE_CHECKING:
     from netloom.runs.prediction.trained_run import TrainedRun
@@ -75,20 +83,59 @@ def slices(trained: TrainedRun, split: str = "test") -> list[Slice]:
         if min(part[2].sum(), (~part[2]).sum()) >= MIN_ROWS
     ][:MAX_SLICES]
     is_proportion = objective.is_proportion(metric)
+    tests = _Tests(lambda inside: metrics(inside).get(metric, math.nan), blocks_of(data, rows.numpy()), metric)
     measured = []
     for field, value, inside in parts:
-        score, rest_score = (metrics(part).get(metric, math.nan) for part in (inside, ~inside))
+        score, rest_score = tests.score(inside), tests.score(~inside)
         if not (math.isfinite(score) and math.isfinite(rest_score)):
             continue
-        count, interval, p = int(inside.sum()), None, None
-        if is_proportion:
-            interval, p = (
-                wilson(score, count),
-                min(1.0, len(parts) * _p_value(score, count, rest_score, len(rows) - count)),
-            )
-        measured.append(Slice(field, value, count, metric, score, rest_score, interval, p))
+        interval, p = None, None
+        if is_proportion and data.raw.has_dependent_rows:
+            interval, p = tests.of_blocks(inside, score, rest_score)
+        elif is_proportion:
+            interval, p = tests.of_rows(inside, score, rest_score)
+        p = p if p is None else min(1.0, len(parts) * p)
+        measured.append(Slice(field, value, int(inside.sum()), metric, score, rest_score, interval, p))
     sign = 1 if task.higher_is_better(metric) else -1
     return sorted(measured, key=lambda part: sign * (part.score - part.rest))
+
+
+@dataclass(frozen=True)
+class _Tests:
+    """Intervals and p-values of a proportion. `score` computes it for a mask of rows (N,), and `blocks` are the places
+    of rows in blocks that do not depend on each other."""
+
+    score: Callable[[np.ndarray], float]
+    blocks: list[np.ndarray]
+    metric: str
+
+    def of_rows(self, inside: np.ndarray, score: float, rest_score: float) -> tuple[Interval | None, float | None]:
+        """Return the interval of a slice, and the p-value of a worse proportion, of independent rows."""
+        count = int(inside.sum())
+        return wilson(score, count), _p_value(score, count, rest_score, len(inside) - count)
+
+    def of_blocks(self, inside: np.ndarray, score: float, rest_score: float) -> tuple[Interval | None, float | None]:
+        """Return the same of rows that depend on each other; None where the blocks are too few."""
+        blocks = [block[inside[block]] for block in self.blocks if inside[block].any()]
+
+        def of_slice(places: np.ndarray) -> Mapping[str, float]:
+            return {self.metric: self.score(_mask(places, len(inside)))}
+
+        intervals = metric_intervals(of_slice, {self.metric: score}, blocks, {})
+        if self.metric not in intervals or len(self.blocks) < MIN_UNITS:
+            return None, None
+        differences = []
+        for block in self.blocks:
+            kept = ~_mask(block, len(inside))
+            differences.append(self.score(inside & kept) - self.score(~inside & kept))
+        return intervals[self.metric], jackknife_p_value(score - rest_score, np.array(differences))
+
+
+def _mask(places: np.ndarray, count: int) -> np.ndarray:
+    """Return which of `count` rows are at `places`, (count,)."""
+    mask = np.zeros(count, dtype=bool)
+    mask[places] = True
+    return mask
 
 
 def _p_value(score: float, count: int, rest_score: float, rest_count: int) -> float:

@@ -1,0 +1,100 @@
+"""Verdicts on variants: whether their predictions are as good as those of the original, and which one to use."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from netloom.compression.method import CompressionError
+from netloom.compression.report import MIN_SHRINKAGE, MIN_SPEEDUP, Measured, Verdict
+from netloom.training.uncertainty import MIN_UNITS, blocks_of, jackknife_reach, wilson
+
+if TYPE_CHECKING:
+    import torch
+
+    from netloom.runs import TrainedRun
+
+# The largest loss of a proportion, in points, or the relative loss of another metric, that counts as equally good
+TOLERANCE = 0.01
+LOSS = "loss"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The outputs (N, …) of all networks for the same `rows`, to compare the metric `name` of variants with that of the
+    original, which comes first."""
+
+    trained: TrainedRun
+    name: str
+    outputs: Sequence[torch.Tensor]
+    rows: torch.Tensor
+
+    def is_worse(self, index: int, loss: float) -> bool:
+        """Return whether the variant at `index` is measurably worse, given how much of the metric it loses on all rows.
+
+        It is if the 95% interval of the loss does not contain 0. The same rows are left out of both networks, so that
+        rows that both predict alike add nothing to it. With few rows, that would excuse large losses, so a loss beyond
+        the uncertainty of the metric itself is worse, too.
+        """
+        reaches = self._reaches(index)
+        return not all(loss <= reach for reach in reaches)  # with >, NaN would pass
+
+    def _reaches(self, index: int) -> tuple[float, float]:
+        """Return the 95% reach of the loss of a variant, and of the metric of the original; 0 for too few rows."""
+        blocks = blocks_of(self.trained.data, self.rows.numpy())
+        if len(blocks) < MIN_UNITS:
+            return 0.0, 0.0
+        without = [np.concatenate(blocks[:place] + blocks[place + 1 :]) for place in range(len(blocks))]
+        original = np.array([self._score(0, places) for places in without])
+        variant = np.array([self._score(index, places) for places in without])
+        paired, own = jackknife_reach(original - variant), jackknife_reach(original)
+        score = self._score(0, np.arange(len(self.rows)))
+        if self.trained.objective.is_proportion(self.name) and not self.trained.data.raw.has_dependent_rows:
+            low, high = wilson(score, len(self.rows))
+            own = (high - low) / 2
+        return paired, own
+
+    def _score(self, index: int, places: np.ndarray) -> float:
+        output, rows, trained = self.outputs[index][places], self.rows[places], self.trained
+        if self.name == LOSS:
+            return loss_of(trained, output, rows)
+        return trained.objective.evaluate(output, trained.data, rows, "test", trained.calibration).metrics[self.name]
+
+
+def with_verdicts(measured: list[Measured], comparison: Comparison) -> list[Measured]:
+    """Set the verdict of each variant by its size, its time and its metric, and recommend one."""
+    original, objective, name = measured[0], comparison.trained.objective, comparison.name
+    sign = 1 if objective.task.higher_is_better(name) else -1
+    allowed = TOLERANCE if objective.is_proportion(name) else TOLERANCE * abs(original.score)
+
+    def verdict(index: int, item: Measured) -> Verdict:
+        loss = sign * (original.score - item.score)
+        if not math.isfinite(loss) or (loss > allowed and comparison.is_worse(index, loss)):
+            return "worse"
+        is_faster = original.p50_ms >= MIN_SPEEDUP * item.p50_ms
+        is_smaller = original.size >= MIN_SHRINKAGE * item.size
+        if item.p50_ms >= MIN_SPEEDUP * original.p50_ms:
+            return "slower" if is_smaller else "no gain"
+        return "recommended" if is_faster or is_smaller else "no gain"
+
+    judged = [original, *(replace(item, verdict=verdict(index, item)) for index, item in enumerate(measured[1:], 1))]
+    good = [item for item in judged if item.verdict == "recommended"]
+    # The product of both gains, so that twice as fast counts as much as half as large
+    best = min(good, key=lambda item: item.p50_ms * item.size, default=None)
+    return [replace(item, verdict="good") if item in good and item is not best else item for item in judged]
+
+
+def loss_of(trained: TrainedRun, output: torch.Tensor, rows: torch.Tensor) -> float:
+    """Return the loss of outputs (N, …) for these rows.
+
+    Raises:
+        CompressionError: the task has no loss on rows.
+    """
+    scores = trained.objective.scores(output, trained.objective.target(trained.data)[rows])
+    if LOSS not in scores.sums:
+        raise CompressionError("This task has no metric of rows, by which variants could be compared.")
+    return float(scores.sums[LOSS]) / float(scores.count)
