@@ -133,7 +133,7 @@ def test_zip_of_sounds_is_read_at_the_rate_of_the_field() -> None:
     stream = io.BytesIO()
     soundfile.write(stream, np.linspace(-0.5, 0.5, 300), 4_000, format="WAV", subtype="FLOAT")
     rows = read_batch(zipped({"a.wav": stream.getvalue()}), "sounds.zip", {"fields": [state]}).rows
-    np.testing.assert_allclose(rows[0]["sound"][:300, 0], np.linspace(-0.5, 0.5, 300), atol=1e-6)
+    np.testing.assert_allclose(rows[0]["sound"][:300, 0], np.linspace(-0.5, 0.5, 300), atol=2**-15)  # 16 bits
     assert not rows[0]["sound"][300:].any()
 
 

@@ -29,7 +29,9 @@ from tests.networks import chain
 def live(home: Path) -> Live:
     """A project that reads a table of many kinds of columns."""
     st.cache_resource.clear()
-    info = add_file(csv_from_columns(mixed()), "houses.csv", home, target="label")
+    table = mixed()
+    titles = [text.title() for text in table["note"]]  # not prose, so the column is ignored
+    info = add_file(csv_from_columns({**table, "note": titles}), "houses.csv", home, target="label")
     table_schema = schema(DataChoice(dataset=info.name), home)
     assert table_schema is not None
     source = ("Input", table_schema.inputs[0].parameters())
