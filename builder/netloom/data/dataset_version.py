@@ -15,6 +15,7 @@ import numpy as np
 from netloom.core.errors import DataError
 from netloom.core.progress import ProgressCallback, ignore_progress
 from netloom.data.limits import MAX_CELLS
+from netloom.data.mask_values import VOID
 from netloom.data.preparation.prepared_data import Prepared
 from netloom.data.raw.series import forecast_of
 from netloom.data.raw.texts import TaggedTexts
@@ -119,9 +120,12 @@ def _file(data: Prepared, examples: Examples) -> VersionFile:
     if _is_picture(data) or _is_sound(data):
         view = "picture" if _is_picture(data) else "series"
         options = {"input": "x_train", "view": view, "target": "y_train", "split": None}
+        content, has_void = _arrays(data, examples)
         if not data.schema.target.type.is_per_pixel:  # masks are recognized by their shape
             options["task"] = task
-        return VersionFile(_arrays(data, examples), "version.npz", "arrays", options=options)
+        else:
+            options["void"] = has_void
+        return VersionFile(content, "version.npz", "arrays", options=options)
     text, split = _csv(data, examples)
     derived = {column.name for field in data.fields for column in field.columns if column.date_column}
     names = {name: {"kind": kind} for name, kind in raw.column_kinds.items() if name not in derived}
@@ -158,7 +162,7 @@ def _parts(data: Prepared, examples: Examples) -> list[tuple[str, Mapping[str, A
 
     def label(place: int) -> Any:
         if is_mask:
-            return np.asarray(data.target[place]).astype(np.uint8)
+            return _with_void(np.asarray(data.target[place]))
         if target.type.is_multi_label:
             return _joined(name for name, applies in zip(classes, data.target[place].tolist(), strict=True) if applies)
         return classes[int(data.target[place])] if numbers is None else float(numbers[place])
@@ -168,18 +172,23 @@ def _parts(data: Prepared, examples: Examples) -> list[tuple[str, Mapping[str, A
     ]
     for number, (row, value) in enumerate(examples, 1):
         if is_mask:
-            grid = np.asarray(value, dtype=np.uint8)
+            grid = np.asarray(value)
             if grid.shape != tuple(target.shape) or grid.max() >= len(classes):
                 raise DataError(
                     f"The label of example {number} is not a mask of the data; paint it again, or delete it."
                 )
-            rows.append((NAMES[0], row, grid))
+            rows.append((NAMES[0], row, _with_void(grid)))
             continue
         labels = value if target.type.is_multi_label else [value]
         if classes and (unknown := [label for label in labels if label not in classes]):
             raise DataError(f"The label {str(unknown[0])[:60]!r} of example {number} is not a class of the data.")
         rows.append((NAMES[0], row, _joined(labels) if target.type.is_multi_label else value))
     return rows
+
+
+def _with_void(mask: np.ndarray) -> np.ndarray:
+    """Return class indices (H, W) as bytes, with the value `VOID` for void pixels."""
+    return np.where(mask < 0, VOID, mask).astype(np.uint8)
 
 
 def _joined(labels: Iterable[str]) -> str:
@@ -227,8 +236,9 @@ def _values(data: Prepared, examples: Examples, noun: str) -> Iterator[tuple[str
         yield part, values.reshape(shape), label
 
 
-def _arrays(data: Prepared, examples: Examples) -> bytes:
-    """Return the rows as an NPZ file with images (R, C, H, W) or sounds (R, L, 1), and labels (R,) of each part."""
+def _arrays(data: Prepared, examples: Examples) -> tuple[bytes, bool]:
+    """Return the rows as an NPZ file with images (R, C, H, W) or sounds (R, L, 1), and labels (R,) of each part,
+    and whether masks among these have void pixels."""
     rows: dict[str, list[np.ndarray]] = {name: [] for name in NAMES}
     labels: dict[str, list[Any]] = {name: [] for name in NAMES}
     for part, values, label in _values(data, examples, "sound" if _is_sound(data) else "image"):
@@ -250,4 +260,5 @@ def _arrays(data: Prepared, examples: Examples) -> bytes:
         arrays[SAMPLE_RATE] = np.array(data.fields[0].sample_rate)
     file = io.BytesIO()
     np.savez_compressed(file, allow_pickle=False, **arrays)
-    return file.getvalue()
+    is_mask = data.schema.target.type.is_per_pixel
+    return file.getvalue(), is_mask and any(bool((masks == VOID).any()) for part in labels.values() for masks in part)

@@ -81,6 +81,21 @@ class MaskPixels:
     def are_colors(self) -> bool:
         return self.colors is not None and not self.colors
 
+    @property
+    def in_colors(self) -> np.ndarray:
+        """The values as colors 0xRRGGBB (H, W)."""
+        return colored(self.values, self.colors)
+
+
+def colored(values: np.ndarray, colors: Mapping[int, int] | None) -> np.ndarray:
+    """Return values of a mask as colors 0xRRGGBB, see `MaskPixels.colors`; that of a gray value has equal parts."""
+    if colors is None:
+        return values * GRAY_COLOR
+    if not colors:
+        return values
+    numbers = sorted(colors)
+    return np.array([colors[number] for number in numbers], dtype=np.int32)[np.searchsorted(numbers, values)]
+
 
 def mask_pixels(content: bytes, filename: str) -> MaskPixels:
     """Return a mask without scaling.

@@ -15,6 +15,7 @@ import numpy as np
 
 from netloom.core.errors import DataError
 from netloom.core.plain_json import JsonObject
+from netloom.data.mask_values import MaskValues
 from netloom.data.schema import TARGET_TYPES, Example, TargetKind, TargetSpec, TargetType
 from netloom.document import ImageNormalization, Preparation
 from netloom.modalities.encoding.cells import RawRow
@@ -48,6 +49,7 @@ class RawTarget(TypedDict, total=False):
     target_name: str
     classes: tuple[str, ...]
     target_parts: tuple[TargetSpec, ...]
+    mask_values: MaskValues | None
 
 
 class RowRoles(TypedDict, total=False):
@@ -78,6 +80,7 @@ class RawDataset:
         weights: (R,), the weights of rows in the loss.
         settings: The document's settings for this field.
         target_parts: The target of each column of `target` (R, columns), if there are several targets.
+        mask_values: The value of each class in the files of masks, where it is known.
         large: Whether the data stays in files.
         folder: The folder of an upload.
         identity: A hash that identifies what was read from the folder.
@@ -99,6 +102,7 @@ class RawDataset:
     weights: np.ndarray | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     target_parts: tuple[TargetSpec, ...] = ()
+    mask_values: MaskValues | None = None
     large: bool = False
     folder: Path | None = None
     identity: str = ""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Any, Literal
 
+from netloom.data.mask_values import MaskValues
 from netloom.modalities.field_spec import FieldSpec
 
 TargetKind = Literal[
@@ -120,6 +121,7 @@ class TargetSpec:
     (tags), of the given shape; one of `classes` for the row with one of `tags` for each token; or a text of tokens
     (sequence), which the last field contains as far as it is written. For labels, any number of `classes`; for several
     targets, `parts`, which are classes and numbers. `forecast` tells which future values the numbers are, if they are.
+    `mask_values` are those of the classes in the files of masks, where they are known.
     """
 
     kind: TargetKind
@@ -129,6 +131,7 @@ class TargetSpec:
     tags: tuple[str, ...] = ()
     parts: tuple[TargetSpec, ...] = ()
     forecast: ForecastTarget | None = None
+    mask_values: MaskValues | None = None
 
     @property
     def number_names(self) -> tuple[str, ...]:

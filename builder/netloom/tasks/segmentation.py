@@ -35,7 +35,7 @@ class Segmentation(Task):
 
     def true_label(self, schema: Schema) -> TrueLabel | None:
         height, width = schema.target.shape
-        return MaskLabel(schema.target.classes, (height, width))
+        return MaskLabel(schema.target.classes, (height, width), schema.target.mask_values)
 
     def decisions(self, answer: Mapping[str, Any]) -> list[Any]:
         return [pixel for row in answer["prediction"] for pixel in row]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from netloom.core.errors import DataError
+from netloom.data.mask_values import MAX_CLASSES, VOID, MaskValues, has_void
 from netloom.data.raw_dataset import RawTarget
 from netloom.data.tables.targets import CLASS, requested_target
 from netloom.data.uploads.tabular import target_of
+from netloom.modalities.encoding.tags import IGNORE
 
-MAX_MASK_CLASSES = 64
+_VOIDS = (VOID, IGNORE)  # the usual values of pixels without a class
 
 
 def check_inputs(array: np.ndarray, name: str) -> None:
@@ -24,21 +26,24 @@ def check_inputs(array: np.ndarray, name: str) -> None:
 
 
 def array_target(
-    array: np.ndarray, task: str | None, name: str, title: str, inputs: np.ndarray, class_names: tuple[str, ...] = ()
+    array: np.ndarray,
+    task: str | None,
+    name: str,
+    title: str,
+    inputs: np.ndarray,
+    class_names: tuple[str, ...] = (),
+    void: int | None = None,
 ) -> RawTarget:
     """Return the target of a dataset from an array (R,), numbers or one-hot classes (R, k), or masks (R, H, W).
 
-    `class_names` are the names of the values 0, 1, … of masks.
+    `class_names` are the names of the values 0, 1, … of masks, and `void` is the value of their void pixels, if any.
 
     Raises:
         DataError: The array is none of these.
     """
     target_type = requested_target({"task": task})
     predicts_numbers = target_type is not None and target_type.is_number
-    target = np.asarray(array)
-    # (R, 1, …) -> (R,)
-    if target.ndim > 1 and target.shape[1:] == (1,) * (target.ndim - 1):
-        target = target.reshape(len(target))
+    target = _flat(array)
     if target.ndim == 1:
         return _column_target(target, task, name, title)
     if target.dtype.kind not in "biuf":
@@ -47,13 +52,32 @@ def array_target(
         import pandas as pd
 
         return target_of(pd.Series(target.argmax(1), name=name), CLASS, title)
-    if target.ndim == 3 and target.dtype.kind in "biu" and set(target.shape[1:]) <= set(inputs.shape[1:]):
-        return _mask_target(target, name, class_names)
+    if are_masks(target, inputs):
+        return _mask_target(target, name, class_names, void)
     if target.ndim != 2:
         raise DataError(f"{name[:60]!r} has rows of shape {target.shape[1:]}; a target is a class, numbers or a mask.")
     numbers = target.astype(np.float64)
     _refuse_missing(numbers, name)
     return {"target": numbers, "target_kind": "number", "target_name": name, "classes": ()}
+
+
+def _flat(target: np.ndarray) -> np.ndarray:
+    """Return targets of one value per row as (R,)."""
+    array = np.asarray(target)
+    # (R, 1, …) -> (R,)
+    return array.reshape(len(array)) if array.ndim > 1 and array.shape[1:] == (1,) * (array.ndim - 1) else array
+
+
+def are_masks(target: np.ndarray, inputs: np.ndarray) -> bool:
+    """Return whether an array of targets holds masks (R, H, W) of images."""
+    array = _flat(target)
+    return array.ndim == 3 and array.dtype.kind in "biu" and set(array.shape[1:]) <= set(inputs.shape[1:])
+
+
+def inferred_void(masks: np.ndarray) -> int | None:
+    """Return the value of void pixels that masks (R, H, W) seem to have; None if every value is a class."""
+    distinct = np.unique(masks).tolist()
+    return next((void for void in _VOIDS if has_void(distinct, void)), None)
 
 
 def _column_target(target: np.ndarray, task: str | None, name: str, title: str) -> RawTarget:
@@ -71,19 +95,21 @@ def _column_target(target: np.ndarray, task: str | None, name: str, title: str) 
     return target_of(pd.Series(target, name=name), task, title)
 
 
-def _mask_target(target: np.ndarray, name: str, class_names: tuple[str, ...]) -> RawTarget:
+def _mask_target(target: np.ndarray, name: str, class_names: tuple[str, ...], void: int | None) -> RawTarget:
     """Return the target from masks (R, H, W) of class numbers."""
-    class_numbers = np.unique(target)
-    if class_names and class_numbers[0] >= 0 and class_numbers[-1] < len(class_names):
-        masks = target.astype(np.uint8)
-        return {"target": masks, "target_kind": "mask", "target_name": name, "classes": class_names}
-    if len(class_numbers) > MAX_MASK_CLASSES:
-        raise DataError(
-            f"{name[:60]!r} holds masks of {len(class_numbers):,} classes; at most {MAX_MASK_CLASSES} are supported."
-        )
-    classes = tuple(f"class {value}" for value in class_numbers)
-    masks = np.searchsorted(class_numbers, target).astype(np.uint8)
-    return {"target": masks, "target_kind": "mask", "target_name": name, "classes": classes}
+    distinct = set(np.unique(target).tolist())
+    numbers = distinct - {void}
+    if class_names and min(numbers, default=0) >= 0 and max(numbers, default=0) < len(class_names):
+        classes, values = class_names, MaskValues(tuple(range(len(class_names))), void)
+    else:
+        if len(numbers) > MAX_CLASSES:
+            raise DataError(
+                f"{name[:60]!r} holds masks of {len(numbers):,} classes; at most {MAX_CLASSES} are supported."
+            )
+        values = MaskValues.of(distinct, void)
+        classes = tuple(f"class {value}" for value in values.classes)
+    masks = values.indices(target)
+    return {"target": masks, "target_kind": "mask", "target_name": name, "classes": classes, "mask_values": values}
 
 
 def _one_hot(array: np.ndarray) -> bool:

@@ -8,10 +8,13 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from netloom.core.errors import DataError
-from netloom.data.images import GRAY_COLOR, MaskPixels, mask_pixels, resized_mask
+from netloom.data.images import MaskPixels, colored, mask_pixels, resized_mask
+from netloom.data.mask_values import MAX_CLASSES, VOID, MaskValues, has_void, void_note
 from netloom.data.uploads.source import Source
+from netloom.data.uploads.upload_kind import Answers
+from netloom.data.uploads.void import chosen_void
 
-MAX_CLASSES = 64
+_VOC_VOID = 0xE0E0C0  # the color of void pixels in Pascal VOC
 _ORIENTATION = 0x0112  # the tag of EXIF
 _Turn = Callable[[np.ndarray], np.ndarray]
 _QUARTER_TURNS: Mapping[int, _Turn] = {
@@ -60,28 +63,40 @@ class MaskReader:
         if not pixels.are_colors and 255 in values and {*values} <= {0, 255}:
             self._shades[1] += 1
 
-    def numbered(self, notes: list[str]) -> tuple[np.ndarray, list[int]]:
-        """Return the class indices (R, side, side), and the value of each class; adds notes on odd values.
+    def numbered(self, answers: Answers, notes: list[str]) -> tuple[np.ndarray, MaskValues]:
+        """Return the class indices (R, side, side), and the values of the classes; adds notes on odd values.
+
+        `answers` are those to `VOID_QUESTIONS`.
 
         Raises:
-            DataError: All masks have the same value.
+            DataError: All masks have the same value, or none has the void value.
         """
-        if self._are_colors():
-            self._masks = list(map(_in_colors, self._masks, self._colors))
-            values = map(_in_colors, map(np.array, self._values), self._colors)
+        void = chosen_void(answers, None)
+        are_colors = self._are_colors()
+        if are_colors:
+            self._masks = list(map(colored, self._masks, self._colors))
+            values = map(colored, map(np.array, self._values), self._colors)
             self._distinct = {value for colors in values for value in colors.tolist()}
             if any(self._colors):
                 notes.append("The masks number their colors differently, so that they were read by color.")
+            if _VOC_VOID in self._distinct and void is None:
+                notes.append(
+                    f"The color #{_VOC_VOID:06x}, which marks void pixels in Pascal VOC, is a class here. If it is "
+                    f"void, add the data again with the option void_value={_VOC_VOID}."
+                )
+        elif has_void(self._distinct) and any(map(has_void, self._values)):
+            void = chosen_void(answers, VOID)
         elif all(self._shades) and {1, 255} <= self._distinct:
             notes.append(
                 f"In {self._shades[0]:,} masks the largest value is 1, in {self._shades[1]:,} others it is 255, which "
                 "are two classes; if they are one, save all masks with the same values."
             )
-        order = sorted(self._distinct)
-        if len(order) < 2:
-            raise DataError("All masks have the same single value; at least two classes are needed.")
-        # Only now, because the values of all masks are known; `MAX_CLASSES` fit into a byte.
-        return np.stack([np.searchsorted(order, mask).astype(np.uint8) for mask in self._masks]), order
+        mask_values = MaskValues.of(self._distinct, void, are_colors)
+        # Only now, because the values of all masks are known
+        numbered = np.stack(list(map(mask_values.indices, self._masks)))
+        if mask_values.void is not None:
+            notes.append(void_note(mask_values.void, float((numbered < 0).mean())))
+        return numbered, mask_values
 
     def _are_colors(self) -> bool:
         """Return whether the masks are compared by color: some files have no indices, or palettes disagree."""
@@ -96,16 +111,6 @@ class MaskReader:
                     if color_of.setdefault(value, color) != color or value_of.setdefault(color, value) != value:
                         return True
         return False
-
-
-def _in_colors(mask: np.ndarray, colors: dict[int, int] | None) -> np.ndarray:
-    """Return values of a mask as colors 0xRRGGBB; that of a gray value has equal parts."""
-    if colors is None:
-        return mask * GRAY_COLOR
-    if not colors:
-        return mask
-    values = sorted(colors)
-    return np.array([colors[value] for value in values], dtype=np.int32)[np.searchsorted(values, mask)]
 
 
 def _turned(pixels: MaskPixels, image: bytes, image_name: str, mask_name: str) -> np.ndarray:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NotRequired, TypedDict
 
 from netloom.core.plain_json import JsonObject
+from netloom.data.mask_values import MaskValues
 from netloom.document import write_bytes
 
 META_FILE = "meta.json"
@@ -18,7 +19,9 @@ class ReaderMeta(TypedDict, total=False):
     Keys: `kind` replaces that of the reader; `classes` of folders or of a mask; `side` of the largest image in pixels;
     `target` is the column or array to predict; `rate` in samples per second; `levels` of a sample
     from 0 to 1; `ends` are the positions in a text at
-    which files end, each with its part of the split; `features` the names of those of graph nodes.
+    which files end, each with its part of the split; `features` the names of those of graph nodes; `mask_values` the
+    value of each class in masks, `void` that of their void pixels, if there are any, and `mask_colors` whether
+    they are colors (absent in earlier versions).
     """
 
     kind: str
@@ -29,6 +32,9 @@ class ReaderMeta(TypedDict, total=False):
     levels: int
     ends: list[tuple[int, int]]
     features: list[str]
+    mask_values: list[int]
+    void: int
+    mask_colors: bool
 
 
 class UploadMeta(ReaderMeta):
@@ -50,6 +56,21 @@ class UploadMeta(ReaderMeta):
     summary: str
     task: str
     validation_of: NotRequired[str]
+
+
+def values_meta(values: MaskValues) -> ReaderMeta:
+    """Return the values of masks as entries of a description."""
+    meta = ReaderMeta(mask_values=[*values.classes], mask_colors=values.are_colors)
+    if values.void is not None:
+        meta["void"] = values.void
+    return meta
+
+
+def values_of_meta(meta: UploadMeta) -> MaskValues | None:
+    """Return the values of masks from a description; None if it has none."""
+    if "mask_values" not in meta:
+        return None
+    return MaskValues(tuple(meta["mask_values"]), meta.get("void"), meta.get("mask_colors", False))
 
 
 def read_meta(folder: Path) -> UploadMeta:

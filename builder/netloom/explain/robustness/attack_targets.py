@@ -105,7 +105,8 @@ class Labels(AttackTarget):
 
 
 class Pixels(AttackTarget):
-    """A class for each pixel, scores (N, C, H, W): the loss is the mean cross-entropy over the pixels.
+    """A class for each pixel, scores (N, C, H, W): the loss is the mean cross-entropy over the pixels that
+    have a class.
 
     A prediction counts as changed when half of its foreground pixels have another class; if it has no foreground, all
     pixels count.
@@ -115,12 +116,16 @@ class Pixels(AttackTarget):
     turned = "changes the class of half of the foreground pixels"
 
     def truth(self, target: torch.Tensor) -> torch.Tensor:
-        return target.long()  # masks are stored as uint8
+        return target.long()  # masks are stored in bytes
 
     def loss(self, output: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
         from torch.nn import functional
 
-        return functional.cross_entropy(output, truth, reduction="none").flatten(1).mean(1)
+        costs = functional.cross_entropy(output, truth, reduction="none").flatten(1)
+        return costs.sum(1) / _labeled(truth)
+
+    def score(self, output: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+        return (self.predictions(output) == truth).flatten(1).sum(1).double() / _labeled(truth)
 
     def differs(self, output: torch.Tensor, prediction: torch.Tensor) -> torch.Tensor:
         import torch
@@ -139,6 +144,11 @@ class Pixels(AttackTarget):
         counts = torch.stack([(truth == number).flatten(1).sum(1) for number in range(1, len(self.classes))], 1)
         largest = torch.where(counts.any(1), counts.argmax(1) + 1, 0)
         return super().groups(largest)
+
+
+def _labeled(truth: torch.Tensor) -> torch.Tensor:
+    """Return the number of pixels of each mask (N, H, W) that have a class, at least 1; void pixels are below 0."""
+    return (truth >= 0).flatten(1).sum(1).clamp(min=1)
 
 
 class Numbers(AttackTarget):

@@ -11,6 +11,8 @@ from typing import ClassVar, NotRequired, Required, Self, TypedDict, cast
 
 import numpy as np
 
+from netloom.modalities.encoding.tags import IGNORE
+
 # Limits of stored examples: pixels per side of an image, characters of a text, points of a series.
 SIDE, LETTERS, POINTS = 64, 200, 200
 
@@ -73,11 +75,21 @@ class ImageCard:
 
 @dataclass(frozen=True)
 class MaskCard:
-    """A class for each pixel (H, W): indices of `names`."""
+    """A class for each pixel (H, W): indices of `names`, or beyond them for void pixels."""
 
     key: ClassVar[str] = "classes"
     classes: PackedImage
     names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, values: np.ndarray, names: tuple[str, ...]) -> Self:
+        """Return the card of class indices (H, W), below 0 for void pixels."""
+        return cls(packed(np.where(values < 0, len(names), values)), names)
+
+    def numbers(self) -> np.ndarray:
+        """Return the class indices (H, W), `IGNORE` for void pixels."""
+        values = unpacked(self.classes).astype(np.int64)
+        return np.where(values < len(self.names), values, IGNORE)
 
     @classmethod
     def from_json(cls, state: CardJson) -> Self:

@@ -32,7 +32,6 @@ from netloom.training.diagnostics.prediction_cards import (
     NumbersCard,
     SeriesCard,
     TextCard,
-    packed,
 )
 from netloom.training.objectives.objective import joined
 
@@ -149,7 +148,7 @@ def describe_row(data: Prepared, row: int) -> ExampleCard:
     if target.type.is_number:
         shown = NumbersCard(data.restore(data.target[row]).flatten().tolist()[:POINTS])
     elif target.type.is_per_pixel:
-        shown = MaskCard(packed(data.target[row].numpy()), target.classes)
+        shown = MaskCard.of(data.target[row].numpy(), target.classes)
     return ExampleCard(row, true, _input(data.example(row)), shown)
 
 
@@ -238,7 +237,7 @@ def _card(answer: Mapping[str, Any], data: Prepared) -> Card:
         return TextCard(apart.join(prediction)[:LETTERS])
     values = np.asarray(prediction, dtype=np.float64)
     if "classes" in answer:
-        return MaskCard(packed(values), tuple(answer["classes"]))
+        return MaskCard.of(values, tuple(answer["classes"]))
     if values.ndim == 3:
         scale = next((data.image_field(spec.name).unit_scale for spec in data.schema.inputs if spec.is_image), 1.0)
         return ImageCard.of(values.transpose(1, 2, 0) * scale)

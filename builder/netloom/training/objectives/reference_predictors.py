@@ -34,8 +34,11 @@ class BaselinePrediction:
 
 
 def log_frequencies(labels: torch.Tensor, classes: int) -> torch.Tensor:
-    """Return the log frequency of each class (classes,) in the labels (N,), with Laplace smoothing."""
-    counts = labels.flatten().bincount(minlength=classes).float() + 1
+    """Return the log frequency of each class (classes,) in the labels (N,), with Laplace smoothing.
+
+    Ignores labels below 0.
+    """
+    counts = labels[labels >= 0].bincount(minlength=classes).float() + 1
     return (counts / counts.sum()).log()
 
 

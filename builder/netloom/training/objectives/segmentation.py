@@ -23,23 +23,34 @@ class Segmentation(Objective):
     """Cross-entropy over logits (N, classes, H, W) and class numbers (N, H, W), which are stored as bytes.
 
     Dice is 2 |A ∩ B| / (|A| + |B|) and IoU |A ∩ B| / |A ∪ B| of the pixels of a class, counted over all rows; both are
-    averaged over the classes that occur, except the first, the background.
+    averaged over the classes that occur, except the first, the background. Void pixels, below 0, count in nothing.
     """
 
     task = segmentation.Segmentation()
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        entropy = self.loss_weights.entropy(output, target.long())
+        if has_void(target):
+            # The mean over all pixels with a class, and 0 instead of 0 / 0 for a batch without any
+            total = self.loss_weights.entropy(output, target.long(), reduction="sum")
+            entropy = total / self._labeled_mass(target).clamp(min=1e-12)
+        else:
+            entropy = self.loss_weights.entropy(output, target.long())
         weight = self.loss_weights.dice_weight
         return entropy + weight * dice_loss(output, target.long()) if weight else entropy
 
     def mass(self, target: torch.Tensor) -> torch.Tensor | float:
-        return self.loss_weights.mass(target.long())
+        return self._labeled_mass(target) if has_void(target) else self.loss_weights.mass(target.long())
+
+    def _labeled_mass(self, target: torch.Tensor) -> torch.Tensor:
+        """Return the divisor of the mean loss over the pixels with a class."""
+        # Without a selection of pixels, whose number `vmap` would have to know
+        known, weights = target >= 0, self.loss_weights.class_weights
+        return known.sum() if weights is None else (weights[target.long().clamp(min=0)] * known).sum()
 
     def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
         from torch.nn import functional
 
-        predicted, target = output.argmax(1), target.long()
+        is_void, predicted, target = has_void(target), output.argmax(1), target.long()
         sums = {
             "loss": functional.cross_entropy(output, target, reduction="sum"),
             "accuracy": (predicted == target).sum(),
@@ -48,7 +59,7 @@ class Segmentation(Objective):
         # `Scores` holds scalars.
         for name, counts in _overlaps(predicted, target, output.shape[1]).items():
             sums |= {f"{name} {class_index}": count for class_index, count in enumerate(counts)}
-        return Scores(sums, target.numel())
+        return Scores(sums, int((target >= 0).sum()) if is_void else target.numel())
 
     def guess_loss(self, output: torch.Tensor) -> float | None:
         return math.log(output.shape[1])
@@ -71,9 +82,13 @@ class Segmentation(Objective):
         from torch.nn import functional
 
         classes, target = data.schema.target.classes, data.target[rows].long()
-        losses = functional.cross_entropy(output, target, reduction="none").flatten(1).mean(1)
+        counts_of_rows = (target >= 0).flatten(1).sum(1)
+        total_losses = functional.cross_entropy(output, target, reduction="none").flatten(1).sum(1)
+        losses = total_losses / counts_of_rows.clamp(min=1)
         predicted = output.argmax(1)
-        right = (predicted == target).flatten(1).float().mean(1)
+        hits = (predicted == target).flatten(1).sum(1)
+        right = hits / counts_of_rows  # NaN for a row of void pixels
+        labeled = int(counts_of_rows.sum())
         overlaps = _overlaps(predicted, target, len(classes))
         counts = {name: value.tolist() for name, value in overlaps.items()}
         dice, iou = _shares(counts)
@@ -84,8 +99,8 @@ class Segmentation(Objective):
             metrics={
                 "dice": _mean(dice[1:]),
                 "iou": _mean(iou[1:]),
-                "accuracy": float(right.mean()),
-                "loss": float(losses.mean()),
+                "accuracy": int(hits.sum()) / max(1, labeled),
+                "loss": float(total_losses.double().sum()) / max(1, labeled),
             },
             classes=classes,
             report=[
@@ -98,9 +113,9 @@ class Segmentation(Objective):
                     int(rows[i]),
                     float(losses[i]),
                     data.target_text(int(rows[i])),
-                    f"{float(right[i]):.1%} of its pixels correct",
+                    f"{_share(right[i])} of its pixels correct",
                     None,
-                    correct=bool(right[i] == 1),
+                    correct=bool(hits[i] == counts_of_rows[i]),
                 )
                 for i in order[:WORST]
             ],
@@ -108,17 +123,25 @@ class Segmentation(Objective):
         )
 
 
+def has_void(target: torch.Tensor) -> bool:
+    """Return whether masks can have void pixels: they are stored as int8 then, and as uint8 otherwise."""
+    import torch
+
+    return target.dtype == torch.int8
+
+
 def dice_loss(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """Return 1 − Dice of the probabilities of a batch, from logits (N, classes, H, W) and class numbers (N, H, W).
 
-    The mean over the classes that occur in the batch, except the first, the background; 0 if none does.
+    The mean over the classes that occur in the batch, except the first, the background; 0 if none does. Pixels below 0
+    are void, so that their probabilities do not count.
     https://arxiv.org/abs/1606.04797
     """
     import torch
 
     classes = torch.arange(output.shape[1], device=output.device)
     true = (target.unsqueeze(1) == classes.view(1, -1, 1, 1)).to(output.dtype)
-    shares = output.softmax(1)
+    shares = output.softmax(1) * (target >= 0).unsqueeze(1)
     both, sizes = (shares * true).sum((0, 2, 3)), true.sum((0, 2, 3))  # (classes,)
     dice = 2 * both / (shares.sum((0, 2, 3)) + sizes).clamp(min=1e-6)
     occurs = ((sizes > 0) & (classes > 0)).to(output.dtype)
@@ -127,7 +150,9 @@ def dice_loss(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 
 
 def _overlaps(predicted: torch.Tensor, true: torch.Tensor, classes: int) -> dict[str, torch.Tensor]:
-    """Return pixel counts per class (classes,): intersection, predicted, and true."""
+    """Return pixel counts per class (classes,): intersection, predicted, and true. Void pixels count in none."""
+    known = true >= 0
+    predicted, true = predicted[known], true[known]
     same = predicted[predicted == true]
     return {
         name: value.flatten().bincount(minlength=classes).double()
@@ -144,6 +169,11 @@ def _shares(counts: dict[str, list[float]]) -> tuple[list[float | None], list[fl
         dice.append(2 * both / (predicted + true) if met else None)
         iou.append(both / (predicted + true - both) if met else None)
     return dice, iou
+
+
+def _share(right: torch.Tensor) -> str:
+    """Return a share of correct pixels in words."""
+    return "none" if right.isnan() else f"{float(right):.1%}"
 
 
 def _mean(values: list[float | None]) -> float:
@@ -168,6 +198,6 @@ def _panels(
                 {"title": "True", "kind": "classes", "values": data.target[row].tolist()},
                 {"title": "Predicted", "kind": "classes", "values": predicted[index].tolist()},
             ]
-            caption = f"{data.target_text(row)} · {float(right[index]):.1%} of pixels correct"
+            caption = f"{data.target_text(row)} · {_share(right[index])} of pixels correct"
             panels.append({"row": row, "group": group, "caption": caption, "parts": parts})
     return panels

@@ -28,7 +28,7 @@ from netloom.training.diagnostics.prediction_cards import (
 )
 from netloom.ui.components.charts.charts import TRAIN, VALIDATION, over_one_height
 from netloom.ui.components.curves.curve import drawing
-from netloom.ui.components.examples.example_panels import color
+from netloom.ui.components.examples.example_panels import painted
 from netloom.ui.components.page_state import set_value, value_of
 from netloom.ui.train.state import Key, ReadFile, TrainState
 
@@ -135,8 +135,8 @@ def _picture(card: Card | None, title: str) -> str:
     match card:
         case ImageCard(image):
             return _image(unpacked(image), title)
-        case MaskCard(classes):
-            return _classes(unpacked(classes), title)
+        case MaskCard():
+            return _image((painted(card.numbers()) * 255).astype(np.uint8), title)
         case _:
             return ""
 
@@ -184,14 +184,6 @@ def _numbers(true: Sequence[float], predicted: Sequence[float]) -> str:
         for value, true_value in zip(predicted[:4], true[:4], strict=False)
     ]
     return "".join(lines)
-
-
-def _classes(numbers: np.ndarray, title: str) -> str:
-    """Return class indices (H, W) as a colored image in HTML."""
-    tones = np.array(
-        [[int(color(color_index)[i : i + 2], 16) for i in (1, 3, 5)] for color_index in range(int(numbers.max()) + 1)]
-    )
-    return _image(tones[numbers].astype(np.uint8), title)
 
 
 def _image(pixels: np.ndarray, title: str) -> str:

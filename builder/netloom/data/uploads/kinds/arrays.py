@@ -15,9 +15,10 @@ from netloom.core.plain_json import JsonObject
 from netloom.core.progress import ProgressCallback
 from netloom.data import file_types
 from netloom.data.images import data_uri
+from netloom.data.mask_values import MAX_CLASSES, void_note
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.splits.given_splits import TEST, TRAIN, VALIDATION, given_of, part_in, path_of, split_column
-from netloom.data.uploads.array_values import MAX_MASK_CLASSES, array_target, check_inputs
+from netloom.data.uploads.array_values import are_masks, array_target, check_inputs, inferred_void
 from netloom.data.uploads.array_views import VIEWS, as_images, dataset_kind, dataset_of, displayed, guess_view
 from netloom.data.uploads.arrayfiles import as_column, read_array, shape_of
 from netloom.data.uploads.chosen import Chosen
@@ -35,6 +36,7 @@ from netloom.data.uploads.upload_kind import (
     with_default,
 )
 from netloom.data.uploads.upload_meta import ReaderMeta, UploadMeta
+from netloom.data.uploads.void import VOID_QUESTIONS, chosen_void
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,6 +97,7 @@ class Arrays(Reader):
             view,
             TASK,
             with_default(SPLITTER, split, list(names)),
+            *(VOID_QUESTIONS if _may_be_masks(source, names, target) else []),
         ]
 
     def learned(self, source: Source, answers: Answers) -> str:
@@ -144,9 +147,7 @@ class Arrays(Reader):
         np.save(folder / "input.npy", input_rows, allow_pickle=False)
         np.save(folder / "target.npy", target_rows, allow_pickle=False)
         if CLASS_NAMES in names:
-            class_names = [
-                str(name)[:200] for name in read_array(source, names[CLASS_NAMES]).ravel()[:MAX_MASK_CLASSES]
-            ]
+            class_names = [str(name)[:200] for name in read_array(source, names[CLASS_NAMES]).ravel()[:MAX_CLASSES]]
             np.save(folder / f"{CLASS_NAMES}.npy", np.array(class_names), allow_pickle=False)
         np.save(folder / "parts.npy", np.array(parts, dtype=np.int8), allow_pickle=False)
         rate = _rate(read_array(source, names[SAMPLE_RATE])) if SAMPLE_RATE in names else 0
@@ -161,6 +162,11 @@ class Arrays(Reader):
             + (", with a test part" if len(set(parts)) > 1 else "")
         )
         notes = _unread(names, answers)
+        if are_masks(target_rows, input_rows):
+            void = chosen_void(answers, inferred_void(target_rows))
+            if void is not None:
+                extra["void"] = void
+                notes.append(void_note(void, float((target_rows == void).mean())))
         return StoredUpload(len(input_rows), summary, notes=notes, extra=extra)
 
     def raw(self, folder: Path, meta: UploadMeta, options: JsonObject) -> RawDataset:
@@ -174,10 +180,18 @@ class Arrays(Reader):
         names_file = folder / f"{CLASS_NAMES}.npy"
         class_names = tuple(np.load(names_file, allow_pickle=False).tolist()) if names_file.is_file() else ()
         task = chosen.optional_choice("task")
-        target_fields = array_target(target, task, meta["target"], meta["title"], inputs, class_names)
+        target_fields = array_target(target, task, meta["target"], meta["title"], inputs, class_names, meta.get("void"))
         raw = dataset_of(inputs, chosen.choice("view"), target_fields, meta.get("rate", 0))
         set_given_split(raw, parts if len(np.unique(parts)) > 1 else None)
         return raw
+
+
+def _may_be_masks(source: Source, names: Mapping[str, str], name: object) -> bool:
+    """Return whether an array has the form of masks (R, H, W)."""
+    if name not in names:
+        return False
+    shape, dtype = shape_of(source, names[str(name)])
+    return len(shape) == 3 and np.dtype(dtype).kind in "biu"
 
 
 def _rate(array: np.ndarray) -> int:

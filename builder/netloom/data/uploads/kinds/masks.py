@@ -32,7 +32,8 @@ from netloom.data.uploads.mask_reader import MaskReader
 from netloom.data.uploads.members import parts_of
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.upload_kind import PREVIEWED, Answers, Question, Reader, StoredUpload, check_options
-from netloom.data.uploads.upload_meta import UploadMeta
+from netloom.data.uploads.upload_meta import UploadMeta, values_meta, values_of_meta
+from netloom.data.uploads.void import VOID_QUESTIONS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,7 +70,7 @@ class Masks(Reader):
         return 0.85 if are_masks or 2 * len(pairs) >= 0.8 * len(pictures) else 0.0
 
     def questions(self, source: Source, answers: Answers) -> list[Question]:
-        return [SIZE, GRAY]
+        return [SIZE, GRAY, *VOID_QUESTIONS]
 
     def learned(self, source: Source, answers: Answers) -> str:
         return f"Predict the class of every pixel from {len(_pairs(source)):,} images with masks."
@@ -103,8 +104,8 @@ class Masks(Reader):
             if index % 64 == 0:
                 progress(0.85 + 0.1 * index / len(pairs), f"Reading mask {index + 1:,} of {len(pairs):,}")
             masks.read(source, image_name, mask_name)
-        numbered, order = masks.numbered(notes)
-        classes = _class_names(source, order, notes)
+        numbered, values = masks.numbered(answers, notes)
+        classes = _class_names(source, [*values.classes], notes)
         arrays: dict[str, Any] = {"pixels": pixels, "masks": numbered}
         names = [picture_name for picture_name, _ in pairs]
         parts = stated_parts(source, names).of(names)
@@ -112,7 +113,9 @@ class Masks(Reader):
             arrays["parts"] = parts
         np.savez(folder / "images.npz", **arrays)
         summary = f"{len(pairs):,} images with masks of {len(classes)} classes"
-        return StoredUpload(len(pairs), summary, notes=notes, extra={"classes": classes, "side": side})
+        return StoredUpload(
+            len(pairs), summary, notes=notes, extra={"classes": classes, "side": side, **values_meta(values)}
+        )
 
     def raw(self, folder: Path, meta: UploadMeta, options: JsonObject) -> RawDataset:
         chosen = check_options(options, [SIZE, GRAY], "", "Images")
@@ -124,6 +127,7 @@ class Masks(Reader):
             target_kind="mask",
             target_name="mask",
             classes=tuple(meta["classes"]),
+            mask_values=values_of_meta(meta),
             **stored_images(arrays["pixels"], size, chosen.optional_switch("grey")),
         )
         set_given_split(raw, arrays.get("parts"))

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 # Colors of classes in masks and of tags; the first is that of the background.
 COLORS = ("#d4d4d8", "#6366f1", "#f59e0b", "#10b981", "#ef4444", "#06b6d4", "#d946ef", "#84cc16", "#f97316", "#64748b")
+VOID_COLOR = "#18181b"  # of pixels without a class
 ACROSS = 4
 # Explanations of the colors of a kind of part, once for all panels
 CAPTIONS = {"series": "Indigo: input. Orange: reconstruction."}
@@ -39,7 +40,8 @@ def panels(panels: list[Panel], classes: Sequence[str]) -> None:
     """Draw panels in groups such as the worst and the best."""
     kinds = {part["kind"] for item in panels for part in item["parts"]}
     if classes and "classes" in kinds:
-        legend(classes)
+        masks = [part["values"] for item in panels for part in item["parts"] if part["kind"] == "classes"]
+        legend(classes, has_void=any(np.min(mask) < 0 for mask in masks))
     for kind, caption in CAPTIONS.items():
         if kind in kinds:
             st.caption(caption)
@@ -90,14 +92,17 @@ def _sheet(pictures: Any) -> str:
     return address(sheet)
 
 
-def legend(classes: Sequence[str]) -> None:
-    """Draw the colors of the classes."""
+def legend(classes: Sequence[str], *, has_void: bool = False) -> None:
+    """Draw the colors of the classes, and that of void pixels if there are any."""
     import html
 
+    names = [(color(index), name) for index, name in enumerate(classes)]
+    if has_void:
+        names.append((VOID_COLOR, "void"))
     marks = [
-        f'<span style="display:inline-block;margin-right:10px"><span style="background:{color(index)};'
+        f'<span style="display:inline-block;margin-right:10px"><span style="background:{tone};'
         f'padding:0 8px;border-radius:4px;margin-right:5px"></span>{html.escape(name[:40])}</span>'
-        for index, name in enumerate(classes)
+        for tone, name in names
     ]
     # With spaces, at which a line can break
     st.html(f'<div style="font-size:0.85rem;line-height:2">{" ".join(marks)}</div>')
@@ -110,10 +115,11 @@ def color(index: int) -> str:
 
 
 def painted(numbers: Any) -> Any:
-    """Return class indices (H, W) as an image (H, W, 3) with values from 0 to 1."""
+    """Return class indices (H, W), below 0 for void pixels, as an image (H, W, 3) with values from 0 to 1."""
     grid = np.asarray(numbers)
-    tones = [[int(color(index)[i : i + 2], 16) / 255 for i in (1, 3, 5)] for index in range(int(grid.max()) + 1)]
-    return np.array(tones)[grid]
+    names = [VOID_COLOR, *(color(index) for index in range(max(0, int(grid.max()) + 1)))]
+    tones = [[int(name[i : i + 2], 16) / 255 for i in (1, 3, 5)] for name in names]
+    return np.array(tones)[np.maximum(grid, -1) + 1]
 
 
 def _parts(item: Panel) -> None:

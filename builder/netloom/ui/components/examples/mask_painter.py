@@ -24,8 +24,9 @@ FILES = ["png", "bmp", "gif", "tif", "tiff"]
 MAX_FILE_MIB = 20
 THUMBNAIL = 120  # pixels
 UPLOAD_HELP = (
-    "A PNG with the class number of each pixel, or with one gray value or color for each class, in ascending order. "
-    "Another size is scaled by nearest neighbor."
+    "A PNG with the values of the masks of the data, with the class number of each pixel, or with one gray value or "
+    "color for each class, in ascending order. Pixels of the value 255 beside class numbers have no class. Another "
+    "size is scaled by nearest neighbor."
 )
 
 
@@ -55,7 +56,7 @@ def mask_input(
     def shown(strokes: Sequence[Stroke]) -> np.ndarray:
         grid = filled(label, base, strokes)
         tones = np.moveaxis(painted(grid), 2, 0)
-        opacity = np.where(grid > 0, OPACITY, 0.0)  # the first class is the background
+        opacity = np.where(grid != 0, OPACITY, 0.0)  # the first class is the background
         pixels: np.ndarray = np.broadcast_to(picture, tones.shape) * (1 - opacity) + tones * opacity
         return pixels
 
@@ -63,7 +64,7 @@ def mask_input(
         # People add objects to the first class, the background, more often than they remove them
         default = label.names[min(1, len(label.names) - 1)]
         strokes = stroke_editor(key, label.names, shown, size, default=default, noun="class", on_stroke=on_change)
-        legend(label.names)
+        legend(label.names, has_void=bool((base < 0).any()))
     is_changed = bool(strokes) or key in state.uploaded_masks
     return filled(label, base, strokes).tolist() if is_changed else None
 
