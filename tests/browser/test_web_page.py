@@ -47,6 +47,11 @@ FIELDS: dict[str, list[tuple[dict[str, Any], list[Any]]]] = {
         ({"name": "x", "encoding": "image", "shape": [1, 8, 8], "scale": 1 / 255, "mean": 0.3, "std": 0.4,
           "resized": True},
          [np.random.default_rng(0).integers(0, 256, shape) for shape in ((3, 20, 13), (5, 6, 3), (1, 8, 8))]),
+        *(({"name": "x", "encoding": "image", "shape": list(shape), "scale": 1 / 255, "mean": 0.3, "std": 0.4,
+            "resized": True, "file_side": 24, "file_shape": list(shape)},
+           [*(np.random.default_rng(0).integers(0, 256, size) for size in ((3, 41, 23), (5, 6, 3), (90, 70, 1))),
+            np.full((3, 9, 9), 0.5)])
+          for shape in ((1, 12, 12), (3, 12, 12))),
     ],
     "words": [
         ({**TOKENS, "encoding": "words", "vocabulary": ["", "�", "hello", ",", "it's", "don't", "漢字", "3½"]}, TEXTS),

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from netloom.modalities.encoding.image_field import image_encoder
+from netloom.data.uploads.images import read_as_stored
+from netloom.modalities.encoding.file_pixels import stored_pixels
+from netloom.modalities.encoding.image_field import image_encoder, sized
 from netloom.modalities.fields.image import ImageModality
 from netloom.sandbox import read_batch, read_picture
 from tests.data.crafted import make_zip
@@ -61,6 +63,46 @@ def test_predicted_images_equal_those_of_training(form: str, largest: int, optio
     raw = ImageModality().raw_value(field, pixels)
     place = sorted(photos).index("b/1." + form.lower())
     np.testing.assert_array_equal(data.encode({"image": raw})["image"][0], data.inputs["image"][place])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"size": 48, "grey": True}, {"fields": {"image": {"size": 20, "grey": True, "normalise": "channel"}}}],
+)
+def test_full_size_pixels_equal_the_file_that_holds_them(options: dict[str, Any], home: Path) -> None:
+    """As the Python API, bundles and the model server receive images in JSON."""
+    photos = _photos("PNG", 300) | {"a/gray.png": _photo(99, (250, 201), "PNG", "L")}
+    data = import_and_prepare(make_zip(photos), home, "photos.zip", **options)
+    for number, name in enumerate(sorted(photos)):
+        pixels = np.asarray(Image.open(io.BytesIO(photos[name])))
+        layouts = [pixels, pixels.transpose(2, 0, 1)] if pixels.ndim == 3 else [pixels, pixels[None]]
+        for layout in layouts:
+            np.testing.assert_array_equal(
+                data.encode({"image": layout.tolist()})["image"][0], data.inputs["image"][number]
+            )
+
+
+def test_pixels_are_resized_as_by_pillow_bit_for_bit() -> None:
+    random = np.random.default_rng(0)
+    for _ in range(40):
+        height, width, side, size = map(int, random.integers(8, 100, 4))
+        channels, colors = random.choice([1, 3], 2)
+        image = random.integers(0, 256, (height, width, colors), dtype=np.uint8)
+        content = io.BytesIO()
+        Image.fromarray(image if colors == 3 else image[..., 0]).save(content, "PNG")
+        shape = (int(channels), size, size)
+        expected = read_as_stored(content.getvalue(), "a.png", side, shape)
+        np.testing.assert_array_equal(stored_pixels(image.transpose(2, 0, 1), side, shape), expected)
+
+
+def test_fractions_and_pixels_of_the_size_of_training_are_not_read_as_a_file(home: Path) -> None:
+    data = import_and_prepare(make_zip(_photos("PNG", 300)), home, "photos.zip")
+    row = data.row(3)["image"]
+    np.testing.assert_array_equal(data.encode({"image": row.tolist()})["image"][0], data.inputs["image"][3])
+    fractions = np.random.default_rng(0).uniform(0, 255, (3, 70, 90))
+    field = image_encoder(data.field("image"))
+    small = sized(fractions.astype(np.float32), *field.shape)
+    np.testing.assert_allclose(data.encode({"image": fractions})["image"], field.encode([{"image": small}]))
 
 
 def test_a_white_file_is_white_in_the_units_of_unscaled_data(home: Path) -> None:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from netloom.core.errors import DataError
-from netloom.data.limits import MAX_PIXELS, SMALLEST_SIDE
+from netloom.data.limits import MAX_PIXELS
+from netloom.modalities.encoding.file_pixels import SMALLEST_SIDE
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -39,7 +40,7 @@ def picture(content: bytes, filename: str, side: int) -> np.ndarray:
             )
         image.draft("RGB", (side, side))  # decodes a large JPEG at a fraction of its size
         native_side = max(SMALLEST_SIDE, min(side, max(image.size)))
-        return np.asarray(_rgb(ImageOps.exif_transpose(image)).resize((native_side, native_side)))
+        return np.asarray(_squared(_rgb(ImageOps.exif_transpose(image)), native_side))
 
     return _opened(content, filename, read)
 
@@ -181,7 +182,13 @@ def resized(pixels: np.ndarray, side: int, mode: str | None = None) -> np.ndarra
     from PIL import Image
 
     image = Image.fromarray(pixels)
-    return np.asarray((image.convert(mode) if mode else image).resize((side, side)))
+    return np.asarray(_squared(image.convert(mode) if mode else image, side))
+
+
+def _squared(image: Image.Image, side: int) -> Image.Image:
+    """Return an image as a square, bit for bit as `netloom.modalities.encoding.file_pixels` does without Pillow."""
+    # One axis at a time, as Pillow 13 starts with either axis, and earlier versions with the horizontal one
+    return image.resize((side, image.height)).resize((side, side))
 
 
 def resized_mask(mask: np.ndarray, side: int) -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 
 from netloom.core.errors import DataError
 from netloom.core.plain_json import JsonObject
-from netloom.data.limits import SMALLEST_SIDE
+from netloom.modalities.encoding.file_pixels import SMALLEST_SIDE
 from netloom.sandbox.process import EndedError, Process, RefusedError
 
 

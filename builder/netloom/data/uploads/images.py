@@ -14,11 +14,12 @@ import numpy as np
 from netloom.core.errors import DataError
 from netloom.core.progress import ProgressCallback
 from netloom.data.images import data_uri, equal, picture, resized, sixteen_bit_peak
-from netloom.data.limits import MAX_STORED_BYTES, SMALLEST_SIDE, STORED_SIDE
+from netloom.data.limits import MAX_STORED_BYTES, STORED_SIDE
 from netloom.data.uploads.members import parts_of
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.upload_kind import Question
 from netloom.modalities.columns.column_kind import free_name
+from netloom.modalities.encoding.file_pixels import SMALLEST_SIDE
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -18,7 +18,16 @@ from netloom.export.formats.onnx import Onnx
 from netloom.export.predictions import describe
 from netloom.export.zip_files import pack
 
-FILES = ("calibrated.js", "decode.js", "encode.js", "model.js", "page.js", "probability.js", "style.css")
+FILES = (
+    "calibrated.js",
+    "decode.js",
+    "encode.js",
+    "file_pixels.js",
+    "model.js",
+    "page.js",
+    "probability.js",
+    "style.css",
+)
 # What encode.js and decode.js translate from Python; a test compares both
 ENCODINGS, COLUMNS, DECODINGS = (
     ("image", "table", "series", "words", "letters", "characters", "bpe"),
@@ -139,7 +148,7 @@ In code of your own:
 |---|---|
 | `index.html`, `page.js`, `style.css` | the page |
 | `model.js` | loads the network, and predicts rows |
-| `encode.js`, `preprocess.json` | from rows to tensors, with what was fitted on the training data |
+| `encode.js`, `file_pixels.js`, `preprocess.json` | from rows to tensors, with what was fitted on the training data |
 | `decode.js`, `calibrated.js`, `probability.js` | from outputs of the network to predictions and their calibration |
 | `model.onnx` | the network |
 | `example.json` | a row that the network was not trained on |

@@ -1,5 +1,7 @@
 // From a raw row to the tensors of a network, as Netloom encodes the rows of a run (modalities/encoding).
 
+import { storedPixels } from "./file_pixels.js";
+
 const LARGEST = 1e30; // as in Netloom: a number far outside of the training data must not become infinite
 const PAD = 0;
 const UNKNOWN = 1;
@@ -37,7 +39,7 @@ function image(field, row) {
   const fits = (rows) => rows.length === channels && rows.every((plane) => plane.length === height
     && plane.every((line) => line.length === width));
   if (!fits(pixels) && pixels[0][0].length === channels) pixels = planesOf(pixels);
-  if (field.resized) pixels = sized(pixels, channels, height, width);
+  if (field.resized) pixels = sized(asFile(field, pixels), channels, height, width);
   if (!fits(pixels)) throw new EncodeError(`An image is ${height}×${width} with ${channels} channels.`);
   const data = Float32Array.from(pixels.flat(2), (pixel) => clipped(Math.fround(
     Math.fround(Math.fround(pixel) * Math.fround(field.scale)) - Math.fround(field.mean)) / Math.fround(field.std)));
@@ -49,10 +51,23 @@ function planesOf(lines) {
   return lines[0][0].map((_, color) => lines.map((line) => line.map((pixel) => pixel[color])));
 }
 
+/** Pixels (C, H, W) or (H, W, C): bytes of another size than those of training as an image file of them would be read, others unchanged. */
+export function asFile(field, pixels) {
+  const planes = asPlanes(pixels);
+  const shape = [pixels.length, pixels[0].length, pixels[0][0].length].join();
+  const isByte = (pixel) => Number.isInteger(pixel) && pixel >= 0 && pixel <= 255;
+  const areBytes = Math.abs((field.top || 1 / field.scale) - 255) < 1e-4 && isColor(planes.length)
+    && planes.every((plane) => plane.every((line) => line.every(isByte)));
+  if (!field.file_side || !areBytes || shape === field.shape.join() || shape === field.file_shape.join()) return pixels;
+  return storedPixels(planes, field.file_side, field.file_shape);
+}
+
+const isColor = (count) => count === 1 || count === 3;
+const asPlanes = (pixels) => (!isColor(pixels.length) && isColor(pixels[0][0].length) ? planesOf(pixels) : pixels);
+
 /** An image (C, H, W) or (H, W, C), where C is 1 or 3, with another size and number of channels: cubic convolution, antialiased when it shrinks. */
 export function sized(pixels, channels, height, width) {
-  const isColor = (count) => count === 1 || count === 3;
-  let planes = !isColor(pixels.length) && isColor(pixels[0][0].length) ? planesOf(pixels) : pixels;
+  let planes = asPlanes(pixels);
   if (!isColor(planes.length)) return pixels;
   if (planes.length !== channels) {
     const gray = (r, g, b) => 0.299 * r + 0.587 * g + 0.114 * b;

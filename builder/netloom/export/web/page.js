@@ -1,5 +1,5 @@
 // The page: a widget for each field of a row, and the prediction while they change.
-import { sized } from "./encode.js";
+import { asFile, sized } from "./encode.js";
 import { load } from "./model.js";
 
 const SHOWN = 10; // classes
@@ -115,7 +115,7 @@ async function pixelsOf(file, field) {
   const { data } = context.getImageData(0, 0, bitmap.width, bitmap.height);
   const planes = [0, 1, 2].map((color) => Array.from({ length: bitmap.height }, (_, y) =>
     Array.from({ length: bitmap.width }, (_, x) => (data[4 * (y * bitmap.width + x) + color] * whiteOf(field)) / 255)));
-  return sized(planes, channels, height, width);
+  return sized(asFile(field, planes), channels, height, width);
 }
 
 function textWidget(field, row, changed) {

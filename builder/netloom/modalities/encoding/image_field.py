@@ -17,6 +17,7 @@ from netloom.modalities.encoding.field_encoder import (
     ScaledEncoder,
     Scaling,
 )
+from netloom.modalities.encoding.file_pixels import stored_pixels
 
 _FILE_SIDE = 256  # of a decoded image file, at least, if the data did not come from image files
 MAX_SIDE = 8_192  # of an image that is resized; the weights of the pixels of a longer one would not fit into memory
@@ -106,7 +107,7 @@ class ImageEncoder(ScaledEncoder[ImageState]):
             if self.is_resized:
                 if max(pixels.shape, default=0) > MAX_SIDE:
                     raise EncodeError(f"An image has at most {MAX_SIDE:,} pixels per side, received {pixels.shape}.")
-                pixels = sized(pixels, channels, height, width)
+                pixels = sized(self._as_file(pixels), channels, height, width)
             if pixels.shape != (channels, height, width):
                 expected = f"{height}×{width} with {channels} channel{'s' * (channels != 1)}"
                 raise EncodeError(f"An image is {expected}, received values of shape {pixels.shape}.")
@@ -117,6 +118,15 @@ class ImageEncoder(ScaledEncoder[ImageState]):
             )
         np.clip(scaled, -LARGEST_ENCODED, LARGEST_ENCODED, out=scaled)
         return scaled
+
+    def _as_file(self, pixels: np.ndarray) -> np.ndarray:
+        """Return bytes of another size than those of training as an image file of these pixels would be read."""
+        state = self.state
+        planes = _planes(pixels)
+        are_bytes = abs(255 * self.unit_scale - 1) < 1e-6 and is_bytes(planes)
+        if not state.file_side or not are_bytes or pixels.shape in (self.shape, self.file_shape):
+            return pixels
+        return stored_pixels(planes, state.file_side, state.file_shape).astype(np.float32)
 
 
 def image_encoder(encoder: FieldEncoder[Any]) -> ImageEncoder:
@@ -138,9 +148,8 @@ def sized(pixels: np.ndarray, channels: int, height: int, width: int) -> np.ndar
 
     Keys, https://doi.org/10.1109/TASSP.1981.1163711, with a = -1/2.
     """
-    if pixels.ndim == 3 and pixels.shape[0] not in (1, 3) and pixels.shape[2] in (1, 3):
-        pixels = pixels.transpose(2, 0, 1)
-    if pixels.ndim != 3 or pixels.shape[0] not in (1, 3) or 0 in pixels.shape:
+    pixels = _planes(pixels)
+    if not _are_planes(pixels):
         return pixels
     if pixels.shape[0] != channels:
         weights = np.array([0.299, 0.587, 0.114], dtype=np.float32)
@@ -152,6 +161,21 @@ def sized(pixels: np.ndarray, channels: int, height: int, width: int) -> np.ndar
             shares = _pixel_shares(pixels.shape[axis], size).astype(np.float32)
             pixels = np.moveaxis(np.tensordot(shares, pixels, (1, axis)), 0, axis).clip(low, high)
     return pixels
+
+
+def is_bytes(pixels: np.ndarray) -> bool:
+    """Return whether an image (C, H, W) with one or three channels has whole numbers from 0 to 255 as pixels."""
+    return _are_planes(pixels) and bool(((pixels >= 0) & (pixels <= 255) & (pixels == np.floor(pixels))).all())
+
+
+def _are_planes(pixels: np.ndarray) -> bool:
+    return pixels.ndim == 3 and pixels.shape[0] in (1, 3) and 0 not in pixels.shape
+
+
+def _planes(pixels: np.ndarray) -> np.ndarray:
+    """Return an image (H, W, C) with one or three channels as (C, H, W), and another array unchanged."""
+    is_last = pixels.ndim == 3 and pixels.shape[0] not in (1, 3) and pixels.shape[2] in (1, 3)
+    return pixels.transpose(2, 0, 1) if is_last else pixels
 
 
 def _pixel_shares(old: int, new: int) -> np.ndarray:
