@@ -17,6 +17,7 @@ from netloom.data.tables.streamed_table import SAMPLE_ROWS
 from netloom.data.tables.table_dataset import OPTIONS, settled_kinds, table_to_raw
 from netloom.data.tables.target_guess import GUESSES, ranked_targets
 from netloom.data.tables.targets import LABELS
+from netloom.data.tables.time_order import time_order_note
 from netloom.data.uploads.boxes import refuse_box_files
 from netloom.data.uploads.chosen import Chosen
 from netloom.data.uploads.images import set_given_split
@@ -143,7 +144,16 @@ class Table(Tabular):
 
     def noted(self, source: Source, answers: Answers) -> list[str]:
         notes = super().noted(source, answers)
-        return [*notes, *filter(None, [untold(self._table(source, answers))])] if source.alone else notes
+        if not source.alone:
+            return notes
+        table = self._table(source, answers)
+        return [*notes, *filter(None, [untold(table), "" if _is_ordered(answers) else time_order_note(table)])]
+
+
+def _is_ordered(answers: Answers) -> bool:
+    """Return whether the rows are split as a column says, or by time."""
+    columns = answers.get(COLUMNS)
+    return isinstance(columns, dict) and any(_role(columns, name) in ("split", "time") for name in columns)
 
 
 def _holds_sets(table: pd.DataFrame, column: object) -> bool:

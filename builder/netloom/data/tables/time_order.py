@@ -1,0 +1,112 @@
+"""Recognizes tables whose rows are in the order of time, although no single column of dates says so."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FEWEST = 20  # rows, as fewer are often in some order by chance
+_NAMES = {
+    part: re.compile(rf"(?i:{names})")
+    for part, names in (
+        ("year", "years?|yyyy|yr|jahr|année|año"),
+        ("month", "months?|mm|mon|mo|mnth|monat|mois|mes"),
+        ("day", "days?|dd|tag|jour|día"),
+        ("hour", "hours?|hh|hr|stunde|heure|hora"),
+        ("minute", "min(ute)?s?"),
+        ("stamp", r".*(time|timestamp|date|datetime|epoch|unix|zeit|datum).*|ts|t"),
+    )
+}
+_YEARS = (1_500, 2_200)
+# Seconds, milliseconds, microseconds and nanoseconds since 1970 of the years 1980 to 2100
+_EPOCHS = tuple((3.1e8 * factor, 4.1e9 * factor) for factor in (1, 1e3, 1e6, 1e9))
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_YEAR = re.compile(r"(?<!\d)(1[5-9]|2[01])\d\d(?!\d)")
+_CLOCK = re.compile(r"(?i)\d{1,2}:\d\d(:\d\d(\.\d+)?)?( ?[ap]m)?")
+
+
+def time_order_note(table: pd.DataFrame) -> str:
+    """Return a note on a table that is in the order of time, with how to say so; "" for others."""
+    names = _columns_in_order(table)
+    if not names:
+        return ""
+    listed = " and ".join(repr(name[:60]) for name in names)
+    is_number = len(names) == 1 and _is_number(table[names[0]])
+    by_role = f"set the role of {names[0][:60]!r} to time, or " if is_number else ""
+    return (
+        f"The rows seem to be in the order of time, by {listed}. A random split tests on times between those of "
+        f"training. To split by time, {by_role}write each time into one column, as 2024-01-31 or 2024-01-31 13:00, and "
+        "add the file again. To forecast, add it as a series (--kind series)."
+    )
+
+
+def _columns_in_order(table: pd.DataFrame) -> list[str]:
+    """Return the columns that together rise from row to row."""
+    if len(table) < FEWEST:
+        return []
+    dates = [str(name) for name, values in table.items() if values.dtype.kind == "M"]
+    if dates:
+        # Dates alone are recognized as such; dates with the time of day in another column are not
+        clocks = [str(name) for name in table.columns if _is_clock(table[name])]
+        return [dates[0], clocks[0]] if len(dates) == 1 and clocks and _rises(table[dates]) else []
+    parts = [name for part in ("year", "month", "day", "hour", "minute") if (name := _named(table, part))]
+    if parts and parts[0] == _named(table, "year") and _within(table[parts[0]], _YEARS) and _rises(table[parts]):
+        return parts
+    return next(([str(name)] for name in table.columns if _is_stamp(table, str(name))), [])
+
+
+def _is_stamp(table: pd.DataFrame, name: str) -> bool:
+    """Return whether a column of times since 1970, or of texts such as 2020Q1 or Jan 2020, rises from row to row."""
+    values = table[name]
+    if _is_number(values):
+        is_epoch = any(_within(values, limits) for limits in _EPOCHS)
+        return is_epoch and _NAMES["stamp"].fullmatch(name) is not None and _rises(table[[name]])
+    moments = [_moment(text) for text in values.tolist()] if _moment(values.iloc[0]) is not None else []
+    return bool(moments) and None not in moments and all(a <= b for a, b in pairwise(moments) if a and b)
+
+
+def _moment(text: object) -> float | None:
+    """Return the time of a quarter, a week or a month of a year, such as 2020Q1 or Jan 2020, in years."""
+    year = _YEAR.search(text) if isinstance(text, str) else None
+    if year is None or not isinstance(text, str):
+        return None
+    rest = (text[: year.start()] + text[year.end() :]).strip(" /_.-,").lower()
+    if part := re.fullmatch(r"(q|w)(\d{1,2})", rest):
+        return int(year[0]) + int(part[2]) / (4 if part[1] == "q" else 53)
+    is_month = re.fullmatch(r"[a-z]{3,9}\.?", rest) and rest[:3] in _MONTHS
+    return int(year[0]) + _MONTHS.index(rest[:3]) / 12 if is_month else None
+
+
+def _named(table: pd.DataFrame, part: str) -> str | None:
+    """Return the column of whole numbers with the name of a part of a date."""
+    return next(
+        (str(name) for name in table.columns if _NAMES[part].fullmatch(str(name)) and _is_number(table[name])), None
+    )
+
+
+def _rises(table: pd.DataFrame) -> bool:
+    """Return whether the rows of a table, compared from left to right, never fall, and have several values."""
+    if table.isna().any(axis=None):
+        return False
+    rows = list(table.itertuples(index=False, name=None))
+    return all(first <= second for first, second in pairwise(rows)) and rows[0] != rows[-1]
+
+
+def _within(values: pd.Series, limits: tuple[float, float]) -> bool:
+    return bool(values.between(*limits).all())
+
+
+def _is_number(values: pd.Series) -> bool:
+    import pandas as pd
+
+    kinds = pd.api.types
+    return kinds.is_numeric_dtype(values) and not kinds.is_bool_dtype(values)
+
+
+def _is_clock(values: pd.Series) -> bool:
+    """Return whether a column holds times of day as texts."""
+    return all(isinstance(text, str) and _CLOCK.fullmatch(text.strip()) for text in values.dropna().unique()[:1_000])
