@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,23 @@ def normal(label: str) -> str:
     """Return a label without differences of spelling: case, separators between words, and punctuation at its end."""
     words = _BETWEEN.sub(" ", unicodedata.normalize("NFKC", label).casefold()).split()
     return " ".join(words).rstrip(_PUNCTUATION)
+
+
+def spelling_notes(classes: Iterable[str]) -> list[str]:
+    """Return a note on classes of folders and files whose names are spellings of one another."""
+    spellings: dict[str, list[str]] = {}
+    for name in sorted(set(classes)):
+        spellings.setdefault(normal(name), []).append(name)
+    similar = [names for names in spellings.values() if len(names) > 1]
+    if not similar:
+        return []
+    # With escapes, as letters of one or of two characters look the same
+    shown = [", ".join(repr(name[:60]) if name.isascii() else ascii(name[:60]) for name in names) for names in similar]
+    listed = "; ".join(shown[:4]) + ("; …" if len(shown) > 4 else "")
+    return [
+        f"These classes are different, although their names differ only in case, spaces, punctuation or the Unicode "
+        f"form of a letter: {listed}. If they mean the same, give their folders or files one name, and add them again."
+    ]
 
 
 def merge(names: Sequence[str], aliases: Aliases) -> tuple[tuple[str, ...], np.ndarray]:

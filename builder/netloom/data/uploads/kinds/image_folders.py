@@ -14,6 +14,7 @@ from netloom.core.progress import ProgressCallback
 from netloom.data import file_types
 from netloom.data.raw.images import Images
 from netloom.data.raw_dataset import RawDataset
+from netloom.data.settings.label_merging import spelling_notes
 from netloom.data.splits.given_splits import refuse_as_classes
 from netloom.data.uploads.boxes import refuse_box_files
 from netloom.data.uploads.filetables import refuse_other_names, stated_parts
@@ -76,7 +77,8 @@ class PictureFolders(Reader):
         pictures = _pictures(source)
         labeled = set(pictures)
         left_out = [name for name in _all_pictures(source) if name not in labeled]
-        return [*unlabeled_note(left_out), *_gathered_note(source, pictures)]
+        spelled = spelling_notes(_classes_and_parts(source, pictures)[0])
+        return [*unlabeled_note(left_out), *_gathered_note(source, pictures), *spelled]
 
     def used_files(self, source: Source) -> Sequence[str]:
         return _pictures(source)

@@ -18,6 +18,7 @@ from netloom.data.caching import memmap_cache
 from netloom.data.limits import MAX_CELLS, MAX_STORED_BYTES
 from netloom.data.raw.series import Series
 from netloom.data.raw_dataset import RawDataset
+from netloom.data.settings.label_merging import spelling_notes
 from netloom.data.splits.given_splits import FileParts, file_parts, is_split, part_of
 from netloom.data.tables.target_guess import GUESSES, ranked_targets
 from netloom.data.uploads.chosen import Chosen
@@ -233,6 +234,7 @@ class Sounds(Reader):
         names = _sounds(source)
         if answers["label"] != TABLE:
             classes = _classes(stated_parts(source, names), names, str(answers["label"]))
+            notes += spelling_notes(classes)
             return names, pd.DataFrame({"class": classes}).astype("string")
         naming = _naming(source, names)
         notes += naming.notes

@@ -14,6 +14,7 @@ from netloom.data.dialect import has_separator
 from netloom.data.limits import MAX_ROWS
 from netloom.data.raw.texts import Texts as RawTexts
 from netloom.data.raw_dataset import RawDataset
+from netloom.data.settings.label_merging import spelling_notes
 from netloom.data.splits.given_splits import FileParts, refuse_as_classes
 from netloom.data.tables.readers import decode_text
 from netloom.data.uploads.filetables import stated_parts
@@ -122,7 +123,8 @@ class TextFiles(Reader):
         if parts is not None:
             table["part"] = parts
         table.to_parquet(folder / "texts.parquet")
-        return StoredUpload(len(table), f"{len(table):,} texts of {len(set(classes))} classes", ("text", "class"))
+        summary = f"{len(table):,} texts of {len(set(classes))} classes"
+        return StoredUpload(len(table), summary, ("text", "class"), spelling_notes(classes))
 
     def raw(self, folder: Path, meta: UploadMeta, options: JsonObject) -> RawDataset:
         import pandas as pd
