@@ -354,7 +354,7 @@ def test_tags_are_typed_and_checked_against_the_words() -> None:
     project = project_of("requests_tagger")
     tags = next(item for item in app.text_area if item.label == "Correct label")
     proposed = (tags.value or "").split()
-    assert set(proposed) == {"O"}, "one for each word"
+    assert set(proposed) - {"O"}, "the predicted tags"
     tags.set_value("O")
     app = checked(button(app, "Collect this input").click().run())
     assert "but the label 1 tags" in " ".join(item.value for item in app.caption)

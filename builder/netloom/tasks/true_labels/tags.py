@@ -29,6 +29,7 @@ class WordTags(TrueLabel):
     length: int
     title: ClassVar[str] = "Exact match"
     is_share: ClassVar[bool] = True
+    corrects_prediction: ClassVar[bool] = True
     hint: ClassVar[str] = "One tag for each word and punctuation mark, separated by spaces, such as O O B-place"
 
     @property
@@ -74,8 +75,11 @@ class WordTags(TrueLabel):
         if len(label) != words:
             raise DataError(f"The text has {words:,} words and punctuation marks, but the label {len(label):,} tags.")
 
-    def proposed(self, data: Prepared, row: Mapping[str, Any]) -> list[str]:
-        return [self.names[0]] * self._words(data, row)
+    def proposed(self, data: Prepared, row: Mapping[str, Any], prediction: Any = None) -> list[str]:
+        words = self._words(data, row)
+        tags = self._begun(list(prediction or ()))[:words]
+        # Words beyond the length of the network have no predicted tag
+        return tags + [self.names[0]] * (words - len(tags))
 
     def text(self, label: Any) -> str:
         return " ".join(map(str, label)) if isinstance(label, (list, tuple)) else str(label)
@@ -110,6 +114,7 @@ class ClassWithTags(TrueLabel):
     title: ClassVar[str] = ClassLabel.title
     is_share: ClassVar[bool] = ClassLabel.is_share
     has_parts: ClassVar[bool] = True
+    corrects_prediction: ClassVar[bool] = True
     hint: ClassVar[str] = (
         "The class; in the line below, one tag for each word and punctuation mark, such as O O B-place"
     )
@@ -130,8 +135,9 @@ class ClassWithTags(TrueLabel):
         if isinstance(label, Mapping):
             self.tags.check_row(data, row, label["tags"])
 
-    def proposed(self, data: Prepared, row: Mapping[str, Any]) -> Any:
-        return {"class": "", "tags": self.tags.proposed(data, row)}
+    def proposed(self, data: Prepared, row: Mapping[str, Any], prediction: Any = None) -> Any:
+        tags = prediction["tags"] if isinstance(prediction, Mapping) else None
+        return {"class": "", "tags": self.tags.proposed(data, row, tags)}
 
     def completed(self, label: Any, answer: Mapping[str, Any]) -> Any:
         # The log has the class of an answer alone, and a reported label can be a class alone

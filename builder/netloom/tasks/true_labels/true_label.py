@@ -21,6 +21,7 @@ class TrueLabel(ABC):
         title: the measure of predictions with such labels.
         is_share: whether a prediction is right or wrong, with the error 0 or 1; otherwise, the error is a distance.
         hint: how a person types a label; "" if labels are chosen from a list, or are single numbers.
+        corrects_prediction: whether people correct the predicted label instead of entering all of it.
         has_parts: whether a label has parts that the prediction of a logged request lacks, see `completed`.
     """
 
@@ -28,6 +29,7 @@ class TrueLabel(ABC):
     is_share: ClassVar[bool]
     hint: ClassVar[str] = ""
     has_parts: ClassVar[bool] = False
+    corrects_prediction: ClassVar[bool] = False
 
     @property
     def painted(self) -> PaintedLabel | None:
@@ -63,8 +65,12 @@ class TrueLabel(ABC):
         """
         return
 
-    def proposed(self, data: Prepared, row: Mapping[str, Any]) -> Any:
-        """Return a label from which a person starts to type that of a raw row; None for nothing."""
+    def proposed(self, data: Prepared, row: Mapping[str, Any], prediction: Any = None) -> Any:
+        """Return a label from which a person starts to enter that of a raw row; None for nothing.
+
+        Args:
+            prediction: The prediction of the row, if it is known; see `corrects_prediction`.
+        """
         return None
 
     def completed(self, label: Any, answer: Mapping[str, Any]) -> Any:
@@ -111,10 +117,14 @@ class PaintedLabel(TrueLabel):
 
     names: tuple[str, ...]
     shape: tuple[int, int]
+    corrects_prediction: ClassVar[bool] = True
 
     @property
     def painted(self) -> PaintedLabel:
         return self
+
+    def proposed(self, data: Prepared, row: Mapping[str, Any], prediction: Any = None) -> Any:
+        return prediction
 
     @abstractmethod
     def read_image(self, content: bytes, filename: str) -> list[list[int]]:

@@ -52,9 +52,8 @@ def _collect_button(live: Live, trained: OpenRun, weights: RunWeights, raw: RawR
     with st.popover("Collect", icon=":material/playlist_add:", help=help, key=Key.COLLECT, width="content"):
         if restriction := restriction_of(trained.data):
             st.caption(f":material/info: {escape(restriction)}")
-        proposed = true_label.proposed(trained.data, raw)
-        if true_label.painted is not None:  # people correct the predicted mask instead of painting all of it
-            proposed = _predicted(weights, raw)
+        prediction = _predicted(weights, raw) if true_label.corrects_prediction else None
+        proposed = true_label.proposed(trained.data, raw, prediction)
         check = partial(true_label.check_row, trained.data, raw)
         picture = picture_of(trained.data, raw) if true_label.painted is not None else None
         # A label that was typed for one input must not stay for the next one
