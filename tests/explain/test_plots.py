@@ -197,6 +197,9 @@ def test_column_labels_show_readable_values() -> None:
     example = Example(5, "", columns={"zip": 86836.0, "plan": "", "day (year)": 2024.0, "day (month)": 5.0})
     labeled = replace(TABLE, example=example, labels={"features": ("zip", "plan", "day")})
     assert column_labels(labeled, "features") == ["zip = 86836", "plan (missing)", "day = year 2024, month 5"]
+    long = Example(5, "", columns={"note": "Support never answered my messages today"})
+    labeled = replace(TABLE, example=long, labels={"features": ("note", "", "")})
+    assert column_labels(labeled, "features")[0] == "note = Support never answered my…"
 
 
 def test_flow_plots_share_edge_routing_constants_with_the_canvas() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from netloom.core.text import number
+from netloom.core.text import cut, number
 from netloom.explain.core.parts.axes import Axes
 from netloom.explain.plots import figures, text
 from netloom.explain.plots.colors import bound
@@ -200,13 +200,13 @@ def has_waterfall(explanation: Explanation) -> bool:
 
 
 def _column_label(label: str, columns: dict[str, Any]) -> str:
-    value = columns.get(label, _date(label, columns))
+    name, value = cut(label, 28), columns.get(label, _date(label, columns))
     if value is None or value == "":
-        return f"{label[:28]} (missing)" if label in columns else label
+        return f"{name} (missing)" if label in columns else label
     try:
-        return f"{label[:28]} = {number(float(value))}"
+        return f"{name} = {number(float(value))}"
     except (TypeError, ValueError):
-        return f"{label[:28]} = {str(value)[:24]}"
+        return f"{name} = {cut(str(value), 32)}"
 
 
 def _date(label: str, columns: dict[str, Any]) -> str | None:

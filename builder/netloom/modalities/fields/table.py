@@ -37,7 +37,7 @@ class TableModality(Modality[Sequence[tuple[str, TrainingColumn]]]):
         return row_fields(encoder.columns)
 
     def preprocessing(self, encoder: FieldEncoder[Any]) -> str:
-        return "numbers standardised and filled, categories as columns of their own"
+        return "numbers imputed and standardized, categories one-hot encoded"
 
     def median(self, encoder: FieldEncoder[Any], rows: np.ndarray) -> np.ndarray:
         """Return the median of each number, and the most frequent of the categories of a column."""
