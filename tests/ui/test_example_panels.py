@@ -10,6 +10,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from netloom.core.text import escape
+from netloom.data import add_file
 from netloom.document import write
 from netloom.runs import evaluate
 from netloom.ui.components.examples.example_panels import COLORS, color, painted
@@ -131,3 +132,36 @@ def test_vae_results_show_samples_and_worst_reconstructions(
     assert [item.value for item in app.caption if item.value.startswith(row)] == [
         f"{row}**{escape(f'error {worst.loss:.4g}')}**"
     ]
+
+
+def test_a_date_is_edited_as_one_value(home: Path) -> None:
+    """The network reads numbers of it, and reads the same ones of the edited row."""
+    rows = "".join(f"2024-0{1 + index % 9}-1{index % 7},{index},{index % 2}\n" for index in range(40))
+    info = add_file(f"day,size,label\n{rows}".encode(), "days.csv", home, target="label")
+    app = AppTest.from_function(_form, args=(info.name,), default_timeout=60).run()
+    assert not app.exception
+    [day] = app.text_input
+    assert (day.label, day.value) == ("day", "2024-01-10")
+    assert [item.label for item in app.number_input] == ["size"]
+    assert app.json[0].value == "[true, false]"
+
+
+def _form(dataset: str) -> None:
+    import json
+
+    import numpy as np
+    import streamlit as st
+
+    from netloom.data import prepare
+    from netloom.document import DataChoice
+    from netloom.editing.server import store
+    from netloom.ui.components.examples.custom_example import custom_example
+
+    data = prepare(DataChoice(dataset=dataset), store().home)
+    start = data.row(0)
+    row = custom_example(data, start, "test")
+    later = {**row, "day": "2024-05-31"}
+    names = [field.name for field in data.fields]
+    before, after, changed = (data.encode_arrays(value, names) for value in (start, row, later))
+    equal = [all(np.array_equal(before[name], other[name]) for name in before) for other in (after, changed)]
+    st.json(json.dumps(equal))

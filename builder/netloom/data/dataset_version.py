@@ -35,7 +35,7 @@ from netloom.data.version_files import (
     tagged_file,
     why_no_forecast_file,
 )
-from netloom.modalities.columns.date import iso_dates
+from netloom.modalities.columns.date import with_dates
 from netloom.modalities.encoding.cells import EncodeError
 
 if TYPE_CHECKING:
@@ -199,13 +199,10 @@ def _joined(labels: Iterable[str]) -> str:
 def _csv(data: Prepared, examples: Examples) -> tuple[str, str]:
     """Return the rows as CSV, and the name of the column with their part of the split."""
     encoders = [column for field in data.fields for column in field.columns]
-    parts = {column.name: column.date_column for column in encoders if column.date_column}
     target = data.schema.target.name
     rows = []
     for part, row, label in _parts(data, examples):
-        dated = {**row, **iso_dates(encoders, row)}
-        columns = {name: value for name, value in dated.items() if parts.get(name) not in dated}
-        rows.append((part, columns, label))
+        rows.append((part, with_dates(encoders, row), label))
     names = list(rows[0][1])
     split = free_name("split", (*names, target))
     for number, (_, row, _) in enumerate(rows):

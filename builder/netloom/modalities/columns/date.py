@@ -100,6 +100,14 @@ def iso_dates(columns: Iterable[ColumnEncoder], row: Mapping[str, Any]) -> dict[
     return dates
 
 
+def with_dates(columns: Iterable[ColumnEncoder], row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row with its dates in ISO format instead of their parts, where they can be restored from them."""
+    known = tuple(columns)
+    dated = {**row, **iso_dates(known, row)}
+    parts = {column.name: column.date_column for column in known if column.date_column}
+    return {name: value for name, value in dated.items() if parts.get(name) not in dated}
+
+
 def _iso(days: float) -> str:
     """Return days since 1970-01-01 as a date, or as a time in UTC."""
     moment = datetime(1970, 1, 1) + timedelta(days=days)

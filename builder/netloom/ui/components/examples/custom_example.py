@@ -14,6 +14,7 @@ from netloom.core.text import escape
 from netloom.data import DataError, Prepared
 from netloom.data.images import FORMATS
 from netloom.explain.core.parts.axes import Axes, axes_of
+from netloom.modalities.columns.date import with_dates
 from netloom.modalities.encoding.cells import RawRow, as_text
 from netloom.modalities.encoding.field_encoder import FieldEncoder
 from netloom.modalities.encoding.image_field import ImageEncoder, image_encoder, sized
@@ -57,6 +58,7 @@ def custom_example(data: Prepared, start: Mapping[str, Any], name: str) -> RawRo
     Raises:
         DataError: an uploaded file cannot be read.
     """
+    start = with_dates((column for field in data.fields for column in field.columns), start)
     row = dict(start)
     axes = axes_of(data)
     for spec, field in zip(data.schema.inputs, data.fields, strict=True):
@@ -207,7 +209,7 @@ def _columns(field: FieldEncoder[Any], start: Mapping[str, Any], key: str) -> di
     tall = len(columns) > 5
     with st.container(height=HEIGHT if tall else "content", border=False):
         for column in columns:
-            # A date is encoded as several columns, but edited as one.
+            # A date is encoded as several columns, but edited as one, unless it cannot be restored from them.
             name = column.name if column.name in start else column.date_column or column.name
             if name not in values:
                 values[name] = value_editor(column, name, start.get(name), f"{key} {name}")

@@ -19,6 +19,7 @@ from netloom.explain.plots.explanation_plots import PlotKind, array_table, plot_
 from netloom.explain.robustness.what_if import WhatIf, raw_row, target_request
 from netloom.jobs import JobError
 from netloom.jobs.requests.explanations import Change
+from netloom.modalities.columns.date import with_dates
 from netloom.ui.components.errors import show_error
 from netloom.ui.components.examples.example_editor import edited, forget
 from netloom.ui.components.figure_export import chart, exports
@@ -45,9 +46,10 @@ def what_if_view(context: ViewContext) -> None:
     key = Key.COUNTERFACTUAL.of(context.trained.run.id, _named(context.row))
     # The form comes second, because a narrow screen shows the columns one below the other.
     effect, form = st.columns([1.7, 1], gap="medium")
-    raw = raw_row(context.trained.data, context.row)
+    data = context.trained.data
+    raw = with_dates((column for field in data.fields for column in field.columns), raw_row(data, context.row))
     with form:
-        changed = edited(context.trained.data, raw, key, _weights(first))
+        changed = edited(data, raw, key, _weights(first))
         if st.button(
             "Reset", icon=":material/restart_alt:", key=Part.RESET.within(key), help="Restore the original example."
         ):
