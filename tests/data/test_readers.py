@@ -18,6 +18,7 @@ from netloom.data import DataError, Prepared, add_file, prepare
 from netloom.data.uploads import fitting, open_source, readers
 from netloom.data.uploads.kinds.arrays import Arrays
 from netloom.document import DataChoice
+from netloom.templates.starting import starters
 from tests.data import brought
 from tests.data.brought import EXAMPLE_FILES, bars, conll, excel, idx, npz, people, png, tone
 from tests.data.crafted import make_csv, make_zip, valid_csv
@@ -434,6 +435,18 @@ def test_ratings_have_user_and_item_inputs(home: Path) -> None:
     first = brought.ratings().decode().splitlines()[1].split(",")
     assert data.row(0) == {"user_id": first[0], "movie": first[1]}
     assert data.restore(data.target[0]).item() == pytest.approx(float(first[2]), abs=1e-4)
+
+
+@pytest.mark.parametrize("times", [False, True])
+def test_clicks_need_no_column_of_ratings(times: bool, home: Path) -> None:
+    rows = [f"{user},film {item}" for user in range(12) for item in range(user % 3, 9, 2)]
+    header = "user_id,movie" + ",timestamp" * times
+    content = make_csv(header, (f"{row},{number}" if times else row for number, row in enumerate(rows)))
+    data = _add(content, home, kind="ratings")
+    assert data.row(0) == {"user_id": "0", "movie": "film 0"}
+    assert set(data.raw.target.flatten().tolist()) == {1.0}, "the times are not ratings"
+    assert any("Recommendation (BPR)" in warning for warning in data.raw.warnings)
+    assert [template.name for template in starters(DataChoice(), data.schema)] == ["ratings_ncf", "ratings_bpr"]
 
 
 def test_graph_adjacency_matches_the_edge_table(home: Path) -> None:

@@ -146,6 +146,7 @@ def test_confidence_interval_matches_students_t() -> None:
     assert math.isnan(spread("accuracy", [1.0]).deviation)
     wide = [0.99, 0.9, 1.0]
     assert spread("test accuracy", wide).high == 1.0, "no share is above 1"
+    assert spread("test accuracy (color)", wide).high == 1.0
     assert spread("test loss", wide).high > 1.0
 
 

@@ -22,7 +22,7 @@ from netloom.runs import TrainedRun, fit_here, predict
 from netloom.runs.prediction.trained_run import evaluate
 from netloom.tasks.training_losses import TRAINING_LOSSES
 from netloom.templates import templates
-from netloom.training import OBJECTIVES
+from netloom.training import OBJECTIVES, TrainingError
 from netloom.training.batch_loss import batch_loss
 from netloom.training.objectives.contrastive import Contrastive, knn, nt_xent, probe, spread
 from netloom.training.objectives.loss_weights import positive_weight
@@ -409,6 +409,30 @@ def test_recommendations_rank_unseen_items(ratings: Prepared) -> None:
     assert evaluation.metrics["popular_ndcg@5"] < 0.9
     assert evaluation.report is not None
     assert str(evaluation.report[0]["user"]).startswith("user ")
+
+
+def test_users_without_training_rows_are_ranked_one_by_one(ratings: Prepared) -> None:
+    objective = OBJECTIVES["ranking"].described(Training(objective="ranking", liked_from=3.5), ratings.schema)
+    rows, users = ratings.split["test"], ratings.inputs["user"]
+    strangers = replace(ratings, inputs={**ratings.inputs, "user": users.where(users > 5, torch.zeros_like(users))})
+
+    def count(data: Prepared) -> float:
+        evaluation = objective.extend_evaluation(
+            objective.evaluate(torch.zeros(0, 1), data, rows, "test"),
+            torch.zeros(0),
+            lambda inputs: torch.zeros(len(inputs["user"]), 1),
+            data,
+            rows,
+        )
+        return evaluation.metrics["users"]
+
+    assert len(users[rows][users[rows] <= 5].unique()) > 1
+    assert count(strangers) == count(ratings)
+
+
+def test_a_rating_that_no_training_row_has_is_refused(ratings: Prepared) -> None:
+    with pytest.raises(TrainingError, match="No training row has a rating of at least 9"):
+        OBJECTIVES["ranking"].configured(Training(objective="ranking", liked_from=9), ratings, "cpu")
 
 
 @pytest.mark.parametrize("name", ["breast_cancer_binary", "shapes_two_outputs", "shapes_simclr", "ratings_bpr"])

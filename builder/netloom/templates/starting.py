@@ -41,7 +41,7 @@ STARTERS: dict[tuple[tuple[str, ...], str], tuple[str, ...]] = {
     (("tokens",), "class_and_tags"): ("commands_joint",),
     (("tokens",), "next_token"): ("tales", "tales_gpt"),
     (("tokens", "tokens"), "sequence"): ("dates_gru", "dates_transformer"),
-    (("categories", "categories"), "number"): ("ratings_ncf",),
+    (("categories", "categories"), "number"): ("ratings_ncf", "ratings_bpr"),
     (("categories",), "class"): ("clicks_deepfm",),
     (("categories",), "number"): ("clicks_deepfm",),
     (("sequence",), "number"): ("sine_tcn", "sine", "station_dlinear"),
@@ -78,6 +78,7 @@ NETWORKS: dict[str, tuple[str, str]] = {
         "Neural collaborative filtering",
         "Embeddings of users and items, combined by a dot product and by an MLP",
     ),
+    "ratings_bpr": ("Ranking of items (BPR)", "Embeddings of users and items, whose score ranks the items for a user"),
     "sine_tcn": ("Causal convolutions", "Causal convolutions whose receptive field grows with each layer"),
     "sine": ("GRU", "Reads the series step by step with a recurrent network"),
     "station_dlinear": (

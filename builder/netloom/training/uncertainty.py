@@ -70,12 +70,13 @@ def difference_of_shares(first: tuple[int, int], second: tuple[int, int]) -> Dif
     return {"difference": difference, "interval": [lower, upper], "is_significant": lower > 0 or upper < 0}
 
 
-def mean_interval(values: np.ndarray) -> Interval | None:
-    """Return the interval of the mean of independent values (N,), by Student's t; None for fewer than two."""
+def mean_interval(values: np.ndarray, bounds: Interval = (-math.inf, math.inf)) -> Interval | None:
+    """Return the interval of the mean of independent values (N,) within `bounds`, by Student's t; None for fewer than
+    two."""
     if len(values) < 2:
         return None
     reach = student_t(len(values) - 1) * float(values.std(ddof=1)) / math.sqrt(len(values))
-    return float(values.mean()) - reach, float(values.mean()) + reach
+    return max(bounds[0], float(values.mean()) - reach), min(bounds[1], float(values.mean()) + reach)
 
 
 def metric_intervals(

@@ -41,7 +41,7 @@ def spread(name: str, values: Sequence[float]) -> Spread:
 
     deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1))
     reach = float(t.ppf(0.5 + CONFIDENCE / 2, count - 1)) * deviation / math.sqrt(count)
-    least, most = metric(name.split()[-1]).bounds  # `name` is "validation loss", "test accuracy" …
+    least, most = metric(name.partition(" ")[2]).bounds  # `name` is "validation loss", "test accuracy (color)" …
     return Spread(name, count, mean, deviation, max(least, mean - reach), min(most, mean + reach))
 
 

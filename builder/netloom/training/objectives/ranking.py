@@ -6,13 +6,16 @@ Rendle, Freudenthaler, Gantner and Schmidt-Thieme, BPR, https://arxiv.org/abs/12
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Self
 
+from netloom.core.text import number as number_text
 from netloom.data.preparation.calibrated import Decoding
 from netloom.modalities.encoding.table_fields import CategoriesEncoder
-from netloom.tasks import ranking
+from netloom.tasks import metric, ranking
+from netloom.training.errors import TrainingError
 from netloom.training.objectives.evaluation import Evaluation, Reference
 from netloom.training.objectives.objective import NOTHING, Objective, Scores, Settings
 
@@ -51,6 +54,13 @@ class Ranking(Objective):
         user, item = (spec.name for spec in data.schema.inputs[:2])
         configured._item, configured._items = item, data.schema.inputs[1].vocabulary or 2
         rows = data.split["train"][configured.liked(data)[data.split["train"]]]
+        if not len(rows) and len(data.split["train"]):
+            ratings = data.restore(data.target[data.split["train"]]).flatten()
+            raise TrainingError(
+                f"No training row has a rating of at least {number_text(configured.liked_from or 0)}, the setting "
+                f"liked_from, as they range from {number_text(float(ratings.min()))} to "
+                f"{number_text(float(ratings.max()))}; lower it, or leave it empty to count each row."
+            )
         # One number per pair, sorted by `unique`, so that `_is_known` can search it
         pairs = data.inputs[user][rows, 0] * configured._items + data.inputs[item][rows, 0]  # (R,)
         configured._known = pairs.unique().to(device)  # type: ignore[no-untyped-call]
@@ -141,7 +151,10 @@ class Ranking(Objective):
         metrics_by_user = [self._measures(user.ranking) for user in users]
         measures = _means(metrics_by_user)
         reference = _means([self._measures(user.baseline_ranking) for user in users])
-        ranges = {name: mean_interval(np.array([metrics[name] for metrics in metrics_by_user])) for name in measures}
+        ranges = {
+            name: mean_interval(np.array([metrics[name] for metrics in metrics_by_user]), metric(name).bounds)
+            for name in measures
+        }
         user_name, item_name = (names_of(data, field_index) for field_index in (0, 1))
         return replace(
             evaluation,
@@ -178,8 +191,7 @@ class Ranking(Objective):
         popularity = items[train][liked[train]].bincount(minlength=count).double()
         all_items = torch.arange(1, count).unsqueeze(1)  # all known items, (I, 1)
         ranked = list[_RankedUser]()
-        for number in users[rows][liked[rows]].unique()[:USERS].tolist():  # type: ignore[no-untyped-call]
-            rows_of_user = users == number
+        for number, rows_of_user in islice(_rows_by_user(data, users, rows[liked[rows]]), USERS):
             relevant = items[rows_of_user & is_evaluated & liked].unique()  # type: ignore[no-untyped-call]
             relevant = relevant[relevant > 0]
             if not len(relevant):
@@ -212,6 +224,29 @@ class _RankedUser:
     relevant: list[int]
     ranking: dict[str, Any]
     baseline_ranking: dict[str, Any]
+
+
+def _rows_by_user(data: Prepared, users: torch.Tensor, rows: torch.Tensor) -> Iterator[tuple[int, torch.Tensor]]:
+    """Yield each user of `rows` as a number and as a mask of all rows (R,); `users` (R,) are the numbers.
+
+    Users who do not occur in the training rows share the number 0, so their names tell them apart.
+    """
+    import torch
+
+    for number in users[rows].unique().tolist():  # type: ignore[no-untyped-call]
+        if number:
+            yield number, users == number
+            continue
+        rows_by_name: dict[str, list[int]] = {}
+        (column,) = data.schema.inputs[0].columns
+        for row in (users == 0).nonzero().flatten().tolist():
+            rows_by_name.setdefault(str(data.row(row)[column]), []).append(row)
+        evaluated = set(rows.tolist())
+        for rows_of_user in rows_by_name.values():
+            if evaluated.intersection(rows_of_user):
+                mask = torch.zeros(len(users), dtype=torch.bool)
+                mask[rows_of_user] = True
+                yield 0, mask
 
 
 def _means(values: list[dict[str, float]]) -> dict[str, float]:

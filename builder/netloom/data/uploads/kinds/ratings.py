@@ -25,6 +25,9 @@ _USER = re.compile(r"(?i)(user|customer|member|reviewer|person|reader|viewer|acc
 _ITEM = re.compile(r"(?i)(item|movie|film|book|product|song|artist|track|game|article|asin|isbn|restaurant|anime)"
                    r"([ _-]?(id|name|no|title))?s?")  # fmt: skip
 _RATING = re.compile(r"(?i)(ratings?|stars?|scores?|overall|points|preference)([ _-]?value)?")
+_TIME = re.compile(r"(?i)((unix|event|click|order|rating)[ _-]?)?(time(stamp)?|date(time)?|ts)([ _-]?(ms|s))?")
+# The name of the target if each row is a click or a purchase.
+CHOSEN = "chosen"
 # Of ratings without column names: the fewest rows, the most distinct ratings, the highest, and the share of rows that
 # rate an item again.
 FEWEST, MOST_VALUES, HIGHEST, MOST_REPEATED = 50, 20, 100, 0.05
@@ -42,8 +45,11 @@ class Ratings(Tabular):
     specific_questions = (
         Question("user", "User", "choice", "Column with the user"),
         Question("item", "Item", "choice", "Column with the item"),
-        Question("rating", "Rating", "choice", "The number to predict"),
-    )
+        Question(
+            "rating", "Rating", "choice", "The number to predict; without one, each row is a click or a purchase",
+            optional=True, empty="none"
+        ),
+    )  # fmt: skip
 
     def suits(self, table: pd.DataFrame) -> float:
         matches = [
@@ -61,54 +67,87 @@ class Ratings(Tabular):
             return {name: answers.get(name) or column for name, column in unnamed.items()}
         guesses: dict[str, Any] = {}
         columns = [str(name) for name in table.columns]
-        for role_index, (name, pattern) in enumerate((("user", _USER), ("item", _ITEM), ("rating", _RATING))):
+        for name, pattern in (("user", _USER), ("item", _ITEM), ("rating", _RATING)):
             named = [
                 column for column in columns if pattern.fullmatch(column.strip()) and column not in guesses.values()
             ]
-            candidates = [column for column in columns if column not in guesses.values()] or columns
+            others = [column for column in columns if column not in guesses.values()]
             if name == "rating":
-                candidates = [column for column in numeric(table) if column in candidates] or candidates
-            guesses[name] = (
-                answers.get(name) or (named or candidates[min(0 if role_index < 2 else -1, len(candidates) - 1) :])[0]
-            )
+                # A table of clicks or purchases has none, or only their times
+                ratings = [
+                    column for column in numeric(table) if column in others and not _is_time(table[column], column)
+                ]
+                guesses[name] = answers.get(name) or (named[:1] or ratings[-1:] or [None])[0]
+            else:
+                guesses[name] = answers.get(name) or (named or others or columns)[0]
         return guesses
 
     def learned(self, source: Source, answers: Answers) -> str:
+        if answers.get("rating") is None:
+            return f"Rank each {answers.get('item')!r} for a {answers.get('user')!r}, who chose those of the rows."
         return (
             f"Predict the {answers.get('rating')!r} that a {answers.get('user')!r} gives to a {answers.get('item')!r}."
         )
 
     def target_phrase(self, answers: Answers) -> str:
+        if answers["rating"] is None:
+            return f"{answers['item']} that {answers['user']} chooses"
         return f"{answers['rating']} that {answers['user']} gives to {answers['item']}"
 
     def from_table(
         self, table: pd.DataFrame, options: Chosen, title: str, parts: np.ndarray | None = None
     ) -> RawDataset:
-        user, item, name = (options.choice(role) for role in ("user", "item", "rating"))
-        columns = [user, item, name]
-        if len(set(columns)) < 3:
+        user, item, name = options.choice("user"), options.choice("item"), options.optional_choice("rating")
+        columns = [column for column in (user, item, name) if column is not None]
+        if len(set(columns)) < len(columns):
             raise DataError("The user, the item and the rating are three different columns.")
-        if name not in numeric(table):
-            raise no_number(
-                table[name],
-                f"{name!r} is not numeric, so it is not a rating; choose the column of ratings.",
-            )
         warnings: list[str] = []
         rated = known_rows(table, columns, warnings)
-        ratings = rated[name].to_numpy(dtype=np.float64)
-        if not np.isfinite(ratings).all() or abs(ratings).max() > 1e100:
-            raise DataError(f"The column {name!r} holds infinite or far too large numbers; remove those rows.")
-        if ratings.min() == ratings.max():
-            raise DataError(f"Every rating is {ratings[0]:g}, so there is nothing to predict.")
+        ratings = _ratings(table, rated, name)
+        if name is None:
+            warnings.append(
+                "Without ratings, each row is an item that its user chose. Train the task Recommendation (BPR), as the "
+                "template ratings_bpr does; there is no number to predict."
+            )
         split = parts_of_rows(parts, rated)
         repeated = int(rated.duplicated([user, item]).sum())
         if repeated:
-            warnings.append(f"{repeated:,} rows rate an item that the same user rated before; both ratings are used.")
-        target_fields: RawTarget = {"target": ratings[:, None], "target_kind": "number", "target_name": name}
+            verb = "choose" if name is None else "rate"
+            warnings.append(f"{repeated:,} rows {verb} an item that the same user {verb}d before; both are used.")
+        target_fields: RawTarget = {"target": ratings[:, None], "target_kind": "number", "target_name": name or CHOSEN}
         fields = tuple(
             _named(role, column, rated[column], target_fields) for role, column in (("user", user), ("item", item))
         )
         return MultiFieldDataset(name="", parts=fields, warnings=warnings, given=split, **target_fields)
+
+
+def _ratings(table: pd.DataFrame, rated: pd.DataFrame, name: str | None) -> np.ndarray:
+    """Return the rating of each row (R,), 1 without a column of ratings.
+
+    Raises:
+        DataError: The column has no ratings.
+    """
+    if name is None:
+        return np.ones(len(rated))
+    if name not in numeric(table):
+        raise no_number(
+            table[name],
+            f"{name!r} is not numeric, so it is not a rating; choose the column of ratings.",
+        )
+    ratings = rated[name].to_numpy(dtype=np.float64)
+    if not np.isfinite(ratings).all() or abs(ratings).max() > 1e100:
+        raise DataError(f"The column {name!r} holds infinite or far too large numbers; remove those rows.")
+    if ratings.min() == ratings.max():
+        raise DataError(
+            f"Every rating is {ratings[0]:g}, so there is nothing to predict; choose no column of ratings if each row "
+            "is a click or a purchase."
+        )
+    return ratings
+
+
+def _is_time(values: pd.Series, name: str) -> bool:
+    """Return whether a column has the times of ratings, by its values or its name."""
+    return is_timestamp(values) or bool(_TIME.fullmatch(name.strip()))
 
 
 def _unnamed(table: pd.DataFrame) -> dict[str, str]:
