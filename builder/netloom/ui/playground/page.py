@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from netloom.data import DataError, schema
 from netloom.document import DocumentError
@@ -46,9 +47,11 @@ def page(live: Live) -> None:
     runs, mode = head
     st.html(STYLE)
     try:
-        with controls():
-            tried = _loaded(live, choose_weights(live, choose_run(live, runs)))
-            second = _second(live, runs, tried) if mode == SINGLE_INPUT else None
+        row = controls()
+        with row:
+            weights = choose_weights(live, choose_run(live, runs))
+        tried = _loaded(live, weights)  # outside the row, which would place what is drawn meanwhile beside the choices
+        second = _second(live, runs, tried, row) if mode == SINGLE_INPUT else None
         if mode == SINGLE_INPUT:
             one_input(tried, second)
         elif mode == BATCH:
@@ -82,14 +85,14 @@ def _comparable(live: Live, runs: Sequence[Run], tried: Tried) -> list[Run]:
     return [run for run in runs if (run.id != tried.run_id or tried.weights.variant) and is_comparable(run)]
 
 
-def _second(live: Live, runs: Sequence[Run], tried: Tried) -> Tried | None:
-    """Draw the choice of a second run, and return it."""
+def _second(live: Live, runs: Sequence[Run], tried: Tried, row: DeltaGenerator) -> Tried | None:
+    """Draw the choice of a second run in the row of the controls, and return it."""
     other_runs = in_background(partial(_comparable, live, runs, tried), "Reading the data …")
     if not other_runs:
         return None
     state, labels = TryItState.current(), run_labels(runs)
     ids = ["", *(run.id for run in other_runs)]
-    chosen = st.selectbox(
+    chosen = row.selectbox(
         "Compare with",
         ids,
         index=ids.index(state.compared) if state.compared in ids else 0,
