@@ -26,7 +26,7 @@ CHECKPOINTS = {"best": "Best", "last": "Last"}
 RUN_HELP = "The page opens the run that you chose on another page, or else the finished run with the best metric."
 UNKNOWN_RUN = (
     "The link names a run that this page cannot show: it does not exist in this project, was deleted, or does not have "
-    "weights yet. Choose another run."
+    "weights yet."
 )
 VARIANT_HELP = (
     "Variants are the ONNX files of the last measurement under Deploy, Optimize. ONNX Runtime computes their "
