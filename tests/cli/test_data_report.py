@@ -58,7 +58,7 @@ def test_unknown_dataset_is_named_in_the_error(console: Console) -> None:
 def test_adding_names_what_is_left_out(console: Console, tmp_path: Path) -> None:
     path = tmp_path / "people.csv"
     path.write_text("\n".join(["id,age,label", *(f"{row},{row % 60},{'ab'[row % 2]}" for row in range(80))]))
-    sentence = "The column 'id' only names the rows, each differently, and was left out."
+    sentence = "The column 'id' identifies the rows and was left out."
     assert f"! {sentence}" in console("data", "add", path, "--name", "first").out.splitlines()
     assert console("data", "add", path, "--name", "second", "--json").value["warnings"] == [sentence]
     assert f"! {sentence}" in console("data", "show", "first").out.splitlines()

@@ -17,6 +17,6 @@ def reach_back_note(data: Prepared) -> str:
         return ""
     listed = " and ".join(f"{count:,} of {rows:,} {name} windows" for name, (count, rows) in counts.items())
     return (
-        f"{listed} read steps of the part before them as context. Without reach_back, as many windows at each border "
+        f"{listed} read steps of the part before them as context. Without that context, as many windows at each border "
         "would be left out. No time step is forecast in two parts."
     )

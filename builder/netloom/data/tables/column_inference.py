@@ -181,7 +181,7 @@ def _row_ids(candidates: pd.DataFrame) -> dict[str, str]:
     ]
     if len(ids) == candidates.shape[1]:
         return {}
-    return {name: f"The column {name!r} only names the rows, each differently, and was left out." for name in ids}
+    return {name: f"The column {name!r} identifies the rows and was left out." for name in ids}
 
 
 def _only_text(remaining: pd.DataFrame, options: Mapping[str, Any]) -> str | None:

@@ -71,7 +71,7 @@ def table_to_raw(table: pd.DataFrame, options: Mapping[str, Json], title: str) -
     known = _with_values(table, timed if alone else [*targets, *timed], warnings)
     plans = column_plans(known, options, choices, targets)
     row_fields: RowFields = {**_target(known, [plans[name] for name in targets], options), **column_roles(known, plans)}
-    warnings += [plan.reason for plan in plans.values() if "only names the rows" in plan.reason]
+    warnings += [plan.reason for plan in plans.values() if "identifies the rows" in plan.reason]
     warnings += [plan.reason for plan in plans.values() if plan.reason and plan.reason not in warnings]
     warnings += _misread(table, plans.values())
     parts = _parts(known, [plan for plan in plans.values() if plan.role == "input"], warnings, row_fields)
