@@ -33,6 +33,16 @@ def test_a_server_that_fails_says_why(tmp_path: Path) -> None:
     assert launched(tmp_path, "another") == []
 
 
+def test_a_server_that_is_stopped_while_it_starts_has_not_failed(tmp_path: Path) -> None:
+    server = launch(tmp_path, "1a2b", "model", free_port(tmp_path))
+    server.stop()
+    end = time.monotonic() + 60
+    while server.is_running:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    assert not server.has_failed
+
+
 def test_file_of_a_variant_replaces_the_backend() -> None:
     assert LaunchOptions().arguments == []
     assert LaunchOptions("auto", logs_requests=True).arguments == ["--backend", "auto", "--log-requests", "1"]

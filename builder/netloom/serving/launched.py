@@ -95,9 +95,13 @@ class LaunchedServer:
 
     def stop(self) -> None:
         """Ask the server to end when it has answered the requests that have begun."""
-        if self.is_running:
-            with suppress(psutil.Error):
-                psutil.Process(self.pid).terminate()
+        if not self.is_running:
+            return
+        if not self.is_ready:  # it does not write this itself before it listens
+            with suppress(OSError), (self.folder / f"{self.port}.log").open("a", encoding="utf-8") as file:
+                file.write(f"{STOPPED}\n")
+        with suppress(psutil.Error):
+            psutil.Process(self.pid).terminate()
 
 
 def launched(home: Path, run_id: str = "") -> list[LaunchedServer]:
