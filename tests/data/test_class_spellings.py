@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.data import brought
 from tests.data.samples import image_bytes, import_and_prepare, make_deflated_zip
 
 COMPOSED, DECOMPOSED = "caf\u00e9", "cafe\u0301"
