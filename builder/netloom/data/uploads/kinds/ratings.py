@@ -74,10 +74,9 @@ class Ratings(Tabular):
             others = [column for column in columns if column not in guesses.values()]
             if name == "rating":
                 # A table of clicks or purchases has none, or only their times
-                ratings = [
-                    column for column in numeric(table) if column in others and not _is_time(table[column], column)
-                ]
-                guesses[name] = answers.get(name) or (named[:1] or ratings[-1:] or [None])[0]
+                numbers = [column for column in numeric(table) if column in others]
+                ratings = [column for column in numbers if not _is_time(table[column], column)]
+                guesses[name] = answers.get(name) or next(iter([*named[:1], *ratings[-1:]]), None)
             else:
                 guesses[name] = answers.get(name) or (named or others or columns)[0]
         return guesses
