@@ -6,6 +6,8 @@ import re
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -97,7 +99,9 @@ def _rises(table: pd.DataFrame) -> bool:
 
 
 def _within(values: pd.Series, limits: tuple[float, float]) -> bool:
-    return bool(values.between(*limits).all())
+    # In float64, as half precision does not hold the limits
+    numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
+    return bool(((limits[0] <= numbers) & (numbers <= limits[1])).all())
 
 
 def _is_number(values: pd.Series) -> bool:
