@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from pathlib import Path
 
 import pytest
@@ -38,12 +39,13 @@ def test_templates_train_on_data_of_other_sizes(
     assert evaluate(trained).metrics[metric] < at_most
 
 
-def test_decoder_of_an_autoencoder_gets_the_size_of_the_images(home: Path) -> None:
-    nodes = fitted("digits_autoencoder", "shapes", home).project.main_network.nodes
-    field = schema(DataChoice(dataset="shapes"), home).inputs[0]  # type: ignore[union-attr]
-    channels, height, width = field.shape
-    assert nodes["reshape_1"].params["shape"] == [channels, height, width]
-    assert nodes["linear_4"].params["units"] == channels * height * width
+@pytest.mark.parametrize("dataset", ["shapes", "breast_cancer"])
+def test_decoder_of_an_autoencoder_gets_the_size_of_the_examples(dataset: str, home: Path) -> None:
+    nodes = fitted("digits_autoencoder", dataset, home).project.main_network.nodes
+    field = schema(DataChoice(dataset=dataset), home).inputs[0]  # type: ignore[union-attr]
+    assert nodes["reshape_1"].params["shape"] == list(field.shape)
+    assert nodes["linear_4"].params["units"] == prod(field.shape)
+    assert "GlobalAvgPool" not in {node.type for node in nodes.values()}
     assert nodes["linear_3"].params == templates()["digits_autoencoder"].project.main_network.nodes["linear_3"].params
 
 

@@ -168,15 +168,14 @@ class Outputs(Rule):
             return fixes.insert(context.name, context.network, context.incoming[linear]["in"], layer, {})
         if prod(length or 0 for length in spec.shape[1:]) == prod(length or 1 for length in expected.shape[1:]):
             return fixes.insert(context.name, context.network, edge, "Reshape", {"shape": list(expected.shape[1:])})
+        if resized := self._resized(context, edge.source_node, expected):
+            return resized
         if len(spec.shape) > len(expected.shape) and len(expected.shape) == 2:
             layer = "GlobalAvgPool" if spec.is_image else "Flatten"
             return fixes.insert(context.name, context.network, edge, layer, {})
         if len(expected.shape) == 4 and spec.shape[2:] == expected.shape[2:]:
             params = {"filters": expected.size(1), "kernel_size": 1, "padding": 0}
             return fixes.insert(context.name, context.network, edge, "Conv2d", params)
-        picture = self._resized(context, edge.source_node, expected)
-        if picture is not None:
-            return picture
         if spec.shape[:-1] != expected.shape[:-1]:
             return None
         if linear:
