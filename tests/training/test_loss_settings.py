@@ -435,6 +435,13 @@ def test_a_rating_that_no_training_row_has_is_refused(ratings: Prepared) -> None
         OBJECTIVES["ranking"].configured(Training(objective="ranking", liked_from=9), ratings, "cpu")
 
 
+def test_every_item_is_relevant_without_ratings(ratings: Prepared) -> None:
+    objective = OBJECTIVES["ranking"].described(Training(objective="ranking", liked_from=9), ratings.schema)
+    clicks = replace(ratings, target=torch.zeros_like(ratings.target))
+    assert objective.liked(clicks).all()  # type: ignore[attr-defined]
+    assert not objective.liked(ratings).any()  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize("name", ["breast_cancer_binary", "shapes_two_outputs", "shapes_simclr", "ratings_bpr"])
 def test_resumed_run_equals_uninterrupted_run(name: str, home: Path) -> None:
     project = short_template(name, epochs=2, batch_size=32)

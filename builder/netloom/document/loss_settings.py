@@ -110,7 +110,7 @@ class LossSettings(Frozen):
                 ge=-1e9,
                 le=1e9,
                 title="Relevance threshold",
-                description="Minimum rating of a relevant item; empty: every rated item is relevant",
+                description="Minimum rating of a relevant item; empty, or without ratings: every item is relevant",
             ),
         ]
         | None

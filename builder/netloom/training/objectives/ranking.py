@@ -67,13 +67,14 @@ class Ranking(Objective):
         return configured
 
     def liked(self, data: Prepared) -> torch.Tensor:
-        """Return which rows of the data (R,) have a liked item."""
+        """Return which rows of the data (R,) have a liked item; without ratings, all of them."""
         import torch
 
-        if self.liked_from is None:
-            return torch.ones(len(data.target), dtype=torch.bool)
+        ratings = data.restore(data.target).flatten(1)[:, 0]
+        if self.liked_from is None or not len(ratings) or bool((ratings == ratings[0]).all()):
+            return torch.ones(len(ratings), dtype=torch.bool)
         # A standardized float32 that is restored can lie just below the rating that it came from.
-        return data.restore(data.target).flatten(1)[:, 0] >= self.liked_from - 1e-6
+        return ratings >= self.liked_from - 1e-6
 
     def loss_targets(self, data: Prepared) -> torch.Tensor:
         """Return 1 for rows with a liked item, else 0, (R,)."""

@@ -111,8 +111,10 @@ class Ratings(Tabular):
         split = parts_of_rows(parts, rated)
         repeated = int(rated.duplicated([user, item]).sum())
         if repeated:
-            verb = "choose" if name is None else "rate"
-            warnings.append(f"{repeated:,} rows {verb} an item that the same user {verb}d before; both are used.")
+            verbs = ("choose", "chose") if name is None else ("rate", "rated")
+            warnings.append(
+                f"{repeated:,} rows {verbs[0]} an item that the same user {verbs[1]} before; both are used."
+            )
         target_fields: RawTarget = {"target": ratings[:, None], "target_kind": "number", "target_name": name or CHOSEN}
         fields = tuple(
             _named(role, column, rated[column], target_fields) for role, column in (("user", user), ("item", item))
