@@ -136,7 +136,7 @@ def _picture(card: Card | None, title: str) -> str:
         case ImageCard(image):
             return _image(unpacked(image), title)
         case MaskCard():
-            return _image((painted(card.numbers()) * 255).astype(np.uint8), title)
+            return _image((painted(card.numbers()) * 255).round().astype(np.uint8), title)
         case _:
             return ""
 

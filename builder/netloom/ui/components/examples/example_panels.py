@@ -116,7 +116,7 @@ def color(index: int) -> str:
 
 def painted(numbers: Any) -> Any:
     """Return class indices (H, W), below 0 for void pixels, as an image (H, W, 3) with values from 0 to 1."""
-    grid = np.asarray(numbers)
+    grid = np.asarray(numbers, dtype=np.int64)  # stored as unsigned bytes where there are no void pixels
     names = [VOID_COLOR, *(color(index) for index in range(max(0, int(grid.max()) + 1)))]
     tones = [[int(name[i : i + 2], 16) / 255 for i in (1, 3, 5)] for name in names]
     return np.array(tones)[np.maximum(grid, -1) + 1]
