@@ -122,7 +122,7 @@ def _add(arguments: Namespace, context: Context, files: list[Path]) -> int:
     finally:
         inspection.close()
     added = f"Added {plain(info.title)!r} as {info.name}: {plain(info.summary)}."
-    # What is left out or assumed, such as columns that are no input, as `netloom data show` reports it
+    # What is left out or assumed, such as columns that are not inputs, as `netloom data show` reports it
     warnings = read(default_choice(info.name, context.home), context.home).warnings
     lines = [added, *map(plain, guesses), *(f"! {plain(warning)}" for warning in warnings)]
     context.answer({**asdict(info), "warnings": warnings}, "\n".join(lines))

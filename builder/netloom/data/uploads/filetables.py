@@ -142,7 +142,7 @@ def files_by_path(files: Sequence[str]) -> dict[str, str]:
 
 
 def files_of_cells(values: pd.Series, file_of: dict[str, str]) -> list[str | None]:
-    """Return the file that each cell names, if need be in other case; None if there is no such file."""
+    """Return the file that each cell names, ignoring case if no name is equal; None if there is no such file."""
     folded: dict[str, str | None] = {}
     for path, file in file_of.items():
         folded[path.casefold()] = file if folded.get(path.casefold(), file) == file else None
