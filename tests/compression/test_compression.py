@@ -123,6 +123,7 @@ def test_pruning_of_normalized_weights_leaves_numbers() -> None:
     (output,) = OnnxNetwork(registry()["pruning"].compress(trained).content).outputs([inputs])
     assert output.isfinite().all()
     assert not torch.equal(output[0], torch.zeros_like(output[0]))
+    assert trained.model(inputs).isfinite().all()  # the original still computes its weights
 
 
 def test_lstm_is_quantized_dynamically() -> None:

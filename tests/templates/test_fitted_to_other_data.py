@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from netloom.data import schema
-from netloom.document import DataChoice
+from netloom.document import DataChoice, apply
 from netloom.runs import evaluate, fit_here
 from netloom.templates import templates
 from netloom.templates.starting import fit
 from netloom.validation.applied_fixes import FixedProject
+from netloom.validation.project_check import check_project, refit_edits
 
 
 def fitted(name: str, dataset: str, home: Path) -> FixedProject:
@@ -61,3 +62,13 @@ def test_a_network_for_pairs_does_not_read_one_field_twice(home: Path) -> None:
         "The network reads 2 different fields, but the data has only the field image; choose data with more fields."
     )
     assert expected in messages
+
+
+def test_decoder_follows_a_split_that_changes_the_columns(home: Path) -> None:
+    project = fitted("digits_autoencoder", "breast_cancer", home).project
+    fewer = {"columns": {"mean radius": {"role": "ignore"}}}
+    project = project.model_copy(update={"data": project.data.model_copy(update={"options": fewer})})
+    for edit in refit_edits(project, home):
+        project = apply(project, edit)
+    assert project.main_network.nodes["reshape_1"].params["shape"] == [29]
+    assert not [issue for issue in check_project(project, home)[1] if issue.severity == "error"]

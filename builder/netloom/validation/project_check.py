@@ -77,9 +77,15 @@ def refit_edits(project: Project, home: Path) -> list[Edit]:
         project = apply(project, edit)
     for _ in range(len(project.main_network.nodes)):  # each fix settles one layer
         fixes = (issue.fix for issue in analyse(project, fields).errors if issue.fix is not None)
-        fix = next((fix for fix in fixes if fix.edit["kind"] == "set"), None)
+        fix = next((fix for fix in fixes if _only_sets_parameters(fix.edit)), None)
         if fix is None:
             break
         project = apply(project, fix.edit)
         edits.append(fix.edit)
     return edits
+
+
+def _only_sets_parameters(edit: Edit) -> bool:
+    """Return whether an edit sets parameters of one layer or of several, such as those of a decoder's end."""
+    parts = edit["edits"] if edit["kind"] == "batch" else [edit]
+    return all(part["kind"] == "set" for part in parts)

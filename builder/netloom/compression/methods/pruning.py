@@ -50,6 +50,10 @@ def _with_plain_weights(model: nn.Module) -> nn.Module:
     for module in model.modules():
         if isinstance(module, parametrize.ParametrizationList) or not parametrize.is_parametrized(module):
             continue
+        # A copy shares the class that PyTorch made for the original, from which the removal deletes the property.
+        shared = type(module)
+        own = {key: value for key, value in vars(shared).items() if key not in ("__dict__", "__weakref__")}
+        module.__class__ = type(shared.__name__, shared.__bases__, own)
         for name in list(module.parametrizations):  # type: ignore[arg-type]
             parametrize.remove_parametrizations(module, name, leave_parametrized=True)
     return model
