@@ -68,7 +68,6 @@ def test_decoder_follows_a_split_that_changes_the_columns(home: Path) -> None:
     project = fitted("digits_autoencoder", "breast_cancer", home).project
     fewer = {"columns": {"mean radius": {"role": "ignore"}}}
     project = project.model_copy(update={"data": project.data.model_copy(update={"options": fewer})})
-    for edit in refit_edits(project, home):
-        project = apply(project, edit)
+    project = apply(project, {"kind": "batch", "edits": refit_edits(project, home)})
     assert project.main_network.nodes["reshape_1"].params["shape"] == [29]
     assert not [issue for issue in check_project(project, home)[1] if issue.severity == "error"]

@@ -12,7 +12,7 @@ from netloom.document import Edit, Project, apply
 from netloom.validation.analysis import Analysis, analyse
 from netloom.validation.applied_fixes import with_auto_sizes
 from netloom.validation.fields import field_edits, reading_edits
-from netloom.validation.issue import Issue
+from netloom.validation.issue import Fix, Issue
 
 
 def check_project(project: Project, home: Path) -> tuple[Analysis, list[Issue]]:
@@ -77,15 +77,15 @@ def refit_edits(project: Project, home: Path) -> list[Edit]:
         project = apply(project, edit)
     for _ in range(len(project.main_network.nodes)):  # each fix settles one layer
         fixes = (issue.fix for issue in analyse(project, fields).errors if issue.fix is not None)
-        fix = next((fix for fix in fixes if _only_sets_parameters(fix.edit)), None)
-        if fix is None:
+        parts = next((parts for parts in map(_parts, fixes) if all(part["kind"] == "set" for part in parts)), None)
+        if parts is None:
             break
-        project = apply(project, fix.edit)
-        edits.append(fix.edit)
+        for part in parts:
+            project = apply(project, part)
+        edits += parts
     return edits
 
 
-def _only_sets_parameters(edit: Edit) -> bool:
-    """Return whether an edit sets parameters of one layer or of several, such as those of a decoder's end."""
-    parts = edit["edits"] if edit["kind"] == "batch" else [edit]
-    return all(part["kind"] == "set" for part in parts)
+def _parts(fix: Fix) -> list[Edit]:
+    """Return the edits of a fix, which can be a batch, such as one for the two layers at the end of a decoder."""
+    return list(fix.edit["edits"]) if fix.edit["kind"] == "batch" else [fix.edit]
