@@ -433,6 +433,15 @@ def test_symbols_marks_and_lines_before_the_header_are_read_alike(kind: str, hom
         assert file.unreadable == [{}] * len(array)
 
 
+def test_other_symbols_are_unreadable_in_prediction(home: Path) -> None:
+    rows = [f'{row / 100},"${row},000",{"ab"[row % 2]}' for row in range(1, 61)]
+    text = "\n".join(["share,price,label", *rows])
+    data = prepare(DataChoice(dataset=add_file(text.encode(), "data.csv", home).name), home)
+    read = read_rows(b'share,price\n0.5,"$5,000"\n12%,5000\n0.5,5000%\n', "x.csv", data.preprocess.to_json())
+    assert [(row["share"], row["price"]) for row in read.rows] == [(0.5, 5_000), (None, 5_000), (0.5, None)]
+    assert read.unreadable == [{}, {"share": "12%"}, {"price": "5000%"}]
+
+
 @pytest.mark.parametrize(
     ("cells", "numbers"),
     [

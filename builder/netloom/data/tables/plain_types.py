@@ -12,7 +12,15 @@ from netloom.data.dialect import BOOLEANS, MISSING_MARKS
 from netloom.data.tables.code_columns import NONE_PADDED, WIDTHS, ZeroPadded
 from netloom.modalities.columns.conversion import dated
 from netloom.modalities.encoding.cells import MARKS
-from netloom.modalities.encoding.coercion import GROUPED, ISO, ISO_DATE, are_grouped, date_forms, number
+from netloom.modalities.encoding.coercion import (
+    ISO,
+    ISO_DATE,
+    are_grouped,
+    common_symbol,
+    date_forms,
+    grouped_format,
+    number,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,12 +101,12 @@ def distinct_texts(values: pd.Series) -> list[str]:
     return [text for text in np.asarray(values.dropna().unique(), dtype=object).tolist() if isinstance(text, str)]
 
 
-def to_numbers(values: pd.Series, decimal: str = ".", *, grouped: bool = False) -> pd.Series:
+def to_numbers(values: pd.Series, decimal: str = ".", *, grouped: bool = False, symbol: str = "") -> pd.Series:
     """Return a text column as float64, NaN where a cell is not a number. Each distinct text is parsed once."""
     import pandas as pd
 
     codes, texts = pd.factorize(values)
-    parsed = [number(text, decimal, grouped) for text in pd.Index(texts).to_numpy(dtype=object).tolist()]
+    parsed = [number(text, decimal, grouped, symbol) for text in pd.Index(texts).to_numpy(dtype=object).tolist()]
     numbers = np.array([*(np.nan if number is None else number for number in parsed), np.nan])[codes]
     return pd.Series(numbers, index=values.index)
 
@@ -159,7 +167,8 @@ def _grouped_numbers(values: pd.Series, decimal: str) -> pd.Series:
         return values
     if not are_grouped(distinct_texts(values), decimal):
         return values
-    return _with_format(to_numbers(values, decimal, grouped=True), GROUPED)
+    symbol = common_symbol(present.head(1))
+    return _with_format(to_numbers(values, decimal, grouped=True, symbol=symbol), grouped_format(symbol))
 
 
 def _single_format_dates(values: pd.Series) -> pd.Series:

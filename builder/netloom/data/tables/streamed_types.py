@@ -10,7 +10,7 @@ import numpy as np
 
 from netloom.data.tables import plain_types
 from netloom.modalities.columns import conversion
-from netloom.modalities.encoding.coercion import GROUPED, ISO
+from netloom.modalities.encoding.coercion import ISO, symbol_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -127,7 +127,9 @@ def _converted(values: pd.Series, column_type: ColumnType, written: str, decimal
     if isinstance(values.dtype, pd.CategoricalDtype):
         values = values.astype(values.dtype.categories.dtype)
     if content == _NUMBER and pd.api.types.is_string_dtype(values):
-        return plain_types.to_numbers(values, decimal, grouped=written == GROUPED).astype(dtype)
+        symbol = symbol_of(written)
+        numbers = plain_types.to_numbers(values, decimal, grouped=symbol is not None, symbol=symbol or "")
+        return numbers.astype(dtype)
     if content in (_NUMBER, _BOOLEAN):
         return plain_types.infer_column(values, decimal).astype(dtype)
     if content == _DATE and not pd.api.types.is_datetime64_any_dtype(values):

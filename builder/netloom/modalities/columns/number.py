@@ -19,7 +19,7 @@ from netloom.modalities.columns.column_kind import (
     ReadColumn,
     TrainingColumn,
 )
-from netloom.modalities.encoding.coercion import GROUPED
+from netloom.modalities.encoding.coercion import symbol_of
 from netloom.modalities.encoding.column_encoder import ColumnEncoder
 from netloom.modalities.encoding.number_column import NumberEncoder, NumberState
 from netloom.modalities.row_field import RowField
@@ -74,7 +74,8 @@ class Number(ColumnKind):
 
     def fit(self, column: TrainingColumn) -> NumberState:
         fitted = fit_number(column.name, column.values[column.rows], column.settings)
-        return replace(fitted, grouped=column.written == GROUPED)
+        symbol = symbol_of(column.written)
+        return replace(fitted, grouped=symbol is not None, symbol=symbol or "")
 
     def refuse(self, name: str, settings: Mapping[str, Any]) -> None:
         super().refuse(name, settings)

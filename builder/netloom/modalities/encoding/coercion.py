@@ -13,7 +13,8 @@ from netloom.modalities.encoding.cells import NOTHING, iso_moment
 
 # Larger numbers are treated as missing; the square of a smaller one is finite in float64.
 LARGEST = 1e100
-# Formats of the cells of a column: dates such as 2024-05-31, and numbers with groups of three digits or with a symbol
+# Formats of the cells of a column: dates such as 2024-05-31, and numbers with groups of three digits; those with a
+# symbol have it behind this word.
 ISO, GROUPED = "iso", "grouped"
 DATE_FORMS = (ISO, "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y")
 ISO_DATE = r"\d{4}-\d{2}(-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?)?"
@@ -26,7 +27,7 @@ _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _NUMBER_WORDS = {"true": 1.0, "false": 0.0, **dict.fromkeys(("inf", "+inf", "infinity", "+infinity"), math.inf),
           **dict.fromkeys(("-inf", "-infinity"), -math.inf)}  # fmt: skip
 # A number with a symbol of a currency before or after it, or with %
-_WITH_SYMBOL = re.compile(r"([+-]?)([$€£¥]?)\s*([+-]?[\d.,]*\d[\d.,]*)\s*([$€£¥%]?)")
+_WITH_SYMBOL = re.compile(r"([+-]?)([$€£¥]?)\s*([+-]?[\d.,]+)\s*([$€£¥%]?)")
 # By decimal mark: numbers in groups of three digits, and the part that makes one unambiguous (1,234 could be 1.234).
 _GROUPED = {
     ".": (re.compile(r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?"), re.compile(r",\d{3}[,.]")),
@@ -39,13 +40,15 @@ def is_nothing(cell: str | None) -> bool:
     return cell is None or cell.strip().lower() in NOTHING
 
 
-def number(cell: str, decimal: str = ".", grouped: bool = False) -> float | None:
+def number(cell: str, decimal: str = ".", grouped: bool = False, symbol: str = "") -> float | None:
     """Return the number in a cell, also an infinite one; None if the cell is not a number.
 
-    With `grouped`, digits can be in groups of three, separated by commas, or by points if the decimal mark is a comma,
-    and the number can have a symbol: 12% is 12.
+    With `grouped`, digits can be in groups of three, separated by commas, or by points if the decimal mark is a comma.
+    The number can have this symbol of its column, and no other: 12% is 12.
     """
-    text = _without_symbol(cell)[0] if grouped else cell.strip()
+    text, found = _without_symbol(cell) if symbol else (cell.strip(), "")
+    if found != symbol:
+        text = cell.strip()
     if grouped and _GROUPED[decimal][0].fullmatch(text):
         text = text.replace("," if decimal == "." else ".", "")
     if decimal == ",":
@@ -55,24 +58,40 @@ def number(cell: str, decimal: str = ".", grouped: bool = False) -> float | None
 
 
 def is_grouped(cells: Iterable[str], decimal: str = ".") -> bool:
-    """Return whether a cell of a column is unambiguously a number with a symbol or in groups of three digits."""
+    """Return whether a cell of a column is unambiguously a number in groups of three digits."""
     pattern, surely = _GROUPED[decimal]
-    texts = map(_without_symbol, cells)
-    return any(pattern.fullmatch(text) and (symbol or surely.search(text)) for text, symbol in texts)
+    return any(surely.search(cell) and pattern.fullmatch(cell.strip()) for cell in cells)
 
 
 def are_grouped(cells: Sequence[str], decimal: str = ".", *, surely: bool = True) -> bool:
     """Return whether all cells are numbers with or without groups of three digits; with `surely`, one unambiguously.
 
-    All of them have the same symbol, or none.
+    All of them have the same symbol, which is unambiguous, or none.
     """
-    pattern = _GROUPED[decimal][0]
-    texts = list(map(_without_symbol, cells))
+    pattern, symbol = _GROUPED[decimal][0], common_symbol(cells)
+    texts = [_without_symbol(cell)[0] for cell in cells] if symbol else cells
     return (
-        len({symbol for _, symbol in texts}) == 1
-        and all(pattern.fullmatch(text) for text, _ in texts)
-        and (not surely or is_grouped(cells, decimal))
+        bool(texts)
+        and all(map(pattern.fullmatch, texts))
+        and (not surely or bool(symbol) or is_grouped(texts, decimal))
     )
+
+
+def common_symbol(cells: Iterable[str]) -> str:
+    """Return the symbol that the numbers in all cells have; "" if there is none."""
+    symbols = {_without_symbol(cell)[1] for cell in cells}
+    return next(iter(symbols)) if len(symbols) == 1 else ""
+
+
+def grouped_format(symbol: str) -> str:
+    """Return the format of numbers with groups of digits or with a symbol."""
+    return f"{GROUPED} {symbol}".rstrip()
+
+
+def symbol_of(form: str | None) -> str | None:
+    """Return the symbol in the format of a column, "" for numbers with groups of digits alone; None for others."""
+    word, _, symbol = (form or "").partition(" ")
+    return symbol if word == GROUPED else None
 
 
 def _without_symbol(cell: str) -> tuple[str, str]:

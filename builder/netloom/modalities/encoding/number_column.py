@@ -38,7 +38,8 @@ class NumberState(ColumnState):
 
     Before that, numbers can be passed through a symmetric logarithm (`log`), or replaced by their share below the
     `quantiles` of the training rows, and by the quantile of that share in a `normal` distribution. `indicator` adds a
-    feature for missing numbers. Parts of dates have the column of the `date`, the `part` and the `form` of the dates.
+    feature for missing numbers. Cells of files can have `grouped` digits, and the `symbol` of those of training. Parts
+    of dates have the column of the `date`, the `part` and the `form` of the dates.
     """
 
     indicator: bool = False
@@ -50,6 +51,7 @@ class NumberState(ColumnState):
     mean: float
     std: float
     grouped: bool = False
+    symbol: str = ""
     boolean: bool = False
     date: str | None = None
     part: str | None = None
@@ -127,9 +129,10 @@ class NumberEncoder(ColumnEncoder):
         if self.state.boolean:
             return [_boolean_of(cell, column) for cell in column.cells]
         known = [cell for cell in column.known if not is_nothing(cell)]
-        if column.known and all(number(cell, column.decimal, grouped) is None for cell in known):
+        numbers = [_number_of(cell, column.decimal, grouped, self.state.symbol) for cell in column.cells]
+        if column.known and all(number(cell, column.decimal, grouped, self.state.symbol) is None for cell in known):
             _refuse_wrong_type(column, "numbers")
-        return _noted(column, [_number_of(cell, column.decimal, grouped) for cell in column.cells])
+        return _noted(column, numbers)
 
     @property
     def is_ordered(self) -> bool:
@@ -241,11 +244,11 @@ def _share_below(quantiles: np.ndarray, numbers: np.ndarray) -> np.ndarray:
     return np.where(numbers <= quantiles[0], 0.0, np.where(numbers >= quantiles[-1], 1.0, middle))
 
 
-def _number_of(cell: str | None, decimal: str, grouped: bool) -> float | None:
+def _number_of(cell: str | None, decimal: str, grouped: bool, symbol: str) -> float | None:
     """Return the number in a cell; None if it is missing, unreadable or too large, as in import."""
     if cell is None or is_nothing(cell):
         return None
-    parsed = number(cell, decimal, grouped)
+    parsed = number(cell, decimal, grouped, symbol)
     return None if parsed is None or math.isinf(parsed) or abs(parsed) > LARGEST else parsed
 
 
