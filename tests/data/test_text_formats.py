@@ -52,3 +52,13 @@ def test_svmlight_files_are_read_as_by_scikit_learn(home: Path) -> None:
     assert [data.schema.target.classes[int(index)] for index in data.target[:5]] == [
         f"{label:.0f}" for label in labels[:5]
     ]
+
+
+@pytest.mark.parametrize(("form", "row"), [("ARFF", "1.5,b,yes"), ("SVMlight", "1 1:0.5 3:2")])
+def test_formats_that_do_not_fit_into_memory_are_refused(
+    form: str, row: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NETLOOM_DATA_MEMORY_MB", "0.001")
+    content = "\n".join([row] * 400) + "\n"
+    error = import_error((HEADER * (form == "ARFF") + content).encode(), home, "a.txt")
+    assert f"is an {form} file that does not fit into memory" in error

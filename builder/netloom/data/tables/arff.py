@@ -23,13 +23,18 @@ _ATTRIBUTE = re.compile(
 _NUMBERS = ("numeric", "real", "integer")
 
 
+def is_arff(text: str) -> bool:
+    """Return whether a text begins like an ARFF file."""
+    return _BEGIN.match(text) is not None
+
+
 def arff_table(text: str, filename: str) -> pd.DataFrame | None:
     """Return the table in an ARFF file, whose missing values are question marks; None if the text is something else.
 
     Raises:
         DataError: The file is damaged or has sparse rows.
     """
-    if not _BEGIN.match(text):
+    if not is_arff(text):
         return None
     import pandas as pd
 

@@ -22,9 +22,11 @@ from netloom.data.dialect import (
     without_preamble,
 )
 from netloom.data.tables import json_records, plain_types, readers
+from netloom.data.tables.arff import is_arff
 from netloom.data.tables.code_columns import zero_padded_records
 from netloom.data.tables.streamed_table import StreamedTable, Types, max_record_cells, phase_of
 from netloom.data.tables.streamed_types import TEXT
+from netloom.data.tables.svmlight import is_svmlight
 from netloom.modalities.encoding.cells import RawRow
 
 if TYPE_CHECKING:
@@ -44,6 +46,13 @@ class StreamedText(StreamedTable):
         if self._encoding == "utf-8-sig":
             self._encoding = self._utf8_or_latin()
         self._is_json = json_records.JSON_START.match(self._head.decode(self._encoding, "replace")) is not None
+        head = self._head.decode(self._encoding, "replace")
+        if is_arff(head) or is_svmlight(head[: head.rfind("\n") + 1]):
+            form = "ARFF" if is_arff(head) else "SVMlight"
+            raise DataError(
+                f"{filename[:100]!r} is an {form} file that does not fit into memory; save it as CSV, which is read in "
+                "parts, or raise NETLOOM_DATA_MEMORY_MB."
+            )
         with self._open() as file:
             refuse_long_lines_in(file, filename)
 

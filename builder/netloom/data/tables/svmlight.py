@@ -17,15 +17,20 @@ _LINE = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?(\s+\d+:[+-]?[\d.]+([eE][+-]
 _SAMPLE_LINES = 200
 
 
+def is_svmlight(text: str) -> bool:
+    """Return whether the first lines of a text are those of an SVMlight file."""
+    lines = (line.strip() for line in io.StringIO(text))
+    sample = list(islice((line for line in lines if line and not line.startswith("#")), _SAMPLE_LINES))
+    return any(":" in line for line in sample) and all(map(_LINE.fullmatch, sample))
+
+
 def svmlight_table(text: str, filename: str) -> pd.DataFrame | None:
     """Return a table with the columns `x1`, `x2`, … and `label`; None if the text is something else.
 
     Raises:
         DataError: A line is malformed, or the table has too many cells.
     """
-    lines = (line.strip() for line in io.StringIO(text))
-    sample = list(islice((line for line in lines if line and not line.startswith("#")), _SAMPLE_LINES))
-    if not any(":" in line for line in sample) or not all(map(_LINE.fullmatch, sample)):
+    if not is_svmlight(text):
         return None
     import pandas as pd
     from sklearn.datasets import load_svmlight_file
