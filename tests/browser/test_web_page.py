@@ -476,16 +476,17 @@ def test_numbers_in_reasons_are_written_as_in_python(tab: Page, site: tuple[str,
 def test_a_calibrated_run_is_the_same_in_the_browser(tab: Page, site: tuple[str, Path], tmp_path: Path) -> None:
     """The whole way: logits of ONNX Runtime, a fitted calibration, and the page that shows what it adds."""
     address, folder = site
-    (folder / "calibrated").mkdir()
-    (folder / "calibrated" / "node_modules").symlink_to(folder / NAMES[0] / "node_modules")
     plain_run = trained("table")
     for method in calibrators():
+        page = folder / f"calibrated_{method}"  # a browser may reuse files of one address that changed within a second
+        page.mkdir()
+        (page / "node_modules").symlink_to(folder / NAMES[0] / "node_modules")
         settings = CalibrationSettings(method, abstain_coverage=0.8, conformal=0.1, ood_score="energy")
         run = replace(plain_run, applied=calibrate(plain_run, settings).applied)
         path = export.export(run, "web", tmp_path / f"{method}.zip").path
         with zipfile.ZipFile(path) as archive:
-            archive.extractall(folder / "calibrated")
-        tab.goto(f"{address}/calibrated/index.html")
+            archive.extractall(page)
+        tab.goto(f"{address}/{page.name}/index.html")
         tab.wait_for_selector(".prediction")
         rows = [plain(run.data.row(int(row))) for row in run.data.split["test"][:20]]
         script = "(rows) => Promise.all(rows.map(async (row) => (await model.predict(row)).answer))"
