@@ -10,7 +10,8 @@ from netloom.data.mask_values import MaskValues
 from netloom.modalities.field_spec import FieldSpec
 
 TargetKind = Literal[
-    "class", "number", "labels", "several", "next_token", "mask", "tags", "class_and_tags", "sequence", "action"
+    "class", "number", "labels", "several", "next_token", "mask", "boxes", "tags", "class_and_tags", "sequence",
+    "action",
 ]
 
 
@@ -26,6 +27,7 @@ class TargetType:
         is_number: Each row has numbers.
         is_action: A row is a step of an agent, and its target the action that was taken.
         is_per_pixel: Each pixel has a class.
+        is_boxes: An image has any number of objects, each with a box and a class.
         is_per_token: Each token has a tag.
         is_text: The target is a text, such as an answer.
         continues_text: The target is the text itself, one token later.
@@ -40,6 +42,7 @@ class TargetType:
     is_number: bool = False
     is_action: bool = False
     is_per_pixel: bool = False
+    is_boxes: bool = False
     is_per_token: bool = False
     is_text: bool = False
     continues_text: bool = False
@@ -50,6 +53,11 @@ class TargetType:
     def is_one_of(self) -> bool:
         """Whether the target of a row is the number of one of `classes`."""
         return self.is_class or self.is_action
+
+    @property
+    def is_in_image(self) -> bool:
+        """Whether the target consists of places in an image, which move with it."""
+        return self.is_per_pixel or self.is_boxes
 
     @property
     def is_label_set(self) -> bool:
@@ -84,6 +92,7 @@ TARGET_TYPES: dict[str, TargetType] = {
     "several": TargetType("several targets side by side", "several_outputs", is_several=True),
     "next_token": TargetType("the next token", "language_modelling", continues_text=True),
     "mask": TargetType("a class for each pixel", "segmentation", is_per_pixel=True),
+    "boxes": TargetType("objects, each with a box and a class", "detection", is_boxes=True),
     "tags": TargetType("a tag for each word", "tagging", is_per_token=True),
     "class_and_tags": TargetType(
         "a class, and a tag for each word", "class_and_tags", is_per_token=True, has_class=True
@@ -118,7 +127,7 @@ class TargetSpec:
     """The target of a dataset.
 
     One of `classes`; numbers of the given shape; the next token; one of `classes` for each pixel (mask) or each token
-    (tags), of the given shape; one of `classes` for the row with one of `tags` for each token; or a text of tokens
+    (tags), of the given shape; at most `shape[0]` objects with a box and one of `classes` each; one of `classes` for the row with one of `tags` for each token; or a text of tokens
     (sequence), which the last field contains as far as it is written. For labels, any number of `classes`; for several
     targets, `parts`, which are classes and numbers. `forecast` tells which future values the numbers are, if they are.
     `mask_values` are those of the classes in the files of masks, where they are known.
@@ -197,8 +206,8 @@ class DatasetInfo:
 class Example:
     """One row for display. The kind of data determines which attributes are set.
 
-    `image` is (H, W) or (H, W, 3) with values from 0 to 1, `mask` (H, W) the class of each pixel; `series` is (T, D) in
-    the units of the data; `tags` belong to the words of the text. `images` are by field for data with several fields.
+    `image` is (H, W) or (H, W, 3) with values from 0 to 1, `mask` (H, W) the class of each pixel, `boxes` (objects, 5)
+    the class and box of each object as in `data.boxes`; `series` is (T, D) in the units of the data; `tags` belong to the words of the text. `images` are by field for data with several fields.
     `answer` is the text generated so far. `words` are the tokens by field for data with several texts.
     """
 
@@ -210,6 +219,7 @@ class Example:
     tokens: tuple[str, ...] = ()
     series: Any = None
     mask: Any = None
+    boxes: Any = None
     tags: tuple[str, ...] = ()
     images: dict[str, Any] = field(default_factory=dict)
     answer: str = ""

@@ -119,7 +119,9 @@ class Batch:
 
     def moved(self, move: Move) -> torch.Tensor:
         """Return the target after the transformation of the field that it follows."""
-        moved: torch.Tensor = target_of(self.kind).moved(self.target, move) if self.kind else move(self.target, False)
+        if not self.kind or self.follows is None:
+            return move(self.target, False)
+        moved: torch.Tensor = target_of(self.kind).moved(self.target, move, self.inputs[self.follows].shape)
         return moved
 
 
@@ -134,8 +136,9 @@ class Augmentation(BaseModel):
     kinds: ClassVar[tuple[Kind, ...]]
     # The required number of channels of an image; 0: any number.
     channels: ClassVar[int] = 0
-    # Kinds of targets that it would invalidate.
+    # Kinds of targets that it would invalidate, and why, as the middle of a sentence.
     spoils: ClassVar[tuple[str, ...]] = ()
+    spoiled: ClassVar[str] = ""
 
     def changes(self, spec: FieldSpec) -> bool:
         """Return whether it has an effect on fields of this kind and size."""

@@ -44,7 +44,7 @@ class Augmenter:
             self.kind = ""
             same = [input_index for input_index, name in enumerate(names) if data.inputs[name] is target]
             first = same[0] if same else -1
-        elif spec.type.is_per_pixel:
+        elif spec.type.is_in_image:
             first = next((input_index for input_index, facts in enumerate(self.fields) if facts.spec.is_image), -1)
         self.follows = first if first >= 0 else None
         self._steps: list[tuple[Augmentation, list[int]]] = []

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 class Mixing(Augmentation):
     """Mixes each row of a batch with another. If several are configured, each batch uses a random one."""
 
+    spoils: ClassVar[tuple[str, ...]] = ("boxes",)
+    spoiled = "blends images, whose objects would be hidden in part"
+
     def suits(self, facts: Facts) -> bool:
         return facts.spec.kind in self.kinds
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netloom.data.augmentation.augmenter import Augmenter
+from netloom.data.boxes import present
 from netloom.data.schema import Example
 from netloom.modalities.encoding.field_encoder import FieldEncoder
 from netloom.modalities.encoding.text_fields import token_encoder
@@ -48,6 +49,8 @@ def previewed(
             example = _shown(example, data, name, value[0])
         if data.schema.target.type.is_per_pixel:
             example = replace(example, mask=target[0].numpy())
+        elif data.schema.target.type.is_boxes:
+            example = replace(example, boxes=present(target[0].numpy()))
         previews.append((example, note))
     return previews
 

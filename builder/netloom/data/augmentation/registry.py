@@ -59,7 +59,7 @@ def misfit(declared: Augment, schema: Schema, fields: list[str] | None = None) -
     if not suited:
         return f"{augmentation.title} is for {kinds}, and the network reads none."
     if schema.target.kind in augmentation.spoils:
-        return f"{augmentation.title} reorders words without their targets; remove it."
+        return f"{augmentation.title} {augmentation.spoiled}; remove it."
     if _mixes(augmentation) and len(suited) < len(read):
         return f"{augmentation.title} blends whole examples, so every field has to be {kinds}; remove it."
     return ""

@@ -42,6 +42,7 @@ class WordSwap(Motion):
     summary = "Some words change places with their neighbors; their tags go along"
     kinds: ClassVar[tuple[Kind, ...]] = ("tokens",)
     spoils: ClassVar[tuple[str, ...]] = ("next_token", "sequence")
+    spoiled = "reorders words without their targets"
     share: float = Field(0.1, gt=0, le=1, description="The share of the words")
 
     def moves(self, values: torch.Tensor, facts: Facts, random: Random) -> Move:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 from pydantic import Field
 
+from netloom.data.boxes import padded
 from netloom.data.builtin_registry import Dataset, Rows
 from netloom.data.raw.images import Images
 from netloom.data.raw_dataset import RawDataset
@@ -34,7 +35,7 @@ class Shapes(Dataset):
         pixels = np.empty((self.rows, 1, self.size, self.size), dtype=np.float32)
         masks = np.empty((self.rows, self.size, self.size), dtype=bool)
         for index, number in enumerate(target):
-            masks[index] = self._shape(CLASSES[number], random)
+            masks[index] = self._shape(CLASSES[number], random, 0.17, 0.26)
             picture = random.normal(0.3, self.noise, (self.size, self.size))
             picture[masks[index]] += random.uniform(0.35, 0.6)
             picture[self._decoy(random) & ~masks[index]] += 0.6
@@ -56,8 +57,9 @@ class Shapes(Dataset):
         y, x = np.mgrid[: self.size, : self.size]
         return y - middle[0], x - middle[1]
 
-    def _shape(self, name: str, random: np.random.Generator) -> np.ndarray:
-        reach = self.size * random.uniform(0.17, 0.26)
+    def _shape(self, name: str, random: np.random.Generator, least: float, most: float) -> np.ndarray:
+        """Return the pixels (H, W) of a shape whose half side is a share of the image from `least` to `most`."""
+        reach = self.size * random.uniform(least, most)
         y, x = self._grid(random, reach)
         if name == "circle":
             return np.asarray(y**2 + x**2 <= reach**2)
@@ -87,3 +89,46 @@ class ShapeMasks(Shapes):
             raise TypeError("shapes come with their masks")
         masks = np.where(raw.masks, raw.target[:, None, None] + 1, 0).astype(np.uint8)
         return replace(raw, target=masks, target_kind="mask", classes=("ground", *CLASSES), masks=None)
+
+
+class ShapeBoxes(Shapes):
+    """Several shapes in an image, or none, each with a box; the decoys have none."""
+
+    name = "shape_boxes"
+    example_count = 1200
+    title = "Shapes with boxes"
+    task = "detection"
+    summary = "Up to four drawn shapes of different sizes on a noisy background: find and name each"
+
+    size: int = Field(48, ge=32, le=128, description="Height and width in pixels")
+
+    def read(self) -> RawDataset:
+        random = np.random.default_rng(11)
+        pixels = np.empty((self.rows, 1, self.size, self.size), dtype=np.float32)
+        objects = []
+        for index in range(self.rows):
+            picture = random.normal(0.3, self.noise, (self.size, self.size))
+            free = np.ones((self.size, self.size), dtype=bool)
+            own = []
+            for _ in range(int(random.integers(0, 5))):
+                number = int(random.integers(len(CLASSES)))
+                shape = self._shape(CLASSES[number], random, 0.08, 0.2)
+                lines, columns = np.nonzero(shape)
+                top, bottom, left, right = lines.min(), lines.max() + 1, columns.min(), columns.max() + 1
+                if not free[top:bottom, left:right].all():
+                    continue  # shapes do not overlap
+                free[top:bottom, left:right] = False
+                picture[shape] += random.uniform(0.35, 0.6)
+                own.append([number, *(side / self.size for side in (left, top, right, bottom))])
+            picture[self._decoy(random) & free] += 0.6
+            pixels[index, 0] = picture.clip(0, 1)
+            objects.append(np.array(own, dtype=np.float32).reshape(-1, 5))
+        return Images(
+            name="image",
+            target=padded(objects),
+            target_kind="boxes",
+            target_name="objects",
+            classes=CLASSES,
+            pixels=pixels,
+            top=1.0,
+        )

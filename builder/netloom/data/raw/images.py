@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from netloom.core.errors import DataError
+from netloom.data.boxes import present
 from netloom.data.limits import MAX_CELLS
 from netloom.data.raw_dataset import Allocate, RawDataset, in_memory, in_parts
 from netloom.data.schema import Example
@@ -106,8 +107,10 @@ class Images(RawDataset):
 
     def example(self, index: int, target: str) -> Example:
         picture = self.pixels[index].astype(np.float64) / self.top
+        image = picture[0] if len(picture) == 1 else picture.transpose(1, 2, 0)
         mask = self.target[index] if self.target_type.is_per_pixel else None
-        return Example(index, target, image=picture[0] if len(picture) == 1 else picture.transpose(1, 2, 0), mask=mask)
+        boxes = present(self.target[index]) if self.target_type.is_boxes else None
+        return Example(index, target, image=image, mask=mask, boxes=boxes)
 
     def content(self) -> Iterable[bytes]:
         return in_parts(self.pixels)

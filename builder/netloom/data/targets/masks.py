@@ -35,6 +35,6 @@ class MaskTarget(LabeledTarget):
         counts = np.bincount(labeled, minlength=len(spec.classes)).tolist()
         return ", ".join(name for name, count in zip(spec.classes[1:], counts[1:], strict=True) if count)
 
-    def moved(self, values: Any, move: Move) -> Any:
+    def moved(self, values: Any, move: Move, shape: tuple[int, ...]) -> Any:
         # (N, H, W) -> (N, 1, H, W); exact, as a mean of two classes is not a class
         return move(values.unsqueeze(1), True).squeeze(1)

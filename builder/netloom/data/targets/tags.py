@@ -45,7 +45,7 @@ class TagsTarget(LabeledTarget):
         tags = [[resolve_alias(tag, target_aliases) for tag in line] for line in _tagged(raw).tags]
         return replace(_tagged(raw), tags=tags, tag_names=classes, classes=classes)
 
-    def moved(self, values: Any, move: Move) -> Any:
+    def moved(self, values: Any, move: Move, shape: tuple[int, ...]) -> Any:
         # Exact, as a mean of two tags is not a tag
         return move(values, True)
 
@@ -83,7 +83,7 @@ class ClassAndTagsTarget(Target[FittedClassAndTags]):
         yield Labels(spec.name, spec.classes, values[:, 0])
         yield Labels(f"{spec.name} (tags)", spec.tags, values[:, 1:])
 
-    def moved(self, values: Any, move: Move) -> Any:
+    def moved(self, values: Any, move: Move, shape: tuple[int, ...]) -> Any:
         import torch
 
         return torch.cat([values[:, :1], move(values[:, 1:], True)], dim=1)

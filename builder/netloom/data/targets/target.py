@@ -80,8 +80,8 @@ class Target(Generic[FittedT]):
         """Return the data with its classes in the order of an earlier fitted state, if it has the same classes."""
         return raw
 
-    def moved(self, values: Any, move: Move) -> Any:
-        """Return the targets (N, …) of a batch after the transformation of their image or text."""
+    def moved(self, values: Any, move: Move, shape: tuple[int, ...]) -> Any:
+        """Return the targets (N, …) of a batch after the transformation of their image or text, of this shape."""
         return values
 
 

@@ -1,0 +1,57 @@
+"""Objects in images, each with a box and a class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from netloom.data.schema import Schema
+from netloom.document import Training
+from netloom.tasks.answers import AnswerPart, structure_part, threshold_part
+from netloom.tasks.outputs import ExpectedOutput
+from netloom.tasks.task import Task
+
+BOX_SIDES = 4
+
+
+class Detection(Task):
+    name = "detection"
+    title = "Object detection"
+    summary = "Finds the objects in an image: a box and a class each"
+    order = 105
+    target = "boxes"
+    probabilities = (None,)
+    metrics: ClassVar = {
+        "loss": "Loss",
+        "f1": "F1 (IoU ≥ 0.5)",
+        "precision": "Precision (IoU ≥ 0.5)",
+        "recall": "Recall (IoU ≥ 0.5)",
+    }
+    tunes_threshold = True
+    explained = "object"
+    explains_many_outputs = True
+    not_calibrated = "the scores of objects are not probabilities of rows; choose the score threshold instead."
+
+    def outputs(self, schema: Schema, training: Training) -> tuple[ExpectedOutput, ...] | None:
+        count = len(schema.target.classes)
+        demand = f"a grid with a score for each of the {count} classes and {BOX_SIDES} sides of a box needs"
+        return (ExpectedOutput((count + BOX_SIDES, None, None), demand),)
+
+    def decisions(self, answer: Mapping[str, Any]) -> list[Any]:
+        return [", ".join(sorted(item["class"] for item in answer["prediction"]))]
+
+    def answer_parts(self, schema: Schema) -> tuple[AnswerPart, ...]:
+        item = {
+            "type": "object",
+            "properties": {
+                "class": {"type": "string", "enum": list(schema.target.classes)},
+                "score": {"type": "number"},
+                "box": {"type": "array", "items": {"type": "number"}, "minItems": BOX_SIDES, "maxItems": BOX_SIDES},
+            },
+            "required": ["class", "score", "box"],
+        }
+        description = (
+            "The objects, highest score first; a box is x_min, y_min, x_max, y_max as shares of the width and the "
+            "height of the image"
+        )
+        return (structure_part("prediction", {"type": "array", "items": item}, description), threshold_part())
