@@ -10,7 +10,16 @@ from netloom.data.mask_values import MaskValues
 from netloom.modalities.field_spec import FieldSpec
 
 TargetKind = Literal[
-    "class", "number", "labels", "several", "next_token", "mask", "boxes", "tags", "class_and_tags", "sequence",
+    "class",
+    "number",
+    "labels",
+    "several",
+    "next_token",
+    "mask",
+    "boxes",
+    "tags",
+    "class_and_tags",
+    "sequence",
     "action",
 ]
 

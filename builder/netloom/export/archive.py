@@ -92,6 +92,7 @@ def sources() -> list[Source]:
     names = sorted(file.name for file in files(_ENCODING).iterdir() if file.name.endswith(".py") and file.name != _INIT)
     bundled = [
         *(Source(_ENCODING, name, f"encoding/{name}") for name in names),
+        Source("netloom.data.preparation", "box_decoding.py", "box_decoding.py"),
         Source("netloom.data.preparation", "calibrated.py", "calibrated.py"),
         Source("netloom.data.preparation", "decode.py", "decode.py"),
         Source("netloom.data", "dialect.py", "dialect.py"),

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from netloom.data.preparation.box_decoding import detected
 from netloom.data.preparation.calibrated import calibrated_logits, with_confidence
 from netloom.modalities.encoding.rows import restore_rows
 from netloom.modalities.encoding.tags import spans
@@ -131,6 +132,22 @@ def mask_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str
     ]
 
 
+def box_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str, Any]) -> Answers:
+    """Return the objects whose score exceeds the threshold, from the output of a detector (N, classes + 4, H, W)."""
+    names, limit = preprocess["target"]["classes"], preprocess["target"]["threshold"]
+    return [
+        {
+            "prediction": [
+                {"class": names[number], "score": score, "box": box}
+                for number, score, box in zip(*row, strict=True)
+                if score > limit
+            ],
+            "threshold": limit,
+        }
+        for row in zip(*(part.tolist() for part in detected(output)), strict=True)
+    ]
+
+
 def tag_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str, Any]) -> Answers:
     """Return a tag for each word, and the entities that the tags mark, from logits (N, T, tags)."""
     names = preprocess["target"]["classes"]
@@ -233,6 +250,7 @@ DECODERS: dict[str, Callable[[Mapping[str, Any], Any, Mapping[str, Any]], Answer
     "next_token": token_answers,
     "sequence": text_answers,
     "mask": mask_answers,
+    "boxes": box_answers,
     "tags": tag_answers,
     "class_and_tags": class_and_tag_answers,
     "several": several_answers,

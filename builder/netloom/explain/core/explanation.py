@@ -18,7 +18,19 @@ COMPLETENESS_BOUNDS = (("exact", 1e-4), ("converged", 0.01), ("approximate", 0.0
 
 
 TargetQuantity = Literal[
-    "class", "value", "number", "next_token", "error", "mask", "tags", "label", "binary", "distance", "raw", "head"
+    "class",
+    "value",
+    "number",
+    "next_token",
+    "error",
+    "mask",
+    "object",
+    "tags",
+    "label",
+    "binary",
+    "distance",
+    "raw",
+    "head",
 ]
 
 
@@ -27,7 +39,8 @@ class Target:
     """The explained number of the network's output.
 
     The kinds are: the logit of a class; the value of an action; a number in the units of the data; the logit of a token
-    or tag at a position; the mean logit of a class over the pixels `places`; a reconstruction error; the logit of a
+    or tag at a position; the mean logit of a class over the pixels `places`; the largest logit of
+    a class over a grid; a reconstruction error; the logit of a
     label; a binary logit for or against; the distance of a pair; a raw output; and one of several outputs (head), whose
     index is `position`. `quantity` describes it in words.
     """

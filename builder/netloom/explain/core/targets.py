@@ -34,6 +34,7 @@ QUANTITIES: dict[str, Quantity] = {
     "embedding": scores.Component(),
     "score": scores.ItemScore(),
     "mask": scores.Region(),
+    "object": scores.ObjectScore(),
     "token": tokens.TokenScore(),
     "answer_token": tokens.AnswerToken(),
     "tag": tokens.TagScore(),

@@ -81,6 +81,15 @@ class ClassesPart(TypedDict):
     values: list[list[int]]
 
 
+class BoxesPart(TypedDict):
+    """A picture (C, H, W), and the class and box of each object in it (objects, 5) as in `netloom.data.boxes`."""
+
+    kind: Literal["boxes"]
+    title: str
+    values: Picture
+    boxes: list[list[float]]
+
+
 class TagsPart(TypedDict):
     """Words, each with its tag."""
 
@@ -108,7 +117,9 @@ class ColumnsPart(TypedDict):
     other: dict[str, Any]
 
 
-PanelPart: TypeAlias = Annotated[PicturePart | ClassesPart | TagsPart | SeriesPart | ColumnsPart, Discriminator("kind")]
+PanelPart: TypeAlias = Annotated[
+    PicturePart | ClassesPart | BoxesPart | TagsPart | SeriesPart | ColumnsPart, Discriminator("kind")
+]
 
 
 class Panel(TypedDict):

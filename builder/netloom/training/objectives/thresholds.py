@@ -23,8 +23,9 @@ def best_threshold(scores: torch.Tensor, positive: torch.Tensor) -> float:
     return maximize_f1(scores, positive) if bool(positive.any()) and not bool(positive.all()) else HALF
 
 
-def maximize_f1(scores: torch.Tensor, positive: torch.Tensor) -> float:
-    """Return the threshold on scores (N,) with the best F1 for `positive` (N,), which is true at least once.
+def maximize_f1(scores: torch.Tensor, positive: torch.Tensor, total: int | None = None) -> float:
+    """Return the threshold on scores (N,) with the best F1 for `positive` (N,), which is true at least once. `total` is
+    the number of all positives, if some have no score.
 
     It is midway between two scores, or below all of them.
     """
@@ -34,7 +35,7 @@ def maximize_f1(scores: torch.Tensor, positive: torch.Tensor) -> float:
     order = scores.argsort(descending=True)
     ordered, hits = scores[order].double(), positive[order].double().cumsum(0)
     called = torch.arange(1, len(ordered) + 1, dtype=torch.float64)
-    f1 = 2 * hits / (called + positive.sum())
+    f1 = 2 * hits / (called + (positive.sum() if total is None else total))
     f1[:-1][ordered[:-1] == ordered[1:]] = -1.0  # no threshold separates equal scores
     best = int(f1.argmax())
     if best + 1 == len(ordered):

@@ -9,6 +9,7 @@ from typing import Any
 from netloom.data.schema import TARGET_TYPES
 from netloom.layers import TensorSpec
 from netloom.layers.activation.activation import ActivationLayer
+from netloom.layers.convolution.convolution import Conv2d
 from netloom.layers.dense import Linear
 from netloom.layers.normalization import Dropout
 from netloom.layers.operations.shape import Reshape
@@ -125,10 +126,14 @@ class Outputs(Rule):
             expected_spec = TensorSpec((None, spec.size(1)))
             message = f"{context.label(output)} receives {spec}, but an embedding must be a vector for each example."
         else:
-            expected_spec = TensorSpec((None, *expected.shape))
-            if spec.shape == expected_spec.shape:
+            needed = expected.resolved(spec.shape)
+            if spec.shape[1:] == needed:
                 return
-            message = f"{context.label(output)} receives {spec}, but {expected.demand} {expected_spec}."
+            message = f"{context.label(output)} receives {spec}, but {expected.demand} {expected.text}."
+            if needed is None:  # no layer makes a grid of a vector without knowing its size
+                yield context.issue("width", message, output, port="in")
+                return
+            expected_spec = TensorSpec((None, *needed))
         yield context.issue("width", message, output, port="in", fix=self._fix(context, output, spec, expected_spec))
 
     def _added(self, context: Context, output: str, first: str, widths: Mapping[str, int]) -> Fix | None:
@@ -174,6 +179,12 @@ class Outputs(Rule):
             layer = "GlobalAvgPool" if spec.is_image else "Flatten"
             return fixes.insert(context.name, context.network, edge, layer, {})
         if len(expected.shape) == 4 and spec.shape[2:] == expected.shape[2:]:
+            if (
+                isinstance(context.layers.get(edge.source_node), Conv2d)
+                and context.graph.out_degree(edge.source_node) == 1
+            ):
+                title = f"Set {context.label(edge.source_node)} to {expected.size(1)} filters"
+                return fixes.set_params(context.name, edge.source_node, {"filters": expected.size(1)}, title)
             params = {"filters": expected.size(1), "kernel_size": 1, "padding": 0}
             return fixes.insert(context.name, context.network, edge, "Conv2d", params)
         if spec.shape[:-1] != expected.shape[:-1]:

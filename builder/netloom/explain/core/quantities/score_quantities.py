@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
+from netloom.data.preparation.box_decoding import center_logits, detected
+from netloom.data.targets.boxes import objects_text
 from netloom.data.targets.fitted_target import FittedNumbers
 from netloom.data.targets.numbers import numbers_text
 from netloom.document import Training
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 
     from netloom.data import Prepared
     from netloom.data.targets.fitted_target import FittedClasses
+
+
+CERTAIN = 0.5  # the score from which objects are named
 
 
 class NamedScore(Quantity):
@@ -246,6 +251,36 @@ class Region(Quantity):
         counts = output[0].argmax(0).flatten().bincount(minlength=output.shape[1])
         shares = probabilities_by_name(data.schema.target.classes, counts / output[0, 0].numel())
         return Prediction(", ".join(f"{name} {share:.0%}" for name, share in shares.items() if share), shares)
+
+
+class ObjectScore(Quantity):
+    """The largest logit of a class over the cells of a grid (N, classes + 4, H, W): of its most certain object."""
+
+    kind: ClassVar[TargetQuantity] = "object"
+
+    def choose(
+        self, choice: TargetChoice, output: torch.Tensor, data: Prepared, inputs: Inputs, training: Training
+    ) -> Target:
+        classes = data.schema.target.classes
+        best = int(_class_logits(output)[0].argmax())
+        index = best if choice is None else index_of(choice, classes, "class")
+        return Target(self.kind, index, classes[index], f"{LOGIT} of the most certain {classes[index]}")
+
+    def select(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> torch.Tensor:
+        return _class_logits(output)[:, target.index]
+
+    def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
+        classes = data.schema.target.classes
+        numbers, scores, _ = (part[0].tolist() for part in detected(output))
+        certain = [classes[number] for number, score in zip(numbers, scores, strict=True) if score > CERTAIN]
+        shares = probabilities_by_name(classes, _class_logits(output)[0].sigmoid())
+        return Prediction(objects_text(certain), shares)
+
+
+def _class_logits(output: torch.Tensor) -> torch.Tensor:
+    """Return the largest logit of each class over all cells, (N, classes)."""
+    logits: torch.Tensor = center_logits(output).flatten(2).amax(2)
+    return logits
 
 
 class HeadScore(Quantity):

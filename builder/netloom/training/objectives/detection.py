@@ -1,0 +1,178 @@
+"""Object detection."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from netloom.data.preparation.box_decoding import detected
+from netloom.data.preparation.calibrated import Decoding
+from netloom.data.targets.boxes import objects_text
+from netloom.tasks import detection
+from netloom.training.objectives.average_precision import Matches, average_precisions, matched
+from netloom.training.objectives.detection_loss import row_losses
+from netloom.training.objectives.evaluation import Evaluation, Panel, ScoreRow, Worst
+from netloom.training.objectives.objective import NOTHING, WORST, Objective, Scores, Settings
+from netloom.training.objectives.thresholds import HALF, maximize_f1
+
+if TYPE_CHECKING:
+    import torch
+
+    from netloom.data import Prepared
+
+SHOWN = 8
+# The score from which objects count during training; the one of predictions is chosen on the validation rows
+_TRAINING_THRESHOLD = 0.3
+_IOU = (0.5,)
+
+
+class Detection(Objective):
+    """The losses of `detection_loss`, averaged over images, and the metrics of COCO.
+
+    Outputs are (N, classes + 4, H, W) as in `box_decoding`, targets (N, M, 5) as in `netloom.data.boxes`. Precision and
+    recall count objects at an IoU of 0.5 of all rows together.
+    """
+
+    task = detection.Detection()
+
+    def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return row_losses(output, target).mean()
+
+    def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
+        matches = matched(detected(output.float()), target, _IOU)
+        called = matches.scores > _TRAINING_THRESHOLD
+        sums = {
+            "loss": row_losses(output, target).sum(),
+            "hits": (matches.hits[0] & called).sum(),
+            "called": called.sum(),
+            "true": (matches.true >= 0).sum(),
+        }
+        return Scores(sums, len(target))
+
+    def finish(self, means: dict[str, float]) -> dict[str, float]:
+        return {"loss": means["loss"], **_rates(means["hits"], means["called"], means["true"])}
+
+    def calibrate(self, output: torch.Tensor, data: Prepared, rows: torch.Tensor) -> Settings:
+        """Choose the score from which objects are predicted, with the best F1."""
+        matches = matched(detected(output), data.target[rows], _IOU)
+        hits, scores = matches.hits[0].flatten(), matches.scores.flatten()
+        if not bool(hits.any()):
+            return {}
+        return {"threshold": maximize_f1(scores[scores > 0], hits[scores > 0], int((matches.true >= 0).sum()))}
+
+    def evaluate(
+        self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING
+    ) -> Evaluation:
+        classes, target, threshold = data.schema.target.classes, data.target[rows], _threshold(chosen)
+        losses = row_losses(output, target)
+        objects = detected(output)
+        matches = matched(objects, target)
+        called = matches.scores > threshold
+        hits = matches.hits[0] & called
+        report = _report(matches, called, classes)
+        wrong = (hits.sum(1) != called.sum(1)) | (hits.sum(1) != (matches.true >= 0).sum(1))
+        order = losses.argsort(descending=True).tolist()
+        return Evaluation(
+            split=split,
+            rows=len(rows),
+            metrics={
+                **{name: _mean([row[name] for row in report]) for name in ("map", "map_50", "map_75")},
+                **_rates(float(hits.sum()), float(called.sum()), float((matches.true >= 0).sum())),
+                "threshold": threshold,
+                "loss": float(losses.double().mean()),
+            },
+            classes=classes,
+            report=report,
+            worst=[
+                Worst(
+                    int(rows[i]),
+                    float(losses[i]),
+                    data.target_text(int(rows[i])),
+                    objects_text(classes[number] for number in matches.classes[i][called[i]].tolist()),
+                    None,
+                    correct=not bool(wrong[i]),
+                )
+                for i in order[:WORST]
+            ],
+            panels=_panels(objects, threshold, data, rows, order),
+        )
+
+    def decoding(self, data: Prepared, chosen: Settings) -> Decoding:
+        return {**data.fitted_target.to_json(), "threshold": _threshold(chosen)}
+
+
+def _threshold(chosen: Settings) -> float:
+    return chosen.get("threshold", HALF)
+
+
+def _rates(hits: float, called: float, true: float) -> dict[str, float]:
+    """Return F1, precision and recall from numbers of objects; 0 where nothing is predicted or nothing is true."""
+    return {
+        "f1": 2 * hits / (called + true) if called + true else 0.0,
+        "precision": hits / called if called else 0.0,
+        "recall": hits / true if true else 0.0,
+    }
+
+
+def _report(matches: Matches, called: torch.Tensor, classes: tuple[str, ...]) -> list[ScoreRow]:
+    """Return the scores of each class that occurs or is predicted."""
+    report: list[ScoreRow] = []
+    for number, name in enumerate(classes):
+        of_class = called & (matches.classes == number)
+        objects = int((matches.true == number).sum())
+        if not objects and not bool(of_class.any()):
+            continue
+        each = average_precisions(matches, number)
+        hits = float((matches.hits[0] & of_class).sum())
+        averages = {"map": None, "map_50": None, "map_75": None}
+        if each is not None:
+            averages = {"map": float(each.mean()), "map_50": float(each[0]), "map_75": float(each[5])}
+        rates = _rates(hits, float(of_class.sum()), float(objects))
+        report.append({"class": name, **averages, **rates, "objects": objects})
+    return report
+
+
+def _mean(values: list[object]) -> float:
+    numbers = [value for value in values if isinstance(value, float)]
+    return sum(numbers) / len(numbers) if numbers else float("nan")
+
+
+def _panels(
+    objects: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+    threshold: float,
+    data: Prepared,
+    rows: torch.Tensor,
+    order: list[int],
+) -> list[Panel]:
+    """Return images with their true and predicted objects: the worst rows, then some median ones."""
+    classes, scores, boxes = objects
+    middle = [index for index in order[len(order) // 2 :] if index not in order[:SHOWN]][:SHOWN]
+    panels: list[Panel] = []
+    for group, places in (("Worst", order[:SHOWN]), ("Typical", middle)):
+        for index in places:
+            row = int(rows[index])
+            picture = data.raw.example(row, "").image
+            # one gray channel (1, H, W), or three
+            image = (picture[None] if picture.ndim == 2 else picture.transpose(2, 0, 1)).round(4).tolist()
+            called = scores[index] > threshold
+            predicted = _object_rows(classes[index][called], boxes[index][called])
+            true = [item for item in data.target[row].tolist() if item[0] >= 0]
+            panels.append(
+                {
+                    "row": row,
+                    "group": group,
+                    "caption": f"{data.target_text(row)} · {len(predicted)} predicted",
+                    "parts": [
+                        {"title": "True", "kind": "boxes", "values": image, "boxes": true},
+                        {"title": "Predicted", "kind": "boxes", "values": image, "boxes": predicted},
+                    ],
+                }
+            )
+    return panels
+
+
+def _object_rows(classes: torch.Tensor, boxes: torch.Tensor) -> list[list[float]]:
+    """Return objects (objects, 5) as lists, from classes (objects,) and boxes (objects, 4)."""
+    import torch
+
+    rows: list[list[float]] = torch.cat([classes[:, None].to(boxes.dtype), boxes], dim=1).tolist()
+    return rows
