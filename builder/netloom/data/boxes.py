@@ -6,7 +6,8 @@ the width and the height of the image, so they hold for any size of it. Unused r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -28,3 +29,9 @@ def padded(objects: Sequence[np.ndarray]) -> np.ndarray:
 def present(objects: np.ndarray) -> np.ndarray:
     """Return the objects (objects, 5) of an array (M, 5) without its unused rows."""
     return objects[objects[:, 0] >= 0]
+
+
+def objects_text(names: Iterable[str]) -> str:
+    """Return the classes of objects with their numbers, such as "2 × car, person"."""
+    counts = sorted(Counter(names).items())
+    return ", ".join(name if count == 1 else f"{count} × {name}" for name, count in counts) or "no object"

@@ -136,10 +136,11 @@ class TargetSpec:
     """The target of a dataset.
 
     One of `classes`; numbers of the given shape; the next token; one of `classes` for each pixel (mask) or each token
-    (tags), of the given shape; at most `shape[0]` objects with a box and one of `classes` each; one of `classes` for the row with one of `tags` for each token; or a text of tokens
-    (sequence), which the last field contains as far as it is written. For labels, any number of `classes`; for several
-    targets, `parts`, which are classes and numbers. `forecast` tells which future values the numbers are, if they are.
-    `mask_values` are those of the classes in the files of masks, where they are known.
+    (tags), of the given shape; at most `shape[0]` objects with a box and one of `classes` each; one of `classes` for
+    the row with one of `tags` for each token; or a text of tokens (sequence), which the last field contains as far as
+    it is written. For labels, any number of `classes`; for several targets, `parts`, which are classes and numbers.
+    `forecast` tells which future values the numbers are, if they are. `mask_values` are those of the classes in the
+    files of masks, where they are known.
     """
 
     kind: TargetKind
@@ -216,8 +217,9 @@ class Example:
     """One row for display. The kind of data determines which attributes are set.
 
     `image` is (H, W) or (H, W, 3) with values from 0 to 1, `mask` (H, W) the class of each pixel, `boxes` (objects, 5)
-    the class and box of each object as in `data.boxes`; `series` is (T, D) in the units of the data; `tags` belong to the words of the text. `images` are by field for data with several fields.
-    `answer` is the text generated so far. `words` are the tokens by field for data with several texts.
+    the class and box of each object as in `data.boxes`; `series` is (T, D) in the units of the data; `tags` belong to
+    the words of the text. `images` are by field for data with several fields. `answer` is the text generated so far.
+    `words` are the tokens by field for data with several texts.
     """
 
     row: int

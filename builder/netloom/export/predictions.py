@@ -76,6 +76,10 @@ SENTENCES: dict[str, Callable[[Decoding, Prepared], str]] = {
         "training, is left out."
     ),
     "mask": _counted("The prediction is one of {} classes for each pixel, as its index."),
+    "boxes": _counted(
+        "The prediction is a list of objects of {} classes, each with its class, its score and its box: x_min, y_min, "
+        "x_max and y_max as shares of the width and the height of the image."
+    ),
     "class_and_tags": _fixed(
         "The prediction is a class with its probability, a tag for each word, and the entities that the tags mark."
     ),

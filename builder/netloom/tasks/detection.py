@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from netloom.data.boxes import objects_text
 from netloom.data.schema import Schema
 from netloom.document import Training
 from netloom.tasks.answers import AnswerPart, structure_part, threshold_part
@@ -30,7 +31,15 @@ class Detection(Task):
     tunes_threshold = True
     explained = "object"
     explains_many_outputs = True
-    not_calibrated = "the scores of objects are not probabilities of rows; choose the score threshold instead."
+    not_calibrated = (
+        "The scores of objects are not calibrated; the score from which an object is predicted is chosen on the "
+        "validation rows."
+    )
+    not_corrected = (
+        "The boxes of a prediction cannot be corrected here yet, so its inputs cannot be collected; add images with "
+        "boxes to the dataset instead."
+    )
+    not_attacked = "attacks do not support objects with boxes yet."
 
     def outputs(self, schema: Schema, training: Training) -> tuple[ExpectedOutput, ...] | None:
         count = len(schema.target.classes)
@@ -38,7 +47,10 @@ class Detection(Task):
         return (ExpectedOutput((count + BOX_SIDES, None, None), demand),)
 
     def decisions(self, answer: Mapping[str, Any]) -> list[Any]:
-        return [", ".join(sorted(item["class"] for item in answer["prediction"]))]
+        return [self.answer_text(answer)]
+
+    def answer_text(self, answer: Mapping[str, Any]) -> str:
+        return objects_text(item["class"] for item in answer["prediction"])
 
     def answer_parts(self, schema: Schema) -> tuple[AnswerPart, ...]:
         item = {

@@ -43,8 +43,8 @@ class ExpectedOutput:
     name: str = ""
 
     def resolved(self, shape: tuple[int | None, ...]) -> tuple[int, ...] | None:
-        """Return the needed shape without the batch dimension, where free dimensions are those of an output (N, …); None
-        if they are unknown, as that output has another number of dimensions."""
+        """Return the needed shape without the batch dimension, where free dimensions are those of an output (N, …);
+        None if they are unknown, as that output has another number of dimensions."""
         needed, own = self.shape or (), shape[1:]
         if None in needed and len(own) != len(needed):
             return None

@@ -162,6 +162,10 @@ class Task:
         prediction = answer["prediction"]
         return [prediction] if isinstance(prediction, str) else []
 
+    def answer_text(self, answer: Mapping[str, Any]) -> str:
+        """Return a prediction for one row in words; "" if its own values say it, as texts and numbers do."""
+        return ""
+
     def true_label(self, schema: Schema) -> TrueLabel | None:
         """Return the kind of the labels that measure predictions in use; None if one label does not measure one."""
         return None

@@ -55,10 +55,18 @@ class Predict(Command):
 
 
 def _prediction_text(prediction: dict[str, Any]) -> str:
-    """Return the prediction as text; for a segmentation mask, the share of pixels per class."""
+    """Return the prediction as text; for a segmentation mask, the share of pixels per class, and for objects, the
+    class, the score and the box of each."""
+    value = prediction["prediction"]
     if "shares" in prediction:
         return ", ".join(f"{plain(name)} {share:.0%}" for name, share in prediction["shares"].items())
-    return _value_text(prediction["prediction"])
+    if isinstance(value, list) and all(isinstance(item, dict) and "box" in item for item in value):
+        objects = (
+            f"{plain(item['class'])} {item['score']:.0%} at ({', '.join(f'{side:.2f}' for side in item['box'])})"
+            for item in value
+        )
+        return "; ".join(objects) or "no object"
+    return _value_text(value)
 
 
 def _value_text(value: Any) -> str:

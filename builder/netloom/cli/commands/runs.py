@@ -108,8 +108,8 @@ def evaluation_lines(run: Run, result: Evaluation) -> list[str]:
 
 
 def _scores(report: list[ScoreRow]) -> str:
-    by_class = "precision" in report[0]
-    header = ("class", "precision", "recall", "f1", "examples") if by_class else tuple(report[0])
+    by_class = ("class", "precision", "recall", "f1", "examples")
+    header = by_class if report[0].keys() >= set(by_class) else tuple(report[0])
     rows = [[_cell(item[name]) for name in header] for item in report]
     return table(header, rows, right=header[1:] if header[0] in _NAMED else ("row",))
 

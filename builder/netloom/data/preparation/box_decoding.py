@@ -1,8 +1,9 @@
 """Decodes the output of a detector to objects: a class, a score and a box each.
 
 The output (N, classes + 4, H, W) has for each cell of a grid over the image a score for each class, from which
-`center_logits` makes the logit that an object of this class has its center there, and then the distances from the center of the cell to the left, upper, right and lower side of its
-box, in cells before `softplus`. A copy of this file is part of each exported network.
+`center_logits` makes the logit that an object of this class has its center there, and then the distances from the
+center of the cell to the left, upper, right and lower side of its box, in cells before `softplus`. A copy of this file
+is part of each exported network.
 
 https://arxiv.org/abs/1904.07850 (centers as peaks) and https://arxiv.org/abs/1904.01355 (distances to the sides)
 """

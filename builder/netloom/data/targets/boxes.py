@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from netloom.data.boxes import NO_OBJECT, present
+from netloom.data.boxes import NO_OBJECT, objects_text, present
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.schema import TargetSpec
 from netloom.data.targets.fitted_target import FittedClasses
@@ -76,9 +75,3 @@ class BoxTarget(LabeledTarget):
         visible = (values[..., 0] >= 0) & (left >= _VISIBLE * area) & (left > 0)
         classes = torch.where(visible, values[..., 0], NO_OBJECT)
         return torch.cat([classes[..., None], clipped.to(values.dtype) * visible[..., None]], dim=2)
-
-
-def objects_text(names: Iterator[str]) -> str:
-    """Return the classes of objects with their numbers, such as "2 × car, person"."""
-    counts = sorted(Counter(names).items())
-    return ", ".join(name if count == 1 else f"{count} × {name}" for name, count in counts) or "no object"

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     import torch
 
     from netloom.explain.core.checkpoint_path import Trained
+    from netloom.tasks import Task
 
 
 def describe_predictions(
@@ -22,7 +23,7 @@ def describe_predictions(
     # Only trained runs have thresholds that were tuned on the validation rows.
     settings = getattr(trained, "calibration", {})
     answers = trained.objective.answers(output, trained.data, inputs, settings)
-    return [_describe(answer) for answer in answers]
+    return [_describe(answer, trained.objective.task) for answer in answers]
 
 
 def _describe_mask(classes: tuple[str, ...], mask: torch.Tensor) -> str:
@@ -33,7 +34,9 @@ def _describe_mask(classes: tuple[str, ...], mask: torch.Tensor) -> str:
     return ", ".join(listed) or classes[0]
 
 
-def _describe(answer: dict[str, Any]) -> tuple[str, float | None]:
+def _describe(answer: dict[str, Any], task: Task) -> tuple[str, float | None]:
+    if text := task.answer_text(answer):
+        return text[:200], None
     prediction, shares = answer.get("prediction", next(iter(answer.values()), "")), answer.get("probabilities")
     if isinstance(prediction, (list, tuple)):
         return (", ".join(map(_format, prediction)) or "none")[

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from netloom.data.boxes import objects_text
 from netloom.data.preparation.box_decoding import detected
 from netloom.data.preparation.calibrated import Decoding
-from netloom.data.targets.boxes import objects_text
 from netloom.tasks import detection
 from netloom.training.objectives.average_precision import Matches, average_precisions, matched
 from netloom.training.objectives.detection_loss import row_losses

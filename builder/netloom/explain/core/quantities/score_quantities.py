@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
+from netloom.data.boxes import objects_text
 from netloom.data.preparation.box_decoding import center_logits, detected
-from netloom.data.targets.boxes import objects_text
 from netloom.data.targets.fitted_target import FittedNumbers
 from netloom.data.targets.numbers import numbers_text
 from netloom.document import Training
