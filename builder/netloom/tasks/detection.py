@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 
 from netloom.data.boxes import objects_text
@@ -45,6 +45,9 @@ class Detection(Task):
         count = len(schema.target.classes)
         demand = f"a grid with a score for each of the {count} classes and {BOX_SIDES} sides of a box needs"
         return (ExpectedOutput((count + BOX_SIDES, None, None), demand),)
+
+    def headline_metric(self, metrics: Collection[str]) -> str:
+        return next((name for name in ("map", "f1") if name in metrics), super().headline_metric(metrics))
 
     def decisions(self, answer: Mapping[str, Any]) -> list[Any]:
         return [self.answer_text(answer)]
