@@ -75,6 +75,13 @@ def shapes_and_dtypes_match_the_schema(name: str) -> None:
         assert data.target.shape == (rows, *target.shape)
         assert set(data.target.flatten().tolist()) - {IGNORE} == set(range(len(target.classes)))
         assert (target.kind == "tags") == bool((data.target == IGNORE).any())
+    elif target.kind == "boxes":
+        assert data.target.dtype == torch.float32
+        assert data.target.shape == (rows, *target.shape)
+        there = data.target[..., 0] >= 0
+        assert set(data.target[..., 0].flatten().tolist()) == {-1, *range(len(target.classes))}
+        assert (data.target[there][:, 1:3] < data.target[there][:, 3:]).all()
+        assert ((data.target[..., 1:] >= 0) & (data.target[..., 1:] <= 1)).all()
     elif target.kind == "class_and_tags":
         assert data.target.shape == (rows, 1 + target.shape[0])
         assert set(data.target[:, 0].tolist()) == set(range(len(target.classes)))

@@ -38,6 +38,7 @@ TITLES = {
     "requests_tagger": "Most frequent tag of each word",
     "commands_joint": "Majority class, most frequent tag of each word",
     "shapes_unet": "Majority class",
+    "shapes_detector": "Usual objects",
     "digits_autoencoder": "Training mean",
     "pulses_anomaly": "Distance from the mean",
     "dates_gru": "Most frequent token",

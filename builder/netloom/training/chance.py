@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 # Metrics on which a network that learned nothing does not beat the trivial predictor, in order of preference. F1 and
 # IoU are excluded: random predictions score far above a constant one.
 METRICS = (
-    "accuracy", "balanced_accuracy", "roc_auc", "r2", "word_accuracy", "pair_accuracy", "mae", "rmse", "mse", "loss"
+    "accuracy", "balanced_accuracy", "roc_auc", "r2", "word_accuracy", "pair_accuracy", "map", "map_50", "mae",
+    "rmse", "mse", "loss"
 )  # fmt: skip
 
 

@@ -35,7 +35,7 @@ class Shapes(Dataset):
         pixels = np.empty((self.rows, 1, self.size, self.size), dtype=np.float32)
         masks = np.empty((self.rows, self.size, self.size), dtype=bool)
         for index, number in enumerate(target):
-            masks[index] = self._shape(CLASSES[number], random, 0.17, 0.26)
+            masks[index] = self._shape(CLASSES[number], random)
             picture = random.normal(0.3, self.noise, (self.size, self.size))
             picture[masks[index]] += random.uniform(0.35, 0.6)
             picture[self._decoy(random) & ~masks[index]] += 0.6
@@ -57,7 +57,7 @@ class Shapes(Dataset):
         y, x = np.mgrid[: self.size, : self.size]
         return y - middle[0], x - middle[1]
 
-    def _shape(self, name: str, random: np.random.Generator, least: float, most: float) -> np.ndarray:
+    def _shape(self, name: str, random: np.random.Generator, least: float = 0.17, most: float = 0.26) -> np.ndarray:
         """Return the pixels (H, W) of a shape whose half side is a share of the image from `least` to `most`."""
         reach = self.size * random.uniform(least, most)
         y, x = self._grid(random, reach)

@@ -8,10 +8,12 @@ from netloom.data.boxes import objects_text
 from netloom.data.preparation.box_decoding import detected
 from netloom.data.preparation.calibrated import Decoding
 from netloom.tasks import detection
+from netloom.training.objectives import reference_predictors
 from netloom.training.objectives.average_precision import Matches, average_precisions, matched
 from netloom.training.objectives.detection_loss import row_losses
-from netloom.training.objectives.evaluation import Evaluation, Panel, ScoreRow, Worst
+from netloom.training.objectives.evaluation import Evaluation, Panel, Reference, ScoreRow, Worst
 from netloom.training.objectives.objective import NOTHING, WORST, Objective, Scores, Settings
+from netloom.training.objectives.reference_predictors import BaselinePrediction
 from netloom.training.objectives.thresholds import HALF, maximize_f1
 
 if TYPE_CHECKING:
@@ -58,6 +60,15 @@ class Detection(Objective):
         if not bool(hits.any()):
             return {}
         return {"threshold": maximize_f1(scores[scores > 0], hits[scores > 0], int((matches.true >= 0).sum()))}
+
+    def trivial(self, data: Prepared, rows: torch.Tensor) -> BaselinePrediction | None:
+        return reference_predictors.usual_objects(data, rows)
+
+    def reference(self, data: Prepared, rows: torch.Tensor, split: str) -> Reference | None:
+        reference = super().reference(data, rows, split)
+        if reference is not None:
+            del reference.metrics["loss"]  # which depends on the number of cells
+        return reference
 
     def evaluate(
         self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from netloom.data.preparation.box_decoding import RARITY, SIDES
 from netloom.data.raw.series import Series, forecast_of
 from netloom.modalities.encoding.tags import IGNORE
 
@@ -23,6 +24,8 @@ BIGRAM_VOCABULARY = 4_096
 SEASON_ROWS, INPUT_ROWS = 2_000, 20_000
 # The limit of values that are read for a mean or for frequencies, as rows can be large images or masks.
 NUMBERS = 20_000_000
+# The cells along a side of the grid of places that objects usually have.
+PLACES = 12
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,37 @@ def pixel_majority(data: Prepared, rows: torch.Tensor) -> BaselinePrediction:
     train = _some(data.split["train"], NUMBERS // data.target[0].numel())
     logits = log_frequencies(data.target[train].long(), len(data.schema.target.classes))
     return BaselinePrediction("Majority class", logits[:, None, None].expand(len(rows), -1, *data.target.shape[1:]))
+
+
+def usual_objects(data: Prepared, rows: torch.Tensor) -> BaselinePrediction:
+    """Return the output of a detector (N, classes + 4, cells, cells) that finds the same objects in every image: those
+    of each class at the places where it is frequent, with their mean box in each cell."""
+    import torch
+
+    classes, cells = len(data.schema.target.classes), PLACES
+    train = _some(data.split["train"], NUMBERS // data.target[0].numel())
+    objects = data.target[train].flatten(0, 1)
+    objects = objects[objects[:, 0] >= 0]
+    boxes = objects[:, 1:] * cells
+    centers = (boxes[:, :2] + boxes[:, 2:]) / 2
+    column, line = centers.floor().clamp(0, cells - 1).long().unbind(1)
+    cell = line * cells + column
+    counts = torch.zeros(classes * cells * cells).index_add_(
+        0, objects[:, 0].long() * cells * cells + cell, torch.ones(len(objects))
+    )
+    shares = ((counts + 1) / (len(train) + 2)).clamp(max=1 - 1e-6)  # Laplace smoothing, as some cells have none
+    middle = torch.stack([column, line], dim=1) + 0.5
+    sides = torch.cat([middle - boxes[:, :2], boxes[:, 2:] - middle], dim=1).clamp(min=1e-3)  # (objects, 4)
+    overall = sides.mean(0) if len(sides) else torch.ones(SIDES)
+    total = overall[None].repeat(cells * cells, 1).index_add_(0, cell, sides)
+    means = total / (1 + torch.bincount(cell, minlength=cells * cells))[:, None]
+    output = torch.cat(
+        [
+            ((shares / (1 - shares)).log() + RARITY).view(classes, cells, cells),
+            (means + torch.log(-torch.expm1(-means))).T.reshape(SIDES, cells, cells),  # the inverse of softplus
+        ]
+    )
+    return BaselinePrediction("Usual objects", output.expand(len(rows), -1, -1, -1))
 
 
 def tag_of_word(data: Prepared, rows: torch.Tensor) -> BaselinePrediction:
