@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from netloom.explain import explain, methods
@@ -34,6 +35,7 @@ COVERING = (
     "requests_tagger",
     "same_digits_contrastive",
     "scenes_labels",
+    "shapes_detector",
     "shapes_simclr",
     "shapes_two_outputs",
     "shapes_unet",
@@ -65,7 +67,10 @@ def test_every_template_is_explained_or_refused_with_a_reason(name: str) -> None
         proof = explanation.proofs.completeness
         if method.name in EXACT:
             assert proof is not None
-            assert proof.relative_error is None or proof.relative_error <= 1e-3, method.name
+            rounding = 2 * np.finfo(np.float32).eps * abs(proof.answer)  # where both answers are nearly equal
+            assert proof.relative_error is None or proof.relative_error <= 1e-3 or abs(proof.delta) <= rounding, (
+                method.name
+            )
         if method.name == "integrated_gradients":
             assert proof is not None
             # Expert routing is discontinuous along the path, so no number of steps is enough.
