@@ -172,11 +172,14 @@ def test_a_new_network_expects_few_objects() -> None:
     assert math.exp(-RARITY) == pytest.approx(1 / 9)
 
 
-def test_boxes_of_cells_end_at_the_image() -> None:
-    boxes = cell_boxes(torch.randn(2, 5, 4, 6, generator=GENERATOR) * 20)
-    assert float(boxes.min()) >= 0
-    assert float(boxes.max()) <= 1
-    assert bool((boxes[..., 2:] >= boxes[..., :2]).all())
+def test_boxes_end_at_the_image_but_learn_from_beyond_it() -> None:
+    output = torch.full((1, 5, 1, 1), 5.0, requires_grad=True)
+    _, _, boxes = detected(output)
+    assert boxes.tolist() == [[[0.0, 0.0, 1.0, 1.0]]]
+    assert float(cell_boxes(output).detach().min()) < 0
+    row_losses(output, torch.tensor([[[0, 0.2, 0.2, 0.8, 0.8]]])).sum().backward()
+    assert output.grad is not None
+    assert bool((output.grad[0, 1:] > 0).all())
 
 
 def test_the_loss_prefers_the_true_objects_and_ignores_unused_rows(shapes: Prepared) -> None:

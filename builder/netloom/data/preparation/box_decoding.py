@@ -26,7 +26,8 @@ def center_logits(output: Any) -> Any:
 
 
 def cell_boxes(output: Any) -> Any:
-    """Return the box of each cell (N, H W, 4), its sides as shares of the width and the height of the image."""
+    """Return the box of each cell (N, H W, 4), its sides as shares of the width and the height of the image, beyond
+    which it can reach."""
     import torch
     from torch.nn import functional
 
@@ -34,8 +35,7 @@ def cell_boxes(output: Any) -> Any:
     left, top, right, bottom = functional.softplus(output[:, -SIDES:]).flatten(2).unbind(1)  # (N, H W) each
     cells = torch.arange(height * width, device=output.device)
     x, y = cells % width + 0.5, cells.div(width, rounding_mode="floor") + 0.5
-    sides = torch.stack([(x - left) / width, (y - top) / height, (x + right) / width, (y + bottom) / height], dim=2)
-    return sides.clamp(0, 1)
+    return torch.stack([(x - left) / width, (y - top) / height, (x + right) / width, (y + bottom) / height], dim=2)
 
 
 def detected(output: Any, most: int = MOST) -> tuple[Any, Any, Any]:
@@ -51,6 +51,6 @@ def detected(output: Any, most: int = MOST) -> tuple[Any, Any, Any]:
     top = flat.topk(min(most, flat.shape[1]))
     cells = output.shape[2] * output.shape[3]
     classes = top.indices.div(cells, rounding_mode="floor")
-    boxes = cell_boxes(output)
+    boxes = cell_boxes(output).clamp(0, 1)
     chosen = (top.indices % cells)[..., None].expand(-1, -1, SIDES)
     return classes, top.values, boxes.gather(1, chosen)

@@ -18,52 +18,62 @@ _REACH = 1.5
 
 
 def row_losses(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Return the loss (N,) of each image: the focal loss of the centers, https://arxiv.org/abs/1904.07850, plus the
-    generalized IoU loss of the boxes, https://arxiv.org/abs/1902.09630, each divided by the number of objects.
+    """Return the loss (N,) of each image: of its centers, and of its boxes with the weight `BOX_WEIGHT`.
 
     `output` is (N, classes + 4, H, W) as in `box_decoding`, and `target` (N, M, 5) as in `netloom.data.boxes`.
     """
     import torch
-    from torch.nn import functional
 
     output = output.float()
     height, width = output.shape[2:]
-    exists, numbers, boxes = target[..., 0] >= 0, target[..., 0].clamp(min=0).long(), target[..., 1:]
+    exists, scale = target[..., 0] >= 0, target.new_tensor([width, height] * 2)
+    boxes = target[..., 1:] * scale  # in cells
     cells = torch.arange(height * width, device=output.device)
     x, y = cells % width + 0.5, cells.div(width, rounding_mode="floor") + 0.5
-    scale = boxes.new_tensor([width, height])
-    middle, sides = (boxes[..., :2] + boxes[..., 2:]) / 2 * scale, (boxes[..., 2:] - boxes[..., :2]) * scale
-    limit = (scale - 1).expand_as(middle)
-    center = torch.minimum(middle.floor(), limit).clamp(min=0) + 0.5  # of the cell with the center, (N, M, 2)
-    across, down = x - center[..., :1], y - center[..., 1:]  # (N, M, H W)
-    deviation = (sides * _SPREAD).clamp(min=1e-3)
-    bump = torch.exp(-((across / deviation[..., :1]).square() + (down / deviation[..., 1:]).square()) / 2)
-    bump = bump * exists[..., None]
-    # The largest bump of each class at each cell, (N, classes, H W)
-    peaks = bump.new_zeros(len(output), output.shape[1] - SIDES, height * width)
-    peaks = peaks.scatter_reduce(1, numbers[..., None].expand_as(bump), bump, "amax")
-    logits = center_logits(output).flatten(2)
-    log_yes, log_no = functional.logsigmoid(logits), functional.logsigmoid(-logits)
-    focal = torch.where(
-        peaks == 1, log_yes * log_no.exp().square(), (1 - peaks).pow(4) * log_yes.exp().square() * log_no
-    )
-    objects = exists.sum(1).clamp(min=1)
-    centers = -focal.flatten(1).sum(1) / objects
+    # The middle of the cell that has the center of each object, (N, M, 2)
+    middle = torch.minimum(((boxes[..., :2] + boxes[..., 2:]) / 2).floor().clamp(min=0), scale[:2] - 1) + 0.5
+    away = torch.stack([x - middle[..., :1], y - middle[..., 1:]], dim=-1)  # (N, M, H W, 2)
+    is_center = (away == 0).all(-1) & exists[..., None]
+    inside = (x > boxes[..., 0:1]) & (x < boxes[..., 2:3]) & (y > boxes[..., 1:2]) & (y < boxes[..., 3:4])
+    learns = is_center | (inside & (away.abs() <= _REACH).all(-1) & exists[..., None])
+    return _center_losses(output, target, boxes, away) + BOX_WEIGHT * _box_losses(output, target, boxes, learns)
 
-    near = (across.abs() <= _REACH) & (down.abs() <= _REACH) & exists[..., None]
-    low, high = boxes[..., :2] * scale, boxes[..., 2:] * scale
-    within = (x > low[..., :1]) & (x < high[..., :1]) & (y > low[..., 1:]) & (y < high[..., 1:])
-    learns = near & (within | (bump == 1))
-    # A cell of several objects learns the smallest
-    area = sides.prod(2)[..., None].where(learns, torch.inf)
+
+def _center_losses(output: torch.Tensor, target: torch.Tensor, boxes: torch.Tensor, away: torch.Tensor) -> torch.Tensor:
+    """Return the focal loss (N,) of the centers, divided by the number of objects: cells near a center count less as
+    mistakes. `away` (N, M, H W, 2) is the distance of each cell from each center. https://arxiv.org/abs/1904.07850"""
+    import torch
+    from torch.nn import functional
+
+    exists, numbers = target[..., 0] >= 0, target[..., 0].clamp(min=0).long()
+    deviation = ((boxes[..., 2:] - boxes[..., :2]) * _SPREAD).clamp(min=1e-3)
+    bumps = torch.exp(-(away / deviation[:, :, None]).square().sum(-1) / 2) * exists[..., None]  # (N, M, H W)
+    logits = center_logits(output).flatten(2)
+    # The largest bump of each class at each cell, (N, classes, H W); 1 at the centers
+    peaks = torch.zeros_like(logits).scatter_reduce(1, numbers[..., None].expand_as(bumps), bumps, "amax")
+    log_yes, log_no = functional.logsigmoid(logits), functional.logsigmoid(-logits)
+    right = log_yes * log_no.exp().square()
+    wrong = log_no * log_yes.exp().square() * (1 - peaks).pow(4)
+    return -torch.where(peaks == 1, right, wrong).flatten(1).sum(1) / exists.sum(1).clamp(min=1)
+
+
+def _box_losses(output: torch.Tensor, target: torch.Tensor, boxes: torch.Tensor, learns: torch.Tensor) -> torch.Tensor:
+    """Return the generalized IoU loss (N,) of the boxes, averaged over the cells that learn one: those around a center.
+    `learns` (N, M, H W) says which cell learns which objects, of which it gets the smallest."""
+    import torch
+
+    area = (boxes[..., 2:] - boxes[..., :2]).prod(2)[..., None].where(learns, torch.inf)
     smallest = area.argmin(1)[..., None].expand(-1, -1, SIDES)  # (N, H W, 4)
-    apart = 1 - generalized_iou(cell_boxes(output), boxes.gather(1, smallest))
-    taught = learns.any(1)
-    return centers + BOX_WEIGHT * (apart * taught).sum(1) / taught.sum(1).clamp(min=1)
+    apart = 1 - generalized_iou(cell_boxes(output), target[..., 1:].gather(1, smallest))
+    is_taught = learns.any(1)
+    return (apart * is_taught).sum(1) / is_taught.sum(1).clamp(min=1)
 
 
 def generalized_iou(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """Return the generalized intersection over union (...) of boxes (..., 4), from -1 to 1."""
+    """Return the generalized intersection over union (...) of boxes (..., 4), from -1 to 1.
+
+    https://arxiv.org/abs/1902.09630
+    """
     import torch
 
     low, high = torch.maximum(first[..., :2], second[..., :2]), torch.minimum(first[..., 2:], second[..., 2:])
