@@ -27,6 +27,7 @@ from netloom.serving.models.served_model import ServedModel
 from netloom.serving.rate_limit import RateLimit
 from netloom.serving.server import bind
 from netloom.serving.server_settings import BatchSettings
+from netloom.tasks import task
 from netloom.training.uncertainty import difference_of_shares, share_interval
 from tests.serving.asgi import run_apart
 from tests.serving.conftest import Runs
@@ -195,6 +196,13 @@ def test_equal_outcomes_have_no_interval() -> None:
 def test_a_shadow_that_refuses_a_row_does_not_agree() -> None:
     agreement, refusal = Agreement("shadow"), RequestError("No.")
     agreement.add([{"prediction": "a"}, {"prediction": "a"}, refusal], [{"prediction": "a"}, refusal, refusal])
+    assert (agreement.rows, agreement.equal) == (2, 1)
+
+
+def test_a_shadow_agrees_on_objects_whose_boxes_differ_a_little() -> None:
+    first, second = ({"prediction": [{"class": "cat", "score": 0.9, "box": [0, 0, 1, side]}]} for side in (1.0, 0.98))
+    agreement = Agreement("shadow", task("detection").answer_text)
+    agreement.add([first, first], [second, {"prediction": []}])
     assert (agreement.rows, agreement.equal) == (2, 1)
 
 

@@ -143,7 +143,7 @@ class Deployment:
     def set_shadow(self, model: ServedModel | None) -> None:
         """Let another version also compute the requests, without answering them; None ends that."""
         self.shadow = self._served(model) if model is not None else None
-        self.agreement = Agreement(model.version) if model is not None else None
+        self.agreement = Agreement(model.version, model.task.answer_text) if model is not None else None
 
     def comparison(self) -> dict[str, Any]:
         """Return the counts of the versions, and the differences with 95% confidence intervals."""
@@ -177,7 +177,7 @@ class Deployment:
         if self.canary is not None:
             self.canary = _without_counts(self.canary)
         if self.shadow is not None:
-            self.agreement = Agreement(self.shadow.model.version)
+            self.agreement = Agreement(self.shadow.model.version, self.shadow.model.task.answer_text)
 
     async def _compare(self, shadow: Served, rows: Sequence[Row], outcomes: list[Outcome]) -> None:
         agreement = self.agreement

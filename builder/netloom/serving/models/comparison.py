@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,9 +62,13 @@ class Traffic:
 
 @dataclass
 class Agreement:
-    """How often a shadow gives the same prediction as the current version."""
+    """How often a shadow gives the same prediction as the current version.
+
+    `in_words` returns a prediction as a text that is compared instead, or "": no two networks find equal boxes.
+    """
 
     version: str
+    in_words: Callable[[Mapping[str, Any]], str] = lambda answer: ""
     rows: int = 0
     equal: int = 0
     dropped: int = 0
@@ -80,7 +84,7 @@ class Agreement:
             self.rows += 1
             if not all(has_answers):
                 continue
-            first, second = answer.get("prediction"), other_answer.get("prediction")
+            first, second = (self.in_words(part) or part.get("prediction") for part in (answer, other_answer))
             self.equal += first == second
             if isinstance(first, float) and isinstance(second, float):
                 self.numbers += 1

@@ -88,13 +88,14 @@ class ServedModel:
             encoder for encoder in trained.data.fields if encoder.name in trained.fields
         ]
         self.fields = row_fields(self.encoders)
-        self.parts: tuple[AnswerPart, ...] = task(trained.project.training.objective).answer_parts(trained.data.schema)
+        self.task = task(trained.project.training.objective)
+        self.parts: tuple[AnswerPart, ...] = self.task.answer_parts(trained.data.schema)
         self._columns = [column for encoder in self.encoders for column in encoder.columns]
         self.spellings = spellings(self.encoders)
         self.row_keys = frozenset(
             [*(item.name for item in self.fields), *(name for group in self.spellings for name in group)]
         )
-        self.true_label: TrueLabel | None = task(trained.project.training.objective).true_label(trained.data.schema)
+        self.true_label: TrueLabel | None = self.task.true_label(trained.data.schema)
         self.is_exact, self.difference = True, 0.0
         self._warm_up(is_exact)
 
