@@ -15,7 +15,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torch.nn.functional import softplus
 
-from netloom.data import Prepared, prepare, schema
+from netloom.data import Prepared, prepare
 from netloom.data.augmentation import Augmenter, misfit, parsed
 from netloom.data.augmentation.augmentation import Motion, Random
 from netloom.data.boxes import padded
@@ -81,7 +81,7 @@ def in_coco(true: list[np.ndarray], found: tuple[torch.Tensor, ...]) -> Any:
         for item in own
         if item[0] >= 0
     ]
-    coco = COCO()
+    coco: Any = COCO()
     coco.dataset = {
         "images": [{"id": image} for image in range(len(true))],
         "categories": [{"id": number} for number in range(3)],
@@ -177,9 +177,9 @@ def test_boxes_end_at_the_image_but_learn_from_beyond_it() -> None:
     _, _, boxes = detected(output)
     assert boxes.tolist() == [[[0.0, 0.0, 1.0, 1.0]]]
     assert float(cell_boxes(output).detach().min()) < 0
-    row_losses(output, torch.tensor([[[0, 0.2, 0.2, 0.8, 0.8]]])).sum().backward()
-    assert output.grad is not None
-    assert bool((output.grad[0, 1:] > 0).all())
+    loss = row_losses(output, torch.tensor([[[0, 0.2, 0.2, 0.8, 0.8]]])).sum()
+    (gradient,) = torch.autograd.grad(loss, output)
+    assert bool((gradient[0, 1:] > 0).all())
 
 
 def test_the_loss_prefers_the_true_objects_and_ignores_unused_rows(shapes: Prepared) -> None:
@@ -200,9 +200,8 @@ def test_losses_of_single_rows_have_finite_gradients_under_vmap(shapes: Prepared
     rows = torch.func.vmap(lambda one, true: row_losses(one[None], true[None])[0])(output, target)
     torch.testing.assert_close(rows, row_losses(output, target))
     extreme = (output * 200).requires_grad_()
-    row_losses(extreme, target).sum().backward()
-    assert extreme.grad is not None
-    assert bool(extreme.grad.isfinite().all())
+    (gradient,) = torch.autograd.grad(row_losses(extreme, target).sum(), extreme)
+    assert bool(gradient.isfinite().all())
 
 
 def test_the_score_threshold_has_the_best_f1(shapes: Prepared) -> None:
@@ -222,7 +221,7 @@ def test_the_score_threshold_has_the_best_f1(shapes: Prepared) -> None:
 def test_curves_and_evaluation_count_the_same_objects(shapes: Prepared) -> None:
     objective, rows = OBJECTIVES["detection"], torch.arange(60)
     output = noisy(shapes.target)
-    batches = [objective.scores(output[part], shapes.target[part]) for part in rows.split(23)]
+    batches = [objective.scores(output[part], shapes.target[part]) for part in (rows[:23], rows[23:])]
     sums = {name: sum(float(batch.sums[name]) for batch in batches) for name in batches[0].sums}
     curve = objective.finish({name: total / 60 for name, total in sums.items()})
     result = objective.evaluate(output, shapes, rows, "test", {"threshold": 0.3})
@@ -294,5 +293,4 @@ def test_the_text_of_an_answer_counts_its_objects() -> None:
     assert task("detection").answer_text(answer) == "2 × cat, dog"
     assert task("detection").decisions({"prediction": []}) == ["no object"]
     assert isinstance(task("detection"), Detection)
-    assert schema(DataChoice(dataset="shape_boxes", options={"rows": 60})).target.shape == (4, 5)
     assert float(softplus(torch.zeros(()))) == pytest.approx(math.log(2))  # the half side of a new network, in cells

@@ -105,4 +105,4 @@ def head_width(part: TargetSpec, task: Task) -> int:
     """Return the number of values of one of several outputs."""
     # Without a shape, a regression head has one value.
     outputs = task.outputs(Schema((), replace(part, shape=()), 0), Training())
-    return outputs[0].shape[0] if outputs and outputs[0].shape else 1
+    return (outputs[0].shape[0] or 1) if outputs and outputs[0].shape else 1

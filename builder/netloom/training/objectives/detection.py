@@ -25,6 +25,7 @@ SHOWN = 8
 # The score from which objects count during training; the one of predictions is chosen on the validation rows
 _TRAINING_THRESHOLD = 0.3
 _IOU = (0.5,)
+AVERAGES = ("map", "map_50", "map_75")
 
 
 class Detection(Objective):
@@ -86,7 +87,7 @@ class Detection(Objective):
             split=split,
             rows=len(rows),
             metrics={
-                **{name: _mean([row[name] for row in report]) for name in ("map", "map_50", "map_75")},
+                **{name: _mean([row[name] for row in report]) for name in AVERAGES},
                 **_rates(float(hits.sum()), float(called.sum()), float((matches.true >= 0).sum())),
                 "threshold": threshold,
                 "loss": float(losses.double().mean()),
@@ -134,9 +135,9 @@ def _report(matches: Matches, called: torch.Tensor, classes: tuple[str, ...]) ->
             continue
         each = average_precisions(matches, number)
         hits = float((matches.hits[0] & of_class).sum())
-        averages = {"map": None, "map_50": None, "map_75": None}
+        averages: ScoreRow = dict.fromkeys(AVERAGES)
         if each is not None:
-            averages = {"map": float(each.mean()), "map_50": float(each[0]), "map_75": float(each[5])}
+            averages = dict(zip(AVERAGES, (float(each.mean()), float(each[0]), float(each[5])), strict=True))
         rates = _rates(hits, float(of_class.sum()), float(objects))
         report.append({"class": name, **averages, **rates, "objects": objects})
     return report

@@ -112,7 +112,7 @@ class Outputs(Rule):
         widths = {
             output.name: output.shape[0]
             for output in expected[len(outputs) :]
-            if output.shape and len(output.shape) == 1
+            if output.shape and len(output.shape) == 1 and output.shape[0] is not None
         }
         missing = len(expected) - len(outputs)
         fix = self._added(context, outputs[0], expected[0].name, widths) if 0 < missing == len(widths) else None
