@@ -14,7 +14,9 @@ import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from netloom.data import prepare
 from netloom.document import DataChoice, Training, read, write
@@ -103,6 +105,22 @@ def test_predict_matches_the_exported_bundle(console: Console, trained: Trained,
         assert local["prediction"] == bundled["prediction"]
         assert local["probabilities"] == pytest.approx(bundled["probabilities"], abs=1e-6)
         assert sum(local["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+
+
+def test_predictions_of_image_files_name_them(console: Console, trained: Trained, tmp_path: Path) -> None:
+    images = {f"{number}.png": np.array(row["image"]).reshape(8, 8) for number, row in enumerate(rows(2))}
+    for name, pixels in images.items():
+        Image.fromarray((pixels * 255 / 16).round().astype(np.uint8)).save(tmp_path / name)
+    with zipfile.ZipFile(tmp_path / "images.zip", "w") as archive:
+        for name in images:
+            archive.write(tmp_path / name, f"new/{name}")
+    several = console("predict", "last", tmp_path / "images.zip", "--json", "--home", trained.home).value
+    assert [answer["file"] for answer in several] == ["new/0.png", "new/1.png"]
+    (single,) = console("predict", "last", tmp_path / "1.png", "--json", "--home", trained.home).value
+    assert (single["file"], single["prediction"]) == ("1.png", several[1]["prediction"])
+    assert single["probabilities"] == pytest.approx(several[1]["probabilities"], rel=1e-5)
+    lines = console("predict", "last", tmp_path / "images.zip", "--home", trained.home).out.splitlines()
+    assert [line.split()[:2] for line in lines[:2]] == [["file", "prediction"], ["new/0.png", several[0]["prediction"]]]
 
 
 def test_predict_reads_csv_and_standard_input(

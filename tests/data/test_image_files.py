@@ -63,6 +63,10 @@ def test_predicted_images_equal_those_of_training(form: str, largest: int, optio
     raw = ImageModality().raw_value(field, pixels)
     place = sorted(photos).index("b/1." + form.lower())
     np.testing.assert_array_equal(data.encode({"image": raw})["image"][0], data.inputs["image"][place])
+    # A file that is not in a zip is a single row
+    (single,) = read_batch(photos["b/1." + form.lower()], "folder/1.png", data.preprocess.to_json()).rows
+    assert single.pop("file") == "1.png"
+    np.testing.assert_array_equal(data.encode(single)["image"][0], data.inputs["image"][place])
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,11 @@ CSV and JSON are read as exported networks read them; all other files are opened
 
 from __future__ import annotations
 
+import io
 import math
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -31,6 +34,7 @@ MAX_ROWS = 100_000
 FILE = "file"
 _FLOAT_BYTES = 4
 _CONFINED = (file_types.PARQUET, file_types.ZIP)
+_SINGLE = (file_types.PICTURE, file_types.SOUND)
 _KINDS = {
     file_types.PICTURE: FileKind.PICTURE,
     file_types.SOUND: FileKind.SOUND,
@@ -44,7 +48,8 @@ def read_batch(
     preprocess: Mapping[str, Any],
     progress: Callable[[float], None] = lambda share: None,
 ) -> RowFile:
-    """Read the rows of a CSV, JSON, Parquet or Excel file, or a row from each image, sound or text in a zip.
+    """Read the rows of a CSV, JSON, Parquet or Excel file, or a row from an image or a sound, or from each image, sound or
+    text in a zip.
 
     Args:
         preprocess: The fitted state of the fields that the network reads.
@@ -54,7 +59,10 @@ def read_batch(
     """
     if len(content) > MAX_BYTES:
         raise DataError(f"{name[:100]!r} has more than {MAX_BYTES // 2**20} MiB; split it into parts.")
-    if file_types.file_type(content[: file_types.HEAD_BYTES]) not in _CONFINED:
+    form = file_types.file_type(content[: file_types.HEAD_BYTES])
+    if form in _SINGLE:
+        content = _zipped(content, name)
+    elif form not in _CONFINED:
         return _rows(content, name, preprocess)
     try:
         process = Process(len(content))
@@ -66,6 +74,14 @@ def read_batch(
         raise DataError(str(error)) from None
     except EndedError as error:
         raise DataError(f"{name[:100]!r} cannot be read: {error}; use a smaller file.") from None
+
+
+def _zipped(content: bytes, name: str) -> bytes:
+    """Return a file as the only one of a zip."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr(PurePath(name).name, content)
+    return stream.getvalue()
 
 
 def _rows(content: bytes, name: str, preprocess: Mapping[str, Any]) -> RowFile:

@@ -25,13 +25,14 @@ class Predict(Command):
         parser.add_argument(
             "file",
             metavar="FILE",
-            help="CSV with a header; JSON: one row, a list of rows or one row per line; Parquet or Excel; or a zip of "
-            "images, sounds or texts; - for standard input",
+            help="CSV with a header; JSON: one row, a list of rows or one row per line; Parquet or Excel; an image, a "
+            "sound, or a zip of images, sounds or texts; - for standard input",
         )
 
     def run(self, arguments: Namespace, context: Context) -> int:
         from netloom.data.tables.row_file import summarize_warnings, with_warnings
         from netloom.runs.prediction.batch_prediction import predict_rows
+        from netloom.sandbox.batch_files import FILE
         from netloom.store import open_store
 
         trained = load_trained_run(open_store(context.home), arguments.run)
@@ -43,10 +44,16 @@ class Predict(Command):
         predictions = with_warnings(predict_rows(trained, file.rows), unreadable=file.unreadable)
         for remark in (*file.notes, *summarize_warnings(predictions)):
             context.note(plain(remark))
+        # A zip of images, sounds or texts has a file for each row
+        names = ["" if FILE in trained.fields else plain(str(row.get(FILE, ""))) for row in file.rows]
         rows: list[tuple[object, ...]] = [
-            (rank, _prediction_text(answer), _probability_text(answer)) for rank, answer in enumerate(predictions, 1)
+            (name or rank, _prediction_text(answer), _probability_text(answer))
+            for rank, (name, answer) in enumerate(zip(names, predictions, strict=True), 1)
         ]
-        columns: tuple[str, ...] = ("row", "prediction", "probability")
+        columns: tuple[str, ...] = ("file" if any(names) else "row", "prediction", "probability")
+        predictions = [
+            {FILE: name, **answer} if name else answer for name, answer in zip(names, predictions, strict=True)
+        ]
         if any(map(_confidence_text, predictions)):
             columns = (*columns, "remark")
             rows = [(*row, _confidence_text(answer)) for row, answer in zip(rows, predictions, strict=True)]
