@@ -48,8 +48,8 @@ def read_batch(
     preprocess: Mapping[str, Any],
     progress: Callable[[float], None] = lambda share: None,
 ) -> RowFile:
-    """Read the rows of a CSV, JSON, Parquet or Excel file, or a row from an image or a sound, or from each image, sound or
-    text in a zip.
+    """Read the rows of a CSV, JSON, Parquet or Excel file, a row from an image or a sound, or one from each image,
+    sound or text in a zip.
 
     Args:
         preprocess: The fitted state of the fields that the network reads.
