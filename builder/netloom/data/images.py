@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")
 GRAY_COLOR = 0x01_01_01  # times a gray value from 0 to 255
+_ORIENTATION = 0x0112  # the EXIF tag
 T = TypeVar("T")
 
 
@@ -54,6 +55,42 @@ def sixteen_bit_peak(content: bytes, filename: str) -> int:
     return _opened(
         content, filename, lambda image: int(np.asarray(image).max()) if image.mode.startswith("I;16") else 0
     )
+
+
+@dataclass(frozen=True)
+class FileSize:
+    """The width and height of an image file as its pixels are stored, and its EXIF orientation, from 1 to 8.
+
+    https://exiftool.org/TagNames/EXIF.html (0x0112)
+    """
+
+    stored: tuple[int, int]
+    orientation: int
+
+    @property
+    def shown(self) -> tuple[int, int]:
+        """The width and height of the image as `picture` returns it."""
+        width, height = self.stored
+        return (height, width) if self.orientation in (5, 6, 7, 8) else (width, height)
+
+    @property
+    def mirrors_width(self) -> bool:
+        """Whether the image is mirrored from left to right when it is shown, after width and height are exchanged."""
+        return self.orientation in (2, 3, 6, 7)
+
+    @property
+    def mirrors_height(self) -> bool:
+        """Whether it is mirrored from top to bottom."""
+        return self.orientation in (3, 4, 7, 8)
+
+
+def file_size(content: bytes, filename: str) -> FileSize:
+    """Return the size of an image without decoding it.
+
+    Raises:
+        DataError: it is unreadable or too large.
+    """
+    return _opened(content, filename, lambda image: FileSize(image.size, image.getexif().get(_ORIENTATION, 1)))
 
 
 def mask(content: bytes, filename: str) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Bounding boxes of objects in images, which no task predicts: data sets for object detection are refused by name."""
+"""Refuses the boxes of objects in images where they would be read as something else."""
 
 from __future__ import annotations
 
@@ -6,14 +6,9 @@ import re
 from collections.abc import Sequence
 
 from netloom.core.errors import DataError
+from netloom.data.uploads.box_columns import box_columns
 from netloom.data.uploads.source import Source
 
-# Names of columns with the sides of a box, or with a box in each cell
-_SIDES = (("xmin", "ymin", "xmax", "ymax"), ("x1", "y1", "x2", "y2"), ("left", "top", "right", "bottom"),
-          ("x", "y", "width", "height"), ("x", "y", "w", "h"), ("left", "top", "width", "height"),
-          ("xcenter", "ycenter", "width", "height"), ("xcenter", "ycenter", "w", "h"),
-          ("cx", "cy", "w", "h"), ("cx", "cy", "width", "height"))  # fmt: skip
-_WHOLE = ("bbox", "bboxes", "boundingbox", "boundingboxes")  # not "box", which may be the number of one
 # Files of boxes beside the images: JSON of COCO, XML of Pascal VOC, and lines of a class and four shares of YOLO
 _BOXES = {
     ".json": re.compile(rb'"bbox"\s*:'),
@@ -21,9 +16,7 @@ _BOXES = {
     ".txt": re.compile(rb"\A\s*\d+(\s+(0?\.\d+|[01](\.0*)?)){4}\s*$", re.MULTILINE),
 }
 _READ = 8  # files of boxes to look into
-_DETECTION = (
-    "Netloom predicts a class or a number for a whole image, or a class for each pixel, and does not detect objects"
-)
+_DETECTION = "Read the files as images with objects (objects), to find them"
 
 
 def refuse_box_columns(table: str, columns: Sequence[str]) -> None:
@@ -32,14 +25,11 @@ def refuse_box_columns(table: str, columns: Sequence[str]) -> None:
     Raises:
         DataError: Some columns are the sides of a box.
     """
-    plain = {re.sub(r"[ _.-]", "", column).lower(): column for column in columns}
-    sides = {name.removeprefix("bbox"): column for name, column in plain.items()}
-    named = next((names for names in _SIDES if sides.keys() >= set(names)), ())
-    boxes = [sides[name] for name in named] or [plain[name] for name in _WHOLE if name in plain]
-    if boxes:
-        listed = ", ".join(repr(column[:40]) for column in boxes)
+    boxes = box_columns(columns)
+    if boxes is not None:
+        listed = ", ".join(repr(column[:40]) for column in boxes.sides)
         raise DataError(
-            f"{table[:80]!r} has the boxes of objects ({listed}). {_DETECTION}; remove these columns, or name the "
+            f"{table[:80]!r} has the boxes of objects ({listed}). {_DETECTION}; or remove these columns, or name the "
             "column to predict, to classify whole images."
         )
 
@@ -54,6 +44,6 @@ def refuse_box_files(source: Source, names: Sequence[str]) -> None:
         for name in [name for name in names if name.lower().endswith(suffix)][:_READ]:
             if pattern.search(source.members.read(name)):
                 raise DataError(
-                    f"{name[:80]!r} has the boxes of objects. {_DETECTION}; put the images into one folder per class, "
-                    "such as cats/1.png and dogs/1.png."
+                    f"{name[:80]!r} has the boxes of objects. {_DETECTION}; or put the images into one folder per "
+                    "class, such as cats/1.png and dogs/1.png."
                 )

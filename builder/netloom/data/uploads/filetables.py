@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -112,16 +112,32 @@ def _listed(source: Source, files: Sequence[str]) -> dict[str, int]:
     excluded = set(files)
     if len(excluded) == len(source.names):
         return {}
-    lists = [name for name in source.members.of(file_types.TEXT) if name not in excluded]
-    named = {name: part_of(PurePosixPath(path_of(name)[-1]).stem) for name in lists}
-    part_of_list = {name: part for name, part in named.items() if part is not None}
-    if not part_of_list or not is_split(part_of_list.values()):
+    lists = {name: part for name, part in lists_of_parts(source).items() if name not in excluded}
+    file_of = files_by_path(files) if lists else {}
+    return parts_of_lists(
+        source, lists, lambda cell, _: file_of.get("/".join(path_of(composed(cell))).removeprefix("./"))
+    )
+
+
+def lists_of_parts(source: Source) -> dict[str, int]:
+    """Return the text files that are named after a part of a split, such as train.txt, with this part."""
+    named = {name: part_of(PurePosixPath(path_of(name)[-1]).stem) for name in source.members.of(file_types.TEXT)}
+    return {name: part for name, part in named.items() if part is not None}
+
+
+def parts_of_lists(source: Source, lists: Mapping[str, int], find: Callable[[str, str], str | None]) -> dict[str, int]:
+    """Return the part of each file in lists with a name per line; {} if the lists are not those of a split.
+
+    Args:
+        find: Returns the file of the first word in a line of a list, or None.
+    """
+    if not lists or not is_split(lists.values()):
         return {}
-    file_of, part_of_file = files_by_path(files), dict[str, int]()
-    for name, part in part_of_list.items():
+    part_of_file: dict[str, int] = {}
+    for name, part in lists.items():
         text, _ = decode_text(source.members.read(name), name)
         lines = [line.strip() for line in text.splitlines() if line.strip()]
-        listed_files = [file_of.get("/".join(path_of(composed(line.split()[0]))).removeprefix("./")) for line in lines]
+        listed_files = [find(line.split()[0], name) for line in lines]
         if sum(file is not None for file in listed_files) < len(lines) / 2:
             return {}
         part_of_file |= {file: int(part) for file in listed_files if file is not None}

@@ -131,6 +131,12 @@ def thumbnails(source: Source, names: Sequence[str], side: int = 64) -> list[str
     return uris
 
 
+def spread(names: Sequence[str], count: int) -> list[str]:
+    """Return at most `count` names, evenly spaced."""
+    step = max(1, len(names) // count)
+    return list(names[::step])[:count]
+
+
 def with_thumbnails(table: pd.DataFrame, uris: Mapping[str, Sequence[str]]) -> pd.DataFrame:
     """Return a table with columns of thumbnails (R,) before its own; a name that the table has already gets a prime."""
     import pandas as pd

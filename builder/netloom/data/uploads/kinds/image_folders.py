@@ -25,6 +25,7 @@ from netloom.data.uploads.images import (
     load_arrays,
     read_pictures,
     set_given_split,
+    spread,
     stored_images,
     thumbnails,
     unlabeled_note,
@@ -181,9 +182,3 @@ def _classes_and_parts(source: Source, names: Sequence[str]) -> tuple[list[str],
     """Return the classes of images, their innermost folders other than parts of a split, and the parts (R,), if any."""
     parts = stated_parts(source, names)
     return [(parts.remainder(name)[-2:-1] or ("",))[0][:100] for name in names], parts.of(names)
-
-
-def spread(names: Sequence[str], count: int) -> list[str]:
-    """Return at most `count` names, evenly spaced."""
-    step = max(1, len(names) // count)
-    return list(names[::step])[:count]

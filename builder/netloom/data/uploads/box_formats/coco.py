@@ -1,0 +1,180 @@
+"""JSON files of COCO, one for all images or one for each part of the split.
+
+https://cocodataset.org/#format-data
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+from netloom.core.errors import DataError
+from netloom.core.text import no_json
+from netloom.data import file_types
+from netloom.data.splits.given_splits import part_in, path_of
+from netloom.data.tables.readers import decode_text
+from netloom.data.uploads.annotations import Annotations, ImageObjects, class_name, finite, stated_size
+from netloom.data.uploads.box_format import BoxFormat
+from netloom.data.uploads.image_index import ImageIndex
+from netloom.data.uploads.source import Source
+from netloom.data.uploads.upload_kind import Answers
+
+_BOX = re.compile(r'"bbox"\s*:')
+_EXPECTED = "4 finite numbers: x, y, width and height in pixels"
+_LISTS = ("images", "annotations")
+
+
+class Coco(BoxFormat):
+    name = "coco"
+    title = "COCO (JSON)"
+    order = 1
+    needs_images = False
+
+    def files(self, source: Source, images: ImageIndex) -> Sequence[str]:
+        files: list[str] = source.once(
+            "coco files", lambda: [name for name in _json_files(source) if _is_coco(source, name)]
+        )
+        return files
+
+    def read(self, source: Source, images: ImageIndex, answers: Answers) -> Annotations:
+        annotations = Annotations()
+        for name in _without_other_sets(source, self.files(source, images), annotations.notes):
+            _read(_document(source, name), name, images, annotations)
+        annotations.split_by_origin()
+        return annotations
+
+
+def _json_files(source: Source) -> list[str]:
+    return [name for name in source.members.of(file_types.TEXT) if name.lower().endswith(".json")]
+
+
+def _is_coco(source: Source, name: str) -> bool:
+    text, _ = decode_text(source.members.read(name), name)
+    return _BOX.search(text) is not None and all(f'"{key}"' in text for key in _LISTS)
+
+
+def _without_other_sets(source: Source, files: Sequence[str], notes: list[str]) -> list[str]:
+    """Return the files without further annotations of the same images, such as person_keypoints_val2017.json."""
+    sets: dict[str, list[str]] = {}
+    for name in files:
+        words = re.findall(r"[a-z]+", PurePosixPath(path_of(name)[-1]).stem.lower())
+        sets.setdefault("_".join(word for word in words if part_in(word) is None), []).append(name)
+    if len(sets) < 2:
+        return list(files)
+    named = {key: [_names(source, name) for name in names] for key, names in sets.items()}
+    counts = {key: (max(len(item[1]) for item in items), len(items), key) for key, items in named.items()}
+    chosen: list[str] = []
+    taken: set[str] = set()
+    for key in sorted(sets, key=lambda key: counts[key], reverse=True):
+        own = {image for item in named[key] for image in item[0]}
+        if own & taken:
+            notes.append(
+                f"{sets[key][0][-80:]!r} was left out, as {chosen[0][-80:]!r} has the objects of the same images."
+            )
+        else:
+            chosen += sets[key]
+            taken |= own
+    return [name for name in files if name in chosen]
+
+
+def _names(source: Source, name: str) -> tuple[set[str], set[str]]:
+    """Return the names of the images and of the classes in a file."""
+    document = _document(source, name)
+    categories = document.get("categories")
+    return (
+        {str(entry.get("file_name")) for entry in document["images"] if isinstance(entry, Mapping)},
+        {str(entry.get("name")) for entry in _entries(categories or [], "categories", name)},
+    )
+
+
+def _document(source: Source, name: str) -> Mapping[str, Any]:
+    """Return the content of a file; cached.
+
+    Raises:
+        DataError: It is not valid JSON, or has not the lists of COCO.
+    """
+    document: Mapping[str, Any] = source.once(("coco", name), lambda: _parsed(source, name))
+    return document
+
+
+def _parsed(source: Source, name: str) -> Mapping[str, Any]:
+    text, _ = decode_text(source.members.read(name), name)
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{name[-80:]!r} is not valid JSON: {no_json(error)}; save it again.") from None
+    if not isinstance(document, dict) or not all(isinstance(document.get(key), list) for key in _LISTS):
+        raise DataError(
+            f"{name[-80:]!r} has boxes, but not in the layout of COCO: an object with the lists 'images', "
+            "'annotations' and 'categories'."
+        )
+    return document
+
+
+def _entries(values: object, key: str, name: str) -> list[Mapping[str, Any]]:
+    if not isinstance(values, list) or not all(isinstance(entry, Mapping) for entry in values):
+        raise DataError(f"{key!r} of {name[-80:]!r} has to be a list of objects with names and values.")
+    return values
+
+
+def _read(document: Mapping[str, Any], name: str, images: ImageIndex, annotations: Annotations) -> None:
+    categories = _categories(document, name)
+    by_id = _images(document, name, images, annotations)
+    used = set[str]()
+    for number, entry in enumerate(_entries(document["annotations"], "annotations", name), 1):
+        where = f"Annotation {number:,} of {name[-80:]!r}"
+        identifier = str(entry.get("image_id"))
+        if identifier not in by_id:
+            annotations.tally.add("Boxes of images that are not listed left out", f"in {name[-80:]!r}")
+        elif entry.get("iscrowd") in (1, True, "1"):
+            annotations.tally.add("Boxes of crowds (iscrowd) left out", f"in {name[-80:]!r}")
+        elif entry.get("bbox") in (None, []):
+            annotations.tally.add("Annotations without a box left out", f"in {name[-80:]!r}")
+        else:
+            box, category = entry["bbox"], str(entry.get("category_id"))
+            if not isinstance(box, list) or len(box) != 4:
+                raise DataError(f"{where} has the box {str(box)[:60]}; expected {_EXPECTED}.")
+            x, y, width, height = finite(box, where, _EXPECTED)
+            if categories and category not in categories:
+                raise DataError(
+                    f"{where} has the category {category[:40]!r}, but 'categories' has the ids "
+                    f"{', '.join([*categories][:8])}; correct it, or add the category."
+                )
+            used.add(category)
+            objects = by_id[identifier]
+            if objects is not None:
+                objects.add(categories.get(category, f"class {category}"), (x, y, x + width, y + height))
+    for category in categories.keys() - used:
+        annotations.tally.add("Classes without objects left out", repr(categories[category]))
+
+
+def _categories(document: Mapping[str, Any], name: str) -> dict[str, str]:
+    """Return the names of the classes by their ids as texts, as some programs write ids as texts."""
+    entries = _entries(document.get("categories") or [], "categories", name)
+    return {
+        str(entry.get("id")): class_name(entry.get("name"), f"Category {number:,} of {name[-80:]!r}")
+        for number, entry in enumerate(entries, 1)
+    }
+
+
+def _images(
+    document: Mapping[str, Any], name: str, images: ImageIndex, annotations: Annotations
+) -> dict[str, ImageObjects | None]:
+    """Return the objects of each image by its id, to be filled; None for missing files."""
+    by_id: dict[str, ImageObjects | None] = {}
+    for number, entry in enumerate(_entries(document["images"], "images", name), 1):
+        file_name, identifier = entry.get("file_name"), str(entry.get("id"))
+        if not isinstance(file_name, str) or not file_name.strip() or entry.get("id") is None:
+            raise DataError(f"Image {number:,} of {name[-80:]!r} has no 'file_name' or no 'id'; add both.")
+        if identifier in by_id:
+            raise DataError(f"{name[-80:]!r} has two images with the id {identifier[:40]!r}; number them differently.")
+        file = images.find(file_name, name)
+        if file is None:
+            annotations.tally.add("Images that are missing", repr(file_name[-80:]))
+            by_id[identifier] = None
+        else:
+            by_id[identifier] = annotations.start(file, name, stated_size(entry.get("width"), entry.get("height")))
+    return by_id
