@@ -63,6 +63,7 @@ CELLS: dict[str, str] = {
     "bright.zip": "classification binary_classification reconstruction anomaly_detection contrastive",
     "pairs.zip": "classification binary_classification siamese",
     "squares.zip": "segmentation reconstruction contrastive",
+    "boxes.zip": "detection reconstruction contrastive",
     "reviews.zip": "classification binary_classification contrastive",
     "lines.zip": "classification binary_classification contrastive",
     "names.conll": "tagging",

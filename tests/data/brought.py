@@ -122,6 +122,27 @@ def masks(form: str = "index") -> bytes:
     return make_zip(members)
 
 
+def boxes() -> bytes:
+    """Up to two bright squares of two sizes on a dark background, with their boxes in the format of COCO."""
+    random = np.random.default_rng(9)
+    members: dict[str, bytes] = {}
+    annotations = []
+    for number in range(40):
+        picture = random.integers(0, 40, (24, 24)).astype(np.uint8)
+        for kind in range(number % 3):
+            side = (6, 10)[kind]
+            x, y = (int(edge) for edge in random.integers(0, 24 - side, 2))
+            picture[y : y + side, x : x + side] = 250
+            annotations.append({"image_id": number, "category_id": kind, "bbox": [x, y, side, side]})
+        members[f"photos/{number:02}.png"] = png(picture)
+    document = {
+        "images": [{"id": number, "file_name": f"{number:02}.png", "width": 24, "height": 24} for number in range(40)],
+        "annotations": annotations,
+        "categories": [{"id": 0, "name": "small"}, {"id": 1, "name": "large"}],
+    }
+    return make_zip({**members, "boxes.json": json.dumps(document).encode()})
+
+
 def sentence(random: np.random.Generator, count: int = 5) -> str:
     return " ".join(random.choice(WORDS, count))
 
@@ -338,6 +359,7 @@ EXAMPLE_FILES: dict[str, tuple[Callable[[], bytes], str]] = {
     "bright.zip": (labelled_pictures, "labelled_pictures"),
     "pairs.zip": (picture_pairs, "picture_pairs"),
     "squares.zip": (masks, "masks"),
+    "boxes.zip": (boxes, "objects"),
     "reviews.zip": (text_folders, "text_files"),
     "lines.zip": (text_lines, "text_files"),
     "names.conll": (conll, "tagged"),

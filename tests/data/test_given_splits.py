@@ -83,9 +83,9 @@ def _in_classes(content: Callable[[int], bytes], ending: str) -> Callable[[str, 
 
 
 def _listed_in_table(
-    content: Callable[[int], bytes], ending: str, columns: tuple[str, ...] = ("file",)
+    content: Callable[[int], bytes], ending: str, columns: tuple[str, ...] = ("file",), box: bool = False
 ) -> Callable[[str, Parts], Upload]:
-    """A table that lists the files of each row, one in each of these columns, with their class."""
+    """A table that lists the files of each row, one in each of these columns, with their class, and perhaps a box."""
     each = len(columns)
 
     def build(layout: str, parts: Parts) -> Upload:
@@ -97,9 +97,9 @@ def _listed_in_table(
 
         def line(row: int) -> str:
             names = ",".join(path(row, n).rpartition("/")[2] for n in range(each))
-            return f"{names},{('cat', 'dog')[row % 2]}"
+            return f"{names},{'1,1,5,5,' * box}{('cat', 'dog')[row % 2]}"
 
-        head = ",".join([*columns, "kind"])
+        head = ",".join([*columns, *["xmin", "ymin", "xmax", "ymax"] * box, "kind"])
         rows = range(len(parts))
         if layout == "column":
             files["labels.csv"] = make_csv(f"{head},split", (f"{line(row)},{NAMES[parts[row]]}" for row in rows))
@@ -123,6 +123,14 @@ def _masks(layout: str, parts: Parts) -> Upload:
     if layout == "column":
         rows = (f"{path(row, 'images')},{NAMES[parts[row]]}" for row in range(len(parts)))
         files["split.csv"] = make_csv("file,split", rows)
+    return make_zip(files), "a.zip"
+
+
+def _objects(layout: str, parts: Parts) -> Upload:
+    if layout != "inner folders":
+        return _listed_in_table(_picture, "png", box=True)(layout, parts)
+    files = {f"images/{NAMES[part]}/{row}.png": _picture(row) for row, part in enumerate(parts)}
+    files |= {f"labels/{NAMES[part]}/{row}.txt": b"0 .5 .5 .5 .5\n" for row, part in enumerate(parts)}
     return make_zip(files), "a.zip"
 
 
@@ -234,6 +242,7 @@ KINDS: dict[str, tuple[Callable[[str, Parts], Upload], Callable[[dict[str, Any]]
         _in_classes(_picture, "png"), lambda row: _number_in_array("image")(row) // 3, (*COMMON, "inner folders"),
     ),
     "masks": (_masks, lambda row: _number_in_array("image")(row) // 3, (*COMMON, "inner folders")),
+    "objects": (_objects, lambda row: _number_in_array("image")(row) // 3, (*COMMON, "inner folders")),
     "sounds": (
         _in_classes(_wave, "wav"), lambda row: round(100 * float(np.asarray(row["sound"]).ravel()[0])),
         (*COMMON, "inner folders"),

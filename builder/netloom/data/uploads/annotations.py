@@ -109,7 +109,7 @@ def class_name(value: object, where: str) -> str:
     """
     name = " ".join(str(value).split())[:100] if value is not None else ""
     if not name:
-        raise DataError(f"{where} has an object without a class; name its class, or remove the object.")
+        raise DataError(f"{where} has no name of a class; add it, or remove the entry.")
     return name
 
 
@@ -126,7 +126,8 @@ def finite(values: Iterable[object], where: str, expected: str) -> list[float]:
         except (TypeError, ValueError, OverflowError):
             number = math.nan
         if not math.isfinite(number):
-            raise DataError(f"{where} has {str(value)[:40]!r} in a box; expected {expected}.")
+            received = "an empty number" if value is None else repr(str(value)[:40])
+            raise DataError(f"{where} has {received} in its box; expected {expected}.")
         numbers.append(number)
     return numbers
 

@@ -31,12 +31,14 @@ class ImageIndex:
 
     def __init__(self, files: Sequence[str]) -> None:
         self.files = files
+        self._by_path: dict[str, list[str]] = {}
         self._by_end: dict[str, list[str]] = {}
         self._by_place: dict[tuple[str, ...], list[str]] = {}
         self._found: dict[tuple[str, str], str | None] = {}
         for file in files:
             path = path_of(composed(file).casefold())
             stem = PurePosixPath(path[-1]).stem
+            self._by_path.setdefault("/".join(path), []).append(file)
             for start in range(max(0, len(path) - _DEPTH), len(path)):
                 for last in {path[-1], stem}:
                     self._by_end.setdefault("/".join((*path[start:-1], last)), []).append(file)
@@ -67,6 +69,9 @@ class ImageIndex:
 
     def _find(self, name: str, origin: str) -> str | None:
         path = [part for part in path_of(name.casefold()) if part not in ("/", ".", "..")][-_DEPTH:]
+        inside = self._by_path.get("/".join((*path_of(composed(origin).casefold())[:-1], *path)), [])
+        if len(inside) == 1:
+            return inside[0]
         for start in range(len(path)):
             candidates = self._by_end.get("/".join(path[start:]), [])
             nearest = self._nearest(candidates, name, path[:-1], origin) if candidates else None
@@ -77,21 +82,15 @@ class ImageIndex:
     def _nearest(self, candidates: list[str], name: str, folders: Sequence[str], origin: str) -> str | None:
         """Return the candidate in the same part of the split and with the most folders in common; None if all are in
         other parts."""
-        around = path_of(composed(origin).casefold())
         if len(candidates) > _MOST_CANDIDATES:
-            inside = {"/".join((*around[:-1], *folders)): file for file in candidates}
-            candidates = [file for file in inside.values() if path_of(file.casefold())[:-1] == (*around[:-1], *folders)]
-            if len(candidates) != 1:
-                raise _ambiguous(name, origin, self._by_end[path_of(name.casefold())[-1]])
-            return candidates[0]
+            raise _ambiguous(name, origin, candidates)
+        around = path_of(composed(origin).casefold())
         part = _part(folders) or _part((*around[:-1], PurePosixPath(around[-1]).stem))
         in_part = [file for file in candidates if not part or _part(path_of(file.casefold())[:-1]) in (None, part)]
-        ranked: dict[tuple[bool, bool, int], list[str]] = {}
+        ranked: dict[tuple[bool, int], list[str]] = {}
         for file in in_part:
-            path = path_of(composed(file).casefold())
-            shared = len({*path[:-1]} & {*folders, *around[:-1]})
-            is_inside = path[:-1] == (*around[:-1], *folders)
-            ranked.setdefault((is_inside, composed(file).endswith(name), shared), []).append(file)
+            shared = len({*path_of(composed(file).casefold())[:-1]} & {*folders, *around[:-1]})
+            ranked.setdefault((composed(file).endswith(name), shared), []).append(file)
         best = ranked[max(ranked)] if ranked else []
         if len(best) > 1:
             raise _ambiguous(name, origin, best)

@@ -53,7 +53,7 @@ def _json_files(source: Source) -> list[str]:
 
 def _is_coco(source: Source, name: str) -> bool:
     text, _ = decode_text(source.members.read(name), name)
-    return _BOX.search(text) is not None and all(f'"{key}"' in text for key in _LISTS)
+    return _BOX.search(text) is not None and any(f'"{key}"' in text for key in _LISTS)
 
 
 def _without_other_sets(source: Source, files: Sequence[str], notes: list[str]) -> list[str]:
@@ -136,7 +136,7 @@ def _read(document: Mapping[str, Any], name: str, images: ImageIndex, annotation
         else:
             box, category = entry["bbox"], str(entry.get("category_id"))
             if not isinstance(box, list) or len(box) != 4:
-                raise DataError(f"{where} has the box {str(box)[:60]}; expected {_EXPECTED}.")
+                raise DataError(f"{where} has the bbox {box!r:.60}; expected {_EXPECTED}.")
             x, y, width, height = finite(box, where, _EXPECTED)
             if categories and category not in categories:
                 raise DataError(

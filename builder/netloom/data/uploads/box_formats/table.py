@@ -13,7 +13,7 @@ from netloom.core.errors import DataError
 from netloom.data import file_types
 from netloom.data.dialect import infer_dialect, looks_like_number, numbered_names, read_records
 from netloom.data.limits import MAX_FILE_BYTES
-from netloom.data.splits.given_splits import NAMES, NO_PART, given_of, split_column
+from netloom.data.splits.given_splits import NAMES, NO_PART, given_of, path_of, split_column
 from netloom.data.tables.code_columns import padded_texts
 from netloom.data.tables.readers import decode_text
 from netloom.data.uploads.annotations import Annotations, ImageObjects, class_name, finite, stated_size
@@ -95,8 +95,13 @@ def _box_tables(source: Source, images: ImageIndex) -> list[_BoxTable]:
 
 
 def _candidates(source: Source, images: ImageIndex) -> list[_BoxTable | None]:
-    pictures = {*images.files}
-    names = [name for name in source.tables() if name not in pictures]
+    pictures, stems = {*images.files}, {PurePosixPath(path_of(file)[-1]).stem.casefold() for file in images.files}
+    names = [
+        name
+        for name in source.tables()
+        # Files of one image each are not tables of all of them
+        if name not in pictures and PurePosixPath(path_of(name)[-1]).stem.casefold() not in stems
+    ]
     return [_box_table(source, name, images) for name in names[:MOST_TABLES]]
 
 

@@ -20,7 +20,7 @@ from netloom.data.uploads.source import Source
 from netloom.data.uploads.upload_kind import Answers
 
 _BOX = re.compile(rb"<bndbox\b")
-_ROOT = re.compile(rb"<annotation\b")
+_ROOT = "annotation"
 _INSPECTED = 50  # files in which a box is searched
 _MAX_BYTES = 2**22
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
@@ -42,9 +42,9 @@ class PascalVoc(BoxFormat):
     def read(self, source: Source, images: ImageIndex, answers: Answers) -> Annotations:
         annotations = Annotations()
         for name in self.files(source, images):
-            content = source.members.read(name, _MAX_BYTES)
-            if _ROOT.search(content) or not content.strip():
-                _read(_tree(content, name), name, images, annotations)
+            root = _tree(source.members.read(name, _MAX_BYTES), name)
+            if root.tag == _ROOT:
+                _read(root, name, images, annotations)
         _count_from_zero(annotations)
         return annotations
 
@@ -67,6 +67,8 @@ def _tree(content: bytes, name: str) -> ElementTree.Element:
     try:
         parser.Parse(content, True)
     except (expat.ExpatError, LookupError, ValueError) as error:
+        if isinstance(error, DataError):
+            raise
         raise DataError(
             f"{name[-80:]!r} is not valid XML: {str(error)[:80]}; save it again as UTF-8, or remove it."
         ) from None
@@ -91,7 +93,7 @@ def _read(root: ElementTree.Element, name: str, images: ImageIndex, annotations:
         elif (entry.findtext("difficult") or "").strip() == "1":
             annotations.tally.add("Difficult objects left out", f"in {name[-80:]!r}")
         else:
-            where = repr(name[-80:])
+            where = f"An object of {name[-80:]!r}"
             x_min, y_min, x_max, y_max = finite((box.findtext(corner) for corner in _CORNERS), where, _EXPECTED)
             objects.add(class_name(entry.findtext("name"), where), (x_min, y_min, x_max, y_max))
 

@@ -164,7 +164,9 @@ def _class_names(source: Source) -> tuple[dict[int, str], bool]:
         if path_of(name)[-1].lower() in _NAME_FILES or name.lower().endswith(".names"):
             text, _ = decode_text(source.members.read(name, _MAX_NAMES_BYTES), name)
             lines = text.rstrip().splitlines()
-            return {index: class_name(line, repr(name[-80:])) for index, line in enumerate(lines)}, False
+            return {
+                index: class_name(line, f"Line {index + 1:,} of {name[-80:]!r}") for index, line in enumerate(lines)
+            }, False
     return {}, False
 
 
@@ -188,4 +190,4 @@ def _numbered(names: object, name: str) -> dict[int, str]:
         or not all(isinstance(value, str) for value in numbered.values())
     ):
         raise DataError(f"'names' in {name[-80:]!r} has to be a list of names, or names by their index.")
-    return {int(index): class_name(value, repr(name[-80:])) for index, value in numbered.items()}
+    return {int(index): class_name(value, f"Class {index} in {name[-80:]!r}") for index, value in numbered.items()}
