@@ -14,7 +14,11 @@ import pytest
 from PIL import Image
 
 from netloom.core.errors import DataError
+from netloom.data import prepare
 from netloom.data.boxes import padded
+from netloom.data.dataset_version import why_no_version
+from netloom.data.quality.checks.duplicate_rows import DuplicateRows
+from netloom.data.quality.quality_view import QualityView
 from netloom.data.raw.images import Images
 from netloom.data.uploads import add_file, fitting, open_source, read_upload, readers
 from netloom.document import DataChoice
@@ -356,3 +360,29 @@ def test_masks_remain_the_first_guess_beside_boxes() -> None:
     assert (
         fitting(open_source(make_zip({**IMAGES, **masks, "a.json": as_json(coco(BOXES))}), "a.zip"))[0].name == "masks"
     )
+
+
+def test_equal_images_with_other_objects_are_conflicts_and_not_duplicates(home: Path) -> None:
+    """Images 4 and 8 have no objects; 1 and 2 have different ones."""
+    files = {**YOLO, "images/08.png": image(4), "images/01.png": image(2)}
+    choice = DataChoice(dataset=add_file(make_zip(files), "photos.zip", home).name)
+    findings = {finding.code: finding for finding in DuplicateRows().check(QualityView(prepare(choice, home)))}
+    assert findings["duplicate_rows"].pairs == ((4, 8),)
+    assert findings["conflicting_labels"].pairs == ((1, 2),)
+    assert "but another target." in findings["conflicting_labels"].message
+
+
+@pytest.mark.parametrize(
+    ("split", "message"),
+    [("stratified", "Only classes and numbers"), ("group", "no groups"), ("given", "no given split")],
+)
+def test_splits_that_need_more_than_images_are_refused(split: str, message: str, home: Path) -> None:
+    info = add_file(make_zip(YOLO), "photos.zip", home)
+    with pytest.raises(DataError, match=message):
+        prepare(DataChoice(dataset=info.name, split=split), home)
+
+
+def test_data_with_objects_says_why_it_gets_no_version_with_examples(home: Path) -> None:
+    info = add_file(make_zip(YOLO), "photos.zip", home)
+    reason = why_no_version(prepare(DataChoice(dataset=info.name), home))
+    assert reason.endswith("this data is for predicting objects, each with a box and a class.")

@@ -235,7 +235,12 @@ def _report_inspection(inspection: FileInspection, reader: Reader, options: Mapp
     if other_kinds:
         lines.append(f"It can also be read as {', '.join(other_kinds)}.")
     rows = [
-        (question.name, _answer_text(answers.get(question.name), question), plain(question.label), _range(question))
+        (
+            question.name,
+            _answer_text(answers.get(question.name, question.default), question),
+            plain(question.label),
+            _range(question),
+        )
         for question in questions
     ]
     if rows:
@@ -246,7 +251,7 @@ def _report_inspection(inspection: FileInspection, reader: Reader, options: Mapp
 
 def _answer_text(answer: Any, question: Question) -> str:
     if answer is None:
-        return f"({question.empty})" if question.default is None else plain(str(question.default))
+        return f"({question.empty})"
     return plain(", ".join(map(str, answer)) if isinstance(answer, (list, tuple)) else str(answer))[:40]
 
 

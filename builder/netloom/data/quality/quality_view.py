@@ -172,6 +172,13 @@ class QualityView:
         return None
 
     @cached_property
+    def target_codes(self) -> np.ndarray | None:
+        """A number for each row (n,), equal for rows with the same class, mask or objects; None for other targets."""
+        if self.data.schema.target.type.is_in_image:
+            return row_codes(self.data.target[self.rows].numpy())
+        return self.labels
+
+    @cached_property
     def target(self) -> np.ndarray | None:
         """The class index or the number of each row (n,), as float64; None for other targets."""
         if self.data.schema.target.type.is_single_value:

@@ -7,7 +7,7 @@ import stat
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
@@ -24,6 +24,7 @@ from netloom.data.limits import (
 from netloom.data.limits import MAX_UNPACKED_BYTES as MAX_BYTES
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+_ANNOTATION_SUFFIXES = (".txt", ".xml")  # of the boxes in one image
 _UTF_8 = 0x800  # the flag of a member whose name is UTF-8
 _BROKEN = (zipfile.BadZipFile, zlib.error, NotImplementedError, OSError, EOFError, ValueError, RuntimeError)
 
@@ -159,6 +160,16 @@ def parts_of(name: str) -> tuple[str, ...]:
     return PurePosixPath(name.replace("\\", "/")).parts
 
 
+def counted_files(names: Iterable[str]) -> tuple[int, int]:
+    """Return the number of images and that of other files, without those that annotate an image of the same name."""
+    paths = [PurePosixPath(name.replace("\\", "/").lower()) for name in names]
+    stems = {path.stem for path in paths if path.suffix in PICTURE_SUFFIXES}
+    annotating = sum(path.suffix in _ANNOTATION_SUFFIXES and path.stem in stems for path in paths)
+    pictures = sum(path.suffix in PICTURE_SUFFIXES for path in paths)
+    # At most one for each image, so that files of a single name do not count as nothing
+    return pictures, len(paths) - pictures - min(annotating, pictures)
+
+
 def gunzip(data: bytes, name: str, limit: int) -> bytes:
     """Unpack gzip.
 
@@ -190,8 +201,8 @@ def _checked(archive: zipfile.ZipFile, size: int) -> list[zipfile.ZipInfo]:
         DataError: The archive is too large, or a member is not allowed.
     """
     members = archive.infolist()
-    pictures = sum(info.filename.lower().endswith(PICTURE_SUFFIXES) for info in members)
-    if len(members) - pictures > MAX_MEMBERS or pictures > MAX_PICTURES:
+    pictures, others = counted_files([info.filename for info in members])
+    if others > MAX_MEMBERS or pictures > MAX_PICTURES:
         raise DataError(
             f"The zip has {len(members):,} members; at most {MAX_MEMBERS:,} can be read, or {MAX_PICTURES:,} images."
         )

@@ -16,7 +16,7 @@ from netloom.data.tables.streamed_table import StreamedTable
 from netloom.data.tables.streaming_import import streamed_table
 from netloom.data.uploads.joining import PART
 from netloom.data.uploads.matfiles import unfolded
-from netloom.data.uploads.members import PICTURE_SUFFIXES, Files, Members, Zip, composed, gunzip, parts_of
+from netloom.data.uploads.members import Files, Members, Zip, composed, counted_files, gunzip, parts_of
 from netloom.data.uploads.table_sets import TableSet, read_set, table_sets
 
 if TYPE_CHECKING:
@@ -255,8 +255,8 @@ def _folder(folder: Path) -> Members:
             name = (Path(folder.name) / inside).as_posix()
             files[plain if (plain := composed(name)) not in files else name] = path
             total += path.stat().st_size
-    pictures = sum(name.lower().endswith(PICTURE_SUFFIXES) for name in files)
-    if len(files) - pictures > MAX_MEMBERS or pictures > MAX_PICTURES or total > MAX_UNPACKED_BYTES:
+    pictures, others = counted_files(files)
+    if others > MAX_MEMBERS or pictures > MAX_PICTURES or total > MAX_UNPACKED_BYTES:
         raise DataError(
             f"The folder holds {len(files):,} files of {total / 2**20:,.0f} MiB; at most {MAX_MEMBERS:,} files, or "
             f"{MAX_PICTURES:,} images, of {MAX_UNPACKED_BYTES / 2**20:,.0f} MiB can be read."

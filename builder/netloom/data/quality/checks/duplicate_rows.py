@@ -14,7 +14,7 @@ from netloom.data.quality.quality_view import QualityView
 
 
 class DuplicateRows(QualityCheck):
-    """Rows that are equal, and rows that are equal but for their class."""
+    """Rows that are equal, and rows that are equal but for their class, mask or objects."""
 
     title = "Duplicate rows"
     order = 40
@@ -24,8 +24,9 @@ class DuplicateRows(QualityCheck):
         if not groups or view.has_overlapping_rows:
             return
         equal, conflicting = groups, list[np.ndarray]()
-        if view.labels is not None:
-            is_conflicting = [len(np.unique(view.labels[group])) > 1 for group in groups]
+        targets = view.target_codes
+        if targets is not None:
+            is_conflicting = [len(np.unique(targets[group])) > 1 for group in groups]
             equal = [group for group, conflicts in zip(groups, is_conflicting, strict=True) if not conflicts]
             conflicting = [group for group, conflicts in zip(groups, is_conflicting, strict=True) if conflicts]
         if equal:
@@ -41,11 +42,11 @@ class DuplicateRows(QualityCheck):
                 fix=fixes.drop_duplicates(view),
             )
         if conflicting:
-            rows = sum(map(len, conflicting))
+            rows, noun = sum(map(len, conflicting)), "target" if view.labels is None else "class"
             yield Finding(
                 "conflicting_labels",
                 "warning",
-                f"{counted(rows, 'row')} have the same inputs as another row, but another class.",
+                f"{counted(rows, 'row')} have the same inputs as another row, but another {noun}.",
                 "No network can predict both; look at these rows, and correct the labels or add a column that "
                 "distinguishes them.",
                 pairs=_pairs(view, conflicting),

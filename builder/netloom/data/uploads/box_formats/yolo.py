@@ -78,12 +78,12 @@ def _label_files(source: Source, images: ImageIndex) -> list[str]:
     sample = filled[:: max(1, len(filled) // _INSPECTED)][:_INSPECTED]
     if not any(_has_box(source, name) for name in sample):
         return []
-    places = {place_of(name) for name in texts}
+    beside, places = {*texts}, {place_of(name) for name in texts}
     # Files of boxes without an image are counted, in folders with other such files
     return [
         name
         for name in source.names
-        if name in texts or (place_of(name) in places and name.lower().endswith(".txt") and _has_box(source, name))
+        if name in beside or (place_of(name) in places and name.lower().endswith(".txt") and _has_box(source, name))
     ]
 
 
