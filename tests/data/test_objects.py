@@ -379,7 +379,7 @@ def test_equal_images_with_other_objects_are_conflicts_and_not_duplicates(home: 
 def test_splits_that_need_more_than_images_are_refused(split: str, message: str, home: Path) -> None:
     info = add_file(make_zip(YOLO), "photos.zip", home)
     with pytest.raises(DataError, match=message):
-        prepare(DataChoice(dataset=info.name, split=split), home)
+        prepare(DataChoice.model_validate({"dataset": info.name, "split": split}), home)
 
 
 def test_data_with_objects_says_why_it_gets_no_version_with_examples(home: Path) -> None:

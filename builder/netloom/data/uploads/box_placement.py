@@ -80,14 +80,14 @@ def _shares(source: Source, own: ImageObjects, name: str, in_shares: bool, tally
         return boxes
     file = file_size(source.members.read(name), name)
     if own.size is None or own.size == file.shown:
-        return boxes / np.array(file.shown * 2)
+        return np.asarray(boxes / np.array(file.shown * 2))
     if own.size == file.stored:
         return _turned(boxes / np.array(file.stored * 2), file)
     if abs(own.size[0] / own.size[1] / (file.shown[0] / file.shown[1]) - 1) > _SAME_SHAPE:
         tally.add(
             "Images with another shape than their annotations state, whose boxes may be misplaced", repr(name[-80:])
         )
-    return boxes / np.array(own.size * 2)
+    return np.asarray(boxes / np.array(own.size * 2))
 
 
 def _turned(boxes: np.ndarray, file: FileSize) -> np.ndarray:
