@@ -15,7 +15,8 @@ from netloom.document import Project, dumps, read, write
 from netloom.templates import architectures, templates
 from netloom.validation.document_schema import document_schema
 from tests.cli.conftest import Console
-from tests.data.crafted import make_csv
+from tests.data.box_files import kaggle_csv, objects
+from tests.data.crafted import make_csv, make_zip
 from tests.networks import IMAGE, chain
 
 ROWS = [f"{row},{row % 70},{'abc'[row % 3]},{'train' if row % 5 else 'test'},{row % 2}" for row in range(100)]
@@ -140,6 +141,13 @@ def test_fit_gives_each_input_a_branch(console: Console, tmp_path: Path) -> None
     assert answer.code == 0, answer.err
     kinds = {node["type"] for node in answer.value["networks"]["main"]["nodes"].values()}
     assert {"Embedding", "Linear", "Concat"} <= kinds
+
+
+def test_look_shows_what_an_option_without_an_answer_means(console: Console, tmp_path: Path) -> None:
+    (tmp_path / "photos.zip").write_bytes(make_zip(kaggle_csv(objects())))
+    looked = console("data", "add", tmp_path / "photos.zip", "--look", "--option", "category=none").out
+    assert "Find objects of the class 'object' in 20 images." in looked
+    assert "(one class for all objects)" in looked
 
 
 def test_fit_keeps_an_objective_that_needs_no_target(console: Console, tmp_path: Path) -> None:

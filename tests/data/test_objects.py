@@ -21,6 +21,7 @@ from netloom.data.quality.checks.duplicate_rows import DuplicateRows
 from netloom.data.quality.quality_view import QualityView
 from netloom.data.raw.images import Images
 from netloom.data.uploads import add_file, fitting, open_source, read_upload, readers
+from netloom.data.uploads.members import counted_files
 from netloom.document import DataChoice
 from tests.data.box_files import (
     HEIGHT,
@@ -386,3 +387,11 @@ def test_data_with_objects_says_why_it_gets_no_version_with_examples(home: Path)
     info = add_file(make_zip(YOLO), "photos.zip", home)
     reason = why_no_version(prepare(DataChoice(dataset=info.name), home))
     assert reason.endswith("this data is for predicting objects, each with a box and a class.")
+
+
+def test_an_archive_may_have_a_file_of_boxes_for_each_image() -> None:
+    assert counted_files([f"images/{row}.jpg" for row in range(9)] + [f"labels/{row}.txt" for row in range(9)]) == (
+        9,
+        0,
+    )
+    assert counted_files(["a/1.jpg", "b/1.XML", "c\\1.txt", "2.txt", "boxes.csv"]) == (1, 3)

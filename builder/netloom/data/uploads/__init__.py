@@ -340,7 +340,7 @@ def _nothing_fits(source: Source) -> str:
     if source.alone and "picture" in counts:
         return (
             f"{source.filename[:100]!r} is a single image; upload a zip of images, in one folder per class, or with a "
-            "table of labels or masks."
+            "table of labels, masks or boxes."
         )
     if source.alone and "sound" in counts:
         return (

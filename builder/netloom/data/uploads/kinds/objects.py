@@ -13,12 +13,11 @@ from netloom.core.errors import DataError
 from netloom.core.plain_json import JsonObject
 from netloom.core.progress import ProgressCallback, ignore_progress
 from netloom.core.text import natural
-from netloom.data.boxes import present
+from netloom.data.boxes import objects_text, present
 from netloom.data.images import data_uri, picture
 from netloom.data.raw.images import Images
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.splits.given_splits import FileParts, file_parts, path_of
-from netloom.data.targets.boxes import objects_text
 from netloom.data.uploads.annotations import Annotations, Tally
 from netloom.data.uploads.box_format import BoxFormat, formats_of, image_index
 from netloom.data.uploads.box_placement import placed_objects, refuse_many_classes, target_of
