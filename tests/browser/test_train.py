@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page, expect
 from netloom.cli.bench.server import Server
 from netloom.document import Editor
 from netloom.explain.core.explainer import registry
-from netloom.runs import refresh
+from netloom.runs import pause, refresh, start, stop
 from netloom.store import Run
 from netloom.templates import templates
 from netloom.ui.explain.views.attention import ROUTING
@@ -182,6 +182,22 @@ def test_killed_worker_is_reported_and_run_resumes(page: Page, server: Server) -
     run = wait_for(server, project_id, "stopped", 6)
     expect(page.get_by_role("heading", name="Stopped")).to_be_focused()
     assert_whole_curve(server, run)
+
+
+def test_explain_page_follows_a_run_in_progress(page: Page, server: Server) -> None:
+    project = templates()["digits_mlp"].project
+    project = project.model_copy(update={"training": project.training.model_copy(update={"epochs": 10_000})})
+    project_id = server.store.create_project(project)
+    run_id = start(server.store, project_id, project)
+    end = time.monotonic() + 60
+    while not server.store.artifacts(run_id).weights_written_at():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    pause(server.store, run_id)  # so that the page has the processor
+    page.goto(f"{server.url}/explain?project={project_id}")
+    expect(page.get_by_text("so no mistakes are known")).to_be_visible()
+    stop(server.store, run_id)
+    expect(page.get_by_text(re.compile("Most confident mistake|no prediction is wrong"))).to_be_visible()
 
 
 @pytest.mark.long

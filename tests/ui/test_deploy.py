@@ -71,6 +71,12 @@ def test_project_without_a_run_leads_to_train() -> None:
     app = open_page("new")
     assert "does not have a trained run yet" in texts(app)
     assert [button.label for button in app.button] == ["Go to Train"]
+    store = open_store()
+    [project] = [row for row in store.list_projects(limit=99) if row.name == "new"]
+    run = store.create_run(project.id, store.load(project.id).project)
+    assert "deploy it here as soon as the run has saved weights" in texts(app.run())
+    store.delete_run(run.id)
+    assert "does not have a trained run yet" in texts(app.run())
 
 
 def test_server_command_and_requests_name_the_run_and_a_row() -> None:

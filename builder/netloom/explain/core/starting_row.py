@@ -22,7 +22,7 @@ def starting_row(data: Prepared, evaluation: Evaluation | None) -> StartingRow:
     """Return the most instructive row: the most confident mistake on the test rows, or else the largest loss."""
     first = int(data.rows["test"][0])
     if evaluation is None:
-        return StartingRow(first, "First test row; the run was not evaluated, so no mistakes are known.")
+        return StartingRow(first, "First test row; the run has not been evaluated, so no mistakes are known.")
     mistake = evaluation.most_confident_mistake
     if mistake is None and not evaluation.worst:
         return StartingRow(first, "First test row; this task has no single true answer per row.")

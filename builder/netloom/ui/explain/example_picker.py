@@ -79,6 +79,7 @@ def choose_example(
         return chosen_step(trained.data, episodes, run_id)
     row = _row_number(trained, evaluation, suggestion)
     if source == CUSTOM:
+        state.rows[run_id] = row  # another row would replace the edited input
         handed = state.handed.get(run_id)
         if handed is not None:
             st.caption("The input is from the Try it page. Choose another row number to start from that row instead.")
@@ -111,7 +112,8 @@ def _row_number(trained: OpenRun, evaluation: Evaluation | None, suggestion: Sta
         on_change=partial(_typed, run_id),
         help=f"Type a row of the data, from 0 to {last:,}.",
     )
-    row = state.rows.setdefault(run_id, suggestion.row)
+    # A suggested row is not stored: when the run has ended, its evaluation suggests another one.
+    row = state.rows.get(run_id, suggestion.row)
     if listed:
         set_value(Key.MISTAKES.of(run_id), row if row in listed else None)
         mistakes.selectbox(

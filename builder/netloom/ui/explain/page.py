@@ -44,7 +44,7 @@ from netloom.ui.shell import session
 from netloom.ui.shell.background import in_background
 from netloom.ui.shell.jobs import ask
 from netloom.ui.shell.run_links import run_link
-from netloom.ui.shell.run_picker import choose_run, choose_weights, runs_with_weights, train_first, warn_of_unknown_run
+from netloom.ui.shell.run_picker import choose_run, choose_weights, followed_runs, train_first, warn_of_unknown_run
 
 CUSTOM_WORD = "Custom input"
 FIRST_ENTITY = "First predicted entity"
@@ -103,7 +103,7 @@ def preload() -> None:
 
 def page(live: Live) -> None:
     """Draw the Explain page."""
-    runs = runs_with_weights(live)
+    runs = followed_runs(live)
     if not runs:
         train_first(live, "explain its predictions")
         return

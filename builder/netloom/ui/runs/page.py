@@ -23,7 +23,7 @@ from netloom.store import Run, Store, StoreError
 from netloom.store.run_summary import Reproduction
 from netloom.training.weights.weight_files import CheckpointError
 from netloom.ui.components.column_row import OnPhone, column_row
-from netloom.ui.components.errors import guard, show_error
+from netloom.ui.components.errors import show_error
 from netloom.ui.components.page_state import value_of
 from netloom.ui.components.words import unique_labels
 from netloom.ui.explain.state import WorstExamples
@@ -38,12 +38,12 @@ from netloom.ui.shell.background import in_background
 from netloom.ui.shell.recovery import offer_recovery
 from netloom.ui.shell.run_links import RUN_PAGES, run_link
 from netloom.ui.shell.run_picker import warn_of_unknown_run
+from netloom.ui.shell.run_refresh import State, rerun_on_change
 from netloom.ui.shell.state import Query
 from netloom.ui.train.results import worst_examples
 from netloom.ui.train.run_actions import ask, delete, extend
 from netloom.ui.train.run_monitor import STATES
 
-REFRESH_S = 2.0
 LIMIT = 1_000
 # Widths in pixels of a title of a sweep's run, a few tags, the beginning of a note, and of the form that edits them.
 TITLE_WIDTH, TAGS_WIDTH, NOTES_WIDTH, NAMING_WIDTH = 200, 130, 170, 420
@@ -75,8 +75,7 @@ def page(live: Live) -> None:
         return
     _follow_link({run.id for run in runs})
     filtered = _filtered(live, runs)
-    if any(run.state in ACTIVE for run in runs):
-        st.fragment(_look, run_every=REFRESH_S)(live.store, _stamp(runs))
+    rerun_on_change(_progress(runs), lambda: _progress(live.store.active_runs()))
     if not filtered:
         st.markdown("## No run matches the filters")
         st.button(f"Show all {len(runs):,}", icon=":material/filter_alt_off:", on_click=Filters().show)
@@ -118,16 +117,8 @@ def _follow_link(run_ids: Collection[str]) -> None:
         state.linked, state.chosen = str(linked), [str(linked)]
 
 
-def _stamp(runs: Sequence[Run]) -> tuple[Any, ...]:
-    return tuple((run.id, run.state, run.epoch) for run in runs if run.state in ACTIVE)
-
-
-@guard()
-def _look(store: Store, stamp: tuple[Any, ...]) -> None:
-    """Rerun the page if an active run has changed; a thread of the server monitors the runs themselves."""
-    # In the order of `store.runs`, from which the stamp was made.
-    if _stamp(sorted(store.active_runs(), key=lambda run: run.created_at, reverse=True)) != stamp:
-        st.rerun(scope="app")
+def _progress(runs: Sequence[Run]) -> State:
+    return frozenset((run.id, run.state, run.epoch) for run in runs if run.state in ACTIVE)
 
 
 def _filtered(live: Live, runs: list[Run]) -> list[Run]:

@@ -15,11 +15,13 @@ from netloom.compression.variant_files import measured_variants
 from netloom.core.text import escape
 from netloom.editing.live import Live
 from netloom.jobs import RunWeights
+from netloom.runs import ACTIVE
 from netloom.runs.history.comparison import best_finished
 from netloom.store import Run
 from netloom.ui.components.page_state import set_value, value_of
 from netloom.ui.components.words import at, unique_labels
 from netloom.ui.shell import session
+from netloom.ui.shell.run_refresh import follow_runs
 from netloom.ui.shell.state import Key, Query, TabState
 
 CHECKPOINTS = {"best": "Best", "last": "Last"}
@@ -55,7 +57,7 @@ def page_head(live: Live, purpose: str, parts: Mapping[str, str], key: str) -> t
     Returns:
         The runs with weights and the chosen part; None without a run, where the page leads to Train instead.
     """
-    runs = runs_with_weights(live)
+    runs = followed_runs(live)
     if not runs:
         train_first(live, purpose)
         return None
@@ -82,7 +84,10 @@ def train_first(live: Live, purpose: str) -> None:
         purpose: What a person wants to do with a run, as in "try it".
     """
     st.header(escape(live.project.name))
-    st.info(f"This project does not have a trained run yet. Train the network first, then {purpose} here.")
+    if any(run.state in ACTIVE for run in live.store.runs(live.id)):
+        st.info(f"A run of this project is in progress. You can {purpose} here as soon as the run has saved weights.")
+    else:
+        st.info(f"This project does not have a trained run yet. Train the network first, then {purpose} here.")
     if st.button("Go to Train", type="primary", icon=":material/show_chart:"):
         st.switch_page("pages/train.py")
 
@@ -107,6 +112,14 @@ def controls() -> DeltaGenerator:
 def runs_with_weights(live: Live) -> list[Run]:
     """Return the runs of a project that have weights, the newest first."""
     return [run for run in live.store.runs(live.id) if written_at(live, run.id)]
+
+
+def followed_runs(live: Live) -> list[Run]:
+    """Return the runs of a project that have weights, the newest first, and rerun the page when their list or the state
+    of an active one changes."""
+    runs = live.store.runs(live.id)
+    follow_runs(live, runs)
+    return [run for run in runs if written_at(live, run.id)]
 
 
 def written_at(live: Live, run_id: str) -> float:
