@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import streamlit as st
+from streamlit.dataframe_util import convert_arrow_bytes_to_pandas_df
 from streamlit.testing.v1 import AppTest
 
 from netloom.document import apply, write
@@ -38,6 +40,11 @@ def open_page(page: str = "runs") -> AppTest:
     app.run()
     assert not app.exception
     return app
+
+
+def displayed(app: AppTest, number: int = 0) -> pd.DataFrame:
+    """A table of the page as the browser shows it, formatted by a styler."""
+    return convert_arrow_bytes_to_pandas_df(app.dataframe[number].proto.arrow_data.styler.display_values)
 
 
 def table_titles(app: AppTest) -> list[str]:
@@ -174,6 +181,7 @@ def test_runs_are_compared_by_hyperparameter_columns_conditions_and_groups(store
     assert list(table["Learning rate"]) == [0.001, 0.01, 0.1]
     assert list(table["Optimizer"]) == ["Adam", "Adam", "SGD with momentum"]
     assert list(table["Accuracy (test)"]) == [0.25, 0.75, 0.5]
+    assert list(displayed(app)["Accuracy (test)"]) == ["25.0%", "75.0%", "50.0%"], "as on the Train page"
     app.session_state[str(app.dataframe[0].key)] = {"selection": {"rows": [1], "columns": [], "cells": []}}
     app.run()
     box = next(item for item in app.multiselect if item.label == "Hyperparameters and metrics")
@@ -187,8 +195,8 @@ def test_runs_are_compared_by_hyperparameter_columns_conditions_and_groups(store
     next(item for item in app.selectbox if item.label == "Group by").select("training.optimizer").run()
     assert not app.exception
     groups = app.dataframe[0].value.set_index("Optimizer")
-    assert list(groups.loc["Adam"]) == [2, "0.5 ± 0.35"]
-    assert list(groups.loc["SGD with momentum"]) == [1, "0.5"]
+    assert list(groups.loc["Adam"]) == [2, "50.0% ± 35.4%"]
+    assert list(groups.loc["SGD with momentum"]) == [1, "50.0%"]
 
 
 def test_differences_name_settings_and_choices_by_title(store: Store) -> None:
@@ -199,6 +207,8 @@ def test_differences_name_settings_and_choices_by_title(store: Store) -> None:
     differences = app.dataframe[1].value
     assert list(differences["Learning rate"]) == ["0.001", "0.1"]
     assert list(differences["Optimizer"]) == ["Adam", "SGD with momentum"]
+    assert list(displayed(app, 1)["Accuracy (test)"]) == ["25.0%", "50.0%"]
+    assert list(displayed(app, 1)["Δ Accuracy (test)"]) == ["+0.0%", "+25.0%"]
     changes = next(item.value for item in app.dataframe if "Setting" in item.value)
     assert set(changes["Setting"]) == {"Learning rate", "Optimizer"}
     assert {"Adam", "SGD with momentum"} <= {*changes["Baseline"], *changes["Compared run"]}

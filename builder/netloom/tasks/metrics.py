@@ -28,9 +28,9 @@ class Metric:
     help: str = ""
     bounds: tuple[float, float] = ANY
 
-    def written(self, value: float) -> str:
-        """Format a value for display."""
-        return self.form.format(value)
+    def written(self, value: float, *, signed: bool = False) -> str:
+        """Format a value for display, or, with its sign, the difference of two values."""
+        return (self.form.replace("{:", "{:+") if signed else self.form).format(value)
 
 
 def _up(name: str, title: str, form: str = "{:.3f}", help: str = "", bounds: tuple[float, float] = SHARE) -> Metric:

@@ -156,6 +156,13 @@ def metrics(run: Run) -> dict[str, float]:
     return values_by_name | {f"test {name}": value for name, value in run.summary.test.items()}
 
 
+def measure_of(column: str) -> str:
+    """Return the metric that a column of a table of runs shows, such as accuracy for "test accuracy" and its
+    difference "Δ test accuracy"; "" for a setting."""
+    split, _, measure = column.removeprefix("Δ ").partition(" ")
+    return measure if split in ("validation", "train", "test") else ""
+
+
 def best_finished(runs: Sequence[Run]) -> Run | None:
     """Return the finished run with the best value of its monitored metric; None if no run has finished.
 

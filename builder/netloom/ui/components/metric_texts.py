@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
 from netloom.store import Run
 from netloom.tasks import metric
+
+if TYPE_CHECKING:
+    from pandas.io.formats.style import Styler
 
 HEADINGS = {"average_precision": "AP"}
 
@@ -19,6 +26,30 @@ def measured(name: str, value: float, run: Run | None = None) -> tuple[str, str]
     if not on_curves.endswith(" accuracy"):
         return declared.title, declared.written(value)
     return f"{on_curves} ({part}" if part else on_curves, declared.written(value)
+
+
+def formatter(name: str) -> Callable[[float], str]:
+    """Return the function that formats the values of a metric."""
+    return metric(name).written
+
+
+def metric_table(
+    cells: Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Any]],
+    metrics: Mapping[str, str],
+    differences: Mapping[str, str] | None = None,
+) -> Styler:
+    """Return a table whose metrics are formatted as on the other pages and sorted by their values.
+
+    Args:
+        cells: Columns by title, or rows.
+        metrics: The name of the metric in each column of values, by the title of the column.
+        differences: The same for the columns of differences of a metric.
+    """
+    import pandas as pd
+
+    forms = {title: formatter(name) for title, name in metrics.items()}
+    signed = {title: partial(metric(name).written, signed=True) for title, name in (differences or {}).items()}
+    return pd.DataFrame(cells).style.format({**forms, **signed}, na_rep="–")
 
 
 def heading(name: str) -> str:

@@ -19,6 +19,7 @@ from netloom.runs.history.comparison import (
     curve,
     differing_paths,
     document,
+    measure_of,
     metrics,
     settings,
     smoothed,
@@ -32,7 +33,7 @@ from netloom.runs.history.setting_titles import setting_title, setting_value
 from netloom.store import Points, Run, Store
 from netloom.tasks.training_losses import TRAINING_LOSSES
 from netloom.ui.components.charts.charts import MARGIN, thin
-from netloom.ui.components.metric_texts import heading, measured
+from netloom.ui.components.metric_texts import heading, measured, metric_table
 from netloom.ui.components.words import at, unique_labels
 from netloom.ui.runs.state import Key, RunsState
 from netloom.ui.shell import session
@@ -104,15 +105,20 @@ def _differences(store: Store, runs: list[Run], base: str, titles: dict[str, str
     columns = unique_labels({key: called(key) for key in varying})
     cells = [{"Run": titles[str(row["run"])], **{columns[key]: name(key, row[key]) for key in varying}} for row in rows]
     st.markdown("## Differences")
-    numbers = [key for key in cells[0] if any(isinstance(row[key], float) for row in cells)]
-    config = {
-        name: st.column_config.NumberColumn(format="%+.4g" if name.startswith("Δ") else "%.4g") for name in numbers
-    }
+    measures = {key: measure_of(key) for key in varying if measure_of(key)}
+    numbers = [key for key in varying if key not in measures and any(isinstance(row[key], float) for row in rows)]
     st.dataframe(
-        cells,
+        metric_table(
+            cells,
+            {columns[key]: measure for key, measure in measures.items() if not key.startswith("Δ")},
+            {columns[key]: measure for key, measure in measures.items() if key.startswith("Δ")},
+        ),
         hide_index=True,
         placeholder="–",
-        column_config={"Run": st.column_config.TextColumn(width="medium"), **config},
+        column_config={
+            "Run": st.column_config.TextColumn(width="medium"),
+            **{columns[key]: st.column_config.NumberColumn(format="%.4g") for key in numbers},
+        },
     )
     st.download_button("CSV", as_csv(rows), "runs.csv", "text/csv", icon=":material/download:")
 
@@ -132,9 +138,10 @@ def _values(store: Store) -> Callable[[str, Any], Any]:
 def called(key: str) -> str:
     """Return the title of a column: that of a setting, or the name and split of a metric."""
     name = key.removeprefix("Δ ")
-    split, _, measure = name.partition(" ")
-    is_split = split in ("validation", "train", "test") and measure
-    return f"{'Δ ' * (name != key)}{measured(measure, 0)[0]} ({split})" if is_split else setting_title(key)
+    measure = measure_of(name)
+    if not measure:
+        return setting_title(key)
+    return f"{'Δ ' * (name != key)}{measured(measure, 0)[0]} ({name.partition(' ')[0]})"
 
 
 def _measure(runs: Sequence[Run], name: str) -> str:

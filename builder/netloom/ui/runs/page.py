@@ -15,7 +15,7 @@ from netloom.runs import ACTIVE
 from netloom.runs import evaluation as evaluation_of
 from netloom.runs.derived import continuation, reproduction
 from netloom.runs.history import records, snapshots
-from netloom.runs.history.comparison import document
+from netloom.runs.history.comparison import document, measure_of
 from netloom.runs.history.run_table import RunTable, matching, run_table
 from netloom.runs.resources.capacity import places
 from netloom.runs.resources.energy import sentence
@@ -24,6 +24,7 @@ from netloom.store.run_summary import Reproduction
 from netloom.training.weights.weight_files import CheckpointError
 from netloom.ui.components.column_row import OnPhone, column_row
 from netloom.ui.components.errors import show_error
+from netloom.ui.components.metric_texts import metric_table
 from netloom.ui.components.page_state import value_of
 from netloom.ui.components.words import unique_labels
 from netloom.ui.explain.state import WorstExamples
@@ -167,9 +168,9 @@ def _table(store: Store, table: RunTable) -> list[Run]:
     key = Key.TABLE.of(hash((*ids, *columns)))
     chosen = RunsState.current().chosen
     titles = column_titles(table)
-    numbers = [titles[name] for name in table.columns if table.is_number(name)]
+    numbers = [titles[name] for name in table.settings if table.is_number(name)]
     st.dataframe(
-        columns,
+        metric_table(columns, {titles[name]: measure_of(name) for name in shown if name in table.metrics}),
         hide_index=True,
         height=min(38 + 35 * max(len(runs), 1), 388),
         on_select=partial(_choose, key, ids),

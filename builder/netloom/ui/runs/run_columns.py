@@ -7,8 +7,10 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from netloom.runs.history.comparison import measure_of
 from netloom.runs.history.run_table import ColumnFilter, RunTable, as_cell, first_columns, grouped
 from netloom.runs.history.setting_titles import setting_value
+from netloom.ui.components.metric_texts import formatter
 from netloom.ui.components.page_state import value_of
 from netloom.ui.components.words import unique_labels
 from netloom.ui.runs.comparison import called
@@ -111,7 +113,7 @@ def groups_table(table: RunTable, column: str) -> None:
         {
             titles[column]: setting_value(column, group.value),
             "Runs": group.runs,
-            **{titles[name]: _spread(*group.metrics[name]) if name in group.metrics else "" for name in metrics},
+            **{titles[name]: _spread(name, *group.metrics[name]) if name in group.metrics else "" for name in metrics},
         }
         for group in grouped(table, column)
     ]
@@ -119,8 +121,9 @@ def groups_table(table: RunTable, column: str) -> None:
     st.caption("Mean ± standard deviation of the runs of each group.")
 
 
-def _spread(mean: float, deviation: float) -> str:
-    return f"{mean:.4g}" if math.isnan(deviation) else f"{mean:.4g} ± {deviation:.2g}"
+def _spread(name: str, mean: float, deviation: float) -> str:
+    written = formatter(measure_of(name))
+    return written(mean) if math.isnan(deviation) else f"{written(mean)} ± {written(deviation)}"
 
 
 def value_columns(table: RunTable, columns: Sequence[str]) -> dict[str, list[float | str | None]]:

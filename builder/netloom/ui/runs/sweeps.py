@@ -16,7 +16,7 @@ from netloom.editing.live import Live
 from netloom.jobs.requests.hyperparameters import SweepImportance
 from netloom.runs import cluster
 from netloom.runs.execution.trial_pruner import PRUNERS
-from netloom.runs.history.comparison import shown
+from netloom.runs.history.comparison import measure_of, shown
 from netloom.runs.history.setting_titles import setting_title, setting_value
 from netloom.runs.search import sweeps
 from netloom.runs.search.confidence_interval import of_sweep
@@ -26,7 +26,7 @@ from netloom.tasks import task
 from netloom.ui.components.backend_picker import on_cluster
 from netloom.ui.components.charts.charts import MARGIN
 from netloom.ui.components.errors import guard, show_error
-from netloom.ui.components.metric_texts import heading
+from netloom.ui.components.metric_texts import formatter, heading, measured, metric_table
 from netloom.ui.components.words import at, unique_labels
 from netloom.ui.runs.comparison import COLORS, FLAT, IMPORTANCE_TEXT, called, importance_chart, parallel, varied
 from netloom.ui.runs.state import Key, RunsState
@@ -277,8 +277,8 @@ def _best(live: Live, sweep: Sweep, trials: list[Trial]) -> None:
         f"{escape(setting_title(path))} **{escape(setting_value(path, shown(value)))}**"
         for path, value in trial.assigned.items()
     )
-    measure = escape(heading(sweep.plan["metric"]))
-    st.markdown(f"Best so far: {measure} **{trial.value:.4g}** (trial {trial.number + 1}) · {values}")
+    measure, value = measured(sweep.plan["metric"], float(trial.value or 0.0))
+    st.markdown(f"Best so far: {escape(measure)} **{escape(value)}** (trial {trial.number + 1}) · {values}")
     if st.button("Apply best", icon=":material/check:", key=Key.USE_BEST, type="primary"):
         try:
             problems = live.apply(sweeps.best_edit(sweep, live.project, trial, live.store.home))
@@ -292,16 +292,18 @@ def _best(live: Live, sweep: Sweep, trials: list[Trial]) -> None:
 
 def _spreads(live: Live, sweep: Sweep, trials: list[Trial]) -> None:
     intervals = of_sweep(live.store, sweep)
-    rows = [
-        {
-            "Metric": called(item.name),
-            "Mean": f"{item.mean:.4g}",
-            "Std": "–" if math.isnan(item.deviation) else f"± {item.deviation:.2g}",
-            "95% CI of the mean": "–" if math.isnan(item.low) else f"{item.low:.4g} to {item.high:.4g}",
-            "Runs": item.count,
-        }
-        for item in intervals
-    ]
+    rows = []
+    for item in intervals:
+        written = formatter(measure_of(item.name))
+        rows.append(
+            {
+                "Metric": called(item.name),
+                "Mean": written(item.mean),
+                "Std": "–" if math.isnan(item.deviation) else f"± {written(item.deviation)}",
+                "95% CI of the mean": "–" if math.isnan(item.low) else f"{written(item.low)} to {written(item.high)}",
+                "Runs": item.count,
+            }
+        )
     if rows:
         st.dataframe(rows, hide_index=True)
     if missing := sweeps.missing_results(sweep, trials):
@@ -374,5 +376,5 @@ def _rows(store: Store, sweep: Sweep, trials: list[Trial]) -> None:
         }
         for trial in reversed(trials)
     ]
-    config = {measure: st.column_config.NumberColumn(format="%.4g")}
-    st.dataframe(rows, hide_index=True, height=min(38 + 35 * len(rows), 320), column_config=config, placeholder="")
+    shown_rows = metric_table(rows, {measure: sweep.plan["metric"]})
+    st.dataframe(shown_rows, hide_index=True, height=min(38 + 35 * len(rows), 320), placeholder="")
