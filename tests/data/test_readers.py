@@ -40,6 +40,16 @@ def test_columns_named_like_matrices_are_not_graphs(filename: str, content: byte
     assert fitting(open_source(content, filename))[0].name == kind
 
 
+def test_headline_counts_the_columns_that_the_network_reads() -> None:
+    rows = [f"{n},{20 + n % 7},{n * n},x{n * 7919}abc,{'yes' if n % 3 else 'no'}" for n in range(60)]
+    source = open_source("\n".join(["id,age,income,name,buys", *rows]).encode(), "a.csv")
+    reader = readers()["table"]
+    learned = reader.learned(source, reader.answered(source, {}))
+    assert learned == "Predict 'buys' from 'age', 'income'. Not used: 'id', 'name'."
+    used = reader.answered(source, {"columns": {"id": {"role": "input"}, "income": {"role": "ignore"}}})
+    assert reader.learned(source, used) == "Predict 'buys' from 'id', 'age'. Not used: 'name'."
+
+
 @pytest.mark.parametrize("filename", EXAMPLE_FILES)
 def test_reader_is_detected_from_content(home: Path, filename: str) -> None:
     build, kind = EXAMPLE_FILES[filename]

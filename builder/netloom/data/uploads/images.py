@@ -31,8 +31,8 @@ _UNLABELED = re.compile(
 )
 MAPPED_BYTES = 64 * 2**20  # larger arrays are memory-mapped
 SIZE = Question("size", "Size", "whole", "Images are resized to this height and width", low=SMALLEST_SIDE,
-                high=STORED_SIDE, optional=True, empty=f"their own, at most {IMAGE_SIDE}")  # fmt: skip
-GRAY = Question("grey", "Grayscale", "switch", "Convert images to gray", optional=True, empty="as they are")
+                high=STORED_SIDE, optional=True, empty=f"original size, at most {IMAGE_SIDE}")  # fmt: skip
+GRAY = Question("grey", "Grayscale", "switch", "Convert images to gray", optional=True, empty="as stored")
 
 
 def read_pictures(source: Source, names: Sequence[str], progress: ProgressCallback, notes: list[str]) -> np.ndarray:

@@ -339,4 +339,4 @@ def target_of(values: pd.Series, task: str | None, title: str) -> RawTarget:
 
 TASK = Question("task", "Predict as", "choice", "A class, a number, or labels such as a;b;c",
                 choices=(CLASS, NUMBER, LABELS),
-                optional=True, empty="what the values look like")  # fmt: skip
+                optional=True, empty="detect from the values")  # fmt: skip

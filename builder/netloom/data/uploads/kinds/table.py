@@ -13,6 +13,7 @@ from netloom.data.raw_dataset import RawDataset
 from netloom.data.settings.column_settings import COLUMNS
 from netloom.data.splits.split import refuse_few
 from netloom.data.tables.arrow_table import ARROW_FILE, StoredTable
+from netloom.data.tables.column_inference import choices_of, column_plans
 from netloom.data.tables.streamed_table import SAMPLE_ROWS
 from netloom.data.tables.table_dataset import OPTIONS, settled_kinds, table_to_raw
 from netloom.data.tables.target_guess import GUESSES, ranked_targets
@@ -55,7 +56,7 @@ class Table(Tabular):
         Question("target", "Column to predict", "choice", "The target of the prediction"),
         TASK,
         Question(
-            "text", "Text column", "choice", "Use only this text as input", optional=True, empty="as the columns are"
+            "text", "Text column", "choice", "Use only this text as input", optional=True, empty="use all columns"
         ),
     )
 
@@ -113,11 +114,14 @@ class Table(Tabular):
             return f"Predict {answers.get('target')!r} from the text in {answers['text']!r}."
         columns = answers.get(COLUMNS)
         split = _split_in(columns) if isinstance(columns, dict) else None
-        inputs = [str(name) for name in table.columns if str(name) not in (answers.get("target"), split)]
+        plans = column_plans(table, answers, choices_of(table, answers), [str(answers.get("target"))]).values()
+        inputs = [plan.name for plan in plans if plan.role == "input" and plan.name != split]
+        unused = [plan.name for plan in plans if plan.role == "ignore" and plan.reason]
         split_phrase = f" Split into training, validation and test by {split!r}." if split not in (None, PART) else ""
         if split == PART:
             split_phrase = " Split into training, validation and test by the names of the files."
-        return f"Predict {answers.get('target')!r} from {_listed(inputs)}{split_phrase}"
+        unused_phrase = f" Not used: {_listed(unused)}" if unused else ""
+        return f"Predict {answers.get('target')!r} from {_listed(inputs)}{split_phrase}{unused_phrase}"
 
     def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> StoredUpload:
         stored = super().keep(source, answers, folder, progress)
@@ -180,4 +184,4 @@ def _role(columns: Mapping[str, Json], name: str) -> Json:
 def _listed(names: list[str]) -> str:
     if len(names) <= 4:
         return f"{', '.join(map(repr, names))}."
-    return f"{len(names)} columns: {', '.join(map(repr, names[:3]))}, …"
+    return f"{len(names)} columns ({', '.join(map(repr, names[:3]))}, …)."
