@@ -116,6 +116,18 @@ def test_killed_worker_reports_its_signal(store: Store) -> None:
     assert "signal 15" in refresh(store, run_id).reason
 
 
+def test_worker_that_cannot_import_reports_the_error(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")  # a new interpreter, as where there is no fork server
+    monkeypatch.setattr(processes, "COMMAND", (sys.executable, "-c", "import netloom_missing"))
+    project = moons()
+    run_id = start(store, store.create_project(project), project)
+    until(lambda: refresh(store, run_id).state == "failed", 20)
+    assert refresh(store, run_id).reason == (
+        "The worker process ended with exit code 1. Its last output: ModuleNotFoundError: No module named "
+        "'netloom_missing'"
+    )
+
+
 def test_worker_without_assignment_requeues_its_run(store: Store) -> None:
     """The process that started it was killed between registering the worker and assigning the run."""
     store.create_run(store.create_project(moons()), moons())

@@ -330,7 +330,7 @@ def _death(store: Store, run: Run) -> str:
     """
     child = _children.get(run.id)
     code = child.returncode if child and child.pid == run.pid else None
-    last = _last_line(store.artifacts(run.id).worker_log)
+    last = _last_words(store.artifacts(run.id).worker_log, child)
     if code == -9:
         return "The worker process was killed (signal 9), by someone or because the machine ran out of memory."
     if no_memory(last):
@@ -342,9 +342,10 @@ def _death(store: Store, run: Run) -> str:
     return f"The worker process ended without an error message: it was killed, or the machine was restarted.{last}"
 
 
-def _last_line(path: Path) -> str:
-    try:
-        lines = path.read_text(errors="replace").strip().splitlines()
-    except OSError:
-        return ""
-    return f" Its last words: {lines[-1][:300]}" if lines else ""
+def _last_words(log: Path, child: Worker | None) -> str:
+    """Return the last line that a worker wrote to the log of its run, or before it received that; "" without a line."""
+    text = ""
+    with contextlib.suppress(OSError):
+        text = log.read_text(errors="replace").strip()
+    lines = (text or (processes.early_output(child).strip() if child else "")).splitlines()
+    return f" Its last output: {lines[-1][:300]}" if lines else ""

@@ -8,7 +8,9 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
+import weakref
 from pathlib import Path
 from typing import IO, Any, TypeAlias, cast
 
@@ -35,6 +37,8 @@ READY_S = 120.0
 _servers: dict[tuple[str, ...], ForkServer] = {}
 _spares: dict[Path, subprocess.Popen[bytes]] = {}
 _lock = threading.Lock()
+# The descriptors of what new interpreters write before they have the log of a run, such as the error of an import.
+_early_outputs: weakref.WeakKeyDictionary[Worker, int] = weakref.WeakKeyDictionary()
 
 
 def warm(home: Path) -> None:
@@ -81,6 +85,15 @@ def ended(child: Worker) -> bool:
         return child.poll() is not None
     except ChildProcessError:
         return not psutil.pid_exists(child.pid)
+
+
+def early_output(child: Worker) -> str:
+    """Return what a worker that has ended wrote before it received the log of its run; "" for a forked one."""
+    descriptor = _early_outputs.get(child)
+    if descriptor is None:
+        return ""
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return os.read(descriptor, 2**20).decode(errors="replace")
 
 
 def spare(home: Path) -> subprocess.Popen[bytes] | None:
@@ -139,7 +152,10 @@ def _server(home: Path) -> ForkServer:
 
 
 def _new(home: Path) -> subprocess.Popen[bytes]:
-    child = start_detached([*COMMAND, str(home)], subprocess.PIPE, _environment(home))
+    with tempfile.TemporaryFile() as output:
+        child = start_detached([*COMMAND, str(home)], subprocess.PIPE, _environment(home), output.fileno())
+        _early_outputs[child] = descriptor = os.dup(output.fileno())
+    weakref.finalize(child, os.close, descriptor)
     lower_priority(child.pid, settings.run_niceness)
     return child
 
