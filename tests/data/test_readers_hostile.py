@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import pickle
 import struct
 import time
@@ -149,6 +150,8 @@ def _series(odd: str, when: str = "") -> bytes:
         (brought.graph_arrays(labels=59), "Graphs need a target"),
         (brought.graph_records([[0, 1], [1]]), "adjacency of graph 3 is not a matrix"),
         (brought.graph_records([[0, None], [1, 0]]), "adjacency of graph 3 holds missing"),
+        (json.dumps({"nodes": [{"id": 0}], "links": [{"source": 0, "target": 0}]}).encode(), "lists of nodes"),
+        (json.dumps([{"edge_index": [[0], [1]], "x": [[1], [2]], "y": 0}] * 9).encode(), "lists of nodes and edges"),
         (_ratings("great"), "'rating' is not all numbers, as 'great' in row 6 is not a number like the others; fix"),
         (_series("much"), "'much' in row 6 is not a number like the others; fix"),
         (_series("1", "yesterday"), "'yesterday' in row 6 is not a date like the others; fix"),

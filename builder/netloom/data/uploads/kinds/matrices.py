@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 _ADJACENCY = re.compile(r"(?i)(adj|adjacency|adjacencies|bonds)([ _-]?(matrix|matrices))?|a")
 _FEATURES = re.compile(r"(?i)(node[ _-]?)?(features?|attributes|nodes?)|x")
+# Graphs as lists of nodes and edges in JSON, which other programs write
+_LISTS = re.compile(rb'(?i)"(nodes|edge_index)"\s*:\s*\[\s*[\[{]')
 _SUFFIX = ".npy"
+_RECORD = '{"adjacency": [[0, 1], [1, 0]], "features": [[1], [2]], "label": "ring"}'
 
 
 class GraphMatrices(Graphs):
@@ -33,12 +36,13 @@ class GraphMatrices(Graphs):
     title = "Graphs as matrices"
     about = (
         "NPZ arrays adjacency (graphs × nodes × nodes), features (graphs × nodes × features) and labels (graphs); or "
-        "JSON with one record per graph, such as {adjacency: [[0, 1], [1, 0]], features: [[1], [2]], label: ring}."
+        f"JSON with one record per graph, such as {_RECORD}."
     )
     kind = "graph"
 
     def likely(self, source: Source) -> float:
-        return 0.95 if _holds_matrices(source) else 0.0
+        # `_of` explains why lists are refused; as a table, they would be texts
+        return 0.95 if _holds_matrices(source) or _lists(source) else 0.0
 
     def questions(self, source: Source, answers: Answers) -> list[Question]:
         return target_questions(_labels(source))
@@ -93,14 +97,25 @@ def _holds_matrices(source: Source) -> bool:
     return first.replace(" ", "").startswith("[[")
 
 
+def _lists(source: Source) -> str:
+    """Return the name of the JSON file if it has lists of nodes and edges instead of matrices; "" otherwise."""
+    name = _json_file(source)
+    return name if name and not _named(source) and _LISTS.search(source.members.head(name)) else ""
+
+
+def _json_file(source: Source) -> str:
+    """Return the name of the first text file if it is JSON in memory; "" otherwise."""
+    files = [name for name in source.names if source.members.form(name) == file_types.TEXT]
+    if source.large is not None or not files:
+        return ""
+    return files[0] if source.members.head(files[0]).lstrip()[:1] in (b"{", b"[") else ""
+
+
 def _candidates(source: Source) -> list[str]:
     arrays = source.members.of(file_types.NPY)
     if arrays:
         return arrays
-    files = [name for name in source.names if source.members.form(name) == file_types.TEXT]
-    if source.large is not None or not files:
-        return []
-    if source.members.head(files[0]).lstrip()[:1] not in (b"{", b"["):
+    if not _json_file(source):
         return []
     try:
         return list(map(str, _records(source).columns))
@@ -133,9 +148,18 @@ def _of(source: Source, role: str) -> Any:
 
 
 def _labels(source: Source) -> pd.DataFrame:
-    """Return the possible targets of the graphs."""
+    """Return the possible targets of the graphs.
+
+    Raises:
+        DataError: There are none, or no matrices.
+    """
     import pandas as pd
 
+    if name := _lists(source):
+        raise DataError(
+            f"{name[:60]!r} has lists of nodes and edges, but graphs in JSON are read as matrices. Save one record "
+            f"per graph, such as {_RECORD}, or upload a zip with tables of nodes, edges and graphs."
+        )
     named = set(_named(source).values())
     if not source.members.of(file_types.NPY):
         table = _records(source)
