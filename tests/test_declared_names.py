@@ -1,4 +1,4 @@
-"""No task, modality or kind of target is compared by its name outside its declaration.
+"""No task, modality, kind of target or export format is compared by its name outside its declaration.
 
 Where behavior differs, it is a method or a typed property of the declaration.
 """
@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import get_args
 
 from netloom.data.schema import TARGET_TYPES
+from netloom.export import registry
 from netloom.modalities.field_spec import Kind
 from netloom.modalities.fields.registry import modalities
 from netloom.tasks.registry import tasks
 
 ROOT = Path(__file__).parents[1] / "builder" / "netloom"
-NAMES = {*tasks(), *modalities(), *get_args(Kind), *TARGET_TYPES}
+NAMES = {*tasks(), *modalities(), *get_args(Kind), *TARGET_TYPES, *registry()}
 # The declarations themselves; `layers` declares the kinds of tensors and Inputs, which share names with modalities.
 DECLARATIONS = (
     "tasks/",
@@ -25,6 +26,7 @@ DECLARATIONS = (
     "modalities/",
     "data/targets/",
     "data/schema.py",
+    "export/formats/",
     "layers/layer.py",
     "layers/io.py",
 )
@@ -42,10 +44,13 @@ HOMONYMS: dict[str, tuple[set[str], str]] = {
     "data/uploads/kinds/texts.py": ({"labels"}, "the name of a file that is not an example"),
     "data/uploads/tagged_sentences.py": ({"tags"}, "a column of a file of tagged words"),
     "data/uploads/upload_kind.py": ({"several", "number"}, "the declaration of kinds of questions"),
+    "document/edits.py": ({"project"}, "a kind of edit"),
     "explain/concepts/concept_definition.py": ({"class"}, "the declaration of kinds of concepts"),
     "nn/attention.py": ({"table"}, "an encoding of positions: a table of embeddings"),
     "sandbox/batch_files.py": ({"table"}, "a key of an answer of the confined process"),
+    "sandbox/models.py": ({"project"}, "a field of a model"),
     "store/runs.py": ({"tags"}, "the tags of a run, which a person sets"),
+    "ui/home/import_form.py": ({"onnx", "pt2"}, "the suffixes of files of models"),
     "validation/document_schema.py": ({"number"}, "a type of JSON Schema"),
 }
 

@@ -92,6 +92,8 @@ class Format(ABC):
     media_type: ClassVar[str]
     tolerance: ClassVar[float | None] = None
     is_folder: ClassVar[bool] = False
+    contains: ClassVar[str] = ""  # what a zip has beside its README, where that is not clear from its name
+    is_first: ClassVar[bool] = False  # whether it is offered before all others
     is_universal: ClassVar[bool] = True
     runtime: ClassVar[str] = ""  # the name of what runs the network, if files can include it
     runtime_help: ClassVar[str] = ""  # what including it changes

@@ -26,7 +26,8 @@ class Bundle(Format):
     suffix = ".zip"
     media_type = "application/zip"
     tolerance = 1e-5
-    is_folder = True
+    is_folder = is_first = True
+    contains = "source, weights, prediction script"
 
     def content(self, trained: Trained) -> bytes:
         # A fixed order, because equal networks give equal bytes

@@ -23,7 +23,7 @@ def take_away(live: Live, run: Run) -> None:
 
     artifacts = live.store.artifacts(run.id)
     # The complete bundle first, then formats of networks, then formats for display.
-    formats = sorted(export.export_formats(), key=lambda kind: (kind.name != "bundle", kind.tolerance is None))
+    formats = sorted(export.export_formats(), key=lambda kind: (not kind.is_first, kind.tolerance is None))
     format_index = st.radio(
         "Format",
         range(len(formats)),
@@ -49,9 +49,8 @@ def take_away(live: Live, run: Run) -> None:
     built = state.built
     if built is not None and (built.run_id, built.format, built.with_runtime) == (run.id, kind.name, with_runtime):
         file, name, verdict = built.content, built.name, built.verdict
-        is_bundle = kind.name == "bundle"
         st.download_button(
-            "Download zip (source, weights, prediction script)" if is_bundle else f"Download {name}",
+            f"Download zip ({kind.contains})" if kind.contains else f"Download {name}",
             file,
             name,
             kind.media_type,
