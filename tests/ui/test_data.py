@@ -131,6 +131,7 @@ def test_every_dataset_selection_takes_effect() -> None:
 def test_fixes_without_a_project_apply_to_new_projects(home: Path) -> None:
     store, choice = open_store(home), add_faulty_table(home)
     app = open_section("Quality")
+    assert not app.success, "no fix was made yet"
     next(button for button in app.button if button.label == "Keep one of each").click().run()
     assert not app.exception
     assert any("apply to new projects" in item.value for item in app.success)

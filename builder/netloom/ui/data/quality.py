@@ -9,7 +9,13 @@ import streamlit as st
 
 from netloom.core.text import escape, number
 from netloom.data import DataError, DatasetInfo, Prepared, schema
-from netloom.data.preparation.project_defaults import default_data, default_training, settle, take_back
+from netloom.data.preparation.project_defaults import (
+    default_choice,
+    default_training,
+    initial_choice,
+    settle,
+    take_back,
+)
 from netloom.data.quality import Finding, Plot, Report
 from netloom.document import DataChoice, Edit, updated
 from netloom.editing.live import Live
@@ -102,7 +108,8 @@ def _fixed(live: Live | None) -> None:
 
 def _settled(store: Store, info: DatasetInfo) -> None:
     """Draw a note that new projects use the fixes made here, with a button that removes them."""
-    if not default_data(info.name, store.home) and not default_training(info.name, store.home):
+    is_initial = default_choice(info.name, store.home) == initial_choice(info.name, store.home)
+    if is_initial and not default_training(info.name, store.home):
         return
     left, right = st.columns([4, 1], vertical_alignment="center")
     left.success("The fixes made here apply to new projects with this data.", icon=":material/check:")
