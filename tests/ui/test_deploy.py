@@ -20,7 +20,8 @@ from netloom import runs
 from netloom.api import load_run
 from netloom.compression import registry
 from netloom.compression.variant_files import measured_variants, variant_file, write_variant
-from netloom.document import updated
+from netloom.data import add_file, prepare
+from netloom.document import DataChoice, updated
 from netloom.jobs import RunWeights
 from netloom.jobs.request import Context
 from netloom.jobs.requests.deployment import Optimize
@@ -162,6 +163,16 @@ def test_example_of_a_request_has_the_columns_that_the_network_reads() -> None:
         example = example_row(run.data, [encoder])
     assert example["mean radius"] is None
     assert "id" not in example
+
+
+def test_example_of_a_request_has_the_column_of_a_text(tmp_path: Path) -> None:
+    """The field of the only text is named text, whatever its column is."""
+    messages = "".join(f"{'spam' if n % 3 else 'ham'},call {n} times now\n" for n in range(60))
+    info = add_file(f"label,SMS\n{messages}".encode(), "spam.csv", tmp_path)
+    data = prepare(DataChoice(dataset=info.name), tmp_path)
+    row = example_row(data, data.fields)
+    assert re.fullmatch(r"call \d+ times now", row.pop("SMS"))
+    assert not row
 
 
 def test_variants_are_measured_and_downloadable() -> None:

@@ -283,6 +283,8 @@ def example_row(data: Prepared, encoders: Sequence[FieldEncoder[Any]]) -> Row:
     """Return what the given fields read of a row, as plain JSON values; a row of the test split if it has rows."""
     rows = next(data.rows[name] for name in ("test", "validation", "train") if len(data.rows[name]))
     raw = data.row(int(rows[0]))
+    # Rows of the data have the field by its name, requests by its column.
+    raw |= {field.source_column: field.raw_value(raw) for field in encoders if field.source_column}
     columns = [column for encoder in encoders for column in encoder.columns]
     raw |= iso_dates(columns, raw)
     # The parts of a date take its place where it cannot be restored from them
