@@ -385,6 +385,9 @@ def test_sounds_are_resampled_and_keep_their_pitch(home: Path) -> None:
 def test_sound_labels_come_from_names_or_a_table(home: Path) -> None:
     files = {f"{('yes', 'no')[i % 2]}_{i}.wav": tone(300 + i, 0.1, 8_000) for i in range(20)}
     assert _add(files, home).schema.target.classes == ("no", "yes")
+    sounds, source = readers()["sounds"], open_source(make_zip(files), "a.zip")
+    for spelling in ("the beginning of the name", "the begin of the name"):  # the second one is that of version 0.1.0
+        assert sounds.answered(source, {"label": spelling})["label"] == "the beginning of the name"
     table = make_csv("clip,loudness", (f"{name},{i * 1.5}" for i, name in enumerate(files)))
     data = _add({**files, "labels.csv": table}, home)
     assert (data.schema.target.name, data.schema.target.kind) == ("loudness", "number")

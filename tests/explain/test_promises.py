@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
@@ -30,7 +31,7 @@ from netloom.explain.influence.label_errors import find_label_errors
 from netloom.explain.plots.page import html
 from netloom.explain.robustness.robustness import robustness
 from netloom.runs import TrainedRun, fit_here
-from netloom.training.chance import is_at_chance
+from netloom.training.chance import chance_sentence, is_at_chance
 from netloom.training.objectives.evaluation import Evaluation, Reference
 from netloom.training.uncertainty import wilson
 from netloom.ui.explain.headline import headline
@@ -85,7 +86,7 @@ def test_explanations_of_a_chance_level_network_are_never_good(random_labels: Tr
         explanation = explain(random_labels, method.name, row, **QUICK.get(method.name, {}))
         assert explanation.verdict.level != "good", method.name
         assert "does not measurably beat a trivial predictor on" in explanation.verdict.sentence
-        assert "majority class: 0." in explanation.verdict.sentence
+        assert re.search(r"accuracy \d+\.\d% \(majority class: \d+\.\d%\)", explanation.verdict.sentence)
         assert explanation.verdict.title.endswith("the model does not beat the majority class"), method.name
     explanation = explain(random_labels, "integrated_gradients", row)
     assert explanation.verdict.title.startswith("Faithfulness checks passed, but "), "one title states both"
@@ -110,6 +111,12 @@ def test_influence_visualization_and_concepts_report_a_chance_level_network(rand
         concept_result.model,
     ):
         assert "does not measurably beat a trivial predictor on" in sentence
+
+
+def test_chance_is_stated_by_the_title_and_the_format_of_a_metric() -> None:
+    naive = Reference("Seasonal naive", {"r2": 0.47})
+    evaluation = Evaluation("test", 20, {"r2": -0.5968}, reference=naive, intervals={"r2": (-1.1, 0.1)})
+    assert chance_sentence(evaluation).endswith("on 20 test rows: R² -0.597 (seasonal naive: 0.470).")
 
 
 def test_network_above_chance_gets_no_model_warning() -> None:

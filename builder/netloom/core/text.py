@@ -72,6 +72,11 @@ def number(value: float, digits: int = 4) -> str:
     return f"{value:.0f}" if 10**digits - 0.5 <= abs(value) < 1e15 else f"{value:.{digits}g}"
 
 
+def in_sentence(title: str) -> str:
+    """Return a title for use within a sentence; abbreviations such as EMA stay in upper case."""
+    return title if title[:2].isupper() else title[:1].lower() + title[1:]
+
+
 def size(value: float) -> str:
     """Return a number of bytes as text."""
     for power, unit in ((4, "TiB"), (3, "GiB"), (2, "MiB"), (1, "KiB")):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netloom.tasks import higher_is_better
+from netloom.core.text import in_sentence
+from netloom.tasks import higher_is_better, metric
 from netloom.training.uncertainty import difference_of_shares
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def score_notes(evaluation: Evaluation) -> list[str]:
 def trivial_title(evaluation: Evaluation) -> str:
     """Return the name of the trivial predictor within a sentence; "" without one."""
     title = evaluation.reference.title if evaluation.reference else ""
-    return f"{title[:1].lower()}{title[1:]}"
+    return in_sentence(title)
 
 
 def compared(evaluation: Evaluation) -> str:
@@ -51,8 +52,9 @@ def compared(evaluation: Evaluation) -> str:
     names = _compared_metrics(evaluation)
     if evaluation.reference is None or not names:
         return ""
-    words = f"{names[0].replace('_', ' ')} {evaluation.metrics[names[0]]:.3g}"
-    return f"{words} ({trivial_title(evaluation)}: {evaluation.reference.metrics[names[0]]:.3g})"
+    name, declared = names[0], metric(names[0])
+    measured, trivial = declared.written(evaluation.metrics[name]), declared.written(evaluation.reference.metrics[name])
+    return f"{in_sentence(declared.title)} {measured} ({trivial_title(evaluation)}: {trivial})"
 
 
 def _compared_metrics(evaluation: Evaluation) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from netloom.core.text import in_sentence
 from netloom.document import Edit
 from netloom.document.optimizer_settings import SETTINGS, Choice
 from netloom.document.training_settings import Training, describe_field, settings
@@ -126,19 +127,14 @@ def differing(training: Training, names: Iterable[str]) -> str:
         if value in (description.default, None) or value in ({}, ()):
             continue
         if description.kind == "switch":
-            words.append(_inside(description.title))
+            words.append(in_sentence(description.title))
         elif isinstance(value, str):
             words.append(choice_titles(name).get(value, value))
         elif isinstance(value, (int, float)):
-            words.append(f"{_inside(description.title)} {value:g}")
+            words.append(f"{in_sentence(description.title)} {value:g}")
         else:
             words.append(f"{len(value)} custom")
     return ", ".join(words)
-
-
-def _inside(title: str) -> str:
-    """Return a title for use within a sentence; abbreviations such as EMA stay in upper case."""
-    return title if title[:2].isupper() else title[:1].lower() + title[1:]
 
 
 def _float(value: float | None) -> float | None:

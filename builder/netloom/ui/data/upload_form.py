@@ -89,7 +89,7 @@ def _form(store: Store) -> None:
             st.warning(escape(note), icon=":material/warning:")
         _preview(
             described.preview(),
-            max(ROW, HEIGHT - ROW * ((len(described.answers) > ACROSS) + len(notes) + len(guesses))),
+            max(ROW, HEIGHT - ROW * ((len(described.questions) - 1) // ACROSS + len(notes) + len(guesses))),
         )
     except DataError as error:
         show_error(error, icon=":material/report:")

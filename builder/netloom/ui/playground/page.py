@@ -15,6 +15,7 @@ from netloom.jobs import RunWeights
 from netloom.store import Run, StoreError
 from netloom.training.weights.weight_files import CheckpointError
 from netloom.ui.components.errors import show_error
+from netloom.ui.components.examples.custom_example import COLUMNS_KEY
 from netloom.ui.explain.open_run import open_run
 from netloom.ui.playground.batch import batch_of
 from netloom.ui.playground.chat.view import chat
@@ -31,11 +32,16 @@ COMPARE_HELP = (
 )
 STYLE = """<style>
 .st-key-try-editor-live { position: absolute; }
+/* The fields of a table take the height of the screen before they scroll. */
+@media (min-width: 641px) {
+  .st-key-try-editor [class*=st-key-COLUMNS] { height: auto; max-height: max(360px, 100vh - 27rem); }
+  .st-key-try-editor :has(> [class*=st-key-COLUMNS]) { height: auto; }
+}
 /* On a phone, the prediction is above the input, so that both are in view. */
 @media (max-width: 640px) {
   .stColumn:has([class*=st-key-try-result], [class*=st-key-try-latent-images]) { order: -1; }
 }
-</style>"""
+</style>""".replace("COLUMNS", COLUMNS_KEY)
 ERRORS = (DataError, StoreError, OSError, CheckpointError, DocumentError)
 
 

@@ -58,7 +58,8 @@ from netloom.data.uploads.upload_meta import UploadMeta
 if TYPE_CHECKING:
     import pandas as pd
 
-FOLDER, NAME, TABLE = "the folder", "the begin of the name", "a table"
+FOLDER, NAME, TABLE = "the folder", "the beginning of the name", "a table"
+_EARLIER_NAME = "the begin of the name"  # an answer that scripts may still give
 LABEL = Question("label", "Class from", "choice", "Source of the class of a sound", choices=(FOLDER, NAME, TABLE),
                  when_added=True)  # fmt: skip
 RATE = Question("rate", "Sample rate (Hz)", "whole", "All sounds are resampled to this rate", low=1_000, high=48_000,
@@ -141,6 +142,10 @@ class Sounds(Reader):
             questions += [with_default(SPLIT, naming.split, every)]
         rate = min(8_000, native_rate(source.members.read(names[0]), names[0]))
         return [*questions, with_default(RATE, max(1_000, rate)), with_default(SECONDS, _seconds(source, names))]
+
+    def answered(self, source: Source, provided: Answers) -> JsonObject:
+        is_earlier = provided.get("label") == _EARLIER_NAME
+        return super().answered(source, {**provided, "label": NAME} if is_earlier else provided)
 
     def learned(self, source: Source, answers: Answers) -> str:
         if answers.get("label") == TABLE:
