@@ -36,6 +36,7 @@ def panels_page() -> None:
         for group in ("Worst", "Best")
         for row, part in enumerate(parts.values())
     ]
+    items.append({"row": 6, "group": "Best", "caption": "", "parts": [parts["picture"], parts["classes"]]})
     panels(items, ("ground", hostile, "square"))
     separation_charts(
         {
@@ -53,6 +54,7 @@ def test_every_panel_kind_renders_with_escaped_text() -> None:
     assert not app.exception
     assert [item.value for item in app.markdown if item.value.startswith("**")] == ["**Worst**", "**Best**"]
     assert sum("Row 0" in item.value for item in app.caption) == 2
+    assert "Picture · True" in [item.value for item in app.caption], "a title below a small picture would break"
     html_bodies = [body for item in app.get("html") if not (body := item.proto.body).startswith("<style")]
     assert len(html_bodies) == 3  # the legend, and the tags of both groups
     assert not any("<img" in body for body in html_bodies)

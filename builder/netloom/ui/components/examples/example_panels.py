@@ -128,7 +128,8 @@ def _parts(item: Panel) -> None:
     columns = column_row(len(pictures), key, OnPhone.WHOLE) if pictures else []
     for column, picture in zip(columns, pictures, strict=True):
         column.image(_enlarged(picture), width="stretch", alt=picture["title"])
-        column.caption(picture["title"])
+    if pictures:  # on one line, because the title of a small picture would break within a word
+        st.caption(" · ".join(picture["title"] for picture in pictures))
     for part in item["parts"]:
         if part["kind"] in PARTS:
             PARTS[part["kind"]](part, item)
