@@ -362,6 +362,25 @@ def test_ranking_metrics_match_scikit_learn() -> None:
         assert ranking["mrr"] == 1 / (1 + min(list(order).index(index) for index in relevant_items.tolist()))
 
 
+@pytest.mark.parametrize("levels", [1, 3])
+def test_ranking_metrics_of_equal_scores_are_the_mean_over_their_orders(levels: int) -> None:
+    generator = torch.Generator().manual_seed(levels)
+    scores = torch.randint(levels, (12,), generator=generator).double()
+    scores[8:] -= math.inf  # items of other splits
+    relevant, table = torch.tensor([0, 1, 6]), np.zeros((1, 8))
+    table[0, relevant] = 1
+    ranking = ranking_metrics(scores, relevant, 3)
+    assert ranking["ndcg"] == pytest.approx(metrics.ndcg_score(table, scores[None, :8].numpy(), k=3))
+    recalls, reciprocal_ranks = [], []
+    for _ in range(4_000):
+        shuffled = torch.randperm(8, generator=generator)
+        hits = torch.isin(shuffled[scores[shuffled].argsort(descending=True, stable=True)], relevant)
+        recalls.append(float(hits[:3].double().mean()))
+        reciprocal_ranks.append(1 / (1 + int(hits.nonzero()[0])))
+    assert ranking["recall"] == pytest.approx(np.mean(recalls), abs=0.02)
+    assert ranking["mrr"] == pytest.approx(np.mean(reciprocal_ranks), abs=0.02)
+
+
 def test_bpr_loss_matches_the_paper_for_liked_items(ratings: Prepared) -> None:
     objective = OBJECTIVES["ranking"].configured(Training(objective="ranking", liked_from=3.5), ratings, "cpu")
     scores, liked = torch.randn(20, 1, generator=GENERATOR), torch.tensor([1, 0, 1, 1, 0, 1, 1, 1, 0, 1]).float()
