@@ -260,6 +260,24 @@ def test_siamese_loss_matches_hadsell() -> None:
     assert bool(same.grad is not None and same.grad.isfinite().all())
 
 
+def test_the_class_of_similar_pairs_can_be_the_first() -> None:
+    second = prepare(DataChoice(dataset="same_digits"))
+    classes = second.schema.target.classes
+    swapped = replace(second.schema, target=replace(second.schema.target, classes=classes[::-1]))
+    first = replace(second, schema=swapped, target=1 - second.target)
+    rows = second.split["test"]
+    output = torch.randn(len(rows), 8, generator=GENERATOR)
+    results = []
+    for similar_class, data in (("second", second), ("first", first)):
+        training = Training(objective="siamese", similar_class=similar_class)  # type: ignore[arg-type]
+        objective = OBJECTIVES["siamese"].configured(training, data, "cpu")
+        chosen = objective.calibrate(output, data, rows)
+        evaluation = objective.evaluate(output, data, rows, "test", chosen)
+        answers = objective.answers(output, data, chosen=chosen)
+        results.append((evaluation.metrics, evaluation.separation, answers, objective.loss(output, data.target[rows])))
+    assert results[0] == results[1]
+
+
 def test_each_horizon_step_is_evaluated() -> None:
     noise = torch.Generator().manual_seed(4)
     prepared = prepare(DataChoice(dataset="diabetes"))

@@ -11,6 +11,8 @@ from netloom.tasks import can_teach
 from netloom.validation import analyse
 from tests.validation.documents import BOTH, LABELS, TEN, TWO, heads, net, pairs, schema
 
+DUPLICATES = TargetSpec("class", "label", ("duplicate", "not duplicate"))
+
 
 def error_messages(document: Project, schema: Schema) -> list[str]:
     return [issue.message for issue in analyse(document, schema).errors]
@@ -23,6 +25,7 @@ def error_messages(document: Project, schema: Schema) -> list[str]:
         (net(3, "multi_label"), schema(LABELS)),
         (heads(3, 1), schema(BOTH)),
         (heads(16, 16, objective="siamese"), pairs(TWO)),
+        (heads(16, 16, objective="siamese", similar_class="first"), pairs(DUPLICATES)),
         (net(10, "distillation", teacher="run:" + "1" * 8 + "-1111-1111-1111-" + "1" * 12), schema(TEN)),
         (net(12, "contrastive", augment=({"kind": "crop"},)), schema(TEN)),
     ],
@@ -48,6 +51,7 @@ def test_matching_data_and_outputs_raise_no_errors(document: Project, found: Sch
         (heads(16, 16, objective="siamese"), schema(TWO), "Choose data with two such inputs"),
         (heads(16, objective="siamese"), schema(TWO), "two Outputs"),
         (heads(4, 4, objective="siamese"), schema(TEN), "similar and dissimilar pairs"),
+        (heads(16, 16, objective="siamese"), pairs(DUPLICATES), "Set the class of similar pairs to first"),
         (heads(16, 8, objective="contrastive"), schema(TWO), "one Output"),
         (net(12, "contrastive"), schema(TEN), "no augmentation is set"),
         (net(1, "ranking"), schema(TargetSpec("number", "stars", shape=(1,))), "a user and an item"),

@@ -85,6 +85,14 @@ class LossSettings(Frozen):
             description="Distance beyond which the embeddings of a dissimilar pair have zero loss",
         ),
     ] = 1.0
+    similar_class: Annotated[
+        Literal["second", "first"],
+        Field(
+            title="Class of similar pairs",
+            description="The one of the two classes, in the order of the data, whose pairs get embeddings near each "
+            "other",
+        ),
+    ] = "second"
     contrastive_temperature: Annotated[
         float,
         Field(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import ClassVar
@@ -21,6 +22,13 @@ NOT_ATTACKED = (
 )
 
 
+# Names of the class of pairs that belong together.
+_SIMILAR = re.compile(
+    r"(?i)(is[ _-]?)?(same|alike|equal|identical|equivalent|duplicates?|dup|match(es|ing|ed)?|paraphrases?|similar"
+    r"|related|entail(s|ment|ed)?|genuine|positive|pos|yes|true)([ _-]?(pairs?|class|person|identity|meaning))?"
+)
+
+
 class Siamese(Task):
     name = "siamese"
     title = "Pairs by distance (contrastive loss)"
@@ -36,7 +44,7 @@ class Siamese(Task):
         "other_distance": "Distance, dissimilar pairs",
     }
     proportions = ("accuracy",)
-    settings = ("margin",)
+    settings = ("margin", "similar_class")
     tunes_threshold = True
     explained = "distance"
     not_calibrated = "The output is a distance of two embeddings, which is not a probability."
@@ -64,6 +72,7 @@ class Siamese(Task):
         yield from not_two_classes(
             "The contrastive loss learns from similar and dissimilar pairs, which are two classes", schema
         )
+        yield from _contrary_names(schema.target, training)
 
     def accepts(self, target: TargetSpec) -> bool:
         return len(target.classes) == 2
@@ -74,3 +83,26 @@ class Siamese(Task):
 
     def true_label(self, schema: Schema) -> TrueLabel | None:
         return ClassLabel(schema.target.classes)
+
+
+def similar_index(training: Training) -> int:
+    """Return the index of the class of similar pairs."""
+    return 0 if training.similar_class == "first" else 1
+
+
+def _contrary_names(target: TargetSpec, training: Training) -> Iterator[Problem]:
+    """Yield a problem if the names of the two classes say that the other one is that of similar pairs."""
+    if len(target.classes) != 2:
+        return
+    similar = similar_index(training)
+    name, other = target.classes[similar], target.classes[1 - similar]
+    if _SIMILAR.fullmatch(name.strip()) or not _SIMILAR.fullmatch(other.strip()):
+        return
+    setting = "second" if similar == 0 else "first"
+    yield Problem(
+        "pairs",
+        f"The network would learn that pairs of the class {name!r} are similar, but {other!r} sounds like the class of "
+        f"similar pairs. Set the class of similar pairs to {setting}, or rename the classes.",
+        f"Learn that pairs of {other!r} are similar",
+        {"similar_class": setting},
+    )

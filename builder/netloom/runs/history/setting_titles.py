@@ -22,6 +22,7 @@ CHOICES: dict[str, dict[str, str]] = {
         "laplace": "Laplace",
         "bernoulli": "Bernoulli (binary cross-entropy)",
     },
+    "similar_class": {"second": "The second", "first": "The first"},
     "regression_loss": {
         "mse": "Squared error (MSE)",
         "mae": "Absolute error (MAE)",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 from netloom.data.preparation.calibrated import Decoding
 from netloom.tasks import siamese
+from netloom.tasks.siamese import similar_index
 from netloom.training.objectives.classification_report import by_class, class_scores, confusion
 from netloom.training.objectives.evaluation import Evaluation, Reference, Worst
 from netloom.training.objectives.objective import NOTHING, WORST, Objective, Scores, Settings
@@ -22,23 +23,22 @@ if TYPE_CHECKING:
     from netloom.data import Prepared, Schema
     from netloom.document import Training
 
-ALIKE = 1  # the class of a pair that is alike
-
 
 class Siamese(Objective):
     """½·d² for a similar pair, ½·max(0, margin − d)² for a dissimilar one; d is the Euclidean distance of the
     embeddings.
 
-    The two outputs are concatenated, (N, 2·D). The second of the two classes is that of similar pairs. The distance
-    threshold is chosen on the validation rows.
+    The two outputs are concatenated, (N, 2·D). A setting says which of the two classes is that of similar pairs. The
+    distance threshold is chosen on the validation rows.
     """
 
     task = siamese.Siamese()
     margin = 1.0
+    alike = 1  # the class of similar pairs
 
     def described(self, training: Training, schema: Schema) -> Self:
         described = copy.copy(self)
-        described.margin = training.margin
+        described.margin, described.alike = training.margin, similar_index(training)
         return described
 
     def configured(self, training: Training, data: Prepared, device: str) -> Self:
@@ -48,14 +48,14 @@ class Siamese(Objective):
         """Return the loss of each pair and its distance, (N,)."""
         apart = distance(output)
         far = (self.margin - apart).clamp(min=0).square()  # no loss beyond the margin: distances need not grow forever
-        return 0.5 * apart.square().where(target == ALIKE, far), apart
+        return 0.5 * apart.square().where(target == self.alike, far), apart
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         return self._costs(output, target)[0].mean()
 
     def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
         costs, apart = self._costs(output, target)
-        alike = target == ALIKE
+        alike = target == self.alike
         sums = {
             "loss": costs.sum(),
             "alike_distance": apart[alike].sum(),
@@ -74,7 +74,7 @@ class Siamese(Objective):
 
     def calibrate(self, output: torch.Tensor, data: Prepared, rows: torch.Tensor) -> Settings:
         """Choose the distance threshold with the best F1 for similar pairs."""
-        alike = data.target[rows] == ALIKE
+        alike = data.target[rows] == self.alike
         if not bool(alike.any()) or bool(alike.all()):
             return {"threshold": self.margin / 2}
         return {"threshold": -best_threshold(-distance(output), alike)}  # similar pairs have the smaller distance
@@ -88,20 +88,23 @@ class Siamese(Objective):
     def evaluate(
         self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING
     ) -> Evaluation:
+        import torch
+
         classes, target = data.schema.target.classes, data.target[rows]
         threshold = chosen.get("threshold", self.margin / 2)
         costs, apart = self._costs(output, target)
-        truth, guess = target.numpy(), (apart < threshold).long().numpy()
+        truth = target.numpy()
+        guess = torch.where(apart < threshold, self.alike, 1 - self.alike).numpy()
         counts = confusion(truth, guess, 2)
         scores = class_scores(counts)
-        near = (-apart).double().numpy()
+        alike, near = (target == self.alike).numpy(), (-apart).double().numpy()
         return Evaluation(
             split=split,
             rows=len(rows),
             metrics={
                 "accuracy": float((truth == guess).mean()),
-                **areas(truth, near),
-                "f1": float(scores[2][ALIKE]),
+                **areas(alike, near),
+                "f1": float(scores[2][self.alike]),
                 "threshold": threshold,
                 "loss": float(costs.mean()),
             },
@@ -109,12 +112,12 @@ class Siamese(Objective):
             confusion=counts.tolist(),
             report=by_class(classes, scores),
             separation={
-                "usual": apart[target == ALIKE].tolist(),
-                "unusual": apart[target != ALIKE].tolist(),
+                "usual": apart[target == self.alike].tolist(),
+                "unusual": apart[target != self.alike].tolist(),
                 "threshold": threshold,
-                "names": [classes[ALIKE], classes[1 - ALIKE]],
+                "names": [classes[self.alike], classes[1 - self.alike]],
                 "score": "Distance of a pair",
-                **curves(truth, near),
+                **curves(alike, near),
             },
             worst=[
                 Worst(
@@ -130,7 +133,13 @@ class Siamese(Objective):
         )
 
     def decoding(self, data: Prepared, chosen: Settings) -> Decoding:
-        return {**data.fitted_target.to_json(), "kind": "pair", "threshold": chosen.get("threshold", self.margin / 2)}
+        classes = data.schema.target.classes
+        return {
+            **data.fitted_target.to_json(),
+            "kind": "pair",
+            "classes": [classes[1 - self.alike], classes[self.alike]],  # a pair near each other has the second
+            "threshold": chosen.get("threshold", self.margin / 2),
+        }
 
     def parted(self, output: torch.Tensor, data: Prepared) -> torch.Tensor | tuple[torch.Tensor, ...]:
         return output.chunk(2, dim=1)
