@@ -64,7 +64,7 @@ def test_gradient_accumulation_equals_the_large_batch(more: dict[str, Any], home
         torch.testing.assert_close(small.model.state_dict()[name], value, rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["requests_tagger", "diabetes"])
+@pytest.mark.parametrize("name", ["requests_tagger", "commands_joint", "diabetes"])
 def test_accumulation_weights_parts_by_target_count(name: str, home: Path) -> None:
     """If some positions of a row have no target, a batch counts by its number of targets."""
     trainer = supervised(from_template(name, epochs=1, batch_size=7, accumulation=3, optimizer="sgd"), home)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from netloom.training.targets import MixedTargets, Targets, WeightedTargets
 
@@ -21,6 +21,20 @@ def batch_loss(objective: Objective, output: torch.Tensor, targets: Targets) -> 
         first, second = objective.loss(output, targets.first), objective.loss(output, targets.second)
         return targets.share * first + (1 - targets.share) * second
     return objective.loss(output, targets)
+
+
+def partial_loss(objective: Objective, output: torch.Tensor, part: Targets, whole: Targets) -> torch.Tensor:
+    """Return what the rows of `part` add to the mean loss of the batch `whole`, a scalar.
+
+    Batches that are split, for gradient accumulation or among ranks, add up by it to the loss of the whole batch.
+    """
+    if isinstance(part, WeightedTargets) or isinstance(whole, WeightedTargets):
+        return batch_loss(objective, output, part) * (batch_mass(objective, part) / batch_mass(objective, whole))
+    if isinstance(part, MixedTargets) and isinstance(whole, MixedTargets):
+        first = objective.partial_loss(output, part.first, whole.first)
+        second = objective.partial_loss(output, part.second, whole.second)
+        return part.share * first + (1 - part.share) * second
+    return objective.partial_loss(output, cast("torch.Tensor", part), cast("torch.Tensor", whole))
 
 
 def _weighted_loss(objective: Objective, output: torch.Tensor, targets: WeightedTargets) -> torch.Tensor:
@@ -52,8 +66,7 @@ def batch_mass(objective: Objective, targets: Targets) -> torch.Tensor | float:
     """Return the weight of these rows in the mean loss of a larger batch; for mixed targets, by their share.
 
     It is the number of rows, unless the loss of the objective is a mean over something else, such as the words of
-    texts or the weights of classes. Batches that are split, for gradient accumulation or among ranks, add up by it to
-    the loss of the whole batch.
+    texts or the weights of classes.
     """
     if isinstance(targets, WeightedTargets):
         return batch_mass(objective, targets.target)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from netloom.tasks.training_losses import WEIGHTED_LOSS
-from netloom.training.batch_loss import batch_loss, batch_mass
+from netloom.training.batch_loss import batch_loss, partial_loss
 from netloom.training.batches import BatchLoader, batch_bounds
 from netloom.training.callbacks import CallbackList
 from netloom.training.errors import DivergedError, TrainingError
@@ -116,31 +116,25 @@ class SupervisedTrainer(Trainer):
         self.zero_grad()
         losses = []
         # Gradients add up over the micro-batches, while activations exist for one of them at a time.
-        for part_inputs, part_targets, loss_weight, row_share in self.micro_batches(inputs, targets):
+        for part_inputs, part_targets, row_share in self.micro_batches(inputs, targets):
             outputs = joined(self.precision.forward(forward, part_inputs))  # (n, …), float32 in any precision
-            loss = batch_loss(self.objective, outputs, part_targets)  # scalar, the mean over the n rows
-            if loss_weight is not None:
-                loss = loss * loss_weight
+            if part_targets is targets:
+                loss = batch_loss(self.objective, outputs, targets)  # scalar, the mean over the N rows
+            else:
+                loss = partial_loss(self.objective, outputs, part_targets, targets)  # scalars that add up to it
             self.precision.backward(self.auxiliary_losses.add_to(loss, row_share))
             losses.append(loss.detach())
         return sum(losses[1:], losses[0])  # scalar, the mean over the N rows
 
     def micro_batches(
         self, inputs: list[torch.Tensor], targets: Targets
-    ) -> Iterator[tuple[list[torch.Tensor], Targets, torch.Tensor | float | None, float]]:
-        """Yield the micro-batches of a batch: inputs, targets, the weight of their mean loss in that of the batch, and
-        their share of the rows.
-
-        Weight and share differ if rows have different weights, such as texts of different length.
-        """
+    ) -> Iterator[tuple[list[torch.Tensor], Targets, float]]:
+        """Yield the micro-batches of a batch: inputs, targets, and their share of the rows."""
         if self.training.accumulation == 1:
-            yield inputs, targets, None, 1.0
+            yield inputs, targets, 1.0
             return
-        mass = batch_mass(self.objective, targets)
         for start, end in batch_bounds(len(targets), self.training.batch_size):
-            part = targets[start:end]
-            loss_weight = batch_mass(self.objective, part) / mass
-            yield [value[start:end] for value in inputs], part, loss_weight, (end - start) / len(targets)
+            yield [value[start:end] for value in inputs], targets[start:end], (end - start) / len(targets)
 
     def evaluate(self, split: str) -> dict[str, float]:
         """Return the metrics on all validation rows, or on the first 1,000 of "train"."""

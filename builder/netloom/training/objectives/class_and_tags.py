@@ -49,6 +49,15 @@ class ClassAndTags(Objective):
         second = of_tags.entropy(tags.flatten(0, 1), target[:, 2:].flatten(), ignore_index=IGNORE)
         return CLASS_WEIGHT * first + TAG_WEIGHT * second
 
+    def partial_loss(self, output: torch.Tensor, target: torch.Tensor, whole: torch.Tensor) -> torch.Tensor:
+        # The class loss is a mean over rows or their class weights, the tag loss one over words.
+        classes, tags = _parts(output, target)
+        first = self.loss_weights.entropy(classes, target[:, 1])
+        first = first * (self.loss_weights.mass(target[:, 1]) / self.loss_weights.mass(whole[:, 1]))
+        of_tags = LossWeights(focal_gamma=self.loss_weights.focal_gamma)
+        second = of_tags.entropy(tags.flatten(0, 1), target[:, 2:].flatten(), ignore_index=IGNORE, reduction="sum")
+        return CLASS_WEIGHT * first + TAG_WEIGHT * second / (whole[:, 2:] != IGNORE).sum()
+
     def class_targets(self, data: Prepared) -> torch.Tensor:
         return data.target[:, 0]
 

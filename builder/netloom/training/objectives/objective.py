@@ -182,6 +182,11 @@ class Objective(ABC):
         """Return the weight of a batch in the mean loss of a larger one: the divisor of `loss`."""
         return len(target)
 
+    def partial_loss(self, output: torch.Tensor, target: torch.Tensor, whole: torch.Tensor) -> torch.Tensor:
+        """Return what some rows, outputs (n, …) and targets (n, …), add to the mean loss of a batch with the targets
+        `whole` (N, …), a scalar. Means over different things in one loss override it."""
+        return self.loss(output, target) * (self.mass(target) / self.mass(whole))
+
     @abstractmethod
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """Return the mean loss of a batch, a scalar, from outputs (N, …) and targets (N, …)."""

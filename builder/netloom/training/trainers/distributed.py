@@ -11,7 +11,7 @@ import gc
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from netloom.training.batch_loss import batch_loss, batch_mass
+from netloom.training.batch_loss import batch_loss, partial_loss
 from netloom.training.batches import batch_bounds
 from netloom.training.errors import DivergedError, TrainingError
 from netloom.training.evaluation import mean_metrics, metric_sums
@@ -154,7 +154,7 @@ class DistributedTrainer(SupervisedTrainer):
         """Compute the gradient of a batch that is divided among the ranks. Returns this rank's share of the loss."""
         size = self.training.batch_size if self.training.accumulation > 1 else len(targets)
         parts = batch_bounds(len(targets), size)
-        mass, losses = batch_mass(self.objective, targets), []
+        losses = []
         self.zero_grad()
         for index, (start, end) in enumerate(parts):
             first, last, counts = share(start, end, self.rank, self.world, self._together)
@@ -163,8 +163,7 @@ class DistributedTrainer(SupervisedTrainer):
             wait = index + 1 < len(parts) and hasattr(forward, "no_sync")
             with forward.no_sync() if wait else nullcontext():  # type: ignore[attr-defined]
                 outputs = joined(self.precision.forward(forward, [value[first:last] for value in inputs]))
-                weight = batch_mass(self.objective, part) / mass if counts else 0.0
-                loss = batch_loss(self.objective, outputs, part) * weight
+                loss = partial_loss(self.objective, outputs, part, targets) * float(counts)
                 row_share = (last - first) / len(targets) if counts else 0.0
                 # DistributedDataParallel divides the sum over ranks by their number; the weights of the parts add up to
                 # 1 already, so undo that.
@@ -192,11 +191,10 @@ class DistributedTrainer(SupervisedTrainer):
             batch_mean = batch_loss(self.objective, answer, targets)
             # Two parts of unequal size, for which the unweighted mean of their losses would be wrong
             parts = sum(
-                batch_loss(self.objective, answer[start:end], targets[start:end])
-                * batch_mass(self.objective, targets[start:end])
+                partial_loss(self.objective, answer[start:end], targets[start:end], targets)
                 for start, end in ((0, third), (third, rows))
                 if end > start
-            ) / batch_mass(self.objective, targets)
+            )
         self.model.train()
         off = float((batch_mean - parts).abs() / batch_mean.abs().clamp(min=1e-6))
         if off > TOLERANCE:
