@@ -255,6 +255,8 @@ def test_siamese_loss_matches_hadsell() -> None:
         far = math.dist(row[:4], row[4:])
         costs.append(0.5 * far**2 if alike else 0.5 * max(0.0, 2.0 - far) ** 2)
     assert float(objective.loss(output, target)) == pytest.approx(sum(costs) / 30, rel=1e-5)
+    assert objective.task.higher_is_better("other_distance")
+    assert not objective.task.higher_is_better("alike_distance")
     same = torch.zeros(1, 8, requires_grad=True)
     objective.loss(same, torch.tensor([0])).backward()  # type: ignore[no-untyped-call]
     assert bool(same.grad is not None and same.grad.isfinite().all())

@@ -462,6 +462,17 @@ def test_agent_and_gan_do_not_choose_a_precision() -> None:
         assert "precision" in problem
 
 
+@pytest.mark.parametrize("name", ["ppo", "reinforce", "dqn"])
+def test_agent_monitors_only_the_return(name: str) -> None:
+    def problems(monitor: str) -> list[str]:
+        return preflight_problems(Training(objective=name, monitor=monitor), OBJECTIVES[name], None, [], "cpu")
+
+    assert problems("loss") == problems("return") == []
+    for other in OBJECTIVES[name].metrics.keys() - {"return"}:
+        (problem,) = problems(other)
+        assert "choose one of loss, return" in problem
+
+
 @pytest.mark.parametrize(
     ("training", "message"),
     [

@@ -175,6 +175,7 @@ METRICS: dict[str, Metric] = {
         Metric("return_deviation", "Deviation", form="± {:.1f}"),
         Metric("random_return", "Return of random actions", form="{:.1f}"),
         Metric("length", "Steps in an episode", form="{:.1f}"),
+        _up("other_distance", "Distance, dissimilar pairs", "{:.3g}", bounds=AT_LEAST_0),
         _up("reward", "Reward", "{:.1f}", bounds=ANY),
         _up("view_accuracy", "Contrastive accuracy", _PERCENT),
         _up("pair_accuracy", "Pairwise accuracy", _PERCENT),

@@ -19,6 +19,8 @@ class Agent(Task):
     target = "action"
     reads = "one Output, a score for each action"
     environment = True
+    # The others are of training steps, or neither better when they rise nor when they fall.
+    monitors = ("loss", "return")
     explainable_prediction = False
     per_class_scores = True
     explained = "class"

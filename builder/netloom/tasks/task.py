@@ -72,6 +72,7 @@ class Task:
 
     # The loss and the metrics.
     metrics: ClassVar[Mapping[str, str]]  # those on the curves, with their titles
+    monitors: ClassVar[tuple[str, ...]] = ()  # the metrics that can select the best weights; (): "loss" and all others
     proportions: ClassVar[tuple[str, ...]] = ()  # shares of rows that are each right or wrong as a whole
     scale: ClassVar[str] = ""  # a sentence on the unit of the curves, if the test metrics have another
     settings: ClassVar[tuple[str, ...]] = ()  # fields of the training section that change the loss

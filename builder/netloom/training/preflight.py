@@ -19,7 +19,7 @@ def preflight_problems(
 ) -> list[str]:
     """Return the problems as sentences. `weights` are the names of the network's weights, `device` is cpu or cuda."""
     problems = []
-    measures = {"loss": "", **objective.metrics}
+    measures = objective.task.monitors or tuple({"loss": "", **objective.metrics})
     if training.monitor not in measures:
         problems.append(
             f"{objective.task.title} has no metric {training.monitor!r} to monitor; choose one of "

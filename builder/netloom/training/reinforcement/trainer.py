@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 # Points of the curves per epoch.
 POINTS = 20
-# The metrics of evaluation episodes; the loss is the negative mean return.
-MEASURED = ("loss", "return", "length")
 
 
 @dataclass
@@ -142,11 +140,6 @@ class ReinforcementTrainer(Trainer):
             if self.step < end and not self.callbacks.should_continue(self):
                 return False
         return True
-
-    @property
-    def monitor(self) -> str:
-        # A document can name a metric that exists only for training steps.
-        return self.training.monitor if self.training.monitor in MEASURED else "loss"
 
     def evaluate(self, split: str) -> dict[str, float]:
         """Evaluate the agent in episodes on the seeds of a split; `loss` is the negative mean return."""
