@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 # Those of several series times steps are many, and charts draw no more.
 MOST_RESIDUALS = 20_000
+SEVERAL = (
+    "RMSE and MAE are over all numbers in the units of the data, so that large ones dominate; R² is the mean of those "
+    "of each number."
+)
 
 
 class Regression(ErrorLoss):
@@ -81,16 +85,16 @@ class Regression(ErrorLoss):
         metrics = self._of_quantile(target - predicted)
         forecast, scales = spec.forecast, data.forecast_scales
         name = spec.name if forecast is None else forecast.series[0]
-        prefix, unit, restored = "", f"Errors are in the unit of {name}.", (predicted, target)
+        several = forecast is None and target[0].numel() > 1
+        prefix, unit, restored = "", SEVERAL if several else f"Errors are in the unit of {name}.", (predicted, target)
         if forecast is not None and scales is not None and len(forecast.series) > 1:
             prefix, unit = "scaled_", SCALED
             predicted, target = (scaled_to(values, forecast, scales) for values in restored)
         error = predicted - target
-        spread = (target - target.mean(0)).square().sum()  # around the mean of each of the k numbers
         metrics |= {
             f"{prefix}rmse": float(error.square().mean().sqrt()),
             f"{prefix}mae": float(error.abs().mean()),
-            "r2": float(1 - error.square().sum() / spread) if spread > 0 else float("nan"),
+            "r2": _r2(target, error, several=several),
         }
         if forecast is not None and scales is not None:
             metrics["mase"] = mase(restored[0] - restored[1], forecast, scales)
@@ -101,7 +105,7 @@ class Regression(ErrorLoss):
             rows=len(rows),
             metrics=metrics,
             unit=unit,
-            report=_each(target, error) if error.flatten(1).shape[1] > 1 and forecast is None else None,
+            report=_each(spec, target, error) if several else None,
             residuals=_residuals(target, predicted, most=MOST_RESIDUALS if prefix else None),
             worst=[
                 Worst(int(rows[i]), float(size[i]), _text(spec, restored[1][i]), _text(spec, restored[0][i]), None)
@@ -135,13 +139,28 @@ class Regression(ErrorLoss):
         return {"pinball": float(pinball), "coverage": float((over <= 0).double().mean())}
 
 
-def _each(target: torch.Tensor, error: torch.Tensor) -> list[ScoreRow]:
+def _r2(target: torch.Tensor, error: torch.Tensor, *, several: bool) -> float:
+    """Return R², around the mean of each of the k numbers (N, k); NaN if no number varies.
+
+    The mean of those of `several` numbers, as scikit-learn's uniform average, because their units can differ. The
+    numbers of a forecast have one unit and share it.
+    """
+    spread, square = ((values**2).flatten(1).sum(0) for values in (target - target.mean(0), error))
+    if not several:
+        spread, square = spread.sum()[None], square.sum()[None]
+    return float((1 - square / spread)[spread > 0].mean())
+
+
+def _each(spec: TargetSpec, target: torch.Tensor, error: torch.Tensor) -> list[ScoreRow]:
     """Return the metrics of each of several numbers (N, k), such as each step of a horizon."""
+    names = spec.name.split(", ")  # those of several columns
     square, spread = error.square().flatten(1), (target - target.mean(0)).square().flatten(1).mean(0)
-    rows = zip(square.mean(0).tolist(), error.abs().flatten(1).mean(0).tolist(), spread.tolist(), strict=True)
+    if len(names) != len(spread):
+        names = [str(number) for number in range(1, len(spread) + 1)]
+    rows = zip(names, square.mean(0).tolist(), error.abs().flatten(1).mean(0).tolist(), spread.tolist(), strict=True)
     return [
-        {"output": number, "rmse": mse**0.5, "mae": mae, "r2": 1 - mse / around if around > 0 else float("nan")}
-        for number, (mse, mae, around) in enumerate(rows, 1)
+        {"output": name, "rmse": mse**0.5, "mae": mae, "r2": 1 - mse / around if around > 0 else float("nan")}
+        for name, mse, mae, around in rows
     ]
 
 
