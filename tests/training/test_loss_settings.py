@@ -24,6 +24,7 @@ from netloom.tasks.training_losses import TRAINING_LOSSES
 from netloom.templates import templates
 from netloom.training import OBJECTIVES, TrainingError
 from netloom.training.batch_loss import batch_loss
+from netloom.training.evaluation import mean_metrics
 from netloom.training.objectives.contrastive import Contrastive, knn, nt_xent, probe, spread
 from netloom.training.objectives.loss_weights import positive_weight
 from netloom.training.objectives.ranking import Ranking, ranking_metrics
@@ -483,9 +484,44 @@ def test_users_without_training_rows_are_ranked_one_by_one(ratings: Prepared) ->
     assert count(strangers) == count(ratings)
 
 
-def test_a_rating_that_no_training_row_has_is_refused(ratings: Prepared) -> None:
-    with pytest.raises(TrainingError, match="No training row has a rating of at least 9"):
-        OBJECTIVES["ranking"].configured(Training(objective="ranking", liked_from=9), ratings, "cpu")
+@pytest.mark.parametrize(("split", "title"), [("train", "training"), ("validation", "validation")])
+def test_a_rating_that_no_row_has_is_refused(split: str, title: str, ratings: Prepared) -> None:
+    target = ratings.target.clone()
+    target[ratings.split[split]] -= 20
+    data = replace(ratings, target=target)
+    with pytest.raises(TrainingError, match=f"No {title} row has a rating of at least 3.5"):
+        OBJECTIVES["ranking"].configured(Training(objective="ranking", liked_from=3.5), data, "cpu")
+
+
+def test_validation_without_normal_rows_is_refused(tumors: Prepared) -> None:
+    normal = int(tumors.target[tumors.split["train"]].bincount().argmax())
+    target = tumors.target.clone()
+    target[tumors.split["validation"]] = 1 - normal
+    with pytest.raises(TrainingError, match="No validation row is of the class 'benign'"):
+        OBJECTIVES["anomaly_detection"].configured(Training(), replace(tumors, target=target), "cpu")
+
+
+def test_liked_items_without_training_rows_are_counted_in_words(ratings: Prepared) -> None:
+    objective = OBJECTIVES["ranking"].described(Training(objective="ranking", liked_from=3.5), ratings.schema)
+    rows, films = ratings.split["test"], ratings.inputs["film"]
+    liked = rows[objective.liked(ratings)[rows]]  # type: ignore[attr-defined]
+    unknown = replace(ratings, inputs={**ratings.inputs, "film": films.where(films > 9, torch.zeros_like(films))})
+
+    def unit(data: Prepared) -> str:
+        evaluation = objective.evaluate(torch.zeros(0, 1), data, rows, "test")
+        return objective.extend_evaluation(
+            evaluation, torch.zeros(0), lambda inputs: torch.zeros(len(inputs["user"]), 1), data, rows
+        ).unit
+
+    count = int((films[liked] <= 9).sum())
+    assert count > 0
+    assert unit(unknown).startswith(f"{count} of the {len(liked)} liked items are not in the training rows")
+    assert unit(ratings) == ""
+
+
+def test_rows_without_anything_to_measure_have_nan_metrics() -> None:
+    parts = [({"loss": 0.0, "accuracy": 0.0}, 0.0)]
+    assert all(math.isnan(value) for value in mean_metrics(parts).values())
 
 
 def test_every_item_is_relevant_without_ratings(ratings: Prepared) -> None:

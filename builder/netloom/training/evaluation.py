@@ -71,6 +71,8 @@ def mean_metrics(parts: Sequence[Totals]) -> dict[str, float]:
     # `fsum` is exact, so the result does not depend on the order of the parts.
     count = sum(count for _, count in parts)
     names = dict.fromkeys(name for sums, _ in parts for name in sums)
+    if not count:  # the first rows of a split can be without any, such as the liked items of sorted ratings
+        return dict.fromkeys(names, math.nan)
     return {name: math.fsum(sums.get(name, 0.0) for sums, _ in parts) / count for name in names}
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from netloom.data.preparation.calibrated import Decoding
 from netloom.modalities.encoding.rows import Answer
 from netloom.tasks import anomaly_detection
+from netloom.training.errors import TrainingError
 from netloom.training.objectives import reference_predictors
 from netloom.training.objectives.classification_report import roc_auc
 from netloom.training.objectives.evaluation import Evaluation, Worst
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import torch
 
     from netloom.data import Prepared
+    from netloom.document import Training
 
 
 class AnomalyDetection(Reconstruction):
@@ -30,6 +32,15 @@ class AnomalyDetection(Reconstruction):
     """
 
     task = anomaly_detection.AnomalyDetection()
+
+    def configured(self, training: Training, data: Prepared, device: str) -> Self:
+        rows, usual = data.split["validation"], usual_class(data)
+        if len(rows) and not bool((data.target[rows] == usual).any()):
+            raise TrainingError(
+                f"No validation row is of the class {data.schema.target.classes[usual]!r}, the most common one of the "
+                "training rows, whose errors select the weights; choose another split."
+            )
+        return super().configured(training, data, device)
 
     def target(self, data: Prepared) -> torch.Tensor:
         import torch

@@ -53,14 +53,17 @@ class Ranking(Objective):
         configured = self.described(training, data.schema)
         user, item = (spec.name for spec in data.schema.inputs[:2])
         configured._item, configured._items = item, data.schema.inputs[1].vocabulary or 2
-        rows = data.split["train"][configured.liked(data)[data.split["train"]]]
-        if not len(rows) and len(data.split["train"]):
-            ratings = data.restore(data.target[data.split["train"]]).flatten()
-            raise TrainingError(
-                f"No training row has a rating of at least {number_text(configured.liked_from or 0)}, the setting "
-                f"liked_from, as they range from {number_text(float(ratings.min()))} to "
-                f"{number_text(float(ratings.max()))}; lower it, or leave it empty to count each row."
-            )
+        liked = configured.liked(data)
+        for title, split in (("training", "train"), ("validation", "validation")):
+            rows = data.split[split]
+            if len(rows) and not bool(liked[rows].any()):
+                ratings = data.restore(data.target[rows]).flatten()
+                raise TrainingError(
+                    f"No {title} row has a rating of at least {number_text(configured.liked_from or 0)}, the setting "
+                    f"liked_from, as they range from {number_text(float(ratings.min()))} to "
+                    f"{number_text(float(ratings.max()))}; lower it, or leave it empty to count each row."
+                )
+        rows = data.split["train"][liked[data.split["train"]]]
         # One number per pair, sorted by `unique`, so that `_is_known` can search it
         pairs = data.inputs[user][rows, 0] * configured._items + data.inputs[item][rows, 0]  # (R,)
         configured._known = pairs.unique().to(device)  # type: ignore[no-untyped-call]
@@ -157,6 +160,9 @@ class Ranking(Objective):
             for name in measures
         }
         user_name, item_name = (names_of(data, field_index) for field_index in (0, 1))
+        items = data.inputs[data.schema.inputs[1].name][rows[self.liked(data)[rows]], 0]
+        unknown = int((items == 0).sum())
+        note = f"{unknown:,} of the {len(items):,} liked items are not in the training rows, so they do not count."
         return replace(
             evaluation,
             metrics={
@@ -165,6 +171,7 @@ class Ranking(Objective):
                 "users": float(len(users)),
             },
             reference=Reference("Popularity", reference) if reference else None,
+            unit=note if unknown else "",
             intervals={name: interval for name, interval in ranges.items() if interval is not None},
             report=[
                 {
