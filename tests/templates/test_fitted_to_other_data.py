@@ -56,6 +56,13 @@ def test_embedding_behind_a_flatten_has_the_vocabulary_of_the_data(home: Path) -
     assert [node.params for node in nodes.values() if node.type == "Embedding"] == [{"vocabulary": vocabulary}]
 
 
+def test_gan_on_images_without_a_noise_field_gets_one(home: Path) -> None:
+    result = fitted("digits_gan", "digits", home)
+    assert result.project.data.options["noise_size"] == 16
+    assert result.project.main_network.nodes["input_1"].params["field"] == "noise"
+    assert not [issue for issue in result.remaining if issue.severity == "error"]
+
+
 def test_a_network_for_pairs_does_not_read_one_field_twice(home: Path) -> None:
     messages = [issue.message for issue in fitted("same_digits_siamese", "shapes", home).remaining]
     expected = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from netloom.core.data_folder import home as default_home
 from netloom.data import DataError, FieldSpec, Schema, prepare, schema
@@ -142,6 +143,10 @@ def fit(project: Project, choice: DataChoice, name: str, home: Path | None = Non
         read = {FIELDS: {data_schema.inputs[0].name: {"sound": "log-mel"}}}
         choice = choice.model_copy(update={"options": {**choice.options, **read}})
         data_schema = schema(choice, home) or data_schema
+    needed = _task_options(project, choice, data_schema)
+    if needed:
+        choice = choice.model_copy(update={"options": {**choice.options, **needed}})
+        data_schema = schema(choice, home) or data_schema
     # Only sounds are prepared here to read their sample rate; preparing other data may take long.
     rate = prepare(choice, home).fields[0].sample_rate or RATE if _is_sound(data_schema) else RATE
     training = {"objective": _objective(project, data_schema), **default_training(choice.dataset, home)}
@@ -161,6 +166,13 @@ def fit(project: Project, choice: DataChoice, name: str, home: Path | None = Non
         return None
     missing = _missing_inputs(original, data_schema)
     return replace(fitted, remaining=(missing, *fitted.remaining)) if missing else fitted
+
+
+def _task_options(project: Project, choice: DataChoice, schema: Schema) -> dict[str, Any]:
+    """Return the data options that the task needs, such as a noise field: those of the document, or else the usual."""
+    task = tasks()[_objective(project, schema)]
+    needed = [problem.options for problem in task.problems(schema, project.training, choice) if problem.options]
+    return {name: project.data.options.get(name, value) for options in needed for name, value in options.items()}
 
 
 def _missing_inputs(project: Project, schema: Schema) -> Issue | None:
