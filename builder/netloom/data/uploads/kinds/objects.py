@@ -113,7 +113,7 @@ class PicturesWithObjects(Reader):
         return [*annotations.notes, *annotations.tally.notes(), *unlabeled_note(unlabeled), *empty]
 
     def used_files(self, source: Source) -> Sequence[str]:
-        return [*_annotations(source, {}).images]
+        return [*_annotations(source, self.answered(source, {})).images]
 
     def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> StoredUpload:
         annotations, tally = _annotations(source, answers), Tally()
