@@ -27,7 +27,7 @@ def test_image_folders_that_differ_in_spelling_are_noted(folders: list[str], lis
     data = import_and_prepare(images(folders), home, "images.zip")
     assert len(data.schema.target.classes) == 3
     (note,) = data.warnings
-    assert f"Unicode form of a letter: {listed}. If they mean the same, give their folders or files one name" in note
+    assert f"Unicode form of a letter: {listed}. If they mean the same, give them one name, and add the files" in note
 
 
 def test_forms_of_a_letter_are_one_class(home: Path) -> None:

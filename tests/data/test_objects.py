@@ -222,6 +222,7 @@ NOTED: dict[str, tuple[dict[str, bytes], int, int, str]] = {
         30,
         "another shape .*: 1, 'images/02.png'",
     ),
+    "spellings": (_xml(b"<name>zebra", b"<name>Zebra"), 20, 30, "'Zebra'.*'zebra'|'zebra'.*'Zebra'"),
     "difficult": (_xml(b"<difficult>0", b"<difficult>1"), 20, 29, "Difficult objects left out: 1, in 'ann/01.xml'."),
     "from zero": (_xml(b"<xmin>24", b"<xmin>0"), 20, 30, "counted from 0, not from 1 .* 'images/01.png' has 0."),
     "no annotation": (

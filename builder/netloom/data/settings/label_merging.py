@@ -37,7 +37,7 @@ def spelling_notes(classes: Iterable[str]) -> list[str]:
     listed = "; ".join(shown[:4]) + ("; …" if len(shown) > 4 else "")
     return [
         f"These classes are different, although their names differ only in case, spaces, punctuation or the Unicode "
-        f"form of a letter: {listed}. If they mean the same, give their folders or files one name, and add them again."
+        f"form of a letter: {listed}. If they mean the same, give them one name, and add the files again."
     ]
 
 

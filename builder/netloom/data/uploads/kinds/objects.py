@@ -17,6 +17,7 @@ from netloom.data.boxes import objects_text, present
 from netloom.data.images import data_uri, picture
 from netloom.data.raw.images import Images
 from netloom.data.raw_dataset import RawDataset
+from netloom.data.settings.label_merging import spelling_notes
 from netloom.data.splits.given_splits import FileParts, file_parts, path_of
 from netloom.data.uploads.annotations import Annotations, Tally
 from netloom.data.uploads.box_format import BoxFormat, formats_of, image_index
@@ -110,7 +111,13 @@ class PicturesWithObjects(Reader):
         unlabeled = [name for name in image_index(source).files if name not in annotations.images]
         without = sum(not objects.sides for objects in annotations.images.values())
         empty = [f"{without:,} of {len(annotations.images):,} images have no object."] * bool(without)
-        return [*annotations.notes, *annotations.tally.notes(), *unlabeled_note(unlabeled), *empty]
+        return [
+            *annotations.notes,
+            *annotations.tally.notes(),
+            *unlabeled_note(unlabeled),
+            *empty,
+            *spelling_notes(annotations.classes()),
+        ]
 
     def used_files(self, source: Source) -> Sequence[str]:
         return [*_annotations(source, self.answered(source, {})).images]
