@@ -286,7 +286,7 @@ def ranking_metrics(scores: torch.Tensor, relevant: torch.Tensor, length: int) -
     order = scores.argsort(descending=True, stable=True)
     is_relevant = torch.isin(order, relevant).double()
     # Positions with equal scores share their relevance, so that the order of the items in the data does not matter.
-    _, tie, sizes = scores[order].unique_consecutive(return_inverse=True, return_counts=True)
+    _, tie, sizes = torch.unique_consecutive(scores[order], return_inverse=True, return_counts=True)
     hits = (torch.zeros(len(sizes), dtype=torch.float64).index_add_(0, tie, is_relevant) / sizes)[tie]
     top = hits[:length]
     discount = 1 / torch.arange(2, length + 2, dtype=torch.float64).log2()
