@@ -126,6 +126,12 @@ def test_chart_and_menu_are_readable_in_the_dark_theme_on_a_phone(page: Page, se
     page.goto(f"{server.url}/train?project={project_id}&run={run_id}")
     page.set_viewport_size({"width": 1024, "height": 768})
     expect(card).to_have_css("background-color", BACKGROUNDS["dark"])  # the form scrolls beneath the card
+    page.goto(f"{server.url}/runs?project={project_id}")
+    page.get_by_text("Sweeps", exact=True).click()
+    expect(page.get_by_role("combobox", name="Parameters")).to_be_visible()
+    field = page.get_by_role("combobox", name="Parameters").bounding_box()
+    assert field is not None
+    assert field["width"] >= 24, "a tag leaves no room to type"
     page.set_viewport_size(VIEWPORT)
     page.emulate_media(color_scheme="null")
 

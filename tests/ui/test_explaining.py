@@ -17,6 +17,7 @@ import streamlit as st
 import torch
 from PIL import Image
 from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import Block
 
 from netloom import runs
 from netloom.explain import GROUPS, registry
@@ -31,6 +32,7 @@ from netloom.templates import templates
 from netloom.ui.components.figure_export import written
 from netloom.ui.explain.state import CompareWith
 from netloom.ui.explain.view import SECTIONS, VIEWS, View, find_view
+from netloom.ui.explain.views import attribution_plots
 from netloom.ui.explain.views.training_trajectory import answers
 from netloom.ui.shell.run_picker import UNKNOWN_RUN
 from tests.runs.examples import trained_here
@@ -261,6 +263,19 @@ def test_prediction_shows_faithfulness_badge_and_numbers() -> None:
     assert "Completeness error" in shown
     assert "of random baselines" in shown
     assert "-badge[" in shown
+
+
+def container_keys(block: Block) -> str:
+    """The keys of the containers within a block."""
+    within = [container_keys(child) for child in block.children.values() if isinstance(child, Block)]
+    return " ".join([str(block.proto), *within])
+
+
+@pytest.mark.parametrize(("bars", "style"), [(0, "explain-long-figure"), (99, "explain-figure")])
+def test_a_phone_limits_the_height_of_few_bars_only(bars: int, style: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The names of many bars, such as the words of a long text, would overlap."""
+    monkeypatch.setattr(attribution_plots, "MOST_LIMITED_BARS", bars)
+    assert f"{style} bars" in container_keys(open_page(TEXT).main)
 
 
 def test_custom_text_gets_the_networks_prediction() -> None:

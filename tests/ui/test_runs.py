@@ -221,7 +221,9 @@ def test_settings_of_agents_have_titles_and_come_after_those_of_all_runs(store: 
     folder = store.artifacts(run.id).local_directory()
     folder.mkdir(parents=True, exist_ok=True)
     write(folder / "project.json", agent)
+    put(store, run.id, "finished", summary={"test": {"return": 20.0, "random_return": 9.0, "length": 20.0}})
     app = open_page()
+    assert "Accuracy (test)" in app.dataframe[0].value, "as three runs have it, and one the metrics of an agent"
     box = next(item for item in app.multiselect if item.label == "Hyperparameters and metrics")
     assert "training.agent.passes" not in box.value, "only one run has it"
     assert "Learning rate" in app.dataframe[0].value

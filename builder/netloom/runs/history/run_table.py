@@ -89,10 +89,13 @@ def run_table(store: Store, runs: Sequence[Run]) -> RunTable:
 
 def first_columns(table: RunTable) -> list[str]:
     """Return the columns that are shown before the user chooses others."""
-    # Settings that few runs have, such as those of agents beside classifiers, come last.
-    common = sorted(table.settings, key=lambda name: sum(value is None for value in table.values[name]))
-    first = [name for name in table.settings if name in common[:SETTINGS_SHOWN]]
-    return [*first, *table.metrics[:METRICS_SHOWN]]
+    return [*_common(table, table.settings, SETTINGS_SHOWN), *_common(table, table.metrics, METRICS_SHOWN)]
+
+
+def _common(table: RunTable, columns: Sequence[str], most: int) -> list[str]:
+    """Return the columns that most runs have, in their order: not those of an agent beside many classifiers."""
+    common = sorted(columns, key=lambda name: sum(value is None for value in table.values[name]))[:most]
+    return [name for name in columns if name in common]
 
 
 def matching(table: RunTable, filters: Sequence[ColumnFilter]) -> list[Run]:

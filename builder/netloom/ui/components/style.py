@@ -31,7 +31,7 @@ position:absolute;width:1px;height:1px;overflow:hidden}
 .st-key-popovers{position:absolute;width:1px}
 .stMain h2{font-size:1.75rem}.stMain h3{font-size:1.4rem}.stMain h4{font-size:1.2rem}
 .stMarkdownBadge,.stMarkdownBadge *,[data-testid=stMetricLabel] *{white-space:normal!important}
-.stMultiSelect [data-tag] button{min-width:24px;min-height:24px}
+.stMultiSelect [data-tag] button{min-width:24px;min-height:24px}.stMultiSelect input{min-width:24px}
 .stMarkdown :is(th,td:first-child){overflow-wrap:anywhere;hyphens:auto;min-width:4.5em}
 @media (max-width:640px){.stMarkdown table{font-size:.75rem}.stMarkdown :is(td,th){padding:.3rem}}
 [data-testid=stTab],[role=dialog] button[aria-label=Close]{min-width:24px;min-height:24px}

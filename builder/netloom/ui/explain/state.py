@@ -214,6 +214,7 @@ class Key(WidgetKey):
     HEADER = "explain-header"
     LAYOUT = "explain-layout"
     LEADS_TO = "leads to"
+    LONG_FIGURE = "explain-long-figure"
     METHOD = "input method"
     METHOD_MENU = "method menu"
     MISTAKES = "mistakes"
