@@ -47,9 +47,10 @@ def metric_table(
     """
     import pandas as pd
 
-    forms = {title: formatter(name) for title, name in metrics.items()}
-    signed = {title: partial(metric(name).written, signed=True) for title, name in (differences or {}).items()}
-    return pd.DataFrame(cells).style.format({**forms, **signed}, na_rep="–")
+    forms: dict[str, Callable[[Any], str]] = {title: formatter(name) for title, name in metrics.items()}
+    for title, name in (differences or {}).items():
+        forms[title] = partial(metric(name).written, signed=True)
+    return pd.DataFrame(cells).style.format({**forms}, na_rep="–")
 
 
 def heading(name: str) -> str:

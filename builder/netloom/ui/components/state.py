@@ -97,6 +97,7 @@ class Key(WidgetKey):
     CURVE_LOG_Y = "curve log y"
     CURVE_CSV = "csv"
     ERRORS = "errors"
+    EXAMPLE_COLUMNS = "example-columns"
     EXAMPLE_SERIES = "series of an example"
     EXAMPLES = "examples"
     ICON_ONLY = "icon-only"

@@ -15,7 +15,7 @@ from netloom.jobs import RunWeights
 from netloom.store import Run, StoreError
 from netloom.training.weights.weight_files import CheckpointError
 from netloom.ui.components.errors import show_error
-from netloom.ui.components.examples.custom_example import COLUMNS_KEY
+from netloom.ui.components.state import Key as ComponentKey
 from netloom.ui.explain.open_run import open_run
 from netloom.ui.playground.batch import batch_of
 from netloom.ui.playground.chat.view import chat
@@ -41,7 +41,7 @@ STYLE = """<style>
 @media (max-width: 640px) {
   .stColumn:has([class*=st-key-try-result], [class*=st-key-try-latent-images]) { order: -1; }
 }
-</style>""".replace("COLUMNS", COLUMNS_KEY)
+</style>""".replace("COLUMNS", ComponentKey.EXAMPLE_COLUMNS)
 ERRORS = (DataError, StoreError, OSError, CheckpointError, DocumentError)
 
 

@@ -22,7 +22,7 @@ from netloom.modalities.fields.modality import Editor
 from netloom.modalities.fields.registry import modality_of
 from netloom.sandbox import read_picture, read_sound
 from netloom.ui.components.examples.image_urls import enlarged
-from netloom.ui.components.state import ExampleState, Part, ReadUpload
+from netloom.ui.components.state import ExampleState, Key, Part, ReadUpload
 from netloom.ui.components.widgets import value_editor
 
 if TYPE_CHECKING:
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 # The largest side of an image that can be drawn, and the largest number of steps of a series that can be typed.
 DRAWN, TYPED = 64, 4096
 HEIGHT = 360
-# The beginning of the keys of the container of a table's columns, which a page can give another height.
-COLUMNS_KEY = "example-columns"
 MAX_UPLOAD_MIB = 50  # of one picture or one sound
 
 _HTML = """
@@ -209,7 +207,7 @@ def _columns(field: FieldEncoder[Any], start: Mapping[str, Any], key: str) -> di
     values: dict[str, Any] = {}
     columns = field.columns
     tall = len(columns) > 5
-    with st.container(height=HEIGHT if tall else "content", border=False, key=f"{COLUMNS_KEY} {key}"):
+    with st.container(height=HEIGHT if tall else "content", border=False, key=Key.EXAMPLE_COLUMNS.of(key)):
         for column in columns:
             # A date is encoded as several columns, but edited as one, unless it cannot be restored from them.
             name = column.name if column.name in start else column.date_column or column.name
