@@ -6,6 +6,7 @@ import fcntl
 import gc
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import cache
@@ -74,11 +75,28 @@ def operators() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def component_manifests() -> Iterator[None]:
-    """For tests with AppTest outside of tests/ui: it scans the installed packages for components only once."""
+    """For tests with AppTest: it scans the installed packages for components only once, and waits for the event at
+    the end of the script instead of looking for it a thousand times a second, which takes time from the script."""
     from streamlit.components.v2 import manifest_scanner
+    from streamlit.runtime.scriptrunner import ScriptRunnerEvent
+    from streamlit.testing.v1 import local_script_runner
+
+    look = local_script_runner.require_widgets_deltas
+
+    def wait(runner: local_script_runner.LocalScriptRunner, timeout: float = 3) -> None:
+        ended = threading.Event()
+
+        def listen(sender: object, event: ScriptRunnerEvent, **details: object) -> None:
+            if event == ScriptRunnerEvent.SHUTDOWN:
+                ended.set()
+
+        runner.on_event.connect(listen)
+        if not runner.script_stopped() and not ended.wait(timeout):
+            look(runner, 0)  # reports the timeout
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(manifest_scanner, "scan_component_manifests", cache(manifest_scanner.scan_component_manifests))
+        patch.setattr(local_script_runner, "require_widgets_deltas", wait)
         yield
 
 

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
 
 import pytest
-from streamlit.components.v2 import manifest_scanner
 
 from netloom.ui.shell import session
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _components() -> Iterator[None]:
-    """AppTest scans the installed packages for components for each page; in these tests, it does so once."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(manifest_scanner, "scan_component_manifests", cache(manifest_scanner.scan_component_manifests))
-        yield
+def _components(component_manifests: None) -> None:
+    """All tests of pages run them by AppTest."""
 
 
 @pytest.fixture(autouse=True)
