@@ -88,6 +88,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def server(running: Server) -> Iterator[Server]:
     """The app, whose log must stay free of errors and of imports of PyTorch during a test; the runs that a test leaves
     are killed."""
+    if running.process.poll() is not None:
+        running.start()
     before = running.log.stat().st_size
     yield running
     for run in running.store.active_runs():
@@ -96,6 +98,18 @@ def server(running: Server) -> Iterator[Server]:
                 psutil.Process(run.pid).kill()
     log = running.log.read_bytes()[before:].decode()
     assert "Traceback" not in log, log[-4000:]
+
+
+@pytest.fixture
+def mortal_server(server: Server) -> Iterator[Server]:
+    """The app, for tests that kill it. They come last, and it is stopped after them: a server that starts again also
+    starts its workers again, which takes ten seconds of processor time, and nothing would use them."""
+    yield server
+    server.stop()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: "mortal_server" in getattr(item, "fixturenames", ()))
 
 
 @pytest.fixture(scope="session")

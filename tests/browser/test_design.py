@@ -254,21 +254,21 @@ def test_two_tabs_never_overwrite_each_other(page: Page, server: Server) -> None
     assert not problems, problems
 
 
-def test_killed_server_loses_no_edits(page: Page, server: Server) -> None:
-    canvas = new_project(page, server, "Killed")
+def test_killed_server_loses_no_edits(mortal_server: Server, page: Page) -> None:
+    canvas = new_project(page, mortal_server, "Killed")
     canvas.drag_layer("Input", 0.5, 0.1)
     canvas.settle()
     canvas.drag_layer("Linear", 0.5, 0.4)
     # The guarantee is two seconds if each process has its own core.
     timeout_s = 2 * max(2.0, os.getloadavg()[0] / (os.cpu_count() or 1))
-    until(page, lambda: saved_nodes(server, "Killed") == {"input_1", "linear_1"}, timeout_s)
-    server.kill()
-    assert saved_nodes(server, "Killed") == {"input_1", "linear_1"}
+    until(page, lambda: saved_nodes(mortal_server, "Killed") == {"input_1", "linear_1"}, timeout_s)
+    mortal_server.kill()
+    assert saved_nodes(mortal_server, "Killed") == {"input_1", "linear_1"}
     canvas.drag_layer("Output", 0.5, 0.7)  # while the server is down
-    server.start()
+    mortal_server.start()
     expect(canvas.node("output_1")).to_be_visible()
     canvas.settle()
-    assert saved_nodes(server, "Killed") == {"input_1", "linear_1", "output_1"}
+    assert saved_nodes(mortal_server, "Killed") == {"input_1", "linear_1", "output_1"}
 
 
 def test_versions_can_be_restored(page: Page, server: Server) -> None:

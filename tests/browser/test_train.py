@@ -201,22 +201,22 @@ def test_explain_page_follows_a_run_in_progress(page: Page, server: Server) -> N
 
 
 @pytest.mark.long
-def test_run_outlives_the_server(page: Page, server: Server) -> None:
-    project_id = open_train_page(page, server, "digits_mlp", 10_000)
+def test_run_outlives_the_server(mortal_server: Server, page: Page) -> None:
+    project_id = open_train_page(page, mortal_server, "digits_mlp", 10_000)
     page.get_by_role("button", name="Start training").click()
     expect(page.locator(CURVE).first).to_be_visible()
-    server.kill()
-    step = single_run(server, project_id).step
+    mortal_server.kill()
+    step = single_run(mortal_server, project_id).step
     end = time.monotonic() + BUSY * 20
-    while (run := single_run(server, project_id)).step <= step:
+    while (run := single_run(mortal_server, project_id)).step <= step:
         assert time.monotonic() < end
         time.sleep(0.1)
     assert run.state == "running"
-    server.start()
-    page.goto(f"{server.url}/train?project={project_id}")
+    mortal_server.start()
+    page.goto(f"{mortal_server.url}/train?project={project_id}")
     expect(page.get_by_role("heading", name="Training")).to_be_visible()
     page.get_by_role("button", name="Stop").click()
-    assert_whole_curve(server, wait_for(server, project_id, "stopped", 20))
+    assert_whole_curve(mortal_server, wait_for(mortal_server, project_id, "stopped", 20))
 
 
 # `tests.ui.test_explaining` shows the same without a browser.
