@@ -350,6 +350,20 @@ def test_images_of_other_annotations_of_the_same_images_are_not_doubled(home: Pa
     assert raw.warnings[0].startswith("'a/keypoints_2017.json' was left out")
 
 
+def test_parts_of_coco_may_lack_objects_and_classes(home: Path) -> None:
+    """A part without any object has unlabeled images otherwise, and classes of another part would be called unused."""
+    objects = [own if part(row) == "train" else [] for row, own in enumerate(BOXES)]
+    documents = {name: json.loads(as_json(coco(objects))) for name in ("train", "valid", "test")}
+    for name, document in documents.items():
+        document["images"] = [item for item in document["images"] if part(item["id"]) == name]
+        document["annotations"] = document["annotations"] if name == "train" else []
+    raw = _read({**IMAGES, **{f"{name}.json": as_json(document) for name, document in documents.items()}}, home)
+    assert len(raw.pixels) == ROWS
+    assert raw.given is not None
+    assert sorted(set(raw.given.tolist())) == [0, 1, 2]
+    assert [text for text in raw.warnings if "without" in text] == []
+
+
 @pytest.mark.parametrize("columns", ["x,y,width,height", "xmin,ymin,xmax,ymax"])
 def test_a_table_without_images_remains_a_table(columns: str) -> None:
     rows = [f"{row}.png,{row},2,9,9,{'ab'[row % 2]}" for row in range(12)]

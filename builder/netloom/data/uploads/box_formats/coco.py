@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -23,6 +23,7 @@ from netloom.data.uploads.source import Source
 from netloom.data.uploads.upload_kind import Answers
 
 _BOX = re.compile(r'"bbox"\s*:')
+_NO_OBJECT = re.compile(r'"annotations"\s*:\s*\[\s*\]')  # as in a part of the split whose images have no object
 _EXPECTED = "4 finite numbers: x, y, width and height in pixels"
 _LISTS = ("images", "annotations")
 
@@ -34,15 +35,15 @@ class Coco(BoxFormat):
     needs_images = False
 
     def files(self, source: Source, images: ImageIndex) -> Sequence[str]:
-        files: list[str] = source.once(
-            "coco files", lambda: [name for name in _json_files(source) if _is_coco(source, name)]
-        )
+        files: list[str] = source.once("coco files", lambda: _coco_files(source))
         return files
 
     def read(self, source: Source, images: ImageIndex, answers: Answers) -> Annotations:
-        annotations = Annotations()
+        annotations, listed = Annotations(), dict[str, None]()
         for name in _without_other_sets(source, self.files(source, images), annotations.notes):
-            _read(_document(source, name), name, images, annotations)
+            listed |= dict.fromkeys(_read(_document(source, name), name, images, annotations))
+        for label in listed.keys() - annotations.classes():
+            annotations.tally.add("Classes without objects left out", repr(label))
         annotations.split_by_origin()
         return annotations
 
@@ -51,9 +52,16 @@ def _json_files(source: Source) -> list[str]:
     return [name for name in source.members.of(file_types.TEXT) if name.lower().endswith(".json")]
 
 
-def _is_coco(source: Source, name: str) -> bool:
+def _coco_files(source: Source) -> list[str]:
+    """Return the files with boxes, and beside them those that list images without objects."""
+    names = _json_files(source)
+    with_boxes = {name for name in names if _is_coco(source, name, _BOX)}
+    return [name for name in names if name in with_boxes or (with_boxes and _is_coco(source, name, _NO_OBJECT))]
+
+
+def _is_coco(source: Source, name: str, pattern: re.Pattern[str]) -> bool:
     text, _ = decode_text(source.members.read(name), name)
-    return _BOX.search(text) is not None and any(f'"{key}"' in text for key in _LISTS)
+    return pattern.search(text) is not None and any(f'"{key}"' in text for key in _LISTS)
 
 
 def _without_other_sets(source: Source, files: Sequence[str], notes: list[str]) -> list[str]:
@@ -120,10 +128,10 @@ def _entries(values: object, key: str, name: str) -> list[Mapping[str, Any]]:
     return values
 
 
-def _read(document: Mapping[str, Any], name: str, images: ImageIndex, annotations: Annotations) -> None:
+def _read(document: Mapping[str, Any], name: str, images: ImageIndex, annotations: Annotations) -> Collection[str]:
+    """Read the objects of a file. Returns the names of its classes, which may have none."""
     categories = _categories(document, name)
     by_id = _images(document, name, images, annotations)
-    used = set[str]()
     for number, entry in enumerate(_entries(document["annotations"], "annotations", name), 1):
         where = f"Annotation {number:,} of {name[-80:]!r}"
         identifier = str(entry.get("image_id"))
@@ -143,12 +151,10 @@ def _read(document: Mapping[str, Any], name: str, images: ImageIndex, annotation
                     f"{where} has the category {category[:40]!r}, but 'categories' has the ids "
                     f"{', '.join([*categories][:8])}; correct it, or add the category."
                 )
-            used.add(category)
             objects = by_id[identifier]
             if objects is not None:
                 objects.add(categories.get(category, f"class {category}"), (x, y, x + width, y + height))
-    for category in categories.keys() - used:
-        annotations.tally.add("Classes without objects left out", repr(categories[category]))
+    return categories.values()
 
 
 def _categories(document: Mapping[str, Any], name: str) -> dict[str, str]:
