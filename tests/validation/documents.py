@@ -8,6 +8,7 @@ from typing import Any
 from netloom.data import FieldSpec, Schema, TargetSpec
 from netloom.document import Augment, DataChoice, Project, Training, apply
 from netloom.document.data_choice import Preparation
+from netloom.document.rl_settings import Agent
 from tests.loops import diabetes, leaky_cell
 from tests.networks import IMAGE, TABLE, TOKENS, chain, network, networks, project
 
@@ -18,6 +19,7 @@ NUMBERS = Schema((FieldSpec("features", "vector", (30,)),), TargetSpec("number",
 NOISY = Schema((*IMAGES.inputs, FieldSpec("noise", "vector", (4,))), IMAGES.target, 90)
 TEXTS = Schema((FieldSpec("text", "tokens", (12,), 50),), TargetSpec("class", classes=("no", "yes")), 90)
 TALES = Schema((FieldSpec("text", "tokens", (12,), 50),), TargetSpec("next_token"), 90)
+OBJECTS = Schema(IMAGES.inputs, TargetSpec("boxes", "objects", ("cat", "dog")), 90)
 WORLD = Schema((FieldSpec("seen", "vector", (4,)),), TargetSpec("action", "action", ("left", "right")), 90)
 SEEN = ("Input", {"field": "seen", "kind": "vector", "shape": [4]})
 COLOURS = ("Input", {"field": "image", "kind": "image", "shape": [3, 8, 8]})
@@ -182,6 +184,18 @@ def agent(actions: int, values: int | None = None) -> Project:
         nodes |= {"linear_2": linear(values), "output_2": ("Output", {"name": "value"})}
         edges += [("input_1", "linear_2"), ("linear_2", "output_2")]
     return project(nodes, edges, training=training)
+
+
+def acting(objective: str, epochs: int, **settings: Any) -> Project:
+    """An agent whose run has 2000 steps per epoch."""
+    training = Training(objective=objective, epochs=epochs, agent=Agent(**settings))
+    return agent(2, 1 if objective == "ppo" else None).model_copy(update={"training": training})
+
+
+def detector(*last: tuple[str, dict[str, Any]]) -> Project:
+    """A detector of two classes that ends in the given layers."""
+    grid = ("Conv2d", {"filters": 6, "kernel_size": 3})
+    return chain(IMAGE, grid, *last, training=Training(objective="detection"))
 
 
 def nested(inner: dict[str, tuple[str, dict[str, Any]]], **params: Any) -> Project:
@@ -459,6 +473,18 @@ CASES: dict[str, Case] = {
     "an agent without a value": Case("outputs", "output_1", agent(2, 0), agent(2, 1), WORLD),
     "an agent of two answers": Case(
         "outputs", "output_2", agent(2, 1).model_copy(update={"training": Training(objective="dqn")}), agent(2), WORLD
+    ),
+    "a DQN that ends before its first update": Case(
+        "no_updates", None, acting("dqn", 1, warm_up=1_999, learn_every=1_500), acting("dqn", 1, warm_up=2_000), WORLD
+    ),
+    "a PPO that ends before its first update": Case(
+        "no_updates", None, acting("ppo", 2, rollout=4_001), acting("ppo", 2, rollout=4_000), WORLD
+    ),
+    "a REINFORCE that ends before its first update": Case(
+        "no_updates", None, acting("reinforce", 1, rollout=2_001), acting("reinforce", 0, rollout=2_001), WORLD
+    ),
+    "a detector that ends in a sigmoid": Case(
+        "activation", "sigmoid_1", detector(("Sigmoid", {})), detector(), OBJECTS
     ),
     "a GAN without a discriminator": Case("gan_networks", None, gan("discriminator_1", "output_2"), gan(), NOISY),
     "a GAN without noise": Case("gan_noise", None, gan(), DIGITS, IMAGES),

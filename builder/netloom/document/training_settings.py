@@ -15,6 +15,8 @@ from netloom.document.loss_settings import ClassWeights, LossSettings
 from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES, Choice, checked
 from netloom.document.rl_settings import Agent
 
+MAX_EPOCHS = 10_000
+
 _START = re.compile(r"weights:[0-9a-f]{64}|run:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _PATH = re.compile(r"[a-z][a-z0-9_]{0,63}(\.[a-z0-9_]{1,64}){0,15}")
 
@@ -102,7 +104,7 @@ class Training(LossSettings):
         int,
         Field(
             ge=0,
-            le=10_000,
+            le=MAX_EPOCHS,
             title="Epochs",
             description="Number of passes over the training rows; 0 only evaluates the weights",
         ),

@@ -22,6 +22,7 @@ class Detection(Task):
     order = 105
     target = "boxes"
     probabilities = (None,)
+    activations = "applies a sigmoid to the scores and a softplus to the sides of the boxes"
     metrics: ClassVar = {
         "loss": "Loss",
         "f1": "F1 (IoU ≥ 0.5)",
@@ -43,7 +44,8 @@ class Detection(Task):
 
     def outputs(self, schema: Schema, training: Training) -> tuple[ExpectedOutput, ...] | None:
         count = len(schema.target.classes)
-        demand = f"a grid with a score for each of the {count} classes and {BOX_SIDES} sides of a box needs"
+        scores = "a score for the class" if count == 1 else f"a score for each of the {count} classes"
+        demand = f"a grid with {scores} and {BOX_SIDES} sides of a box needs"
         return (ExpectedOutput((count + BOX_SIDES, None, None), demand),)
 
     def headline_metric(self, metrics: Collection[str]) -> str:

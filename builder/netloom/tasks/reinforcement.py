@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar
 
 from netloom.data.schema import Schema
 from netloom.document import Training
+from netloom.document.data_choice import DataChoice
+from netloom.document.training_settings import MAX_EPOCHS
 from netloom.tasks.answers import AnswerPart, class_part, numbers_part, probability_part
 from netloom.tasks.outputs import CLASS_LOGITS, ExpectedOutput
-from netloom.tasks.task import Task
+from netloom.tasks.task import Problem, Task
 
 _COMMON = ("epoch_steps", "discount")
 
@@ -25,6 +28,7 @@ class Agent(Task):
     per_class_scores = True
     explained = "class"
     not_calibrated = "An agent is measured by the return of its episodes, and its actions have no true answers."
+    collected: ClassVar[str] = "rollout"  # the setting with the number of steps before the first update
     not_attacked = (
         "an agent chooses actions, and no single action is correct, so there is no correct "
         "prediction to attack; use What if instead."
@@ -33,6 +37,29 @@ class Agent(Task):
     def outputs(self, schema: Schema, training: Training) -> tuple[ExpectedOutput, ...] | None:
         count = len(schema.target.classes)
         return (ExpectedOutput((count,), f"the {count} actions of the environment need", "action"),)
+
+    def problems(self, schema: Schema | None, training: Training, data: DataChoice) -> Iterator[Problem]:
+        """Yield a problem if the run ends before the first update."""
+        agent, epochs = training.agent, training.epochs
+        side_by_side, first = self.first_update(training)
+        per_epoch = -(-agent.epoch_steps // side_by_side) * side_by_side
+        if not epochs or first <= per_epoch * epochs:
+            return
+        title = type(agent).model_fields[self.collected].title
+        needed = -(-first // per_epoch)
+        yield Problem(
+            "no_updates",
+            f"The agent does not learn: its first update is at step {first:,} ({title} = "
+            f"{getattr(agent, self.collected):,}), but the run has {per_epoch * epochs:,} steps. Train for at least "
+            f"{needed:,} epochs, or lower {title}.",
+            f"Train for {needed:,} epochs" if needed <= MAX_EPOCHS else "",
+            {"epochs": needed},
+            severity="warning",
+        )
+
+    def first_update(self, training: Training) -> tuple[int, int]:
+        """Return the number of parallel environments, and the earliest step of the first update."""
+        return 1, training.agent.rollout
 
     def answer_parts(self, schema: Schema) -> tuple[AnswerPart, ...]:
         names = schema.target.classes
@@ -57,7 +84,12 @@ class DQN(Agent):
         "target_every", "double", "trials",
     )  # fmt: skip
     action_values = True
+    collected = "warm_up"
     explained = "value"
+
+    def first_update(self, training: Training) -> tuple[int, int]:
+        agent = training.agent
+        return 1, -(-agent.warm_up // agent.learn_every) * agent.learn_every
 
 
 class REINFORCE(Agent):
@@ -95,3 +127,7 @@ class PPO(Agent):
     def outputs(self, schema: Schema, training: Training) -> tuple[ExpectedOutput, ...] | None:
         actions = super().outputs(schema, training) or ()
         return (*actions, ExpectedOutput((1,), "the value needs", "value"))
+
+    def first_update(self, training: Training) -> tuple[int, int]:
+        count = training.agent.environments
+        return count, -(-training.agent.rollout // count) * count

@@ -38,6 +38,7 @@ class Problem:
         fix: The label of the button, or "".
         training: Changes to the training section that the fix makes.
         options: Changes to the data options that the fix makes.
+        severity: Whether it prevents a run.
     """
 
     code: str
@@ -45,6 +46,7 @@ class Problem:
     fix: str = ""
     training: Mapping[str, Any] | None = None
     options: Mapping[str, Any] | None = None
+    severity: Literal["error", "warning"] = "error"
 
 
 class Task:
@@ -63,6 +65,7 @@ class Task:
 
     # The outputs.
     probabilities: ClassVar[tuple[LogitSpec | None, ...]] = ()  # by output; None: its values are not logits
+    activations: ClassVar[str] = ""  # those it applies to outputs itself, as a clause; "": a last layer can do so
     reads: ClassVar[str] = "one Output"  # the end of a message about the number of Outputs
     equal_widths: ClassVar[bool] = False  # whether all outputs are vectors of one length
     joins_outputs: ClassVar[bool] = False  # whether its loss reads all outputs side by side

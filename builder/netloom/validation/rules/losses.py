@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from netloom.document import Training
 from netloom.document.training_settings import describe_field
+from netloom.layers.activation.activation import ActivationLayer
 from netloom.layers.activation.bounded import Sigmoid
 from netloom.layers.generative import Reparameterise
 from netloom.layers.operations.shape import Flatten, Permute, Reshape, Squeeze, Transpose, Unsqueeze
@@ -100,15 +101,57 @@ class BetaOfLikelihood(Rule):
                 yield context.issue("likelihood", message, key, severity="hint", fix=fix)
 
 
+class RepeatedActivation(Rule):
+    """The network does not end in an activation if the task applies its own."""
+
+    stage = Stage.TRAINING
+    is_for_main_only = True
+
+    def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
+        chosen = task(context.project.training.objective)
+        if not chosen.activations:
+            return
+        for output in context.network.ports("Output"):
+            last = _last_layer(context, output)
+            if last is None or not isinstance(last[0].layers[last[1]], ActivationLayer):
+                continue
+            inner, key = last
+            message = (
+                f"{context.label(output)} ends in {inner.label(key)}, but {chosen.title.lower()} "
+                f"{chosen.activations} itself, so the layer only limits their range; remove it."
+            )
+            node = key if inner is context else None
+            yield context.issue("activation", message, node, severity="warning", fix=_removed(inner, key))
+
+
+def _removed(context: Context, key: str) -> Fix | None:
+    """Return a fix that replaces a layer by a connection; None if several nodes read it."""
+    edges = [edge for edge in context.network.edges if edge.source_node == key]
+    source = next(iter(context.incoming[key].values()), None)
+    if source is None or len(edges) != 1:
+        return None
+    edits = [
+        {"kind": "connect", "network": context.name, "source": source.source, "target": edges[0].target},
+        {"kind": "remove", "network": context.name, "nodes": [key]},
+    ]
+    return Fix(f"Remove {context.label(key)}", {"kind": "batch", "edits": edits})
+
+
 def _ends_in_sigmoid(context: Context, output: str) -> bool:
     """Whether the last layer before an Output that changes values is a sigmoid, also inside a subnetwork."""
+    last = _last_layer(context, output)
+    return last is not None and isinstance(last[0].layers[last[1]], Sigmoid)
+
+
+def _last_layer(context: Context, output: str) -> tuple[Context, str] | None:
+    """Return the last layer before an Output that changes values, and its network, which can be a subnetwork."""
     edge = context.incoming[output].get("in")
     while edge is not None:
         key, layer = edge.source_node, context.layers.get(edge.source_node)
         if isinstance(layer, Subnetwork):
             inner, inner_output = context.inner.get(key), layer.inner_output(edge.source_port)
-            return inner is not None and inner_output is not None and _ends_in_sigmoid(inner, inner_output)
+            return None if inner is None or inner_output is None else _last_layer(inner, inner_output)
         if not isinstance(layer, KEEPS_VALUES):
-            return isinstance(layer, Sigmoid)
+            return None if layer is None else (context, key)
         edge = next(iter(context.incoming[key].values()), None)
-    return False
+    return None

@@ -62,7 +62,8 @@ class Problems(Rule):
         if task is None:
             return
         for problem in task.problems(context.schema, project.training, project.data):
-            yield context.issue(problem.code, problem.message, fix=self._fix(context, problem))
+            fix = self._fix(context, problem)
+            yield context.issue(problem.code, problem.message, severity=problem.severity, fix=fix)
 
     def _fix(self, context: Context, problem: Problem) -> Fix | None:
         if not problem.fix:
