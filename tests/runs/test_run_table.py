@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from netloom.runs.history.run_table import ColumnFilter, RunTable, grouped, importance, matching
+from netloom.runs.history.run_table import ColumnFilter, RunTable, grouped, importance, matching, order_of
 from netloom.store import Store, open_store
 from tests.runs.examples import moons
 
@@ -64,3 +64,10 @@ def test_importance_names_the_hyperparameter_that_determines_the_metric(store: S
     assert shares["rate"] > 0.9
     assert sum(shares.values()) == pytest.approx(1)
     assert importance({"rate": [1.0, 2.0, 3.0]}, [1.0, 2.0, 3.0]) == {}
+
+
+def test_missing_and_undefined_values_come_last_in_either_direction() -> None:
+    """Such as the precision of a class on test rows that have none of it."""
+    values = [0.5, float("nan"), None, 2, "a"]
+    assert order_of(values) == [0, 3, 4, 1, 2]
+    assert order_of(values, descending=True) == [4, 3, 0, 1, 2]

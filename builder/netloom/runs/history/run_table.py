@@ -126,9 +126,10 @@ def grouped(table: RunTable, column: str) -> list[RunGroup]:
 
 
 def order_of(values: Sequence[Any], *, descending: bool = False) -> list[int]:
-    """Return the indices of values in their order: numbers, then texts, and missing values last in either direction."""
-    present = [index for index, value in enumerate(values) if value is not None]
-    missing = [index for index, value in enumerate(values) if value is None]
+    """Return the indices of values in their order: numbers, then texts, and missing or undefined (NaN) values last in
+    either direction."""
+    missing = [index for index, value in enumerate(values) if _is_missing(value)]
+    present = [index for index, value in enumerate(values) if not _is_missing(value)]
     return [*sorted(present, key=lambda index: _sort_key(values[index]), reverse=descending), *missing]
 
 
@@ -172,6 +173,10 @@ def as_cell(value: Any) -> str:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def _sort_key(value: Any) -> tuple[int, float, str]:
