@@ -26,7 +26,9 @@ from netloom import export
 from netloom.calibration.calibrate import calibrate
 from netloom.calibration.scaling import calibrators
 from netloom.calibration.settings import CalibrationSettings
+from netloom.data.boxes import objects_text
 from netloom.data.preparation.decode import decode
+from netloom.document import DataChoice
 from netloom.export.browser_runtime import FILES, VERSION
 from netloom.export.formats.web_page import COLUMNS, DECODINGS, ENCODINGS
 from netloom.modalities.encoding.field_encoder import field_encoder
@@ -34,7 +36,8 @@ from netloom.modalities.encoding.image_field import sized
 from netloom.modalities.encoding.tokenization import byte_letters
 from netloom.nn.probability import logits
 from netloom.runs import predict
-from tests.explain.models import trained
+from netloom.templates import templates
+from tests.explain.models import trained, untrained_run
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("operators")]
 NAMES = ("image", "table", "regression", "recurrent", "series", "characters")
@@ -113,6 +116,9 @@ PARTS: list[dict[str, Any]] = [
 # Predictions that depend on the shape of outputs, on several of them, or on the input
 SHAPED: list[tuple[dict[str, Any], tuple[torch.Tensor, ...], dict[str, np.ndarray]]] = [
     (target_of("mask", classes=TAGS), (logits_of(3, 4, 2),), {}),
+    (target_of("boxes", classes=TAGS, threshold=0.1), (3 * logits_of(7, 5, 4),), {}),
+    (target_of("boxes", classes=TAGS, threshold=0.05), (20 + logits_of(7, 20, 20),), {}),  # too many
+    (target_of("boxes", classes=TAGS, threshold=0.9), (logits_of(7, 5, 4),), {}),  # none
     (target_of("tags", classes=TAGS), (logits_of(4, 3),), WORDS),
     (target_of("class_and_tags", classes=CLASSES, tags=TAGS), (logits_of(2), logits_of(4, 3)), WORDS),
     (target_of("action", classes=CLASSES, values=True), (logits_of(2),), {}),
@@ -504,6 +510,47 @@ def test_a_calibrated_run_is_the_same_in_the_browser(tab: Page, site: tuple[str,
         assert [note for note in notes if note.startswith("Abstained: ")] == (
             [f"Abstained: {expected[0]['reason']}"] if expected[0]["abstained"] else []
         )
+
+
+def test_objects_in_the_browser_are_those_of_the_app(tab: Page, site: tuple[str, Path], tmp_path: Path) -> None:
+    """They are drawn on the image and listed, or the page says from which score they would be."""
+    address, folder = site
+    project = templates()["shapes_detector"].project
+    run = untrained_run(project.model_copy(update={"data": DataChoice(dataset="shape_boxes", options={"rows": 60})}))
+    with torch.no_grad():  # objects of the first classes at some places
+        [*run.model.parameters()][-1][:2] += 2.0
+    path = export.export(run, "web", tmp_path / "detector.zip").path
+    with zipfile.ZipFile(path) as archive:
+        archive.extractall(folder / "detector")
+    (folder / "detector" / "node_modules").symlink_to(folder / NAMES[0] / "node_modules")
+    tab.goto(f"{address}/detector/index.html")
+    tab.wait_for_selector(".prediction")
+    rows = [plain(run.data.row(int(row))) for row in run.data.split["test"]]
+    script = "(rows) => Promise.all(rows.map(async (row) => (await model.predict(row)).answer))"
+    expected = predict(run, rows)
+    assert any(answer["prediction"] for answer in expected)
+    for answer, wanted in zip(tab.evaluate(script, rows), expected, strict=True):
+        assert same(answer, wanted, 1e-4)
+    first = expected[0]["prediction"]
+    counts = objects_text(item["class"] for item in first)
+    assert tab.locator(".prediction").inner_text() == counts
+    expect(
+        tab.get_by_role("img", name=f"Predicted objects: {first[0]['class']} {first[0]['score']:.0%}")
+    ).to_be_visible()
+    cells = tab.locator("tbody tr").first.locator("td").all_inner_texts()
+    assert cells[:2] == [first[0]["class"], f"{first[0]['score']:.0%}"]
+    assert [float(cell) for cell in cells[2:]] == pytest.approx([48 * side for side in first[0]["box"]], abs=0.06)
+    for scheme in ("light", "dark"):
+        tab.emulate_media(color_scheme=scheme)
+        assert not Axe().run(tab, options={"resultTypes": ["violations"]}).response["violations"]
+    tab.set_viewport_size({"width": 390, "height": 800})
+    assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    tab.evaluate("model.preprocess.target.threshold = 1")
+    tab.get_by_role("button", name="Clear").click()
+    expect(tab.locator(".note")).to_have_text(
+        "No object has a score above 100.0%, the threshold that was chosen on the validation rows."
+    )
+    assert tab.locator(".prediction").inner_text() == "No object"
 
 
 def test_transparent_parts_of_an_image_file_are_white(tab: Page, site: tuple[str, Path], tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from streamlit.testing.v1 import AppTest
 from netloom.core.text import escape
 from netloom.data import add_file
 from netloom.document import write
+from netloom.explain.plots.class_colors import COLORS, color
 from netloom.runs import evaluate
-from netloom.ui.components.examples.example_panels import COLORS, color, painted
+from netloom.ui.components.examples.example_panels import painted
 from tests.runs.test_vae_sampling import autoencoder, untrained
 
 

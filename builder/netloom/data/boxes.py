@@ -7,13 +7,32 @@ the width and the height of the image, so they hold for any size of it. Unused r
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+SIDES = ("left", "upper", "right", "lower")
 NO_OBJECT = -1
 MAX_OBJECTS = 200  # of one image
 MAX_CLASSES = 200
+
+
+@dataclass(frozen=True)
+class ImageObject:
+    """An object in an image: the number and the name of its class, and its box as x_min, y_min, x_max, y_max in shares
+    of the width and the height. Predicted objects have a `score`."""
+
+    number: int
+    name: str
+    box: tuple[float, float, float, float]
+    score: float | None = None
+
+    @property
+    def title(self) -> str:
+        """The name with the score, such as "car 93%"."""
+        return self.name if self.score is None else f"{self.name} {self.score:.0%}"
 
 
 def padded(objects: Sequence[np.ndarray]) -> np.ndarray:
@@ -35,3 +54,22 @@ def objects_text(names: Iterable[str]) -> str:
     """Return the classes of objects with their numbers, such as "2 × car, person"."""
     counts = sorted(Counter(names).items())
     return ", ".join(name if count == 1 else f"{count} × {name}" for name, count in counts) or "no object"
+
+
+def image_objects(
+    objects: Iterable[Sequence[float]], classes: Sequence[str], scores: Sequence[float] | None = None
+) -> tuple[ImageObject, ...]:
+    """Return objects (objects, 5) with the names of their classes, and with their scores if they are predicted."""
+    rows = [tuple(map(float, row)) for row in objects]
+    return tuple(
+        ImageObject(int(number), classes[int(number)], (x_min, y_min, x_max, y_max), score)
+        for (number, x_min, y_min, x_max, y_max), score in zip(rows, scores or [None] * len(rows), strict=True)
+    )
+
+
+def predicted_objects(prediction: Iterable[Mapping[str, Any]], classes: Sequence[str]) -> tuple[ImageObject, ...]:
+    """Return the objects of a prediction in plain JSON: a class, a score and a box each."""
+    return tuple(
+        ImageObject(classes.index(item["class"]), item["class"], tuple(item["box"]), item["score"])
+        for item in prediction
+    )

@@ -64,6 +64,11 @@ class TargetType:
         return self.is_class or self.is_action
 
     @property
+    def counted(self) -> str:
+        """What has a class of its own, as the name of a number of them."""
+        return "objects" if self.is_boxes else "rows"
+
+    @property
     def is_in_image(self) -> bool:
         """Whether the target consists of places in an image, which move with it."""
         return self.is_per_pixel or self.is_boxes
@@ -217,9 +222,9 @@ class Example:
     """One row for display. The kind of data determines which attributes are set.
 
     `image` is (H, W) or (H, W, 3) with values from 0 to 1, `mask` (H, W) the class of each pixel, `boxes` (objects, 5)
-    the class and box of each object as in `data.boxes`; `series` is (T, D) in the units of the data; `tags` belong to
-    the words of the text. `images` are by field for data with several fields. `answer` is the text generated so far.
-    `words` are the tokens by field for data with several texts.
+    the number of one of `classes` and the box of each object as in `data.boxes`; `series` is (T, D) in the units of the
+    data; `tags` belong to the words of the text. `images` are by field for data with several fields. `answer` is the
+    text generated so far. `words` are the tokens by field for data with several texts.
     """
 
     row: int
@@ -231,6 +236,7 @@ class Example:
     series: Any = None
     mask: Any = None
     boxes: Any = None
+    classes: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     images: dict[str, Any] = field(default_factory=dict)
     answer: str = ""

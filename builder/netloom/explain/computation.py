@@ -19,7 +19,7 @@ from netloom.explain.core.explanation import Completeness, Explanation, Proofs, 
 from netloom.explain.core.options import baseline_of, explainer_of, plain_options
 from netloom.explain.core.parts.axes import axes_of
 from netloom.explain.core.parts.columns import by_column
-from netloom.explain.core.request import ExplanationRequest, Preview, Progress, Trained, build_context
+from netloom.explain.core.request import ExplanationRequest, Preview, Progress, Trained, build_context, chosen_settings
 from netloom.explain.core.requirements import nothing_to_explain
 from netloom.explain.core.targets import predict
 from netloom.explain.evidence.model_check import ModelCheck, model_check
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from netloom.data import Example, Prepared
     from netloom.document import Project
     from netloom.explain.core.context import ExplanationContext
+    from netloom.explain.core.quantities.quantity import Settings
     from netloom.explain.core.targets import TargetLike
 
 UNCHECKED = Verdict("caution", "The checks have not run yet.", badge="Not checked yet")
@@ -92,7 +93,17 @@ def explain(
         DataError: The raw row lacks a field, or has a value that the data cannot encode.
     """
     request = ExplanationRequest(
-        method, row_or_raw, target, seed, proofs, randomise, folder, checkpoint, progress, preview
+        method,
+        row_or_raw,
+        target,
+        seed,
+        proofs,
+        randomise,
+        folder,
+        checkpoint,
+        progress,
+        preview,
+        chosen_settings(trained),
     )
     return _explain(trained.project, trained.model, trained.data, request, options)
 
@@ -168,7 +179,7 @@ def _run_and_check(
     original_context.done, original_context.expected = context.done, context.expected
     sampling = _sampling(original_context, result)
     completeness, remarks = _completeness(explainer, original_context, result), [*result.remarks]
-    explanation = _describe(explainer, original_context, example, output, result)
+    explanation = _describe(explainer, original_context, example, output, result, request.chosen)
     # Completeness costs two rows, so the preview already has it and can show a waterfall.
     explanation = replace(explanation, proofs=Proofs(completeness, None, request.seed, sampling=sampling))
     if request.preview is not None:
@@ -194,7 +205,12 @@ def _run_and_check(
 
 
 def _describe(
-    explainer: Explainer, context: ExplanationContext, example: Example, output: torch.Tensor, result: Result
+    explainer: Explainer,
+    context: ExplanationContext,
+    example: Example,
+    output: torch.Tensor,
+    result: Result,
+    chosen: Settings,
 ) -> Explanation:
     """Build the explanation without the results of the checks."""
     target, data = context.target, context.data
@@ -202,7 +218,7 @@ def _describe(
         method=explainer.name,
         title=explainer.title,
         target=target,
-        prediction=predict(target, output, data, context.inputs),
+        prediction=predict(target, output, data, context.inputs, chosen),
         attributions=by_column(data, result.attributions),
         labels=labels(data, example),
         example=example,

@@ -129,9 +129,14 @@ METRICS: dict[str, Metric] = {
         _up("subset_accuracy", "Subset accuracy", _PERCENT),
         _up("micro_f1", "Micro F1"),
         _up("mean_average_precision", "mAP"),
-        _up("map", "mAP (IoU 0.5 to 0.95)", help="Mean average precision of COCO, over classes and ten IoU thresholds"),
-        _up("map_50", "mAP (IoU 0.5)", help="Mean average precision over classes, at an IoU of at least 0.5"),
-        _up("map_75", "mAP (IoU 0.75)", help="Mean average precision over classes, at an IoU of at least 0.75"),
+        _up(
+            "map",
+            "mAP50–95",
+            help="Mean average precision as in COCO: the mean over the classes and over ten IoU thresholds from 0.5 to "
+            "0.95",
+        ),
+        _up("map_50", "mAP50", help="Mean average precision over the classes, at an IoU of at least 0.5"),
+        _up("map_75", "mAP75", help="Mean average precision over the classes, at an IoU of at least 0.75"),
         Metric("hamming_loss", "Hamming loss", form="{:.3f}", bounds=SHARE),
         _up(
             "knn_accuracy",

@@ -45,12 +45,13 @@ def detected(output: Any, most: int = MOST) -> tuple[Any, Any, Any]:
     """
     from torch.nn import functional
 
-    scores = center_logits(output).sigmoid()
-    is_peak = scores == functional.max_pool2d(scores, 3, 1, 1)
-    flat = (scores * is_peak).flatten(1)
+    logits = center_logits(output)
+    # Of logits, because scores of neighbors can round to the same number
+    is_peak = logits == functional.max_pool2d(logits, 3, 1, 1)
+    flat = logits.where(is_peak, -math.inf).flatten(1)
     top = flat.topk(min(most, flat.shape[1]))
     cells = output.shape[2] * output.shape[3]
     classes = top.indices.div(cells, rounding_mode="floor")
     boxes = cell_boxes(output).clamp(0, 1)
     chosen = (top.indices % cells)[..., None].expand(-1, -1, SIDES)
-    return classes, top.values, boxes.gather(1, chosen)
+    return classes, top.values.sigmoid(), boxes.gather(1, chosen)

@@ -16,8 +16,8 @@ from netloom.data.preparation.prepare import datasets
 from netloom.data.preparation.prepared_data import Prepared
 from netloom.data.quality.finding import Report
 from netloom.data.quality.reach_back import reach_back_note
-from netloom.data.quality.summary import statistics
-from netloom.data.schema import DatasetInfo
+from netloom.data.quality.summary import class_counts, statistics
+from netloom.data.schema import TARGET_TYPES, DatasetInfo
 from netloom.data.uploads import identified
 from netloom.document import DataChoice
 from netloom.modalities.encoding.field_encoder import FieldEncoder
@@ -111,7 +111,8 @@ def card(info: DatasetInfo, data: Prepared, choice: DataChoice, findings: Sequen
             for field in schema.inputs
         ],
         "target": {"name": target.name, "kind": target.kind, "shape": list(target.shape)},
-        "classes": _classes(data),
+        # Without duplicates, if they are dropped
+        "classes": class_counts(data, np.concatenate(list(data.rows.values()))),
         "splits": {name: len(rows) for name, rows in data.rows.items()},
         "split_by": choice.split,
         "reach_back": reach_back_note(data),
@@ -147,7 +148,8 @@ def markdown(card_data: DatasetCard) -> str:
         shape = " × ".join(map(str, field["shape"]))
         lines.append(f"| {_text(field['name'])} | {field['kind']}{size} | {shape} | {_text(how['how'])} |")
     if card_data["classes"]:
-        lines += ["", "## Classes", "", "| Class | Rows |", "| --- | ---: |"]
+        counted = TARGET_TYPES[card_data["target"]["kind"]].counted
+        lines += ["", "## Classes", "", f"| Class | {counted.capitalize()} |", "| --- | ---: |"]
         lines += [f"| {_text(name)} | {count:,} |" for name, count in list(card_data["classes"].items())[:MAX_CLASSES]]
         more = len(card_data["classes"]) - MAX_CLASSES
         lines += [f"| and {more:,} more | |"] if more > 0 else []
@@ -172,14 +174,6 @@ def save_card(artifacts: RunArtifacts, data: Prepared, choice: DataChoice, home:
     unnamed = DatasetInfo(choice.dataset, choice.dataset, "", "", "", builtin=False)
     info = next((info for info in datasets(home) if info.name == choice.dataset), unnamed)
     artifacts.save_data_card(card(info, data, choice, statistics(data).remarks))
-
-
-def _classes(data: Prepared) -> dict[str, int]:
-    if not data.schema.target.type.is_one_of:
-        return {}
-    used = np.concatenate(list(data.rows.values()))  # without duplicates, if they are dropped
-    counts = np.bincount(data.target_values[used], minlength=len(data.schema.target.classes)).tolist()
-    return dict(zip(data.schema.target.classes, counts, strict=False))
 
 
 def _preprocessing(encoder: FieldEncoder[Any]) -> PreprocessingCard:

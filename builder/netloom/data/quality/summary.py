@@ -38,12 +38,22 @@ def statistics(data: Prepared, choice: DataChoice | None = None) -> Quality:
     checks = [check for check in quality_checks() if check.is_in_overview]
     findings = by_severity([finding for check in checks for finding in check.findings(view)])
     remarks = [finding.message for finding in findings]
-    classes: dict[str, int] = {}
-    if data.schema.target.type.is_one_of:
-        counts = data.target[view.used_rows].bincount(minlength=len(data.schema.target.classes)).tolist()
-        classes = dict(zip(data.schema.target.classes, counts, strict=True))
+    classes = class_counts(data, view.used_rows)
     splits = {name: len(rows) for name, rows in data.split.items()}
     return Quality(len(data.target), splits, classes, list(_columns(data)), [*data.warnings, *remarks])
+
+
+def class_counts(data: Prepared, rows: np.ndarray) -> dict[str, int]:
+    """Return the number of rows of each class, or of objects of each class; {} for other targets."""
+    target = data.schema.target
+    if target.type.is_boxes:
+        numbers = data.target.numpy()[rows][..., 0]
+        numbers = numbers[numbers >= 0].astype(np.int64)
+    elif target.type.is_one_of:
+        numbers = data.target_values[rows]
+    else:
+        return {}
+    return dict(zip(target.classes, np.bincount(numbers, minlength=len(target.classes)).tolist(), strict=False))
 
 
 def _columns(data: Prepared) -> Iterator[dict[str, Any]]:

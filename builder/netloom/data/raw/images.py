@@ -109,8 +109,10 @@ class Images(RawDataset):
         picture = self.pixels[index].astype(np.float64) / self.top
         image = picture[0] if len(picture) == 1 else picture.transpose(1, 2, 0)
         mask = self.target[index] if self.target_type.is_per_pixel else None
-        boxes = present(self.target[index]) if self.target_type.is_boxes else None
-        return Example(index, target, image=image, mask=mask, boxes=boxes)
+        if self.target_type.is_boxes:
+            boxes = present(self.target[index])
+            return Example(index, target, image=image, boxes=boxes, classes=self.classes)
+        return Example(index, target, image=image, mask=mask)
 
     def content(self) -> Iterable[bytes]:
         return in_parts(self.pixels)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
+from netloom.data.boxes import SIDES
 from netloom.explain.core.errors import ExplainError
 from netloom.tasks import task
 
@@ -97,6 +98,9 @@ class Unit:
             return f"the {'value' if valued else 'score (logit)'} of {target.classes[self.number]}"
         if not self.path and target.type.is_per_pixel and self.count == len(target.classes):
             return f"the mean score (logit) of {target.classes[self.number]}"
+        if not self.path and target.type.is_boxes and self.count == len(target.classes) + len(SIDES):
+            scores = [f"the mean score (logit) of {name}" for name in target.classes]
+            return [*scores, *(f"the mean distance to the {side} side of the box" for side in SIDES)][self.number]
         if self.in_target_units:
             return f"{target.name}{f' {self.number + 1}' if self.count > 1 else ''}, in the units of the data"
         return f"unit {self.number} of {self.title}" if self.count > 1 else self.title

@@ -9,6 +9,7 @@ import numpy as np
 
 from netloom.core.plain_json import JsonObject
 from netloom.data import Example
+from netloom.data.boxes import ImageObject
 from netloom.explain.core.parts.axes import Axes
 
 Level = Literal["good", "caution", "poor"]
@@ -55,10 +56,12 @@ class Target:
 
 @dataclass(frozen=True)
 class Prediction:
-    """The prediction in words, and the probability of each class (for text, of the most likely next tokens)."""
+    """The prediction in words, and the probability of each class (for text, of the most likely next tokens), and the
+    predicted objects of an image."""
 
     text: str
     probabilities: dict[str, float]
+    objects: tuple[ImageObject, ...] = ()
 
 
 @dataclass(frozen=True)

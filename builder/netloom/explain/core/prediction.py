@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from netloom.data import Example
 from netloom.explain.core.explanation import Prediction, Target
-from netloom.explain.core.request import ExplanationRequest, build_context
+from netloom.explain.core.request import ExplanationRequest, build_context, chosen_settings
 from netloom.explain.core.row_predictions import describe_predictions
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def predict_example(
 
     request = ExplanationRequest("", row_or_raw, target)
     context, example, output = build_context(trained.project, trained.model, trained.data, request)
-    prediction = predict(context.target, output, trained.data, context.inputs)
+    prediction = predict(context.target, output, trained.data, context.inputs, chosen_settings(trained))
     if quantity_of(context.target).is_distance:  # the threshold is tuned on the validation rows
         [(outcome, _)] = describe_predictions(trained, output, dict(context.inputs))
         prediction = replace(prediction, text=f"{outcome}, {prediction.text}")

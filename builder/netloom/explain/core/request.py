@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -12,7 +12,8 @@ from netloom.explain.core.baselines import USUAL, BaselineChoice
 from netloom.explain.core.errors import ExplainError
 from netloom.explain.core.examples import read_example, with_generated_answer
 from netloom.explain.core.explanation import Explanation
-from netloom.explain.core.targets import TargetLike, choose
+from netloom.explain.core.quantities.quantity import Settings
+from netloom.explain.core.targets import QUANTITIES, TargetLike, choose
 from netloom.tasks import task
 
 if TYPE_CHECKING:
@@ -52,6 +53,17 @@ class ExplanationRequest:
     checkpoint: str = ""
     progress: Progress | None = None
     preview: Preview | None = None
+    chosen: Settings = field(default_factory=dict)  # on the validation rows, such as a threshold
+
+
+def chosen_settings(trained: Trained) -> Settings:
+    """Return what was chosen on the validation rows, such as a threshold, if it changes the prediction of this network.
+
+    Only trained runs have it, and it costs an evaluation on these rows.
+    """
+    quantity = QUANTITIES.get(task(trained.project.training.objective).explained)
+    settings: Settings = getattr(trained, "calibration", {}) if quantity and quantity.reads_chosen else {}
+    return settings
 
 
 def build_context(

@@ -12,7 +12,7 @@ from netloom.document import Training
 from netloom.explain.core.explanation import Prediction, Target
 from netloom.explain.core.quantities import score_quantities as scores
 from netloom.explain.core.quantities import token_quantities as tokens
-from netloom.explain.core.quantities.quantity import Inputs, Quantity, TargetChoice
+from netloom.explain.core.quantities.quantity import Inputs, Quantity, Settings, TargetChoice
 from netloom.tasks import Task, task, usual_task
 
 if TYPE_CHECKING:
@@ -67,15 +67,27 @@ def select(target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs 
     return _quantity_in(target, data).select(target, output, data, inputs or {})
 
 
-def predict(target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs | None = None) -> Prediction:
-    """Return the prediction for one example in words, with probabilities."""
-    return _quantity_in(target, data).predict(target, output, data, inputs or {})
+def predict(
+    target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs | None = None, chosen: Settings | None = None
+) -> Prediction:
+    """Return the prediction for one example in words, with probabilities.
+
+    `chosen` is what was chosen on the validation rows, such as a threshold.
+    """
+    quantity = _quantity_in(target, data)
+    prediction = quantity.predict(target, output, data, inputs or {})
+    return quantity.decided(prediction, output, data, chosen) if chosen else prediction
 
 
 def target_names(data: Prepared, training: Training) -> tuple[str, ...]:
     """Return the names that can be chosen, if they are not the classes of the target."""
     quantity = QUANTITIES.get(task(training.objective).explained)
     return quantity.names(data, training) if quantity else ()
+
+
+def default_target_name(training: Training) -> str:
+    """Return the name of the target that is explained unless one of `target_names` is chosen."""
+    return QUANTITIES[task(training.objective).explained].default_name
 
 
 def quantity_of(target: Target) -> Quantity:

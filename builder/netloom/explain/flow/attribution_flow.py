@@ -17,7 +17,7 @@ from netloom.explain.core import cache
 from netloom.explain.core.baselines import USUAL
 from netloom.explain.core.errors import ExplainError
 from netloom.explain.core.explanation import COMPLETENESS_BOUNDS, Level, Prediction, Target, Verdict
-from netloom.explain.core.request import ExplanationRequest, Progress, Trained, build_context
+from netloom.explain.core.request import ExplanationRequest, Progress, Trained, build_context, chosen_settings
 from netloom.explain.core.requirements import nothing_to_explain, unmet_requirement
 from netloom.explain.evidence.model_check import model_check
 from netloom.explain.evidence.verdict import with_model
@@ -147,7 +147,7 @@ def _computed(
         method=METHOD,
         title=TITLE,
         target=context.target,
-        prediction=predict(context.target, output, trained.data, context.inputs),
+        prediction=predict(context.target, output, trained.data, context.inputs, chosen_settings(trained)),
         row=row,
         answer=integrated.answer,
         ground=integrated.ground,

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netloom.core.text import cut, number
+from netloom.data.boxes import image_objects
 from netloom.explain.core.parts.axes import Axes
 from netloom.explain.plots import figures, text
 from netloom.explain.plots.colors import bound
+from netloom.explain.plots.object_shapes import with_objects
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -140,6 +142,8 @@ def _picture(explanation: Explanation, name: str, values: np.ndarray, options: P
         summed, image, title=explanation.title, opacity=options.opacity, sign=options.sign, end=end
     )
     beside = figures.picture(image) if image is not None else None
+    if beside is not None:
+        _add_objects(explanation, summed.shape, figure, beside)
     return Plot(
         f"image {name}",
         name,
@@ -148,6 +152,18 @@ def _picture(explanation: Explanation, name: str, values: np.ndarray, options: P
         beside=beside,
         table=array_table(values, ("channel", "row", "column")),
     )
+
+
+def _add_objects(explanation: Explanation, size: tuple[int, ...], attributions: go.Figure, picture: go.Figure) -> None:
+    """Add the boxes of the predicted objects to both figures of an image (H, W), and those of the true ones to its
+    picture."""
+    predicted, example, (height, width) = explanation.prediction.objects, explanation.example, size
+    true = () if example.boxes is None else image_objects(example.boxes.tolist(), example.classes)
+    if not predicted and not true:
+        return
+    with_objects(attributions, (height, width), predicted, is_labeled=False)
+    with_objects(picture, (height, width), predicted, true)
+    picture.update_layout(title_text="Predicted objects; dashed: true" if true else "Predicted objects")
 
 
 def _text(

@@ -32,8 +32,8 @@ FILES = (
 ENCODINGS, COLUMNS, DECODINGS = (
     ("image", "table", "series", "words", "letters", "characters", "bpe"),
     ("number", "category"),
-    ("class", "binary", "labels", "number", "mask", "tags", "class_and_tags", "action", "embedding", "pair", "several",
-     "next_token"),
+    ("class", "binary", "labels", "number", "mask", "boxes", "tags", "class_and_tags", "action", "embedding", "pair",
+     "several", "next_token"),
 )  # fmt: skip
 # Why predictions of other kinds are not decoded in a browser
 _NOT_DECODED = {

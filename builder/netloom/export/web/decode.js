@@ -22,7 +22,7 @@ export function decode(preprocess, output, others = [], arrays = {}) {
 }
 
 const DECODERS = {
-  class: classes, binary, labels, number: numbers, mask, tags, class_and_tags: classAndTags, action, embedding, pair, several,
+  class: classes, binary, labels, number: numbers, mask, tags, boxes, class_and_tags: classAndTags, action, embedding, pair, several,
   next_token: nextToken,
 };
 
@@ -76,6 +76,39 @@ function mask(target, logits, { output }) {
   const shares = target.classes.map((_, number) => pixels.filter((pixel) => pixel === number).length / size);
   const prediction = Array.from({ length: height }, (_, line) => pixels.slice(line * width, (line + 1) * width));
   return { prediction, classes: target.classes, shares: named(target.classes, shares) };
+}
+
+const SIDES = 4;
+const MOST_OBJECTS = 100;
+const RARITY = Math.fround(Math.log(9)); // a shift of the logits of objects
+const softplus = (value) => Math.max(value, 0) + Math.log1p(Math.exp(-Math.abs(value)));
+
+/** The objects whose score exceeds the threshold, from an output (classes + 4, H, W) (data/preparation/box_decoding.py). */
+function boxes(target, values, { output }) {
+  const [height, width] = output.dims.slice(-2);
+  const size = height * width;
+  const count = values.length / size - SIDES;
+  const logits = values.slice(0, count * size).map((value) => Math.fround(value - RARITY)); // as in float32
+  const isPeak = (index) => {
+    const [first, y, x] = [index - (index % size), Math.floor((index % size) / width), index % width];
+    for (let line = Math.max(0, y - 1); line <= Math.min(height - 1, y + 1); line += 1) {
+      for (let place = Math.max(0, x - 1); place <= Math.min(width - 1, x + 1); place += 1) {
+        if (logits[first + line * width + place] > logits[index]) return false;
+      }
+    }
+    return true;
+  };
+  const share = (value) => Math.min(1, Math.max(0, value));
+  const box = (cell) => {
+    const [left, top, right, bottom] = [0, 1, 2, 3].map((side) => softplus(values[(count + side) * size + cell]));
+    const [x, y] = [(cell % width) + 0.5, Math.floor(cell / width) + 0.5];
+    return [(x - left) / width, (y - top) / height, (x + right) / width, (y + bottom) / height].map(share);
+  };
+  const prediction = logits.map((value, index) => ({ value, index }))
+    .filter(({ value, index }) => sigmoid(value) > target.threshold && isPeak(index))
+    .sort((a, b) => b.value - a.value).slice(0, MOST_OBJECTS)
+    .map(({ value, index }) => ({ class: target.classes[Math.floor(index / size)], score: sigmoid(value), box: box(index % size) }));
+  return { prediction, threshold: target.threshold };
 }
 
 /** The tag of each word, from logits (T, tags), and the entities that they mark. */

@@ -14,26 +14,28 @@ function labeled(title, widget) {
   return element("label", {}, element("span", { textContent: title }), widget);
 }
 
+/** Paints the image of a row on a canvas of its size. */
+function paint(canvas, pixels, field) {
+  const [channels, height, width] = field.shape;
+  const planes = planesOf(pixels, field);
+  const image = new ImageData(width, height);
+  for (let place = 0; place < width * height; place += 1) {
+    for (let color = 0; color < 3; color += 1) {
+      const plane = planes[Math.min(color, channels - 1)];
+      image.data[4 * place + color] = (255 / whiteOf(field)) * plane[Math.floor(place / width)][place % width];
+    }
+    image.data[4 * place + 3] = 255;
+  }
+  canvas.getContext("2d").putImageData(image, 0, 0);
+}
+
 /** The widget of a field of images: the pixels as a picture, and a button for a file. */
 function imageWidget(field, row, changed) {
-  const [channels, height, width] = field.shape;
+  const [, height, width] = field.shape;
   const canvas = element("canvas", { width, height, className: "pixels" });
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", `Image for ${field.name}`);
-  const draw = () => {
-    let planes = row[field.name];
-    if (!Array.isArray(planes[0][0])) planes = [planes];
-    planes = sized(planes, channels, height, width);
-    const pixels = new ImageData(width, height);
-    for (let place = 0; place < width * height; place += 1) {
-      for (let color = 0; color < 3; color += 1) {
-        const plane = planes[Math.min(color, channels - 1)];
-        pixels.data[4 * place + color] = (255 / whiteOf(field)) * plane[Math.floor(place / width)][place % width];
-      }
-      pixels.data[4 * place + 3] = 255;
-    }
-    canvas.getContext("2d").putImageData(pixels, 0, 0);
-  };
+  const draw = () => paint(canvas, row[field.name], field);
   const file = element("input", { type: "file", accept: "image/*" });
   file.addEventListener("change", async () => {
     if (!file.files[0]) return;
@@ -157,7 +159,8 @@ function seriesWidget(field, row, changed) {
 
 const WIDGETS = { image: imageWidget, table: tableWidget, series: seriesWidget, characters: textWidget, words: textWidget, letters: textWidget, bpe: textWidget };
 
-const COLORS = ["#d4d4d8", "#6366f1", "#f59e0b", "#10b981", "#ef4444", "#06b6d4", "#a855f7", "#84cc16", "#ec4899", "#78716c"];
+// The colors of the app (explain/plots/class_colors.py); the first is that of the background
+const COLORS = ["#d4d4d8", "#6366f1", "#f59e0b", "#10b981", "#ef4444", "#06b6d4", "#d946ef", "#84cc16", "#f97316", "#64748b"];
 const colorOf = (number) => (number < COLORS.length ? COLORS[number] : COLORS[1 + ((number - 1) % (COLORS.length - 1))]);
 const SHORT = 8; // numbers of a list that are shown
 
@@ -192,6 +195,66 @@ function showMask(place, { prediction: lines, classes, shares }) {
   );
 }
 
+const DRAWN = 480; // pixels of an image with boxes
+const percent = (share) => `${(100 * share).toFixed(0)}%`;
+
+/** The classes of objects with their numbers, such as "2 × car, person". */
+function counted(objects) {
+  const counts = {};
+  for (const { class: name } of objects) counts[name] = (counts[name] ?? 0) + 1;
+  const texts = Object.keys(counts).sort().map((name) => (counts[name] > 1 ? `${counts[name]} × ${name}` : name));
+  return texts.join(", ") || "No object";
+}
+
+/** The image of a row with the boxes of the predicted objects, and a table of them. */
+function showBoxes(place, { prediction: objects, threshold }, row, { fields: [field], preprocess }) {
+  const [, height, width] = field.shape;
+  const small = element("canvas", { width, height });
+  paint(small, row[field.name], field);
+  const scale = Math.max(1, DRAWN / Math.max(width, height));
+  const canvas = element("canvas", { width: width * scale, height: height * scale, className: "boxes" });
+  canvas.setAttribute("role", "img");
+  canvas.setAttribute("aria-label", `Predicted objects: ${objects.map((item) => `${item.class} ${percent(item.score)}`).join(", ") || "none"}`);
+  const context = canvas.getContext("2d");
+  context.imageSmoothingEnabled = false;
+  context.drawImage(small, 0, 0, canvas.width, canvas.height);
+  for (const item of objects) drawBox(context, item, colorOf(1 + preprocess.target.classes.indexOf(item.class)));
+  const limit = `a score above ${(100 * threshold).toFixed(1)}%, the threshold that was chosen on the validation rows`;
+  place.replaceChildren(
+    element("p", { className: "prediction", textContent: counted(objects) }), canvas,
+    ...(objects.length ? [boxTable(objects, height, width)] : []),
+    element("p", { className: "note", textContent: objects.length
+      ? `In pixels of an image of ${width} × ${height}, from its upper left corner. Predicted are objects with ${limit}.`
+      : `No object has ${limit}.` }),
+  );
+}
+
+/** Draws a box, and its class and score above it, or below its upper side at the top of the image. */
+function drawBox(context, { class: name, score, box }, color) {
+  const { width, height } = context.canvas;
+  const [left, top, right, bottom] = box.map((side, place) => side * (place % 2 ? height : width));
+  context.font = "16px system-ui, sans-serif";
+  for (const [line, thickness] of [["#000", 5], [color, 3]]) { // a dark edge, for images of the same color
+    Object.assign(context, { strokeStyle: line, lineWidth: thickness });
+    context.strokeRect(left, top, right - left, bottom - top);
+  }
+  const text = `${name} ${percent(score)}`;
+  const length = context.measureText(text).width + 8;
+  const [x, y] = [Math.max(0, Math.min(left, width - length)), top < 22 ? top : top - 22];
+  context.fillStyle = color;
+  context.fillRect(x, y, length, 22);
+  context.fillStyle = "#000";
+  context.fillText(text, x + 4, y + 16);
+}
+
+function boxTable(objects, height, width) {
+  const cells = (tag, texts) => texts.map((text) => element(tag, { textContent: text }));
+  const lines = objects.map(({ class: name, score, box }) => element("tr", {}, ...cells("td", [
+    name, percent(score), ...box.map((side, place) => (side * (place % 2 ? height : width)).toFixed(1))])));
+  const head = element("tr", {}, ...cells("th", ["Class", "Score", "Left", "Top", "Right", "Bottom"]));
+  return element("table", {}, element("thead", {}, head), element("tbody", {}, ...lines));
+}
+
 /** What a calibration adds to a prediction, a line each: confidence, interval, prediction set, and why it abstains. */
 function calibrationLines({ confidence, interval, prediction_set: set, abstained, reason }) {
   const lines = [];
@@ -208,8 +271,9 @@ function showCalibration(place, answer) {
     element("p", { className: "note", textContent: name ? `${name}: ${line}` : line }))));
 }
 
-function show(place, answer) {
-  if (answer.classes) showMask(place, answer);
+function show(place, answer, row, model) {
+  if (model.preprocess.target.kind === "boxes") showBoxes(place, answer, row, model);
+  else if (answer.classes) showMask(place, answer);
   else showParts(place, answer);
   showCalibration(place, answer);
 }
@@ -234,7 +298,7 @@ async function main() {
     const row = structuredClone(model.example);
     const changed = async () => {
       try {
-        show(result, (await model.predict(row)).answer);
+        show(result, (await model.predict(row)).answer, row, model);
         status.textContent = "";
       } catch (error) {
         result.replaceChildren(); // the last prediction belongs to another input

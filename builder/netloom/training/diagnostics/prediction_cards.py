@@ -1,20 +1,22 @@
 """The cards of the prediction history: examples and predictions in a form that a page can draw.
 
-There are five kinds of cards: images, masks, series, texts and numbers. In files, each has a key that the others lack.
+There are six kinds: images, masks, objects, series, texts and numbers. In files, each has a key that the others lack.
 """
 
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NotRequired, Required, Self, TypedDict, cast
 
 import numpy as np
 
+from netloom.data.boxes import ImageObject, image_objects
 from netloom.modalities.encoding.tags import IGNORE
 
-# Limits of stored examples: pixels per side of an image, characters of a text, points of a series.
-SIDE, LETTERS, POINTS = 64, 200, 200
+# Limits of stored examples: pixels per side of an image, characters of a text, points of a series, objects.
+SIDE, LETTERS, POINTS, OBJECTS = 64, 200, 200, 30
 
 
 class PackedImage(TypedDict):
@@ -31,12 +33,21 @@ class ClassMask(TypedDict):
     names: list[str]
 
 
+class ObjectBoxes(TypedDict):
+    """The class number and the box of each object (objects, 5), as in `netloom.data.boxes`, and the class names."""
+
+    boxes: list[list[float]]
+    names: list[str]
+
+
 class CardJson(TypedDict, total=False):
     """A card in files: the keys of its kind."""
 
     picture: PackedImage
     classes: PackedImage
     names: list[str]
+    boxes: list[list[float]]
+    scores: list[float]
     series: list[list[float]]
     text: str
     share: float
@@ -48,7 +59,7 @@ class ExampleJson(CardJson):
 
     row: Required[int]
     true: Required[str]
-    truth: NotRequired[ClassMask]
+    truth: NotRequired[ClassMask | ObjectBoxes]
 
 
 @dataclass(frozen=True)
@@ -97,6 +108,37 @@ class MaskCard:
 
     def to_json(self) -> CardJson:
         return {"classes": self.classes, "names": list(self.names)}
+
+
+@dataclass(frozen=True)
+class ObjectsCard:
+    """The objects in an image: the class number and the box of each (objects, 5), the names of all classes, and the
+    scores of predicted objects."""
+
+    key: ClassVar[str] = "boxes"
+    boxes: list[list[float]]
+    names: tuple[str, ...]
+    scores: list[float] | None = None
+
+    @property
+    def objects(self) -> tuple[ImageObject, ...]:
+        """The objects with their names."""
+        return image_objects(self.boxes, self.names, self.scores)
+
+    @classmethod
+    def of(cls, objects: Sequence[ImageObject], names: tuple[str, ...]) -> Self:
+        """Return the card of predicted objects, highest score first; of many, the first."""
+        few = objects[:OBJECTS]
+        boxes = [[item.number, *(round(side, 4) for side in item.box)] for item in few]
+        return cls(boxes, names, [round(item.score or 0.0, 4) for item in few])
+
+    @classmethod
+    def from_json(cls, state: CardJson) -> Self:
+        return cls(state["boxes"], tuple(state["names"]), state.get("scores"))
+
+    def to_json(self) -> CardJson:
+        shown: CardJson = {"boxes": self.boxes, "names": list(self.names)}
+        return shown if self.scores is None else {**shown, "scores": self.scores}
 
 
 @dataclass(frozen=True)
@@ -151,8 +193,9 @@ class NumbersCard:
         return {"values": self.values}
 
 
-Card = ImageCard | MaskCard | SeriesCard | TextCard | NumbersCard
+Card = ImageCard | MaskCard | ObjectsCard | SeriesCard | TextCard | NumbersCard
 InputCard = ImageCard | SeriesCard | TextCard
+TargetCard = MaskCard | ObjectsCard | NumbersCard
 
 
 def input_card(state: CardJson) -> InputCard | None:
@@ -167,7 +210,7 @@ def prediction_card(state: CardJson) -> Card:
     Raises:
         ValueError: it is none of the kinds of cards.
     """
-    for kind in (ImageCard, MaskCard, SeriesCard, TextCard, NumbersCard):
+    for kind in (ImageCard, MaskCard, ObjectsCard, SeriesCard, TextCard, NumbersCard):
         if kind.key in state:
             return kind.from_json(state)
     raise ValueError(f"A prediction has one of the kinds of cards, received the keys {sorted(state)}.")
@@ -175,7 +218,7 @@ def prediction_card(state: CardJson) -> Card:
 
 @dataclass(frozen=True)
 class ExampleCard:
-    """An example: the number of its row, its input, and its true target, as text and as a mask or numbers.
+    """An example: the number of its row, its input, and its true target, as text and as a mask, objects or numbers.
 
     `true` is empty if there is not one right answer.
     """
@@ -183,7 +226,7 @@ class ExampleCard:
     row: int
     true: str
     input: InputCard | None = None
-    target: MaskCard | NumbersCard | None = None
+    target: TargetCard | None = None
 
     @property
     def is_generated(self) -> bool:
@@ -193,9 +236,10 @@ class ExampleCard:
     @classmethod
     def from_json(cls, state: ExampleJson) -> Self:
         """Return the example of a file."""
-        target: MaskCard | NumbersCard | None = None
+        target: TargetCard | None = None
         if "truth" in state:
-            target = MaskCard(state["truth"]["classes"], tuple(state["truth"]["names"]))
+            truth = cast(CardJson, state["truth"])
+            target = ObjectsCard.from_json(truth) if ObjectsCard.key in truth else MaskCard.from_json(truth)
         elif NumbersCard.key in state:
             target = NumbersCard.from_json(state)
         return cls(int(state["row"]), state["true"], input_card(state), target)
@@ -207,6 +251,8 @@ class ExampleCard:
         match self.target:
             case MaskCard(classes, names):
                 state["truth"] = {"classes": classes, "names": list(names)}
+            case ObjectsCard(boxes, names):
+                state["truth"] = {"boxes": boxes, "names": list(names)}
             case NumbersCard(values):
                 state["values"] = values
         return state

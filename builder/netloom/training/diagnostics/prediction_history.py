@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
+from netloom.data.boxes import predicted_objects, present
 from netloom.data.targets.numbers import numbers_text
 from netloom.document import write_bytes
 from netloom.modalities.encoding.tokenization import PAD, last_places
 from netloom.training.diagnostics.budget import Budget
 from netloom.training.diagnostics.prediction_cards import (
     LETTERS,
+    OBJECTS,
     POINTS,
     Card,
     CardJson,
@@ -30,7 +32,9 @@ from netloom.training.diagnostics.prediction_cards import (
     InputCard,
     MaskCard,
     NumbersCard,
+    ObjectsCard,
     SeriesCard,
+    TargetCard,
     TextCard,
 )
 from netloom.training.objectives.objective import joined
@@ -141,7 +145,7 @@ def choose_rows(data: Prepared, task: Task) -> torch.Tensor:
 def describe_row(data: Prepared, row: int) -> ExampleCard:
     """Return a row for display: its input and true target."""
     target, true = data.schema.target, ""
-    shown: MaskCard | NumbersCard | None = None
+    shown: TargetCard | None = None
     # A text has more than one correct continuation, and a recorded action need not be the best one.
     if not target.type.continues_text and not target.type.is_action:
         true = data.target_text(row)[:LETTERS]
@@ -149,6 +153,8 @@ def describe_row(data: Prepared, row: int) -> ExampleCard:
         shown = NumbersCard(data.restore(data.target[row]).flatten().tolist()[:POINTS])
     elif target.type.is_per_pixel:
         shown = MaskCard.of(data.target[row].numpy(), target.classes)
+    elif target.type.is_boxes:
+        shown = ObjectsCard(present(data.target[row].numpy()).round(4).tolist()[:OBJECTS], target.classes)
     return ExampleCard(row, true, _input(data.example(row)), shown)
 
 
@@ -220,20 +226,22 @@ def _written_on(data: Prepared, prompts: torch.Tensor, answer: Callable[[torch.T
 
 def _card(answer: Mapping[str, Any], data: Prepared) -> Card:
     """Return a prediction as a card."""
-    prediction = answer["prediction"]
+    prediction, target = answer["prediction"], data.schema.target
+    if target.type.is_boxes:
+        return ObjectsCard.of(predicted_objects(prediction, target.classes), target.classes)
     if isinstance(prediction, str):
         share = answer.get("probabilities", {}).get(prediction)
         error = f" · error {answer['error']:.3g}" if "error" in answer else ""
         return TextCard(f"{prediction[:LETTERS]}{error}", share)
-    if data.schema.target.forecast is not None and isinstance(prediction, dict):
+    if target.forecast is not None and isinstance(prediction, dict):
         steps = [value for series in prediction.values() for value in series]
-        return TextCard(numbers_text(data.schema.target, steps))
+        return TextCard(numbers_text(target, steps))
     if isinstance(prediction, dict):
         return TextCard(_columns(prediction))
     if isinstance(prediction, list) and not prediction:
         return TextCard("none")
     if isinstance(prediction, list) and isinstance(prediction[0], str):
-        apart = ", " if data.schema.target.type.is_multi_label else " "
+        apart = ", " if target.type.is_multi_label else " "
         return TextCard(apart.join(prediction)[:LETTERS])
     values = np.asarray(prediction, dtype=np.float64)
     if "classes" in answer:

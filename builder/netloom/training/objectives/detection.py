@@ -11,7 +11,7 @@ from netloom.tasks import detection
 from netloom.training.objectives import reference_predictors
 from netloom.training.objectives.average_precision import Matches, average_precisions, matched
 from netloom.training.objectives.detection_loss import row_losses
-from netloom.training.objectives.evaluation import Evaluation, Panel, Reference, ScoreRow, Worst
+from netloom.training.objectives.evaluation import Evaluation, Panel, Picture, Reference, ScoreRow, Worst
 from netloom.training.objectives.objective import NOTHING, WORST, Objective, Scores, Settings
 from netloom.training.objectives.reference_predictors import BaselinePrediction
 from netloom.training.objectives.thresholds import HALF, maximize_f1
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from netloom.data import Prepared
 
 SHOWN = 8
+SIDE = 128  # of a shown image in pixels
 # The score from which objects count during training; the one of predictions is chosen on the validation rows
 _TRAINING_THRESHOLD = 0.3
 _IOU = (0.5,)
@@ -162,9 +163,7 @@ def _panels(
     for group, places in (("Worst", order[:SHOWN]), ("Typical", middle)):
         for index in places:
             row = int(rows[index])
-            picture = data.raw.example(row, "").image
-            # one gray channel (1, H, W), or three
-            image = (picture[None] if picture.ndim == 2 else picture.transpose(2, 0, 1)).round(4).tolist()
+            image = _picture(data, row)
             called = scores[index] > threshold
             predicted = _object_rows(classes[index][called], boxes[index][called])
             true = [item for item in data.target[row].tolist() if item[0] >= 0]
@@ -175,11 +174,26 @@ def _panels(
                     "caption": f"{data.target_text(row)} · {len(predicted)} predicted",
                     "parts": [
                         {"title": "True", "kind": "boxes", "values": image, "boxes": true},
-                        {"title": "Predicted", "kind": "boxes", "values": image, "boxes": predicted},
+                        {
+                            "title": "Predicted",
+                            "kind": "boxes",
+                            "values": image,
+                            "boxes": predicted,
+                            "scores": scores[index][called].tolist(),
+                        },
                     ],
                 }
             )
     return panels
+
+
+def _picture(data: Prepared, row: int) -> Picture:
+    """Return the image of a row (C, H, W), subsampled to at most `SIDE` pixels per side, as it is stored as text."""
+    image = data.raw.example(row, "").image
+    apart = -(-max(image.shape[:2]) // SIDE)
+    few = image[::apart, ::apart].round(3)
+    channels: Picture = (few[None] if few.ndim == 2 else few.transpose(2, 0, 1)).tolist()
+    return channels
 
 
 def _object_rows(classes: torch.Tensor, boxes: torch.Tensor) -> list[list[float]]:

@@ -82,12 +82,14 @@ class ClassesPart(TypedDict):
 
 
 class BoxesPart(TypedDict):
-    """A picture (C, H, W), and the class and box of each object in it (objects, 5) as in `netloom.data.boxes`."""
+    """A picture (C, H, W), and the class and box of each object in it (objects, 5) as in `netloom.data.boxes`, with the
+    scores of predicted objects."""
 
     kind: Literal["boxes"]
     title: str
     values: Picture
     boxes: list[list[float]]
+    scores: NotRequired[list[float]]
 
 
 class TagsPart(TypedDict):
@@ -218,7 +220,7 @@ class SampleImages:
 
 @dataclass(frozen=True)
 class PanelList:
-    """Examples beside the outputs of the network. `classes` color the pixels of masks."""
+    """Examples beside the outputs of the network. `classes` color the pixels of masks and the boxes of objects."""
 
     panels: list[Panel]
     classes: tuple[str, ...]
@@ -278,7 +280,7 @@ class Evaluation:
     horizon_errors: list[ScoreRow] | None = None
     residuals: Residuals | None = None
     worst: list[Worst] = field(default_factory=list)
-    # `classes` color the pixels of masks.
+    # `classes` color the pixels of masks and the boxes of objects.
     panels: list[Panel] = field(default_factory=list)
     separation: Separation | None = None
     episodes: PlayedEpisodes | None = None

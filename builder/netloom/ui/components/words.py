@@ -5,6 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+_ROWS, _COLUMNS = ("top", "", "bottom"), ("left", "", "right")
+
+
+def region_name(row: int, column: int) -> str:
+    """Return the name of one of the nine regions of an image, such as "top left" or "center"; both are from 0 to 2."""
+    return " ".join(filter(None, (_ROWS[row], _COLUMNS[column]))) or "center"
+
 
 def ago(moment: datetime) -> str:
     """Return the time since a moment, such as "2 hours ago"."""

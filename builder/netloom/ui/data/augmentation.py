@@ -21,6 +21,7 @@ from netloom.ui.components.charts.charts import series_chart
 from netloom.ui.components.errors import show_error
 from netloom.ui.components.examples.example_panels import painted
 from netloom.ui.components.examples.image_urls import enlarged
+from netloom.ui.components.examples.object_boxes import show_example_objects
 from netloom.ui.components.forms import bound, refused
 from netloom.ui.data.quality import cell_text
 from netloom.ui.data.state import DataState, Key
@@ -216,11 +217,14 @@ def _preview(live: Live, data: Prepared, names: list[str]) -> None:
 
 def _show(example: Example, note: str, number: int) -> None:
     pictures = list(example.images.values()) if len(example.images) > 1 else [example.image]
-    if pictures[0] is not None:
+    title = f"Version {number}" if number else "Original"
+    if example.boxes is not None:
+        show_example_objects(example, title)
+    elif pictures[0] is not None:
         if example.mask is not None:
             pictures.append(painted(example.mask))
         for column, picture in zip(st.columns(len(pictures)), pictures, strict=True):
-            column.image(enlarged(picture), width="stretch", alt=f"Version {number}" if number else "Original")
+            column.image(enlarged(picture), width="stretch", alt=title)
     elif example.series is not None:
         chart = series_chart(example.series, small=True)
         st.plotly_chart(chart, width="stretch", config={"displayModeBar": False}, key=Key.AUGMENTED.of(number))

@@ -178,7 +178,8 @@ def _look(data: Prepared, choice: DataChoice) -> None:
     else:
         preview(data)
     if dataset.classes:
-        st.plotly_chart(class_chart(dataset.classes), width="stretch", config={"displayModeBar": False})
+        figure = class_chart(dataset.classes, data.schema.target.type.counted)
+        st.plotly_chart(figure, width="stretch", config={"displayModeBar": False})
     if dataset.columns:
         st.dataframe(dataset.columns, hide_index=True, placeholder="")
 

@@ -16,6 +16,7 @@ from netloom.explain.core.targets import quantity_of
 from netloom.explain.plots.explanation_plots import PlotKind, column_labels, plot_kind
 from netloom.modalities.encoding.tokenization import START
 from netloom.modalities.fields.text import UNKNOWN_TOKENS
+from netloom.ui.components.words import region_name
 
 MOST_NAMED = 3
 # A feature is named beside the strongest if it has at least this share of its size; one of the other sign, if it has
@@ -24,7 +25,6 @@ NEAR, OPPOSED = 0.5, 0.3
 # An image is divided into this many rows and columns, and a series into this many spans; the strongest is named only
 # if it has this share of the whole.
 GRID, SPANS, CLEAR = 3, 8, 0.2
-ROWS, COLUMNS = ("top", "", "bottom"), ("left", "", "right")
 START_TOKEN = "the start token"
 
 
@@ -184,15 +184,11 @@ def _columns(explanation: Explanation, field: str, values: np.ndarray) -> Iterat
 def _regions(explanation: Explanation, field: str, values: np.ndarray) -> Iterator[Feature]:
     """Yield the nine regions of an image (C, H, W), or the whole image if no region stands out."""
     regions = [
-        Feature(f"the {_region(row, column)}", float(cell.sum()))
+        Feature(f"the {region_name(row, column)}", float(cell.sum()))
         for row, cells in enumerate(np.array_split(values.sum(0), GRID, axis=0))  # (C, H, W) -> (H, W)
         for column, cell in enumerate(np.array_split(cells, GRID, axis=1))
     ]
     yield from _standing_out(regions, "all regions of the image")
-
-
-def _region(row: int, column: int) -> str:
-    return " ".join(filter(None, (ROWS[row], COLUMNS[column]))) or "center"
 
 
 def _spans(explanation: Explanation, field: str, values: np.ndarray) -> Iterator[Feature]:

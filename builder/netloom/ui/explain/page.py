@@ -18,7 +18,7 @@ from netloom.editing.live import Live
 from netloom.explain import ExplainError
 from netloom.explain.core.examples import shown_example
 from netloom.explain.core.starting_row import StartingRow, starting_row
-from netloom.explain.core.targets import target_names
+from netloom.explain.core.targets import default_target_name, target_names
 from netloom.jobs import JobError, RunWeights
 from netloom.jobs.requests.inspection import Inspect, Inspection
 from netloom.store import Run, StoreError
@@ -238,12 +238,11 @@ def choose_target(trained: OpenRun, row: Row) -> Target:
     classes = trained.data.schema.target.classes
     if trained.data.schema.target.type.is_text:
         return {"position": st.slider("Output token", 1, trained.data.schema.target.shape[0], 1, help=TARGET_HELP) - 1}
-    names = target_names(trained.data, trained.project.training) or (
-        classes if trained.objective.task.per_class_scores else ()
-    )
+    training = trained.project.training
+    names = target_names(trained.data, training) or (classes if trained.objective.task.per_class_scores else ())
     if not names:
         return None
-    usual = "Predicted class" if trained.objective.task.per_class_scores else "Default output"
+    usual = "Predicted class" if trained.objective.task.per_class_scores else default_target_name(training)
     usual = "Chosen action" if trained.data.schema.target.type.is_action else usual
     tagging = trained.data.schema.target.type.is_tags
     word = _word(trained, row) if tagging else None

@@ -10,11 +10,13 @@ import numpy as np
 import streamlit as st
 
 from netloom.core.text import escape, number
+from netloom.data.boxes import objects_text, predicted_objects
 from netloom.data.tables.row_file import summarize_warnings
 from netloom.modalities.encoding.cells import RawRow
 from netloom.ui.components.charts.share_bars import share_bars
 from netloom.ui.components.examples.example_panels import legend, overlaid, painted, tagged
 from netloom.ui.components.examples.image_urls import enlarged
+from netloom.ui.components.examples.object_boxes import show_objects
 from netloom.ui.explain.headline import visible
 from netloom.ui.playground.series import forecast_chart, is_forecast
 from netloom.ui.playground.state import Key
@@ -26,7 +28,8 @@ if TYPE_CHECKING:
 MOST_BARS = 10
 LONG_TEXT = 400
 MASK_OPACITY = 0.55
-IMAGE_WIDTH = 260
+IMAGE_WIDTH, OBJECTS_WIDTH = 260, 420
+SIDES = ("left", "top", "right", "bottom")
 
 
 @dataclass(frozen=True)
@@ -168,6 +171,34 @@ def _mask(shown: Shown) -> None:
     legend(shown.answer["classes"])
 
 
+def _boxes(shown: Shown) -> None:
+    answer = shown.answer
+    objects = predicted_objects(answer["prediction"], shown.decoding["classes"])
+    _headline(objects_text(item.name for item in objects) if objects else "No object")
+    image = _image(shown.field, shown.raw)
+    show_objects(image, objects, "Predicted objects", width=OBJECTS_WIDTH)
+    limit = f"{answer['threshold']:.1%}"
+    if not objects:
+        st.caption(f"No object has a score above {limit}, the threshold that was chosen on the validation rows.")
+        return
+    height, width = image.shape[:2]
+    rows = [
+        {
+            "class": item.name,
+            "score": item.score,
+            **{name: side * size for name, side, size in zip(SIDES, item.box, (width, height) * 2, strict=True)},
+        }
+        for item in objects
+    ]
+    score = st.column_config.ProgressColumn(min_value=0, max_value=1, format="percent")
+    sides = dict.fromkeys(SIDES, st.column_config.NumberColumn(format="%.1f"))
+    st.dataframe(rows, hide_index=True, column_config={"score": score, **sides})
+    st.caption(
+        f"Boxes in pixels of the image of {width} × {height}, from its upper left corner. Objects with a score above "
+        f"{limit} are predicted; this threshold was chosen on the validation rows."
+    )
+
+
 def _tags(shown: Shown) -> None:
     tags = shown.answer.get("tags") or shown.answer["prediction"]
     words = shown.field.readable(shown.field.raw_value(shown.raw))[: len(tags)]
@@ -302,6 +333,7 @@ VIEWS: dict[str, Callable[[Shown], None]] = {
     "next_token": _next_token,
     "sequence": _text,
     "mask": _mask,
+    "boxes": _boxes,
     "tags": _tags,
     "class_and_tags": _class_and_tags,
     "several": _several,

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
+from netloom.core.text import cut
 from netloom.store import RunArtifacts
 from netloom.training.diagnostics import Predictions, read_samples
 from netloom.training.diagnostics.prediction_cards import (
@@ -21,6 +22,7 @@ from netloom.training.diagnostics.prediction_cards import (
     ImageCard,
     MaskCard,
     NumbersCard,
+    ObjectsCard,
     SeriesCard,
     TextCard,
     prediction_card,
@@ -29,6 +31,8 @@ from netloom.training.diagnostics.prediction_cards import (
 from netloom.ui.components.charts.charts import TRAIN, VALIDATION, over_one_height
 from netloom.ui.components.curves.curve import drawing
 from netloom.ui.components.examples.example_panels import painted
+from netloom.ui.components.examples.image_urls import enlarged
+from netloom.ui.components.examples.object_boxes import objects_html, swatch
 from netloom.ui.components.page_state import set_value, value_of
 from netloom.ui.train.state import Key, ReadFile, TrainState
 
@@ -39,8 +43,9 @@ MUTED = "opacity:.68"
 RIGHT = "#16a34a"
 # Darker on white, and lighter on black, than the plain colors of a right answer and of curves.
 READABLE = "color:color-mix(in srgb,{0} 65%,currentColor)"
-# The size of images in pixels.
-SIZE = 72
+# The size of images in pixels; larger with boxes.
+SIZE, SIZE_OF_BOXES = 72, 108
+MOST_LETTERS, MOST_NAMED = 16, 6  # of an object, and objects of an image
 NOT_YET = "After the first epoch, this shows the predictions for a few validation rows."
 
 
@@ -99,8 +104,10 @@ def cards(rows: Sequence[ExampleJson], predictions: Sequence[CardJson]) -> str:
     ]
     pictures = max((card.count("<figure") for card in html_cards), default=0)
     wide = any(isinstance(example.input, SeriesCard | TextCard) for example in examples)
+    has_boxes = any(isinstance(example.target, ObjectsCard) for example in examples)
     # Room for a text, or for images side by side.
-    least = 300 if wide else max(20 + (SIZE + 8) * pictures, 190 if examples and examples[0].true else 0)
+    size = SIZE_OF_BOXES if has_boxes else SIZE
+    least = 300 if wide else max(20 + (size + 8) * pictures, 190 if examples and examples[0].true else 0)
     return f'<div style="{GRID.format(least)}">{"".join(html_cards)}</div>'
 
 
@@ -122,12 +129,33 @@ def _card(example: ExampleCard, prediction: Card) -> str:
 def _pictures(example: ExampleCard, prediction: Card) -> str:
     """Return the images and masks of an example and its prediction side by side."""
     titled = ((example.input, "Input"), (example.target, "True"), (prediction, "Predicted"))
+    if isinstance(example.target, ObjectsCard) and isinstance(example.input, ImageCard):
+        return _boxed_pictures(example.input, example.target, prediction)
     pictures = [picture for card, title in titled if (picture := _picture(card, title))]
     if not pictures:
         return ""
     if len(pictures) == 1:  # a single image needs no caption
         pictures = [pictures[0].partition("<figcaption")[0] + "</figure>"]
     return f'<div style="display:flex;gap:8px;flex-wrap:wrap">{"".join(pictures)}</div>'
+
+
+def _boxed_pictures(picture: ImageCard, target: ObjectsCard, prediction: Card) -> str:
+    """Return the image with the true and with the predicted objects; their names do not fit on it, and are below."""
+    pixels, figures = unpacked(picture.image) / 255, []
+    for card, title in ((target, "True"), (prediction, "Predicted")):
+        if isinstance(card, ObjectsCard):
+            image = objects_html(enlarged(pixels), card.objects, title, is_labeled=False)
+            names = [
+                f'<span style="white-space:nowrap">{swatch(item.number)}{escape(cut(item.title, MOST_LETTERS))}</span>'
+                for item in card.objects[:MOST_NAMED]
+            ]
+            if len(card.objects) > MOST_NAMED:
+                names.append(f"and {len(card.objects) - MOST_NAMED} more")
+            figures.append(
+                f'<figure style="margin:0;width:{SIZE_OF_BOXES}px">{image}<figcaption style="font-size:.75rem">'
+                f'<span style="{MUTED}">{title}</span><br>{"<br>".join(names) or "no object"}</figcaption></figure>'
+            )
+    return f'<div style="display:flex;gap:8px;flex-wrap:wrap">{"".join(figures)}</div>'
 
 
 def _picture(card: Card | None, title: str) -> str:
@@ -168,7 +196,7 @@ def _prediction(example: ExampleCard, prediction: Card) -> str:
 def _true_text(example: ExampleCard, prediction: Card) -> str:
     """Return the true target in words, unless the card shows it already."""
     match prediction, example.target:
-        case (NumbersCard(), NumbersCard()) | (_, MaskCard()):
+        case (NumbersCard(), NumbersCard()) | (_, MaskCard() | ObjectsCard()):
             return ""
         case TextCard(text), _ if text == example.true:
             return ""

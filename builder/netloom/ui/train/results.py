@@ -51,7 +51,9 @@ WORST_EXAMPLES = WorstExamples("train", "Train", Key.RESULTS, WORST_TAB)
 INTERVAL_HELP = "95% CI: the 95% confidence interval of the metric, given the number of test rows."
 REFERENCE_HELP = "The last line of each metric is a baseline predictor on the same rows. A useful model beats it."
 # Metrics of classes from 0 to 1, and short titles of columns.
-SHARES = ("precision", "recall", "f1", "average_precision", "roc_auc", "dice", "iou")
+SHARES = ("precision", "recall", "f1", "average_precision", "roc_auc", "dice", "iou", "map", "map_50", "map_75")
+# The titles of means over the classes in the row of one class.
+OF_CLASS = {"map": "AP50–95", "map_50": "AP50", "map_75": "AP75"}
 # Columns of errors and their ratios, some of them of the naive forecast.
 _OF_NETWORK = ("rmse", "mae", "r2", "scaled_rmse", "scaled_mae", "mase")
 ERRORS = (*_OF_NETWORK, *(f"naive_{name}" for name in _OF_NETWORK))
@@ -226,13 +228,17 @@ def _report(container: DeltaGenerator, lines: list[ScoreRow]) -> None:
     # Narrow enough that no column is cut off beside the confusion matrix.
     share = st.column_config.ProgressColumn(min_value=0, max_value=1, format="%.2f", width=84)
     # A row number is last, because a narrow screen shows few columns.
-    rows = [{heading(name): line[name] for name in sorted(line, key=lambda name: name == "row")} for line in lines]
+    rows = [{_column(name): line[name] for name in sorted(line, key=lambda name: name == "row")} for line in lines]
     number = st.column_config.NumberColumn(format="%.4g")
     columns = {**dict.fromkeys(SHARES, share), **dict.fromkeys(ERRORS, number)}
-    columns["examples"] = st.column_config.NumberColumn(width=72)
+    columns |= dict.fromkeys(("examples", "objects"), st.column_config.NumberColumn(width=72))
     container.dataframe(
-        rows, hide_index=True, column_config={heading(name): config for name, config in columns.items()}
+        rows, hide_index=True, column_config={_column(name): config for name, config in columns.items()}
     )
+
+
+def _column(name: str) -> str:
+    return OF_CLASS.get(name) or heading(name)
 
 
 def worst_rows(live: Live, run: Run, evaluation: Evaluation) -> None:

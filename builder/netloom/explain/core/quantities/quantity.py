@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 LOGIT = "the score (logit)"
 TargetChoice = int | str | Mapping[str, Any] | None
 Inputs = Mapping[str, "torch.Tensor"]
+Settings = Mapping[str, float]  # what an objective chose on the validation rows
 
 
 class Quantity:
@@ -31,7 +32,10 @@ class Quantity:
     reads_all_outputs: ClassVar[bool] = False
     is_distance: ClassVar[bool] = False
     has_position: ClassVar[bool] = False  # a position of the input sequence
+    reads_chosen: ClassVar[bool] = False  # what was chosen on the validation rows changes the prediction
     in_data_units: ClassVar[bool] = False  # rather than in the normalized units of the network
+
+    default_name: ClassVar[str] = "Default output"  # the target that is explained unless another is chosen by name
 
     def is_score(self, target: Target) -> bool:
         """Return whether it is a logit rather than a number with units."""
@@ -66,6 +70,10 @@ class Quantity:
     def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
         """Return the prediction for one example in words, with probabilities."""
         raise NotImplementedError
+
+    def decided(self, prediction: Prediction, output: torch.Tensor, data: Prepared, chosen: Settings) -> Prediction:
+        """Return the prediction with what was `chosen` on the validation rows, such as a threshold."""
+        return prediction
 
 
 def index_of(choice: TargetChoice, names: tuple[str, ...], kind: str) -> int:

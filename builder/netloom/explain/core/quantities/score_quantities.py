@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
-from netloom.data.boxes import objects_text
+from netloom.data.boxes import image_objects, objects_text
 from netloom.data.preparation.box_decoding import center_logits, detected
 from netloom.data.targets.fitted_target import FittedNumbers
 from netloom.data.targets.numbers import numbers_text
@@ -16,6 +16,7 @@ from netloom.explain.core.quantities.quantity import (
     LOGIT,
     Inputs,
     Quantity,
+    Settings,
     TargetChoice,
     index_of,
     probabilities_by_name,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from netloom.data.targets.fitted_target import FittedClasses
 
 
-CERTAIN = 0.5  # the score from which objects are named
+CERTAIN = 0.5  # the score from which objects are predicted where no threshold was chosen
 
 
 class NamedScore(Quantity):
@@ -257,6 +258,11 @@ class ObjectScore(Quantity):
     """The largest logit of a class over the cells of a grid (N, classes + 4, H, W): of its most certain object."""
 
     kind: ClassVar[TargetQuantity] = "object"
+    reads_chosen = True
+    default_name = "Most certain object"
+
+    def names(self, data: Prepared, training: Training) -> tuple[str, ...]:
+        return data.schema.target.classes
 
     def choose(
         self, choice: TargetChoice, output: torch.Tensor, data: Prepared, inputs: Inputs, training: Training
@@ -270,11 +276,16 @@ class ObjectScore(Quantity):
         return _class_logits(output)[:, target.index]
 
     def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
-        classes = data.schema.target.classes
-        numbers, scores, _ = (part[0].tolist() for part in detected(output))
-        certain = [classes[number] for number, score in zip(numbers, scores, strict=True) if score > CERTAIN]
-        shares = probabilities_by_name(classes, _class_logits(output)[0].sigmoid())
-        return Prediction(objects_text(certain), shares)
+        shares = probabilities_by_name(data.schema.target.classes, _class_logits(output)[0].sigmoid())
+        return self.decided(Prediction("", shares), output, data, {})
+
+    def decided(self, prediction: Prediction, output: torch.Tensor, data: Prepared, chosen: Settings) -> Prediction:
+        numbers, scores, boxes = (part[0].tolist() for part in detected(output))
+        limit = chosen.get("threshold", CERTAIN)
+        count = sum(score > limit for score in scores)  # the scores are in descending order
+        rows = [[number, *box] for number, box in zip(numbers, boxes, strict=True)][:count]
+        objects = image_objects(rows, data.schema.target.classes, scores[:count])
+        return Prediction(objects_text(item.name for item in objects), prediction.probabilities, objects)
 
 
 def _class_logits(output: torch.Tensor) -> torch.Tensor:

@@ -50,13 +50,13 @@ def over_one_height(values: Any) -> tuple[Any, bool]:
     return (values - low) / np.where(ranges > 0, ranges, 1.0), True
 
 
-def class_chart(counts: dict[str, int]) -> go.Figure:
-    """Return a bar chart of the number of rows of each class."""
+def class_chart(counts: dict[str, int], counted: str = "rows") -> go.Figure:
+    """Return a bar chart of the number of rows, or of what else is `counted`, of each class."""
     import plotly.graph_objects as go
 
     names = [name if len(name) <= 18 else f"{name[:17]}…" for name in counts]
     trace = {"type": "bar", "x": names, "y": list(counts.values()), "marker": {"color": TRAIN}}
-    axes = {"xaxis": {"type": "category"}, "yaxis": {"title": "Rows"}}
+    axes = {"xaxis": {"type": "category"}, "yaxis": {"title": counted.capitalize()}}
     return go.Figure([trace], {"height": 240, "margin": MARGIN, **axes})
 
 

@@ -9,7 +9,10 @@ import numpy as np
 import streamlit as st
 
 from netloom.core.text import escape, number
+from netloom.data.boxes import image_objects
+from netloom.explain.plots.class_colors import COLORS, VOID_COLOR, color
 from netloom.training.objectives.evaluation import (
+    BoxesPart,
     ClassesPart,
     ColumnsPart,
     Embedding,
@@ -23,15 +26,14 @@ from netloom.training.objectives.evaluation import (
 from netloom.ui.components.charts.charts import MARGIN, TRAIN, VALIDATION
 from netloom.ui.components.column_row import OnPhone, column_row
 from netloom.ui.components.examples.image_urls import address, enlarged
+from netloom.ui.components.examples.object_boxes import show_objects
 from netloom.ui.components.state import Key
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-# Colors of classes in masks and of tags; the first is that of the background.
-COLORS = ("#d4d4d8", "#6366f1", "#f59e0b", "#10b981", "#ef4444", "#06b6d4", "#d946ef", "#84cc16", "#f97316", "#64748b")
-VOID_COLOR = "#18181b"  # of pixels without a class
-ACROSS = 4
+# Panels side by side; fewer where a picture has labels.
+ACROSS, ACROSS_LABELED = 4, 2
 # Explanations of the colors of a kind of part, once for all panels
 CAPTIONS = {"series": "Indigo: input. Orange: reconstruction."}
 
@@ -49,10 +51,11 @@ def panels(panels: list[Panel], classes: Sequence[str]) -> None:
         if group:
             st.markdown(f"**{escape(group)}**")
         items = [item for item in panels if item.get("group", "") == group]
-        for start in range(0, len(items), ACROSS):
-            for column, item in zip(st.columns(ACROSS), items[start : start + ACROSS], strict=False):
+        across = ACROSS_LABELED if "boxes" in kinds else ACROSS
+        for start in range(0, len(items), across):
+            for column, item in zip(st.columns(across), items[start : start + across], strict=False):
                 with column, st.container(border=True):
-                    _parts(item)
+                    _parts(item, classes)
                     st.caption(f"Row {item['row']} · {escape(item['caption'][:80])}")
 
 
@@ -108,12 +111,6 @@ def legend(classes: Sequence[str], *, has_void: bool = False) -> None:
     st.html(f'<div style="font-size:0.85rem;line-height:2">{" ".join(marks)}</div>')
 
 
-def color(index: int) -> str:
-    """Return the color of a class by its index."""
-    # Further classes repeat the colors, but not that of the background.
-    return COLORS[index] if index < len(COLORS) else COLORS[1 + (index - 1) % (len(COLORS) - 1)]
-
-
 def painted(numbers: Any) -> Any:
     """Return class indices (H, W), below 0 for void pixels, as an image (H, W, 3) with values from 0 to 1."""
     grid = np.asarray(numbers, dtype=np.int64)  # stored as unsigned bytes where there are no void pixels
@@ -122,12 +119,21 @@ def painted(numbers: Any) -> Any:
     return np.array(tones)[np.maximum(grid, -1) + 1]
 
 
-def _parts(item: Panel) -> None:
-    pictures = [part for part in item["parts"] if part["kind"] == "picture" or part["kind"] == "classes"]
+def _parts(item: Panel, classes: Sequence[str]) -> None:
+    pictures = [
+        part
+        for part in item["parts"]
+        if part["kind"] == "picture" or part["kind"] == "classes" or part["kind"] == "boxes"
+    ]
     key = Key.PANEL.of(item["row"], item.get("group", ""))
     columns = column_row(len(pictures), key, OnPhone.WHOLE) if pictures else []
     for column, picture in zip(columns, pictures, strict=True):
-        column.image(_enlarged(picture), width="stretch", alt=picture["title"])
+        if picture["kind"] == "boxes":
+            with column:
+                objects = image_objects(picture["boxes"], classes, picture.get("scores"))
+                show_objects(_channels_last(picture), objects, picture["title"])
+        else:
+            column.image(_enlarged(picture), width="stretch", alt=picture["title"])
     if pictures:  # on one line, because the title of a small picture would break within a word
         st.caption(" · ".join(picture["title"] for picture in pictures))
     for part in item["parts"]:
@@ -178,8 +184,13 @@ def tagged(words: Sequence[str], tags: Sequence[str]) -> None:
 def _enlarged(part: PicturePart | ClassesPart) -> str:
     if part["kind"] == "classes":
         return enlarged(painted(part["values"]))
+    return enlarged(_channels_last(part))
+
+
+def _channels_last(part: PicturePart | BoxesPart) -> np.ndarray:
+    """Return a picture (C, H, W) as (H, W) or (H, W, 3)."""
     values = np.asarray(part["values"], dtype=np.float64)
-    return enlarged(values[0] if values.shape[0] == 1 else values.transpose(1, 2, 0))
+    return values[0] if values.shape[0] == 1 else values.transpose(1, 2, 0)
 
 
 def overlaid(before: np.ndarray, after: np.ndarray) -> go.Figure:

@@ -14,10 +14,14 @@ from netloom.ui.components.charts.charts import series_chart
 from netloom.ui.components.column_row import OnPhone, column_row
 from netloom.ui.components.examples.example_panels import painted, tagged
 from netloom.ui.components.examples.image_urls import enlarged
+from netloom.ui.components.examples.object_boxes import show_example_objects
 from netloom.ui.components.state import Key
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
+
+
+ROW_WIDTH = 260  # of an image in pixels
 
 
 def show_example(example: Example, *, small: bool = False) -> None:
@@ -26,11 +30,13 @@ def show_example(example: Example, *, small: bool = False) -> None:
         image_column, mask_column = st.columns(2)
         image_column.image(enlarged(example.image), width="stretch", alt="Image of the row")
         mask_column.image(enlarged(painted(example.mask)), width="stretch", alt="Classes of its pixels")
+    elif example.boxes is not None:
+        show_example_objects(example, "Image of the row", width=None if small else ROW_WIDTH)
     elif len(example.images) > 1:
         for column, (name, image) in zip(st.columns(len(example.images)), example.images.items(), strict=True):
             column.image(enlarged(image), width="stretch", alt=f"Input {name}")
     elif example.image is not None:
-        st.image(enlarged(example.image), width="stretch" if small else 260, alt="Image of the row")
+        st.image(enlarged(example.image), width="stretch" if small else ROW_WIDTH, alt="Image of the row")
     elif example.tags:
         tagged(example.tokens, example.tags)
     elif example.text:

@@ -16,6 +16,7 @@ from netloom.explain.core.parts.axes import Axes
 from netloom.explain.core.targets import quantity_of
 from netloom.explain.plots import figures, text
 from netloom.explain.plots.explanation_plots import PlotKind, array_table, plot_kind, series_table
+from netloom.explain.plots.object_shapes import with_objects
 from netloom.explain.robustness.what_if import WhatIf, raw_row, target_request
 from netloom.jobs import JobError
 from netloom.jobs.requests.explanations import Change
@@ -291,6 +292,8 @@ def _pictures(comparison: WhatIf, name: str, key: str, end: float, *, series: bo
                 image = image if image is not None and np.shape(image)[:2] == values.shape else None
                 figure = figures.overlay(values, image, title=title)
                 figure.update_layout(height=300)
+                if objects := explanation.prediction.objects:
+                    with_objects(figure, (values.shape[0], values.shape[1]), objects, is_labeled=False)
                 table = array_table(values, ("row", "column"))
             on_scale(figure, end)
             chart(figure, key=Part.PLOT.within(key, title, name), name=f"what if {name} {title}", table=table)
