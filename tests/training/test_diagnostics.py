@@ -14,14 +14,15 @@ import pytest
 import torch
 
 from netloom.compile import module
-from netloom.document import Project
+from netloom.data.boxes import present
+from netloom.document import DataChoice, Project
 from netloom.store import RunArtifacts
 from netloom.templates import templates
 from netloom.training import OBJECTIVES
 from netloom.training.diagnostics import MEASURES, places, read_history, read_samples
 from netloom.training.diagnostics.layer_statistics import LayerStatistics
 from netloom.training.diagnostics.observer import Observer
-from netloom.training.diagnostics.prediction_cards import ExampleCard, prediction_card, unpacked
+from netloom.training.diagnostics.prediction_cards import OBJECTS, ExampleCard, ObjectsCard, prediction_card, unpacked
 from netloom.training.diagnostics.statistics_file import MOST, Writer
 from netloom.training.speed.throughput import Throughput
 from netloom.training.trainer import Callback, Trainer
@@ -266,7 +267,7 @@ def test_every_objective_records_samples(name: str, home: Path, tmp_path: Path) 
     # Ranking scores have no scale, so they are not compared with the target.
     assert not (trainer.objective.task.scores_items and any("values" in row for row in samples.rows))
     for prediction in line["said"]:
-        assert set(prediction) & {"text", "values", "picture", "classes", "series"}
+        assert set(prediction) & {"text", "values", "picture", "classes", "boxes", "series"}
         for kind in ("picture", "classes"):
             if kind in prediction:
                 assert unpacked(prediction[kind]).size > 0
@@ -292,3 +293,25 @@ def test_remaining_time_is_a_range() -> None:
     low, high = throughput.left(1000)  # type: ignore[misc]
     assert high < 101  # the pause of one hour is not counted
     assert math.isfinite(low)
+
+
+def test_predicted_objects_are_recorded_with_their_scores(home: Path, tmp_path: Path) -> None:
+    document = templates()["shapes_detector"].project
+    document = document.model_copy(update={"data": DataChoice(dataset="shape_boxes", options={"rows": 60})})
+    trainer = loop(document, home)
+    with torch.no_grad():  # an object of the first class in each cell
+        [*trainer.model.parameters()][-1][0] = 20.0
+    Watched(document, trainer, tmp_path).on_epoch_end(trainer)
+    samples = read_samples(RunArtifacts.in_directory(tmp_path))
+    assert samples is not None
+    (line,) = samples.epochs
+    for row, prediction in zip(samples.rows, line["said"], strict=True):
+        card, example = prediction_card(prediction), ExampleCard.from_json(row)
+        assert isinstance(card, ObjectsCard)
+        assert card.to_json() == prediction
+        assert [(item.name, item.score) for item in card.objects] == [("circle", 1.0)] * OBJECTS
+        assert isinstance(example.target, ObjectsCard)
+        assert np.array(example.target.boxes).reshape(-1, 5) == pytest.approx(
+            present(trainer.data.target[row["row"]].numpy()), abs=1e-4
+        )
+        assert example.to_json() == row

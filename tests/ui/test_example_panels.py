@@ -30,6 +30,13 @@ def panels_page() -> None:
         "classes": {"title": "True", "kind": "classes", "values": grid},
         "series": {"title": "Series", "kind": "series", "values": [[0.0], [1.0]], "other": [[0.1], [0.9]]},
         "columns": {"title": "Row", "kind": "columns", "values": {"size": 1.0}, "other": {"size": 1.1}},
+        "boxes": {
+            "title": "Predicted",
+            "kind": "boxes",
+            "values": [[[0.0, 1.0], [0.5, 2.0]]],
+            "boxes": [[1.0, 0.1, 0.2, 0.6, 0.9], [0.0, 0.0, 0.0, 1.0, 1.0]],
+            "scores": [0.934, 0.5],
+        },
         "tags": {"title": "Said", "kind": "tags", "words": ["to", hostile], "values": ["O", "B-place"]},
     }
     items: list[Panel] = [
@@ -57,8 +64,12 @@ def test_every_panel_kind_renders_with_escaped_text() -> None:
     assert sum("Row 0" in item.value for item in app.caption) == 2
     assert "Picture · True" in [item.value for item in app.caption], "a title below a small picture would break"
     html_bodies = [body for item in app.get("html") if not (body := item.proto.body).startswith("<style")]
-    assert len(html_bodies) == 3  # the legend, and the tags of both groups
-    assert not any("<img" in body for body in html_bodies)
+    boxes = [body for body in html_bodies if "data:image" in body]
+    assert len(boxes) == 2  # in both groups
+    assert all(body.count("<img") == 1 and "&lt;img" in body and " 93%</span>" in body for body in boxes)
+    others = [body for body in html_bodies if body not in boxes]
+    assert len(others) == 3  # the legend, and the tags of both groups
+    assert not any("<img" in body for body in others)
     assert not any("<img" in item.value.replace("\\<", "") for item in app.caption)
 
 

@@ -32,7 +32,7 @@ from netloom.ui.components.state import Key
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-# Panels side by side; fewer where a picture has labels.
+# Panels side by side; fewer where the pictures have labels
 ACROSS, ACROSS_LABELED = 4, 2
 # Explanations of the colors of a kind of part, once for all panels
 CAPTIONS = {"series": "Indigo: input. Orange: reconstruction."}
@@ -51,7 +51,7 @@ def panels(panels: list[Panel], classes: Sequence[str]) -> None:
         if group:
             st.markdown(f"**{escape(group)}**")
         items = [item for item in panels if item.get("group", "") == group]
-        across = ACROSS_LABELED if "boxes" in kinds else ACROSS
+        across = ACROSS_LABELED if kinds & LABELED else ACROSS
         for start in range(0, len(items), across):
             for column, item in zip(st.columns(across), items[start : start + across], strict=False):
                 with column, st.container(border=True):
@@ -120,25 +120,34 @@ def painted(numbers: Any) -> Any:
 
 
 def _parts(item: Panel, classes: Sequence[str]) -> None:
-    pictures = [
-        part
-        for part in item["parts"]
-        if part["kind"] == "picture" or part["kind"] == "classes" or part["kind"] == "boxes"
-    ]
+    pictures = [part for part in item["parts"] if part["kind"] in PICTURES]
     key = Key.PANEL.of(item["row"], item.get("group", ""))
     columns = column_row(len(pictures), key, OnPhone.WHOLE) if pictures else []
     for column, picture in zip(columns, pictures, strict=True):
-        if picture["kind"] == "boxes":
-            with column:
-                objects = image_objects(picture["boxes"], classes, picture.get("scores"))
-                show_objects(_channels_last(picture), objects, picture["title"])
-        else:
-            column.image(_enlarged(picture), width="stretch", alt=picture["title"])
+        with column:
+            PICTURES[picture["kind"]](picture, classes)
     if pictures:  # on one line, because the title of a small picture would break within a word
         st.caption(" · ".join(picture["title"] for picture in pictures))
     for part in item["parts"]:
         if part["kind"] in PARTS:
             PARTS[part["kind"]](part, item)
+
+
+def _picture(part: PicturePart, classes: Sequence[str]) -> None:
+    st.image(enlarged(_channels_last(part)), width="stretch", alt=part["title"])
+
+
+def _mask(part: ClassesPart, classes: Sequence[str]) -> None:
+    st.image(enlarged(painted(part["values"])), width="stretch", alt=part["title"])
+
+
+def _boxes(part: BoxesPart, classes: Sequence[str]) -> None:
+    show_objects(_channels_last(part), image_objects(part["boxes"], classes, part.get("scores")), part["title"])
+
+
+# The kinds of parts that are drawn beside each other, and those with labels in their pictures
+PICTURES: Mapping[str, Callable[[Any, Sequence[str]], None]] = {"picture": _picture, "classes": _mask, "boxes": _boxes}
+LABELED = {"boxes"}
 
 
 def _series(part: SeriesPart, item: Panel) -> None:
@@ -179,12 +188,6 @@ def tagged(words: Sequence[str], tags: Sequence[str]) -> None:
         else:
             marks.append(html.escape(word))
     st.html(f'<div style="line-height:1.9">{" ".join(marks)}</div>')
-
-
-def _enlarged(part: PicturePart | ClassesPart) -> str:
-    if part["kind"] == "classes":
-        return enlarged(painted(part["values"]))
-    return enlarged(_channels_last(part))
 
 
 def _channels_last(part: PicturePart | BoxesPart) -> np.ndarray:
