@@ -299,7 +299,7 @@ def test_predicted_objects_are_recorded_with_their_scores(home: Path, tmp_path: 
     document = templates()["shapes_detector"].project
     document = document.model_copy(update={"data": DataChoice(dataset="shape_boxes", options={"rows": 60})})
     trainer = loop(document, home)
-    with torch.no_grad():  # an object of the first class in each cell
+    with torch.no_grad():  # certain objects of the first class
         [*trainer.model.parameters()][-1][0] = 20.0
     Watched(document, trainer, tmp_path).on_epoch_end(trainer)
     samples = read_samples(RunArtifacts.in_directory(tmp_path))
@@ -309,7 +309,8 @@ def test_predicted_objects_are_recorded_with_their_scores(home: Path, tmp_path: 
         card, example = prediction_card(prediction), ExampleCard.from_json(row)
         assert isinstance(card, ObjectsCard)
         assert card.to_json() == prediction
-        assert [(item.name, item.score) for item in card.objects] == [("circle", 1.0)] * OBJECTS
+        assert {(item.name, item.score) for item in card.objects} == {("circle", 1.0)}
+        assert len(card.objects) <= OBJECTS
         assert isinstance(example.target, ObjectsCard)
         assert np.array(example.target.boxes).reshape(-1, 5) == pytest.approx(
             present(trainer.data.target[row["row"]].numpy()), abs=1e-4

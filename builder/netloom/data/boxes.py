@@ -61,9 +61,10 @@ def image_objects(
 ) -> tuple[ImageObject, ...]:
     """Return objects (objects, 5) with the names of their classes, and with their scores if they are predicted."""
     rows = [tuple(map(float, row)) for row in objects]
+    known: Sequence[float | None] = [None] * len(rows) if scores is None else scores
     return tuple(
         ImageObject(int(number), classes[int(number)], (x_min, y_min, x_max, y_max), score)
-        for (number, x_min, y_min, x_max, y_max), score in zip(rows, scores or [None] * len(rows), strict=True)
+        for (number, x_min, y_min, x_max, y_max), score in zip(rows, known, strict=True)
     )
 
 
