@@ -53,7 +53,7 @@ def luminance(color: str) -> float:
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-@pytest.mark.parametrize("color", {object_color(number) for number in range(30)})
+@pytest.mark.parametrize("color", sorted({object_color(number) for number in range(30)}))
 def test_the_text_of_each_label_has_the_larger_contrast(color: str) -> None:
     assert color in COLORS[1:]
     light, dark = 1.05 / (luminance(color) + 0.05), (luminance(color) + 0.05) / 0.05
