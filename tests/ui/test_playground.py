@@ -31,13 +31,16 @@ from tests.ui.page_texts import checked
 PAGE = Path(__file__).parents[2] / "pages" / "playground.py"
 # Rows of generated data, where fewer of them do not change the shapes of the network.
 ROWS = 300
-GENERATED = "shapes_unet scenes_labels spoken_gru molecules_gcn shapes_simclr shapes_two_outputs".split()
+GENERATED = (
+    "shapes_unet shapes_detector scenes_labels spoken_gru molecules_gcn shapes_simclr shapes_two_outputs".split()
+)
 # One network per modality or kind of prediction, each with a text that its result shows.
 SHOWN = {
     "breast_cancer": "%",
     "diabetes": "unit of the column",
     "digits_cnn": "%",
     "shapes_unet": "st-image",
+    "shapes_detector": "No object has a score|Boxes in pixels",
     "requests_tagger": "border-bottom|No entity",
     "tales_gpt": "Continue the text",
     "dates_gru": "Sample an answer",
