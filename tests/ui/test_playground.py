@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
 import streamlit as st
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from netloom import runs
@@ -313,6 +316,18 @@ def test_file_is_predicted_and_an_unfit_one_is_refused() -> None:
     assert (before.key, before.result.csv) != (after.key, after.result.csv), "other weights predict again"
     uploader(app).upload("bad.csv", b"a,b\n1,2\n", "text/csv").run()
     assert "has no column" in app.error[0].value
+
+
+@pytest.mark.long
+def test_objects_in_the_images_of_a_file_are_named_in_words() -> None:
+    app = open_page("shapes_detector")
+    checked(app.segmented_control(key="try mode").set_value("File").run())
+    content, file = BytesIO(), BytesIO()
+    Image.fromarray(np.zeros((48, 48), dtype=np.uint8)).save(file, "PNG")
+    with ZipFile(content, "w") as archive:
+        archive.writestr("a.png", file.getvalue())
+    checked(uploader(app).upload("images.zip", content.getvalue(), "application/zip").run())
+    assert app.dataframe[0].value["prediction"].tolist() == ["no object"]
 
 
 def test_row_of_a_file_is_collected_and_explained_as_a_single_input_is() -> None:

@@ -130,11 +130,12 @@ class PredictFile(Request[BatchResult], kind="predict_file", lane="long"):
             path = artifacts.export_file(f"{BATCH}{self.key(context.home)}.{suffix}")
             path.write_text(text, encoding="utf-8", newline="")
             written[suffix] = path.name
+        first, text_of = file.rows[:SHOWN], trained.objective.task.answer_text
         first_rows = artifacts.export_file(f"{BATCH}{self.key(context.home)}.rows")
-        _write_first_rows(first_rows, file.rows[:SHOWN])
+        _write_first_rows(first_rows, first)
         return BatchResult(
             rows=len(file.rows),
-            shown=tuple(_shown(row, answer) for row, answer in zip(file.rows[:SHOWN], answers, strict=False)),
+            shown=tuple(_shown(row, answer, text_of(answer)) for row, answer in zip(first, answers, strict=False)),
             notes=(*file.notes, *summarize_warnings(answers)),
             csv=written["csv"],
             json_lines=written["jsonl"],
@@ -171,9 +172,10 @@ def _remove_old(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _shown(row: RawRow, answer: dict[str, Any]) -> dict[str, Any]:
-    """Return a row of the table on the page: the prediction before the inputs, which can be many columns; texts are not
-    longer than a cell."""
+def _shown(row: RawRow, answer: dict[str, Any], text: str) -> dict[str, Any]:
+    """Return a row of the table on the page: the prediction, or its `text` if it has one, before the inputs, which can
+    be many columns; texts are not longer than a cell."""
+    answer = {**answer, "prediction": text} if text else answer
     cells = {name: cell_text(value) for name, value in table_row(row, answer).items()}
     cells = {name: value for name, value in cells.items() if name not in row} | cells
     return {name: value[:200] if isinstance(value, str) else value for name, value in cells.items()}
