@@ -188,8 +188,8 @@ def test_bundle_contents(name: str) -> None:
     encoders = [file.name for file in files("netloom.modalities.encoding").iterdir() if file.name.endswith(".py")]
     assert bundle.namelist() == sorted(bundle.namelist())
     assert set(bundle.namelist()) == {
-        "README.md", "calibrated.py", "decode.py", "dialect.py", "example.json", "model.py", "predict.py",
-        "preprocess.json", "probability.py", "project.json", "row_file.py", "weights.safetensors",
+        "README.md", "box_decoding.py", "calibrated.py", "decode.py", "dialect.py", "example.json", "model.py",
+        "predict.py", "preprocess.json", "probability.py", "project.json", "row_file.py", "weights.safetensors",
         *(f"encoding/{name}" for name in encoders),
     }  # fmt: skip
     assert bundle.read("model.py").decode() == run.source

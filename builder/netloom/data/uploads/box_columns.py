@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from netloom.data.uploads.annotations import Sides
+from netloom.data.uploads.box_annotations import Sides
 
 
 def _corners(x_min: float, y_min: float, x_max: float, y_max: float) -> Sides:

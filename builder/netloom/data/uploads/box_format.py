@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from netloom.core.registry import discover
 from netloom.data import file_types
-from netloom.data.uploads.annotations import Annotations
+from netloom.data.uploads.box_annotations import Annotations
 from netloom.data.uploads.image_index import ImageIndex
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.upload_kind import Answers, Question

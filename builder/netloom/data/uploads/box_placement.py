@@ -10,7 +10,7 @@ from netloom.core.errors import DataError
 from netloom.core.progress import ProgressCallback
 from netloom.data.boxes import MAX_CLASSES, MAX_OBJECTS, padded
 from netloom.data.images import FileSize, file_size
-from netloom.data.uploads.annotations import Annotations, ImageObjects, Tally
+from netloom.data.uploads.box_annotations import Annotations, ImageObjects, Tally
 from netloom.data.uploads.source import Source
 
 _ROUNDING = 1e-4  # of a share: how far boxes with few digits may leave the image

@@ -84,7 +84,7 @@ they cannot be read; a summary of both goes to standard error.
             "`weights.safetensors`": "its trained weights",
             "`row_file.py`, `dialect.py`": "from a file to rows, as Netloom reads it",
             "`encoding/`, `preprocess.json`": "from rows to tensors, with what was fitted on the training data",
-            "`decode.py`, `calibrated.py`": "from outputs to answers, calibrated if a calibration is applied",
+            "`decode.py`, `box_decoding.py`, `calibrated.py`": "from outputs to answers, calibrated if it applies",
             "`probability.py`": "converts outputs of a softmax or a sigmoid to logits",
             "`predict.py`": "loads these and predicts; import `load` and `predict` from it in code of your own",
             "`example.json`": "a row that the network was not trained on",

@@ -42,6 +42,8 @@ class Production(Bundle):
     title = "Production folder"
     summary = "The Python bundle with a model server, pinned requirements, a Dockerfile and a health check, in one zip"
     suffix = ".production.zip"
+    is_first = False
+    contains = ""
 
     def members(self, trained: Trained) -> dict[str, bytes]:
         pinned = pinned_requirements()

@@ -16,7 +16,7 @@ from netloom.core.text import no_json
 from netloom.data import file_types
 from netloom.data.splits.given_splits import part_in, path_of
 from netloom.data.tables.readers import decode_text
-from netloom.data.uploads.annotations import Annotations, ImageObjects, class_name, finite, stated_size
+from netloom.data.uploads.box_annotations import Annotations, ImageObjects, class_name, finite, stated_size
 from netloom.data.uploads.box_format import BoxFormat
 from netloom.data.uploads.image_index import ImageIndex
 from netloom.data.uploads.source import Source

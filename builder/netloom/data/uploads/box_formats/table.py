@@ -16,7 +16,7 @@ from netloom.data.limits import MAX_FILE_BYTES
 from netloom.data.splits.given_splits import NAMES, NO_PART, given_of, path_of, split_column
 from netloom.data.tables.code_columns import padded_texts
 from netloom.data.tables.readers import decode_text
-from netloom.data.uploads.annotations import Annotations, ImageObjects, class_name, finite, stated_size
+from netloom.data.uploads.box_annotations import Annotations, ImageObjects, class_name, finite, stated_size
 from netloom.data.uploads.box_columns import BoxColumns, box_columns, unnamed_box_columns
 from netloom.data.uploads.box_format import BoxFormat
 from netloom.data.uploads.chosen import text

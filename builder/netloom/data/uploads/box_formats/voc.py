@@ -13,7 +13,7 @@ from xml.parsers import expat
 
 from netloom.core.errors import DataError
 from netloom.data.splits.given_splits import path_of
-from netloom.data.uploads.annotations import Annotations, class_name, finite, stated_size
+from netloom.data.uploads.box_annotations import Annotations, class_name, finite, stated_size
 from netloom.data.uploads.box_format import BoxFormat
 from netloom.data.uploads.image_index import ImageIndex
 from netloom.data.uploads.source import Source

@@ -16,7 +16,7 @@ from netloom.core.errors import DataError
 from netloom.data import file_types
 from netloom.data.splits.given_splits import path_of
 from netloom.data.tables.readers import decode_text
-from netloom.data.uploads.annotations import Annotations, ImageObjects, class_name, finite
+from netloom.data.uploads.box_annotations import Annotations, ImageObjects, class_name, finite
 from netloom.data.uploads.box_format import BoxFormat
 from netloom.data.uploads.image_index import ImageIndex, place_of
 from netloom.data.uploads.source import Source

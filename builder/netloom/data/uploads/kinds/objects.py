@@ -19,7 +19,7 @@ from netloom.data.raw.images import Images
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.settings.label_merging import spelling_notes
 from netloom.data.splits.given_splits import FileParts, file_parts, path_of
-from netloom.data.uploads.annotations import Annotations, Tally
+from netloom.data.uploads.box_annotations import Annotations, Tally
 from netloom.data.uploads.box_format import BoxFormat, formats_of, image_index
 from netloom.data.uploads.box_placement import placed_objects, refuse_many_classes, target_of
 from netloom.data.uploads.chosen import text
