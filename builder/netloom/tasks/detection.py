@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 
-from netloom.data.boxes import objects_text
+from netloom.data.boxes import SIDES, objects_text
 from netloom.data.schema import Schema
 from netloom.document import Training
 from netloom.tasks.answers import AnswerPart, structure_part, threshold_part
 from netloom.tasks.outputs import ExpectedOutput
 from netloom.tasks.task import Task
-
-BOX_SIDES = 4
 
 
 class Detection(Task):
@@ -45,8 +43,8 @@ class Detection(Task):
     def outputs(self, schema: Schema, training: Training) -> tuple[ExpectedOutput, ...] | None:
         count = len(schema.target.classes)
         scores = "a score for the class" if count == 1 else f"a score for each of the {count} classes"
-        demand = f"a grid with {scores} and {BOX_SIDES} sides of a box needs"
-        return (ExpectedOutput((count + BOX_SIDES, None, None), demand),)
+        demand = f"a grid with {scores} and {len(SIDES)} sides of a box needs"
+        return (ExpectedOutput((count + len(SIDES), None, None), demand),)
 
     def headline_metric(self, metrics: Collection[str]) -> str:
         return next((name for name in ("map", "f1") if name in metrics), super().headline_metric(metrics))
@@ -63,7 +61,7 @@ class Detection(Task):
             "properties": {
                 "class": {"type": "string", "enum": list(schema.target.classes)},
                 "score": {"type": "number"},
-                "box": {"type": "array", "items": {"type": "number"}, "minItems": BOX_SIDES, "maxItems": BOX_SIDES},
+                "box": {"type": "array", "items": {"type": "number"}, "minItems": len(SIDES), "maxItems": len(SIDES)},
             },
             "required": ["class", "score", "box"],
         }

@@ -40,10 +40,9 @@ class Target:
     """The explained number of the network's output.
 
     The kinds are: the logit of a class; the value of an action; a number in the units of the data; the logit of a token
-    or tag at a position; the mean logit of a class over the pixels `places`; the largest logit of
-    a class over a grid; a reconstruction error; the logit of a
-    label; a binary logit for or against; the distance of a pair; a raw output; and one of several outputs (head), whose
-    index is `position`. `quantity` describes it in words.
+    or tag at a position; the mean logit of a class over the pixels `places`; the largest logit of a class over a grid;
+    a reconstruction error; the logit of a label; a binary logit for or against; the distance of a pair; a raw output;
+    and one of several outputs (head), whose index is `position`. `quantity` describes it in words.
     """
 
     kind: TargetQuantity
