@@ -187,7 +187,8 @@ def test_multi_label_segmentation_and_multi_output_are_attacked(
     assert (report.measure, report.output) == (measure, output)
     answers, truth = run.output_of("test"), run.data.target[run.data.split["test"]]
     if measure == "labels right":
-        expected = ((answers > 0) == (truth > 0)).double().mean()
+        limits = torch.tensor([run.calibration[str(label)] for label in range(4)])
+        expected = ((answers.sigmoid() > limits) == (truth > 0)).double().mean()
     elif measure == "pixels right":
         expected = (answers.argmax(1) == truth).double().mean()
     elif measure == "accuracy":
@@ -204,13 +205,15 @@ def test_multi_label_segmentation_and_multi_output_are_attacked(
 
 
 def test_multi_label_attack_needs_at_least_closed_form_strength(task_runs: dict[str, TrainedRun]) -> None:
-    """A label of a linear network flips when strength × the 1-norm of its weights reaches the logit."""
+    """A label of a linear network flips when strength × the 1-norm of its weights reaches the distance of the logit
+    from its threshold."""
     run, row = task_runs["labels"], int(task_runs["labels"].data.split["test"][0])
     weights, _ = run.model.state_dict().values()
     space = pixel_scale(run)
     with torch.no_grad():
         logits: torch.Tensor = run.model(run.data.inputs["image"][row : row + 1])[0]
-    least = (logits.abs() / (weights * space).abs().sum(1)).min()
+    limits = torch.tensor([run.calibration[str(label)] for label in range(4)]).logit()
+    least = ((logits - limits).abs() / (weights * space).abs().sum(1)).min()
     attack = find_adversarial_example(run, row, "pgd")
     assert attack.least is not None
     assert attack.least >= float(least) * (1 - 1e-4)

@@ -11,8 +11,12 @@ import torch
 from netloom.data import Prepared, prepare
 from netloom.document import DataChoice, Training
 from netloom.document.loss_settings import Head
-from netloom.explain import ExplainError
+from netloom.explain import ExplainError, explain
+from netloom.explain.core.prediction import predict_example
 from netloom.explain.core.targets import choose, predict, select, target_names
+from netloom.explain.robustness.robustness import find_adversarial_example
+from netloom.runs import fit_here
+from tests.explain.models import network
 
 
 def data_of(name: str, home: Path) -> Prepared:
@@ -39,6 +43,38 @@ def test_label_target_is_its_logit(home: Path) -> None:
     target = choose("cross", output, data, {}, training)
     assert float(select(target, output, data)) == -4
     assert predict(target, output, data).text == "circle, triangle"
+
+
+TUNED = [
+    ("breast_cancer", "binary_classification", 1, {}),
+    ("scenes", "multi_label", 4, {"rows": 200}),
+    ("breast_cancer", "anomaly_detection", 30, {}),
+]
+
+
+@pytest.mark.parametrize(("dataset", "objective", "units", "options"), TUNED)
+def test_explanations_and_attacks_decide_by_the_tuned_thresholds(
+    dataset: str, objective: str, units: int, options: dict[str, int], home: Path
+) -> None:
+    """With the thresholds that answers use, the rows between them and one half are described like the answers."""
+    layers = ("Flatten", {}), ("Linear", {"units": units})
+    run = fit_here(network(dataset, *layers, epochs=1, objective=objective, options=options), home)
+    rows = run.data.split["test"].tolist()
+    inputs = {name: values[rows] for name, values in run.data.inputs.items()}
+    answers = run.objective.answers(run.output_of("test"), run.data, inputs, run.calibration)
+    texts = [
+        ", ".join(answer["prediction"]) or "none" if objective == "multi_label" else answer["prediction"]
+        for answer in answers
+    ]
+    for row, text in zip(rows, texts, strict=True):
+        assert predict_example(run, row).prediction.text.split(", reconstruction error")[0] == text
+    assert explain(run, "saliency", rows[0], proofs=False).prediction == predict_example(run, rows[0]).prediction
+    untuned = run.objective.answers(run.output_of("test"), run.data, inputs)
+    changed = [row for row, one, two in zip(rows, answers, untuned, strict=True) if one != two]
+    assert changed
+    if objective != "anomaly_detection":  # whose error is explained, whatever is predicted
+        least = find_adversarial_example(run, changed[0])
+        assert least.before.text == predict_example(run, changed[0]).prediction.text != least.after.text
 
 
 def test_pair_target_is_its_distance(home: Path) -> None:

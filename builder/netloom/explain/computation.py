@@ -139,6 +139,8 @@ def _explain(
         "options": plain_options(explainer),
     }
     question |= {"seed": request.seed, "proofs": request.proofs, "randomise": request.randomise, "row": example.row}
+    if request.chosen:  # it is part of the prediction
+        question["chosen"] = dict(request.chosen)
     # A custom baseline may be an image, so its tensors are part of the key rather than its JSON.
     compared = {f"baseline of {name}": values for name, values in context.baseline.items()}
     name = cache.key(weights, {**context.inputs, **compared}, question)

@@ -36,9 +36,9 @@ def predict_example(
     """
     from netloom.explain.core.targets import predict, quantity_of
 
-    request = ExplanationRequest("", row_or_raw, target)
+    request = ExplanationRequest("", row_or_raw, target, chosen=chosen_settings(trained))
     context, example, output = build_context(trained.project, trained.model, trained.data, request)
-    prediction = predict(context.target, output, trained.data, context.inputs, chosen_settings(trained))
+    prediction = predict(context.target, output, trained.data, context.inputs, request.chosen)
     if quantity_of(context.target).is_distance:  # the threshold is tuned on the validation rows
         [(outcome, _)] = describe_predictions(trained, output, dict(context.inputs))
         prediction = replace(prediction, text=f"{outcome}, {prediction.text}")

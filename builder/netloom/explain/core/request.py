@@ -77,7 +77,7 @@ def build_context(
     if data.schema.target.type.is_text:
         inputs, example = with_generated_answer(project, model, data, inputs, example)
     output = network_output(project, model, inputs, data.schema)
-    target = choose(request.target, output, data, inputs, project.training)
+    target = choose(request.target, output, data, inputs, project.training, request.chosen)
     context = ExplanationContext(
         project, model, data, inputs, target, baseline, seed=request.seed, progress=request.progress
     )

@@ -45,13 +45,19 @@ _BY_KIND = {quantity.kind: quantity for quantity in reversed(QUANTITIES.values()
 
 
 def choose(
-    choice: TargetLike, output: torch.Tensor, data: Prepared, inputs: Inputs, training: Training | None = None
+    choice: TargetLike,
+    output: torch.Tensor,
+    data: Prepared,
+    inputs: Inputs,
+    training: Training | None = None,
+    chosen: Settings | None = None,
 ) -> Target:
     """Return the chosen target, or the predicted one; a `Target` is returned unchanged.
 
     Args:
         output: The output for one example, (1, …).
         training: The training section of the document; None uses the default task of the data.
+        chosen: What was chosen on the validation rows, such as a threshold.
 
     Raises:
         ExplainError: The class, output, token or position does not exist.
@@ -59,7 +65,10 @@ def choose(
     if isinstance(choice, Target):
         return choice
     chosen_task = task(training.objective) if training is not None else _default_task(data)
-    return QUANTITIES[chosen_task.explained].choose(choice, output, data, inputs, training or Training())
+    quantity = QUANTITIES[chosen_task.explained]
+    if choice is None and chosen:
+        choice = quantity.predicted_choice(output, data, chosen)
+    return quantity.choose(choice, output, data, inputs, training or Training())
 
 
 def select(target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs | None = None) -> torch.Tensor:
@@ -74,9 +83,7 @@ def predict(
 
     `chosen` is what was chosen on the validation rows, such as a threshold.
     """
-    quantity = _quantity_in(target, data)
-    prediction = quantity.predict(target, output, data, inputs or {})
-    return quantity.decided(prediction, output, data, chosen) if chosen else prediction
+    return _quantity_in(target, data).predict(target, output, data, inputs or {}, chosen or {})
 
 
 def target_names(data: Prepared, training: Training) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from netloom.explain.core.explanation import Target
 from netloom.explain.core.options import baseline_of
 from netloom.explain.core.parts.columns import by_column
 from netloom.explain.core.progress import partial_progress
-from netloom.explain.core.request import ExplanationRequest, Progress, Trained, build_context
+from netloom.explain.core.request import ExplanationRequest, Progress, Trained, build_context, chosen_settings
 
 if TYPE_CHECKING:
     import torch
@@ -121,7 +121,7 @@ def _targets(trained: Trained, inputs: dict[str, torch.Tensor], target: TargetLi
     from netloom.explain.core.request import network_output
     from netloom.explain.core.targets import choose
 
-    training, targets = trained.project.training, []
+    training, chosen, targets = trained.project.training, chosen_settings(trained), []
     rows = len(next(iter(inputs.values())))
     for start in range(0, rows, 64):
         batch = _take_rows(inputs, list(range(start, min(start + 64, rows))))
@@ -129,7 +129,7 @@ def _targets(trained: Trained, inputs: dict[str, torch.Tensor], target: TargetLi
             output = network_output(trained.project, trained.model, batch, trained.data.schema)
         for index in range(len(output)):
             row_inputs = {name: values[index : index + 1] for name, values in batch.items()}
-            targets.append(choose(target, output[index : index + 1], trained.data, row_inputs, training))
+            targets.append(choose(target, output[index : index + 1], trained.data, row_inputs, training, chosen))
     return targets
 
 
@@ -138,11 +138,17 @@ def _attribute_each(
 ) -> SampleAttributions:
     targets, compared = list[Target](), ""
     collected: tuple[dict[str, list[np.ndarray]], dict[str, list[np.ndarray]]] = ({}, {})
+    chosen = chosen_settings(trained)
     if isinstance(explainer, LayerExplainer):
         explainer = _with_fixed_unit(trained, explainer, rows, target, seed)
     for index, row in enumerate(rows):
         request = ExplanationRequest(
-            explainer.name, row, target, seed, progress=partial_progress(progress, index, 1, len(rows))
+            explainer.name,
+            row,
+            target,
+            seed,
+            progress=partial_progress(progress, index, 1, len(rows)),
+            chosen=chosen,
         )
         context = _row_context(trained, request, baseline_of(explainer))
         result = explainer.run(context)

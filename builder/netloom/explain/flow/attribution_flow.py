@@ -114,7 +114,7 @@ def flow(
     reason = unavailable_reason(trained)
     if reason:
         raise ExplainError(f"{TITLE} does not support this network: {reason}")
-    request = ExplanationRequest(METHOD, row_or_raw, target, progress=progress)
+    request = ExplanationRequest(METHOD, row_or_raw, target, progress=progress, chosen=chosen_settings(trained))
     context, example, output = build_context(trained.project, trained.model, trained.data, request, baseline)
     weights, options = cache.weights_hash(trained.model), {"max_steps": max_steps, "tolerance": tolerance}
     name = _cache_key(context, example.row, weights, options)

@@ -134,13 +134,15 @@ class Attack:
         """Return the prediction for one example in words."""
         import torch
 
+        from netloom.explain.core.request import chosen_settings
         from netloom.explain.core.targets import choose, predict
 
         training = self.trained.project.training
         with torch.no_grad():
             output = self.output(self.space.flat(inputs))
-        target = choose(self.output_name or None, output, self.trained.data, inputs, training)
-        return predict(target, output, self.trained.data, inputs)
+        chosen = chosen_settings(self.trained)
+        target = choose(self.output_name or None, output, self.trained.data, inputs, training, chosen)
+        return predict(target, output, self.trained.data, inputs, chosen)
 
 
 def find_least_strength(

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from netloom.explain.core.errors import UnknownChoiceError
+from netloom.explain.core.quantities.quantity import Settings
+from netloom.explain.core.request import chosen_settings
 from netloom.tasks import task
+from netloom.tasks.chosen_thresholds import label_thresholds, output_settings, threshold_of
 
 if TYPE_CHECKING:
     import torch
@@ -22,8 +25,9 @@ CHANGED_SHARE = 0.5
 class AttackTarget:
     """Several classes with one score each: the loss is the cross-entropy, and a prediction changes with its class.
 
-    `measure` names the score over many rows, and `turned` describes what the smallest adversarial change of one row
-    does. `number` marks regression, and `directions` are those in which the output is pushed.
+    `chosen` is what was chosen on the validation rows, such as a threshold. `measure` names the score over many rows,
+    and `turned` describes what the smallest adversarial change of one row does. `number` marks regression, and
+    `directions` are those in which the output is pushed.
     """
 
     measure = "accuracy"
@@ -32,8 +36,8 @@ class AttackTarget:
     # A regression output is pushed up and down; all others have one direction, away from the prediction.
     directions: tuple[float, ...] = (0.0,)
 
-    def __init__(self, data: Prepared, classes: tuple[str, ...]) -> None:
-        self.data, self.classes = data, classes
+    def __init__(self, data: Prepared, classes: tuple[str, ...], chosen: Settings) -> None:
+        self.data, self.classes, self.chosen = data, classes, chosen
 
     def truth(self, target: torch.Tensor) -> torch.Tensor:
         """Convert the targets (N, …) of the data to the targets of the loss."""
@@ -81,7 +85,7 @@ class Binary(AttackTarget):
         return functional.binary_cross_entropy_with_logits(output[:, 0], truth.float(), reduction="none")
 
     def predictions(self, output: torch.Tensor) -> torch.Tensor:
-        return (output[:, 0] > 0).long()
+        return (output[:, 0].sigmoid() > threshold_of(self.chosen)).long()
 
 
 class Labels(AttackTarget):
@@ -97,7 +101,7 @@ class Labels(AttackTarget):
         return functional.binary_cross_entropy_with_logits(output, truth.float(), reduction="none").mean(1)
 
     def predictions(self, output: torch.Tensor) -> torch.Tensor:
-        return (output > 0).float()
+        return (output.sigmoid() > output.new_tensor(label_thresholds(self.chosen, output.shape[1]))).float()
 
     def groups(self, truth: torch.Tensor) -> dict[str, torch.Tensor]:
         rows_by_label = {name: truth[:, number] > 0 for number, name in enumerate(self.classes)}
@@ -185,7 +189,7 @@ class OutputHead(AttackTarget):
     """One of several concatenated outputs: columns `start` to `start + width`."""
 
     def __init__(self, aim: AttackTarget, output_index: int, start: int, width: int) -> None:
-        super().__init__(aim.data, aim.classes)
+        super().__init__(aim.data, aim.classes, aim.chosen)
         self.aim, self.output_index, self.start, self.width = aim, output_index, start, width
         self.measure, self.turned, self.number, self.directions = aim.measure, aim.turned, aim.number, aim.directions
 
@@ -236,7 +240,7 @@ def attack_target(trained: Trained, output: str = "") -> AttackTarget:
         return _output_head(trained, output)
     if output:
         raise UnknownChoiceError(f"There is no output {output[:60]!r} to choose: this network has one.")
-    return ATTACK_TARGETS[chosen_task.attacked](data, data.schema.target.classes)
+    return ATTACK_TARGETS[chosen_task.attacked](data, data.schema.target.classes, chosen_settings(trained))
 
 
 def _output_head(trained: Trained, output: str) -> OutputHead:
@@ -249,7 +253,8 @@ def _output_head(trained: Trained, output: str) -> OutputHead:
         raise UnknownChoiceError(f"There is no output {name[:60]!r}; choose one of {', '.join(names)}.")
     position = names.index(name)
     part, spec = objective.parts[position], trained.data.schema.target.parts[position]
-    aim = ATTACK_TARGETS[part.objective.task.attacked](view(trained.data, position), spec.classes)
+    chosen = output_settings(chosen_settings(trained), position)
+    aim = ATTACK_TARGETS[part.objective.task.attacked](view(trained.data, position), spec.classes, chosen)
     return OutputHead(aim, position, part.start, part.width)
 
 

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from netloom.data.preparation.calibrated import Decoding
 from netloom.tasks import binary_classification
+from netloom.tasks.chosen_thresholds import HALF, threshold_of
 from netloom.training.objectives import reference_predictors
 from netloom.training.objectives.classification_report import by_class, class_scores, confusion
 from netloom.training.objectives.evaluation import Evaluation, Worst
 from netloom.training.objectives.objective import NOTHING, WORST, Objective, Scores, Settings
 from netloom.training.objectives.reference_predictors import BaselinePrediction
-from netloom.training.objectives.thresholds import HALF, areas, best_threshold, curves
+from netloom.training.objectives.thresholds import areas, best_threshold, curves
 
 if TYPE_CHECKING:
     import torch
@@ -54,7 +55,7 @@ class BinaryClassification(Objective):
     ) -> Evaluation:
         from torch.nn import functional
 
-        classes, threshold = data.schema.target.classes, chosen.get("threshold", HALF)
+        classes, threshold = data.schema.target.classes, threshold_of(chosen)
         shares, target = output[:, 0].sigmoid(), data.target[rows]
         losses = functional.binary_cross_entropy_with_logits(output[:, 0], target.float(), reduction="none")
         truth, guess = target.numpy(), (shares > threshold).long().numpy()

@@ -8,13 +8,14 @@ from netloom.data.boxes import objects_text
 from netloom.data.preparation.box_decoding import detected
 from netloom.data.preparation.calibrated import Decoding
 from netloom.tasks import detection
+from netloom.tasks.chosen_thresholds import threshold_of
 from netloom.training.objectives import reference_predictors
 from netloom.training.objectives.average_precision import Matches, average_precisions, matched
 from netloom.training.objectives.detection_loss import row_losses
 from netloom.training.objectives.evaluation import Evaluation, Panel, Picture, Reference, ScoreRow, Worst
 from netloom.training.objectives.objective import NOTHING, WORST, Objective, Scores, Settings
 from netloom.training.objectives.reference_predictors import BaselinePrediction
-from netloom.training.objectives.thresholds import HALF, maximize_f1
+from netloom.training.objectives.thresholds import maximize_f1
 
 if TYPE_CHECKING:
     import torch
@@ -75,7 +76,7 @@ class Detection(Objective):
     def evaluate(
         self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING
     ) -> Evaluation:
-        classes, target, threshold = data.schema.target.classes, data.target[rows], _threshold(chosen)
+        classes, target, threshold = data.schema.target.classes, data.target[rows], threshold_of(chosen)
         losses = row_losses(output, target)
         objects = detected(output)
         matches = matched(objects, target)
@@ -110,11 +111,7 @@ class Detection(Objective):
         )
 
     def decoding(self, data: Prepared, chosen: Settings) -> Decoding:
-        return {**data.fitted_target.to_json(), "threshold": _threshold(chosen)}
-
-
-def _threshold(chosen: Settings) -> float:
-    return chosen.get("threshold", HALF)
+        return {**data.fitted_target.to_json(), "threshold": threshold_of(chosen)}
 
 
 def _rates(hits: float, called: float, true: float) -> dict[str, float]:

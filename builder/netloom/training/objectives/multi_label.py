@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from netloom.data.preparation.calibrated import Decoding
 from netloom.tasks import multi_label
+from netloom.tasks.chosen_thresholds import HALF, label_thresholds
 from netloom.training.objectives import reference_predictors
 from netloom.training.objectives.classification_report import by_class
 from netloom.training.objectives.evaluation import Evaluation, Worst
 from netloom.training.objectives.objective import NOTHING, WORST, Objective, Scores, Settings
 from netloom.training.objectives.reference_predictors import BaselinePrediction
-from netloom.training.objectives.thresholds import HALF, areas, best_threshold
+from netloom.training.objectives.thresholds import areas, best_threshold
 
 if TYPE_CHECKING:
     import torch
@@ -70,7 +71,7 @@ class MultiLabel(Objective):
         from torch.nn import functional
 
         classes, target = data.schema.target.classes, data.target[rows]
-        limits = thresholds(chosen, len(classes))
+        limits = label_thresholds(chosen, len(classes))
         shares, true = output.sigmoid().double().numpy(), (target > HALF).numpy()
         predicted = shares > np.array(limits)
         losses = functional.binary_cross_entropy_with_logits(output, target, reduction="none").mean(1)
@@ -101,12 +102,7 @@ class MultiLabel(Objective):
 
     def decoding(self, data: Prepared, chosen: Settings) -> Decoding:
         classes = data.schema.target.classes
-        return {**data.fitted_target.to_json(), "thresholds": thresholds(chosen, len(classes))}
-
-
-def thresholds(chosen: Settings, count: int) -> list[float]:
-    """Return the decision threshold of each label."""
-    return [chosen.get(str(label), HALF) for label in range(count)]
+        return {**data.fitted_target.to_json(), "thresholds": label_thresholds(chosen, len(classes))}
 
 
 def listed(classes: tuple[str, ...], applies: Any) -> str:

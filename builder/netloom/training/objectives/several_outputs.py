@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from netloom.data.preparation.calibrated import Decoding
 from netloom.tasks import several_outputs
+from netloom.tasks.chosen_thresholds import output_settings
 from netloom.tasks.several_outputs import head_of, head_width
 from netloom.tasks.training_losses import BATCH_LOSS, WEIGHTED_LOSS
 from netloom.training.objectives.calibrated_part import CalibratedPart
@@ -147,7 +148,7 @@ class SeveralOutputs(Objective):
         self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING
     ) -> Evaluation:
         evaluations = [
-            part.objective.evaluate(part.answer(output), view(data, index), rows, split, _part_settings(chosen, index))
+            part.objective.evaluate(part.answer(output), view(data, index), rows, split, output_settings(chosen, index))
             for index, part in enumerate(self.parts)
         ]
         means = self.scores(output, data.target[rows])
@@ -196,7 +197,7 @@ class SeveralOutputs(Objective):
 
     def decoding(self, data: Prepared, chosen: Settings) -> Decoding:
         parts = [
-            part.objective.decoding(view(data, index), _part_settings(chosen, index))
+            part.objective.decoding(view(data, index), output_settings(chosen, index))
             for index, part in enumerate(self.parts)
         ]
         return {**data.fitted_target.to_json(), "parts": parts}
@@ -241,11 +242,6 @@ def _output_training(training: Training, part: Part) -> Training:
 def _part_targets(part: Part, values: torch.Tensor) -> torch.Tensor:
     """Return the targets (N,) of an output in the form that its objective needs."""
     return values.long() if part.objective.task.per_class_scores else values.unsqueeze(1)
-
-
-def _part_settings(chosen: Settings, output_index: int) -> dict[str, float]:
-    """Return the chosen parameters of an output."""
-    return {name.partition(":")[2]: value for name, value in chosen.items() if name.startswith(f"{output_index}:")}
 
 
 def view(data: Prepared, output_index: int) -> Prepared:

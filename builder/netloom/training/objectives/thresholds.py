@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from netloom.tasks.chosen_thresholds import HALF
 from netloom.training.objectives.classification_report import roc_auc
 from netloom.training.objectives.evaluation import RateCurves
 
@@ -11,9 +12,7 @@ if TYPE_CHECKING:
     import torch
 
 
-# The default threshold of a probability, and the limit of points per curve.
-HALF = 0.5
-POINTS = 200
+POINTS = 200  # the limit of points per curve
 
 
 def best_threshold(scores: torch.Tensor, positive: torch.Tensor) -> float:

@@ -63,17 +63,23 @@ class Quantity:
         """
         raise NotImplementedError
 
+    def predicted_choice(self, output: torch.Tensor, data: Prepared, chosen: Settings) -> TargetChoice:
+        """Return the target that is predicted with what was `chosen` on the validation rows, such as a threshold; None
+        if that of `choose` stays."""
+        return None
+
     def select(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> torch.Tensor:
         """Return the explained number (N,) of each row of an output (N, …)."""
         return output[:, target.index]
 
-    def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
-        """Return the prediction for one example in words, with probabilities."""
-        raise NotImplementedError
+    def predict(
+        self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs, chosen: Settings
+    ) -> Prediction:
+        """Return the prediction for one example in words, with probabilities.
 
-    def decided(self, prediction: Prediction, output: torch.Tensor, data: Prepared, chosen: Settings) -> Prediction:
-        """Return the prediction with what was `chosen` on the validation rows, such as a threshold."""
-        return prediction
+        `chosen` is what was chosen on the validation rows, such as a threshold.
+        """
+        raise NotImplementedError
 
 
 def index_of(choice: TargetChoice, names: tuple[str, ...], kind: str) -> int:

@@ -21,6 +21,7 @@ from netloom.explain.core.quantities.quantity import (
     index_of,
     probabilities_by_name,
 )
+from netloom.tasks.chosen_thresholds import label_thresholds, output_settings, threshold_of
 from netloom.tasks.several_outputs import head_of, head_width
 
 if TYPE_CHECKING:
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
 
     from netloom.data import Prepared
     from netloom.data.targets.fitted_target import FittedClasses
-
-
-CERTAIN = 0.5  # the score from which objects are predicted where no threshold was chosen
 
 
 class NamedScore(Quantity):
@@ -56,7 +54,9 @@ class ClassScore(NamedScore):
 
     kind: ClassVar[TargetQuantity] = "class"
 
-    def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
+    def predict(
+        self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs, chosen: Settings
+    ) -> Prediction:
         classes, probabilities = data.schema.target.classes, output[0].softmax(0)
         return Prediction(classes[int(probabilities.argmax())], probabilities_by_name(classes, probabilities))
 
@@ -76,7 +76,9 @@ class ActionValue(ActionScore):
     def phrase(self, target: Target, name: str) -> str:
         return f"the value of **{name}**"
 
-    def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
+    def predict(
+        self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs, chosen: Settings
+    ) -> Prediction:
         return Prediction(data.schema.target.classes[int(output[0].argmax())], {})
 
 
@@ -84,6 +86,7 @@ class BinaryScore(NamedScore):
     """The logit (N, 1) of the second of two classes, or its negative for the first."""
 
     kind: ClassVar[TargetQuantity] = "binary"
+    reads_chosen = True
 
     def names(self, data: Prepared, training: Training) -> tuple[str, ...]:
         return data.schema.target.classes
@@ -94,9 +97,15 @@ class BinaryScore(NamedScore):
     def select(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> torch.Tensor:
         return output[:, 0] if target.index else -output[:, 0]
 
-    def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
+    def predicted_choice(self, output: torch.Tensor, data: Prepared, chosen: Settings) -> TargetChoice:
+        return int(float(output[0, 0].sigmoid()) > threshold_of(chosen))
+
+    def predict(
+        self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs, chosen: Settings
+    ) -> Prediction:
         classes, share = data.schema.target.classes, float(output[0, 0].sigmoid())
-        return Prediction(classes[int(share > 0.5)], {classes[0]: 1 - share, classes[1]: share})
+        predicted = classes[int(share > threshold_of(chosen))]
+        return Prediction(predicted, {classes[0]: 1 - share, classes[1]: share})
 
 
 class LabelScore(NamedScore):
@@ -104,13 +113,18 @@ class LabelScore(NamedScore):
 
     kind: ClassVar[TargetQuantity] = "label"
     choice = "label"
+    reads_chosen = True
 
     def names(self, data: Prepared, training: Training) -> tuple[str, ...]:
         return data.schema.target.classes
 
-    def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
+    def predict(
+        self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs, chosen: Settings
+    ) -> Prediction:
         shares = probabilities_by_name(data.schema.target.classes, output[0].sigmoid())
-        return Prediction(", ".join(name for name, share in shares.items() if share > 0.5) or "none", shares)
+        limits = label_thresholds(chosen, len(shares))
+        named = [name for (name, share), limit in zip(shares.items(), limits, strict=True) if share > limit]
+        return Prediction(", ".join(named) or "none", shares)
 
 
 class Number(Quantity):
@@ -137,7 +151,9 @@ class Number(Quantity):
         numbers = data.fitted_numbers
         return output.flatten(1)[:, target.index] * numbers.std[target.index] + numbers.mean[target.index]
 
-    def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
+    def predict(
+        self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs, chosen: Settings
+    ) -> Prediction:
         values = data.restore(output)[0].flatten().tolist()
         return Prediction(numbers_text(data.schema.target, values), {})
 
@@ -147,6 +163,7 @@ class ReconstructionError(Quantity):
 
     kind: ClassVar[TargetQuantity] = "error"
     is_error = True
+    reads_chosen = True
 
     def phrase(self, target: Target, name: str) -> str:
         return "**the reconstruction error**"
@@ -168,8 +185,12 @@ class ReconstructionError(Quantity):
     def select(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> torch.Tensor:
         return (output - inputs[target.name]).square().flatten(1).mean(1)
 
-    def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
-        return Prediction(f"reconstruction error {float(self.select(target, output, data, inputs)):.4g}", {})
+    def predict(
+        self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs, chosen: Settings
+    ) -> Prediction:
+        error = float(self.select(target, output, data, inputs))
+        decision = "" if "threshold" not in chosen else "unusual, " if error > chosen["threshold"] else "usual, "
+        return Prediction(f"{decision}reconstruction error {error:.4g}", {})
 
 
 class PairDistance(Quantity):
@@ -195,7 +216,9 @@ class PairDistance(Quantity):
         # The gradient of the square root is infinite at 0, the distance of equal embeddings.
         return (first - second).square().sum(1).clamp(min=1e-12).sqrt()
 
-    def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
+    def predict(
+        self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs, chosen: Settings
+    ) -> Prediction:
         return Prediction(f"distance {float(self.select(target, output, data, inputs)):.4g}", {})
 
 
@@ -211,7 +234,9 @@ class Component(Quantity):
         index = int(output[0].abs().argmax()) if choice is None else index_of(choice, names, "component")
         return Target(self.kind, index, names[index], f"{names[index]} of the embedding")
 
-    def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
+    def predict(
+        self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs, chosen: Settings
+    ) -> Prediction:
         return Prediction(f"{target.name} = {float(output[0, target.index]):.4g}", {})
 
 
@@ -248,7 +273,9 @@ class Region(Quantity):
         scores = output[:, target.index].flatten(1)
         return scores[:, list(target.places)].mean(1) if target.places else scores.mean(1)
 
-    def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
+    def predict(
+        self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs, chosen: Settings
+    ) -> Prediction:
         counts = output[0].argmax(0).flatten().bincount(minlength=output.shape[1])
         shares = probabilities_by_name(data.schema.target.classes, counts / output[0, 0].numel())
         return Prediction(", ".join(f"{name} {share:.0%}" for name, share in shares.items() if share), shares)
@@ -275,17 +302,16 @@ class ObjectScore(Quantity):
     def select(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> torch.Tensor:
         return _class_logits(output)[:, target.index]
 
-    def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
+    def predict(
+        self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs, chosen: Settings
+    ) -> Prediction:
         shares = probabilities_by_name(data.schema.target.classes, _class_logits(output)[0].sigmoid())
-        return self.decided(Prediction("", shares), output, data, {})
-
-    def decided(self, prediction: Prediction, output: torch.Tensor, data: Prepared, chosen: Settings) -> Prediction:
         numbers, scores, boxes = (part[0].tolist() for part in detected(output))
-        limit = chosen.get("threshold", CERTAIN)
+        limit = threshold_of(chosen)
         count = sum(score > limit for score in scores)  # the scores are in descending order
         rows = [[number, *box] for number, box in zip(numbers, boxes, strict=True)][:count]
         objects = image_objects(rows, data.schema.target.classes, scores[:count])
-        return Prediction(objects_text(item.name for item in objects), prediction.probabilities, objects)
+        return Prediction(objects_text(item.name for item in objects), shares, objects)
 
 
 def _class_logits(output: torch.Tensor) -> torch.Tensor:
@@ -299,6 +325,7 @@ class HeadScore(Quantity):
 
     kind: ClassVar[TargetQuantity] = "head"
     reads_all_outputs = True
+    reads_chosen = True
 
     def phrase(self, target: Target, name: str) -> str:
         return super().phrase(target, name) if self.is_score(target) else f"the predicted **{name}**"
@@ -351,7 +378,9 @@ class HeadScore(Quantity):
         # Targets are standardized in training; the explained number is in the units of the data.
         return values * part.std[0] + part.mean[0] if isinstance(part, FittedNumbers) else values
 
-    def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
+    def predict(
+        self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs, chosen: Settings
+    ) -> Prediction:
         texts, probabilities = list[str](), dict[str, float]()
         for position, (part, start, width) in enumerate(_parts(data, target.places)):
             values = output[0, start : start + width]
@@ -360,7 +389,9 @@ class HeadScore(Quantity):
                 continue
             positive = float(values[0].sigmoid())
             class_probabilities: list[float] = values.softmax(0).tolist() if width > 1 else [1 - positive, positive]
-            texts.append(f"{part.name}: {part.classes[class_probabilities.index(max(class_probabilities))]}")
+            limit = threshold_of(output_settings(chosen, position))
+            best = class_probabilities.index(max(class_probabilities)) if width > 1 else int(positive > limit)
+            texts.append(f"{part.name}: {part.classes[best]}")
             if position == target.position:
                 probabilities = dict(zip(part.classes, class_probabilities, strict=True))
         return Prediction(", ".join(texts), probabilities)

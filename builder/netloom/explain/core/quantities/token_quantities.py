@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from netloom.document import Training
 from netloom.explain.core.errors import ExplainError, UnknownChoiceError
 from netloom.explain.core.explanation import Prediction, Target, TargetQuantity
-from netloom.explain.core.quantities.quantity import LOGIT, Inputs, Quantity, TargetChoice, probabilities_by_name
+from netloom.explain.core.quantities.quantity import (
+    LOGIT,
+    Inputs,
+    Quantity,
+    Settings,
+    TargetChoice,
+    probabilities_by_name,
+)
 from netloom.modalities.encoding.text_fields import token_encoder, written
 from netloom.modalities.encoding.tokenization import PAD
 
@@ -62,7 +69,9 @@ class TokenScore(Quantity):
     def select(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> torch.Tensor:
         return output[:, target.position, target.index]
 
-    def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
+    def predict(
+        self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs, chosen: Settings
+    ) -> Prediction:
         probabilities = self.likeliest(target, output, data)
         return Prediction(next(iter(probabilities)), probabilities)
 
@@ -84,7 +93,9 @@ class AnswerToken(TokenScore):
     def described(self, name: str, position: int) -> str:
         return f"{LOGIT} of {name!r} as output token {position + 1}"
 
-    def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
+    def predict(
+        self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs, chosen: Settings
+    ) -> Prediction:
         text = written(token_encoder(data.fields[self.field]).vocabulary, output[0].argmax(1).tolist())
         return Prediction(text, self.likeliest(target, output, data))
 
@@ -109,7 +120,9 @@ class TagScore(TokenScore):
     def described(self, name: str, position: int) -> str:
         return f"{LOGIT} of the tag {name} for word {position + 1}"
 
-    def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
+    def predict(
+        self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs, chosen: Settings
+    ) -> Prediction:
         tags, shares = self.vocabulary(data), output[0, target.position].softmax(0)
         length = last_token(next(iter(inputs.values()))) + 1
         text = " ".join(tags[index] for index in output[0, :length].argmax(1).tolist())
