@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,8 @@ def test_runs_are_compared(console: Console, store: Store) -> None:
     assert console("runs", "compare", narrow).code == 2
     assert console("runs", "compare", narrow, "zzz").code == 2
     assert {row["id"] for row in console("runs", "--json").value} == {narrow, widened}
-    assert console("runs", "list").code == 0
+    put(store, widened, "finished", summary={"best": {"loss": 0.75, "measure": "accuracy"}})
+    assert {"loss 0.5", "accuracy 0.75"} <= set(re.split(r" {2,}", console("runs", "list").out))
 
 
 def test_runs_are_filtered_and_sorted_by_hyperparameters_and_metrics(console: Console, store: Store) -> None:

@@ -80,7 +80,7 @@ def list_runs(store: Store, arguments: Namespace, context: Context) -> None:
     runs = [refresh(store, run.id) if run.state in ACTIVE else run for run in store.runs()]
     listed = _chosen(store, runs, arguments) if arguments.action == "list" else _Listed(runs, {})
     numbers = [name for name, values in listed.columns.items() if any(isinstance(value, float) for value in values)]
-    header = ("id", "started", "state", "step", "best loss", *listed.columns, "title")
+    header = ("id", "started", "state", "step", "best", *listed.columns, "title")
     rows = [
         (
             run.id[:_ID_SHOWN],
@@ -96,7 +96,7 @@ def list_runs(store: Store, arguments: Namespace, context: Context) -> None:
     unlisted = rebuild_offer(store)
     empty = "No runs are listed." if unlisted else "No runs yet; start one with netloom train."
     empty = "No run matches the conditions." if runs else empty
-    text = table(header, rows, right=("best loss", *numbers)) if rows else empty
+    text = table(header, rows, right=tuple(numbers)) if rows else empty
     if unlisted:
         context.note(f"{unlisted} {REBUILD}")
     context.answer([_value(run, listed.columns, index) for index, run in enumerate(listed.runs)], text)
@@ -216,5 +216,6 @@ def _steps(run: Run) -> str:
 
 
 def _best(run: Run) -> str:
-    loss = run.summary.best.loss if run.summary.best else None
-    return "" if loss is None else number(loss)
+    """Return the monitored metric at its best, which selected the weights."""
+    best = run.summary.best
+    return "" if best is None or best.loss is None else f"{best.measure} {number(best.loss)}"
