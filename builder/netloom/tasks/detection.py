@@ -16,7 +16,7 @@ from netloom.tasks.task import Task
 class Detection(Task):
     name = "detection"
     title = "Object detection"
-    summary = "Finds the objects in an image: a box and a class each"
+    summary = "Finds the objects in an image, with their boxes and classes"
     order = 105
     target = "boxes"
     probabilities = (None,)

@@ -19,6 +19,7 @@ class Metric:
         form: A format string for one value.
         help: One sentence of explanation.
         bounds: The least and greatest possible value, which limit confidence intervals.
+        class_title: The name of the value of one class, if the metric is a mean over the classes.
     """
 
     name: str
@@ -27,14 +28,22 @@ class Metric:
     form: str = "{:.4g}"
     help: str = ""
     bounds: tuple[float, float] = ANY
+    class_title: str = ""
 
     def written(self, value: float, *, signed: bool = False) -> str:
         """Format a value for display, or, with its sign, the difference of two values."""
         return (self.form.replace("{:", "{:+") if signed else self.form).format(value)
 
 
-def _up(name: str, title: str, form: str = "{:.3f}", help: str = "", bounds: tuple[float, float] = SHARE) -> Metric:
-    return Metric(name, title, True, form, help, bounds)
+def _up(
+    name: str,
+    title: str,
+    form: str = "{:.3f}",
+    help: str = "",
+    bounds: tuple[float, float] = SHARE,
+    class_title: str = "",
+) -> Metric:
+    return Metric(name, title, True, form, help, bounds, class_title)
 
 
 _SCALED = "In standard deviations of each series over the training part, because units differ"
@@ -134,9 +143,20 @@ METRICS: dict[str, Metric] = {
             "mAP50–95",
             help="Mean average precision as in COCO: the mean over the classes and over ten IoU thresholds from 0.5 to "
             "0.95",
+            class_title="AP50–95",
         ),
-        _up("map_50", "mAP50", help="Mean average precision over the classes, at an IoU of at least 0.5"),
-        _up("map_75", "mAP75", help="Mean average precision over the classes, at an IoU of at least 0.75"),
+        _up(
+            "map_50",
+            "mAP50",
+            help="Mean average precision over the classes, at an IoU of at least 0.5",
+            class_title="AP50",
+        ),
+        _up(
+            "map_75",
+            "mAP75",
+            help="Mean average precision over the classes, at an IoU of at least 0.75",
+            class_title="AP75",
+        ),
         Metric("hamming_loss", "Hamming loss", form="{:.3f}", bounds=SHARE),
         _up(
             "knn_accuracy",

@@ -133,7 +133,10 @@ def _classes(evaluation: Evaluation | None, trained: TrainedRun) -> Table:
             low, high = wilson(float(row["recall"] or 0), int(row["examples"] or 0)) if row["examples"] else (0.0, 1.0)
             cells.append(f"{low:.1%} to {high:.1%}")
         rows.append(tuple(cells))
-    titles = [METRICS[name].title if name in METRICS else name.replace("_", " ").capitalize() for name in report[0]]
+    titles = [
+        METRICS[name].class_title or METRICS[name].title if name in METRICS else name.replace("_", " ").capitalize()
+        for name in report[0]
+    ]
     header = titles + ["Recall, 95% CI"] * counted
     more = len(report) - MAX_CLASSES
     first = next(iter(report[0]))  # says what the rows of the table are

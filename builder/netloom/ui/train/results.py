@@ -52,8 +52,6 @@ INTERVAL_HELP = "95% CI: the 95% confidence interval of the metric, given the nu
 REFERENCE_HELP = "The last line of each metric is a baseline predictor on the same rows. A useful model beats it."
 # Metrics of classes from 0 to 1, and short titles of columns.
 SHARES = ("precision", "recall", "f1", "average_precision", "roc_auc", "dice", "iou", "map", "map_50", "map_75")
-# The titles of means over the classes in the row of one class.
-OF_CLASS = {"map": "AP50–95", "map_50": "AP50", "map_75": "AP75"}
 # Columns of errors and their ratios, some of them of the naive forecast.
 _OF_NETWORK = ("rmse", "mae", "r2", "scaled_rmse", "scaled_mae", "mase")
 ERRORS = (*_OF_NETWORK, *(f"naive_{name}" for name in _OF_NETWORK))
@@ -238,7 +236,7 @@ def _report(container: DeltaGenerator, lines: list[ScoreRow]) -> None:
 
 
 def _column(name: str) -> str:
-    return OF_CLASS.get(name) or heading(name)
+    return metric(name).class_title or heading(name)
 
 
 def worst_rows(live: Live, run: Run, evaluation: Evaluation) -> None:
