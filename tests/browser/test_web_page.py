@@ -236,10 +236,10 @@ def test_inputs_change_the_prediction_and_are_accessible(tab: Page, site: tuple[
         tab.set_viewport_size({"width": width, "height": 800})
         assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
     for name in ("image", "table", "recurrent"):
+        tab.goto(f"{address}/{name}/index.html")
+        tab.wait_for_selector(".prediction")
         for scheme in ("light", "dark"):
             tab.emulate_media(color_scheme=scheme)
-            tab.goto(f"{address}/{name}/index.html")
-            tab.wait_for_selector(".prediction")
             violations = Axe().run(tab, options={"resultTypes": ["violations"]}).response["violations"]
             assert not [item["help"] for item in violations]
 

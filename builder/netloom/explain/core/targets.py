@@ -12,6 +12,7 @@ from netloom.document import Training
 from netloom.explain.core.explanation import Prediction, Target
 from netloom.explain.core.quantities import score_quantities as scores
 from netloom.explain.core.quantities import token_quantities as tokens
+from netloom.explain.core.quantities.head_score import HeadScore
 from netloom.explain.core.quantities.quantity import Inputs, Quantity, Settings, TargetChoice
 from netloom.tasks import Task, task, usual_task
 
@@ -38,7 +39,7 @@ QUANTITIES: dict[str, Quantity] = {
     "token": tokens.TokenScore(),
     "answer_token": tokens.AnswerToken(),
     "tag": tokens.TagScore(),
-    "head": scores.HeadScore(),
+    "head": HeadScore(),
 }
 # Reversed, so that the first of several quantities of one kind is used, such as `ClassScore` for "class".
 _BY_KIND = {quantity.kind: quantity for quantity in reversed(QUANTITIES.values())}
