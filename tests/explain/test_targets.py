@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from netloom.data import Prepared, prepare
+from netloom.data import Prepared, add_file, prepare
 from netloom.document import DataChoice, Training
 from netloom.document.loss_settings import Head
 from netloom.explain import ExplainError, explain
@@ -16,7 +16,9 @@ from netloom.explain.core.prediction import predict_example
 from netloom.explain.core.targets import choose, predict, select, target_names
 from netloom.explain.robustness.robustness import find_adversarial_example
 from netloom.runs import fit_here
+from tests.data.crafted import make_csv
 from tests.explain.models import network
+from tests.networks import project
 
 
 def data_of(name: str, home: Path) -> Prepared:
@@ -75,6 +77,41 @@ def test_explanations_and_attacks_decide_by_the_tuned_thresholds(
     if objective != "anomaly_detection":  # whose error is explained, whatever is predicted
         least = find_adversarial_example(run, changed[0])
         assert least.before.text == predict_example(run, changed[0]).prediction.text != least.after.text
+
+
+def test_two_classes_of_several_outputs_are_decided_by_their_threshold(home: Path) -> None:
+    rows = (f"{i % 17},{'yes' if i % 17 > 12 and i % 3 else 'no'},{i % 17 + 0.5}" for i in range(300))
+    info = add_file(make_csv("x,good,size", rows), "a.csv", home)
+    targets = {"good": {"role": "target"}, "size": {"role": "target"}}
+    document = project(
+        {
+            "x": ("Input", {"field": "features", "kind": "vector", "shape": [1]}),
+            "good": ("Linear", {"units": 1}),
+            "size": ("Linear", {"units": 1}),
+            "o1": ("Output", {"name": "good"}),
+            "o2": ("Output", {"name": "size"}),
+        },
+        [("x", "good"), ("x", "size"), ("good", "o1"), ("size", "o2")],
+        data=DataChoice(dataset=info.name, options={"task": "several_outputs", "columns": targets}),
+        training=Training(
+            objective="several_outputs",
+            outputs={"good": Head(objective="binary_classification")},
+            epochs=30,
+            learning_rate=0.05,
+        ),
+    )
+    run = fit_here(document, home)
+    assert run.calibration["0:threshold"] < 0.4, "one of six rows is good"
+    rows = run.data.split["test"].tolist()
+    inputs = {name: values[rows] for name, values in run.data.inputs.items()}
+    answers = run.objective.answers(run.output_of("test"), run.data, inputs, run.calibration)
+    decided = [answer["prediction"]["good"] for answer in answers]
+    assert "yes" in decided
+    for row, text in zip(rows, decided, strict=True):
+        assert predict_example(run, row).prediction.text.startswith(f"good: {text}, ")
+    attacked = find_adversarial_example(run, rows[decided.index("yes")], output="good")
+    assert attacked.before.text.startswith("good: yes, ")
+    assert attacked.after.text.startswith("good: no, ")
 
 
 def test_pair_target_is_its_distance(home: Path) -> None:
