@@ -26,15 +26,15 @@ DATA: dict[str, Any] = {
     "epochs": "validation/loss",
     "view": VIEW,
     "message": "Wait.",
-    "asked": 1,
+    "sends": 1,
     "points": {},
 }
 MOUNT = """
 async (data) => {
   const { default: mount } = await import("/curves.js");
-  window.asked ??= [];
+  window.requests ??= [];
   const parentElement = document.querySelector("main").shadowRoot;
-  mount({ parentElement, data, setStateValue: (...said) => asked.push(said) });
+  mount({ parentElement, data, setStateValue: (...state) => requests.push(state) });
 }
 """
 
@@ -90,12 +90,12 @@ def test_points_are_added_without_replacing_chart_nodes(page: Page) -> None:
     expect(page.locator(".message")).to_have_text("")
     expect(page.locator('.entry[data-label="train"] b')).to_have_text("1.5")
     assert page.evaluate("gone") == 0
-    assert page.evaluate("asked.length") == 0
+    assert page.evaluate("requests.length") == 0
     show(page, points={"train/loss": part(9, [0.5])})
     show(page, points={"train/loss": part(9, [0.5])})
-    assert page.evaluate("asked.map(([name, value]) => [name, value.slice(0, 5)])") == [["missing", "run 1"]]  # once
+    assert page.evaluate("requests.map(([name, value]) => [name, value.slice(0, 5)])") == [["missing", "run 1"]]  # once
     expect(line).to_have_attribute("data-points", "4")
-    show(page, asked=2, points={"train/loss": part(0, [4.0, 3.0, 2.0, 1.5, 1, 1, 1, 1, 1, 0.5])})
+    show(page, sends=2, points={"train/loss": part(0, [4.0, 3.0, 2.0, 1.5, 1, 1, 1, 1, 1, 0.5])})
     expect(line).to_have_attribute("data-points", "10")
     show(page, run="run, resumed", points={"train/loss": part(0, [4.0])})
     expect(line).to_have_attribute("data-points", "1")
@@ -103,13 +103,13 @@ def test_points_are_added_without_replacing_chart_nodes(page: Page) -> None:
 
 def test_browser_without_points_requests_them_until_complete(page: Page) -> None:
     show(page, counts={"train/loss": 3})
-    assert page.evaluate("asked.length") == 1
+    assert page.evaluate("requests.length") == 1
     # The reply to the first request is missed.
-    page.wait_for_function("asked.length === 2 && asked[0][1] !== asked[1][1]")
-    show(page, asked=2, points={"train/loss": part(0, [4.0, 3.0, 2.0])})
+    page.wait_for_function("requests.length === 2 && requests[0][1] !== requests[1][1]")
+    show(page, sends=2, points={"train/loss": part(0, [4.0, 3.0, 2.0])})
     expect(page.locator('[data-line="train"]')).to_have_attribute("data-points", "3")
     page.wait_for_timeout(2_100)
-    assert page.evaluate("asked.length") == 2
+    assert page.evaluate("requests.length") == 2
 
 
 @pytest.mark.parametrize("weight", [0.3, 0.98])
@@ -118,17 +118,17 @@ def test_smoothing_is_an_exponentially_weighted_mean(page: Page, weight: float) 
     values = [rng.random() for _ in range(60)]
     smoothed = page.evaluate(
         """async ([values, weight]) => {
-            const { Line } = await import("/points.js");
-            const line = new Line();
+            const { Curve } = await import("/points.js");
+            const curve = new Curve();
             const add = (from, to) => {
                 const some = values.slice(from, to);
-                line.add({ from, count: to - from, steps: some, at: some, values: some });
+                curve.add({ from, count: to - from, steps: some, at: some, values: some });
             };
             add(0, 25);
-            line.smoothed(0.1); // another weight before must leave nothing behind
-            line.smoothed(weight);
+            curve.smoothed(0.1); // a weight that was used before has no effect
+            curve.smoothed(weight);
             add(25, 60);
-            return line.smoothed(weight);
+            return curve.smoothed(weight);
         }""",
         [values, weight],
     )
@@ -161,9 +161,12 @@ def test_chart_supports_log_axis_tooltip_and_hidden_lines(page: Page) -> None:
     page.locator("svg").focus()
     page.keyboard.press("Home")
     page.keyboard.press("ArrowRight")
-    tip = page.locator(".tip")
-    expect(tip).to_contain_text("Epoch 2")
-    assert [row.inner_text().split() for row in tip.locator(".entry").all()] == [["train", "10"], ["validation", "20"]]
+    tooltip = page.locator(".tooltip")
+    expect(tooltip).to_contain_text("Epoch 2")
+    assert [row.inner_text().split() for row in tooltip.locator(".entry").all()] == [
+        ["train", "10"],
+        ["validation", "20"],
+    ]
     page.locator('.entry[data-label="validation"]').click()
     expect(page.locator('[data-line="validation"]')).to_have_count(0)
     show(page, points={}, view={**VIEW, "x": "Time"})
@@ -171,7 +174,17 @@ def test_chart_supports_log_axis_tooltip_and_hidden_lines(page: Page) -> None:
     show(page, points={"train/loss": part(4, [0.1] * 4)}, view={**VIEW, "x": "Time", "smoothing": 0.5})
     expect(page.locator(".axis")).to_have_text("Time (min)")
     expect(page.locator('[data-line="train as measured"]')).to_have_count(1)
-    assert page.locator(".epochs").get_attribute("d").count("M") == 4  # type: ignore[union-attr]
+    assert page.locator(".epoch-ends").get_attribute("d").count("M") == 4  # type: ignore[union-attr]
+
+
+def test_shares_are_written_as_percentages(page: Page) -> None:
+    chart = {"title": "Accuracy", "lines": [["train", "train/accuracy", "train"]], "percentage": True}
+    show(page, charts=[chart], points={"train/accuracy": part(0, [0.9, 0.95, 0.9783])})
+    expect(page.locator('.entry[data-label="train"] b')).to_have_text("97.8%")
+    assert {"90%", "92%", "94%", "96%", "98%"} <= set(page.locator(".grid text").all_text_contents())
+    page.locator("svg").focus()
+    page.keyboard.press("End")
+    expect(page.locator(".tooltip .entry")).to_contain_text("97.83%")
 
 
 def test_dragging_zooms_and_png_export_saves_an_image(page: Page) -> None:

@@ -8,7 +8,7 @@ import pytest
 import streamlit as st
 
 from netloom.ui.components.curves.curve import Curve, Curves
-from netloom.ui.components.curves.plot import MOST, TIMES, lines, send_again, unsent
+from netloom.ui.components.curves.plot import MAX_POINTS, REPETITIONS, lines, send_again, unsent
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +41,7 @@ def test_browser_with_skipped_updates_receives_every_point() -> None:
     for update_number in range(20):
         add_points(curves, 1 + update_number % 3)
         update = unsent(curves, "run")
-        if update_number % TIMES == 0:  # the browser skips the other updates
+        if update_number % REPETITIONS == 0:  # the browser skips the other updates
             assert apply_update(known_steps, update)
     apply_update(known_steps, unsent(curves, "run"))
     assert known_steps == curves["train", "loss"].steps
@@ -50,11 +50,11 @@ def test_browser_with_skipped_updates_receives_every_point() -> None:
 def test_late_browser_receives_every_point_or_their_count() -> None:
     curves = Curves()
     add_points(curves, 50)
-    for updates_missed in range(TIMES):
+    for updates_missed in range(REPETITIONS):
         update, known_steps = unsent(curves, "run"), list[int]()
         assert apply_update(known_steps, update), updates_missed
         assert known_steps == curves["train", "loss"].steps
-    assert unsent(curves, "run") == {"points": {}, "counts": {"train/loss": 50}, "asked": 1}
+    assert unsent(curves, "run") == {"points": {}, "counts": {"train/loss": 50}, "sends": 1}
     send_again()
     assert unsent(curves, "run")["points"]["train/loss"]["count"] == 50
 
@@ -66,8 +66,8 @@ def test_update_size_is_independent_of_run_length() -> None:
     for _ in range(5):
         add_points(curves, 2)
         update = unsent(curves, "run")
-    assert len(update["points"]["train/loss"]["steps"]) == 2 * TIMES
-    for _ in range(TIMES):
+    assert len(update["points"]["train/loss"]["steps"]) == 2 * REPETITIONS
+    for _ in range(REPETITIONS):
         update = unsent(curves, "run")
     assert not update["points"]
 
@@ -79,22 +79,22 @@ def test_all_points_are_resent_on_request_and_after_resume() -> None:
     send_again()
     resent = unsent(curves, "run")
     assert resent["points"] == first["points"]
-    assert resent["asked"] == first["asked"] + 1  # lets a browser request missing points again
+    assert resent["sends"] == first["sends"] + 1  # lets a browser request missing points again
     resumed = unsent(curves, "run, resumed")
     assert resumed["points"] == first["points"]
 
 
 def test_long_history_is_downsampled_but_fully_counted() -> None:
     curves = Curves()
-    add_points(curves, 3 * MOST)
+    add_points(curves, 3 * MAX_POINTS)
     part = unsent(curves, "run")["points"]["train/loss"]
-    assert part["count"] == 3 * MOST
-    assert len(part["steps"]) <= MOST + 1
-    assert (part["steps"][0], part["steps"][-1]) == (1, 3 * MOST)
-    for _ in range(TIMES - 1):
+    assert part["count"] == 3 * MAX_POINTS
+    assert len(part["steps"]) <= MAX_POINTS + 1
+    assert (part["steps"][0], part["steps"][-1]) == (1, 3 * MAX_POINTS)
+    for _ in range(REPETITIONS - 1):
         unsent(curves, "run")
     add_points(curves, 1)
-    assert unsent(curves, "run")["points"]["train/loss"]["from"] == 3 * MOST
+    assert unsent(curves, "run")["points"]["train/loss"]["from"] == 3 * MAX_POINTS
 
 
 def test_batch_loss_is_drawn_only_behind_a_comparable_loss() -> None:

@@ -30,6 +30,11 @@ class Metric:
     bounds: tuple[float, float] = ANY
     class_title: str = ""
 
+    @property
+    def is_percentage(self) -> bool:
+        """Whether values from 0 to 1 are written as percentages."""
+        return self.form.endswith("%}")
+
     def written(self, value: float, *, signed: bool = False) -> str:
         """Format a value for display, or, with its sign, the difference of two values."""
         return (self.form.replace("{:", "{:+") if signed else self.form).format(value)

@@ -9,6 +9,7 @@ from typing import Any
 
 from netloom.runs.history.setting_changes import change_label
 from netloom.store.run_summary import SettingChange
+from netloom.tasks import metric
 from netloom.tasks.training_losses import TRAINING_LOSSES
 from netloom.ui.components.charts.charts import thin
 from netloom.ui.components.component_loader import component
@@ -18,9 +19,9 @@ from netloom.ui.components.state import Key
 
 # Points are sent with this many reruns in a row, because a busy browser skips some. A browser that lacks older points
 # reports it, and everything is sent again.
-TIMES = 3
+REPETITIONS = 3
 # Longer curves are reduced to the lowest and highest points of stretches.
-MOST = 20_000
+MAX_POINTS = 20_000
 HTML = '<div class="curves" data-part="curves"></div>'
 
 
@@ -42,7 +43,10 @@ def plot(
     """
     data = {
         "run": run,
-        "charts": [{"title": title, "lines": lines(curves, name)} for name, title in charts],
+        "charts": [
+            {"title": title, "lines": lines(curves, name), "percentage": metric(name).is_percentage}
+            for name, title in charts
+        ],
         "perEpoch": max(steps_per_epoch, 1),
         "epochs": _end_of_epoch_curve(curves),
         "view": {"x": view.x, "smoothing": view.smoothing, "log_x": view.log_x, "log_y": view.log_y},
@@ -71,32 +75,32 @@ def lines(curves: Curves, name: str) -> list[tuple[str, str, str]]:
 
 
 def unsent(curves: Curves, run: str) -> dict[str, Any]:
-    """Return the points that the browser of this tab may lack, and how often everything was sent."""
+    """Return the points that the browser of this tab may lack, and the number of full sends."""
     sent = CurvesState.current().sent
-    if sent.run != run or not sent.looks:
+    if sent.run != run or not sent.counts:
         # A full send is repeated as well: the first reruns end before a browser has loaded the component.
-        sent.run, sent.looks, sent.times = run, deque([{}] * TIMES, maxlen=TIMES), sent.times + 1
-    latest = sent.looks[0]
+        sent.run, sent.counts, sent.sends = run, deque([{}] * REPETITIONS, maxlen=REPETITIONS), sent.sends + 1
+    latest = sent.counts[0]
     points = {_name(key): _part(curve, latest.get(_name(key), 0)) for key, curve in curves.items()}
     counts = {_name(key): len(curve.steps) for key, curve in curves.items()}
-    sent.looks.append(counts)
+    sent.counts.append(counts)
     # The counts tell a browser that it lacks points, even if none are sent any more.
     new = {name: part for name, part in points.items() if part["count"]}
-    return {"points": new, "counts": counts, "asked": sent.times}
+    return {"points": new, "counts": counts, "sends": sent.sends}
 
 
 def _part(curve: Curve, start: int) -> dict[str, Any]:
     """Return the points after the first `start`, rounded to visible precision."""
     count = len(curve.steps) - start
-    places: Sequence[int] = range(start, start + count)
-    if count > MOST:
-        places, _ = thin(places, curve.values[start:], MOST)
+    indices: Sequence[int] = range(start, start + count)
+    if count > MAX_POINTS:
+        indices, _ = thin(indices, curve.values[start:], MAX_POINTS)
     return {
         "from": start,
         "count": count,
-        "steps": [curve.steps[index] for index in places],
-        "at": [round(curve.at[index], 2) for index in places],
-        "values": [float(f"{curve.values[index]:.6g}") for index in places],
+        "steps": [curve.steps[index] for index in indices],
+        "at": [round(curve.at[index], 2) for index in indices],
+        "values": [float(f"{curve.values[index]:.6g}") for index in indices],
     }
 
 
@@ -106,7 +110,7 @@ def _name(key: tuple[str, str]) -> str:
 
 def send_again() -> None:
     """Send all points again: the browser lacks some, such as after its tab was asleep."""
-    CurvesState.current().sent.looks = deque()
+    CurvesState.current().sent.counts = deque()
 
 
 @cache

@@ -23,14 +23,14 @@ class View:
 
 @dataclass
 class Sent:
-    """The points of a run that were sent: for each of the last reruns, the number of points of each curve.
+    """The points of a run that were sent: in `counts`, for each of the last reruns, the number of points of each curve.
 
-    `times` counts full sends.
+    `sends` is the number of full sends.
     """
 
     run: str = ""
-    times: int = 0
-    looks: deque[dict[str, int]] = field(default_factory=deque)
+    sends: int = 0
+    counts: deque[dict[str, int]] = field(default_factory=deque)
 
 
 @dataclass

@@ -1,63 +1,63 @@
-// The curves of a run, drawn as its points come in: the charts stay where they are, and only their lines change.
-import { linesOf, merge } from "./points.js";
+// The curves of a run. The charts stay in the page while points arrive, and only their lines are drawn again.
+import { curvesOf, merge } from "./points.js";
 import { Chart } from "./chart.js";
-import { dress } from "./style.js";
+import { adoptStyle } from "./style.js";
 
-/** After so long what is missing is asked for again, as an answer, too, may be overtaken. */
-const AGAIN_MS = 2000;
-const SECONDS = [
+/** Missing points are requested again after this time, since an answer may be replaced by a later one. */
+const RETRY_MS = 2000;
+const TIME_UNITS = [
   [3600, "h"],
   [60, "min"],
   [1, "s"],
 ];
 
-/** What stands along the charts: its title, and how the places of a line, or of a change of a setting, are found. */
-function along(data, lines) {
-  const all = [...lines.values()].filter((line) => line.have);
-  if (data.view.x === "Step") return { title: "Step", of: (line) => line.steps };
-  if (data.view.x === "Epoch") return { title: "Epoch", of: (line) => line.steps.map((step) => step / data.perEpoch) };
-  const began = Math.min(...all.map((line) => line.at[0]));
-  const length = Math.max(...all.map((line) => line.at.at(-1))) - began;
-  const [size, unit] = SECONDS.find(([seconds]) => length > 2 * seconds) ?? SECONDS.at(-1);
-  return { title: `Time (${unit})`, of: (line) => line.at.map((at) => (at - began) / size) };
+/** The horizontal axis of all charts: its title, and the function that returns the coordinates of a curve's points. */
+function horizontalAxis(data, curves) {
+  if (data.view.x === "Step") return { title: "Step", of: (curve) => curve.steps };
+  if (data.view.x === "Epoch") return { title: "Epoch", of: (curve) => curve.steps.map((step) => step / data.perEpoch) };
+  const received = [...curves.values()].filter((curve) => curve.received);
+  const start = Math.min(...received.map((curve) => curve.at[0]));
+  const duration = Math.max(...received.map((curve) => curve.at.at(-1))) - start;
+  const [size, unit] = TIME_UNITS.find(([seconds]) => duration > 2 * seconds) ?? TIME_UNITS.at(-1);
+  return { title: `Time (${unit})`, of: (curve) => curve.at.map((at) => (at - start) / size) };
 }
 
 class Curves {
   constructor(root) {
-    dress(root);
+    adoptStyle(root);
     this.root = root;
     this.charts = [];
     this.zoom = null;
     this.hover = null;
-    this.waiting = false;
-    this.observer = new ResizeObserver(() => this.later());
+    this.isScheduled = false;
+    this.observer = new ResizeObserver(() => this.scheduleDraw());
   }
 
-  /** Take what the server says. Where something is missing, all of it is asked for, until it is there. */
-  take(data, ask) {
-    this.observer.observe(this.root); // anew, as Streamlit also cleans up after data that a newer one overtook
-    const lines = linesOf(data.run);
-    clearTimeout(this.asking);
-    if (!merge(lines, data.points, data.counts)) {
-      const asked = `${data.run} ${data.asked}`;
-      if (this.asked !== asked || Date.now() - this.askedAt >= AGAIN_MS) {
-        Object.assign(this, { asked, askedAt: Date.now() });
-        ask(`${asked} ${this.askedAt}`);
+  /** Apply data from the server. While points are missing, all points are requested again and again. */
+  update(data, request) {
+    this.observer.observe(this.root); // Streamlit may have disconnected it when it dropped outdated data
+    const curves = curvesOf(data.run);
+    clearTimeout(this.retry);
+    if (!merge(curves, data.points, data.counts)) {
+      const missing = `${data.run} ${data.sends}`;
+      if (this.requested !== missing || Date.now() - this.requestedAt >= RETRY_MS) {
+        Object.assign(this, { requested: missing, requestedAt: Date.now() });
+        request(`${missing} ${this.requestedAt}`);
       }
-      this.asking = setTimeout(() => this.take(data, ask), AGAIN_MS);
+      this.retry = setTimeout(() => this.update(data, request), RETRY_MS);
     }
     if (this.axis !== `${data.run} ${data.view.x}`) this.zoom = this.hover = null;
     this.axis = `${data.run} ${data.view.x}`;
-    Object.assign(this, { data, lines });
+    Object.assign(this, { data, curves });
     this.draw();
   }
 
-  /** Draw with the next picture of the screen, however often it is asked for until then. */
-  later() {
-    if (this.waiting || !this.data) return;
-    this.waiting = true;
+  /** Draw once before the next frame, however often this is called until then. */
+  scheduleDraw() {
+    if (this.isScheduled || !this.data) return;
+    this.isScheduled = true;
     requestAnimationFrame(() => {
-      this.waiting = false;
+      this.isScheduled = false;
       this.draw();
     });
   }
@@ -66,27 +66,27 @@ class Curves {
     const { charts, view, epochs } = this.data;
     while (this.charts.length > charts.length) this.charts.pop().remove();
     while (this.charts.length < charts.length) this.charts.push(new Chart(this.root, this));
-    const axis = along(this.data, this.lines);
-    const places = new Map();
-    for (const [name, line] of this.lines) places.set(name, axis.of(line));
-    const ends = this.lines.get(epochs);
-    const marks = ends && view.x !== "Epoch" ? places.get(epochs) : [];
-    const changes = (this.data.changes ?? []).map(({ text, step, at }) => ({ text, place: axis.of({ steps: [step], at: [at] })[0] }));
-    const shared = { axis, places, marks, changes, view, zoom: this.zoom, hover: this.hover, message: this.data.message };
-    charts.forEach((chart, place) => this.charts[place].draw(chart, this.lines, shared));
+    const axis = horizontalAxis(this.data, this.curves);
+    const coordinates = new Map();
+    for (const [name, curve] of this.curves) coordinates.set(name, axis.of(curve));
+    const epochEnds = this.curves.has(epochs) && view.x !== "Epoch" ? coordinates.get(epochs) : [];
+    const changes = (this.data.changes ?? []).map(({ text, step, at }) => ({ text, x: axis.of({ steps: [step], at: [at] })[0] }));
+    const { zoom, hover } = this;
+    const shared = { axis, coordinates, epochEnds, changes, view, zoom, hover, message: this.data.message };
+    charts.forEach((chart, index) => this.charts[index].draw(chart, this.curves, shared));
   }
 
-  /** Look at a part of what stands along all charts, or with null at everything. */
-  look(zoom) {
-    this.zoom = zoom;
+  /** Show a range [low, high] of the horizontal axis in all charts; null shows everything. */
+  zoomTo(range) {
+    this.zoom = range;
     this.hover = null;
-    this.later();
+    this.scheduleDraw();
   }
 
-  /** Read all charts off at one place, or with null at none. `chart` tells the numbers. */
-  point(hover, chart) {
-    this.hover = hover === null ? null : { at: hover, chart };
-    this.later();
+  /** Mark a coordinate in all charts, and list its values in `chart`; null removes the mark. */
+  pointAt(x, chart) {
+    this.hover = x === null ? null : { x, chart };
+    this.scheduleDraw();
   }
 }
 
@@ -96,9 +96,9 @@ export default function mount({ parentElement, data, setStateValue }) {
   const root = parentElement.querySelector("[data-part=curves]");
   if (!mounted.has(root)) mounted.set(root, new Curves(root));
   const curves = mounted.get(root);
-  curves.take(data, (value) => setStateValue("missing", value));
+  curves.update(data, (value) => setStateValue("missing", value));
   return () => {
     curves.observer.disconnect();
-    clearTimeout(curves.asking);
+    clearTimeout(curves.retry);
   };
 }

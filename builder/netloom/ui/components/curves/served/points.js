@@ -1,93 +1,93 @@
-// The points of a run as the browser has them: what is sent is added to what is there, and nothing is kept twice.
+// The points of a run that the browser has received. New points are appended to them.
 
-/** One measure of one split. `have` is how many of its points the server has sent; a long past comes thinned. */
-export class Line {
+/** The curve of one metric and split. `received` counts its points, some of which may have been thinned out. */
+export class Curve {
   constructor() {
-    this.have = 0;
+    this.received = 0;
     this.steps = [];
     this.at = [];
     this.values = [];
     this.weight = 0;
     this.mean = 0;
-    this.smooth = [];
+    this.averages = [];
   }
 
-  /** Add points of which the first is the one numbered `from`; nothing where some before it never came. */
+  /** Add points, the first of which has the number `from`; do nothing if points before it are missing. */
   add({ from, count, steps, at, values }) {
-    if (from > this.have) return;
-    const known = this.have - from;
-    if (known >= count) return;
-    // A past that was thinned cannot be cut by numbers, but it is only sent to those who have nothing yet.
-    const first = count === steps.length ? known : 0;
-    if (first === 0 && known > 0) this.clear();
-    for (let place = first; place < steps.length; place += 1) {
-      this.steps.push(steps[place]);
-      this.at.push(at[place]);
-      this.values.push(values[place]);
+    if (from > this.received) return;
+    const overlap = this.received - from;
+    if (overlap >= count) return;
+    // Thinned points cannot be cut by their numbers, but they are sent only to browsers that have no points.
+    const first = count === steps.length ? overlap : 0;
+    if (first === 0 && overlap > 0) this.clear();
+    for (let index = first; index < steps.length; index += 1) {
+      this.steps.push(steps[index]);
+      this.at.push(at[index]);
+      this.values.push(values[index]);
     }
-    this.have = from + count;
+    this.received = from + count;
   }
 
   clear() {
-    this.have = 0;
-    for (const column of [this.steps, this.at, this.values, this.smooth]) column.length = 0;
+    this.received = 0;
+    for (const column of [this.steps, this.at, this.values, this.averages]) column.length = 0;
     this.mean = 0;
   }
 
-  /** Running means in which every step back counts `weight` times as much, freed of their pull towards 0. */
+  /** Exponential moving averages with a weight for the past, corrected for their start at 0. */
   smoothed(weight) {
     if (weight !== this.weight) {
       this.weight = weight;
       this.mean = 0;
-      this.smooth = [];
+      this.averages = [];
     }
-    for (let place = this.smooth.length; place < this.values.length; place += 1) {
-      this.mean = weight * this.mean + (1 - weight) * this.values[place];
-      this.smooth.push(this.mean / (1 - weight ** (place + 1)));
+    for (let index = this.averages.length; index < this.values.length; index += 1) {
+      this.mean = weight * this.mean + (1 - weight) * this.values[index];
+      this.averages.push(this.mean / (1 - weight ** (index + 1)));
     }
-    return this.smooth;
+    return this.averages;
   }
 }
 
-const RUNS = 8;
-const known = new Map();
+const MAX_RUNS = 8;
+const curvesByRun = new Map();
 
-/** The lines of a run, which outlive the page that shows them: whoever comes back needs only what is new. */
-export function linesOf(run) {
-  const found = known.get(run) ?? new Map();
-  known.delete(run);
-  known.set(run, found);
-  if (known.size > RUNS) known.delete(known.keys().next().value);
-  return found;
+/** The curves of a run by name. They outlive the page, so that a page that is opened again needs only new points. */
+export function curvesOf(run) {
+  const curves = curvesByRun.get(run) ?? new Map();
+  curvesByRun.delete(run);
+  curvesByRun.set(run, curves);
+  if (curvesByRun.size > MAX_RUNS) curvesByRun.delete(curvesByRun.keys().next().value);
+  return curves;
 }
 
-/** Add what was sent. False where any of the points that there are, as counted, never came. */
-export function merge(lines, sent, counts) {
+/** Add the points that were sent. Returns false if points are missing, by the number of points of each curve. */
+export function merge(curves, sent, counts) {
   for (const [name, part] of Object.entries(sent)) {
-    if (!lines.has(name)) lines.set(name, new Line());
-    lines.get(name).add(part);
+    if (!curves.has(name)) curves.set(name, new Curve());
+    curves.get(name).add(part);
   }
-  return Object.entries(counts).every(([name, count]) => (lines.get(name)?.have ?? 0) >= count);
+  return Object.entries(counts).every(([name, count]) => (curves.get(name)?.received ?? 0) >= count);
 }
 
-/** The number of the first of ascending `values` that is not below `wanted`. */
-export function firstFrom(values, wanted) {
+/** The index of the first of ascending `values` that is not below `limit`. */
+export function lowerBound(values, limit) {
   let [low, high] = [0, values.length];
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (values[middle] < wanted) low = middle + 1;
+    if (values[middle] < limit) low = middle + 1;
     else high = middle;
   }
   return low;
 }
 
 /**
- * Places (x, y) in pixels, x ascending, as few as are seen: of each column of pixels its first, lowest, highest and
- * last, so that no spike is lost.
+ * Reduce points (x, y) in pixels, x ascending, to those that are visible: the first, lowest, highest and last of each
+ * column of pixels, so that every peak remains.
  */
 export function thin(xs, ys) {
-  if (xs.length < 1000) return xs.map((x, place) => [x, ys[place]]);
-  const kept = [];
+  if (xs.length < 1000) return xs.map((x, index) => [x, ys[index]]);
+  const points = [];
   let start = 0;
   while (start < xs.length) {
     const column = Math.floor(xs[start]);
@@ -96,8 +96,9 @@ export function thin(xs, ys) {
       if (ys[end] < ys[low]) low = end;
       if (ys[end] > ys[high]) high = end;
     }
-    for (const place of [...new Set([start, low, high, end - 1])].sort((one, other) => one - other)) kept.push([xs[place], ys[place]]);
+    const visible = [...new Set([start, low, high, end - 1])].sort((a, b) => a - b);
+    for (const index of visible) points.push([xs[index], ys[index]]);
     start = end;
   }
-  return kept;
+  return points;
 }

@@ -1,4 +1,4 @@
-// The style of the charts; its colours are those of the theme.
+// The style of the charts, in the colors of the theme.
 const sheet = new CSSStyleSheet();
 sheet.replaceSync(`
 .curves { --train: #6366f1; --validation: #f97316; display: grid; gap: 0 1.2rem; font-family: var(--st-font);
@@ -32,7 +32,7 @@ svg text { fill: var(--st-text-color); font-family: var(--st-font); font-variant
 .grid text { opacity: 0.65; }
 .axis { opacity: 0.65; }
 .message { opacity: 0.6; font-size: 14px; }
-.epochs { stroke: var(--st-text-color); stroke-dasharray: 2 4; opacity: 0.22; fill: none; }
+.epoch-ends { stroke: var(--st-text-color); stroke-dasharray: 2 4; opacity: 0.22; fill: none; }
 .changes path { stroke: var(--st-primary-color); stroke-dasharray: 5 3; opacity: 0.7; fill: none; }
 .changes text { font-size: 10.5px; opacity: 0.85; }
 .line { fill: none; stroke-linejoin: round; stroke: var(--train); }
@@ -40,20 +40,20 @@ svg text { fill: var(--st-text-color); font-family: var(--st-font); font-variant
 .line.main { stroke-width: 2.2; }
 .line.batches { stroke-width: 1; opacity: 0.45; }
 .line.measured { stroke-width: 1; opacity: 0.28; }
-.cross { stroke: var(--st-text-color); opacity: 0.4; fill: none; }
+.cursor { stroke: var(--st-text-color); opacity: 0.4; fill: none; }
 .dot { fill: var(--train); stroke: var(--st-background-color); stroke-width: 1.5; }
 .dot.validation { fill: var(--validation); }
-.chosen { fill: var(--st-primary-color); opacity: 0.14; }
-.tip { position: absolute; top: 10px; pointer-events: none; z-index: 2; font-size: 0.8rem; padding: 0.35rem 0.6rem;
+.selection { fill: var(--st-primary-color); opacity: 0.14; }
+.tooltip { position: absolute; top: 10px; pointer-events: none; z-index: 2; font-size: 0.8rem; padding: 0.35rem 0.6rem;
   background: var(--st-background-color); border: 1px solid var(--st-border-color); border-radius: 8px;
   box-shadow: 0 4px 14px rgb(0 0 0 / 0.16); font-variant-numeric: tabular-nums; }
-.tip .entry { display: flex; padding: 0.1rem 0; }
-.tip .entry span { flex: 1; padding-right: 0.8rem; }
-.tip .entry b { text-align: right; }
+.tooltip .entry { display: flex; padding: 0.1rem 0; }
+.tooltip .entry span { flex: 1; padding-right: 0.8rem; }
+.tooltip .entry b { text-align: right; }
 `);
 
-/** Give an element's tree the style, before anything of it is painted. */
-export function dress(element) {
+/** Apply the style to the shadow root of an element, before it is painted. */
+export function adoptStyle(element) {
   const root = element.getRootNode();
   if (!root.adoptedStyleSheets.includes(sheet)) root.adoptedStyleSheets.push(sheet);
 }
