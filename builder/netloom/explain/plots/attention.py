@@ -165,21 +165,22 @@ def patches(
         x, y = number % across * size[0], TOP + number // across * size[1]
         value, step = float(weights[start, special + number]), special + number
         parts.append(
-            f'<rect class="seen" data-column="{step}" x="{right + x:.1f}" y="{y:.1f}" width="{size[0]:.1f}" '
+            f'<rect class="key" data-column="{step}" data-label="{escape(labels[step])}" '
+            f'x="{right + x:.1f}" y="{y:.1f}" width="{size[0]:.1f}" '
             f'height="{size[1]:.1f}" fill="{rgb(FOR if value >= 0 else AGAINST)}" '
             f'fill-opacity="{0.85 * abs(value) / end:.3f}">'
             f"<title>{_pair(labels[start], labels[step], value)}</title></rect>"
         )
-        parts.append(_query_patch(weights, step, (x, y, *size), is_selected=step == start))
+        parts.append(_query_patch(weights, step, labels[step], (x, y, *size), is_selected=step == start))
     for number in range(special):
         parts.append(_special_token_button(weights, number, labels[number], high, is_selected=number == start))
     return _svg(2 * SIDE + GAP, TOP + high + (34 if special else 6), "Attention of an image patch", parts)
 
 
-def _query_patch(weights: np.ndarray, step: int, bounds: tuple[float, ...], *, is_selected: bool) -> str:
+def _query_patch(weights: np.ndarray, step: int, label: str, bounds: tuple[float, ...], *, is_selected: bool) -> str:
     x, y, width, height = bounds
     return (
-        f'<rect class="looks{" chosen" if is_selected else ""}" {_row_attributes(weights, step)} '
+        f'<rect class="query{" chosen" if is_selected else ""}" {_row_attributes(weights, step, label)} '
         f'x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="transparent" stroke="currentColor" '
         f'stroke-width="{3 if is_selected else 0.4}"/>'
     )
@@ -188,7 +189,7 @@ def _query_patch(weights: np.ndarray, step: int, bounds: tuple[float, ...], *, i
 def _special_token_button(weights: np.ndarray, step: int, label: str, high: int, *, is_selected: bool) -> str:
     x, y = 4 + 96 * step, TOP + high + 8
     return (
-        f'<rect class="looks{" chosen" if is_selected else ""}" {_row_attributes(weights, step)} '
+        f'<rect class="query{" chosen" if is_selected else ""}" {_row_attributes(weights, step, label)} '
         f'x="{x}" y="{y}" width="90" height="22" rx="6" fill="transparent" stroke="currentColor" '
         f'stroke-width="{3 if is_selected else 0.6}"/>'
         f'<text x="{x + 45}" y="{y + 11}" pointer-events="none" text-anchor="middle" dominant-baseline="central" '
@@ -196,12 +197,12 @@ def _special_token_button(weights: np.ndarray, step: int, label: str, high: int,
     )
 
 
-def _row_attributes(weights: np.ndarray, step: int) -> str:
+def _row_attributes(weights: np.ndarray, step: int, label: str) -> str:
     """Return the attributes with which a patch shows its own row."""
     if len(weights) > MOST_LOOKING:
         return f'data-row="{step}"'
-    shares = weights[step] / bound(weights[step])
-    return f'data-row="{step}" data-values="{" ".join(f"{share:.3g}" for share in shares)}"'
+    values = " ".join(f"{value:.4g}" for value in weights[step])
+    return f'data-row="{step}" data-values="{values}" data-label="{escape(label)}"'
 
 
 def thumbnail(weights: np.ndarray, looking: Sequence[str], looked_at: Sequence[str]) -> str:

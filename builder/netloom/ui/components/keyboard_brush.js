@@ -1,5 +1,5 @@
-// A brush that is moved by the keyboard over an image whose cells can be painted. The line below the image has the
-// focus; the brush is drawn over the image, which Streamlit replaces with each stroke.
+// A brush that the keyboard moves over an image whose cells can be painted. The line below the image has the focus;
+// the brush is drawn over the image, which Streamlit replaces after each stroke.
 const PLOT = ".js-plotly-plot .nsewdrag"; // the area of the image within the chart
 const MOVES = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 const LARGER = ["+", "="];
@@ -7,10 +7,10 @@ const SMALLER = ["-", "_", "−"];
 const DIGITS_MS = 800; // within which two digits are one number
 const LARGEST = 9;
 
-const brushes = new WeakMap(); // what is known of each brush, which is drawn anew with each script
+const brushes = new WeakMap(); // the state of each brush, which outlives reruns of the page
 
-function clamped(value, most) {
-  return Math.min(Math.max(value, 0), most);
+function clamped(value, max) {
+  return Math.min(Math.max(value, 0), max);
 }
 
 /** The cells (row, column) below the brush. */
@@ -25,17 +25,17 @@ function covered({ row, column, size, rows, columns }) {
   return cells;
 }
 
-/** An element over some cells of the image; `corner` is the first of them, and `spans` are how many. */
-function over(area, brush, corner, spans) {
-  const [high, wide] = [area.height / brush.height, area.width / brush.width]; // of a pixel
-  const [top, left] = corner.map((place) => place * brush.side);
+/** The position of a rectangle of cells on the page; `corner` is its first cell, and `spans` its rows and columns. */
+function cellStyle(area, brush, corner, spans) {
+  const [pixelHeight, pixelWidth] = [area.height / brush.height, area.width / brush.width];
+  const [top, left] = corner.map((cell) => cell * brush.side);
   const bottom = Math.min(top + spans[0] * brush.side, brush.height);
   const right = Math.min(left + spans[1] * brush.side, brush.width);
   return {
-    top: `${area.top + top * high}px`,
-    left: `${area.left + left * wide}px`,
-    height: `${(bottom - top) * high}px`,
-    width: `${(right - left) * wide}px`,
+    top: `${area.top + top * pixelHeight}px`,
+    left: `${area.left + left * pixelWidth}px`,
+    height: `${(bottom - top) * pixelHeight}px`,
+    width: `${(right - left) * pixelWidth}px`,
   };
 }
 
@@ -51,14 +51,14 @@ function draw(brush) {
   if (plot) {
     const area = plot.getBoundingClientRect();
     for (const cell of brush.cells) {
-      brush.overlay.append(layer({ ...over(area, brush, cell, [1, 1]), background: "rgba(99,102,241,0.7)" }));
+      brush.overlay.append(layer({ ...cellStyle(area, brush, cell, [1, 1]), background: "rgba(99,102,241,0.7)" }));
     }
     const cells = covered(brush);
     const [first, last] = [cells[0], cells.at(-1)];
     const spans = [0, 1].map((axis) => last[axis] - first[axis] + 1);
-    // Light and dark, so that it is seen on every image
+    // Light and dark, so that it is visible on every image
     const border = { border: "2px solid #fff", boxShadow: "0 0 0 2px #000" };
-    brush.overlay.append(layer({ ...over(area, brush, first, spans), ...border }));
+    brush.overlay.append(layer({ ...cellStyle(area, brush, first, spans), ...border }));
   }
   brush.frame = requestAnimationFrame(() => draw(brush));
 }
@@ -85,13 +85,13 @@ export default function ({ parentElement, data, setStateValue, setTriggerValue }
   const numbers = colors.length > 1 ? `1–${colors.length}` : "1";
   help.textContent = `Keyboard: arrow keys move the brush, Space paints, ${numbers} pick the ${noun}, + and − its size.`;
   line.setAttribute("aria-label", `Brush for the keyboard, ${columns} × ${rows} cells`);
-  const say = () => {
-    const place = `row ${brush.row + 1}, column ${brush.column + 1}`;
-    status.textContent = `${colors[brush.color]}, ${place}, size ${brush.size}`;
+  const updateStatus = () => {
+    const position = `row ${brush.row + 1}, column ${brush.column + 1}`;
+    status.textContent = `${colors[brush.color]}, ${position}, size ${brush.size}`;
   };
-  say();
+  updateStatus();
 
-  const touch = () => {
+  const paint = () => {
     const cells = covered(brush);
     brush.stroke.push(...cells);
     brush.cells.push(...cells);
@@ -99,8 +99,8 @@ export default function ({ parentElement, data, setStateValue, setTriggerValue }
   const lift = () => {
     if (!brush.held) return;
     brush.held = false;
-    const known = new Map(brush.stroke.map((cell) => [cell.join(), cell]));
-    brush.waiting.push([crypto.getRandomValues(new Uint32Array(2)).join("-"), [...known.values()], brush.color]);
+    const distinct = new Map(brush.stroke.map((cell) => [cell.join(), cell]));
+    brush.waiting.push([crypto.getRandomValues(new Uint32Array(2)).join("-"), [...distinct.values()], brush.color]);
     setStateValue("strokes", [...brush.waiting]);
   };
   const pick = (digit, time) => {
@@ -119,12 +119,12 @@ export default function ({ parentElement, data, setStateValue, setTriggerValue }
     if (key in MOVES) {
       brush.row = clamped(brush.row + MOVES[key][0], rows - 1);
       brush.column = clamped(brush.column + MOVES[key][1], columns - 1);
-      if (brush.held) touch();
+      if (brush.held) paint();
     } else if (key === " ") {
       if (!repeat && !brush.held) {
         brush.held = true;
         brush.stroke = []; // the cells that are painted while Space is held
-        touch();
+        paint();
       }
     } else if (LARGER.includes(key)) {
       brush.size = Math.min(brush.size + 1, LARGEST, rows, columns);
@@ -136,7 +136,7 @@ export default function ({ parentElement, data, setStateValue, setTriggerValue }
     if (!/[0-9]/.test(key)) brush.digits = "";
     event.preventDefault();
     event.stopPropagation();
-    say();
+    updateStatus();
   };
   line.onkeyup = (event) => {
     if (event.key !== " ") return;

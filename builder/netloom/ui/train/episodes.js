@@ -1,77 +1,77 @@
-// Plays an episode of an agent: a drawing of the environment, step by step, with the scores that chose each action.
+// Plays an episode of an agent: a drawing of the environment at each step, and the scores of the actions.
 const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 600;
 const HEIGHT = 300;
 
-/** Steps a second at which each environment is shown. */
+/** The steps per second of each environment. */
 const RATES = { cart_pole: 50, acrobot: 15, mountain_car: 30, frozen_lake: 3 };
 const LAKE = ["SFFF", "FHFH", "FFFH", "HFFG"];
 
-function shape(parent, kind, attributes) {
-  const made = document.createElementNS(SVG, kind);
-  set(made, attributes);
-  parent.appendChild(made);
-  return made;
+function createShape(parent, kind, attributes) {
+  const element = document.createElementNS(SVG, kind);
+  setAttributes(element, attributes);
+  parent.appendChild(element);
+  return element;
 }
 
-function set(element, attributes) {
+function setAttributes(element, attributes) {
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
 }
 
-function line(parent, kind, x1, y1, x2, y2) {
-  return shape(parent, "line", { class: kind, x1, y1, x2, y2 });
+function createLine(parent, className, x1, y1, x2, y2) {
+  return createShape(parent, "line", { class: className, x1, y1, x2, y2 });
 }
 
-/** Each drawing sets up what stands still, and returns what moves everything else to an observation. */
+/** Each function draws the fixed parts of an environment, and returns a function that shows an observation. */
 const DRAWINGS = {
   cart_pole(svg) {
-    const scale = 115; // pixels of a metre: the track is 4.8 m wide, the pole 1 m long
+    const scale = 115; // pixels per meter: the track is 4.8 m wide, the pole 1 m long
     const ground = 210;
     const middle = WIDTH / 2;
-    line(svg, "ground", 0, ground + 14, WIDTH, ground + 14);
-    for (const side of [-2.4, 2.4]) line(svg, "goal", middle + side * scale, ground - 30, middle + side * scale, ground + 14);
-    const cart = shape(svg, "rect", { class: "body", width: 70, height: 28, y: ground - 14, rx: 6 });
-    const pole = line(svg, "limb", 0, 0, 0, 0);
-    const joint = shape(svg, "circle", { class: "joint", r: 5, cy: ground - 12 });
+    createLine(svg, "ground", 0, ground + 14, WIDTH, ground + 14);
+    for (const side of [-2.4, 2.4]) createLine(svg, "goal", middle + side * scale, ground - 30, middle + side * scale, ground + 14);
+    const cart = createShape(svg, "rect", { class: "body", width: 70, height: 28, y: ground - 14, rx: 6 });
+    const pole = createLine(svg, "limb", 0, 0, 0, 0);
+    const joint = createShape(svg, "circle", { class: "joint", r: 5, cy: ground - 12 });
     return ([x, , angle]) => {
-      const at = middle + x * scale;
-      set(cart, { x: at - 35 });
-      set(joint, { cx: at });
-      set(pole, { x1: at, y1: ground - 12, x2: at + scale * Math.sin(angle), y2: ground - 12 - scale * Math.cos(angle) });
+      const left = middle + x * scale;
+      setAttributes(cart, { x: left - 35 });
+      setAttributes(joint, { cx: left });
+      setAttributes(pole, { x1: left, y1: ground - 12, x2: left + scale * Math.sin(angle), y2: ground - 12 - scale * Math.cos(angle) });
     };
   },
   acrobot(svg) {
     const scale = 66;
     const [x, y] = [WIDTH / 2, HEIGHT / 2];
-    line(svg, "goal", 120, y - scale, WIDTH - 120, y - scale);
-    const first = line(svg, "limb", x, y, x, y);
-    const second = line(svg, "limb second", x, y, x, y);
-    shape(svg, "circle", { class: "joint", r: 5, cx: x, cy: y });
-    const elbow = shape(svg, "circle", { class: "joint", r: 5 });
+    createLine(svg, "goal", 120, y - scale, WIDTH - 120, y - scale);
+    const first = createLine(svg, "limb", x, y, x, y);
+    const second = createLine(svg, "limb second", x, y, x, y);
+    createShape(svg, "circle", { class: "joint", r: 5, cx: x, cy: y });
+    const elbow = createShape(svg, "circle", { class: "joint", r: 5 });
     return ([c1, s1, c2, s2]) => {
       const [ex, ey] = [x + scale * s1, y + scale * c1];
-      const [sum, sums] = [c1 * c2 - s1 * s2, s1 * c2 + c1 * s2];
-      set(first, { x2: ex, y2: ey });
-      set(elbow, { cx: ex, cy: ey });
-      set(second, { x1: ex, y1: ey, x2: ex + scale * sums, y2: ey + scale * sum });
+      const [cosine, sine] = [c1 * c2 - s1 * s2, s1 * c2 + c1 * s2]; // of the sum of both angles
+      setAttributes(first, { x2: ex, y2: ey });
+      setAttributes(elbow, { cx: ex, cy: ey });
+      setAttributes(second, { x1: ex, y1: ey, x2: ex + scale * sine, y2: ey + scale * cosine });
     };
   },
   mountain_car(svg) {
-    const across = (x) => 20 + ((x + 1.2) / 1.8) * (WIDTH - 40);
-    const up = (x) => HEIGHT - 30 - (0.45 * Math.sin(3 * x) + 0.55) * 220;
-    const points = Array.from({ length: 91 }, (_, i) => -1.2 + i * 0.02).map((x) => `${across(x)},${up(x)}`);
-    shape(svg, "polyline", { class: "ground", points: points.join(" "), fill: "none" });
-    line(svg, "goal", across(0.5), up(0.5), across(0.5), up(0.5) - 46);
-    shape(svg, "polygon", {
+    const toX = (x) => 20 + ((x + 1.2) / 1.8) * (WIDTH - 40);
+    const toY = (x) => HEIGHT - 30 - (0.45 * Math.sin(3 * x) + 0.55) * 220;
+    const points = Array.from({ length: 91 }, (_, i) => -1.2 + i * 0.02).map((x) => `${toX(x)},${toY(x)}`);
+    createShape(svg, "polyline", { class: "ground", points: points.join(" "), fill: "none" });
+    createLine(svg, "goal", toX(0.5), toY(0.5), toX(0.5), toY(0.5) - 46);
+    createShape(svg, "polygon", {
       class: "flag",
-      points: `${across(0.5)},${up(0.5) - 46} ${across(0.5) + 24},${up(0.5) - 37} ${across(0.5)},${up(0.5) - 28}`,
+      points: `${toX(0.5)},${toY(0.5) - 46} ${toX(0.5) + 24},${toY(0.5) - 37} ${toX(0.5)},${toY(0.5) - 28}`,
     });
-    const car = shape(svg, "g", {});
-    shape(car, "rect", { class: "body", x: -20, y: -26, width: 40, height: 15, rx: 5 });
-    for (const cx of [-11, 11]) shape(car, "circle", { class: "joint", cx, cy: -8, r: 6 });
+    const car = createShape(svg, "g", {});
+    createShape(car, "rect", { class: "body", x: -20, y: -26, width: 40, height: 15, rx: 5 });
+    for (const cx of [-11, 11]) createShape(car, "circle", { class: "joint", cx, cy: -8, r: 6 });
     return ([x]) => {
-      const slope = Math.atan2(up(x + 0.01) - up(x - 0.01), across(x + 0.01) - across(x - 0.01));
-      set(car, { transform: `translate(${across(x)} ${up(x)}) rotate(${(slope * 180) / Math.PI})` });
+      const slope = Math.atan2(toY(x + 0.01) - toY(x - 0.01), toX(x + 0.01) - toX(x - 0.01));
+      setAttributes(car, { transform: `translate(${toX(x)} ${toY(x)}) rotate(${(slope * 180) / Math.PI})` });
     };
   },
   frozen_lake(svg) {
@@ -81,12 +81,12 @@ const DRAWINGS = {
     LAKE.forEach((row, y) =>
       [...row].forEach((square, x) => {
         const kind = square === "H" ? "hole" : square === "G" ? "gift" : "ice";
-        shape(svg, "rect", { class: kind, x: left + x * size + 2, y: top + y * size + 2, width: size - 4, height: size - 4, rx: 8 });
+        createShape(svg, "rect", { class: kind, x: left + x * size + 2, y: top + y * size + 2, width: size - 4, height: size - 4, rx: 8 });
       }),
     );
-    const walker = shape(svg, "circle", { class: "joint", r: 17 });
+    const agent = createShape(svg, "circle", { class: "joint", r: 17 });
     return (square) => {
-      set(walker, { cx: left + ((square % 4) + 0.5) * size, cy: top + (Math.floor(square / 4) + 0.5) * size });
+      setAttributes(agent, { cx: left + ((square % 4) + 0.5) * size, cy: top + (Math.floor(square / 4) + 0.5) * size });
     };
   },
 };
@@ -97,8 +97,8 @@ class Player {
     this.parts = Object.fromEntries([...parent.querySelectorAll("[data-part]")].map((part) => [part.dataset.part, part]));
     this.draw = DRAWINGS[data.drawing](this.parts.scene);
     this.timer = 0;
-    const { episode, play, place, speed, bars } = this.parts;
-    data.episodes.forEach((one, number) => episode.add(new Option(one.title, number)));
+    const { episode, play, step, speed, bars } = this.parts;
+    data.episodes.forEach(({ title }, index) => episode.add(new Option(title, index)));
     this.bars = data.actions.map((name) => {
       const [row, label, track, bar, value] = ["div", "span", "span", "span", "span"].map((kind) => document.createElement(kind));
       row.className = "row";
@@ -110,35 +110,35 @@ class Player {
       bars.append(row);
       return { row, bar, value };
     });
-    episode.addEventListener("change", () => this.choose());
+    episode.addEventListener("change", () => this.selectEpisode());
     play.addEventListener("click", () => (this.timer ? this.pause() : this.start()));
-    place.addEventListener("input", () => this.show(Number(place.value)));
+    step.addEventListener("input", () => this.show(Number(step.value)));
     speed.addEventListener("change", () => this.timer && this.start());
-    this.choose();
+    this.selectEpisode();
   }
 
-  choose() {
+  selectEpisode() {
     this.pause();
     this.episode = this.data.episodes[Number(this.parts.episode.value)];
-    const all = this.episode.scores.flat();
-    [this.low, this.high] = this.data.values ? [Math.min(...all), Math.max(...all)] : [0, 1];
-    this.parts.place.max = this.episode.actions.length - 1;
+    const scores = this.episode.scores.flat();
+    [this.low, this.high] = this.data.values ? [Math.min(...scores), Math.max(...scores)] : [0, 1];
+    this.parts.step.max = this.episode.actions.length - 1;
     this.show(0);
   }
 
   start() {
     this.pause();
-    if (this.at >= this.episode.actions.length - 1) this.show(0);
+    if (this.step >= this.episode.actions.length - 1) this.show(0);
     const rate = RATES[this.data.drawing] * Number(this.parts.speed.value);
-    const [began, from] = [performance.now(), this.at];
-    const next = () => {
-      const to = from + Math.floor(((performance.now() - began) / 1000) * rate);
+    const [startTime, startStep] = [performance.now(), this.step];
+    const advance = () => {
+      const step = startStep + Math.floor(((performance.now() - startTime) / 1000) * rate);
       const last = this.episode.actions.length - 1;
-      this.show(Math.min(to, last));
-      if (to >= last) this.pause();
-      else this.timer = requestAnimationFrame(next);
+      this.show(Math.min(step, last));
+      if (step >= last) this.pause();
+      else this.timer = requestAnimationFrame(advance);
     };
-    this.timer = requestAnimationFrame(next);
+    this.timer = requestAnimationFrame(advance);
     this.parts.play.textContent = "Pause";
   }
 
@@ -148,26 +148,26 @@ class Player {
     this.parts.play.textContent = "Play";
   }
 
-  show(at) {
-    const { seen, actions, scores } = this.episode;
-    this.at = at;
-    this.draw(seen[at]);
-    this.parts.place.value = at;
-    const last = at === actions.length - 1 ? `, ${this.episode.end}` : "";
-    this.parts.said.textContent = `Step ${at + 1} of ${actions.length}${last}`;
-    const shares = this.data.values ? scores[at] : softmax(scores[at]);
+  show(step) {
+    const { seen: observations, actions, scores } = this.episode;
+    this.step = step;
+    this.draw(observations[step]);
+    this.parts.step.value = step;
+    const end = step === actions.length - 1 ? `, ${this.episode.end}` : "";
+    this.parts.status.textContent = `Step ${step + 1} of ${actions.length}${end}`;
+    const values = this.data.values ? scores[step] : softmax(scores[step]);
     this.bars.forEach(({ row, bar, value }, action) => {
-      row.classList.toggle("chosen", action === actions[at]);
-      bar.style.width = `${(100 * (shares[action] - this.low)) / (this.high - this.low || 1)}%`;
-      value.textContent = this.data.values ? shares[action].toFixed(1) : `${(100 * shares[action]).toFixed(0)}%`;
+      row.classList.toggle("chosen", action === actions[step]);
+      bar.style.width = `${(100 * (values[action] - this.low)) / (this.high - this.low || 1)}%`;
+      value.textContent = this.data.values ? values[action].toFixed(1) : `${(100 * values[action]).toFixed(0)}%`;
     });
   }
 }
 
 function softmax(scores) {
-  const most = Math.max(...scores);
-  const powers = scores.map((score) => Math.exp(score - most));
-  const sum = powers.reduce((one, other) => one + other);
+  const max = Math.max(...scores);
+  const powers = scores.map((score) => Math.exp(score - max));
+  const sum = powers.reduce((a, b) => a + b);
   return powers.map((power) => power / sum);
 }
 
@@ -175,9 +175,9 @@ const players = new WeakMap();
 
 export default function mount({ parentElement, data }) {
   const stamp = JSON.stringify([data.run, data.drawing]);
-  const known = players.get(parentElement);
-  if (known?.stamp === stamp) return undefined;
-  known?.player.pause();
+  const current = players.get(parentElement);
+  if (current?.stamp === stamp) return undefined;
+  current?.player.pause();
   for (const part of parentElement.querySelectorAll("[data-part=scene], [data-part=bars], [data-part=episode]")) part.replaceChildren();
   const player = new Player(parentElement, data);
   players.set(parentElement, { stamp, player });

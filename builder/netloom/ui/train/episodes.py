@@ -32,13 +32,13 @@ HTML = """
   <div class="controls">
     <select data-part="episode" aria-label="Episode"></select>
     <button data-part="play" type="button">Play</button>
-    <input data-part="place" type="range" min="0" max="0" value="0" aria-label="Step">
+    <input data-part="step" type="range" min="0" max="0" value="0" aria-label="Step">
     <select data-part="speed" aria-label="Speed">
       <option value="0.25">¼ ×</option><option value="1" selected>1 ×</option>
       <option value="2">2 ×</option><option value="4">4 ×</option>
     </select>
   </div>
-  <div data-part="said" class="said" aria-live="off"></div>
+  <div data-part="status" class="status" aria-live="off"></div>
   <div data-part="bars" class="bars"></div>
 </div>
 """
@@ -63,7 +63,7 @@ button, select { font: inherit; color: inherit; background: var(--st-background-
 option { color: var(--st-text-color); background: var(--st-background-color); }
 button { min-width: 5rem; }
 button:hover, select:hover, :focus-visible { border-color: var(--st-primary-color); outline: none; }
-.said { opacity: 0.75; margin-bottom: 0.5rem; }
+.status { opacity: 0.75; margin-bottom: 0.5rem; }
 .row { display: grid; grid-template-columns: 7rem 1fr 4rem; gap: 0.6rem; align-items: center; padding: 2px 0;
   opacity: 0.7; }
 .row.chosen { opacity: 1; font-weight: 600; }

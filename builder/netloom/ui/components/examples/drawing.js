@@ -1,31 +1,31 @@
-// A small picture to be drawn on, pixel by pixel. What is drawn goes back when the pointer is lifted.
-const SIDE = 260; // pixels of the screen along the longer side
-const SOFT = 0.45; // how much of the color the pixels around the pointer take
+// A small picture whose pixels can be painted. It is sent to the server when the pointer is lifted.
+const SIDE = 260; // the longer side on the page, in pixels
+const SOFTNESS = 0.45; // the share of the color in the pixels next to the painted one
 
-function ground(canvas, state) {
+function render(canvas, state) {
   const { width, height, channels, values } = state;
   const context = canvas.getContext("2d");
-  const shown = context.createImageData(width, height);
-  for (let place = 0; place < width * height; place++) {
-    for (let part = 0; part < 3; part++) {
-      shown.data[4 * place + part] = 255 * values[place * channels + (channels === 3 ? part : 0)];
+  const image = context.createImageData(width, height);
+  for (let pixel = 0; pixel < width * height; pixel++) {
+    for (let channel = 0; channel < 3; channel++) {
+      image.data[4 * pixel + channel] = 255 * values[pixel * channels + (channels === 3 ? channel : 0)];
     }
-    shown.data[4 * place + 3] = 255;
+    image.data[4 * pixel + 3] = 255;
   }
-  context.putImageData(shown, 0, 0);
+  context.putImageData(image, 0, 0);
 }
 
-/** The pixel and, more weakly, those beside it move towards the color. */
-function touch(state, x, y, color) {
-  const around = state.width > 12 ? 1 : 0;
-  for (let down = -around; down <= around; down++) {
-    for (let across = -around; across <= around; across++) {
-      const [column, row] = [x + across, y + down];
+/** Blend a color into a pixel and, more weakly, into its neighbors. */
+function paint(state, x, y, color) {
+  const radius = state.width > 12 ? 1 : 0;
+  for (let dy = -radius; dy <= radius; dy++) {
+    for (let dx = -radius; dx <= radius; dx++) {
+      const [column, row] = [x + dx, y + dy];
       if (column < 0 || row < 0 || column >= state.width || row >= state.height) continue;
-      const share = across === 0 && down === 0 ? 1 : SOFT / (Math.abs(across) + Math.abs(down));
-      for (let part = 0; part < state.channels; part++) {
-        const place = (row * state.width + column) * state.channels + part;
-        state.values[place] += share * (color[part % color.length] - state.values[place]);
+      const share = dx === 0 && dy === 0 ? 1 : SOFTNESS / (Math.abs(dx) + Math.abs(dy));
+      for (let channel = 0; channel < state.channels; channel++) {
+        const index = (row * state.width + column) * state.channels + channel;
+        state.values[index] += share * (color[channel % color.length] - state.values[index]);
       }
     }
   }
@@ -34,8 +34,8 @@ function touch(state, x, y, color) {
 export default function ({ parentElement, data, setStateValue }) {
   const find = (part) => parentElement.querySelector(`[data-part=${part}]`);
   const [canvas, hue, erase, clear] = ["canvas", "hue", "erase", "clear"].map(find);
-  if (canvas.known === data.id) return; // what is drawn stays, also when the page is drawn anew
-  canvas.known = data.id;
+  if (canvas.pictureId === data.id) return; // a rerun of the page does not discard what was painted
+  canvas.pictureId = data.id;
   const { width, height, channels } = data;
   const state = { width, height, channels, values: Float32Array.from(data.values) };
   canvas.width = width;
@@ -45,39 +45,39 @@ export default function ({ parentElement, data, setStateValue }) {
   hue.hidden = channels !== 3;
   const color = () => {
     if (erase.getAttribute("aria-pressed") === "true") return [0];
-    return channels === 3 ? [1, 3, 5].map((at) => parseInt(hue.value.slice(at, at + 2), 16) / 255) : [1];
+    return channels === 3 ? [1, 3, 5].map((start) => parseInt(hue.value.slice(start, start + 2), 16) / 255) : [1];
   };
-  const give = () => setStateValue("pixels", Array.from(state.values, (value) => Math.round(value * 1000) / 1000));
-  let before = null;
-  const place = (event) => {
+  const send = () => setStateValue("pixels", Array.from(state.values, (value) => Math.round(value * 1000) / 1000));
+  let previous = null;
+  const position = (event) => {
     const box = canvas.getBoundingClientRect();
     return [((event.clientX - box.left) / box.width) * width, ((event.clientY - box.top) / box.height) * height];
   };
   const stroke = (event) => {
-    const now = place(event);
-    const from = before ?? now;
-    const steps = Math.max(1, Math.ceil(2 * Math.hypot(now[0] - from[0], now[1] - from[1])));
-    for (let step = before ? 1 : 0; step <= steps; step++) {
-      const at = [0, 1].map((axis) => Math.floor(from[axis] + ((now[axis] - from[axis]) * step) / steps));
-      touch(state, at[0], at[1], color());
+    const end = position(event);
+    const start = previous ?? end;
+    const steps = Math.max(1, Math.ceil(2 * Math.hypot(end[0] - start[0], end[1] - start[1])));
+    for (let step = previous ? 1 : 0; step <= steps; step++) {
+      const [x, y] = [0, 1].map((axis) => Math.floor(start[axis] + ((end[axis] - start[axis]) * step) / steps));
+      paint(state, x, y, color());
     }
-    before = now;
-    ground(canvas, state);
+    previous = end;
+    render(canvas, state);
   };
   canvas.onpointerdown = (event) => {
     canvas.setPointerCapture(event.pointerId);
     stroke(event);
   };
-  canvas.onpointermove = (event) => before && stroke(event);
+  canvas.onpointermove = (event) => previous && stroke(event);
   canvas.onpointerup = canvas.onpointercancel = () => {
-    if (before) give();
-    before = null;
+    if (previous) send();
+    previous = null;
   };
   erase.onclick = () => erase.setAttribute("aria-pressed", String(erase.getAttribute("aria-pressed") !== "true"));
   clear.onclick = () => {
     state.values.fill(0);
-    ground(canvas, state);
-    give();
+    render(canvas, state);
+    send();
   };
-  ground(canvas, state);
+  render(canvas, state);
 }

@@ -1,8 +1,8 @@
-// Shows attention: every head as a small map to choose from, or a drawing whose steps can be pointed at.
-const DIM = "0.03";
+// Attention: the heads as small maps to select from, or a drawing that highlights the step under the pointer.
+const FADED_OPACITY = "0.03";
 
-/** One button for each head, a row for each layer. */
-function heads(view, data, setTriggerValue) {
+/** Draw a button for each head, in a row for each layer. */
+function drawHeads(view, data, setTriggerValue) {
   view.className = "view grid";
   view.replaceChildren(
     ...data.layers.map((layer, row) => {
@@ -36,64 +36,65 @@ function heads(view, data, setTriggerValue) {
   );
 }
 
-/** Pointing at a step shows all its lines, and them alone; a click keeps it so until the next. */
-function lines(svg) {
-  let kept = null;
+/** Show only the lines of the token under the pointer, or else those of the selected token. A click selects. */
+function highlightTokens(svg) {
+  let selected = null;
   const show = (token) => {
     const { row, column } = token?.dataset ?? {};
     for (const line of svg.querySelectorAll(".pair")) {
-      const apart = (row !== undefined && line.dataset.row !== row) || (column !== undefined && line.dataset.column !== column);
-      line.style.strokeOpacity = apart ? DIM : "";
-      line.style.display = token && !apart ? "inline" : ""; // its weak ones too
+      const isFaded = (row !== undefined && line.dataset.row !== row) || (column !== undefined && line.dataset.column !== column);
+      line.style.strokeOpacity = isFaded ? FADED_OPACITY : "";
+      line.style.display = token && !isFaded ? "inline" : ""; // also lines of weak attention
     }
-    for (const other of svg.querySelectorAll(".token")) other.style.fontWeight = other === token ? "700" : "";
+    for (const label of svg.querySelectorAll(".token")) label.style.fontWeight = label === token ? "700" : "";
   };
   for (const token of svg.querySelectorAll(".token")) {
     token.onmouseenter = () => show(token);
-    token.onmouseleave = () => show(kept);
+    token.onmouseleave = () => show(selected);
     token.onclick = () => {
-      kept = kept === token ? null : token;
-      show(kept);
+      selected = selected === token ? null : token;
+      show(selected);
     };
   }
 }
 
-/** Pointing at a place of the picture shows what it looks at; a click keeps it so. */
-function places(svg, colors) {
-  let kept = svg.querySelector(".looks.chosen");
-  const show = (place) => {
-    for (const other of svg.querySelectorAll(".looks")) {
-      if (!other.dataset.thin) other.dataset.thin = other.classList.contains("chosen") ? "0.4" : other.getAttribute("stroke-width");
-      other.setAttribute("stroke-width", other === place ? "3" : other.dataset.thin);
+/** Show the attention of the part of the picture under the pointer, or else of the selected part. A click selects. */
+function highlightQueries(svg, colors) {
+  let selected = svg.querySelector(".query.chosen");
+  const show = (query) => {
+    for (const part of svg.querySelectorAll(".query")) {
+      if (!part.dataset.width) part.dataset.width = part.classList.contains("chosen") ? "0.4" : part.getAttribute("stroke-width");
+      part.setAttribute("stroke-width", part === query ? "3" : part.dataset.width);
     }
-    if (!place?.dataset.values) return;
-    const values = place.dataset.values.split(" ").map(Number);
-    for (const cell of svg.querySelectorAll(".seen")) {
+    if (!query?.dataset.values) return;
+    const values = query.dataset.values.split(" ").map(Number);
+    const max = Math.max(...values.map(Math.abs)) || 1;
+    for (const cell of svg.querySelectorAll(".key")) {
       const value = values[Number(cell.dataset.column)];
       cell.setAttribute("fill", value >= 0 ? colors[0] : colors[1]);
-      cell.setAttribute("fill-opacity", (0.85 * Math.abs(value)).toFixed(3));
-      cell.querySelector("title").textContent = value.toFixed(3);
+      cell.setAttribute("fill-opacity", ((0.85 * Math.abs(value)) / max).toFixed(3));
+      cell.querySelector("title").textContent = `${query.dataset.label} → ${cell.dataset.label}: ${value.toFixed(3)}`;
     }
   };
-  for (const place of svg.querySelectorAll(".looks")) {
-    place.onmouseenter = () => show(place);
-    place.onmouseleave = () => show(kept);
-    place.onclick = () => show((kept = place));
+  for (const query of svg.querySelectorAll(".query")) {
+    query.onmouseenter = () => show(query);
+    query.onmouseleave = () => show(selected);
+    query.onclick = () => show((selected = query));
   }
-  show(kept);
+  show(selected);
 }
 
 export default function mount({ parentElement, data, setTriggerValue }) {
   const view = parentElement.querySelector(".view");
   if (data.layers) {
-    heads(view, data, setTriggerValue);
+    drawHeads(view, data, setTriggerValue);
     return;
   }
   if (view.dataset.svg === data.svg) return;
   view.className = "view drawing";
   view.dataset.svg = data.svg;
-  view.innerHTML = data.svg; // made by the app, with all texts of people escaped
+  view.innerHTML = data.svg; // from the app, with all user texts escaped
   const svg = view.querySelector("svg");
-  if (svg.querySelector(".looks")) places(svg, data.colors);
-  else lines(svg);
+  if (svg.querySelector(".query")) highlightQueries(svg, data.colors);
+  else highlightTokens(svg);
 }

@@ -39,7 +39,7 @@ button img { width: 100%; aspect-ratio: 1; image-rendering: pixelated; }
 button span { opacity: 0.7; font-size: 0.72rem; }
 .drawing svg { width: 100%; max-width: 760px; height: auto; display: block; }
 .drawing .token { cursor: default; }
-.drawing .looks { cursor: pointer; }
+.drawing .query { cursor: pointer; }
 .drawing .pair { pointer-events: stroke; }
 """
 
