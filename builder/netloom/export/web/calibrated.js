@@ -11,11 +11,11 @@ export function calibratedLogits(calibration, logits, dims) {
   const { scaling, axis, family } = calibration;
   if (!scaling) return logits;
   const calibrated = new Array(logits.length);
-  for (const places of unitPlaces(dims, axis)) {
-    const unit = places.map((place) => logits[place]);
+  for (const indices of unitIndices(dims, axis)) {
+    const unit = indices.map((index) => logits[index]);
     const scaled = scaling.curves.length ? isotonic(family, scaling.curves, logShares(family, unit))
       : logShares(family, unit).map((value, number) => value * at(scaling.scale, number) + at(scaling.shift, number));
-    places.forEach((place, number) => { calibrated[place] = scaled[number]; });
+    indices.forEach((index, number) => { calibrated[index] = scaled[number]; });
   }
   return calibrated;
 }
@@ -43,8 +43,8 @@ export function withConfidence(target, logits, calibrated, dims, tokens, answer)
   return { ...answer, ...added };
 }
 
-/** For each row, pixel or word, the places of its classes in the flat output of one row (1, …). */
-function unitPlaces(dims, axis) {
+/** For each row, pixel or word, the indices of its classes in the flat output of one row (1, …). */
+function unitIndices(dims, axis) {
   const product = (sizes) => sizes.reduce((total, size) => total * size, 1);
   const [outer, count, inner] = [product(dims.slice(1, axis)), dims[axis], product(dims.slice(axis + 1))];
   return Array.from({ length: outer * inner }, (_, unit) => Array.from({ length: count }, (_, number) =>
@@ -58,10 +58,10 @@ function logShares(family, unit) {
   return unit.map((value) => value - sum);
 }
 
-const at = (numbers, place) => numbers[numbers.length === 1 ? 0 : place]; // one number for all classes, or one for each
+const at = (numbers, index) => numbers[numbers.length === 1 ? 0 : index]; // one number for all classes, or one for each
 
 function isotonic(family, curves, unit) {
-  const mapped = unit.map((value, place) => interpolated(curves[place], family === "softmax" ? Math.exp(value) : sigmoid(value)));
+  const mapped = unit.map((value, index) => interpolated(curves[index], family === "softmax" ? Math.exp(value) : sigmoid(value)));
   if (family !== "softmax") return mapped.map((share) => Math.log(share / (1 - share)));
   const sum = mapped.reduce((total, share) => total + share, 0);
   return mapped.map((share) => Math.log(share / sum));
@@ -78,17 +78,17 @@ function interpolated({ x, y }, value) {
 
 /** The probability that a prediction is right: that of the predicted class, or the mean of the labels, pixels or words. */
 function rowConfidence(calibration, logits, dims, limits, isWord) {
-  return mean(unitPlaces(dims, calibration.axis).map((places) => {
-    const unit = places.map((place) => logits[place]);
+  return mean(unitIndices(dims, calibration.axis).map((indices) => {
+    const unit = indices.map((index) => logits[index]);
     if (calibration.family === "softmax") return Math.max(...softmax(unit));
-    return mean(unit.map(sigmoid).map((share, place) => (share > at(limits, place) ? share : 1 - share)));
+    return mean(unit.map(sigmoid).map((share, index) => (share > at(limits, index) ? share : 1 - share)));
   }), isWord);
 }
 
 /** A score that is low for inputs unlike the training rows, from uncalibrated logits. */
 function knownScore(kind, calibration, logits, dims, isWord) {
-  return mean(unitPlaces(dims, calibration.axis).map((places) => {
-    const unit = places.map((place) => logits[place]);
+  return mean(unitIndices(dims, calibration.axis).map((indices) => {
+    const unit = indices.map((index) => logits[index]);
     if (kind === "energy") return logSumExp(unit);
     if (calibration.family === "softmax") return Math.max(...softmax(unit));
     return mean(unit.map(sigmoid).map((share) => Math.max(share, 1 - share)));
@@ -97,7 +97,7 @@ function knownScore(kind, calibration, logits, dims, isWord) {
 
 /** The mean of numbers, without positions that are not words. */
 function mean(numbers, isWord = null) {
-  const used = isWord ? numbers.filter((_, place) => isWord[place]) : numbers;
+  const used = isWord ? numbers.filter((_, index) => isWord[index]) : numbers;
   return used.reduce((total, value) => total + value, 0) / Math.max(1, used.length);
 }
 
@@ -106,10 +106,10 @@ function predictionSet(calibration, classes, logits) {
   const shares = calibration.family === "softmax" ? softmax(logits) : [1 - sigmoid(logits[0]), sigmoid(logits[0])];
   const { kind, threshold } = calibration.conformal;
   let sum = 0;
-  return shares.map((_, place) => place).sort((a, b) => shares[b] - shares[a]).filter((place, rank) => {
-    sum += shares[place];
-    return rank === 0 || (kind === "lac" ? isAtLeast(shares[place], threshold) : isAtLeast(threshold, sum));
-  }).map((place) => classes[place]);
+  return shares.map((_, index) => index).sort((a, b) => shares[b] - shares[a]).filter((index, rank) => {
+    sum += shares[index];
+    return rank === 0 || (kind === "lac" ? isAtLeast(shares[index], threshold) : isAtLeast(threshold, sum));
+  }).map((index) => classes[index]);
 }
 
 function doubts(abstention, confidence) {

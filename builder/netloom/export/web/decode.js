@@ -1,4 +1,4 @@
-// From the outputs of a network to predictions, as Netloom decodes them (data/preparation/decode.py).
+// Decodes the outputs of a network to predictions, as Netloom does (data/preparation/decode.py).
 
 import { calibratedLogits, withConfidence } from "./calibrated.js";
 import { logit, sigmoid, softmax } from "./probability.js";
@@ -7,8 +7,8 @@ import { logit, sigmoid, softmax } from "./probability.js";
  * the further outputs, and `arrays` the encoded fields by name. */
 export function decode(preprocess, output, others = [], arrays = {}) {
   const { target, fields } = preprocess;
-  const parts = [output, ...others].map((part, place) => {
-    const [scale, family] = preprocess.scales?.[place] ?? ["logits", ""];
+  const parts = [output, ...others].map((part, index) => {
+    const [scale, family] = preprocess.scales?.[index] ?? ["logits", ""];
     return Array.from(part.data ?? part, (value) => logit(value, scale, family));
   });
   const [logits, ...rest] = parts;
@@ -26,13 +26,13 @@ const DECODERS = {
   next_token: nextToken,
 };
 
-const named = (names, shares) => Object.fromEntries(names.map((name, place) => [name, shares[place]]));
+const named = (names, values) => Object.fromEntries(names.map((name, index) => [name, values[index]]));
 
-const largest = (values) => values.indexOf(Math.max(...values));
+const argmax = (values) => values.indexOf(Math.max(...values));
 
 function classes(target, logits) {
   const shares = softmax(logits);
-  return { prediction: target.classes[largest(shares)], probabilities: named(target.classes, shares) };
+  return { prediction: target.classes[argmax(shares)], probabilities: named(target.classes, shares) };
 }
 
 function binary(target, logits) {
@@ -43,19 +43,19 @@ function binary(target, logits) {
 
 function labels(target, logits) {
   const shares = logits.map(sigmoid);
-  const prediction = target.classes.filter((_, place) => shares[place] > target.thresholds[place]);
+  const prediction = target.classes.filter((_, index) => shares[index] > target.thresholds[index]);
   const thresholds = named(target.classes, target.thresholds);
   return { prediction, probabilities: named(target.classes, shares), thresholds };
 }
 
 /** Numbers in the units of the data, with an interval around them if one was chosen. */
 function numbers(target, outputs) {
-  const values = outputs.map((value, place) => value * target.std[place] + target.mean[place]);
+  const values = outputs.map((value, index) => value * target.std[index] + target.mean[index]);
   const answer = { prediction: byName(target, values) };
   const interval = target.calibration?.interval;
   if (!interval) return answer;
-  const low = byName(target, values.map((value, place) => value - interval.below[place]));
-  const high = byName(target, values.map((value, place) => value + interval.above[place]));
+  const low = byName(target, values.map((value, index) => value - interval.below[index]));
+  const high = byName(target, values.map((value, index) => value + interval.above[index]));
   return { ...answer, interval: { low, high, coverage: 1 - interval.alpha } };
 }
 
@@ -63,7 +63,7 @@ function numbers(target, outputs) {
 function byName(target, values) {
   if (!target.series?.length) return values.length === 1 ? values[0] : values;
   const steps = values.length / target.series.length; // one series after the other
-  const parts = target.series.map((_, place) => values.slice(place * steps, (place + 1) * steps));
+  const parts = target.series.map((_, index) => values.slice(index * steps, (index + 1) * steps));
   return named(target.series, steps === 1 ? parts.map(([step]) => step) : parts);
 }
 
@@ -71,15 +71,15 @@ function byName(target, values) {
 function mask(target, logits, { output }) {
   const [height, width] = output.dims.slice(-2);
   const size = height * width;
-  const pixels = Array.from({ length: size }, (_, place) =>
-    largest(target.classes.map((_, number) => logits[number * size + place])));
+  const pixels = Array.from({ length: size }, (_, index) =>
+    argmax(target.classes.map((_, number) => logits[number * size + index])));
   const shares = target.classes.map((_, number) => pixels.filter((pixel) => pixel === number).length / size);
   const prediction = Array.from({ length: height }, (_, line) => pixels.slice(line * width, (line + 1) * width));
   return { prediction, classes: target.classes, shares: named(target.classes, shares) };
 }
 
 const SIDES = 4;
-const MOST_OBJECTS = 100;
+const MAX_OBJECTS = 100;
 const RARITY = Math.fround(Math.log(9)); // a shift of the logits of objects
 const softplus = (value) => Math.max(value, 0) + Math.log1p(Math.exp(-Math.abs(value)));
 
@@ -91,22 +91,22 @@ function boxes(target, values, { output }) {
   const logits = values.slice(0, count * size).map((value) => Math.fround(value - RARITY)); // as in float32
   const isPeak = (index) => {
     const [first, y, x] = [index - (index % size), Math.floor((index % size) / width), index % width];
-    for (let line = Math.max(0, y - 1); line <= Math.min(height - 1, y + 1); line += 1) {
-      for (let place = Math.max(0, x - 1); place <= Math.min(width - 1, x + 1); place += 1) {
-        if (logits[first + line * width + place] > logits[index]) return false;
+    for (let row = Math.max(0, y - 1); row <= Math.min(height - 1, y + 1); row += 1) {
+      for (let column = Math.max(0, x - 1); column <= Math.min(width - 1, x + 1); column += 1) {
+        if (logits[first + row * width + column] > logits[index]) return false;
       }
     }
     return true;
   };
-  const share = (value) => Math.min(1, Math.max(0, value));
+  const clamped = (value) => Math.min(1, Math.max(0, value));
   const box = (cell) => {
     const [left, top, right, bottom] = [0, 1, 2, 3].map((side) => softplus(values[(count + side) * size + cell]));
     const [x, y] = [(cell % width) + 0.5, Math.floor(cell / width) + 0.5];
-    return [(x - left) / width, (y - top) / height, (x + right) / width, (y + bottom) / height].map(share);
+    return [(x - left) / width, (y - top) / height, (x + right) / width, (y + bottom) / height].map(clamped);
   };
   const prediction = logits.map((value, index) => ({ value, index }))
     .filter(({ value, index }) => sigmoid(value) > target.threshold && isPeak(index))
-    .sort((a, b) => b.value - a.value).slice(0, MOST_OBJECTS)
+    .sort((a, b) => b.value - a.value).slice(0, MAX_OBJECTS)
     .map(({ value, index }) => ({ class: target.classes[Math.floor(index / size)], score: sigmoid(value), box: box(index % size) }));
   return { prediction, threshold: target.threshold };
 }
@@ -115,20 +115,20 @@ function boxes(target, values, { output }) {
 function tags(target, logits, { arrays, field }) {
   const words = Array.from(arrays[field.name]).filter((token) => token !== 0n).length; // without padding
   const count = target.classes.length;
-  const prediction = Array.from({ length: words }, (_, place) =>
-    target.classes[largest(logits.slice(place * count, (place + 1) * count))]);
+  const prediction = Array.from({ length: words }, (_, index) =>
+    target.classes[argmax(logits.slice(index * count, (index + 1) * count))]);
   return { prediction, entities: entities(prediction) };
 }
 
 function entities(words) {
-  const found = [];
-  words.forEach((tag, place) => {
+  const spans = [];
+  words.forEach((tag, index) => {
     const [mark, ...rest] = tag.split("-");
-    const [kind, before] = [rest.join("-"), found.at(-1)];
-    if (mark === "I" && before?.last === place - 1 && before.kind === kind) before.last = place;
-    else if (mark === "B" || mark === "I") found.push({ first: place, last: place, kind });
+    const [kind, previous] = [rest.join("-"), spans.at(-1)];
+    if (mark === "I" && previous?.last === index - 1 && previous.kind === kind) previous.last = index;
+    else if (mark === "B" || mark === "I") spans.push({ first: index, last: index, kind });
   });
-  return found;
+  return spans;
 }
 
 function classAndTags(target, logits, context) {
@@ -138,7 +138,7 @@ function classAndTags(target, logits, context) {
 
 function action(target, scores) {
   const shown = target.values ? scores : softmax(scores);
-  return { prediction: target.classes[largest(scores)], [target.values ? "values" : "probabilities"]: named(target.classes, shown) };
+  return { prediction: target.classes[argmax(scores)], [target.values ? "values" : "probabilities"]: named(target.classes, shown) };
 }
 
 function embedding(target, output) {
@@ -146,7 +146,7 @@ function embedding(target, output) {
 }
 
 function pair(target, first, { parts }) {
-  const distance = Math.sqrt(Math.max(1e-12, first.reduce((sum, value, place) => sum + (value - parts[1][place]) ** 2, 0)));
+  const distance = Math.sqrt(Math.max(1e-12, first.reduce((sum, value, index) => sum + (value - parts[1][index]) ** 2, 0)));
   return { prediction: target.classes[Number(distance < target.threshold)], distance, threshold: target.threshold };
 }
 
@@ -155,14 +155,14 @@ function nextToken(target, logits, { arrays, field }) {
   const count = field.vocabulary.length;
   const last = Math.max(0, Array.from(arrays[field.name]).filter((token) => token !== 0n).length - 1);
   const shares = softmax(logits.slice(last * count, (last + 1) * count));
-  const best = shares.map((_, place) => place).sort((a, b) => shares[b] - shares[a]).slice(0, 5);
-  return { prediction: field.vocabulary[best[0]], probabilities: Object.fromEntries(best.map((place) => [field.vocabulary[place], shares[place]])) };
+  const best = shares.map((_, index) => index).sort((a, b) => shares[b] - shares[a]).slice(0, 5);
+  return { prediction: field.vocabulary[best[0]], probabilities: Object.fromEntries(best.map((index) => [field.vocabulary[index], shares[index]])) };
 }
 
 /** A prediction for each of several targets, from an output each. */
 function several(target, first, { preprocess, output, others, arrays }) {
-  const answers = target.parts.map((part, place) => decode(
-    { ...preprocess, target: part, scales: [preprocess.scales?.[place] ?? null] }, [output, ...others][place], [], arrays));
+  const answers = target.parts.map((part, index) => decode(
+    { ...preprocess, target: part, scales: [preprocess.scales?.[index] ?? null] }, [output, ...others][index], [], arrays));
   const names = target.parts.map((part) => part.name);
   return { prediction: named(names, answers.map((answer) => answer.prediction)), outputs: named(names, answers) };
 }

@@ -1,11 +1,11 @@
-// From a raw row to the tensors of a network, as Netloom encodes the rows of a run (modalities/encoding).
+// Encodes a raw row to the tensors of a network, as Netloom does (modalities/encoding).
 
 import { storedPixels } from "./file_pixels.js";
 
-const LARGEST = 1e30; // as in Netloom: a number far outside of the training data must not become infinite
+const MAX_MAGNITUDE = 1e30; // as in Netloom: a number far outside of the training data must not become infinite
 const PAD = 0;
 const UNKNOWN = 1;
-const NOTHING = new Set(["", "na", "n/a", "nan", "nat", "null", "none", "#n/a"]);
+const MISSING = new Set(["", "na", "n/a", "nan", "nat", "null", "none", "#n/a"]);
 // The white space of Python, which differs from that of JavaScript
 const SPACE = "\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
 const WORD = new RegExp(`[\\p{L}\\p{N}_]+(?:'[\\p{L}\\p{N}_]+)?|[^\\p{L}\\p{N}_${SPACE}]`, "gu");
@@ -13,9 +13,9 @@ const LETTERS = "0-9A-Za-z_\\x80-\\u{10ffff}";
 const PIECE = new RegExp(
   ` ?[${LETTERS}]{1,32}| ?[^ \\t\\n\\r\\f\\v${LETTERS}]{1,32}|[ \\t\\n\\r\\f\\v]{1,32}`, "gu");
 
-const clipped = (value) => Math.min(LARGEST, Math.max(-LARGEST, value));
+const clipped = (value) => Math.min(MAX_MAGNITUDE, Math.max(-MAX_MAGNITUDE, value));
 
-/** An error with a sentence for people. */
+/** An error whose message is shown on the page. */
 export class EncodeError extends Error {}
 
 /** The tensor of a field, {data, dims}, for one raw row. */
@@ -78,24 +78,25 @@ export function sized(pixels, channels, height, width) {
   let low = Infinity;
   let high = -Infinity;
   for (const pixel of planes.flat(2)) [low, high] = [Math.min(low, pixel), Math.max(high, pixel)];
-  const along = (lines, size) => {
+  const resizeLines = (lines, size) => {
     if (lines[0].length === size) return lines;
-    const shares = pixelShares(lines[0].length, size);
-    return lines.map((line) => shares.map((weights) => Math.min(high, Math.max(low,
-      weights.reduce((sum, weight, place) => sum + weight * line[place], 0)))));
+    const kernels = pixelWeights(lines[0].length, size);
+    return lines.map((line) => kernels.map((weights) => Math.min(high, Math.max(low,
+      weights.reduce((sum, weight, index) => sum + weight * line[index], 0)))));
   };
-  const turned = (lines) => lines[0].map((_, x) => lines.map((line) => line[x]));
-  return planes.map((plane) => turned(along(turned(along(plane, width)), height)));
+  const transposed = (lines) => lines[0].map((_, x) => lines.map((line) => line[x]));
+  return planes.map((plane) => transposed(resizeLines(transposed(resizeLines(plane, width)), height)));
 }
 
-function pixelShares(before, after) {
+/** For each new pixel of a line, the weights of the old ones. */
+function pixelWeights(before, after) {
   const scale = before / after;
-  return Array.from({ length: after }, (_, place) => {
-    const middle = (place + 0.5) * scale;
+  return Array.from({ length: after }, (_, index) => {
+    const middle = (index + 0.5) * scale;
     const weights = Array.from({ length: before }, (_, old) => {
-      const far = Math.abs(old + 0.5 - middle) / Math.max(scale, 1);
-      if (far < 1) return (1.5 * far - 2.5) * far ** 2 + 1;
-      return far < 2 ? ((-0.5 * far + 2.5) * far - 4) * far + 2 : 0;
+      const distance = Math.abs(old + 0.5 - middle) / Math.max(scale, 1);
+      if (distance < 1) return (1.5 * distance - 2.5) * distance ** 2 + 1;
+      return distance < 2 ? ((-0.5 * distance + 2.5) * distance - 4) * distance + 2 : 0;
     });
     const sum = weights.reduce((total, weight) => total + weight, 0);
     return weights.map((weight) => weight / sum);
@@ -109,9 +110,9 @@ function series(field, row) {
   if (lines.length !== steps || lines.some((line) => line.length !== width)) {
     throw new EncodeError(`The field "${field.name}" has ${steps} steps of ${width} values, received ${lines.length} steps.`);
   }
-  const along = (numbers, channel) => (Array.isArray(numbers) ? numbers.flat(2)[channel % numbers.flat(2).length] : numbers);
+  const ofChannel = (numbers, channel) => (Array.isArray(numbers) ? numbers.flat(2)[channel % numbers.flat(2).length] : numbers);
   const data = Float32Array.from(lines.flatMap((line) => line.map((cell, channel) =>
-    clipped((Number(cell) - along(field.mean, channel)) / along(field.std, channel)))));
+    clipped((Number(cell) - ofChannel(field.mean, channel)) / ofChannel(field.std, channel)))));
   if (data.some(Number.isNaN)) throw new EncodeError(`The field "${field.name}" consists of numbers.`);
   return { data, dims: [1, steps, width] };
 }
@@ -132,7 +133,7 @@ function numberFeatures(column, cell) {
 
 function parsed(column, cell) {
   const text = String(cell ?? "").trim().toLowerCase();
-  if (NOTHING.has(text)) return NaN;
+  if (MISSING.has(text)) return NaN;
   if (text === "true" || text === "false") return Number(text === "true");
   const number = Number(text);
   if (!Number.isFinite(number)) throw new EncodeError(`The column "${column.name}" takes numbers, received "${cell}".`);
@@ -145,18 +146,18 @@ function categoryFeatures(column, cell) {
   if (text === "" && "fill" in column) text = String(column.fill);
   const aliases = new Map(Object.entries(column.aliases ?? {}));
   for (let step = 0; step < aliases.size && aliases.has(text); step += 1) text = aliases.get(text);
-  const place = column.values.indexOf(text);
-  return Array.from({ length: column.values.length + 1 }, (_, index) =>
-    Number(index === (place < 0 ? column.values.length : place)));
+  const known = column.values.indexOf(text);
+  const hot = known < 0 ? column.values.length : known; // the last number is that of other values
+  return Array.from({ length: column.values.length + 1 }, (_, index) => Number(index === hot));
 }
 
 /** An encoder of texts as token indices, truncated or padded at the end. */
 function tokens(split) {
   return (field, row) => {
-    const places = new Map(field.vocabulary.map((token, place) => [token, place]));
+    const indices = new Map(field.vocabulary.map((token, index) => [token, index]));
     const data = new BigInt64Array(field.length).fill(BigInt(PAD));
-    split(field, value(row, field.name) ?? "").slice(0, field.length).forEach((token, place) => {
-      data[place] = BigInt(places.get(token) || UNKNOWN);
+    split(field, value(row, field.name) ?? "").slice(0, field.length).forEach((token, index) => {
+      data[index] = BigInt(indices.get(token) || UNKNOWN);
     });
     return { data, dims: [1, field.length] };
   };
@@ -185,11 +186,11 @@ function bytePairs(field, text) {
   const merged = (piece) => {
     const parts = Array.from(new TextEncoder().encode(piece), (byte) => alphabet[byte]);
     while (parts.length > 1) {
-      const rank = parts.slice(1).map((part, place) => ranks.get(`${parts[place]}\0${part}`) ?? Infinity);
-      const best = Math.min(...rank);
+      const pairRanks = parts.slice(1).map((part, index) => ranks.get(`${parts[index]}\0${part}`) ?? Infinity);
+      const best = Math.min(...pairRanks);
       if (best === Infinity) break;
-      const place = rank.indexOf(best);
-      parts.splice(place, 2, parts[place] + parts[place + 1]);
+      const index = pairRanks.indexOf(best);
+      parts.splice(index, 2, parts[index] + parts[index + 1]);
     }
     return parts;
   };

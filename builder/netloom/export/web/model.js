@@ -4,9 +4,9 @@ import { encode } from "./encode.js";
 import { FOLDERS } from "./runtime.js";
 
 async function json(name) {
-  const answer = await fetch(new URL(name, import.meta.url));
-  if (!answer.ok) throw new Error(`${name} is missing (${answer.status}).`);
-  return answer.json();
+  const response = await fetch(new URL(name, import.meta.url));
+  if (!response.ok) throw new Error(`${name} is missing (${response.status}).`);
+  return response.json();
 }
 
 /** ONNX Runtime, from the first folder that has it. */
@@ -16,7 +16,7 @@ async function runtime() {
     try {
       const ort = await import(new URL("ort.wasm.min.mjs", address));
       ort.env.wasm.wasmPaths = address.href;
-      ort.env.wasm.numThreads = 1; // more would need headers that few static servers send
+      ort.env.wasm.numThreads = 1; // more threads need headers that few static servers send
       return ort;
     } catch {
       continue; // the next folder
@@ -34,9 +34,9 @@ export async function load() {
   const predict = async (row) => {
     const feeds = {};
     const arrays = {};
-    session.inputNames.forEach((name, place) => {
-      const { data, dims } = encode(fields[place], row);
-      arrays[fields[place].name] = data;
+    session.inputNames.forEach((name, index) => {
+      const { data, dims } = encode(fields[index], row);
+      arrays[fields[index].name] = data;
       feeds[name] = new ort.Tensor(data instanceof BigInt64Array ? "int64" : "float32", data, dims);
     });
     const results = await session.run(feeds);

@@ -2,12 +2,12 @@
 import { asFile, sized } from "./encode.js";
 import { load } from "./model.js";
 
-const SHOWN = 10; // classes
+const MAX_CLASSES = 10;
 
 function element(tag, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(tag), properties);
-  made.append(...children);
-  return made;
+  const node = Object.assign(document.createElement(tag), properties);
+  node.append(...children);
+  return node;
 }
 
 function labeled(title, widget) {
@@ -19,12 +19,12 @@ function paint(canvas, pixels, field) {
   const [channels, height, width] = field.shape;
   const planes = planesOf(pixels, field);
   const image = new ImageData(width, height);
-  for (let place = 0; place < width * height; place += 1) {
+  for (let index = 0; index < width * height; index += 1) {
     for (let color = 0; color < 3; color += 1) {
       const plane = planes[Math.min(color, channels - 1)];
-      image.data[4 * place + color] = (255 / whiteOf(field)) * plane[Math.floor(place / width)][place % width];
+      image.data[4 * index + color] = (255 / whiteOf(field)) * plane[Math.floor(index / width)][index % width];
     }
-    image.data[4 * place + 3] = 255;
+    image.data[4 * index + 3] = 255;
   }
   canvas.getContext("2d").putImageData(image, 0, 0);
 }
@@ -44,7 +44,7 @@ function imageWidget(field, row, changed) {
     changed();
   });
   draw();
-  drawable(canvas, field, row, () => {
+  makePaintable(canvas, field, row, () => {
     draw();
     changed();
   });
@@ -69,8 +69,8 @@ function planesOf(pixels, field) {
   return sized(Array.isArray(pixels[0][0]) ? pixels : [pixels], ...field.shape);
 }
 
-/** Lets people draw on an image: the pixel below the pointer becomes white, or black while erasing, and so do pixels beside it in a large image. */
-function drawable(canvas, field, row, drawn) {
+/** Make an image paintable: the pixel under the pointer becomes white, or black while erasing; in a large image, its neighbors, too. */
+function makePaintable(canvas, field, row, painted) {
   const [, height, width] = field.shape;
   const radius = Math.max(width, height) / 28;
   let planes = null;
@@ -80,14 +80,14 @@ function drawable(canvas, field, row, drawn) {
     const y = ((event.clientY - box.top) / box.height) * height - 0.5;
     const tone = canvas.dataset.erases ? 0 : whiteOf(field);
     for (let line = Math.max(0, Math.ceil(y - radius)); line <= Math.min(height - 1, y + radius); line += 1) {
-      for (let place = Math.max(0, Math.ceil(x - radius)); place <= Math.min(width - 1, x + radius); place += 1) {
-        for (const plane of planes) plane[line][place] = tone;
+      for (let column = Math.max(0, Math.ceil(x - radius)); column <= Math.min(width - 1, x + radius); column += 1) {
+        for (const plane of planes) plane[line][column] = tone;
       }
     }
     const [nearY, nearX] = [Math.round(y), Math.round(x)];
     if (nearY >= 0 && nearX >= 0 && nearY < height && nearX < width) for (const plane of planes) plane[nearY][nearX] = tone;
     row[field.name] = planes;
-    drawn();
+    painted();
   };
   canvas.addEventListener("pointerdown", (event) => {
     canvas.setPointerCapture(event.pointerId);
@@ -162,19 +162,19 @@ const WIDGETS = { image: imageWidget, table: tableWidget, series: seriesWidget, 
 // The colors of the app (explain/plots/class_colors.py); the first is that of the background
 const COLORS = ["#d4d4d8", "#6366f1", "#f59e0b", "#10b981", "#ef4444", "#06b6d4", "#d946ef", "#84cc16", "#f97316", "#64748b"];
 const colorOf = (number) => (number < COLORS.length ? COLORS[number] : COLORS[1 + ((number - 1) % (COLORS.length - 1))]);
-const SHORT = 8; // numbers of a list that are shown
+const MAX_NUMBERS = 8; // of a list that is shown
 
-function words(value) {
+function formatted(value) {
   if (typeof value === "number") return String(Number(value.toPrecision(6)));
   if (Array.isArray(value)) {
-    return value.slice(0, SHORT).map(words).join(", ") + (value.length > SHORT ? ` … (${value.length} values)` : "") || "none";
+    return value.slice(0, MAX_NUMBERS).map(formatted).join(", ") + (value.length > MAX_NUMBERS ? ` … (${value.length} values)` : "") || "none";
   }
-  if (value && typeof value === "object") return Object.entries(value).map(([name, part]) => `${name}: ${words(part)}`).join("; ");
+  if (value && typeof value === "object") return Object.entries(value).map(([name, part]) => `${name}: ${formatted(part)}`).join("; ");
   return String(value);
 }
 
 /** A mask as a picture, with the share of each class. */
-function showMask(place, { prediction: lines, classes, shares }) {
+function showMask(container, { prediction: lines, classes, shares }) {
   const canvas = element("canvas", { width: lines[0].length, height: lines.length, className: "pixels" });
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", "Class of each pixel");
@@ -183,11 +183,11 @@ function showMask(place, { prediction: lines, classes, shares }) {
     context.fillStyle = colorOf(number);
     context.fillRect(x, y, 1, 1);
   }));
-  const found = classes.map((name, number) => [name, number]).filter(([name]) => shares[name]);
-  place.replaceChildren(
-    element("p", { className: "prediction", textContent: found.map(([name]) => `${name} ${(100 * shares[name]).toFixed(0)}%`).join(", ") }),
+  const present = classes.map((name, number) => [name, number]).filter(([name]) => shares[name]);
+  container.replaceChildren(
+    element("p", { className: "prediction", textContent: present.map(([name]) => `${name} ${(100 * shares[name]).toFixed(0)}%`).join(", ") }),
     canvas,
-    element("ul", { className: "legend" }, ...found.map(([name, number]) => {
+    element("ul", { className: "legend" }, ...present.map(([name, number]) => {
       const mark = element("span", { className: "mark" });
       mark.style.background = colorOf(number);
       return element("li", {}, mark, name);
@@ -195,11 +195,11 @@ function showMask(place, { prediction: lines, classes, shares }) {
   );
 }
 
-const DRAWN = 480; // pixels of an image with boxes
+const MIN_SIDE = 480; // of the longer side of an image with boxes, in pixels
 const percent = (share) => `${(100 * share).toFixed(0)}%`;
 
 /** The classes of objects with their numbers, such as "2 × car, person". */
-function counted(objects) {
+function objectsText(objects) {
   const counts = {};
   for (const { class: name } of objects) counts[name] = (counts[name] ?? 0) + 1;
   const texts = Object.keys(counts).sort().map((name) => (counts[name] > 1 ? `${counts[name]} × ${name}` : name));
@@ -207,11 +207,11 @@ function counted(objects) {
 }
 
 /** The image of a row with the boxes of the predicted objects, and a table of them. */
-function showBoxes(place, { prediction: objects, threshold }, row, { fields: [field], preprocess }) {
+function showBoxes(container, { prediction: objects, threshold }, row, { fields: [field], preprocess }) {
   const [, height, width] = field.shape;
   const small = element("canvas", { width, height });
   paint(small, row[field.name], field);
-  const scale = Math.max(1, DRAWN / Math.max(width, height));
+  const scale = Math.max(1, MIN_SIDE / Math.max(width, height));
   const canvas = element("canvas", { width: width * scale, height: height * scale, className: "boxes" });
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", `Predicted objects: ${objects.map((item) => `${item.class} ${percent(item.score)}`).join(", ") || "none"}`);
@@ -220,8 +220,8 @@ function showBoxes(place, { prediction: objects, threshold }, row, { fields: [fi
   context.drawImage(small, 0, 0, canvas.width, canvas.height);
   for (const item of objects) drawBox(context, item, colorOf(1 + preprocess.target.classes.indexOf(item.class)));
   const limit = `a score above ${(100 * threshold).toFixed(1)}%, the threshold that was chosen on the validation rows`;
-  place.replaceChildren(
-    element("p", { className: "prediction", textContent: counted(objects) }), canvas,
+  container.replaceChildren(
+    element("p", { className: "prediction", textContent: objectsText(objects) }), canvas,
     ...(objects.length ? [boxTable(objects, height, width)] : []),
     element("p", { className: "note", textContent: objects.length
       ? `In pixels of an image of ${width} × ${height}, from its upper left corner. Predicted are objects with ${limit}.`
@@ -232,7 +232,7 @@ function showBoxes(place, { prediction: objects, threshold }, row, { fields: [fi
 /** Draws a box, and its class and score above it, or below its upper side at the top of the image. */
 function drawBox(context, { class: name, score, box }, color) {
   const { width, height } = context.canvas;
-  const [left, top, right, bottom] = box.map((side, place) => side * (place % 2 ? height : width));
+  const [left, top, right, bottom] = box.map((side, index) => side * (index % 2 ? height : width));
   context.font = "16px system-ui, sans-serif";
   for (const [line, thickness] of [["#000", 5], [color, 3]]) { // a dark edge, for images of the same color
     Object.assign(context, { strokeStyle: line, lineWidth: thickness });
@@ -250,7 +250,7 @@ function drawBox(context, { class: name, score, box }, color) {
 function boxTable(objects, height, width) {
   const cells = (tag, texts) => texts.map((text) => element(tag, { textContent: text }));
   const lines = objects.map(({ class: name, score, box }) => element("tr", {}, ...cells("td", [
-    name, percent(score), ...box.map((side, place) => (side * (place % 2 ? height : width)).toFixed(1))])));
+    name, percent(score), ...box.map((side, index) => (side * (index % 2 ? height : width)).toFixed(1))])));
   const head = element("tr", {}, ...cells("th", ["Class", "Score", "Left", "Top", "Right", "Bottom"]));
   return element("table", {}, element("thead", {}, head), element("tbody", {}, ...lines));
 }
@@ -261,33 +261,33 @@ function calibrationLines({ confidence, interval, prediction_set: set, abstained
   if (abstained) lines.push(`Abstained: ${reason}`);
   if (confidence !== undefined) lines.push(`Confidence: ${(100 * confidence).toFixed(1)}%`);
   if (set) lines.push(`Prediction set: ${set.join(", ")}`);
-  if (interval) lines.push(`Interval with ${(100 * interval.coverage).toFixed(0)}% coverage: ${words(interval.low)} to ${words(interval.high)}`);
+  if (interval) lines.push(`Interval with ${(100 * interval.coverage).toFixed(0)}% coverage: ${formatted(interval.low)} to ${formatted(interval.high)}`);
   return lines;
 }
 
-function showCalibration(place, answer) {
+function showCalibration(container, answer) {
   const named = answer.outputs ? Object.entries(answer.outputs) : [["", answer]];
-  place.append(...named.flatMap(([name, part]) => calibrationLines(part).map((line) =>
+  container.append(...named.flatMap(([name, part]) => calibrationLines(part).map((line) =>
     element("p", { className: "note", textContent: name ? `${name}: ${line}` : line }))));
 }
 
-function show(place, answer, row, model) {
-  if (model.preprocess.target.kind === "boxes") showBoxes(place, answer, row, model);
-  else if (answer.classes) showMask(place, answer);
-  else showParts(place, answer);
-  showCalibration(place, answer);
+function show(container, answer, row, model) {
+  if (model.preprocess.target.kind === "boxes") showBoxes(container, answer, row, model);
+  else if (answer.classes) showMask(container, answer);
+  else showParts(container, answer);
+  showCalibration(container, answer);
 }
 
-function showParts(place, answer) {
+function showParts(container, answer) {
   const tagged = answer.tags ? `${answer.prediction}: ${answer.tags.join(" ")}` : null;
-  const text = tagged ?? (answer.entities ? answer.prediction.join(" ") : words(answer.prediction));
+  const text = tagged ?? (answer.entities ? answer.prediction.join(" ") : formatted(answer.prediction));
   const prediction = text.trim() ? text : JSON.stringify(text); // such as a space as the next token
-  const shares = Object.entries(answer.probabilities ?? {}).sort((a, b) => b[1] - a[1]).slice(0, SHOWN);
-  place.replaceChildren(
+  const shares = Object.entries(answer.probabilities ?? {}).sort((a, b) => b[1] - a[1]).slice(0, MAX_CLASSES);
+  container.replaceChildren(
     element("p", { className: "prediction", textContent: prediction }),
     ...shares.map(([name, share]) => labeled(`${name}: ${(100 * share).toFixed(1)}%`,
       element("meter", { value: share, max: 1 }))),
-    ...Object.entries(answer.values ?? {}).map(([name, value]) => element("p", { textContent: `${name}: ${words(value)}` })),
+    ...Object.entries(answer.values ?? {}).map(([name, value]) => element("p", { textContent: `${name}: ${formatted(value)}` })),
   );
 }
 

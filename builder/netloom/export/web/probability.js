@@ -18,14 +18,14 @@ export function logit(value, scale, family) {
 export const sigmoid = (value) => 1 / (1 + Math.exp(-value));
 
 export function softmax(logits) {
-  const most = Math.max(...logits);
-  const parts = logits.map((value) => Math.exp(value - most));
+  const max = Math.max(...logits);
+  const parts = logits.map((value) => Math.exp(value - max));
   const sum = parts.reduce((total, part) => total + part, 0);
   return parts.map((part) => part / sum);
 }
 
 /** The logarithm of the sum of the exponentials. */
 export function logSumExp(logits) {
-  const most = Math.max(...logits);
-  return most + Math.log(logits.reduce((total, value) => total + Math.exp(value - most), 0));
+  const max = Math.max(...logits);
+  return max + Math.log(logits.reduce((total, value) => total + Math.exp(value - max), 0));
 }
