@@ -341,9 +341,7 @@ def test_patches_are_drawn_onto_the_image() -> None:
     drawing = ElementTree.fromstring(
         patches(weights, ["⟨class⟩", "1·1", "1·2", "2·1", "2·2"], (2, 2), 1, np.ones((8, 8)), 0)
     )
-    drawn_patches = {
-        part.get("data-column"): part for part in drawing.iter(f"{SVG}rect") if part.get("class") == "key"
-    }
+    drawn_patches = {part.get("data-column"): part for part in drawing.iter(f"{SVG}rect") if part.get("class") == "key"}
     assert set(drawn_patches) == {"1", "2", "3", "4"}
     assert max(drawn_patches, key=lambda place: float(str(drawn_patches[place].get("fill-opacity")))) == "3"
     assert float(str(drawn_patches["3"].get("y"))) > float(str(drawn_patches["1"].get("y")))

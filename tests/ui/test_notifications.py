@@ -28,7 +28,7 @@ def active_and_ended(app: AppTest) -> tuple[set[str], dict[str, str]]:
     """The IDs of active work, and the message for each item that ended."""
     assert not app.exception
     notices = app.session_state[TabState.name()].notices
-    return set(notices["going"]), {item["id"]: item["words"] for item in notices["ended"]}
+    return set(notices["active"]), {item["id"]: item["words"] for item in notices["ended"]}
 
 
 @pytest.mark.parametrize("page", ["home", "explain"])

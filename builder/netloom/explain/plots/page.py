@@ -32,12 +32,12 @@ SCRIPT = """
 const dark = matchMedia("(prefers-color-scheme: dark)");
 function paint() {
   const [text, line] = dark.matches ? ["#e8e8ef", "#2d2e3a"] : ["#1c1c28", "#e3e3ea"];
-  for (const one of document.querySelectorAll(".js-plotly-plot")) {
-    const look = { "font.color": text };
-    for (const axis of Object.keys(one.layout).filter((name) => /^[xy]axis/.test(name))) {
-      look[`${axis}.gridcolor`] = look[`${axis}.zerolinecolor`] = line;
+  for (const plot of document.querySelectorAll(".js-plotly-plot")) {
+    const colors = { "font.color": text };
+    for (const axis of Object.keys(plot.layout).filter((name) => /^[xy]axis/.test(name))) {
+      colors[`${axis}.gridcolor`] = colors[`${axis}.zerolinecolor`] = line;
     }
-    Plotly.relayout(one, look);
+    Plotly.relayout(plot, colors);
   }
 }
 dark.addEventListener("change", paint);

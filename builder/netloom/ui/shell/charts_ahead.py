@@ -16,12 +16,12 @@ from netloom.ui.shell.state import Key
 
 # The address is relative to Streamlit's own script, because the app can be served below any path.
 _SCRIPT = """
-const AFTER_MS = 800;  // the page itself comes first
+const DELAY_MS = 800;  // the page itself comes first
 export default function ({ data }) {
-  const beside = document.querySelector('script[src*="/static/js/"]');
-  if (!data?.file || !beside || !window.requestIdleCallback) return;
-  const load = () => import(new URL(data.file, beside.src).href).catch(() => {});
-  const timer = setTimeout(() => requestIdleCallback(load), AFTER_MS);
+  const script = document.querySelector('script[src*="/static/js/"]');
+  if (!data?.file || !script || !window.requestIdleCallback) return;
+  const load = () => import(new URL(data.file, script.src).href).catch(() => {});
+  const timer = setTimeout(() => requestIdleCallback(load), DELAY_MS);
   return () => clearTimeout(timer);
 }
 """

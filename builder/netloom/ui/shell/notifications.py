@@ -57,20 +57,20 @@ export default function ({ parentElement }) {
 _WATCH = (
     _PERMISSION
     + """
-const GOING = "netloom-going", EVERY_MS = 4000;
+const ACTIVE = "netloom-going", POLL_MS = 4000;
 export default function ({ parentElement, data, setTriggerValue }) {
-  const known = new Set(JSON.parse(sessionStorage.getItem(GOING) ?? "[]"));
+  const active = new Set(JSON.parse(sessionStorage.getItem(ACTIVE) ?? "[]"));
   for (const { id, title, words } of data.ended) {
-    if (!known.has(id) || data.going.includes(id) || !on()) continue;
+    if (!active.has(id) || data.active.includes(id) || !on()) continue;
     const notice = new Notification(title, { body: words, tag: id, renotify: true });
     notice.onclick = () => { window.focus(); notice.close(); };
   }
-  sessionStorage.setItem(GOING, JSON.stringify(data.going));
-  clearInterval(parentElement.netloomLook);
-  if (!data.going.length) return;
-  const look = setInterval(() => on() && setTriggerValue("look", true), EVERY_MS);
-  parentElement.netloomLook = look;
-  return () => clearInterval(look);
+  sessionStorage.setItem(ACTIVE, JSON.stringify(data.active));
+  clearInterval(parentElement.netloomPoll);
+  if (!data.active.length) return;
+  const poll = setInterval(() => on() && setTriggerValue("poll", true), POLL_MS);
+  parentElement.netloomPoll = poll;
+  return () => clearInterval(poll);
 }
 """
 )
@@ -88,24 +88,24 @@ def watch(store: Store) -> None:
     tab = TabState.current()
     notices = tab.notices
     # Only the end of a sweep is a notification, not that of each trial.
-    going = [run.id for run in store.active_runs() if run.sweep_id is None]
-    going += [sweep.id for sweep in store.sweeps(state="running")]
-    if notices is None or notices["going"] != going:
-        notices = {"going": going, "ended": _ended(store, notices, going)}
+    active = [run.id for run in store.active_runs() if run.sweep_id is None]
+    active += [sweep.id for sweep in store.sweeps(state="running")]
+    if notices is None or notices["active"] != active:
+        notices = {"active": active, "ended": _ended(store, notices, active)}
         tab.notices = notices
-    _component("watch", "<i></i>", _WATCH)(key=Key.NOTICE_WATCH, data=notices, on_look_change=lambda: None)
+    _component("watch", "<i></i>", _WATCH)(key=Key.NOTICE_WATCH, data=notices, on_poll_change=lambda: None)
 
 
-def _ended(store: Store, notices: Notices | None, going: list[str]) -> list[Notice]:
+def _ended(store: Store, notices: Notices | None, active: list[str]) -> list[Notice]:
     """Return the notices of ended runs, newest last. Earlier ones stay for a while, as a browser can miss a rerun."""
     if notices is None:
         newest: list[Run | Sweep] = [run for run in store.runs(limit=AT_MOST) if run.sweep_id is None]
         newest += store.sweeps()[:AT_MOST]
-        return [_notice(entry) for entry in newest if entry.id not in going]
+        return [_notice(entry) for entry in newest if entry.id not in active]
     gone = [
         subject
-        for entry in notices["going"]
-        if entry not in going and (subject := _run_or_sweep(store, entry)) is not None
+        for entry in notices["active"]
+        if entry not in active and (subject := _run_or_sweep(store, entry)) is not None
     ]
     new = [_notice(entry) for entry in gone]
     again = {entry["id"] for entry in new}

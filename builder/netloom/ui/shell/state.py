@@ -23,7 +23,7 @@ class Notice(TypedDict):
 class Notices(TypedDict):
     """The data for the browser: the ids of active runs and sweeps, and notices of ended ones, newest last."""
 
-    going: list[str]
+    active: list[str]
     ended: list[Notice]
 
 

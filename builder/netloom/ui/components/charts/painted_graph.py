@@ -8,10 +8,10 @@ from typing import Any
 
 import streamlit as st
 
-_HTML = '<div class="graph" role="group" tabindex="0"></div><div class="told" hidden></div>'
+_HTML = '<div class="graph" role="group" tabindex="0"></div><div class="tooltip" hidden></div>'
 _CSS = """
 .graph { overflow: auto; max-height: 58vh; color: var(--st-text-color); }
-.told { position: fixed; z-index: 10; max-width: 340px; padding: 0.35rem 0.6rem; border-radius: 0.5rem; font: 0.8rem
+.tooltip { position: fixed; z-index: 10; max-width: 340px; padding: 0.35rem 0.6rem; border-radius: 0.5rem; font: 0.8rem
   var(--st-font); color: var(--st-background-color); background: var(--st-text-color); pointer-events: none; }
 .flow-edge:hover path { stroke-opacity: 1 !important; }
 .flow-network { cursor: pointer; }
@@ -21,25 +21,25 @@ _CSS = """
 _JS = """
 export default function ({ parentElement, data, setTriggerValue }) {
   const graph = parentElement.querySelector(".graph");
-  const told = parentElement.querySelector(".told");
+  const tooltip = parentElement.querySelector(".tooltip");
   if (graph.dataset.drawn === data.svg) return;
   graph.dataset.drawn = data.svg;
   graph.setAttribute("aria-label", data.label);
-  told.hidden = true;
-  const drawn = new DOMParser().parseFromString(data.svg, "image/svg+xml").documentElement;
-  graph.replaceChildren(document.importNode(drawn, true));
+  tooltip.hidden = true;
+  const image = new DOMParser().parseFromString(data.svg, "image/svg+xml").documentElement;
+  graph.replaceChildren(document.importNode(image, true));
   for (const part of graph.querySelectorAll(".flow-edge, .flow-node")) {
     const text = part.querySelector("title")?.textContent ?? "";
     part.querySelector("title")?.remove();
     part.setAttribute("role", "img");
     part.setAttribute("aria-label", text);
     part.addEventListener("pointermove", (event) => {
-      told.textContent = text;
-      told.hidden = false;
-      told.style.left = `${Math.min(event.clientX + 14, window.innerWidth - 350)}px`;
-      told.style.top = `${event.clientY + 16}px`;
+      tooltip.textContent = text;
+      tooltip.hidden = false;
+      tooltip.style.left = `${Math.min(event.clientX + 14, window.innerWidth - 350)}px`;
+      tooltip.style.top = `${event.clientY + 16}px`;
     });
-    part.addEventListener("pointerleave", () => (told.hidden = true));
+    part.addEventListener("pointerleave", () => (tooltip.hidden = true));
   }
   for (const part of graph.querySelectorAll(".flow-network")) {
     const open = () => setTriggerValue("opened", part.dataset.key);
