@@ -54,8 +54,8 @@ def ood_scores(
 def _inputs(trained: TrainedRun, split: str) -> Inputs:
     """Return rows of a split by field, evenly chosen if there are many."""
     rows = evaluation_rows(trained.data, split).numpy()
-    places = np.unique(np.linspace(0, len(rows) - 1, min(MOST_ROWS, len(rows))).round().astype(int))
-    return take(trained.data, trained.fields, rows[places])
+    positions = np.unique(np.linspace(0, len(rows) - 1, min(MOST_ROWS, len(rows))).round().astype(int))
+    return take(trained.data, trained.fields, rows[positions])
 
 
 def _comparison_inputs(
@@ -105,8 +105,8 @@ def _of_output(trained: TrainedRun, part: CalibratedPart, kind: str) -> Score:
 def _classes(trained: TrainedRun) -> np.ndarray:
     """Return the classes of the training rows of `_inputs`; zeros where a row does not have one class."""
     rows = evaluation_rows(trained.data, "train").numpy()
-    places = np.unique(np.linspace(0, len(rows) - 1, min(MOST_ROWS, len(rows))).round().astype(int))
-    target = trained.data.target[rows[places]]
+    positions = np.unique(np.linspace(0, len(rows) - 1, min(MOST_ROWS, len(rows))).round().astype(int))
+    target = trained.data.target[rows[positions]]
     if target.dim() == 1 and not target.is_floating_point():
         return target.numpy()
     return np.zeros(len(target), np.int64)

@@ -42,10 +42,10 @@ def risk_coverage(confidence: np.ndarray, loss: np.ndarray) -> RiskCoverage:
     """Return the curve from confidences (N,) and losses (N,) from 0 to 1, such as 1 for a wrong prediction."""
     risks = _risks(confidence, loss)
     coverage = np.arange(1, len(loss) + 1) / len(loss)
-    places = np.unique(np.linspace(0, len(loss) - 1, min(POINTS, len(loss))).round().astype(int))
+    positions = np.unique(np.linspace(0, len(loss) - 1, min(POINTS, len(loss))).round().astype(int))
     best = np.sort(loss).cumsum() / np.arange(1, len(loss) + 1)
     return RiskCoverage(
-        tuple(coverage[places].tolist()), tuple(risks[places].tolist()), float(risks.mean()), float(best.mean())
+        tuple(coverage[positions].tolist()), tuple(risks[positions].tolist()), float(risks.mean()), float(best.mean())
     )
 
 

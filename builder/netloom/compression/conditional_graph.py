@@ -180,14 +180,14 @@ def _condition(graph: Any, late_nodes: Sequence[Any], late_inputs: Sequence[str]
 
     # Values of a graph within a condition must not have the names of those around it.
     renamed = {name: f"{name}{ENTERED}" for name in sorted({*_output_names(late_nodes), *late_inputs})}
-    rows, places = f"{PREFIX}rows", f"{PREFIX}places"
+    rows, positions = f"{PREFIX}rows", f"{PREFIX}places"
     nodes = [
         helper.make_node("NonZero", [f"{PREFIX}stays"], [f"{PREFIX}indices"]),  # (1, K)
         helper.make_node("Squeeze", [f"{PREFIX}indices", f"{PREFIX}first_axis"], [rows]),  # (K,)
-        helper.make_node("Unsqueeze", [rows, f"{PREFIX}last_axis"], [places]),  # (K, 1)
+        helper.make_node("Unsqueeze", [rows, f"{PREFIX}last_axis"], [positions]),  # (K, 1)
         *(helper.make_node("Gather", [name, rows], [renamed[name]], axis=0) for name in late_inputs),
         *(_with_names(node, renamed) for node in late_nodes),
-        helper.make_node("ScatterND", [f"{PREFIX}answer", places, renamed[end]], [f"{PREFIX}merged"]),
+        helper.make_node("ScatterND", [f"{PREFIX}answer", positions, renamed[end]], [f"{PREFIX}merged"]),
     ]
     kind = next(item.type.tensor_type.elem_type for item in graph.output if item.name == end)
     late_graph = helper.make_graph(nodes, "late", [], [helper.make_tensor_value_info(f"{PREFIX}merged", kind, None)])

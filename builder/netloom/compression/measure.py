@@ -199,10 +199,10 @@ def _in_pytorch(trained: TrainedRun, fields: Sequence[str]) -> Network:
     """
     # A copy, so that its weights count as memory like those of a file
     model, how = copy.deepcopy(trained.model), scales(trained.project, trained.data.schema)
-    places = [list(fields).index(name) for name in trained.fields]
+    positions = [list(fields).index(name) for name in trained.fields]
 
     def run(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
-        outputs = model(*(tensors[place] for place in places))
+        outputs = model(*(tensors[position] for position in positions))
         return joined_logits(outputs if isinstance(outputs, tuple) else (outputs,), how)
 
     return run

@@ -170,8 +170,8 @@ def masked(model: nn.Module, graph: ChannelGraph, removed: set[int]) -> nn.Modul
     with torch.no_grad():
         for item in graph.slices:
             if item.reads:
-                places = np.flatnonzero(np.isin(graph.roots(item.numbers), list(removed)))
-                state[item.tensor].index_fill_(item.axis, torch.from_numpy(places), 0.0)
+                positions = np.flatnonzero(np.isin(graph.roots(item.numbers), list(removed)))
+                state[item.tensor].index_fill_(item.axis, torch.from_numpy(positions), 0.0)
     return model
 
 

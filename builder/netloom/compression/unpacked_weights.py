@@ -28,10 +28,10 @@ def unpacked(network: nn.Module, original: Any, packed: Any) -> nn.Module:
     written = {name: node for node in packed.graph.node for name in node.output}
     changed = copy.deepcopy(network)
     for node in original.graph.node:
-        place = {PRODUCT: 1, LOOKUP: 0}.get(node.op_type)
-        if place is None or node.input[place] not in constants or written.get(node.output[0]) == node:
+        position = {PRODUCT: 1, LOOKUP: 0}.get(node.op_type)
+        if position is None or node.input[position] not in constants or written.get(node.output[0]) == node:
             continue
-        before = torch.from_numpy(numpy_helper.to_array(constants[node.input[place]]).copy())
+        before = torch.from_numpy(numpy_helper.to_array(constants[node.input[position]]).copy())
         if before.dim() != 2 or not before.is_floating_point():
             continue
         after = torch.from_numpy(_matrix(packed, written, node, before.shape))

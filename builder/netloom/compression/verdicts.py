@@ -48,9 +48,9 @@ class Comparison:
         blocks = blocks_of(self.trained.data, self.rows.numpy())
         if len(blocks) < MIN_UNITS:
             return 0.0, 0.0
-        without = [np.concatenate(blocks[:place] + blocks[place + 1 :]) for place in range(len(blocks))]
-        original = np.array([self._score(0, places) for places in without])
-        variant = np.array([self._score(index, places) for places in without])
+        without = [np.concatenate(blocks[:position] + blocks[position + 1 :]) for position in range(len(blocks))]
+        original = np.array([self._score(0, positions) for positions in without])
+        variant = np.array([self._score(index, positions) for positions in without])
         paired, own = jackknife_reach(original - variant), jackknife_reach(original)
         score = self._score(0, np.arange(len(self.rows)))
         if self.trained.objective.is_proportion(self.name) and not self.trained.data.raw.has_dependent_rows:

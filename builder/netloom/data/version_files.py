@@ -52,11 +52,11 @@ def tagged_file(data: Prepared, raw: TaggedTexts, examples: Examples) -> Version
     encoder = data.token_field(data.fields[0].name)
     sentences: dict[str, list[str]] = {
         part: [
-            _intent_line(data, place)
+            _intent_line(data, position)
             + _tagged_lines(
-                raw.parted[place] if raw.parted else raw.texts[place], raw.tags[place], "A text of the data"
+                raw.parted[position] if raw.parted else raw.texts[position], raw.tags[position], "A text of the data"
             )
-            for place in sorted(data.split[part].tolist())
+            for position in sorted(data.split[part].tolist())
         ]
         for part in NAMES
     }

@@ -91,8 +91,8 @@ def _subnetwork(
 
 def _subnetwork_node(outer: Network, chosen: set[str], name: str, parameters: Mapping[str, Any]) -> Node:
     """The node that uses the new network, at the mean position of the nodes that it replaces."""
-    places = [outer.nodes[key].at for key in sorted(chosen, key=natural)]
-    at = tuple(sum(position[axis] for position in places) / len(places) for axis in (0, 1))
+    positions = [outer.nodes[key].at for key in sorted(chosen, key=natural)]
+    at = tuple(sum(position[axis] for position in positions) / len(positions) for axis in (0, 1))
     params: dict[str, Any] = {"network": name}
     if parameters:
         params["values"] = {parameter: parameter for parameter in parameters}

@@ -77,9 +77,9 @@ def _renamed(value: Any, old: str, new: str) -> Any:
     tree = ast.parse(text.decode(), mode="eval")
     called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     read = (node for node in ast.walk(tree) if isinstance(node, ast.Name) and id(node) not in called)
-    places = [node.col_offset for node in read if node.id == old]
+    positions = [node.col_offset for node in read if node.id == old]
     # From the end, so that the offsets before a replacement stay valid
-    for offset in sorted(places, reverse=True):
+    for offset in sorted(positions, reverse=True):
         text = text[:offset] + new.encode() + text[offset + len(old) :]
     return text.decode()
 

@@ -177,21 +177,21 @@ def _draw(
     data = trained.data
     held_out = np.concatenate([data.split[name].numpy() for name in ("validation", "test")])
     training = _choose(data.split["train"].numpy(), random)
-    places = _choose(np.sort(held_out), random) if len(held_out) >= MIN_ROWS else training
+    positions = _choose(np.sort(held_out), random) if len(held_out) >= MIN_ROWS else training
     chosen = _choose(np.arange(len(rows)), random)
     rows = [rows[int(index)] for index in chosen]
     known = [field.name for field in data.fields if field.name in trained.fields and not hidden_keys(field, hidden)]
-    reference, current = take(data, trained.fields, places), _encoded(trained, rows, known)
+    reference, current = take(data, trained.fields, positions), _encoded(trained, rows, known)
     # Rows can be in the order of their classes, so those to predict are random as well.
     first, second = (
         {name: values[part] for name, values in arrays.items()}
         for arrays, part in (
-            (reference, _choose(np.arange(len(places)), random, MAX_PREDICTED)),
+            (reference, _choose(np.arange(len(positions)), random, MAX_PREDICTED)),
             (current, _choose(np.arange(len(rows)), random, MAX_PREDICTED)),
         )
     )
     return _Sample(
-        before=[data.row(int(index)) for index in places],
+        before=[data.row(int(index)) for index in positions],
         rows=list(rows),
         training=take(data, trained.fields, training),
         reference=reference,

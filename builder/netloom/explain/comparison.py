@@ -339,8 +339,8 @@ def _same(first: Any, second: Any) -> bool:
 
 
 def _top_places(values: np.ndarray, count: int) -> list[int]:
-    places: list[int] = np.argsort(-np.abs(values), kind="stable")[:count].tolist()
-    return places
+    positions: list[int] = np.argsort(-np.abs(values), kind="stable")[:count].tolist()
+    return positions
 
 
 def _permutations(parts: int, *, is_spatial: bool, seed: int) -> np.ndarray:
@@ -349,10 +349,10 @@ def _permutations(parts: int, *, is_spatial: bool, seed: int) -> np.ndarray:
     All permutations are used if they are few. Spatial features are only rotated and reversed: independent shuffles
     would break the correlation between neighbors, which also raises the agreement of unrelated maps.
     """
-    places, random = np.arange(parts), np.random.default_rng(seed)
+    positions, random = np.arange(parts), np.random.default_rng(seed)
     if is_spatial:
         # `[1:]` drops the identity, which `_chance` adds.
-        rotations = [np.roll(order, shift) for order in (places, places[::-1]) for shift in range(parts)][1:]
+        rotations = [np.roll(order, shift) for order in (positions, positions[::-1]) for shift in range(parts)][1:]
         if len(rotations) > SHIFTS:
             rotations = [rotations[index] for index in random.choice(len(rotations), SHIFTS, replace=False)]
         return np.array(rotations)

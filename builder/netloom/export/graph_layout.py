@@ -125,8 +125,8 @@ def layout(diagram: Diagram) -> Layout:
         polyline = [(spots[first][0], spots[first][1] + HEIGHT / 2)]
         polyline += [(spots[key][0], spots[key][1] + side * HEIGHT / 2) for key in bends for side in (-1, 1)]
         polylines.append([*polyline, (spots[last][0], spots[last][1] - HEIGHT / 2)])
-    places = {key: spots[key] for key in diagram.boxes}
-    return Layout(places, polylines, right_edge - left_edge, max(1, len(rows)) * (HEIGHT + GAP_Y))
+    positions = {key: spots[key] for key in diagram.boxes}
+    return Layout(positions, polylines, right_edge - left_edge, max(1, len(rows)) * (HEIGHT + GAP_Y))
 
 
 def _levels(diagram: Diagram) -> dict[str, int]:

@@ -49,9 +49,9 @@ def _running(x: torch.Tensor, dim: int, largest: bool) -> tuple[torch.Tensor, to
     worst = float("-inf") if largest else float("inf")
     square = _square(x, dim, worst)
     values = square.amax(-1) if largest else square.amin(-1)
-    places = torch.arange(square.shape[-1], device=x.device)
+    positions = torch.arange(square.shape[-1], device=x.device)
     # PyTorch returns the index of the last of several equal values.
-    last = torch.where(square == values.unsqueeze(-1), places, torch.zeros_like(places)).amax(-1)
+    last = torch.where(square == values.unsqueeze(-1), positions, torch.zeros_like(positions)).amax(-1)
     return values.movedim(-1, dim), last.movedim(-1, dim)
 
 

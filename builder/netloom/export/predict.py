@@ -58,8 +58,8 @@ def predict_next_token(
     """Return the likely tokens after the end of each text."""
     output = outputs(network, preprocess, arrays)
     # Texts are padded at the end, and the next token follows the last real one.
-    places = last_places(arrays[preprocess["arguments"][0]])
-    last = output[torch.arange(len(output)), torch.from_numpy(places)].unsqueeze(1)
+    positions = last_places(arrays[preprocess["arguments"][0]])
+    last = output[torch.arange(len(output)), torch.from_numpy(positions)].unsqueeze(1)
     return decode(preprocess, last, arrays)  # type: ignore[no-any-return]
 
 

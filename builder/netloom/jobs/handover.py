@@ -75,8 +75,8 @@ def pack(value: Any) -> Handover:
         return Handover(stream.getvalue(), [], None)
     file = _anonymous_file()
     try:
-        for view, place in zip(views, _places(sizes), strict=True):
-            os.lseek(file, place, os.SEEK_SET)
+        for view, position in zip(views, _places(sizes), strict=True):
+            os.lseek(file, position, os.SEEK_SET)
             while view.nbytes:
                 view = view[os.write(file, view) :]
     except BaseException:
@@ -101,7 +101,8 @@ def unpack(handover: Handover) -> Any:
             handover.close()
         whole = memoryview(content)
         buffers = [
-            whole[place : place + size] for place, size in zip(_places(handover.sizes), handover.sizes, strict=True)
+            whole[position : position + size]
+            for position, size in zip(_places(handover.sizes), handover.sizes, strict=True)
         ]
     return _Unpickler(io.BytesIO(handover.content), buffers=buffers).load()
 
@@ -144,10 +145,10 @@ class _Unpickler(pickle.Unpickler):
 
 def _places(sizes: list[int]) -> Iterator[int]:
     """Yield the place of each buffer in the file."""
-    place = 0
+    position = 0
     for size in sizes:
-        yield place
-        place += -(-size // _ALIGNMENT) * _ALIGNMENT
+        yield position
+        position += -(-size // _ALIGNMENT) * _ALIGNMENT
 
 
 def _anonymous_file() -> int:

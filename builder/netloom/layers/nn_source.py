@@ -21,7 +21,7 @@ def public_names() -> frozenset[str]:
 def source_of(name: str) -> str:
     """Return the source of a public class or function, with its decorators, docstring and comments."""
     lines = _files()[name].read_text(encoding="utf-8").splitlines(keepends=True)
-    first = next(place for place, line in enumerate(lines) if _DEFINITION.findall(line) == [name])
+    first = next(position for position, line in enumerate(lines) if _DEFINITION.findall(line) == [name])
     while lines[first - 1].startswith("@"):
         first -= 1
     return "".join(getblock(lines[first:])).rstrip()

@@ -28,9 +28,9 @@ class Labels(Sequence[str]):
         """Return texts as labels; labels are returned unchanged."""
         if isinstance(texts, Labels):
             return texts
-        places: dict[str, int] = {}
-        codes = [places.setdefault(text, len(places)) for text in texts]
-        return cls(np.array(codes, dtype=np.int32), tuple(places))
+        positions: dict[str, int] = {}
+        codes = [positions.setdefault(text, len(positions)) for text in texts]
+        return cls(np.array(codes, dtype=np.int32), tuple(positions))
 
     @classmethod
     def of_column(cls, values: pd.Series, *, numeric: bool = False) -> Labels:

@@ -37,8 +37,10 @@ class PackedTexts(Sequence[str]):
     @overload
     def __getitem__(self, index: slice) -> list[str]: ...
     def __getitem__(self, index: int | slice) -> str | list[str]:
-        places = range(len(self))[index]  # raises IndexError, by which loops over a sequence end
-        return [self._text(place) for place in places] if isinstance(places, range) else self._text(places)
+        positions = range(len(self))[index]  # raises IndexError, by which loops over a sequence end
+        return (
+            [self._text(position) for position in positions] if isinstance(positions, range) else self._text(positions)
+        )
 
     def __iter__(self) -> Iterator[str]:
         for start in range(0, len(self), _AT_ONCE):

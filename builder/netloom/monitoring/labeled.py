@@ -124,11 +124,11 @@ def labeled_report(trained: TrainedRun, rows: Sequence[LoggedRow]) -> LabeledRep
 def _test_errors(trained: TrainedRun, true_label: TrueLabel) -> np.ndarray:
     """Return the errors (n,) on test rows, decided as in use; (0,) without test rows."""
     data = trained.data
-    places = data.split["test"].numpy()[:MAX_TEST_ROWS]
-    if not len(places):
+    positions = data.split["test"].numpy()[:MAX_TEST_ROWS]
+    if not len(positions):
         return np.array([])
-    answered = answers(trained, take(data, trained.fields, places), trained.output)
-    pairs = zip(answered, true_label.of_rows(data, places), strict=True)
+    answered = answers(trained, take(data, trained.fields, positions), trained.output)
+    pairs = zip(answered, true_label.of_rows(data, positions), strict=True)
     errors: np.ndarray = np.array([true_label.error(answer["prediction"], label) for answer, label in pairs])
     finite: np.ndarray = errors[np.isfinite(errors)]
     return finite

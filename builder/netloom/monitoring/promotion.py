@@ -104,10 +104,10 @@ def compare_for_promotion(new: TrainedRun, old: TrainedRun, collected: Labeled) 
         raise UsageError("The predictions of these runs cannot be compared with one label per row.")
     if not true_label.is_comparable(new_label):
         raise UsageError("The runs predict different classes or kinds of values; compare runs of the same data.")
-    places = old.data.split["test"].numpy()[:MAX_ROWS]
+    positions = old.data.split["test"].numpy()[:MAX_ROWS]
     trained_on = _training_rows(new)
-    labels = true_label.of_rows(old.data, places)
-    rows = [(old.data.row(int(row_index)), label) for row_index, label in zip(places, labels, strict=True)]
+    labels = true_label.of_rows(old.data, positions)
+    rows = [(old.data.row(int(row_index)), label) for row_index, label in zip(positions, labels, strict=True)]
     held_out = [pair for pair in rows if _key(new.data, pair[0]) not in trained_on]
     if len(held_out) < 2:
         raise UsageError("The old run has no test rows that the new run was not trained on.")

@@ -23,8 +23,8 @@ class Slice(nn.Module):
         self.dim, self.start, self.end, self.step = dim, start, end, step
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        places = [slice(None)] * self.dim + [slice(self.start, self.end, self.step)]
-        return x[tuple(places)]
+        positions = [slice(None)] * self.dim + [slice(self.start, self.end, self.step)]
+        return x[tuple(positions)]
 
 
 class Select(nn.Module):
@@ -62,8 +62,8 @@ class Gather(nn.Module):
     def forward(self, x: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
         moved = x.movedim(self.dim, 1)  # (N, T, …)
         features = moved.shape[2:]
-        places = indices.reshape(indices.shape[0], -1, *(1 for _ in features))
-        gathered = moved.gather(1, places.expand(-1, -1, *features))  # (N, K, …)
+        positions = indices.reshape(indices.shape[0], -1, *(1 for _ in features))
+        gathered = moved.gather(1, positions.expand(-1, -1, *features))  # (N, K, …)
         gathered = gathered.movedim(1, self.dim)
         return gathered.reshape(*gathered.shape[: self.dim], *indices.shape[1:], *gathered.shape[self.dim + 1 :])
 

@@ -40,8 +40,8 @@ class FractionalMaxPool(nn.Module):
             drawn: torch.Tensor = pool(x, self.kernel_size, output_size=self.size)
             return drawn
         for axis, size in enumerate(self.size, 2):
-            places = self.windows(x.shape[axis], size, x.device).flatten()
-            x = torch.unflatten(x.index_select(axis, places), axis, (size, self.kernel_size)).amax(axis + 1)
+            positions = self.windows(x.shape[axis], size, x.device).flatten()
+            x = torch.unflatten(x.index_select(axis, positions), axis, (size, self.kernel_size)).amax(axis + 1)
         return x
 
     def windows(self, length: int, size: int, device: torch.device) -> torch.Tensor:

@@ -103,8 +103,8 @@ class OneHot(nn.Module):
         self.classes = classes
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        places = torch.arange(self.classes, device=x.device)
-        return (x.unsqueeze(-1) == places).to(torch.get_default_dtype())
+        positions = torch.arange(self.classes, device=x.device)
+        return (x.unsqueeze(-1) == positions).to(torch.get_default_dtype())
 
 
 class Constant(nn.Module):

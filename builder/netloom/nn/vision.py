@@ -213,9 +213,9 @@ class WindowAttention(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.out = nn.Linear(dim, dim)
         self.bias = nn.Parameter(torch.randn((2 * window - 1) ** 2, heads) * 0.02)
-        places = torch.arange(window)
+        positions = torch.arange(window)
         # The row of `bias` for each pair of places, from their distances along both axes: 0 to 2 · window − 2 each
-        apart = places[:, None] - places[None, :] + window - 1  # (window, window)
+        apart = positions[:, None] - positions[None, :] + window - 1  # (window, window)
         table = apart[:, None, :, None] * (2 * window - 1) + apart[None, :, None, :]
         self.register_buffer("distance", table.reshape(window**2, window**2), persistent=False)
 

@@ -66,12 +66,12 @@ class Rates:
         lowest = int(smooth.argmin())
         if smooth[: lowest + 1].max() - smooth[lowest] < FALLS * abs(smooth[: lowest + 1].max()):
             return None
-        places = range(AROUND, max(min(lowest + 1, len(smooth) - AROUND), AROUND + 1))
+        positions = range(AROUND, max(min(lowest + 1, len(smooth) - AROUND), AROUND + 1))
         slopes = [
             np.polyfit(logs[at - AROUND : at + AROUND + 1], smooth[at - AROUND : at + AROUND + 1], 1)[0]
-            for at in places
+            for at in positions
         ]
-        return float(f"{self.rates[places[int(np.argmin(slopes))]]:.1e}")
+        return float(f"{self.rates[positions[int(np.argmin(slopes))]]:.1e}")
 
 
 class _RangeTest(Callback):

@@ -56,9 +56,9 @@ def _trilinear(
     PyTorch computes the units of a bilinear layer one by one: half a millisecond each, and a layer may have a million.
     """
     shapes = []
-    for tensor, places in ((first, expand_first), (second, expand_second), (third, expand_third)):
+    for tensor, positions in ((first, expand_first), (second, expand_second), (third, expand_third)):
         shape = list(tensor.shape)
-        for position in places:
+        for position in positions:
             shape.insert(position, 1)
         shapes.append(shape)
     whole = torch.broadcast_shapes(*shapes)  # type: ignore[no-untyped-call]
@@ -79,8 +79,8 @@ def _numberwise(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
         return function(*args, **kwargs)
     # The types of numbers are in the key, because they affect type promotion, and True == 1 == 1.0. So does whether the
     # tensors have dimensions: https://docs.pytorch.org/docs/stable/tensor_attributes.html#torch.dtype
-    places = tuple(arg.dtype if isinstance(arg, torch.Tensor) else (type(arg), arg) for arg in args)
-    key = (function, first.dim() > 0, places)
+    positions = tuple(arg.dtype if isinstance(arg, torch.Tensor) else (type(arg), arg) for arg in args)
+    key = (function, first.dim() > 0, positions)
     if key in _kinds:
         return torch.empty(first.shape, dtype=_kinds[key], device="meta")
     output = function(*args, **kwargs)

@@ -87,8 +87,8 @@ class Blur(_Light):
         rows = len(values)
         deviation = random.uniform((rows, 1), 0.1, max(self.radius, 0.1))
         reach = min(math.ceil(3 * self.radius), *(side - 1 for side in values.shape[2:]))
-        places = torch.arange(-reach, reach + 1, device=values.device)
-        kernel = torch.exp(-(places**2) / (2 * deviation**2))
+        positions = torch.arange(-reach, reach + 1, device=values.device)
+        kernel = torch.exp(-(positions**2) / (2 * deviation**2))
         kernel = kernel / kernel.sum(1, keepdim=True)
         blurred = _along(_along(values, kernel, 3), kernel, 2)
         return blurred.where(random.chosen(rows, self.chance, 4), values)
@@ -122,8 +122,8 @@ def _span(length: torch.Tensor, side: int, random: Random) -> torch.Tensor:
     import torch
 
     start = (random.uniform((len(length),)) * (side - length + 1)).floor()
-    places = torch.arange(side, device=length.device)
-    return (places >= start[:, None]) & (places < (start + length)[:, None])
+    positions = torch.arange(side, device=length.device)
+    return (positions >= start[:, None]) & (positions < (start + length)[:, None])
 
 
 def _along(values: torch.Tensor, kernel: torch.Tensor, axis: int) -> torch.Tensor:
@@ -132,10 +132,10 @@ def _along(values: torch.Tensor, kernel: torch.Tensor, axis: int) -> torch.Tenso
     import torch
 
     reach, length = kernel.shape[1] // 2, values.shape[axis]
-    places = torch.arange(length, device=values.device)
+    positions = torch.arange(length, device=values.device)
     total = torch.zeros_like(values)
     for tap in range(kernel.shape[1]):
-        shifted = values.index_select(axis, (places + tap - reach).clamp(0, length - 1))
+        shifted = values.index_select(axis, (positions + tap - reach).clamp(0, length - 1))
         total += kernel[:, tap].reshape(-1, 1, 1, 1) * shifted
     return total
 

@@ -50,8 +50,8 @@ class TimeShift(_Series):
         rows, steps, _ = values.shape
         reach = max(1, round(self.largest * steps))
         shift = random.whole((rows, 1), -reach, reach)
-        places = (torch.arange(steps, device=values.device) - shift).clamp(0, steps - 1)
-        return values.gather(1, places[:, :, None].expand_as(values))
+        positions = (torch.arange(steps, device=values.device) - shift).clamp(0, steps - 1)
+        return values.gather(1, positions[:, :, None].expand_as(values))
 
 
 class TimeMask(_Series):
@@ -100,5 +100,5 @@ def stretch(rows: int, length: int, largest: float, random: Random) -> torch.Ten
 
     size = random.whole((rows, 1), 0, max(1, round(largest * length)))
     start = (random.uniform((rows, 1)) * (length - size + 1)).floor()
-    places = torch.arange(length, device=start.device)
-    return (places >= start) & (places < start + size)
+    positions = torch.arange(length, device=start.device)
+    return (positions >= start) & (positions < start + size)

@@ -49,13 +49,13 @@ class WordSwap(Motion):
         import torch
 
         rows, length = values.shape
-        places = torch.arange(length, device=values.device)
+        positions = torch.arange(length, device=values.device)
         # Pairs start at the first word in half of the rows, and at the second one in the others.
         first = random.whole((rows, 1), 0, 1)
-        leads = (places + first) % 2 == 0
+        leads = (positions + first) % 2 == 0
         swapped = leads & (random.uniform((rows, length)) < self.share) & (values != PAD)
         swapped[:, :-1] &= values[:, 1:] != PAD
         swapped[:, -1] = False
-        order = places + swapped.long()
+        order = positions + swapped.long()
         order[:, 1:] -= swapped[:, :-1].long()
         return lambda tensor, exact: tensor.gather(1, order)

@@ -68,8 +68,8 @@ class Clicks(Dataset):
         random = np.random.default_rng(7)
         sizes = [len(values) for values in _COLUMNS.values()]
         # No combination occurs twice, so that no test row is in training.
-        places = np.unravel_index(random.permutation(int(np.prod(sizes)))[: self.rows], sizes)
-        drawn = dict(zip(_COLUMNS, places, strict=True))
+        positions = np.unravel_index(random.permutation(int(np.prod(sizes)))[: self.rows], sizes)
+        drawn = dict(zip(_COLUMNS, positions, strict=True))
         score = np.full(self.rows, -0.3)
         vectors = {name: random.normal(size=(len(values), 4)) for name, values in _COLUMNS.items()}
         for name, numbers in drawn.items():

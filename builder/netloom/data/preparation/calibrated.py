@@ -165,8 +165,8 @@ def _sets(calibration: Calibration, conformal: Mapping[str, Any], classes: list[
     members = set_members(conformal["kind"], conformal["threshold"], shares)
     order = shares.argsort(dim=-1, descending=True, stable=True).tolist()
     return [
-        [classes[class_index] for class_index in places if inside[class_index]]
-        for places, inside in zip(order, members.tolist(), strict=True)
+        [classes[class_index] for class_index in positions if inside[class_index]]
+        for positions, inside in zip(order, members.tolist(), strict=True)
     ]
 
 

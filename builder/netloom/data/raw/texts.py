@@ -112,11 +112,11 @@ class TaggedTexts(Texts):
 
     def tagged(self, length: int) -> np.ndarray:
         """Return the tag index of each word, int64 (R, length); `IGNORE` at positions without a word."""
-        places = {name: index for index, name in enumerate(self.tag_names)}
+        positions = {name: index for index, name in enumerate(self.tag_names)}
         labels = np.full((len(self.texts), length), IGNORE, dtype=np.int64)
         for row, tags in enumerate(self.tags):
             kept_tags = tags[:length]
-            labels[row, : len(kept_tags)] = [places[tag] for tag in kept_tags]
+            labels[row, : len(kept_tags)] = [positions[tag] for tag in kept_tags]
         return labels
 
     def example(self, index: int, target: str) -> Example:

@@ -89,8 +89,10 @@ class StoredTable:
             if np.asarray(key, dtype=bool).all():
                 # All rows; indices would cost 8 bytes per row and a copy of each column
                 return StoredTable(self.path, self.table, self.row_indices)
-            places = np.flatnonzero(np.asarray(key, dtype=bool))
-            return StoredTable(self.path, self.table, places if self.row_indices is None else self.row_indices[places])
+            positions = np.flatnonzero(np.asarray(key, dtype=bool))
+            return StoredTable(
+                self.path, self.table, positions if self.row_indices is None else self.row_indices[positions]
+            )
         return StoredTable(self.path, self.table.select(list(key)), self.row_indices)
 
     def for_inference(self, name: str) -> pd.Series:

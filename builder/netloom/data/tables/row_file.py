@@ -136,10 +136,10 @@ def _json_rows(text: str, name: str, preprocess: Mapping[str, Any]) -> RowFile:
             raise FileError(f"{name[:100]!r} is not valid JSON: {_json_error(error)}.") from None
         value = json_lines
     rows = value if isinstance(value, list) else [value]
-    for place, row in enumerate(rows, 1):
+    for position, row in enumerate(rows, 1):
         if not isinstance(row, dict):
             raise FileError(
-                f"A row is an object with a value for each column; row {place} of {name[:100]!r} is not one."
+                f"A row is an object with a value for each column; row {position} of {name[:100]!r} is not one."
             )
     flat_rows = [{**row, **flatten(row)} for row in rows]
     return _steps_of_records(flat_rows, name, preprocess) or RowFile(flat_rows, is_single=not isinstance(value, list))
@@ -153,9 +153,9 @@ def _steps_of_records(rows: Sequence[RawRow], name: str, preprocess: Mapping[str
         return None
     if any(series.name in row for row in rows) or not all({*series.step_columns} <= row.keys() for row in rows):
         return None
-    places = {column: place for place, column in enumerate(columns)}
+    positions = {column: position for position, column in enumerate(columns)}
     cells = [["" if row.get(column) is None else str(row[column]) for column in columns] for row in rows]
-    return _forecast_row(series, list(enumerate(cells, 1)), places, name, ".")
+    return _forecast_row(series, list(enumerate(cells, 1)), positions, name, ".")
 
 
 def _json_lines(text: str) -> list[Any] | None:
@@ -205,16 +205,16 @@ def _csv_rows(text: str, name: str, preprocess: Mapping[str, Any]) -> RowFile:
                 f"{name[:100]!r} cannot be read as CSV: line {line} has {len(cells)} cells where {len(names)} were "
                 "expected; put quotes around text that holds the separator."
             )
-    places = {column: column_index for column_index, column in enumerate(names)}
-    if (series := _series_of_steps(preprocess, places)) is not None:
-        return _forecast_row(series, body, places, name, dialect.decimal)
+    positions = {column: column_index for column_index, column in enumerate(names)}
+    if (series := _series_of_steps(preprocess, positions)) is not None:
+        return _forecast_row(series, body, positions, name, dialect.decimal)
     cells_of = {
-        column: [_cell_at(cells, places[column]) for _, cells in body]
-        for column in required.names_of_columns(places, name, body)
+        column: [_cell_at(cells, positions[column]) for _, cells in body]
+        for column in required.names_of_columns(positions, name, body)
     }
     # Columns that the network does not read, such as an id, stay beside the predictions.
     rows = RowFile(
-        [{column: _cell_at(cells, column_index) for column, column_index in places.items()} for _, cells in body],
+        [{column: _cell_at(cells, column_index) for column, column_index in positions.items()} for _, cells in body],
         [{} for _ in body],
     )
     for column, written in cells_of.items():

@@ -193,8 +193,8 @@ def _class_target(values: pd.Series, name: str, numeric: bool) -> RawTarget:
             f"The column {name!r} has {len(classes):,} different values in {len(values):,} rows, too many for classes; "
             f"choose another target{', or regression' if numeric else ''}{first_misfit(values)}."
         )
-    places = {label: index for index, label in enumerate(classes)}
-    target = np.array([places[label] for label in labels], dtype=np.int64)[codes]  # (classes,) -> (R,)
+    positions = {label: index for index, label in enumerate(classes)}
+    target = np.array([positions[label] for label in labels], dtype=np.int64)[codes]  # (classes,) -> (R,)
     return {"target": target, "target_kind": "class", "target_name": name, "classes": tuple(classes)}
 
 

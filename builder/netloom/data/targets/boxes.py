@@ -38,9 +38,9 @@ class BoxTarget(LabeledTarget):
     def ordered(self, raw: RawDataset, fitted: FittedClasses) -> RawDataset:
         if raw.classes == fitted.classes or sorted(raw.classes) != sorted(fitted.classes):
             return raw
-        places = np.array([*map(fitted.classes.index, raw.classes), NO_OBJECT])  # the last entry is that of -1
+        positions = np.array([*map(fitted.classes.index, raw.classes), NO_OBJECT])  # the last entry is that of -1
         target = raw.target.copy()
-        target[..., 0] = places[raw.target[..., 0].astype(np.int64)]
+        target[..., 0] = positions[raw.target[..., 0].astype(np.int64)]
         return replace(raw, target=target, classes=fitted.classes)
 
     def moved(self, values: Any, move: Move, shape: tuple[int, ...]) -> Any:

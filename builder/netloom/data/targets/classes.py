@@ -19,8 +19,8 @@ def in_order(raw: RawDataset, classes: tuple[str, ...]) -> RawDataset:
     """Return data whose target is a class index (R,) with its classes in another order; unchanged if they differ."""
     if raw.classes == classes or sorted(raw.classes) != sorted(classes):
         return raw
-    places = np.array([classes.index(name) for name in raw.classes])
-    return replace(raw, target=places[np.asarray(raw.target)], classes=classes)
+    positions = np.array([classes.index(name) for name in raw.classes])
+    return replace(raw, target=positions[np.asarray(raw.target)], classes=classes)
 
 
 class ActionTarget(LabeledTarget):

@@ -49,7 +49,7 @@ def _figures(
     if not is_query.any():
         return HeadFigures(0.0, None, 0.0, None, None, 0.0, None)
     shares = weights[is_query] / weights[is_query].sum(axis=1, keepdims=True)  # (queries, S)
-    places = np.flatnonzero(is_query)
+    positions = np.flatnonzero(is_query)
     attended_count = (shares > 0).sum(axis=1)
     # The entropy in nats; below, it is divided by that of uniform attention to the attended positions.
     spread = -(shares * np.log(np.where(shares > 0, shares, 1.0))).sum(axis=1)
@@ -64,12 +64,12 @@ def _figures(
         agreement = spearman(mean_shares[is_known], np.abs(effects[is_known])) if is_known.sum() > 1 else None
     distance = before = itself = None
     if within:
-        distances = np.abs(places[:, None] - np.arange(shares.shape[1]))
+        distances = np.abs(positions[:, None] - np.arange(shares.shape[1]))
         distance = float((shares * distances).sum(axis=1).mean())
-        itself = float(shares[np.arange(len(places)), places].mean())
-        later = places > 0
+        itself = float(shares[np.arange(len(positions)), positions].mean())
+        later = positions > 0
         # The first position does not have a previous one.
-        before = float(shares[later, places[later] - 1].mean()) if later.any() else 0.0
+        before = float(shares[later, positions[later] - 1].mean()) if later.any() else 0.0
     return HeadFigures(
         entropy, distance, float(mean_shares[0]), before, itself, float(mean_shares[special].sum()), agreement
     )

@@ -142,8 +142,8 @@ def _grid_stream(name: str, down: int, across: int, special: int) -> Stream | No
     if not 0 <= special <= 4:
         return None
     first = ("⟨class⟩",) if special == 1 else tuple(f"⟨{index + 1}⟩" for index in range(special))
-    places = tuple(f"{row + 1}·{column + 1}" for row in range(down) for column in range(across))
-    return Stream(name, (*first, *places), (down, across), special)
+    positions = tuple(f"{row + 1}·{column + 1}" for row in range(down) for column in range(across))
+    return Stream(name, (*first, *positions), (down, across), special)
 
 
 def distribute_to_values(context: ExplanationContext, stream: Stream, steps: np.ndarray) -> np.ndarray:

@@ -64,8 +64,8 @@ def checkpoint_path(trained: Trained, folder: Path | None, checkpoint: str) -> l
     if not candidates:
         return [(Stage(0, limit or 0, training.learning_rate), None)]
     if len(candidates) > MAX_CHECKPOINTS:
-        places = np.unique(np.linspace(0, len(candidates) - 1, MAX_CHECKPOINTS).round().astype(int))
-        candidates = [candidates[index] for index in places]
+        positions = np.unique(np.linspace(0, len(candidates) - 1, MAX_CHECKPOINTS).round().astype(int))
+        candidates = [candidates[index] for index in positions]
     rows = len(trained.data.split["train"])
     per_epoch = len(batch_bounds(rows, min(training.batch_size * training.accumulation, rows)))
     schedule = Schedule(training, per_epoch * training.epochs, per_epoch)

@@ -83,14 +83,14 @@ def _attribute_batches(
         min(context.rows, MAX_BATCH),
     )
     for start in range(0, len(order), max_batch):
-        places = order[start : start + max_batch]
-        context.set_rows(_take_rows(inputs, places), targets[places[0]])
+        positions = order[start : start + max_batch]
+        context.set_rows(_take_rows(inputs, positions), targets[positions[0]])
         context.done, context.expected = 0, 0
-        context.progress = partial_progress(progress, done, len(places), len(rows))
-        values, errors[places] = integrate_rows(context, [targets[index] for index in places])
+        context.progress = partial_progress(progress, done, len(positions), len(rows))
+        values, errors[positions] = integrate_rows(context, [targets[index] for index in positions])
         for name, value in values.items():
-            fields.setdefault(name, np.zeros((len(rows), *value.shape[1:])))[places] = value
-        done += len(places)
+            fields.setdefault(name, np.zeros((len(rows), *value.shape[1:])))[positions] = value
+        done += len(positions)
     return SampleAttributions(targets, by_column(trained.data, fields), errors=errors, compared=context.compared)
 
 

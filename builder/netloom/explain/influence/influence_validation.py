@@ -63,9 +63,9 @@ def validate_influence(
     random = np.random.default_rng(seed)
     start_loss = float(gradients.losses(weights, values, target)[0].double())
     # The step is limited so that it follows the slope of the loss and does not overshoot the minimum.
-    places = rows[np.array(sides[0][:size], dtype=np.int64)]
+    positions = rows[np.array(sides[0][:size], dtype=np.int64)]
     row_gradient, example_gradient = (
-        gradients.gradient(gradients.inputs(places), gradients.targets(places)),
+        gradients.gradient(gradients.inputs(positions), gradients.targets(positions)),
         gradients.gradient(values, target),
     )
     # The decrease of the loss by one step on these rows, to first order, per unit of the learning rate

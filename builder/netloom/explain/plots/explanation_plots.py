@@ -170,14 +170,14 @@ def _text(
     explanation: Explanation, name: str, values: np.ndarray, options: PlotOptions, limits: list[float]
 ) -> Iterator[Plot]:
     labels = explanation.labels[name]
-    places = [index for index, label in enumerate(labels) if label and index < len(values)]
-    shown_values = values[places]
-    tokens = [labels[index] for index in places]
-    table: dict[str, list[Any]] = {"place": places, "token": tokens, "attribution": shown_values.tolist()}
+    positions = [index for index, label in enumerate(labels) if label and index < len(values)]
+    shown_values = values[positions]
+    tokens = [labels[index] for index in positions]
+    table: dict[str, list[Any]] = {"place": positions, "token": tokens, "attribution": shown_values.tolist()}
     end = max(map(abs, limits), default=0.0)
     html, svg = text.as_html(tokens, shown_values, end=end), text.as_svg(tokens, shown_values, end)
     yield Plot(f"text {name}", name, PlotKind.TEXT, html=html, svg=svg, table=table)
-    if 1 < len(places) <= MOST_WORDS and not options.words_only:
+    if 1 < len(positions) <= MOST_WORDS and not options.words_only:
         yield _with_range(
             Plot(f"bars {name}", "", PlotKind.BARS, figures.bars(shown_values, tokens), table=table), limits
         )
@@ -281,6 +281,6 @@ def _numbered(values: np.ndarray, unit: str) -> go.Figure:
 
 def array_table(values: np.ndarray, axes: tuple[str, ...]) -> dict[str, list[Any]]:
     """Return an array as a table with one row per value: its index along each axis, and the value."""
-    places = np.indices(values.shape).reshape(values.ndim, -1)
-    table: dict[str, list[Any]] = {axis: places[number].tolist() for number, axis in enumerate(axes)}
+    positions = np.indices(values.shape).reshape(values.ndim, -1)
+    table: dict[str, list[Any]] = {axis: positions[number].tolist() for number, axis in enumerate(axes)}
     return table | {"attribution": values.ravel().tolist()}

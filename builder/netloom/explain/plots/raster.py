@@ -156,16 +156,16 @@ def _words(labels: tuple[str, ...], values: np.ndarray, end: float = 0.0) -> Ima
 
     words = [(_legible(label), float(value)) for label, value in zip(labels, values, strict=False) if label]
     tones = colored(np.array([[value for _, value in words]]), end=end)[0] if words else []
-    font, places, x, y = _font(), [], EDGE, 0
+    font, positions, x, y = _font(), [], EDGE, 0
     for label, _ in words:
         wide = int(font.getlength(label)) + 10
         if x + wide > WIDTH - EDGE:
             x, y = EDGE, y + ROW + 6
-        places.append((x, y, wide))
+        positions.append((x, y, wide))
         x += wide + 4
     sheet = _empty(y + ROW + EDGE)
     draw = ImageDraw.Draw(sheet)
-    for (label, _), (left, top, wide), tone in zip(words, places, tones, strict=True):
+    for (label, _), (left, top, wide), tone in zip(words, positions, tones, strict=True):
         draw.rounded_rectangle((left, top, left + wide, top + ROW), 5, fill=tuple(int(255 * part) for part in tone))
         _write(sheet, (left + 5, top + 2), label, INK)
     return sheet

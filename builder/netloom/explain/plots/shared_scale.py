@@ -51,23 +51,23 @@ def scaled_plots(
 
 def strongest_order(values: np.ndarray) -> list[int]:
     """Return the indexes of the strongest features in descending order."""
-    places: list[int] = np.argsort(-np.abs(values), kind="stable")[:MOST_BARS].tolist()
-    return places
+    positions: list[int] = np.argsort(-np.abs(values), kind="stable")[:MOST_BARS].tolist()
+    return positions
 
 
 def _text(explanation: Explanation, name: str, values: np.ndarray, end: float) -> Plot:
     labels = explanation.labels[name]
-    places = [index for index, label in enumerate(labels) if label and index < len(values)]
-    tokens, shown_values = [labels[index] for index in places], values[places]
-    table: dict[str, list[Any]] = {"place": places, "token": tokens, "attribution": shown_values.tolist()}
+    positions = [index for index, label in enumerate(labels) if label and index < len(values)]
+    tokens, shown_values = [labels[index] for index in positions], values[positions]
+    table: dict[str, list[Any]] = {"place": positions, "token": tokens, "attribution": shown_values.tolist()}
     html = text.as_html(tokens, shown_values, end=end)
     return Plot(f"text {name}", name, PlotKind.TEXT, html=html, svg=text.as_svg(tokens, shown_values, end), table=table)
 
 
 def _bars(explanation: Explanation, name: str, values: np.ndarray, end: float, reference: np.ndarray) -> Plot:
-    labels, places = explanation.labels.get(name, ()), strongest_order(reference)
+    labels, positions = explanation.labels.get(name, ()), strongest_order(reference)
     named = [labels[index] if index < len(labels) else f"number {index}" for index in range(len(values))]
-    figure = figures.bars(values[places], [named[index] for index in places])
+    figure = figures.bars(values[positions], [named[index] for index in positions])
     figure.update_xaxes(range=[-1.06 * end, 1.06 * end])
     table = {"feature": named, "attribution": values.tolist()}
     return Plot(f"bars {name}", name, PlotKind.BARS, figure, table=table)

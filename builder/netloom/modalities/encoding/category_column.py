@@ -97,8 +97,8 @@ class CategoryEncoder(LabelEncoder):
 
     def numbers(self, values: list[Any]) -> np.ndarray:
         """Return the embedding index of each value, int64 (N,), from 1; 0 for categories that training did not have."""
-        places = self._places
-        return np.array([places.get(self.category(value), -1) + 1 for value in values], dtype=np.int64)
+        positions = self._places
+        return np.array([positions.get(self.category(value), -1) + 1 for value in values], dtype=np.int64)
 
     @property
     def values(self) -> list[str]:

@@ -32,10 +32,10 @@ def resampled(image: np.ndarray, height: int, width: int) -> np.ndarray:
         if image.shape[axis] != size:
             lines = np.moveaxis(image, axis, 0)
             resized = np.empty((size, *lines.shape[1:]), dtype=np.uint8)
-            for place, (first, weights) in enumerate(_windows(len(lines), size)):
+            for position, (first, weights) in enumerate(_windows(len(lines), size)):
                 # In float64, which is exact for sums of such integers and much faster than int64
                 total = np.tensordot(weights, lines[first : first + len(weights)].astype(np.float64), 1)
-                resized[place] = np.clip(np.floor((total + _ONE // 2) / _ONE), 0, 255)
+                resized[position] = np.clip(np.floor((total + _ONE // 2) / _ONE), 0, 255)
             image = np.moveaxis(resized, 0, axis)
     return image
 
@@ -44,8 +44,8 @@ def _windows(old: int, new: int) -> Iterator[tuple[int, np.ndarray]]:
     """Yield for each new pixel of a line the first old pixel that counts, and the fixed-point weights from there."""
     scale = old / new
     wide = max(scale, 1.0)
-    for place in range(new):
-        middle = (place + 0.5) * scale
+    for position in range(new):
+        middle = (position + 0.5) * scale
         first = max(0, int(middle - 2 * wide + 0.5))
         last = min(old, int(middle + 2 * wide + 0.5))
         shares = [_cubic((pixel - middle + 0.5) * (1.0 / wide)) for pixel in range(first, last)]

@@ -40,8 +40,10 @@ def byte_letters() -> list[str]:
 
 def unbyte(tokens: list[str]) -> str:
     """Return tokens of byte pairs as text; bytes that are not UTF-8 become �."""
-    places = {letter: byte for byte, letter in enumerate(byte_letters())}
-    return bytes(places[letter] for token in tokens for letter in token if letter in places).decode("utf-8", "replace")
+    positions = {letter: byte for byte, letter in enumerate(byte_letters())}
+    return bytes(positions[letter] for token in tokens for letter in token if letter in positions).decode(
+        "utf-8", "replace"
+    )
 
 
 def byte_pair_merger(merges: Sequence[Sequence[str]], lower: bool) -> Callable[[str], list[str]]:
@@ -74,15 +76,15 @@ def byte_pair_merger(merges: Sequence[Sequence[str]], lower: bool) -> Callable[[
 
 def token_array(vocabulary: Sequence[str], length: int, texts: list[list[str]]) -> np.ndarray:
     """Return token indices, int64 (N, length), truncated or padded at the end."""
-    places = {token: step for step, token in enumerate(vocabulary)}
+    positions = {token: step for step, token in enumerate(vocabulary)}
     numbers = np.full((len(texts), length), PAD, dtype=np.int64)
     for index, tokens in enumerate(texts):
         for step, token in enumerate(tokens[:length]):
-            numbers[index, step] = places.get(token, UNKNOWN) or UNKNOWN  # an empty word is not padding
+            numbers[index, step] = positions.get(token, UNKNOWN) or UNKNOWN  # an empty word is not padding
     return numbers
 
 
 def last_places(tokens: np.ndarray) -> np.ndarray:
     """Return the index (N,) of each row's last token in (N, T), padded at the end; 0 for an empty text."""
-    places: np.ndarray = np.maximum((tokens != PAD).sum(1) - 1, 0)
-    return places
+    positions: np.ndarray = np.maximum((tokens != PAD).sum(1) - 1, 0)
+    return positions

@@ -52,5 +52,5 @@ class TableModality(Modality[Sequence[tuple[str, TrainingColumn]]]):
     def units(self, encoder: FieldEncoder[Any], example: np.ndarray) -> np.ndarray:
         """Return the column, or part of a column, of each number."""
         parts = [part for column in encoder.columns for part in column.parts]
-        places = {part: index for index, part in enumerate(dict.fromkeys(parts))}
-        return np.array([places[part] for part in parts])
+        positions = {part: index for index, part in enumerate(dict.fromkeys(parts))}
+        return np.array([positions[part] for part in parts])

@@ -110,11 +110,11 @@ def matching(table: RunTable, filters: Sequence[ColumnFilter]) -> list[Run]:
 
 def grouped(table: RunTable, column: str) -> list[RunGroup]:
     """Return the runs by their values of a column, in the order of the values."""
-    places: dict[str, list[int]] = {}
+    positions: dict[str, list[int]] = {}
     for index in order_of(table.values[column]):
-        places.setdefault(as_cell(table.values[column][index]), []).append(index)
+        positions.setdefault(as_cell(table.values[column][index]), []).append(index)
     groups = []
-    for value, members in places.items():
+    for value, members in positions.items():
         spread = {}
         for name in table.metrics:
             values = [float(table.values[name][index]) for index in members if _is_number(table.values[name][index])]

@@ -71,8 +71,8 @@ def slices(trained: TrainedRun, split: str = "test") -> list[Slice]:
     output = trained.output(take(data, trained.fields, rows.numpy()))
 
     def metrics(inside: np.ndarray) -> Mapping[str, float]:
-        places = np.flatnonzero(inside)
-        return objective.evaluate(output[places], data, rows[places], split, trained.calibration).metrics
+        positions = np.flatnonzero(inside)
+        return objective.evaluate(output[positions], data, rows[positions], split, trained.calibration).metrics
 
     metric = task.headline_metric(metrics(np.ones(len(rows), dtype=bool)))
     if not metric:

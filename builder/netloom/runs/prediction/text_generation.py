@@ -59,8 +59,8 @@ def _continuation(
     import torch
 
     field = trained.data.token_field(trained.fields[0])
-    places = {token: index for index, token in enumerate(field.vocabulary)}
-    context = [places.get(token, UNKNOWN) or UNKNOWN for token in field.tokens(field.raw_text(dict(row)))]
+    positions = {token: index for index, token in enumerate(field.vocabulary)}
+    context = [positions.get(token, UNKNOWN) or UNKNOWN for token in field.tokens(field.raw_text(dict(row)))]
     # Neither padding nor an unknown token has a text.
     sampler, start = TokenSampler(sampling, excluded=(PAD, UNKNOWN)), len(context)
     for count in range(1, length + 1):

@@ -285,8 +285,8 @@ def answers(trained: TrainedRun, inputs: Mapping[str, torch.Tensor], output_of: 
     output = output_of(inputs)
     if trained.data.schema.target.type.continues_text:
         # Only the prediction after the last token is an answer; those at earlier positions are known already.
-        places = last_places(inputs[trained.fields[0]].numpy())
-        output = output[torch.arange(len(output)), torch.from_numpy(places)].unsqueeze(1)  # (N, 1, vocabulary)
+        positions = last_places(inputs[trained.fields[0]].numpy())
+        output = output[torch.arange(len(output)), torch.from_numpy(positions)].unsqueeze(1)  # (N, 1, vocabulary)
     if trained.applied is not None:
         preprocess = {**trained.data.preprocess.to_json(), "target": trained.decoding}
         return decode(preprocess, trained.objective.parted(output, trained.data), inputs)

@@ -215,8 +215,8 @@ def _written_on(data: Prepared, prompts: torch.Tensor, answer: Callable[[torch.T
         padded = torch.tensor([window + [PAD] * (length - len(window)) for window in windows])
         scores = answer(padded)  # (N, T, vocabulary)
         # The prediction of the next token is at the last token, before the padding.
-        places = torch.tensor([len(window) - 1 for window in windows])
-        shares = (scores[torch.arange(len(texts)), places] / TEMPERATURE).softmax(1)
+        positions = torch.tensor([len(window) - 1 for window in windows])
+        shares = (scores[torch.arange(len(texts)), positions] / TEMPERATURE).softmax(1)
         for text, token in zip(texts, torch.multinomial(shares, 1, generator=dice).flatten().tolist(), strict=True):
             text.append(token)
         if time.monotonic() > until:

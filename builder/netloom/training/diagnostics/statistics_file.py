@@ -78,11 +78,11 @@ def read_history(artifacts: RunArtifacts) -> History | None:
     if header is None:
         return None
     about = json.loads(header)
-    places = [LayerModule(**{**layer, "nodes": tuple(layer["nodes"])}) for layer in about["places"]]
-    records = _read(artifacts.layer_statistics, _record(len(places)))
+    positions = [LayerModule(**{**layer, "nodes": tuple(layer["nodes"])}) for layer in about["places"]]
+    records = _read(artifacts.layer_statistics, _record(len(positions)))
     if tuple(about["measures"]) != MEASURES:
         return None
-    return History(places, about["sizes"], records["step"], records["at"], records["values"])
+    return History(positions, about["sizes"], records["step"], records["at"], records["values"])
 
 
 def stamp(artifacts: RunArtifacts) -> tuple[int, int]:

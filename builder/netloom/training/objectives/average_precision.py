@@ -49,12 +49,12 @@ def matched(
     free = (true >= 0).expand(len(thresholds), *true.shape).clone()
     hits = torch.zeros(len(thresholds), *classes.shape, dtype=torch.bool, device=target.device)
     count = int((scores > 0).sum(1).max()) if scores.numel() else 0
-    for place in range(count):
-        candidates = ious[:, place].where(free, -1.0)  # (thresholds, N, M)
+    for position in range(count):
+        candidates = ious[:, position].where(free, -1.0)  # (thresholds, N, M)
         best = candidates.max(2, keepdim=True)
-        hit = (best.values >= limits) & (scores[:, place, None] > 0)
+        hit = (best.values >= limits) & (scores[:, position, None] > 0)
         free = free.scatter(2, best.indices, free.gather(2, best.indices) & ~hit)
-        hits[:, :, place] = hit[..., 0]
+        hits[:, :, position] = hit[..., 0]
     return Matches(classes, scores, hits, true)
 
 
@@ -85,7 +85,7 @@ def average_precisions(matches: Matches, number: int) -> torch.Tensor | None:
     precision = total / torch.arange(1, right.shape[1] + 1)
     envelope = precision.flip(1).cummax(1).values.flip(1)  # the best precision at this recall or a higher one
     recalls = torch.linspace(0, 1, _RECALLS, dtype=torch.float64).expand(len(right), -1).contiguous()
-    places = torch.searchsorted((total / objects).contiguous(), recalls)
-    reached = places < right.shape[1]
-    values: torch.Tensor = envelope.gather(1, places.clamp(max=right.shape[1] - 1)) * reached
+    positions = torch.searchsorted((total / objects).contiguous(), recalls)
+    reached = positions < right.shape[1]
+    values: torch.Tensor = envelope.gather(1, positions.clamp(max=right.shape[1] - 1)) * reached
     return values.mean(1)

@@ -176,8 +176,8 @@ def knn(queries: torch.Tensor, bank: torch.Tensor, labels: torch.Tensor, classes
 
     bank_unit, predictions = functional.normalize(bank.float(), dim=1), []
     for part in functional.normalize(queries.float(), dim=1).split(1_024):  # type: ignore[no-untyped-call]
-        near, places = (part @ bank_unit.T).topk(min(count, len(bank_unit)), dim=1)
-        votes = functional.one_hot(labels[places], classes).float()
+        near, positions = (part @ bank_unit.T).topk(min(count, len(bank_unit)), dim=1)
+        votes = functional.one_hot(labels[positions], classes).float()
         # Similarities only break ties: those of all neighbors add up to at most ¼, and a vote counts 1.
         predictions.append((votes * (1 + near.unsqueeze(2) / (4 * count))).sum(1).argmax(1))
     return torch.cat(predictions)

@@ -157,8 +157,8 @@ def _panels(
     classes, scores, boxes = objects
     middle = [index for index in order[len(order) // 2 :] if index not in order[:SHOWN]][:SHOWN]
     panels: list[Panel] = []
-    for group, places in (("Worst", order[:SHOWN]), ("Typical", middle)):
-        for index in places:
+    for group, positions in (("Worst", order[:SHOWN]), ("Typical", middle)):
+        for index in positions:
             row = int(rows[index])
             image = _picture(data, row)
             called = scores[index] > threshold

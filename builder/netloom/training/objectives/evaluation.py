@@ -333,8 +333,8 @@ class Evaluation:
         rows = self.horizon_errors or []
         name, *steps = rows[0] if rows else ("",)
         count = min(len(steps), MOST_STEPS)
-        places = [round(index * (len(steps) - 1) / max(count - 1, 1)) for index in range(count)]
-        return [{key: row[key] for key in (name, *(steps[index] for index in places))} for row in rows]
+        positions = [round(index * (len(steps) - 1) / max(count - 1, 1)) for index in range(count)]
+        return [{key: row[key] for key in (name, *(steps[index] for index in positions))} for row in rows]
 
     def as_json(self) -> JsonObject:
         return asdict(self)

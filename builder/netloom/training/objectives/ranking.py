@@ -119,8 +119,8 @@ class Ranking(Objective):
         if self._known is None or not len(self._known):
             return torch.zeros(len(users), dtype=torch.bool, device=users.device)
         keys = (users * self._items + items)[:, 0]
-        places = torch.searchsorted(self._known, keys).clamp(max=len(self._known) - 1)
-        return self._known[places] == keys
+        positions = torch.searchsorted(self._known, keys).clamp(max=len(self._known) - 1)
+        return self._known[positions] == keys
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         costs, counts, _ = bpr(output, target)
@@ -302,10 +302,10 @@ def ranking_metrics(scores: torch.Tensor, relevant: torch.Tensor, length: int) -
 def _reciprocal_rank(hits: torch.Tensor, tie: torch.Tensor) -> float:
     """Return the expected reciprocal rank of the first relevant item for a random order of equal scores, from the share
     of relevant items at each position (I,) and the number of its group of equal scores (I,)."""
-    places = hits.nonzero().flatten()
-    if not len(places):
+    positions = hits.nonzero().flatten()
+    if not len(positions):
         return 0.0
-    start = int(places[0])
+    start = int(positions[0])
     size = int((tie == tie[start]).sum())
     relevant = round(float(hits[start]) * size)
     expected, none_before = 0.0, 1.0  # the probability that no relevant item comes before

@@ -173,8 +173,8 @@ def side_by_side(output: torch.Tensor, data: Prepared, rows: torch.Tensor, error
             "caption": f"{data.target_text(int(rows[index]))} · error {float(error[index]):.3g}",
             "parts": _parts(output[index], data, int(rows[index])),
         }
-        for group, places in zip(("Worst reconstructions", "Best reconstructions"), few, strict=True)
-        for index in places
+        for group, positions in zip(("Worst reconstructions", "Best reconstructions"), few, strict=True)
+        for index in positions
     ]
 
 

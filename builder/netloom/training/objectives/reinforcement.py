@@ -120,8 +120,8 @@ class PPO(Agent):
 def _chosen(episodes: list[Episode]) -> list[Episode]:
     """Return the worst, the median and the best of the episodes."""
     ordered = sorted(episodes, key=lambda episode: episode.total)
-    places = sorted({0, len(ordered) // 2, len(ordered) - 1})
-    return [ordered[index] for index in places][:SHOWN]
+    positions = sorted({0, len(ordered) // 2, len(ordered) - 1})
+    return [ordered[index] for index in positions][:SHOWN]
 
 
 def _shown(episode: Episode) -> PlayedEpisode:

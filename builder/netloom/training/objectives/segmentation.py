@@ -187,8 +187,8 @@ def _panels(
     """Return image, mask and prediction of the worst rows, then of some median ones."""
     middle = [index for index in order[len(order) // 2 :] if index not in order[:SHOWN]][:SHOWN]
     panels: list[Panel] = []
-    for group, places in (("Worst", order[:SHOWN]), ("Typical", middle)):
-        for index in places:
+    for group, positions in (("Worst", order[:SHOWN]), ("Typical", middle)):
+        for index in positions:
             row = int(rows[index])
             picture = data.raw.example(row, "").image
             # one gray channel (1, H, W), or three

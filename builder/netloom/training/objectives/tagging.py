@@ -134,9 +134,9 @@ def entities(tags: torch.Tensor, mask: torch.Tensor, kinds: torch.Tensor, begins
     # An I- tag continues the entity only after a tag of the same type; otherwise it begins one.
     goes_on = (kind > 0) & ~begins[tags] & (kind == functional.pad(kind, (1, 0))[:, :-1])
     width = kind.shape[1]
-    places = torch.arange(width, device=tags.device).expand_as(kind)
+    positions = torch.arange(width, device=tags.device).expand_as(kind)
     # The end of the entity at each position: the nearest position from there on whose next one does not continue
-    ends = places.where(~functional.pad(goes_on, (0, 1))[:, 1:], torch.full_like(places, width))
+    ends = positions.where(~functional.pad(goes_on, (0, 1))[:, 1:], torch.full_like(positions, width))
     last = ends.flip(1).cummin(1).values.flip(1)
     # Type and end in one number above 0: sums over a batch need no Python objects and no synchronization.
     return ((kind - 1) * width + last + 1) * ((kind > 0) & ~goes_on)

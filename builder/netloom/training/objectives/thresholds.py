@@ -64,8 +64,8 @@ def curves(positive: Any, scores: Any) -> RateCurves:
 def _thin(values: Any) -> list[float]:
     import numpy as np
 
-    places = np.unique(np.linspace(0, len(values) - 1, min(POINTS, len(values))).round().astype(int))
-    return [float(values[index]) for index in places]
+    positions = np.unique(np.linspace(0, len(values) - 1, min(POINTS, len(values))).round().astype(int))
+    return [float(values[index]) for index in positions]
 
 
 def areas(positive: Any, scores: Any) -> dict[str, float]:

@@ -68,7 +68,7 @@ class BrushStrokes:
             match stroke:
                 case [str(number), [*cells], int(color)] if len(number) <= MAX_ID and number not in self.received:
                     self.received.append(number)
-                    inside = {place for cell in cells if (place := _place(cell, board)) is not None}
+                    inside = {position for cell in cells if (position := _place(cell, board)) is not None}
                     if inside and 0 <= color < colors:
                         strokes.append((sorted(inside), color))
         del self.received[:-MOST_REMEMBERED]

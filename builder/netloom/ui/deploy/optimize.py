@@ -150,7 +150,7 @@ def _class_losses(report: Report) -> None:
     """Draw the recall that each class loses by each variant."""
     if not report.class_losses:
         return
-    titles = unique_labels({str(place): item.title for place, item in enumerate(report.measured)})
+    titles = unique_labels({str(position): item.title for position, item in enumerate(report.measured)})
     names = list(titles.values())[1:]
     st.markdown(
         "**Recall lost by class**, in percentage points",

@@ -140,8 +140,8 @@ class _Repetition:
         """Draw a choice; `options` are its values with their texts."""
         values = list(options) if current in options else [current, *options]
         follow = partial(redraw, self.live)
-        place = f"{self.network}/{self.node.id}/{name}"
-        binding = bound(self.live, place, current, edit, renews=True, follow=follow)
+        position = f"{self.network}/{self.node.id}/{name}"
+        binding = bound(self.live, position, current, edit, renews=True, follow=follow)
         st.selectbox(
             escape(title),
             values,

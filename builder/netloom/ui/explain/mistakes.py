@@ -29,10 +29,10 @@ def explain_button(run: Run, row: int, place: WorstExamples) -> None:
 def back_link(live: Live) -> None:
     """Draw the button back to the worst examples, if one of them led here."""
     state = ExplainState.current()
-    place = state.came_from
-    if place is None:
+    position = state.came_from
+    if position is None:
         return
-    if st.button(f"Back to {place.title}", icon=":material/arrow_back:", key=Key.BACK, type="tertiary"):
+    if st.button(f"Back to {position.title}", icon=":material/arrow_back:", key=Key.BACK, type="tertiary"):
         state.came_from = None
-        set_value(place.widget.of(session.chosen_run()), place.value)
-        st.switch_page(f"pages/{place.page}.py", query_params={Query.PROJECT.value: live.id})
+        set_value(position.widget.of(session.chosen_run()), position.value)
+        st.switch_page(f"pages/{position.page}.py", query_params={Query.PROJECT.value: live.id})

@@ -84,7 +84,7 @@ def _figure(past: np.ndarray, future: np.ndarray) -> go.Figure:
     figure, steps = go.Figure(), len(past)
     figure.add_scatter(x=list(range(1 - steps, 1)), y=past, mode="lines", name="input", line={"color": TRAIN})
     joined = [*past[-1:], *future]
-    places = list(range(1 - len(past[-1:]), len(future) + 1))
-    figure.add_scatter(x=places, y=joined, mode="lines+markers", name="forecast", line={"color": VALIDATION})
+    positions = list(range(1 - len(past[-1:]), len(future) + 1))
+    figure.add_scatter(x=positions, y=joined, mode="lines+markers", name="forecast", line={"color": VALIDATION})
     figure.update_layout(height=HEIGHT, margin={**MARGIN, "t": 6}, showlegend=False, xaxis_title="Steps from now")
     return figure

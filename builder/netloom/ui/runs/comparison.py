@@ -188,16 +188,16 @@ def _overlay(rows: list[tuple[str, Points, bool]], split: str, name: str, axis: 
 
     figure, last = go.Figure(), 0.0
     for number, (title, points, is_base) in enumerate(rows):
-        places, values = curve(points, split, name, axis)
-        last = max(last, *places, 0.0)
+        positions, values = curve(points, split, name, axis)
+        last = max(last, *positions, 0.0)
         color = COLORS[number % len(COLORS)]
         if share:
             faint = {"color": color, "width": 1}
-            across, along = thin(places, values)
+            across, along = thin(positions, values)
             figure.add_scatter(
                 x=across, y=along, mode="lines", line=faint, opacity=0.25, showlegend=False, hoverinfo="skip"
             )
-        across, along = thin(places, smoothed(values, share))
+        across, along = thin(positions, smoothed(values, share))
         line: dict[str, Any] = {"color": color, "width": 3 if is_base else 2, "dash": "dash" if is_base else "solid"}
         mode = "lines" if len(across) > 30 else "lines+markers"
         figure.add_scatter(x=across, y=along, name=title, mode=mode, line=line, marker={"size": 5})
@@ -340,10 +340,10 @@ def parallel_chart(axes: dict[str, list[Any]], color_by: str | None) -> go.Figur
         else:
             texts = [as_text(value) for value in chosen]
             categories = list(dict.fromkeys(texts))
-            places = [categories.index(text) for text in texts]
+            positions = [categories.index(text) for text in texts]
             short = [text[:18] for text in categories]
             dimensions.append(
-                {"label": label[-24:], "values": places, "tickvals": list(range(len(categories))), "ticktext": short}
+                {"label": label[-24:], "values": positions, "tickvals": list(range(len(categories))), "ticktext": short}
             )
     line: dict[str, Any] = {"color": COLORS[0]}
     if color_by is not None and complete:

@@ -156,9 +156,9 @@ def _powers(values: np.ndarray) -> np.ndarray:
 def _ticks(colors: np.ndarray, powers: bool) -> dict[str, Any]:
     """Return the ticks of the color bar: four values instead of their logarithms."""
     finite = colors[np.isfinite(colors)]
-    places = np.linspace(finite.min(), finite.max(), 4).tolist() if len(finite) else []
-    texts = [f"{10**exponent if powers else exponent:.1g}" for exponent in places]
-    return {"tickvals": places, "ticktext": texts}
+    positions = np.linspace(finite.min(), finite.max(), 4).tolist() if len(finite) else []
+    texts = [f"{10**exponent if powers else exponent:.1g}" for exponent in positions]
+    return {"tickvals": positions, "ticktext": texts}
 
 
 def _axis(values: np.ndarray) -> dict[str, Any]:

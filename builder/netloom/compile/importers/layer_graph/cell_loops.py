@@ -29,13 +29,13 @@ def merge_cell_loops(builder: GraphBuilder) -> dict[str, str]:
     Returns:
         The cell whose place a new node takes, by the id of the new node.
     """
-    places: dict[str, str] = {}
+    positions: dict[str, str] = {}
     tried: set[str] = set()
     # One at a time: the steps that a second cell reads may be outputs of the first loop.
     while (loop := next(_loops(builder, tried), None)) is not None:
         tried.add(loop.cells[0])
-        places |= _merge(builder, loop)
-    return places
+        positions |= _merge(builder, loop)
+    return positions
 
 
 def _loops(builder: GraphBuilder, tried: set[str]) -> Iterator[_Loop]:

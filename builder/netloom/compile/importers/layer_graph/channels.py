@@ -25,7 +25,7 @@ def per_channel(builder: AxisOrder, tensor: Tensor, add: Callable[[Tensor], Tens
     result = add(builder.to_batch_first(flat))
     lengths = [*(tensor.size(axis) for axis in merged), *(tensor.length(axis) for axis in range(2, tensor.rank))]
     result = builder.reshape(result, [tensor.length(1), *lengths])
-    places = {axis: number for number, axis in enumerate(merged, 2)}
-    first = tuple(places.get(axis, 0) for axis in tensor.axes[0])
+    positions = {axis: number for number, axis in enumerate(merged, 2)}
+    first = tuple(positions.get(axis, 0) for axis in tensor.axes[0])
     other_axes = tuple((number,) for number in range(2 + len(merged), 2 + len(lengths)))
     return Tensor(result.ref, result.spec, (first, (1,), *other_axes))

@@ -68,8 +68,8 @@ class LoopBody:
         if (self.axis is not None and (self.axis, self.length) != (removed, length)) or length < 1:
             raise UnsupportedOperatorError("its sequences differ in the axis or in the number of their steps")
         self.axis, self.length = removed, length
-        shape = tuple(size for place, size in enumerate(value.spec.shape) if place != removed)
-        groups = [group for place, group in enumerate(value.axes) if place != axis]
+        shape = tuple(size for position, size in enumerate(value.spec.shape) if position != removed)
+        groups = [group for position, group in enumerate(value.axes) if position != axis]
         axes = tuple(tuple(inner - (inner > removed) for inner in group) for group in groups)
         return self._input("x", replace(value.spec, shape=shape), axes, value)
 
@@ -251,5 +251,5 @@ def _batch_shape(value: Constant) -> tuple[TensorSpec, tuple[tuple[int, ...], ..
 
 def _plain(like: Tensor, rank: int) -> Tensor:
     """A tensor of the file of some rank with the batch first, beside which a constant is added."""
-    axes = ((0,), *(((place,) if place < len(like.spec.shape) else ()) for place in range(1, rank)))
+    axes = ((0,), *(((position,) if position < len(like.spec.shape) else ()) for position in range(1, rank)))
     return Tensor(like.ref, like.spec, axes)

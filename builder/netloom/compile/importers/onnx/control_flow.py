@@ -105,10 +105,10 @@ def _scan(operator: Operator, inputs: Sequence[Value | None], evaluator: Evaluat
     _refuse_long(steps)
     collected: list[list[Value]] = [[] for _ in range(results)]
     for step in range(steps):
-        places = [steps - 1 - step if is_backward else step for is_backward in backward]
+        positions = [steps - 1 - step if is_backward else step for is_backward in backward]
         parts = [
             evaluator.apply("Gather", [value, Constant(np.asarray(scan_index))], axis=axis)
-            for value, scan_index, axis in zip(sequences, places, axes, strict=True)
+            for value, scan_index, axis in zip(sequences, positions, axes, strict=True)
         ]
         outputs = _run(body, [*states, *parts], evaluator)
         states = outputs[: len(states)]

@@ -55,9 +55,9 @@ class Yolo(BoxFormat):
                 used |= reader.read(source)
             else:
                 annotations.tally.add("Files of boxes without an image", repr(name[-80:]))
-        places = {place_of(name) for name in files}
+        positions = {place_of(name) for name in files}
         for file in images.files:
-            if file not in annotations.images and place_of(file) in places:
+            if file not in annotations.images and place_of(file) in positions:
                 annotations.start(file, "")  # without objects, as some programs then write no file
         for index in names.keys() - used:
             annotations.tally.add("Classes without objects left out", repr(names[index]))
@@ -78,12 +78,12 @@ def _label_files(source: Source, images: ImageIndex) -> list[str]:
     sample = filled[:: max(1, len(filled) // _INSPECTED)][:_INSPECTED]
     if not any(_has_box(source, name) for name in sample):
         return []
-    beside, places = {*texts}, {place_of(name) for name in texts}
+    beside, positions = {*texts}, {place_of(name) for name in texts}
     # Files of boxes without an image are counted, in folders with other such files
     return [
         name
         for name in source.names
-        if name in beside or (place_of(name) in places and name.lower().endswith(".txt") and _has_box(source, name))
+        if name in beside or (place_of(name) in positions and name.lower().endswith(".txt") and _has_box(source, name))
     ]
 
 

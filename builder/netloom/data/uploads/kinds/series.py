@@ -152,10 +152,10 @@ class Series(Tabular):
         table, row_numbers = _ordered(table, time, series, warnings)
         series_index = None if series is None else _numbered(table[series])
         values = np.column_stack([_filled(table[name], name, series_index, warnings) for name in channels])
-        places = tuple(map(channels.index, dict.fromkeys(targets)))
+        positions = tuple(map(channels.index, dict.fromkeys(targets)))
         starts = window_starts(len(values), series_index, window + horizon, warnings)
-        check_size(values.shape, len(starts), window, horizon, len(places))
-        windows, answers = window_views(values, places, window, horizon)
+        check_size(values.shape, len(starts), window, horizon, len(positions))
+        windows, answers = window_views(values, positions, window, horizon)
         gap, target_gap = window + horizon - 1, horizon - 1  # so that two parts of the split share no value, or target
         times = None
         if series_index is not None:
@@ -170,7 +170,7 @@ class Series(Tabular):
             of_steps = parts[row_numbers]
             split = parts_of_windows(of_steps, starts, window, horizon, reach_back=reach_back, warnings=warnings)
         period = chosen.optional_whole("period")
-        name = _title([channels[channel] for channel in places])
+        name = _title([channels[channel] for channel in positions])
         return RawSeries(
             name="series",
             target=np.ascontiguousarray(answers),
@@ -186,7 +186,7 @@ class Series(Tabular):
             groups=None if series_index is None else series_index[starts],
             times=times,
             warnings=warnings,
-            forecast=Forecast(values, tuple(channels), places, starts, window, horizon, period, series_index),
+            forecast=Forecast(values, tuple(channels), positions, starts, window, horizon, period, series_index),
         )
 
 

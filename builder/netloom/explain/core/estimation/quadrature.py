@@ -63,10 +63,10 @@ class Spans:
     def split(self, parts: np.ndarray) -> Spans:
         """Divide each span into `parts` (spans,) equal parts, in order along the path."""
         order = np.lexsort((self.low, self.rows))
-        places = np.repeat(order, parts[order])
-        original, count = self.take(places), parts[places]
+        positions = np.repeat(order, parts[order])
+        original, count = self.take(positions), parts[positions]
         # The index of each part within its span
-        number = np.arange(len(places)) - np.repeat(np.cumsum(parts[order]) - parts[order], parts[order])
+        number = np.arange(len(positions)) - np.repeat(np.cumsum(parts[order]) - parts[order], parts[order])
         low, high = (original.low + original.lengths * at / count for at in (number, number + 1))
         return Spans(original.rows, low, high)
 

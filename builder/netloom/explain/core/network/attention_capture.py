@@ -203,8 +203,8 @@ def _hook_windows(module: Any, transform: WeightsTransform) -> list[Callable[[],
             )
 
     def hook(_: nn.Module, __: Any, weights: torch.Tensor) -> torch.Tensor:
-        places = _window_positions(module, *size)  # (windows, P)
-        many, pairs = size[0] * size[1], (places[:, :, None], places[:, None, :])
+        positions = _window_positions(module, *size)  # (windows, P)
+        many, pairs = size[0] * size[1], (positions[:, :, None], positions[:, None, :])
         full = weights.new_zeros(len(weights), module.heads, many, many)
         full[:, :, *pairs] = weights.transpose(1, 2)  # (N, windows, heads, P, P) -> (N, heads, windows, P, P)
         return transform(full)[:, :, *pairs].transpose(1, 2)

@@ -15,8 +15,8 @@ def picture(network: Network) -> str:
     """Return the graph with the layout of the canvas, rotated so that it runs from left to right."""
     if not network.nodes:
         return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}"></svg>'
-    places = {key: node.at for key, node in network.nodes.items()}
-    columns = _columns(places)
+    positions = {key: node.at for key, node in network.nodes.items()}
+    columns = _columns(positions)
     scale_x = (WIDTH - 28) / max(max(x for x, _ in columns.values()), 1)
     scale_y = min(30.0, (HEIGHT - 40) / max(max(y for _, y in columns.values()), 1))
     tall = max(y for _, y in columns.values()) * scale_y

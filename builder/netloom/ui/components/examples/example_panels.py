@@ -252,10 +252,10 @@ def embedding_chart(embedding: Embedding) -> go.Figure:
     figure = go.Figure()
     colors = COLORS[1:]  # without the color of the background
     for turn, name in enumerate(dict.fromkeys(sorted(embedding["names"]))):
-        places = [index for index, class_name in enumerate(embedding["names"]) if class_name == name]
+        positions = [index for index, class_name in enumerate(embedding["names"]) if class_name == name]
         figure.add_scatter(
-            x=[embedding["x"][index] for index in places],
-            y=[embedding["y"][index] for index in places],
+            x=[embedding["x"][index] for index in positions],
+            y=[embedding["y"][index] for index in positions],
             mode="markers",
             marker={"size": 6, "color": colors[turn % len(colors)]},
             name=name,

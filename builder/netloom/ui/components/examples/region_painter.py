@@ -116,8 +116,8 @@ def painted(
 def _touched(event: Mapping[str, Any], columns: int) -> list[tuple[int, int]]:
     """Return the selected cells (row, column); `columns` is the number of cells per row."""
     selection = event.get("selection") or {}
-    places = {point.get("point_index") for point in selection.get("points", ())}
-    return sorted(divmod(int(point_index), columns) for point_index in places if point_index is not None)
+    positions = {point.get("point_index") for point in selection.get("points", ())}
+    return sorted(divmod(int(point_index), columns) for point_index in positions if point_index is not None)
 
 
 def _canvas(picture: np.ndarray, size: int, tool: str) -> go.Figure:

@@ -180,11 +180,11 @@ def points(comparison: Comparison) -> dict[str, list[Any]]:
     """Return both attributions of every feature except padding, with its input, position and name, by column."""
     table: dict[str, list[Any]] = {"of": [], "place": [], "part": [], "first": [], "second": []}
     for name, values in comparison.pair[0].items():
-        places = np.flatnonzero(real_parts_mask(comparison.first, name, values.shape))
+        positions = np.flatnonzero(real_parts_mask(comparison.first, name, values.shape))
         labels = comparison.first.labels.get(name, ()) if values.ndim == 1 else ()
-        table["of"] += [name] * len(places)
-        table["place"] += places.tolist()
-        table["part"] += [labels[index] if index < len(labels) else "" for index in places]
+        table["of"] += [name] * len(positions)
+        table["place"] += positions.tolist()
+        table["part"] += [labels[index] if index < len(labels) else "" for index in positions]
         for side, parts in zip(("first", "second"), comparison.pair, strict=True):
-            table[side] += np.ravel(parts[name])[places].tolist()
+            table[side] += np.ravel(parts[name])[positions].tolist()
     return table

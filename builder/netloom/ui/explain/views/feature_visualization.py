@@ -125,8 +125,8 @@ def _pictures(visualization: VisualizedUnit, name: str, values: np.ndarray) -> N
         pixels = picture[0] if len(picture) == 1 else picture.transpose(1, 2, 0)
         figure = figures.picture(pixels, f"{visualization.reached[index]:.4g}")
         figure.update_layout(height=280)
-        places = np.indices(picture.shape).reshape(3, -1).tolist()
-        table: dict[str, list[Any]] = dict(zip(("channel", "row", "column"), places, strict=True))
+        positions = np.indices(picture.shape).reshape(3, -1).tolist()
+        table: dict[str, list[Any]] = dict(zip(("channel", "row", "column"), positions, strict=True))
         with column:
             key = Key.FEATURE_PLOT.of(name, index)
             chart(

@@ -151,10 +151,10 @@ def _maps(attribution: GlobalAttributions, name: str, *, error: bool) -> None:
         )  # fmt: skip
         signed = statistic == "Signed"
     values = (attribution.maps if signed else attribution.sizes)[name]
-    places = np.indices(values.shape).reshape(values.ndim, -1).tolist()
+    positions = np.indices(values.shape).reshape(values.ndim, -1).tolist()
     table: dict[str, list[Any]] = {
-        "prediction": [attribution.groups[index] for index in places[0]],
-        **dict(zip(("channel", "row", "column"), places[1:], strict=True)),
+        "prediction": [attribution.groups[index] for index in positions[0]],
+        **dict(zip(("channel", "row", "column"), positions[1:], strict=True)),
         "mean": values.ravel().tolist(),
     }
     chart(

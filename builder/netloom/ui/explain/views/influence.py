@@ -206,11 +206,11 @@ def _ranking(suspects: PossibleLabelErrors) -> go.Figure:
     """Return a chart of the sorted self-influence; a steep start means a few rows unlike all others."""
     import plotly.graph_objects as go
 
-    places = list(range(1, len(suspects.rows) + 1))
+    positions = list(range(1, len(suspects.rows) + 1))
     names = [f"row {row} · {label[:24]}" for row, label in zip(suspects.rows.tolist(), suspects.labels, strict=True)]
     trace = {
         "type": "scatter",
-        "x": places,
+        "x": positions,
         "y": suspects.self_influence,
         "text": names,
         "mode": "lines",

@@ -109,8 +109,8 @@ def _pictures(name: str, value: np.ndarray, changed: np.ndarray) -> None:
     )
     for index, (column, figure) in enumerate(zip(three, drawn, strict=True)):
         figure.update_layout(height=280)
-        places = np.indices(value.shape).reshape(3, -1)
-        table = dict(zip(("channel", "row", "column"), places.tolist(), strict=True))
+        positions = np.indices(value.shape).reshape(3, -1)
+        table = dict(zip(("channel", "row", "column"), positions.tolist(), strict=True))
         table |= {"original": value.ravel().tolist(), "adversarial": changed.ravel().tolist()}
         with column:
             chart(figure, key=Key.ATTACK_EXAMPLE.of(name, index), name=f"adversarial {name} {index}", table=table)

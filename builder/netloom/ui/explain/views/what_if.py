@@ -127,12 +127,12 @@ def _shares(comparison: WhatIf, key: str) -> None:
         return
     ranked = sorted(shares, key=lambda name: -np.nanmax(shares[name]))[:MOST_SHARES]
     labels = [f"{visible(name[:24])}  {100 * (shares[name][1] - shares[name][0]):+.1f}%" for name in ranked]
-    places = list(range(len(ranked)))
+    positions = list(range(len(ranked)))
     traces = [
         {
             "type": "bar",
             "x": [shares[name][index] for name in ranked],
-            "y": places,
+            "y": positions,
             "orientation": "h",
             "name": title,
             "marker": {"color": color},
@@ -147,7 +147,7 @@ def _shares(comparison: WhatIf, key: str) -> None:
         "barmode": "group",
         "legend": {**ABOVE, "traceorder": "normal"},
         "xaxis": {"range": [0, 1], "tickformat": ".0%", "title": "Probability"},
-        "yaxis": {"autorange": "reversed", "tickvals": places, "ticktext": labels, "automargin": True},
+        "yaxis": {"autorange": "reversed", "tickvals": positions, "ticktext": labels, "automargin": True},
     }
     figure = go.Figure(traces, layout)
     table = [
@@ -219,12 +219,12 @@ def bars(comparison: WhatIf, name: str) -> tuple[go.Figure, list[dict[str, Any]]
     values = [[value.example.columns.get(label) for label in named] for value in (comparison.before, comparison.after)]
     order = np.argsort(-np.maximum(np.abs(pair[0]), np.abs(pair[1])), kind="stable")[:MOST_PARTS]
     bar_labels = [_change_text(named[index], values[0][index], values[1][index]) for index in order]
-    places = list(range(len(order)))
+    positions = list(range(len(order)))
     traces = [
         {
             "type": "bar",
             "x": value[order],
-            "y": places,
+            "y": positions,
             "orientation": "h",
             "name": title,
             "marker": {"color": color},
@@ -239,7 +239,7 @@ def bars(comparison: WhatIf, name: str) -> tuple[go.Figure, list[dict[str, Any]]
         "barmode": "group",
         "legend": ABOVE,
         "xaxis": {"title": "Attribution"},
-        "yaxis": {"autorange": "reversed", "tickvals": places, "ticktext": bar_labels, "automargin": True},
+        "yaxis": {"autorange": "reversed", "tickvals": positions, "ticktext": bar_labels, "automargin": True},
     }
     figure = go.Figure(traces, layout)
     table = [
@@ -269,9 +269,9 @@ def _pictures(comparison: WhatIf, name: str, key: str, end: float, *, series: bo
     attributions = [explanation.attributions[name] for explanation in (comparison.before, comparison.after)]
     attributions = [values.reshape(len(values), -1) if series else values.sum(0) for values in attributions]
     axes = comparison.before.axes.get(name, Axes())
-    places = [st.container(), st.container()] if series else st.columns(2)
+    positions = [st.container(), st.container()] if series else st.columns(2)
     for container, title, explanation, values in zip(
-        places, ("Before", "After"), (comparison.before, comparison.after), attributions, strict=True
+        positions, ("Before", "After"), (comparison.before, comparison.after), attributions, strict=True
     ):
         with container:
             if series:

@@ -86,8 +86,8 @@ def _recurrent(call: Call) -> list[Value | None]:
     # (N, T, directions · H) -> (T, directions, N, H), or (N, T, directions, H)
     separated = builder.reshape(out, [sequence.length(1), directions, size]) if directions > 1 else out
     groups = ((0,), (1,), (2,), (3,)) if directions > 1 else ((0,), (1,), (), (2,))
-    places = (0, 1, 2, 3) if layout else (1, 2, 0, 3)
-    return [replace(separated, axes=tuple(groups[position] for position in places)), *states]
+    positions = (0, 1, 2, 3) if layout else (1, 2, 0, 3)
+    return [replace(separated, axes=tuple(groups[position] for position in positions)), *states]
 
 
 def _checked(call: Call, tensor: Tensor) -> tuple[int, bool, int]:

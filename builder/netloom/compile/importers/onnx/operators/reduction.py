@@ -116,8 +116,8 @@ def _hardmax(call: Call) -> list[Value | None]:
     tensor, axis = call.tensor(), call.axis(-1 if call.opset >= 13 else 1)
     if axis != tensor.rank - 1:
         raise UnsupportedOperatorError("only the last axis is supported")
-    places = call.apply("ArgMax", tensor, axis=axis, keepdims=0)[0]
-    return [one_hot(call, places, tensor.length(axis))]
+    positions = call.apply("ArgMax", tensor, axis=axis, keepdims=0)[0]
+    return [one_hot(call, positions, tensor.length(axis))]
 
 
 @operator("OneHot")
