@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -59,8 +60,10 @@ def test_explanations_and_attacks_decide_by_the_tuned_thresholds(
     dataset: str, objective: str, units: int, options: dict[str, int], home: Path
 ) -> None:
     """With the thresholds that answers use, the rows between them and one half are described like the answers."""
-    layers = ("Flatten", {}), ("Linear", {"units": units})
-    run = fit_here(network(dataset, *layers, epochs=1, objective=objective, options=options), home)
+    run = fit_here(
+        network(dataset, ("Flatten", {}), ("Linear", {"units": units}), epochs=1, objective=objective, options=options),
+        home,
+    )
     rows = run.data.split["test"].tolist()
     inputs = {name: values[rows] for name, values in run.data.inputs.items()}
     answers = run.objective.answers(run.output_of("test"), run.data, inputs, run.calibration)
@@ -80,9 +83,9 @@ def test_explanations_and_attacks_decide_by_the_tuned_thresholds(
 
 
 def test_two_classes_of_several_outputs_are_decided_by_their_threshold(home: Path) -> None:
-    rows = (f"{i % 17},{'yes' if i % 17 > 12 and i % 3 else 'no'},{i % 17 + 0.5}" for i in range(300))
-    info = add_file(make_csv("x,good,size", rows), "a.csv", home)
-    targets = {"good": {"role": "target"}, "size": {"role": "target"}}
+    lines = (f"{i % 17},{'yes' if i % 17 > 12 and i % 3 else 'no'},{i % 17 + 0.5}" for i in range(300))
+    info = add_file(make_csv("x,good,size", lines), "a.csv", home)
+    targets: dict[str, Any] = {"good": {"role": "target"}, "size": {"role": "target"}}
     document = project(
         {
             "x": ("Input", {"field": "features", "kind": "vector", "shape": [1]}),

@@ -143,7 +143,7 @@ def test_losses_of_single_rows_can_be_vectorized(data: Prepared) -> None:
 
 
 def test_an_attack_counts_pixels_with_a_class_alone(data: Prepared) -> None:
-    aim = Pixels(data, data.schema.target.classes)
+    aim = Pixels(data, data.schema.target.classes, {})
     truth, output = aim.truth(data.target[:3]), logits(data, 3)
     for row in range(3):
         known = truth[row] >= 0
