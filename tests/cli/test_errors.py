@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,16 @@ def test_unreadable_document_paths_are_refused(console: Console, tmp_path: Path,
         answer = console(command, path)
         assert answer.code == 2
         check_one_sentence(answer.err)
+
+
+def test_name_of_a_template_leads_to_its_document(
+    console: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = re.search(r"netloom (templates .* digits_mlp.json),", console("check", "digits_mlp").err)
+    assert command
+    assert console(*command[1].split()).code == 0
+    assert console("check", "digits_mlp.json").code == 0
 
 
 def test_huge_layer_is_refused(console: Console, tmp_path: Path) -> None:

@@ -182,7 +182,7 @@ def _failure_of(error: Exception, context: Context, command: str) -> Failure:
         code = USAGE if isinstance(error, _WRONG_PATH) else FAILED
         return Failure(f"{error.filename or 'A file'}: {error.strerror}.", code=code)
     if isinstance(error, UsageError):
-        return Failure(str(error), code=USAGE)
+        return Failure(f"{error}{_template_hint(error)}", code=USAGE)
     issues = getattr(error, "issues", None)
     if issues:
         count = f"{len(issues)} error{'s' if len(issues) > 1 else ''}"
@@ -190,6 +190,22 @@ def _failure_of(error: Exception, context: Context, command: str) -> Failure:
     if type(error).__module__.partition(".")[0] == "netloom":
         return Failure(str(error))
     return Failure(f"Netloom itself failed ({type(error).__name__}: {str(error)[:200]}).{_log_error(context, command)}")
+
+
+def _template_hint(error: UsageError) -> str:
+    """Return how to write a template whose name was given instead of the path of a document."""
+    from netloom.document.files import DocumentPathError
+
+    if not isinstance(error, DocumentPathError):
+        return ""
+    from netloom.templates import architectures, templates
+
+    name = str(error.path)
+    if name not in templates() and name not in architectures():
+        return ""
+    return (
+        f" It is a template: write it to a file with netloom templates --write {name} {name}.json, and name the file."
+    )
 
 
 def _log_error(context: Context, command: str) -> str:

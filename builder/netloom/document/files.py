@@ -39,6 +39,10 @@ class DocumentError(ValueError):
 class DocumentPathError(DocumentError, UsageError):
     """The file of a document is missing or cannot be opened."""
 
+    def __init__(self, message: str, path: str | Path) -> None:
+        super().__init__(message)
+        self.path = path
+
 
 def to_json(project: Project) -> JsonObject:
     """The document as plain JSON values. The id of a node is stored only once, as its key.
@@ -209,7 +213,7 @@ def read(path: str | Path) -> Project:
             # One byte more than allowed tells a file that is too large without reading all of it.
             content = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL character
-        raise DocumentPathError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
+        raise DocumentPathError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.", path) from None
     if len(content) > MAX_BYTES:
         raise DocumentError(f"{path} has more than {MAX_BYTES:,} bytes, the limit for a Netloom document.")
     return loads(content)

@@ -80,9 +80,8 @@ class RunArtifacts:
         try:
             content = self._files.read(_PROJECT)
         except OSError as error:
-            raise DocumentPathError(
-                f"{self._files.path(_PROJECT)} cannot be read: {error.strerror or error}."
-            ) from None
+            path = self._files.path(_PROJECT)
+            raise DocumentPathError(f"{path} cannot be read: {error.strerror or error}.", path) from None
         return loads(content)
 
     def save_project(self, project: Project) -> None:
