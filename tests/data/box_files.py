@@ -213,6 +213,74 @@ def cells_csv(rows: Objects) -> dict[str, bytes]:
     return {**files, "all.csv": "\n".join(["image_id,width,height,bbox,class_name", *lines]).encode()}
 
 
+def ultralytics_folders(rows: Objects) -> dict[str, bytes]:
+    """Folders that are not named after the parts, of another computer, and names by their index."""
+    folders = {"train": ("may/images", "june/images"), "valid": ("cam b/images",), "test": ("late/images",)}
+    files: dict[str, bytes] = {}
+    for row, own in enumerate(rows):
+        places = folders[part(row)]
+        folder = f"farm/{places[row % len(places)]}"
+        files[f"{folder}/{row:02}.png"] = image(row)
+        files[f"{folder.replace('images', 'labels')}/{row:02}.txt"] = yolo(own)
+    content = (
+        "path: ../datasets/farm\ntrain:\n  - may/images\n  - june/images\nval: 'cam b/images'\n"
+        "test: /home/me/farm/late/images\nnames:\n  0: zebra\n  1: cat\n  2: dog\n"
+    )
+    return {**files, "farm.yaml": content.encode()}
+
+
+def ultralytics_lists(rows: Objects) -> dict[str, bytes]:
+    """Lists with other names, one of them with names that have blanks."""
+    files = {f"d/images/a {row:02}.png": image(row) for row in range(ROWS)}
+    files |= {f"d/labels/a {row:02}.txt": yolo(own) for row, own in enumerate(rows)}
+    for name, file in (("train", "one"), ("valid", "two"), ("test", "three")):
+        lines = "\n".join(f"./images/a {row:02}.png" for row in range(ROWS) if part(row) == name)
+        files[f"d/{file}.txt"] = lines.encode()
+    yaml = b"path: .\ntrain: one.txt\nval: two.txt\ntest: [three.txt]\nnc: 3\nnames: ['zebra', 'cat', 'dog']\n"
+    return {**files, "d/data.yaml": yaml}
+
+
+def voc_with_joined_list(rows: Objects) -> dict[str, bytes]:
+    """Without a list of training, which is the rest of the list of both; names with blanks and labels."""
+    files = {f"V/JPEGImages/{row:02} a.png": image(row) for row in range(ROWS)}
+    files |= {f"V/Annotations/{row:02} a.xml": voc(row, own) for row, own in enumerate(rows)}
+    for file, names in (("trainval", ("train", "valid")), ("val", ("valid",)), ("test", ("test",))):
+        lines = "\n".join(f"{row:02} a" for row in range(ROWS) if part(row) in names)
+        files[f"V/ImageSets/Main/{file}.txt"] = lines.encode()
+    return files
+
+
+def labelme(row: int, own: list[tuple[str, int, int, int, int]]) -> bytes:
+    shapes = [
+        {"label": name, "points": [[right, y], [x, bottom]], "group_id": None, "shape_type": "rectangle", "flags": {}}
+        for name, x, y, right, bottom in own
+    ]
+    return as_json({"version": "5.4.1", "flags": {}, "shapes": shapes, "imagePath": f"..\\photos\\{row:02}.png",
+                    "imageData": None, "imageHeight": HEIGHT, "imageWidth": WIDTH})  # fmt: skip
+
+
+def labelme_of_parts(rows: Objects) -> dict[str, bytes]:
+    files = {f"{part(row)}/photos/{row:02}.png": image(row) for row in range(ROWS)}
+    return files | {f"{part(row)}/json/{row:02}.json": labelme(row, own) for row, own in enumerate(rows)}
+
+
+def createml_entry(row: int, own: list[tuple[str, int, int, int, int]]) -> dict[str, Any]:
+    return {"image": f"{row:02}.png", "annotations": [
+        {"label": name, "coordinates": {"x": (x + right) / 2, "y": (y + bottom) / 2, "width": right - x,
+                                        "height": bottom - y}}
+        for name, x, y, right, bottom in own
+    ]}  # fmt: skip
+
+
+def createml(rows: Objects) -> dict[str, bytes]:
+    """As Roboflow exports it."""
+    files = {f"{part(row)}/{row:02}.png": image(row) for row in range(ROWS)}
+    for name in {*PARTS}:
+        entries = [createml_entry(row, own) for row, own in enumerate(rows) if part(row) == name]
+        files[f"{name}/_annotations.createml.json"] = json.dumps(entries).encode()
+    return files
+
+
 LAYOUTS: dict[str, Callable[[Objects], dict[str, bytes]]] = {
     "Roboflow's COCO": roboflow_coco,
     "COCO 2017": coco_of_years,
@@ -226,4 +294,9 @@ LAYOUTS: dict[str, Callable[[Objects], dict[str, bytes]]] = {
     "TensorFlow": tensorflow_csv,
     "Open Images": shares_csv,
     "boxes in cells": cells_csv,
+    "Ultralytics with folders": ultralytics_folders,
+    "Ultralytics with lists": ultralytics_lists,
+    "Pascal VOC with trainval": voc_with_joined_list,
+    "LabelMe": labelme_of_parts,
+    "Create ML": createml,
 }

@@ -16,13 +16,21 @@ PIXELS, LABELS = bars(12)
 IMAGES = {f"images/{i}.png": png(PIXELS[i]) for i in range(12)}
 COCO = json.dumps({"images": [{"id": 0}], "annotations": [{"image_id": 0, "bbox": [4, 8, 16, 12]}] * 2})
 VOC = "<annotation><object><name>cat</name><bndbox><xmin>4</xmin></bndbox></object></annotation>"
+LABELME = json.dumps({"shapes": [{"label": "a", "points": [[1, 2], [3, 4]]}], "imagePath": "0.png"})
+CREATEML = json.dumps([{"image": "0.png", "annotations": [{"label": "a", "coordinates": {"x": 1}}]}])
 YOLO = "0 0.5 0.5 0.2 0.25\n1 0.1 0.9 1 1.0\n"
 
 
 @pytest.mark.parametrize(
     ("name", "content"),
-    [("annotations.json", COCO), ("boxes/0.xml", VOC), ("labels/0.txt", YOLO)],
-    ids=["COCO", "Pascal VOC", "YOLO"],
+    [
+        ("annotations.json", COCO),
+        ("boxes/0.xml", VOC),
+        ("labels/0.txt", YOLO),
+        ("boxes/0.json", LABELME),
+        ("boxes.json", CREATEML),
+    ],
+    ids=["COCO", "Pascal VOC", "YOLO", "LabelMe", "Create ML"],
 )
 @pytest.mark.parametrize("kind", ["picture_folders", "table"])
 def test_files_of_boxes_are_refused_by_name(name: str, content: str, kind: str, home: Path) -> None:
@@ -57,7 +65,10 @@ def test_a_column_may_be_the_number_of_a_box(home: Path) -> None:
     assert (info.rows, info.task) == (12, "classification")
 
 
-@pytest.mark.parametrize(("name", "content"), [("boxes.json", COCO), ("boxes/0.xml", VOC)])
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("boxes.json", COCO), ("boxes/0.xml", VOC), ("boxes/0.json", LABELME)],
+)
 def test_boxes_without_their_images_are_refused(name: str, content: str, home: Path) -> None:
     boxes = {name.replace("0", str(i)): content.encode() for i in range(12)}
     with pytest.raises(DataError, match=f"'{name}' has the boxes of objects, but their images are missing"):

@@ -30,8 +30,10 @@ from tests.data.box_files import (
     WIDTH,
     as_json,
     coco,
+    createml_entry,
     image,
     kaggle_csv,
+    labelme,
     objects,
     part,
     voc,
@@ -44,6 +46,10 @@ IMAGES = {f"images/{row:02}.png": image(row) for row in range(ROWS)}
 VOC = {**IMAGES, **{f"ann/{row:02}.xml": voc(row, own) for row, own in enumerate(BOXES)}}
 YOLO = {**IMAGES, **{f"labels/{row:02}.txt": yolo(own) for row, own in enumerate(BOXES)}}
 CSV = {"boxes.csv": kaggle_csv(BOXES)["boxes.csv"], **IMAGES}
+LABELME = {**IMAGES, **{f"json/{row:02}.json": labelme(row, own) for row, own in enumerate(BOXES)}}
+CREATEML = {**IMAGES, "a.json": json.dumps([createml_entry(row, own) for row, own in enumerate(BOXES)]).encode()}
+# Folders that are not named after the parts of a split
+FOLDERS = {name.replace("/", "/b/" if "19" in name else "/a/"): content for name, content in YOLO.items()}
 Change = Callable[[dict[str, Any]], object]
 
 
@@ -71,6 +77,23 @@ def _xml(old: bytes, new: bytes) -> dict[str, bytes]:
 
 def _lines(lines: bytes, names: Mapping[str, bytes] | None = None) -> dict[str, bytes]:
     return {**YOLO, "labels/01.txt": lines, **(names or {"classes.txt": b"zebra\ncat\ndog\n"})}
+
+
+def _shape(**shape: Any) -> dict[str, bytes]:
+    """LabelMe with another shape instead of the only one of image 1, from 24 to 31 and from 10 to 14."""
+    document = json.loads(LABELME["json/01.json"])
+    document["shapes"][0].update(shape)
+    return {**LABELME, "json/01.json": as_json(document), "json/settings.json": b'{"imagePath": 1}'}
+
+
+def _createml(change: Callable[[list[Any]], object]) -> dict[str, bytes]:
+    content = json.loads(CREATEML["a.json"])
+    change(content)
+    return {**CREATEML, "a.json": json.dumps(content).encode()}
+
+
+def _yaml(text: str) -> dict[str, bytes]:
+    return {**FOLDERS, "data.yaml": f"names: [zebra, cat, dog]\n{text}".encode()}
 
 
 def _row(row: str) -> dict[str, bytes]:
@@ -150,7 +173,26 @@ REFUSED: dict[str, tuple[dict[str, bytes], str]] = {
         {**IMAGES, "b.csv": b"file,bboxes\n" + b"".join(b'%02d.png,"[[1,2,3,4],[5,6,7]]"\n' % row for row in range(9))},
         "Row 1 of 'b.csv' has the box .* Write one row for each object",
     ),
-    "no boxes": (IMAGES, "The upload has no boxes of objects; add a JSON file of COCO"),
+    "LabelMe without points": (_shape(points=[[1, 2]]), r"Shape 1 .* has the points \[\[1, 2\]\]; expected"),
+    "text in LabelMe": (_shape(points=[[1, 2], [3, "a"]]), "Shape 1 of 'json/01.json' has 'a' in its box"),
+    "LabelMe without label": (_shape(label=" "), "Shape 1 of 'json/01.json' has no name of a class"),
+    "cut LabelMe": ({**LABELME, "json/01.json": LABELME["json/01.json"][:-5]}, "'json/01.json' is not valid JSON"),
+    "Create ML without coordinates": (
+        _createml(lambda images: images[1]["annotations"][0].pop("coordinates")),
+        "Annotation 1 of image 2 of 'a.json' has the coordinates None; expected 4 finite numbers",
+    ),
+    "Create ML without a side": (
+        _createml(lambda images: images[1]["annotations"][0]["coordinates"].pop("x")), "has an empty number in its box",
+    ),
+    "Create ML without file": (_createml(lambda images: images[4].pop("image")), "Image 5 of 'a.json' has no file"),
+    "Create ML of texts": (_createml(lambda images: images.append("x")), "'a.json' has to be a list of objects"),
+    "overlapping folders": (
+        _yaml("train: images\nval: images/b"), "puts 'images/b/19.png' into two parts of the split, as 'val' has",
+    ),
+    "folders of one name": (
+        {**_yaml("train: a\nval: images/b"), "other/a/30.png": image(3)}, "names 'a', but there are '.*/a' and '.*/a'",
+    ),
+    "no boxes": (IMAGES, "The upload has no boxes of objects; add JSON files of COCO"),
     "no images": ({"a.json": as_json(coco(BOXES)), "b.txt": b"words\n"}, "but their images are missing"),
     "two images of one name": ({**YOLO, "images/01.jpg": image(1)}, "there are 'images/01.jpg' and 'images/01.png'"),
     "two files for an image": ({**VOC, "other/01.xml": voc(1, BOXES[1])}, "both have the objects of 'images/01.png'"),
@@ -258,6 +300,32 @@ NOTED: dict[str, tuple[dict[str, bytes], int, int, str]] = {
     ),
 }
 
+NOTED |= {
+    "LabelMe polygon": (
+        _shape(shape_type="polygon", points=[[1, 2], [9, 3], [4, 8]]), 20, 30,
+        "Polygons read as the boxes around them: 1, in 'json/01.json'.",
+    ),
+    "LabelMe point": (
+        _shape(shape_type="point", points=[[1, 2]]), 20, 29, "Points, lines and other shapes without an area left",
+    ),
+    "LabelMe without image": (
+        {name: content for name, content in LABELME.items() if name != "images/02.png"}, 19, 28,
+        "missing: 1, '.*02.png'",
+    ),
+    "Create ML without image": (
+        _createml(lambda images: images.append({"image": "x.png", "annotations": []})), 20, 30, "missing: 1, 'x.png'",
+    ),
+    "equal parts": (
+        _yaml("train: images/a\nval: images/a\ntest: images/b"), 20, 30,
+        "'val' and 'train' in 'data.yaml' name the same images; 'val' was left out.",
+    ),
+    "missing part": (
+        _yaml("train: images/a\nval: images/b\ntest: images/c"), 20, 30,
+        "'test' names 'images/c' in 'data.yaml', where no image was found.$",
+    ),
+    "no part": (_yaml("train: x\nval: y.txt"), 20, 30, "'train' names 'x' .* found; only folders and lists named"),
+}  # fmt: skip
+
 
 @pytest.mark.parametrize("case", NOTED)
 def test_what_is_left_out_or_corrected_is_noted(case: str, home: Path) -> None:
@@ -268,6 +336,16 @@ def test_what_is_left_out_or_corrected_is_noted(case: str, home: Path) -> None:
     assert (raw.target[..., 1:] >= 0).all()
     assert (raw.target[..., 1:] <= 1).all()
     assert any(re.search(note, warning) for warning in raw.warnings), raw.warnings
+
+
+def test_shapes_of_labelme_become_boxes_and_groups_one_object(home: Path) -> None:
+    files = _shape(shape_type="circle", points=[[10, 10], [13, 14]], group_id=3)
+    document = json.loads(files["json/01.json"])
+    document["shapes"].append({**document["shapes"][0], "shape_type": "polygon", "points": [[20, 2], [30, 8], [24, 6]]})
+    raw = _read({**files, "json/01.json": as_json(document)}, home)
+    np.testing.assert_allclose(raw.target[1, 0, 1:], [5 / WIDTH, 2 / HEIGHT, 30 / WIDTH, 15 / HEIGHT], atol=1e-6)
+    assert (raw.target[..., 0] >= 0).sum() == 30
+    assert any("Groups of shapes read as one object: 1, in 'json/01.json'." in note for note in raw.warnings)
 
 
 def test_an_empty_file_of_yolo_says_that_there_is_no_object(home: Path) -> None:

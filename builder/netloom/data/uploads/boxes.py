@@ -9,9 +9,10 @@ from netloom.core.errors import DataError
 from netloom.data.uploads.box_columns import box_columns
 from netloom.data.uploads.source import Source
 
-# Files of boxes beside the images: JSON of COCO, XML of Pascal VOC, and lines of a class and four shares of YOLO
+# Files of boxes beside the images: JSON of COCO, LabelMe and Create ML, XML of Pascal VOC, and lines of a class and
+# four shares of YOLO
 _BOXES = {
-    ".json": re.compile(rb'"bbox"\s*:'),
+    ".json": re.compile(rb'"bbox"\s*:|"points"\s*:|"coordinates"\s*:\s*\{'),
     ".xml": re.compile(rb"<bndbox>"),
     ".txt": re.compile(rb"\A\s*\d+(\s+(0?\.\d+|[01](\.0*)?)){4}\s*$", re.MULTILINE),
 }
@@ -35,7 +36,7 @@ def refuse_box_columns(table: str, columns: Sequence[str]) -> None:
 
 
 def refuse_box_files(source: Source, names: Sequence[str]) -> None:
-    """Refuse images if some of these files beside them hold boxes, in the layouts of COCO, Pascal VOC and YOLO.
+    """Refuse images if some of these files beside them hold boxes, in the layouts of box formats.
 
     Raises:
         DataError: A file holds boxes.

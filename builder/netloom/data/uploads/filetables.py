@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING
 
 from netloom.core.errors import DataError
 from netloom.data import file_types
-from netloom.data.splits.given_splits import FileParts, file_parts, given_of, is_split, part_of, path_of, split_column
+from netloom.data.splits.given_splits import (
+    TRAIN,
+    FileParts,
+    file_parts,
+    given_of,
+    is_split,
+    part_of,
+    path_of,
+    split_column,
+)
 from netloom.data.tables.code_columns import padded_texts
 from netloom.data.tables.readers import decode_text
 from netloom.data.uploads.joining import PART, concatenated, tables_in_parts
@@ -21,6 +30,7 @@ if TYPE_CHECKING:
 
 MOST_TABLES = 20
 _SAMPLE = 200
+_TRAINING_AND_VALIDATION = ("trainval", "train_val", "train-val")
 FEWEST_NAMES = 0.2  # of the most different files that a column names, in one that names files, too
 
 
@@ -120,9 +130,14 @@ def _listed(source: Source, files: Sequence[str]) -> dict[str, int]:
 
 
 def lists_of_parts(source: Source) -> dict[str, int]:
-    """Return the text files that are named after a part of a split, such as train.txt, with this part."""
-    named = {name: part_of(PurePosixPath(path_of(name)[-1]).stem) for name in source.members.of(file_types.TEXT)}
-    return {name: part for name, part in named.items() if part is not None}
+    """Return the text files that are named after a part of a split, such as train.txt, with this part.
+
+    trainval.txt, which Pascal VOC has for both, comes first: a later list of validation files takes them from training.
+    """
+    stems = {name: PurePosixPath(path_of(name)[-1]).stem for name in source.members.of(file_types.TEXT)}
+    both = {name: TRAIN for name, stem in stems.items() if stem.lower() in _TRAINING_AND_VALIDATION}
+    named = {name: part for name, stem in stems.items() if (part := part_of(stem)) is not None}
+    return both | named
 
 
 def parts_of_lists(source: Source, lists: Mapping[str, int], find: Callable[[str, str], str | None]) -> dict[str, int]:
@@ -137,7 +152,8 @@ def parts_of_lists(source: Source, lists: Mapping[str, int], find: Callable[[str
     for name, part in lists.items():
         text, _ = decode_text(source.members.read(name), name)
         lines = [line.strip() for line in text.splitlines() if line.strip()]
-        listed_files = [find(line.split()[0], name) for line in lines]
+        # A name may have blanks, or be followed by a label
+        listed_files = [find(line, name) or find(line.split()[0], name) for line in lines]
         if sum(file is not None for file in listed_files) < len(lines) / 2:
             return {}
         part_of_file |= {file: int(part) for file in listed_files if file is not None}

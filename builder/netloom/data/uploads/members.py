@@ -24,7 +24,7 @@ from netloom.data.limits import (
 from netloom.data.limits import MAX_UNPACKED_BYTES as MAX_BYTES
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
-_ANNOTATION_SUFFIXES = (".txt", ".xml")  # of the boxes in one image
+_ANNOTATION_SUFFIXES = (".txt", ".xml", ".json")  # of the boxes in one image
 _UTF_8 = 0x800  # the flag of a member whose name is UTF-8
 _BROKEN = (zipfile.BadZipFile, zlib.error, NotImplementedError, OSError, EOFError, ValueError, RuntimeError)
 

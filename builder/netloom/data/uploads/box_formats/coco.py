@@ -5,19 +5,16 @@ https://cocodataset.org/#format-data
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
 from netloom.core.errors import DataError
-from netloom.core.text import no_json
-from netloom.data import file_types
 from netloom.data.splits.given_splits import part_in, path_of
-from netloom.data.tables.readers import decode_text
 from netloom.data.uploads.box_annotations import Annotations, ImageObjects, class_name, finite, stated_size
 from netloom.data.uploads.box_format import BoxFormat
+from netloom.data.uploads.box_json import entries_of, json_content, json_files, json_text
 from netloom.data.uploads.image_index import ImageIndex
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.upload_kind import Answers
@@ -48,19 +45,15 @@ class Coco(BoxFormat):
         return annotations
 
 
-def _json_files(source: Source) -> list[str]:
-    return [name for name in source.members.of(file_types.TEXT) if name.lower().endswith(".json")]
-
-
 def _coco_files(source: Source) -> list[str]:
     """Return the files with boxes, and beside them those that list images without objects."""
-    names = _json_files(source)
+    names = json_files(source)
     with_boxes = {name for name in names if _is_coco(source, name, _BOX)}
     return [name for name in names if name in with_boxes or (with_boxes and _is_coco(source, name, _NO_OBJECT))]
 
 
 def _is_coco(source: Source, name: str, pattern: re.Pattern[str]) -> bool:
-    text, _ = decode_text(source.members.read(name), name)
+    text = json_text(source, name)
     return pattern.search(text) is not None and any(f'"{key}"' in text for key in _LISTS)
 
 
@@ -94,7 +87,7 @@ def _names(source: Source, name: str) -> tuple[set[str], set[str]]:
     categories = document.get("categories")
     return (
         {str(entry.get("file_name")) for entry in document["images"] if isinstance(entry, Mapping)},
-        {str(entry.get("name")) for entry in _entries(categories or [], "categories", name)},
+        {str(entry.get("name")) for entry in entries_of(categories or [], "categories", name)},
     )
 
 
@@ -109,11 +102,7 @@ def _document(source: Source, name: str) -> Mapping[str, Any]:
 
 
 def _parsed(source: Source, name: str) -> Mapping[str, Any]:
-    text, _ = decode_text(source.members.read(name), name)
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{name[-80:]!r} is not valid JSON: {no_json(error)}; save it again.") from None
+    document = json_content(source, name)
     if not isinstance(document, dict) or not all(isinstance(document.get(key), list) for key in _LISTS):
         raise DataError(
             f"{name[-80:]!r} has boxes, but not in the layout of COCO: an object with the lists 'images', "
@@ -122,17 +111,11 @@ def _parsed(source: Source, name: str) -> Mapping[str, Any]:
     return document
 
 
-def _entries(values: object, key: str, name: str) -> list[Mapping[str, Any]]:
-    if not isinstance(values, list) or not all(isinstance(entry, Mapping) for entry in values):
-        raise DataError(f"{key!r} of {name[-80:]!r} has to be a list of objects with names and values.")
-    return values
-
-
 def _read(document: Mapping[str, Any], name: str, images: ImageIndex, annotations: Annotations) -> Collection[str]:
     """Read the objects of a file. Returns the names of its classes, which may have none."""
     categories = _categories(document, name)
     by_id = _images(document, name, images, annotations)
-    for number, entry in enumerate(_entries(document["annotations"], "annotations", name), 1):
+    for number, entry in enumerate(entries_of(document["annotations"], "annotations", name), 1):
         where = f"Annotation {number:,} of {name[-80:]!r}"
         identifier = str(entry.get("image_id"))
         if identifier not in by_id:
@@ -159,7 +142,7 @@ def _read(document: Mapping[str, Any], name: str, images: ImageIndex, annotation
 
 def _categories(document: Mapping[str, Any], name: str) -> dict[str, str]:
     """Return the names of the classes by their ids as texts, as some programs write ids as texts."""
-    entries = _entries(document.get("categories") or [], "categories", name)
+    entries = entries_of(document.get("categories") or [], "categories", name)
     return {
         str(entry.get("id")): class_name(entry.get("name"), f"Category {number:,} of {name[-80:]!r}")
         for number, entry in enumerate(entries, 1)
@@ -171,7 +154,7 @@ def _images(
 ) -> dict[str, ImageObjects | None]:
     """Return the objects of each image by its id, to be filled; None for missing files."""
     by_id: dict[str, ImageObjects | None] = {}
-    for number, entry in enumerate(_entries(document["images"], "images", name), 1):
+    for number, entry in enumerate(entries_of(document["images"], "images", name), 1):
         file_name, identifier = entry.get("file_name"), str(entry.get("id"))
         if not isinstance(file_name, str) or not file_name.strip() or entry.get("id") is None:
             raise DataError(f"Image {number:,} of {name[-80:]!r} has no 'file_name' or no 'id'; add both.")

@@ -60,7 +60,7 @@ class _BoxTable:
 class BoxTables(BoxFormat):
     name = "table"
     title = "Table (CSV)"
-    order = 4
+    order = 6
 
     def files(self, source: Source, images: ImageIndex) -> Sequence[str]:
         return [table.name for table in _box_tables(source, images)]

@@ -6,18 +6,16 @@ The shares are the center, the width and the height. https://docs.ultralytics.co
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
-from typing import Any
-
-import yaml
 
 from netloom.core.errors import DataError
 from netloom.data import file_types
-from netloom.data.splits.given_splits import path_of
+from netloom.data.splits.given_splits import file_parts, path_of
 from netloom.data.tables.readers import decode_text
 from netloom.data.uploads.box_annotations import Annotations, ImageObjects, class_name, finite
 from netloom.data.uploads.box_format import BoxFormat
+from netloom.data.uploads.data_yaml import MAX_NAMES_BYTES, data_yaml
 from netloom.data.uploads.image_index import ImageIndex, place_of
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.upload_kind import Answers
@@ -25,7 +23,6 @@ from netloom.data.uploads.upload_kind import Answers
 _LINE = re.compile(r"\s*\d+(\s+[-+.\deE]+){4,}\s*")
 _INSPECTED = 50  # files in which a box is searched
 _MAX_BYTES = 2**22
-_MAX_NAMES_BYTES = 2**18
 _NAME_FILES = ("classes.txt", "labels.txt", "names.txt", "class_names.txt", "predefined_classes.txt", "obj.names",
                "_darknet.labels")  # fmt: skip
 _EXPECTED = "shares of the width and the height, from 0 to 1"
@@ -61,7 +58,21 @@ class Yolo(BoxFormat):
                 annotations.start(file, "")  # without objects, as some programs then write no file
         for index in names.keys() - used:
             annotations.tally.add("Classes without objects left out", repr(names[index]))
+        described = data_yaml(source)
+        if described is not None:
+            annotations.parts = _with_other_parts(described.parts(source, images, annotations), annotations)
         return annotations
+
+
+def _with_other_parts(stated: Mapping[str, int], annotations: Annotations) -> dict[str, int]:
+    """Return the parts with those of folders, such as test, that the stated ones do not have."""
+    if not stated:
+        return {}
+    try:
+        by_folder = file_parts([*annotations.images]).parts
+    except DataError:
+        by_folder = {}
+    return {file: part for file, part in by_folder.items() if part not in stated.values()} | {**stated}
 
 
 def _label_files(source: Source, images: ImageIndex) -> list[str]:
@@ -155,39 +166,14 @@ def _class_names(source: Source) -> tuple[dict[int, str], bool]:
     Raises:
         DataError: A file of names is invalid.
     """
-    for name in source.names:
-        if name.lower().endswith((".yaml", ".yml")):
-            content = _yaml(source, name)
-            if content.get("names"):
-                return _numbered(content["names"], name), "kpt_shape" in content
+    described = data_yaml(source)
+    if described is not None and (names := described.class_names()):
+        return names, described.has_keypoints
     for name in source.names:
         if path_of(name)[-1].lower() in _NAME_FILES or name.lower().endswith(".names"):
-            text, _ = decode_text(source.members.read(name, _MAX_NAMES_BYTES), name)
+            text, _ = decode_text(source.members.read(name, MAX_NAMES_BYTES), name)
             lines = text.rstrip().splitlines()
             return {
                 index: class_name(line, f"Line {index + 1:,} of {name[-80:]!r}") for index, line in enumerate(lines)
             }, False
     return {}, False
-
-
-def _yaml(source: Source, name: str) -> dict[str, Any]:
-    text, _ = decode_text(source.members.read(name, _MAX_NAMES_BYTES), name)
-    try:
-        content = yaml.load(text, Loader=yaml.BaseLoader)  # reads all cells as texts: "no" may be a class
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        problem = " ".join(str(error).split())[:120]
-        raise DataError(f"{name[-80:]!r} is not valid YAML: {problem}; correct it, or remove it.") from None
-    return content if isinstance(content, dict) else {}
-
-
-def _numbered(names: object, name: str) -> dict[int, str]:
-    """Return names in a list, or by their index."""
-    numbered = dict(enumerate(names)) if isinstance(names, list) else names
-    if (
-        not isinstance(numbered, dict)
-        or not all(re.fullmatch(r"\d{1,9}", str(index)) for index in numbered)
-        # Lists in lists can grow without end when they are written as texts
-        or not all(isinstance(value, str) for value in numbered.values())
-    ):
-        raise DataError(f"'names' in {name[-80:]!r} has to be a list of names, or names by their index.")
-    return {int(index): class_name(value, f"Class {index} in {name[-80:]!r}") for index, value in numbered.items()}

@@ -1,4 +1,4 @@
-"""Images with the boxes of the objects in them, in the formats of COCO, Pascal VOC and YOLO, or in a table."""
+"""Images with the boxes of the objects in them, in one of the formats of boxes."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ class PicturesWithObjects(Reader):
     name = "objects"
     title = "Images with objects"
     about = (
-        "A zip of images and the boxes of the objects in them: COCO (JSON), Pascal VOC (XML), YOLO (text), or a table "
-        "with the file, the sides of the box and the class of each object."
+        "A zip of images and the boxes of the objects in them: COCO, LabelMe or Create ML (JSON), Pascal VOC (XML), "
+        "YOLO (text), or a table with the file, the sides of the box and the class of each object."
     )
     kind = "image"
 
@@ -175,8 +175,8 @@ def _annotations(source: Source, answers: Answers) -> Annotations:
     images, chosen = image_index(source), _format(source, answers)
     if chosen is None:
         raise DataError(
-            "The upload has no boxes of objects; add a JSON file of COCO, XML files of Pascal VOC, text files of YOLO, "
-            "or a table with columns such as file, xmin, ymin, xmax, ymax and class."
+            "The upload has no boxes of objects; add JSON files of COCO, LabelMe or Create ML, XML files of Pascal "
+            "VOC, text files of YOLO, or a table with columns such as file, xmin, ymin, xmax, ymax and class."
         )
     first = chosen.files(source, images)[0]
     if not images.files:
