@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,9 +12,10 @@ from netloom.document import Project, apply, dumps
 from netloom.runs.execution.trial_pruner import replay_trial
 from netloom.runs.search import sweep_trials, sweeps
 from netloom.runs.search.search_space import SpaceError, assign, check_space, edit, grid, searchable, value_of
-from netloom.store import Sweep, Trial
+from netloom.store import Sweep, Trial, open_store
 from netloom.store.sweeps import SweepPlan
-from tests.networks import network, networks
+from netloom.templates import templates
+from tests.networks import network, networks, with_rows
 from tests.runs.examples import moons
 
 
@@ -256,6 +258,20 @@ def test_folds_and_seeds_are_grids() -> None:
     assert [item["training.seed"] for item in grid(plan["space"])] == [2**31 - 2, 2**31 - 1, 0]
     with pytest.raises(SpaceError):
         sweeps.folds(moons(), 1)
+
+
+@pytest.mark.parametrize(
+    ("template", "metric", "choices"),
+    [("shapes_detector", "map", "loss, f1, precision, recall"), ("breast_cancer", "mape", "loss, accuracy")],
+)
+def test_a_metric_that_no_trial_would_have_is_refused(template: str, metric: str, choices: str, home: Path) -> None:
+    """The average precision is measured once, after training; its trials would all be trained for nothing."""
+    store, project = open_store(home), with_rows(templates()[template].project, 60)
+    project, plan = sweeps.seeds(project, 2, metric=metric)
+    with pytest.raises(SpaceError, match=f"has no metric '{metric}' on validation rows .* choose one of {choices}"):
+        sweeps.start(store, store.create_project(project), project, plan)
+    assert not store.sweeps()
+    store.close()
 
 
 def test_proposed_ranges_are_round() -> None:

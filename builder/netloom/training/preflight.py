@@ -19,11 +19,10 @@ def preflight_problems(
 ) -> list[str]:
     """Return the problems as sentences. `weights` are the names of the network's weights, `device` is cpu or cuda."""
     problems = []
-    measures = objective.task.monitors or tuple({"loss": "", **objective.metrics})
-    if training.monitor not in measures:
+    if training.monitor not in objective.monitors:
         problems.append(
             f"{objective.task.title} has no metric {training.monitor!r} to monitor; choose one of "
-            f"{', '.join(measures)}."
+            f"{', '.join(objective.monitors)}."
         )
     if training.precision == "fp16" and not device.startswith("cuda"):
         problems.append("fp16 needs a GPU, and this run is on the CPU; choose bf16 or float32 as its precision.")

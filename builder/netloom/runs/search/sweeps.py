@@ -24,6 +24,7 @@ from netloom.store import NotFoundError, Store, StoreError, Sweep, Trial
 from netloom.store.run_summary import RunOrigin
 from netloom.store.sweeps import SweepPlan
 from netloom.tasks import higher_is_better
+from netloom.training.objectives import OBJECTIVES
 
 SAMPLERS = ("tpe", "random", "grid")
 KINDS = ("search", "folds", "seeds")
@@ -84,14 +85,29 @@ def start(store: Store, project_id: str, project: Project, plan: SweepPlan, *, t
     of the sweep.
 
     Raises:
-        SpaceError: a search would select trials by metrics on training rows, as the data has no validation rows.
+        SpaceError: the curves do not have the metric, or a search would select trials by metrics on training rows, as
+            the data has no validation rows.
         DataError: the data cannot be read.
     """
+    _refuse_unknown_metric(store, project, plan)
     _refuse_search_without_validation(store, project, plan)
     title = title or f"{project.name}: {_description(plan)}"
     sweep = store.create_sweep(project_id, project, plan, title=title, owner=owner)
     tend(store)
     return sweep.id
+
+
+def _refuse_unknown_metric(store: Store, project: Project, plan: SweepPlan) -> None:
+    """Refuse a metric that no trial would have on its curves, such as one of the evaluation after training."""
+    objective = OBJECTIVES[project.training.objective]
+    if plan["metric"] not in objective.monitors:
+        # The metrics of some tasks depend on the data
+        described = objective.described(project.training, prepare(project.data, store.home).schema)
+        if plan["metric"] not in {*described.monitors, *described.metrics}:
+            raise SpaceError(
+                f"{described.task.title} has no metric {plan['metric'][:40]!r} on validation rows during training; "
+                f"choose one of {', '.join(described.monitors)}."
+            )
 
 
 def _refuse_search_without_validation(store: Store, project: Project, plan: SweepPlan) -> None:

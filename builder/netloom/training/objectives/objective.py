@@ -74,6 +74,11 @@ class Objective(ABC):
         """The metrics on the curves by name, with their titles."""
         return self.task.metrics
 
+    @property
+    def monitors(self) -> tuple[str, ...]:
+        """The metrics on the curves that can select the best weights or trials."""
+        return self.task.monitors or tuple({"loss": "", **self.metrics})
+
     def described(self, training: Training, schema: Schema) -> Self:
         """Return this objective configured by a document, for everything except the training loss."""
         return self
