@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,8 +22,11 @@ from netloom.monitoring.check import answering_run
 from netloom.monitoring.redaction import parse_redaction
 from netloom.runs import load_run
 from netloom.store import open_store
+from netloom.templates import templates
 from tests.cli.conftest import Console
+from tests.explain.models import untrained_run
 from tests.monitoring.conftest import MODEL, Watched
+from tests.networks import with_rows
 
 
 def test_held_out_rows_give_no_alert_and_name_the_numbers(watched: Watched, console: Console) -> None:
@@ -58,6 +62,12 @@ def test_moved_rows_and_wrong_predictions_are_alerts(watched: Watched, console: 
     assert report.is_alert
     assert report.sentence.startswith("Accuracy is worse: ")
     assert any("ADWIN" in alert for alert in report.alerts)
+
+
+@pytest.mark.parametrize(("name", "takes_labels"), [("breast_cancer", True), ("shapes_detector", False)])
+def test_a_report_says_whether_labels_measure_the_predictions(name: str, takes_labels: bool, home: Path) -> None:
+    trained = untrained_run(with_rows(templates()[name].project, 60))
+    assert check(home, MODEL, trained).takes_labels is takes_labels
 
 
 def test_rows_are_compared_by_the_weights_that_answered_them(watched: Watched) -> None:

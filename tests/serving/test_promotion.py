@@ -15,8 +15,10 @@ from netloom.core.errors import UsageError
 from netloom.monitoring.promotion import compare_for_promotion
 from netloom.runs import TrainedRun, evaluate, predict
 from netloom.store import open_store
+from netloom.templates import templates
 from tests.cli.conftest import called
 from tests.explain import models
+from tests.networks import with_rows
 from tests.serving.conftest import Runs, Server, start_server
 
 
@@ -80,6 +82,14 @@ def test_a_run_with_infinite_errors_is_not_promoted() -> None:
     assert np.isinf(gate.held_out.new)
     assert gate.sentence.startswith("The new run is worse on held-out rows: mean absolute error inf")
     assert compare_for_promotion(old, old, []).passes
+
+
+def test_detectors_are_compared_by_the_objects_of_their_images() -> None:
+    run = models.untrained_run(with_rows(templates()["shapes_detector"].project, 60))
+    gate = compare_for_promotion(run, run, [])
+    assert gate.passes
+    assert gate.sentence.startswith("The new run is not worse: agreement with the true objects ")
+    assert gate.held_out.rows == 9
 
 
 def test_command_reloads_the_server_only_with_a_run_that_is_not_worse(

@@ -218,6 +218,25 @@ def test_the_score_threshold_has_the_best_f1(shapes: Prepared) -> None:
     assert objective.calibrate(output[:, :, :1, :1] * 0 - 20, shapes, rows) == {}  # nothing is found at all
 
 
+def test_two_detectors_are_compared_by_the_objects_of_their_images(shapes: Prepared) -> None:
+    """As before a promotion."""
+    label, names = task("detection").compared_label(shapes.schema), shapes.schema.target.classes
+    assert label is not None
+    true, rows = label.of_rows(shapes, np.arange(60)), shapes.target.numpy()
+    exact = [[{"class": item.name, "score": 1.0, "box": item.box} for item in row] for row in true]
+    assert {label.error(*pair) for pair in zip(exact, true, strict=True)} == {0.0}
+    index = next(index for index, row in enumerate(rows) if (row[:, 0] >= 0).sum() == 2)
+    first, second = exact[index]
+    moved = [side + 0.3 * (first["box"][2] - first["box"][0]) for side in first["box"]]
+    assert label.error([first], true[index]) == pytest.approx(1 / 3)
+    assert label.error([first, first, second], true[index]) == pytest.approx(1 / 5), "found twice"
+    assert label.error([{**first, "box": moved}, second], true[index]) == 0.5, "an IoU below 0.5"
+    assert label.error([{**first, "class": names[names.index(first["class"]) - 1]}], true[index]) == 1
+    assert (label.error([], []), label.error([first], [])) == (0.0, 1.0)
+    assert label.is_comparable(type(label)(names[::-1]))
+    assert not label.is_comparable(type(label)(names[1:]))
+
+
 def test_curves_and_evaluation_count_the_same_objects(shapes: Prepared) -> None:
     objective, rows = OBJECTIVES["detection"], torch.arange(60)
     output = noisy(shapes.target)

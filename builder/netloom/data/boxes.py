@@ -35,6 +35,15 @@ class ImageObject:
         return self.name if self.score is None else f"{self.name} {self.score:.0%}"
 
 
+def overlap(first: Sequence[float], second: Sequence[float]) -> float:
+    """Return the intersection over union (IoU) of two boxes."""
+    width = min(first[2], second[2]) - max(first[0], second[0])
+    height = min(first[3], second[3]) - max(first[1], second[1])
+    both = max(width, 0.0) * max(height, 0.0)
+    areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (first, second))
+    return both / (areas - both) if areas > both else 0.0
+
+
 def padded(objects: Sequence[np.ndarray]) -> np.ndarray:
     """Return the objects (objects, 5) of each of R images as one array (R, M, 5) of float32, where M is at least 1."""
     count = max([1, *map(len, objects)])

@@ -54,6 +54,7 @@ class MonitorReport:
         drift: the comparison with the held-out rows; None if `note` says why there is none.
         labeled: the predictions with labels; None if there are none.
         hidden: the fields that the log does not have.
+        takes_labels: whether labels can measure the predictions.
     """
 
     model: str
@@ -67,6 +68,7 @@ class MonitorReport:
     labeled: LabeledReport | None
     curve: tuple[Point, ...]
     hidden: tuple[str, ...]
+    takes_labels: bool = True
 
     @property
     def alerts(self) -> tuple[str, ...]:
@@ -118,6 +120,7 @@ def check(home: Path, model: str, trained: TrainedRun, window: int = WINDOW) -> 
         labeled_report(answering, content.labeled),
         _curve(trained, content.rows),
         tuple(sorted(content.hidden)),
+        true_label_of(trained) is not None,
     )
 
 

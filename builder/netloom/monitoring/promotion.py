@@ -14,7 +14,7 @@ from netloom.core.plain_json import JsonObject
 from netloom.data.raw.texts import TaggedTexts
 from netloom.data.sequence_pairs import BEGUN, Pairs
 from netloom.modalities.encoding.cells import row_digest
-from netloom.monitoring.labeled import check_examples, true_label_of
+from netloom.monitoring.labeled import check_examples
 from netloom.runs import predict
 from netloom.training.uncertainty import mean_interval
 
@@ -98,8 +98,7 @@ def compare_for_promotion(new: TrainedRun, old: TrainedRun, collected: Labeled) 
         UsageError: the runs predict different things, or there are no held-out rows to compare them on, or a collected
             example does not fit the old one.
     """
-    true_label = true_label_of(old)
-    new_label = true_label_of(new)
+    true_label, new_label = (trained.objective.task.compared_label(trained.data.schema) for trained in (old, new))
     if true_label is None or new_label is None:
         raise UsageError("The predictions of these runs cannot be compared with one label per row.")
     if not true_label.is_comparable(new_label):

@@ -11,6 +11,8 @@ from netloom.document import Training
 from netloom.tasks.answers import AnswerPart, structure_part, threshold_part
 from netloom.tasks.outputs import ExpectedOutput
 from netloom.tasks.task import Task
+from netloom.tasks.true_labels.objects import ObjectsLabel
+from netloom.tasks.true_labels.true_label import TrueLabel
 
 
 class Detection(Task):
@@ -54,6 +56,9 @@ class Detection(Task):
 
     def answer_text(self, answer: Mapping[str, Any]) -> str:
         return objects_text(item["class"] for item in answer["prediction"])
+
+    def compared_label(self, schema: Schema) -> TrueLabel | None:
+        return ObjectsLabel(schema.target.classes)
 
     def answer_parts(self, schema: Schema) -> tuple[AnswerPart, ...]:
         item = {

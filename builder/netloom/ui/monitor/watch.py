@@ -187,6 +187,8 @@ def _labeled(report: MonitorReport) -> None:
     if labeled is None:
         st.caption(
             "No labels yet. Clients report them with `POST /feedback`, by the header `X-Request-Id` of an answer."
+            if report.takes_labels
+            else "Labels cannot measure the predictions of this run, so its server refuses them."
         )
         return
     st.markdown(f"**{labeled.title}** on {labeled.rows:,} labeled predictions: {escape(labeled.value)}")
