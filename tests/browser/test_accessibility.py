@@ -28,6 +28,13 @@ PAGES = {
     "monitor": "The log is off by default",
 }
 
+# Adds a table with the columns of the scores of a detector. Returns by how much it is wider than its text.
+WIDE_TABLE = """text => {
+  const row = cell => `<tr>${["Class", "AP50–95", "AP50", "AP75", "F1", "Precision", "Recall", "Objects"]
+    .map(name => `<${cell}>${cell === "th" ? name : "0.5833"}</${cell}>`).join("")}</tr>`;
+  text.insertAdjacentHTML("beforeend", `<table><thead>${row("th")}</thead><tbody>${row("td")}</tbody></table>`);
+  return text.lastElementChild.scrollWidth - text.clientWidth;
+}"""
 PHONE = ViewportSize(width=390, height=844)
 BACKGROUNDS = {"light": "rgb(255, 255, 255)", "dark": "rgb(18, 19, 26)"}
 # 68% of the text color of the dark theme.
@@ -123,6 +130,8 @@ def test_chart_and_menu_are_readable_in_the_dark_theme_on_a_phone(page: Page, se
     heading = page.get_by_role("columnheader", name="Field", exact=True)
     expect(heading).to_be_visible()
     assert heading.evaluate("cell => cell.offsetHeight") < 40, "a word is broken although it fits"
+    too_wide = page.locator(".stMarkdown:has(table)").first.evaluate(WIDE_TABLE)
+    assert too_wide <= 0, "a table of scores by class leaves the page"
     page.goto(f"{server.url}/train?project={project_id}&run={run_id}")
     page.set_viewport_size({"width": 1024, "height": 768})
     expect(card).to_have_css("background-color", BACKGROUNDS["dark"])  # the form scrolls beneath the card

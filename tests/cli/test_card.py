@@ -19,7 +19,7 @@ from huggingface_hub import ModelCard
 
 from netloom.api import load_run
 from netloom.calibration.stored_measures import MEASURES
-from netloom.export.model_card.collect import collect
+from netloom.export.model_card.collect import collect, summary_of
 from netloom.runs.run_lookup import find_run
 from netloom.store import open_store
 from tests.cli.conftest import Console, Trained
@@ -46,6 +46,12 @@ def test_hugging_face_reads_the_metrics_of_the_evaluation(console: Console, copy
     assert metadata["license"] == "mit"
     assert {result.metric_type: result.metric_value for result in metadata["eval_results"]} == expected
     assert {result.dataset_split for result in metadata["eval_results"]} == {"test"}
+
+
+def test_the_first_sentence_names_the_target_once() -> None:
+    assert summary_of("Predicts one of several classes", "species") == "Predicts one of several classes: species."
+    assert summary_of("Finds the objects in an image", "objects") == "Finds the objects in an image."
+    assert summary_of("Writes a text", "") == "Writes a text."
 
 
 def test_statement_is_stored_with_the_run(console: Console, copy: Trained) -> None:

@@ -251,7 +251,7 @@ def voc_with_joined_list(rows: Objects) -> dict[str, bytes]:
 
 
 def labelme(row: int, own: list[tuple[str, int, int, int, int]]) -> bytes:
-    shapes = [
+    shapes: list[dict[str, Any]] = [
         {"label": name, "points": [[right, y], [x, bottom]], "group_id": None, "shape_type": "rectangle", "flags": {}}
         for name, x, y, right, bottom in own
     ]

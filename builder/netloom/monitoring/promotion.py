@@ -137,10 +137,11 @@ def _compare(title: str, true_label: TrueLabel, new: TrainedRun, old: TrainedRun
     low, high = interval_of_mean or (-np.inf, np.inf)
     form = "{:+.1%}".format if true_label.is_share else "{:+.4g}".format
     sign = -1 if true_label.is_share else 1
-    interval = sorted((sign * low, sign * high))
+    # Adding 0.0 makes 0.0 of -0.0
+    interval = sorted((sign * low + 0.0, sign * high + 0.0))
     old_error, new_error = float(before.mean()), float(after.mean())
     old_value, new_value = true_label.written(old_error), true_label.written(new_error)
-    change = form(sign * float(difference.mean()) + 0.0)  # -0.0 becomes 0.0
+    change = form(sign * float(difference.mean()) + 0.0)
     if interval_of_mean is not None:
         change += f", 95% CI {form(interval[0])} to {form(interval[1])}"
     words = f"{true_label.title.lower()} {new_value}, before {old_value}, on {len(rows):,} rows (difference {change})."

@@ -72,7 +72,7 @@ def collect(
     target = trained.data.schema.target
     return ModelCard(
         name=plain(project.name) or "A network",
-        summary=f"{task.summary}: {plain(target.name)}." if target.name else f"{task.summary}.",
+        summary=summary_of(task.summary, plain(target.name)),
         task=task.name,
         task_title=task.title,
         statement=statement or Statement.from_json(artifacts.card_statement()),
@@ -94,6 +94,11 @@ def collect(
         evidence=evidence(trained, artifacts),
         warnings=tuple(plain(warning.message) for warning in run.summary.warnings),
     )
+
+
+def summary_of(summary: str, target: str) -> str:
+    """Return what a task does, with the name of its target, unless the sentence has it."""
+    return f"{summary}: {target}." if target and target not in summary.split() else f"{summary}."
 
 
 def _stored(store: Store, run: Run) -> Evaluation | None:

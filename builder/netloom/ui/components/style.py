@@ -33,7 +33,9 @@ position:absolute;width:1px;height:1px;overflow:hidden}
 .stMarkdownBadge,.stMarkdownBadge *,[data-testid=stMetricLabel] *{white-space:normal!important}
 .stMultiSelect [data-tag] button{min-width:24px;min-height:24px}.stMultiSelect input{min-width:24px}
 .stMarkdown :is(th,td:first-child){overflow-wrap:anywhere;hyphens:auto;min-width:4.5em}
-@media (max-width:640px){.stMarkdown table{font-size:.75rem}.stMarkdown :is(td,th){padding:.3rem}}
+@media (max-width:640px){.stMarkdown table{font-size:.75rem}.stMarkdown :is(td,th){padding:.3rem}
+.stMarkdown table:has(th:nth-child(7)){font-size:.6rem}
+.stMarkdown table:has(th:nth-child(7)) :is(td,th){padding:.1rem;min-width:0;overflow-wrap:anywhere}}
 [data-testid=stTab],[role=dialog] button[aria-label=Close]{min-width:24px;min-height:24px}
 button[kind^=primary]:not(:disabled):is(:hover,:active){
 background:oklch(from currentColor calc(.785 - .328*l) calc(.115 + .125*l) 276);border-color:transparent}

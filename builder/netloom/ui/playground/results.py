@@ -190,8 +190,9 @@ def _boxes(shown: Shown) -> None:
         }
         for item in objects
     ]
-    score = st.column_config.ProgressColumn(min_value=0, max_value=1, format="percent")
-    sides = dict.fromkeys(SIDES, st.column_config.NumberColumn(format="%.1f"))
+    score = st.column_config.ProgressColumn(min_value=0, max_value=1, format="percent", width=90)
+    # All sides are visible when two runs are side by side
+    sides = dict.fromkeys(SIDES, st.column_config.NumberColumn(format="%.1f", width=50))
     st.dataframe(rows, hide_index=True, column_config={"score": score, **sides})
     st.caption(
         f"Boxes in pixels of the image of {width} × {height}, from its upper left corner. Objects with a score above "
