@@ -24,6 +24,7 @@ from netloom.data.targets import target_of
 from netloom.document import Augment, DataChoice
 from netloom.tasks import task
 from netloom.tasks.detection import Detection
+from netloom.tasks.true_labels.objects import ObjectsLabel
 from netloom.training import OBJECTIVES
 from netloom.training.objectives.average_precision import average_precisions, matched
 from netloom.training.objectives.detection_loss import generalized_iou, row_losses
@@ -233,8 +234,8 @@ def test_two_detectors_are_compared_by_the_objects_of_their_images(shapes: Prepa
     assert label.error([{**first, "box": moved}, second], true[index]) == 0.5, "an IoU below 0.5"
     assert label.error([{**first, "class": names[names.index(first["class"]) - 1]}], true[index]) == 1
     assert (label.error([], []), label.error([first], [])) == (0.0, 1.0)
-    assert label.is_comparable(type(label)(names[::-1]))
-    assert not label.is_comparable(type(label)(names[1:]))
+    assert label.is_comparable(ObjectsLabel(names[::-1]))
+    assert not label.is_comparable(ObjectsLabel(names[1:]))
 
 
 def test_curves_and_evaluation_count_the_same_objects(shapes: Prepared) -> None:

@@ -60,7 +60,7 @@ def _read(entry: Mapping[str, Any], where: str, name: str, images: ImageIndex, a
         annotations.tally.add("Images that are missing", repr(stated[-80:]))
         return
     objects = annotations.start(file, name)
-    listed = next((entry[key] for key in _OBJECTS if entry.get(key) is not None), [])
+    listed: object = next((entry[key] for key in _OBJECTS if entry.get(key) is not None), [])
     for number, item in enumerate(entries_of(listed, "annotations", name), 1):
         place = f"Annotation {number:,} of {where[0].lower()}{where[1:]}"
         objects.add(class_name(item.get("label"), place), _sides(item.get("coordinates"), place))
