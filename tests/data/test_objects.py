@@ -348,6 +348,13 @@ def test_shapes_of_labelme_become_boxes_and_groups_one_object(home: Path) -> Non
     assert any("Groups of shapes read as one object: 1, in 'json/01.json'." in note for note in raw.warnings)
 
 
+@pytest.mark.parametrize("empty", ["", "null", "~", "[]"])
+def test_a_part_without_a_value_in_data_yaml_is_not_missing(empty: str, home: Path) -> None:
+    raw = _read(_yaml(f"train: images/a\nval: images/b\ntest: {empty}"), home)
+    assert raw.given is not None
+    assert "data.yaml" not in " ".join(raw.warnings)
+
+
 def test_an_empty_file_of_yolo_says_that_there_is_no_object(home: Path) -> None:
     raw = _read(YOLO, home)
     assert b"" in YOLO.values()

@@ -23,6 +23,7 @@ from netloom.data.uploads.members import composed
 from netloom.data.uploads.source import Source
 
 MAX_NAMES_BYTES = 2**18
+_EMPTY = ("", "~", "null", "Null", "NULL")  # as YAML writes that there is no value
 Path = tuple[str, ...]
 
 
@@ -68,7 +69,7 @@ class DataYaml:
         # Training comes first, so that parts with its images are left out, and not training itself
         for key in sorted(filter(_is_part, self.content), key=lambda key: part_of(key) or TRAIN):
             entries = self.content[key] if isinstance(self.content[key], list) else [self.content[key]]
-            found = {entry: finder.images_of(entry) for entry in map(str, entries) if entry.strip()}
+            found = {entry: finder.images_of(entry) for entry in map(str, entries) if entry.strip() not in _EMPTY}
             missing += [f"{key!r} names {entry[-80:]!r}" for entry, files in found.items() if not files]
             files = set[str]().union(*found.values())
             equal = next((earlier for earlier, others in stated.items() if files and files == others), None)
