@@ -137,7 +137,7 @@ def _gate(live: Live, run_id: str, current: str) -> Gate | None:
     )
     notes = list(gate.notes)
     if gate.mistakes is None:
-        notes.append("No examples are collected in this project; *Monitor* and *Try it* collect them.")
+        notes.append("No corrected examples are collected in this project, so only held-out rows are compared.")
     st.caption(" ".join(notes))
     return gate
 
