@@ -34,7 +34,7 @@ def test_equal_choices_share_one_prepared_dataset(home: Path) -> None:
 
 
 def test_schema_stays_cached_after_the_data_is_evicted(home: Path) -> None:
-    choices = [DataChoice(dataset="shapes", options={"rows": 2_000 + n}) for n in range(6)]
+    choices = [DataChoice(dataset="shapes", options={"rows": 600 + n}) for n in range(6)]
     start = time.process_time()
     first = [schema(choice, home) for choice in choices]
     read_time = time.process_time() - start

@@ -53,7 +53,11 @@ def mixed(home: Path) -> Prepared:
 
 
 @pytest.mark.parametrize(
-    "name", ["digits_mlp", "breast_cancer", "diabetes", "reviews_lstm", "clicks_deepfm", "mixed", "spoken_cnn"]
+    "name",
+    [
+        *("digits_mlp", "breast_cancer", "diabetes", "reviews_lstm", "clicks_deepfm", "mixed"),
+        pytest.param("spoken_cnn", marks=pytest.mark.long),  # large; smaller sounds follow below
+    ],
 )
 def test_version_has_more_training_rows_and_the_same_others(name: str, home: Path) -> None:
     data = mixed(home) if name == "mixed" else of_template(name, home)

@@ -19,7 +19,7 @@ from netloom.document import DataChoice
 from tests.data.brought import npz, png
 from tests.data.crafted import make_csv, make_zip
 
-ROWS = 60
+ROWS = 40
 NAMES = ("train", "valid", "test")  # as users name them
 SPLITS = ("train", "validation", "test")
 THREE, TWO = (0, 0, 2, 0, 1), (0, 0, 2, 0, 0)  # the split of each row, repeated

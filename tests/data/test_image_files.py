@@ -75,7 +75,7 @@ def test_predicted_images_equal_those_of_training(form: str, largest: int, optio
 )
 def test_full_size_pixels_equal_the_file_that_holds_them(options: dict[str, Any], home: Path) -> None:
     """As the Python API, bundles and the model server receive images in JSON."""
-    photos = _photos("PNG", 300) | {"a/gray.png": _photo(99, (250, 201), "PNG", "L")}
+    photos = _photos("PNG", 150) | {"a/gray.png": _photo(99, (125, 101), "PNG", "L")}
     data = import_and_prepare(make_zip(photos), home, "photos.zip", **options)
     for number, name in enumerate(sorted(photos)):
         pixels = np.asarray(Image.open(io.BytesIO(photos[name])))

@@ -23,7 +23,7 @@ from netloom.data.tables.arrow_table import StoredNumbers, StoredTable, StoredTe
 from netloom.data.uploads import add_file, remove
 from netloom.document import DataChoice
 
-ROWS = 3_000
+ROWS = 1_600
 LIMITS = (1_000.0, 0.01)  # in MiB, for reading at once and for reading in chunks
 
 
@@ -227,7 +227,7 @@ def test_streamed_import_reports_progress(tmp_path: Path, limit_memory: Callable
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
     assert len(set(shares)) > 8
-    assert any(message == "Storing row 1,024 of 3,000" for _, message in reports)
+    assert any(message == "Storing row 1,024 of 1,600" for _, message in reports)
 
 
 def test_local_file_is_imported_as_a_stream(tmp_path: Path, limit_memory: Callable[[float], None]) -> None:

@@ -41,6 +41,11 @@ def _features(data: Prepared) -> tuple[str, ...]:
 # ---------------------------------------------------------------- reading
 
 
+@pytest.fixture(scope="module")
+def plain_table(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    return import_and_prepare(csv_from_columns(example_columns()), tmp_path_factory.mktemp("home"))
+
+
 def test_a_csv_becomes_numbers_and_categories(home: Path) -> None:
     data = import_and_prepare(csv_from_columns(example_columns()), home)
     assert _features(data) == ("size", "kind = a", "kind = b", "kind = c", "kind = (other)")
@@ -66,8 +71,8 @@ def test_a_csv_becomes_numbers_and_categories(home: Path) -> None:
     ],
     ids="comma semicolon tab bar decimal-comma windows mac bom utf16 quoted blank-lines spaces".split(),
 )
-def test_csv_dialects_are_read_alike(home: Path, content: bytes) -> None:
-    reference, data = import_and_prepare(csv_from_columns(example_columns()), home), import_and_prepare(content, home)
+def test_csv_dialects_are_read_alike(home: Path, plain_table: Prepared, content: bytes) -> None:
+    reference, data = plain_table, import_and_prepare(content, home)
     assert _features(data) == _features(reference)
     assert torch.allclose(data.inputs["features"], reference.inputs["features"])
     assert torch.equal(data.target, reference.target)
@@ -257,16 +262,6 @@ def test_rows_without_target_are_dropped_with_warning(home: Path) -> None:
     data = import_and_prepare(table.to_csv(index=False).encode(), home)
     assert data.schema.rows == ROWS - 10
     assert "10 rows without a value in 'label' were left out." in data.warnings
-
-
-def test_single_row_class_is_in_training(home: Path) -> None:
-    table = example_columns()
-    table["label"] = ["rare", *table["label"][1:]]
-    info = add_file(csv_from_columns(table), "data.csv", home)
-    for seed in range(20):
-        data = prepare(DataChoice(dataset=info.name, seed=seed), home)
-        rare = data.schema.target.classes.index("rare")
-        assert rare in data.target[data.split["train"]]
 
 
 # ---------------------------------------------------------------- texts

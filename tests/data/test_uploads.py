@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import io
+import itertools
 import uuid
 import zipfile
 from collections import Counter
@@ -83,9 +84,19 @@ def test_removed_upload_no_longer_exists(home: Path) -> None:
     assert home.exists()
 
 
-@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+SEPARATORS, ENDS, ENCODINGS = (",", ";", "\t", "|"), ("\n", "\r\n"), ("utf-8", "utf-8-sig", "utf-16")
+# Each separator, and each encoding with each end of a line: the others combine the same.
+FEW_NOTATIONS = [(",", "\n", "utf-8"), (";", "\r\n", "utf-8"), ("\t", "\n", "utf-8-sig"), ("|", "\r\n", "utf-8-sig")]
+FEW_NOTATIONS += [("\t", "\n", "utf-16"), (";", "\r\n", "utf-16")]
+
+
+@pytest.mark.parametrize(
+    ("separator", "end", "encoding"),
+    [
+        pytest.param(*notation, marks=[] if notation in FEW_NOTATIONS else [pytest.mark.long])
+        for notation in itertools.product(SEPARATORS, ENDS, ENCODINGS)
+    ],
+)
 def test_table_is_read_with_any_separator_and_encoding(home: Path, separator: str, end: str, encoding: str) -> None:
     text = valid_csv().decode().replace(",", separator).replace("\n", end).replace("a" + end, "ä" + end)
     data = _add(text.encode(encoding), home)
