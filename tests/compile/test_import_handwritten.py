@@ -181,8 +181,24 @@ def trained_once(model: Any, inputs: tuple[torch.Tensor, ...]) -> list[torch.Ten
         return tensors(model(*inputs))
 
 
-@pytest.mark.parametrize("suffix", ["pt2", "onnx"])
-@pytest.mark.parametrize("name", MODULES)
+# Their operators are in other ONNX files too: here, in test_import_attention and in test_import_onnx.
+SIMILAR_IN_ONNX = (
+    "attention pooling",
+    "cosine classifier",
+    "attention with a mask",
+    "own recurrence",
+    "straight-through estimator",
+    "target without a gradient",
+    "prototypes without a gradient",
+)
+FILES = [
+    pytest.param(name, suffix, marks=[pytest.mark.long] if suffix == "onnx" and name in SIMILAR_IN_ONNX else [])
+    for name in MODULES
+    for suffix in ("pt2", "onnx")
+]
+
+
+@pytest.mark.parametrize(("name", "suffix"), FILES)
 def test_modules_are_reproduced_and_train_alike(name: str, suffix: str, tmp_path: Path) -> None:
     model, imported = exported(name, tmp_path / f"module.{suffix}")
     network: Any = module(imported.project)

@@ -217,8 +217,10 @@ def exported_case(name: str, exporter: str) -> bytes:
 
 
 # The new exporter writes each step of a recurrent layer, which takes seconds; "bilstm" covers "lstm".
+# test_import_attention covers "attention", and "mixed" and "residual" have the operators of "mobile".
+LONG = [("lstm", "new"), ("attention", "new"), ("mobile", "new")]
 WAYS = [
-    pytest.param(name, way, marks=[pytest.mark.long] if (name, way) == ("lstm", "new") else [])
+    pytest.param(name, way, marks=[pytest.mark.long] if (name, way) in LONG else [])
     for name in CASES
     for way in ("new", "old", "one")
     if name != "attention" or way == "new"  # the old exporter cannot write attention

@@ -18,8 +18,8 @@ from netloom.export.tracing import names
 from netloom.templates import templates
 from netloom.validation import analyse
 
-# Templates with rare operators: top-k experts, windows with their spectrum, empty slices.
-SPECIAL = ("intents_experts", "intents_mamba", "spoken_cnn", "clicks_deepfm", "dates_gru")
+# Templates with rare operators: top-k experts, empty slices, windows with their spectrum.
+SPECIAL = ("intents_experts", "intents_mamba", "spoken_cnn", "clicks_deepfm")
 HALF = 5
 
 
