@@ -201,7 +201,15 @@ def assert_is_sentence(refusal: DataError) -> None:
 
 
 # Another dataset with the same kinds of fields and the same tasks covers these.
-SIMILAR = {"people.jsonl": "people.xlsx", "films.csv": "people.xlsx", "lines.zip": "reviews.zip"}
+SIMILAR = {
+    "people.jsonl": "people.xlsx",
+    "films.csv": "people.xlsx",
+    "lines.zip": "reviews.zip",
+    "mnist.zip": "bars.npz",
+    "triplets.zip": "pairs.zip",
+    "rings.jsonl": "graphs.zip",
+    "station": "wave.csv",
+}
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,8 @@ from netloom.data.augmentation.augmentation import Motion, Random
 from netloom.data.boxes import padded
 from netloom.data.preparation.box_decoding import RARITY, cell_boxes, center_logits, detected
 from netloom.data.targets import target_of
-from netloom.document import Augment, DataChoice
+from netloom.document import Augment, DataChoice, Training
+from netloom.runs import evaluate, fit_here
 from netloom.tasks import task
 from netloom.tasks.detection import Detection
 from netloom.tasks.true_labels.objects import ObjectsLabel
@@ -29,6 +30,7 @@ from netloom.training import OBJECTIVES
 from netloom.training.objectives.average_precision import average_precisions, matched
 from netloom.training.objectives.detection_loss import generalized_iou, row_losses
 from tests.data.test_augment import PICTURE
+from tests.networks import chain
 
 GENERATOR = torch.Generator().manual_seed(0)
 NUMBERS = np.random.default_rng(0)
@@ -306,6 +308,25 @@ def test_objects_that_leave_the_image_are_left_out() -> None:
     assert target_of("boxes").moved(target, lambda values, exact: values, (1, 1, 20, 20))[0, 0].tolist() == (
         pytest.approx([0, 0, 0, 0.2, 0.2], abs=1e-5)
     )
+
+
+def test_a_small_detector_learns_to_find_and_name_objects() -> None:
+    layers: list[tuple[str, dict[str, Any]]] = []
+    for filters, stride in ((16, 2), (32, 2), (32, 1), (32, 1)):
+        settings = {"filters": filters, "kernel_size": 3, "stride": stride}
+        layers += [("Conv2d", settings), ("BatchNorm2d", {}), ("ReLU", {})]
+    document = chain(
+        ("Input", {"field": "image", "kind": "image", "shape": [1, 48, 48]}),
+        *layers,
+        ("Conv2d", {"filters": 8, "kernel_size": 1}),
+        data=DataChoice(dataset="shape_boxes", options={"rows": 300}),
+        training=Training(
+            objective="detection", epochs=4, batch_size=10, learning_rate=0.01, schedule="one_cycle", device="cpu"
+        ),
+    )
+    metrics = evaluate(fit_here(document)).metrics  # without training, all of these are 0
+    assert metrics["map_50"] > 0.3
+    assert metrics["f1"] > 0.3
 
 
 def test_the_text_of_an_answer_counts_its_objects() -> None:

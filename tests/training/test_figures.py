@@ -76,7 +76,7 @@ def at_its_figure(name: str, home: Path | None = None, *, whole: bool = False) -
 
 # Tested in test_adversarial, so that it is trained only once.
 ELSEWHERE = "digits_gan"
-# These take nine tenths of the total time: `pytest -m long` trains them.
+# These take nine tenths of the total time: `pytest -m long` trains them. (A small detector learns in test_detection.)
 COSTLY = (
     "cartpole_dqn",
     "cartpole_ppo",
@@ -104,6 +104,7 @@ COSTLY = (
     "same_digits_contrastive",
     "same_digits_siamese",
     "scenes_labels",
+    "shapes_detector",
     "shapes_mobilenet",
     "shapes_residual",
     "shapes_simclr",
