@@ -52,10 +52,10 @@ class Shapes(Dataset):
         )
 
     def _grid(self, random: np.random.Generator, reach: float) -> tuple[np.ndarray, np.ndarray]:
-        """Return coordinates around a random center at least `reach` pixels from the border."""
+        """Return a column and a row of coordinates around a random center at least `reach` pixels from the border."""
         middle = random.uniform(reach, self.size - 1 - reach, 2)
-        y, x = np.mgrid[: self.size, : self.size]
-        return y - middle[0], x - middle[1]
+        steps = np.arange(self.size)
+        return steps[:, None] - middle[0], steps[None] - middle[1]
 
     def _shape(self, name: str, random: np.random.Generator, least: float = 0.17, most: float = 0.26) -> np.ndarray:
         """Return the pixels (H, W) of a shape whose half side is a share of the image from `least` to `most`."""
