@@ -51,7 +51,7 @@ WITHOUT = {"gan"}  # no trivial predictor generates images
 
 
 def untrained_run(name: str) -> TrainedRun:
-    project = with_rows(templates()[name].project, 300)
+    project = with_rows(templates()[name].project, 600)
     torch.manual_seed(0)
     text = source(project)
     return TrainedRun(project, text, module(text).eval(), prepare(project.data))
