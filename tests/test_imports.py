@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 from itertools import takewhile
 from pathlib import Path
 
@@ -112,10 +112,19 @@ def violations_of_modules() -> dict[Callable[[ast.Module], Iterator[tuple[int, s
     return violations
 
 
+@lru_cache(maxsize=1)
+def nodes(tree: ast.Module) -> list[ast.AST]:
+    """All nodes of a file, which are listed once for all checks of it: that takes most of their time."""
+    found: list[ast.AST] = [tree]
+    for node in found:
+        found.extend(ast.iter_child_nodes(node))
+    return found
+
+
 def private_accesses(tree: ast.Module) -> Iterator[tuple[int, str]]:
     """The private attributes that a test accesses, the private names of Netloom that it imports, and texts that name
     what is private, as for `monkeypatch`; except for the attributes of the test's own classes."""
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "netloom":
             yield from ((node.lineno, alias.name) for alias in node.names if is_private(alias.name))
         elif isinstance(node, ast.Attribute) and is_private(node.attr) and not is_own(node.value):
@@ -159,11 +168,11 @@ def test_private_accesses_of_tests_are_detected() -> None:
 def private_names(tree: ast.Module) -> Iterator[tuple[int, str]]:
     """The private names that a module imports from other modules of Netloom, with their lines."""
     modules: set[str] = set()
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "netloom":
             modules |= {alias.asname or alias.name for alias in node.names if is_module(f"{node.module}.{alias.name}")}
             yield from ((node.lineno, alias.name) for alias in node.names if is_private(alias.name))
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.Attribute) and is_private(node.attr) and ast.unparse(node.value) in modules:
             yield node.lineno, ast.unparse(node)
 
@@ -179,8 +188,8 @@ def test_no_module_uses_private_attributes_of_another() -> None:
 
 def foreign_attributes(tree: ast.Module) -> Iterator[tuple[int, str]]:
     """The private attributes that a module accesses and that none of its own classes and functions defines."""
-    defined = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
-    for node in ast.walk(tree):
+    defined = {node.name for node in nodes(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+    for node in nodes(tree):
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and is_own(node.value):
             defined.add(node.attr)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):

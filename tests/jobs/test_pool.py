@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -28,6 +26,7 @@ from netloom.jobs.workers import processes, worker_pool
 from netloom.jobs.workers.lanes import LaneSettings
 from netloom.training.speed.device import threads
 from tests.jobs.conftest import NAMES, Runs
+from tests.preloaded import start_python
 from tests.runs.examples import until
 
 WAIT_S = 120.0
@@ -215,7 +214,7 @@ def test_second_watcher_keeps_the_job_alive(
 
 
 def test_pool_schedules_owners_round_robin(trained: Runs, single_worker_pool: Pool) -> None:
-    first = single_worker_pool.submit(slow_attack(trained, 200), trained.home, "eager")  # runs until all have come
+    first = single_worker_pool.submit(slow_attack(trained, 100), trained.home, "eager")  # runs until all have come
     eager_jobs = [single_worker_pool.submit(slow_attack(trained, 1 + rows), trained.home, "eager") for rows in range(3)]
     other = single_worker_pool.submit(slow_attack(trained, 4), trained.home, "other")
     expected = [first, other, *eager_jobs]
@@ -270,7 +269,7 @@ from pathlib import Path
 from netloom.jobs import RunWeights, pool
 from netloom.jobs.requests.explanations import Attack
 run, written, home = sys.argv[1:]
-job = pool().submit(Attack(RunWeights(run, "best", float(written)), "pgd", 1000), Path(home))
+job = pool().submit(Attack(RunWeights(run, "best", float(written)), "pgd", 100), Path(home))
 with job.watched():
     while not job.share and not job.ended:
         time.sleep(0.01)
@@ -279,15 +278,16 @@ with job.watched():
 """
 
 
-def test_workers_exit_when_their_server_is_killed(trained: Runs, single_worker_pool: Pool) -> None:
-    weights = trained.weights["digits_cnn"]
-    command = [sys.executable, "-c", SERVER, weights.run_id, repr(weights.written), str(trained.home)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        worker = psutil.Process(int(server.stdout.readline()))
-        server.kill()
+def test_workers_exit_when_their_server_is_killed(trained: Runs, single_worker_pool: Pool, tmp_path: Path) -> None:
+    request, output = slow_attack(trained, 100), tmp_path / "worker.txt"
+    weights = request.weights
+    server = start_python("-c", SERVER, weights.run_id, repr(weights.written), trained.home, output=output)
+    until(lambda: output.exists() and output.read_text().endswith("\n"), WAIT_S)
+    worker = psutil.Process(int(output.read_text()))
+    server.kill()
+    server.wait()
     worker.wait(10)
-    assert job_result(single_worker_pool.submit(slow_attack(trained), trained.home)).rows > 0
+    assert job_result(single_worker_pool.submit(request, trained.home)).rows == 100
 
 
 def test_second_pool_reads_the_cached_explanation(trained: Runs, single_worker_pool: Pool, pool: Pool) -> None:

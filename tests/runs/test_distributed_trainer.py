@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -25,6 +23,7 @@ from netloom.training.evaluation import mean_metrics, metric_sums
 from netloom.training.trainers.distributed import LEAST_ROWS, share
 from netloom.training.weights.initialization import StartError
 from tests.networks import digits_mlp
+from tests.preloaded import start_python
 from tests.runs.examples import Recorder, loop, moons, supervised
 
 pytestmark = pytest.mark.timeout(600)
@@ -93,7 +92,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], RankRes
     (folder / "taught").mkdir()
     distillation.freeze_teacher(teacher_files(folder), RunArtifacts.in_directory(folder / "taught"))
     (folder / "orders.json").write_text(json.dumps({name: order for name, (_, order) in projects.items()}))
-    subprocess.run([sys.executable, "-m", "tests.runs.ranks", str(folder), "3"], check=True, timeout=280)
+    errors = folder / "errors.txt"
+    assert start_python("-m", "tests.runs.ranks", folder, 3, errors=errors).wait(280) == 0, errors.read_text()
 
     def results(name: str) -> RankResults:
         return [json.loads((folder / f"{name}-{rank}.out").read_text()) for rank in range(projects[name][1]["world"])]
