@@ -6,8 +6,6 @@ import os
 import pkgutil
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 from typing import get_args
 
@@ -16,6 +14,7 @@ import yaml
 
 from netloom.cli.commands import registry as commands
 from tests.cli.conftest import called
+from tests.preloaded import start_python
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -42,11 +41,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The built site. A missing link target, anchor or navigation page is an error."""
     folder = tmp_path_factory.mktemp("site")
     # Without -q: messages that are not logged do not count as warnings.
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-f", str(DOCS / "mkdocs.yml"), "-d"]
-    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
-    process = subprocess.run([*command, str(folder)], env=environment, capture_output=True, text=True, check=False)
-    assert process.returncode == 0, process.stdout + process.stderr
-    return folder
+    command = ["mkdocs", "build", "--strict", "-f", DOCS / "mkdocs.yml", "-d", folder / "site"]
+    environment, log = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}, folder / "log.txt"
+    process = start_python("-m", *command, output=log, errors=log, environment=environment)
+    assert process.wait(120) == 0, log.read_text(encoding="utf-8")
+    return folder / "site"
 
 
 def test_site_contains_every_page(site: Path) -> None:

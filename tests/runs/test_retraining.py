@@ -26,6 +26,7 @@ from netloom.store import open_store
 from netloom.templates import templates
 from netloom.templates.starting import fit
 from netloom.training.weights.weight_files import read_weights
+from tests.networks import with_rows
 from tests.runs.examples import trained_here
 
 
@@ -137,12 +138,20 @@ def test_weights_are_not_used_for_other_classes_fields_or_targets(home: Path) ->
 
 
 @pytest.mark.parametrize(
-    "name", ["requests_tagger", "dates_gru", "station_dlinear", "commands_joint", "shapes_unet", "spoken_cnn"]
+    ("name", "rows"),
+    [
+        ("requests_tagger", None),
+        ("dates_gru", None),
+        ("station_dlinear", None),
+        ("commands_joint", None),
+        ("shapes_unet", 150),
+        ("spoken_cnn", 150),
+    ],
 )
 def test_corrected_tags_texts_and_forecasts_retrain_the_run(
-    name: str, home: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, rows: int | None, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project = templates()[name].project
+    project = templates()[name].project if rows is None else with_rows(templates()[name].project, rows)
     project = project.model_copy(update={"training": updated(project.training, {"epochs": 0})})
     store = open_store(home)
     with trained_here():
