@@ -25,7 +25,7 @@ def worker(*home: str) -> None:
         run_reporter.FLUSH_S,
         run_reporter.POLL_S,
         run_reporter.ASK_S,
-    ) = 0.1, 0.1, 0.02, 0.01, 0.01
+    ) = 0.1, 0.1, 0.05, 0.02, 0.05
     run_reporter.CHECKPOINT_SHARE = 0.5
     sys.argv = ["worker", *home]
     runpy.run_module("netloom.runs.worker", run_name="__main__")
@@ -60,7 +60,7 @@ def _edit(home: Path, project_id: str) -> None:
         project = saved.project.model_copy(update={"notes": f"{revision} " * 200})
         stamp = store.save(project_id, project, saved.epoch, revision, {}, stamp)
         print(f"saved {revision}", flush=True)
-        time.sleep(0.01)
+        time.sleep(0.03)
 
 
 if __name__ == "__main__":

@@ -127,7 +127,7 @@ def curve(store: Store, run_id: str) -> list[tuple[int, int, str, str, float]]:
 @pytest.mark.parametrize(
     ("moments", "seed", "epochs"),
     [
-        (2, 14, 300),  # kills the worker, then both while a worker starts
+        (2, 3394, 200),  # kills the worker, then both while a worker starts
         pytest.param(50, 2, 900, marks=[pytest.mark.long, pytest.mark.timeout(1500)]),
     ],
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +14,7 @@ import pytest
 
 from netloom.runs.search import sweep_process, sweeps
 from netloom.store import Store, open_store
+from tests.preloaded import PreloadedProcess, start_python
 from tests.processes import sweep_processes
 from tests.runs.examples import check_curves, moons, until
 from tests.store.states import put_sweep
@@ -54,10 +54,9 @@ def store(home: Path) -> Iterator[Store]:
 
 
 @contextmanager
-def server(store: Store, project_id: str = "") -> Iterator[subprocess.Popen[bytes]]:
+def server(store: Store, project_id: str = "") -> Iterator[PreloadedProcess]:
     """A server that optionally starts a sweep over a project."""
-    command = [sys.executable, "-c", _SERVER, str(store.home), *[project_id] * bool(project_id)]
-    process = subprocess.Popen(command)
+    process = start_python("-c", _SERVER, store.home, *[project_id] * bool(project_id))
     try:
         yield process
     finally:
@@ -90,7 +89,7 @@ def start_count(store: Store, run_id: str) -> int:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(900)  # it imports torch five times
+@pytest.mark.timeout(900)
 def test_sweep_survives_killed_server_process_and_worker(store: Store) -> None:
     project = moons(epochs=EPOCHS)
     project_id = store.create_project(project)
