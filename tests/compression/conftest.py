@@ -6,9 +6,9 @@ import pytest
 
 from netloom.api import load_run
 from netloom.runs import TrainedRun
-from tests.cli.conftest import Trained, console, trained
+from tests.cli.conftest import Trained, _training_here, console, trained
 
-__all__ = ["console", "trained"]
+__all__ = ["_training_here", "console", "trained"]
 
 
 @pytest.fixture(scope="package")

@@ -39,6 +39,7 @@ def own_home(trained: Trained, tmp_path: Path) -> Path:
     return Path(shutil.copytree(trained.home, tmp_path / "own"))
 
 
+@pytest.mark.usefixtures("_training_here")
 def test_pruned_and_distilled_runs_are_ordinary_runs(console: Console, trained: Trained, own_home: Path) -> None:
     methods = ("--method", "structured_pruning", "--method", "distillation", "--epochs", 1, "--amount", 0.25)
     answer = console("optimize", trained.run, "--home", own_home, *methods, "--json")

@@ -19,7 +19,7 @@ from netloom.explain.core.explainer import BaselineExplainer, registry
 from netloom.explain.evidence.randomization_test import shuffle_weights
 from netloom.runs import fit_here
 from netloom.templates import templates
-from tests.explain.models import QUICK, trained
+from tests.explain.models import QUICK, trained, untrained_run
 from tests.explain.test_conformance import state, without_seconds
 
 
@@ -195,14 +195,10 @@ def test_subnetwork_nodes_have_dotted_paths() -> None:
 
 
 def test_layer_conductance_at_a_cut_sums_to_the_score() -> None:
-    from netloom.compile import module
-    from netloom.data import prepare
-
-    project = templates()["digits_resnet"].project
-    torch.manual_seed(0)
-    model, data = module(project).eval(), prepare(project.data)
+    run = untrained_run(templates()["digits_resnet"].project)
+    project, model, data = run.project, run.model, run.data
     # The class with the largest score difference to the baseline: an untrained network hardly separates classes.
-    classes = [explain_model(project, model, data, "saliency", 3, target=number) for number in range(10)]
+    classes = [explain(run, "saliency", 3, target=number, proofs=False) for number in range(10)]
     target = int(np.argmax([abs(explanation.answer - explanation.ground) for explanation in classes]))
     for path in ("conv2d_1", "basic_1.1.relu_2", "globalavgpool_1"):
         explanation = explain_model(project, model, data, "layer_conductance", 3, node=path, target=target)

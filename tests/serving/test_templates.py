@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 from pydantic_core import from_json, to_json
 
+from netloom.data import schema
 from netloom.monitoring.log_reader import read_log
 from netloom.monitoring.request_log import LogSettings, RequestLog
 from netloom.runs import fit_here, predict
 from netloom.serving.schemas import answer_schema, row_schema
 from netloom.serving.server_settings import BatchSettings, ServerSettings
 from netloom.templates.catalogue import templates
+from tests.networks import with_rows
 from tests.serving.asgi import Application, run_apart
 
 ROWS = 5
@@ -26,10 +28,14 @@ ROWS = 5
 
 @cache
 def _parameters() -> list[Any]:
-    """All templates; those whose task and dataset occur in an earlier one are left out unless they are asked for."""
-    parameters, seen = [], set[str]()
+    """All templates; those whose task, label and fields occur in earlier ones are left out unless they are asked
+    for."""
+    parameters, seen = [], set[object]()
     for name, template in templates().items():
-        features = {template.project.training.objective, template.project.data.dataset}
+        data = schema(template.project.data)
+        assert data is not None
+        fields = [(field.kind, len(field.shape), bool(field.columns)) for field in data.inputs]
+        features = {template.project.training.objective, ("label", data.target.kind), len(fields), *fields}
         is_new = not features <= seen
         seen |= features
         parameters.append(pytest.param(name, marks=() if is_new else pytest.mark.long))
@@ -38,7 +44,7 @@ def _parameters() -> list[Any]:
 
 @pytest.mark.parametrize("name", _parameters())
 def test_a_template_is_served(name: str, tmp_path: Path) -> None:
-    project = templates()[name].project
+    project = with_rows(templates()[name].project, 400)
     training = project.training.model_copy(update={"epochs": 0, "device": "cpu", "teacher": None})
     trained = fit_here(project.model_copy(update={"training": training}), tmp_path)
     application = Application(tmp_path, trained, ServerSettings(batches=BatchSettings(max_rows=8), cache_bytes=0))
