@@ -90,16 +90,15 @@ def mmd(reference: np.ndarray, current: np.ndarray, seed: int = 0, permutations:
     The kernel is exp(−‖x − y‖² / w), where w is the median of ‖x − y‖². Gretton et al. 2012,
     https://jmlr.org/papers/v13/gretton12a.html. The smallest p-value is 1 / (1 + `permutations`).
     """
-    from scipy.spatial.distance import cdist
+    from scipy.spatial.distance import pdist, squareform
 
     first, second = _sampled(reference, seed), _sampled(current, seed)
     rows = np.concatenate([first, second])
     if len(first) < 2 or len(second) < 2:
         return Separation("MMD", "MMD²", 0.0, 1.0, len(first), len(second))
-    distances = cdist(rows, rows, "sqeuclidean")
-    width = float(np.median(distances[np.triu_indices(len(rows), 1)])) or 1.0
-    kernel = np.exp(-distances / width)
-    np.fill_diagonal(kernel, 0.0)  # the unbiased estimate leaves out pairs of a row with itself
+    distances = pdist(rows, "sqeuclidean")  # of each pair of rows once
+    width = float(np.median(distances)) or 1.0
+    kernel = squareform(np.exp(-distances / width))  # 0 for a row with itself, which the unbiased estimate leaves out
 
     def discrepancies(sides: np.ndarray) -> np.ndarray:
         return _discrepancies(kernel, sides)
