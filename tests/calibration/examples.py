@@ -11,13 +11,14 @@ from netloom.data import add_file
 from netloom.document import DataChoice, Project, Training
 from netloom.runs import TrainedRun, fit_here
 from netloom.templates import templates
-from tests.networks import chain
+from tests.networks import chain, with_rows
 
 
 @cache
-def trained(template: str, epochs: int = 1, seed: int = 0) -> TrainedRun:
-    """A template, trained in this process."""
+def trained(template: str, epochs: int = 1, seed: int = 0, rows: int = 0) -> TrainedRun:
+    """A template, trained in this process; with `rows`, on fewer generated ones."""
     project = templates()[template].project
+    project = with_rows(project, rows) if rows else project
     training = project.training.model_copy(update={"epochs": epochs, "seed": seed})
     return fit_here(project.model_copy(update={"training": training}))
 

@@ -159,7 +159,7 @@ def test_several_outputs_are_calibrated_each(tmp_path: Path) -> None:
 
 def test_labels_and_pixels_have_a_confidence_but_no_sets() -> None:
     for template in ("scenes_labels", "shapes_unet"):
-        run = trained(template)
+        run = trained(template, rows=300)
         report = calibrate(run, CalibrationSettings("temperature", abstain_coverage=0.8, conformal=0.1))
         (part,) = report.parts
         assert part.sets is None
