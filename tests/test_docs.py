@@ -41,9 +41,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The built site. A missing link target, anchor or navigation page is an error."""
     folder = tmp_path_factory.mktemp("site")
     # Without -q: messages that are not logged do not count as warnings.
-    command = ["mkdocs", "build", "--strict", "-f", DOCS / "mkdocs.yml", "-d", folder / "site"]
+    command = ("build", "--strict", "-f", DOCS / "mkdocs.yml", "-d", folder / "site")
     environment, log = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}, folder / "log.txt"
-    process = start_python("-m", *command, output=log, errors=log, environment=environment)
+    process = start_python("-m", "mkdocs", *command, output=log, errors=log, environment=environment)
     assert process.wait(120) == 0, log.read_text(encoding="utf-8")
     return folder / "site"
 

@@ -94,9 +94,9 @@ FORMATS = ("bundle", "notebook", "pt2", "onnx")
 # The logarithm of bands that are silent in pure tones amplifies the rounding of float32: the outputs of ONNX Runtime
 # differ by 1.4e-4 from the app's, and those of the app by 2e-5 from float64, so the file may be refused.
 ROUNDED = {("tones.zip", "binary_classification"), ("tones.zip", "classification")}
-MOST_FIXES = 25
+MAX_FIXES = 25
 # Templates with the same task and the same kinds of inputs, of 23 for classification.
-MOST_ALIKE = 2
+MAX_ALIKE = 2
 
 
 @dataclass(frozen=True)
@@ -132,13 +132,13 @@ def proposed_networks(name: str, home: Path) -> list[Project]:
 
 @cache
 def templates_of(task: str) -> list[Project]:
-    """The templates with this task, at most `MOST_ALIKE` with the same kinds of inputs, the smallest first."""
+    """The templates with this task, at most `MAX_ALIKE` with the same kinds of inputs, the smallest first."""
     alike: dict[tuple[str, ...], list[Project]] = {}
     projects = [template.project for template in templates().values() if template.project.training.objective == task]
     for project in sorted(projects, key=lambda project: sum(len(part.nodes) for part in project.networks.values())):
         inputs = (str(node.params["kind"]) for node in project.main_network.nodes.values() if node.type == "Input")
         alike.setdefault(tuple(sorted(inputs)), []).append(project)
-    return [project for projects in alike.values() for project in projects[:MOST_ALIKE]]
+    return [project for projects in alike.values() for project in projects[:MAX_ALIKE]]
 
 
 def candidates(name: str, task: str, home: Path) -> Iterator[Project]:
@@ -151,7 +151,7 @@ def candidates(name: str, task: str, home: Path) -> Iterator[Project]:
 def with_fixes(project: Project, home: Path) -> Cell:
     """The project after the fixes that the check offers, as long as these do not change the task."""
     objective, refusal = project.training.objective, ""
-    for _ in range(MOST_FIXES):
+    for _ in range(MAX_FIXES):
         errors = [issue for issue in check_project(project, home)[1] if issue.severity == "error"]
         if not errors:
             return Cell(project)

@@ -12,7 +12,7 @@ from netloom.document import blank
 
 pytestmark = pytest.mark.browser
 
-MOST_TABS = 90
+MAX_TABS = 90
 # Whether the focused element, or the frame of its field, has an outline, a shadow, or a border in the primary color.
 FOCUS_IS_VISIBLE = """() => {
     let element = document.activeElement;
@@ -29,7 +29,7 @@ def focus(page: Page, target: Locator, key: str = "Tab") -> None:
     """Press Tab, or Shift+Tab, until an element has the focus, which must be visible."""
     expect(target).to_be_visible()
     expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
-    for _ in range(MOST_TABS):
+    for _ in range(MAX_TABS):
         page.keyboard.press(key)
         if target.evaluate("element => element === document.activeElement"):
             page.wait_for_function(FOCUS_IS_VISIBLE)

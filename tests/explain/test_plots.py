@@ -114,7 +114,7 @@ def test_waterfall_runs_from_baseline_to_score() -> None:
 def test_excess_bars_are_summed_into_one() -> None:
     values = np.random.default_rng(0).normal(size=50)
     shown, names = figures.strongest(values, [str(index) for index in range(50)])
-    assert len(shown) == len(names) == figures.MOST_BARS + 1
+    assert len(shown) == len(names) == figures.MAX_BARS + 1
     assert shown.sum() == pytest.approx(values.sum())
     assert names[-1] == "35 others"
 

@@ -4,7 +4,7 @@ Python imports a module of this name when it starts, if its folder is on `PYTHON
 server of Streamlit is watched, and not its workers, which inherit the variable.
 
 An import of a package that only workers need is written to the log of the server, as a traceback. With `STRETCHES`, a
-thread also samples all others, and writes each call that took more than `LEAST_MS` of processor time to that file.
+thread also samples all others, and writes each call that took more than `MIN_MS` of processor time to that file.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any
 PACKAGES = ("torch", "captum", "sklearn")
 SHOWN_FRAMES = 16
 STRETCHES = "TEST_STRETCHES_FILE"
-LEAST_MS = 50
+MIN_MS = 50
 EVERY_S = 0.004
 
 
@@ -113,7 +113,7 @@ class _Sampler:
                 stack[-1].inner[call.name] += call.cpu_s  # type: ignore[assignment]
                 stack[-1].largest_inner_s = max(stack[-1].largest_inner_s, call.cpu_s)
             is_script = call.frame.f_code.co_name == "_run_script"
-            if call.cpu_s * 1000 < LEAST_MS or (call.largest_inner_s * 1000 >= LEAST_MS and not is_script):
+            if call.cpu_s * 1000 < MIN_MS or (call.largest_inner_s * 1000 >= MIN_MS and not is_script):
                 continue
             line = {
                 "at": call.started_at,

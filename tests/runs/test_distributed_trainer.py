@@ -20,7 +20,7 @@ from netloom.runs.distillation import TeacherFiles
 from netloom.store import RunArtifacts
 from netloom.templates import templates
 from netloom.training.evaluation import mean_metrics, metric_sums
-from netloom.training.trainers.distributed import LEAST_ROWS, share
+from netloom.training.trainers.distributed import MIN_ROWS, share
 from netloom.training.weights.initialization import StartError
 from tests.networks import digits_mlp
 from tests.preloaded import start_python
@@ -191,7 +191,7 @@ def test_each_row_belongs_to_one_rank(rows: int, world: int) -> None:
     assert counted[0][0] == 10
     assert counted[-1][1] == 10 + rows
     assert all(earlier[1] == later[0] for earlier, later in pairwise(counted))
-    assert all(last - first >= min(rows, LEAST_ROWS) for first, last, _ in parts)
+    assert all(last - first >= min(rows, MIN_ROWS) for first, last, _ in parts)
 
 
 @pytest.mark.parametrize("world", [1, 2, 3, 8])

@@ -15,7 +15,7 @@ from netloom.chat import Policy, Writers, dumps, save_policy, starting_policy
 from netloom.chat.policy import Fallback, Generation, IntentPolicy, Slot
 from netloom.chat.understanding import MAX_LETTERS
 from netloom.runs import TrainedRun, load_run, start
-from netloom.serving.chat_sessions import MOST_WAITING, ChatSessions
+from netloom.serving.chat_sessions import MAX_WAITING, ChatSessions
 from netloom.serving.errors import RequestError
 from netloom.serving.models.response_queue import ResponseQueue
 from netloom.serving.models.served_model import ServedModel
@@ -307,8 +307,8 @@ def test_messages_that_wait_in_a_session_are_bounded(application: Application) -
 
     async def busy() -> Reply:
         async with session.lock:  # an earlier message is being answered
-            waiting = [asyncio.create_task(turn()) for _ in range(MOST_WAITING)]
-            while session.waiting < MOST_WAITING:
+            waiting = [asyncio.create_task(turn()) for _ in range(MAX_WAITING)]
+            while session.waiting < MAX_WAITING:
                 await asyncio.sleep(0)
             refused = await application.ask("POST", "/chat", body)
         await asyncio.gather(*waiting)

@@ -439,7 +439,7 @@ def test_precision_of_a_network_without_some_gradients_is_tried(monkeypatch: pyt
 def test_resumed_run_keeps_its_chosen_precision(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speed_trials, "WORTH_LOWER_PRECISION_S", 0.0)
     monkeypatch.setattr(speed_trials, "MARGIN", 100.0)
-    monkeypatch.setattr(speed_trials, "LEAST_COSINE", 0.5)
+    monkeypatch.setattr(speed_trials, "MIN_COSINE", 0.5)
     monkeypatch.setattr(speed_trials, "LOSS_TOLERANCE", 0.1)
     monkeypatch.setattr(loop_module, "why_not_lower", lambda device: "")
     trainer, notes = loop(moons(precision="auto", epochs=2), home), Notes()

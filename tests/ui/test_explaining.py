@@ -274,7 +274,7 @@ def container_keys(block: Block) -> str:
 @pytest.mark.parametrize(("bars", "style"), [(0, "explain-long-figure"), (99, "explain-figure")])
 def test_a_phone_limits_the_height_of_few_bars_only(bars: int, style: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The names of many bars, such as the words of a long text, would overlap."""
-    monkeypatch.setattr(attribution_plots, "MOST_LIMITED_BARS", bars)
+    monkeypatch.setattr(attribution_plots, "MAX_LIMITED_BARS", bars)
     assert f"{style} bars" in container_keys(open_page(TEXT).main)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from netloom.ui.components.keyboard_brush import MOST_REMEMBERED, Board, BrushStrokes
+from netloom.ui.components.keyboard_brush import MAX_REMEMBERED, Board, BrushStrokes
 
 BOARD = Board("board", height=5, width=7, cell=2)
 
@@ -16,8 +16,8 @@ def test_strokes_are_taken_once_and_in_order() -> None:
     assert received.take([first], BOARD, 2) == [([(0, 1), (2, 3)], 1)]
     assert received.take([first, second], BOARD, 2) == [([(1, 1)], 0)]
     assert received.take([first, second], BOARD, 2) == []
-    received.take([[str(number), [[0, 0]], 0] for number in range(MOST_REMEMBERED)], BOARD, 2)
-    assert len(received.received) == MOST_REMEMBERED
+    received.take([[str(number), [[0, 0]], 0] for number in range(MAX_REMEMBERED)], BOARD, 2)
+    assert len(received.received) == MAX_REMEMBERED
 
 
 @pytest.mark.parametrize(

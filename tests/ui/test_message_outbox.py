@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from netloom.ui.components.message_outbox import MAX_ID, MOST_REMEMBERED, Inbox
+from netloom.ui.components.message_outbox import MAX_ID, MAX_REMEMBERED, Inbox
 
 MOST = 10  # letters of a message
 
@@ -25,9 +25,9 @@ def test_values_that_are_not_messages_are_ignored(sent: Any) -> None:
 
 def test_only_the_last_messages_are_remembered() -> None:
     inbox = Inbox()
-    for number in range(2 * MOST_REMEMBERED):
+    for number in range(2 * MAX_REMEMBERED):
         inbox.take([[str(number), "x"]], MOST)
-    assert len(inbox.received) == MOST_REMEMBERED
+    assert len(inbox.received) == MAX_REMEMBERED
 
 
 def test_messages_from_the_browser_have_limits() -> None:
@@ -39,6 +39,6 @@ def test_messages_from_the_browser_have_limits() -> None:
 
 
 def test_a_long_list_is_not_taken_again() -> None:
-    inbox, sent = Inbox(), [[str(number), "x"] for number in range(MOST_REMEMBERED + 5)]
-    assert len(inbox.take(sent, MOST)) == MOST_REMEMBERED
+    inbox, sent = Inbox(), [[str(number), "x"] for number in range(MAX_REMEMBERED + 5)]
+    assert len(inbox.take(sent, MOST)) == MAX_REMEMBERED
     assert inbox.take(sent, MOST) == []

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from netloom.runs import TrainedRun
     from netloom.training.objectives.calibrated_part import CalibratedPart
 
-MOST_ROWS = 2_000
+MAX_ROWS = 2_000
 Inputs = dict[str, "torch.Tensor"]
 Score = Callable[[Inputs], np.ndarray]
 
@@ -54,7 +54,7 @@ def ood_scores(
 def _inputs(trained: TrainedRun, split: str) -> Inputs:
     """Return rows of a split by field, evenly chosen if there are many."""
     rows = evaluation_rows(trained.data, split).numpy()
-    positions = np.unique(np.linspace(0, len(rows) - 1, min(MOST_ROWS, len(rows))).round().astype(int))
+    positions = np.unique(np.linspace(0, len(rows) - 1, min(MAX_ROWS, len(rows))).round().astype(int))
     return take(trained.data, trained.fields, rows[positions])
 
 
@@ -67,7 +67,7 @@ def _comparison_inputs(
     comparison_inputs: dict[str, Inputs] = {}
     if settings.ood_dataset:
         info = find_dataset(home, settings.ood_dataset)
-        comparison_inputs[info.title] = encoded_rows(trained, DataChoice(dataset=info.name), home, MOST_ROWS)
+        comparison_inputs[info.title] = encoded_rows(trained, DataChoice(dataset=info.name), home, MAX_ROWS)
     for corruption in CORRUPTIONS:
         if (changed := corrupted(test, trained.data.schema.inputs, corruption, settings.seed)) is not None:
             comparison_inputs[corruption.title] = changed
@@ -105,7 +105,7 @@ def _of_output(trained: TrainedRun, part: CalibratedPart, kind: str) -> Score:
 def _classes(trained: TrainedRun) -> np.ndarray:
     """Return the classes of the training rows of `_inputs`; zeros where a row does not have one class."""
     rows = evaluation_rows(trained.data, "train").numpy()
-    positions = np.unique(np.linspace(0, len(rows) - 1, min(MOST_ROWS, len(rows))).round().astype(int))
+    positions = np.unique(np.linspace(0, len(rows) - 1, min(MAX_ROWS, len(rows))).round().astype(int))
     target = trained.data.target[rows[positions]]
     if target.dim() == 1 and not target.is_floating_point():
         return target.numpy()

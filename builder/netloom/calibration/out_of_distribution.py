@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 ACCEPTED_SHARE = 0.95  # the share of validation rows that a threshold accepts
-MOST_DRAWN = 2_000
+MAX_DRAWN = 2_000
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,6 @@ def score_report(
             separability(comparison_name, test, scores, threshold)
             for comparison_name, scores in comparison_scores.items()
         ),
-        {label: scores[:: max(1, len(scores) // MOST_DRAWN)].tolist() for label, scores in drawn.items()},
+        {label: scores[:: max(1, len(scores) // MAX_DRAWN)].tolist() for label, scores in drawn.items()},
         applies,
     )

@@ -22,7 +22,7 @@ from netloom.runs.prediction.applied_calibration import PartCalibration
 if TYPE_CHECKING:
     from netloom.training.objectives.calibrated_part import CalibratedPart
 
-LEAST_ROWS = 20
+MIN_ROWS = 20
 
 
 @dataclass(frozen=True)
@@ -67,10 +67,10 @@ def fit_scaling(part: CalibratedPart, rows: SplitRows, settings: CalibrationSett
     calibration = PartCalibration(part.family, part.unit, part.axis)
     if part.family == "numbers" or settings.method == NONE:
         return calibration
-    if len(rows.fitted) < LEAST_ROWS:
+    if len(rows.fitted) < MIN_ROWS:
         purpose = " besides those on which thresholds are chosen" if settings.chooses_thresholds else ""
         raise UsageError(
-            f"A map of probabilities needs at least {LEAST_ROWS} validation rows{purpose}, but there are "
+            f"A map of probabilities needs at least {MIN_ROWS} validation rows{purpose}, but there are "
             f'{len(rows.fitted)}; give the data a larger validation part, or choose the method "{NONE}".'
         )
     return replace(calibration, scaling=calibrators()[settings.method].fit(units_of(part).of_rows(rows.fitted)))

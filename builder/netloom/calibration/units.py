@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from netloom.training.objectives.calibrated_part import CalibratedPart, Family
 
 # Pixels of many images are more than a calibration needs: its few parameters are known from fewer.
-MOST_UNITS = 200_000
+MAX_UNITS = 200_000
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def units_of(part: CalibratedPart) -> Units:
 
 
 def _thinned(units: Units) -> Units:
-    if len(units) <= MOST_UNITS:
+    if len(units) <= MAX_UNITS:
         return units
-    chosen = np.sort(np.random.default_rng(0).choice(len(units), MOST_UNITS, replace=False))
+    chosen = np.sort(np.random.default_rng(0).choice(len(units), MAX_UNITS, replace=False))
     return Units(units.family, units.logits[chosen], units.target[chosen], units.row[chosen])

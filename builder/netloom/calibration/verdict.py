@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 FEW_ROWS = 200
 # A relative change of the log loss below this is not worth a decision.
-LEAST_CHANGE = 0.01
+MIN_CHANGE = 0.01
 # A rise of the ECE above this is mentioned; a smaller one is common by chance.
 ECE_RISE = 0.005
 
@@ -25,12 +25,12 @@ ECE_RISE = 0.005
 def is_better(reports: Sequence[PartReport]) -> bool:
     """Return whether calibrated probabilities have a clearly lower log loss on the test rows, on average over the
     outputs."""
-    return _change(reports) < -LEAST_CHANGE and not _may_be_chance(reports)
+    return _change(reports) < -MIN_CHANGE and not _may_be_chance(reports)
 
 
 def is_worse(reports: Sequence[PartReport]) -> bool:
     """Return whether calibrated probabilities have a clearly higher log loss on the test rows."""
-    return _change(reports) > LEAST_CHANGE and not _may_be_chance(reports)
+    return _change(reports) > MIN_CHANGE and not _may_be_chance(reports)
 
 
 def _change(reports: Sequence[PartReport]) -> float:
@@ -84,7 +84,7 @@ def _probabilities(reports: Sequence[PartReport], settings: CalibrationSettings)
         return "The probabilities are not changed."
     sentences = [_sentence(*part) for part in calibrated]
     change = _change(reports)
-    if abs(change) <= LEAST_CHANGE:
+    if abs(change) <= MIN_CHANGE:
         sentences.append("By the log loss, calibration hardly changes the probabilities of this run.")
     elif _may_be_chance(reports):
         sentences.append("The test rows are too few to show whether calibration changes the log loss.")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from netloom.chat.policy import PLACEHOLDER, IntentPolicy, Policy, Slot, words
 
-MOST_LISTED = 20
+MAX_LISTED = 20
 
 
 @dataclass(frozen=True)
@@ -100,4 +100,4 @@ def _fallback_problems(policy: Policy, intents: Collection[str]) -> Iterator[Pro
 
 
 def _listed(names: Collection[str]) -> str:
-    return ", ".join(sorted(names)[:MOST_LISTED])
+    return ", ".join(sorted(names)[:MAX_LISTED])

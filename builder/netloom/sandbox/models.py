@@ -35,7 +35,7 @@ _REFUSALS = {
 }
 # Added to the size of the files, for torch and the libraries of importers.
 _TORCH_BYTES = GB // 4
-_MOST_ONNX_BYTES = 2 * GB
+_MAX_ONNX_BYTES = 2 * GB
 
 
 def read_models(path: Path, name: str = "", prepare: Preparation | None = None) -> tuple[ImportedModel, bool]:
@@ -149,7 +149,7 @@ def _size(path: Path) -> int:
 
     if path.is_dir():
         return size_of(path.rglob("*"))
-    others = min(size_of(path.parent.iterdir()), _MOST_ONNX_BYTES) if path.suffix.lower() == ".onnx" else 0
+    others = min(size_of(path.parent.iterdir()), _MAX_ONNX_BYTES) if path.suffix.lower() == ".onnx" else 0
     return path.stat().st_size + others
 
 

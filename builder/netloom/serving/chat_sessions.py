@@ -13,7 +13,7 @@ from secrets import token_urlsafe
 from netloom.chat import State
 from netloom.serving.errors import RequestError
 
-MOST_WAITING = 4  # messages of a session, beside the one that is being answered
+MAX_WAITING = 4  # messages of a session, beside the one that is being answered
 
 
 @dataclass
@@ -44,7 +44,7 @@ class ChatSession:
         Raises:
             RequestError: too many wait.
         """
-        if self.waiting >= MOST_WAITING:
+        if self.waiting >= MAX_WAITING:
             raise RequestError(
                 f"This session already has {self.waiting} waiting messages; wait for a response before sending "
                 "another.",

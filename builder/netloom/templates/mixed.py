@@ -27,7 +27,7 @@ BRANCHES: dict[str, Layers] = {
     "sequence": (("GRU", {"bidirectional": True, "hidden_size": 32}), ("Max", {})),
 }
 JOINED: Layers = (("Linear", {"units": 64}), ("ReLU", {}), ("Dropout", {"rate": 0.3}), ("Linear", {"units": 1}))
-MOST_INPUTS = 16  # of the layer Concat
+MAX_INPUTS = 16  # of the layer Concat
 _ACROSS, _DOWN = 300.0, 110.0  # the distance of nodes on the canvas
 
 
@@ -45,7 +45,7 @@ class MixedTemplate(Template):
 def mixed_template(schema: Schema) -> MixedTemplate | None:
     """Return a template for the inputs and the target of data; None if an input or the target needs another one."""
     inputs = tuple(spec for spec in schema.inputs if spec.name != NOISE)  # noise says nothing about a target
-    if not 2 <= len(inputs) <= MOST_INPUTS or not schema.target.type.is_row_level:
+    if not 2 <= len(inputs) <= MAX_INPUTS or not schema.target.type.is_row_level:
         return None
     if any(kind_of(spec) not in BRANCHES for spec in inputs):
         return None

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from netloom.calibration.measures import Measured
     from netloom.store import RunArtifacts
 
-MOST_PASSES = 200
+MAX_PASSES = 200
 
 
 def _methods() -> list[str]:
@@ -74,7 +74,7 @@ class Calibrate(Command):
             "--ood-score", choices=("softmax", "energy"), default="", help="abstain by this score (default: by none)"
         )
         parser.add_argument(
-            "--dropout", metavar="N", type=whole(0, MOST_PASSES), default=0, help="passes of Monte Carlo dropout"
+            "--dropout", metavar="N", type=whole(0, MAX_PASSES), default=0, help="passes of Monte Carlo dropout"
         )
         parser.add_argument("--ensemble", metavar="RUN", action="append", help="average with this run (repeatable)")
         parser.add_argument("--dry-run", action="store_true", help="measure, and leave the predictions as they are")
@@ -144,7 +144,7 @@ def _settings(arguments: Namespace, ensemble: list[str]) -> CalibrationSettings:
     from netloom.calibration import CalibrationSettings
 
     if arguments.dropout == 1:
-        raise UsageError(f"--dropout takes 2 to {MOST_PASSES} passes, received 1.")
+        raise UsageError(f"--dropout takes 2 to {MAX_PASSES} passes, received 1.")
     return CalibrationSettings(
         method=arguments.method,
         abstain_risk=arguments.abstain_risk,

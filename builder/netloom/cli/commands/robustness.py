@@ -21,7 +21,7 @@ from netloom.core.text import plain
 if TYPE_CHECKING:
     from netloom.explain.robustness.robustness import Robustness
 
-MOST_ROWS = 100_000
+MAX_ROWS = 100_000
 
 
 class Robust(Command):
@@ -34,7 +34,7 @@ class Robust(Command):
         add_run_argument(parser)
         parser.add_argument("--method", choices=("fgsm", "pgd"), default="fgsm", help="attack (default: fgsm)")
         parser.add_argument(
-            "--rows", metavar="N", type=whole(1, MOST_ROWS), default=200, help="number of rows (default: 200)"
+            "--rows", metavar="N", type=whole(1, MAX_ROWS), default=200, help="number of rows (default: 200)"
         )
         parser.add_argument(
             "--split", choices=("train", "validation", "test"), default="test", help="split of the rows (default: test)"

@@ -20,8 +20,8 @@ from netloom.validation.graph_views import digraph, execution_order
 # to the main path of the network.
 SIDE_READERS = 3
 # The largest share of nodes that may depend on side tensors only; beyond it, they are the network.
-MOST_APART = 0.3
-_MOST_READERS = 64
+MAX_APART = 0.3
+_MAX_READERS = 64
 # Deterministic layers without weights and with one output: equal ones on equal inputs can be merged.
 _MOVES = frozenset(
     "Reshape Unsqueeze Squeeze Transpose Permute Flatten Cast Expand ScaleShift Compare Slice Select".split()
@@ -162,7 +162,7 @@ class Wiring:
             ):
                 side_nodes.add(key)
         side_nodes -= {key for key in side_nodes if self.network.nodes[key].type == "Output"}
-        return side_nodes if len(side_nodes) <= MOST_APART * len(self.order) else set()
+        return side_nodes if len(side_nodes) <= MAX_APART * len(self.order) else set()
 
     @cached_property
     def side_tensors(self) -> set[str]:
@@ -180,7 +180,7 @@ class Wiring:
             reference: sorted(set(keys), key=self.position.__getitem__) for reference, keys in self.readers.items()
         }
         reader_lists = {
-            reference: keys for reference, keys in reader_lists.items() if SIDE_READERS <= len(keys) <= _MOST_READERS
+            reference: keys for reference, keys in reader_lists.items() if SIDE_READERS <= len(keys) <= _MAX_READERS
         }
         if not reader_lists:
             return set()

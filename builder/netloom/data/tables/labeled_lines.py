@@ -16,7 +16,7 @@ SAMPLE_LINES = 2_000
 FEWEST_LINES, FEWEST_ROWS_PER_LABEL, MAX_LABELS = 10, 3, 1_000
 # Of the words of a text, and of lines in which a label is also a word of the text. The words that begin the lines of a
 # plain text, such as the and I, are also within them; labels are not.
-FEWEST_WORDS, MOST_WITHIN = 2.5, 0.1
+FEWEST_WORDS, MAX_WITHIN = 2.5, 0.1
 _LABEL = re.compile(r"[^\s\"'(\[{]*[^\W_][^\s\"']*")
 
 
@@ -52,7 +52,7 @@ def is_labeled(text: str, lines: list[list[str]]) -> bool:
     return (
         all(map(_LABEL.fullmatch, labels))
         and words_per_text >= FEWEST_WORDS
-        and within <= MOST_WITHIN * len(some)
+        and within <= MAX_WITHIN * len(some)
         and not all(map(_is_number, (word for words in some for word in words[1:])))
     )
 

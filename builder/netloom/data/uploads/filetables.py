@@ -28,7 +28,7 @@ from netloom.data.uploads.source import Source
 if TYPE_CHECKING:
     import pandas as pd
 
-MOST_TABLES = 20
+MAX_TABLES = 20
 _SAMPLE = 200
 _TRAINING_AND_VALIDATION = ("trainval", "train_val", "train-val")
 FEWEST_NAMES = 0.2  # of the most different files that a column names, in one that names files, too
@@ -64,7 +64,7 @@ def _naming_table(source: Source, files: Sequence[str]) -> NamingTable | None:
         return None
     file_of, excluded = files_by_path(files), set(files)
     candidates: list[tuple[str, pd.DataFrame, list[str], list[str]]] = []
-    for name in [name for name in source.tables() if name not in excluded][:MOST_TABLES]:
+    for name in [name for name in source.tables() if name not in excluded][:MAX_TABLES]:
         try:
             table, notes = source.table(name)
         except DataError:
@@ -189,7 +189,7 @@ def refuse_other_names(source: Source, files: Sequence[str]) -> None:
         DataError: There is such a table.
     """
     suffixes, named_files = {PurePosixPath(file).suffix.lower() for file in files} - {""}, set(files)
-    for name in [name for name in source.tables() if name not in named_files][:MOST_TABLES]:
+    for name in [name for name in source.tables() if name not in named_files][:MAX_TABLES]:
         try:
             table, _ = source.table(name)
         except DataError:

@@ -15,7 +15,7 @@ _KIND_WORDS = re.compile(
     r"(jpeg)?images?|imgs?|photos?|pictures?|labels?(?!l?ed)|annot(ation)?s?|xmls?|txts?|b?box(es)?|yolo|voc|coco"
 )
 _DEPTH = 8  # folders by which a file is found; more would take long for names of thousands of folders
-_MOST_CANDIDATES = 500  # files of one name among which the nearest is searched
+_MAX_CANDIDATES = 500  # files of one name among which the nearest is searched
 _STATING = 2  # the innermost folders, which can name the part of a split
 
 
@@ -82,7 +82,7 @@ class ImageIndex:
     def _nearest(self, candidates: list[str], name: str, folders: Sequence[str], origin: str) -> str | None:
         """Return the candidate in the same part of the split and with the most folders in common; None if all are in
         other parts."""
-        if len(candidates) > _MOST_CANDIDATES:
+        if len(candidates) > _MAX_CANDIDATES:
             raise _ambiguous(name, origin, candidates)
         around = path_of(composed(origin).casefold())
         part = _part(folders) or _part((*around[:-1], PurePosixPath(around[-1]).stem))

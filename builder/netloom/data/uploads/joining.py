@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PART = "part of the split"  # the name of the added column
-MOST_FILES = 200
+MAX_FILES = 200
 _NUMBERED = re.compile(r"column \d+")
 
 
@@ -52,7 +52,7 @@ def joined(source: Tables, of: Sequence[str] = ()) -> tuple[pd.DataFrame, list[s
         tables.append(table)
         notes += table_notes
     joined_table = concatenated(tables, ordered, [in_parts.parts[name] for name in ordered])
-    unused = [] if of else [name for name in names[:MOST_FILES] if name not in ordered and reads(source, name)]
+    unused = [] if of else [name for name in names[:MAX_FILES] if name not in ordered and reads(source, name)]
     if unused:
         notes.append(
             f"{len(unused):,} tables, such as {unused[0][:60]!r}, are not part of the split and were left out."
@@ -64,11 +64,11 @@ def tables_in_parts(names: Sequence[str]) -> FileParts:
     """Return the part of each file that is named after one; none if these are not a split."""
     with suppress(DataError):  # some of the files may be in no part
         all_parts = file_parts(names)
-        if all_parts.parts and len(names) <= MOST_FILES:
+        if all_parts.parts and len(names) <= MAX_FILES:
             return all_parts
     part_of = {name: _part(name) for name in names}
     in_parts = [name for name, part in part_of.items() if part is not None]
-    if not is_split(part_of[name] for name in in_parts) or len(in_parts) > MOST_FILES:
+    if not is_split(part_of[name] for name in in_parts) or len(in_parts) > MAX_FILES:
         return FileParts()
     return file_parts(in_parts)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from netloom.core.errors import DataError
 from netloom.data.splits.given_splits import FileParts, is_split, path_of
 from netloom.data.uploads.joining import (
-    MOST_FILES,
+    MAX_FILES,
     Tables,
     as_one_type,
     joined,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 FILE = "file"  # the name of the column that is added to tables with the same columns
 FEWEST_ROWS = 3  # of a table; the first lines of a text with commas can look like a table, too
 MOSTLY = 0.8  # the share of files that are tables, for them not to describe the others
-MOST_SINGLE = 20  # files of one set that can also be chosen one by one
+MAX_SINGLE = 20  # files of one set that can also be chosen one by one
 _ABOUT = {"readme", "license", "licence", "citation", "changelog", "changes", "notes", "about", "copying"}
 _ABOUT_SUFFIXES = (".md", ".rst", ".html", ".names", ".info", ".pdf")  # winequality.names describes winequality-red.csv
 
@@ -52,7 +52,7 @@ def table_sets(source: Tables) -> dict[str, TableSet]:
     if in_parts.parts:
         return _sets_in_parts(source, in_parts)
     names = [name for name in source.names if not _is_about(name)]
-    if not 1 <= len(names) <= MOST_FILES or len(source.tables()) < MOSTLY * len(names):
+    if not 1 <= len(names) <= MAX_FILES or len(source.tables()) < MOSTLY * len(names):
         return {}
     tables = {name: source.table(name)[0] for name in names if reads(source, name)}
     tables = {name: table for name, table in tables.items() if len(table) >= FEWEST_ROWS}
@@ -68,7 +68,7 @@ def table_sets(source: Tables) -> dict[str, TableSet]:
         for group in sorted(groups.values(), key=lambda group: -max(len(tables[name]) for name in group))
     ]
     single = [TableSet((name,)) for joined_set in sets for name in joined_set.names if len(joined_set.names) > 1]
-    return {_title(item, names): item for item in [*sets, *(single if len(names) <= MOST_SINGLE else [])]}
+    return {_title(item, names): item for item in [*sets, *(single if len(names) <= MAX_SINGLE else [])]}
 
 
 def read_set(source: Tables, sets: Mapping[str, TableSet], chosen: str = "") -> tuple[pd.DataFrame, list[str]]:

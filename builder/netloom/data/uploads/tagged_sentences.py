@@ -23,8 +23,8 @@ Layout = Literal["columns", "parallel files", "records"]
 TAG = re.compile(r"O|[BIESLUM]-\S{1,80}")
 _INTENT_LINE = re.compile(r"#\s*(?:intent|label|class|domain)\s*[:=]\s*(\S.*)", re.IGNORECASE)
 _SAMPLE_LINES = 400
-_MOST_ODD = 0.1  # share of the lines of a sample; reading the file reports their errors
-_MOST_FILES = 600
+_MAX_ODD = 0.1  # share of the lines of a sample; reading the file reports their errors
+_MAX_FILES = 600
 _WORDS, _TAGS, _INTENTS = (
     ("words", "tokens", "text", "sentence", "utterance", "query"),
     ("tags", "ner_tags", "slots", "slot_labels", "bio", "labels", "ner"),
@@ -102,7 +102,7 @@ def _is_tagged(source: Source, name: str) -> bool:
         if line and not line[0].startswith("#") and not _is_single_tag(lines, line_index)
     ]
     odd = sum(len(line) < 2 or not TAG.fullmatch(line[-1]) for line in full)
-    return len(full) >= 3 and odd <= _MOST_ODD * len(full)
+    return len(full) >= 3 and odd <= _MAX_ODD * len(full)
 
 
 def _is_single_tag(lines: Sequence[Sequence[str]], line_index: int) -> bool:
@@ -213,7 +213,7 @@ def _parallel_files(source: Source) -> list[_Parallel]:
 
 def _find_parallel(source: Source) -> list[_Parallel]:
     texts = source.members.of(file_types.TEXT)
-    if source.alone or not 2 <= len(texts) <= _MOST_FILES:
+    if source.alone or not 2 <= len(texts) <= _MAX_FILES:
         return []
     heads = {name: _head_lines(source, name) for name in texts}
     groups: dict[tuple[str, ...], list[str]] = {}
@@ -259,14 +259,14 @@ def _have_equal_lengths(lines: list[list[str]], other_lines: list[list[str]]) ->
     """Return whether most lines have as many words as those of another file; reading them reports the others."""
     pairs = list(zip(lines, other_lines, strict=False))
     equal = sum(len(words) == len(tags) for words, tags in pairs)
-    return bool(pairs) and equal >= (1 - _MOST_ODD) * len(pairs)
+    return bool(pairs) and equal >= (1 - _MAX_ODD) * len(pairs)
 
 
 def _are_tags(lines: list[list[str]]) -> bool:
     cells = [cell for line in lines for cell in line]
     return (
         len(cells) > len(lines) > 1
-        and sum(TAG.fullmatch(cell) is not None for cell in cells) >= (1 - _MOST_ODD) * len(cells)
+        and sum(TAG.fullmatch(cell) is not None for cell in cells) >= (1 - _MAX_ODD) * len(cells)
         and len({len(line) for line in lines}) > 1
     )
 
@@ -329,7 +329,7 @@ def _find_columns(source: Source) -> dict[str, str]:
     some = table.head(_SAMPLE_LINES)
     cells = zip(some[columns["words"]], some[columns["tags"]], strict=True)
     pairs = [(_items(words), _items(tags)) for words, tags in cells]
-    are_aligned = sum(len(words) == len(tags) for words, tags in pairs) >= (1 - _MOST_ODD) * len(pairs)
+    are_aligned = sum(len(words) == len(tags) for words, tags in pairs) >= (1 - _MAX_ODD) * len(pairs)
     are_tagged = all(TAG.fullmatch(tag) or tag.isdigit() for _, tags in pairs for tag in tags)
     vary = len({len(words) for words, _ in pairs}) > 1
     return columns if are_aligned and are_tagged and vary else {}

@@ -27,7 +27,7 @@ from netloom.modalities.fields.registry import modality_of
 
 # The memory limit for activations of a batch, and the largest batch size.
 MEMORY_BYTES = 128 * 2**20
-MOST_ROWS = 128
+MAX_ROWS = 128
 # Layers that map integers to vectors; gradients start at their outputs.
 EMBEDDINGS = ("Embedding", "CategoricalEmbedding", "HashedEmbedding")
 # Layers that read tokens beside an embedding, and keep the tokens of the example.
@@ -87,7 +87,7 @@ class ExplanationContext:
         self._set_baseline()
         self._copy_model(model)
         totals = measure_network(project).totals
-        self.rows = int(np.clip(MEMORY_BYTES // max(1, totals.activation_bytes), 4, MOST_ROWS))
+        self.rows = int(np.clip(MEMORY_BYTES // max(1, totals.activation_bytes), 4, MAX_ROWS))
         self.flops = totals.flops
         self.seed, self.progress, self.expected, self.done = seed, progress, 0, 0
 

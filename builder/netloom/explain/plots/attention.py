@@ -12,7 +12,7 @@ import numpy as np
 from netloom.explain.plots.colors import AGAINST, FOR, bound, rgb
 
 # Lines below this share of the strongest are not drawn, and about this many lines are drawn at most.
-LEAST, MOST_LINES = 0.02, 1_500
+LEAST, MAX_LINES = 0.02, 1_500
 # More visible lines than this merge into an area; each query shows at least `FEWEST` lines.
 AT_ONCE, FEWEST = 110, 2
 # A line in full color has at least this share of the mean weight per query.
@@ -23,7 +23,7 @@ Line = tuple[int, int, float]
 WIDTH, LEFT, RIGHT = 520, 160, 360
 SIDE, GAP, TOP = 260, 40, 26
 # With more queries than this, the page does not get the row of every query.
-MOST_LOOKING = 400
+MAX_LOOKING = 400
 
 
 def attention_lines(weights: np.ndarray, looking: Sequence[str], looked_at: Sequence[str]) -> str:
@@ -102,7 +102,7 @@ def _strongest_lines(weights: np.ndarray, rows: list[int], columns: list[int]) -
 
 def _max_lines_per_query(rows: list[int]) -> int:
     """Return how many lines are drawn for each query at most."""
-    return max(FEWEST, MOST_LINES // max(1, len(rows)))
+    return max(FEWEST, MAX_LINES // max(1, len(rows)))
 
 
 def _visible_lines_per_query(rows: list[int], columns: list[int]) -> int:
@@ -199,7 +199,7 @@ def _special_token_button(weights: np.ndarray, step: int, label: str, high: int,
 
 def _row_attributes(weights: np.ndarray, step: int, label: str) -> str:
     """Return the attributes with which a patch shows its own row."""
-    if len(weights) > MOST_LOOKING:
+    if len(weights) > MAX_LOOKING:
         return f'data-row="{step}"'
     values = " ".join(f"{value:.4g}" for value in weights[step])
     return f'data-row="{step}" data-values="{values}" data-label="{escape(label)}"'

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from netloom.explain.core.explanation import Explanation
 
-MOST_WORDS = 40
+MAX_WORDS = 40
 
 
 class PlotKind(Enum):
@@ -177,7 +177,7 @@ def _text(
     end = max(map(abs, limits), default=0.0)
     html, svg = text.as_html(tokens, shown_values, end=end), text.as_svg(tokens, shown_values, end)
     yield Plot(f"text {name}", name, PlotKind.TEXT, html=html, svg=svg, table=table)
-    if 1 < len(positions) <= MOST_WORDS and not options.words_only:
+    if 1 < len(positions) <= MAX_WORDS and not options.words_only:
         yield _with_range(
             Plot(f"bars {name}", "", PlotKind.BARS, figures.bars(shown_values, tokens), table=table), limits
         )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 Sign = Literal["both", "for", "against"]
-MOST_BARS, MOST_CHANNELS, MOST_NAMED = 15, 6, 20
+MAX_BARS, MAX_CHANNELS, MAX_NAMED = 15, 6, 20
 MARGIN = {"l": 8, "r": 8, "t": 34, "b": 8}
 # Characters of a title in a plot of 300 pixels, and in one whose names of bars take half of them.
 LINE, LINE_BESIDE_NAMES = 42, 26
@@ -143,7 +143,7 @@ def waterfall(values: np.ndarray, names: Sequence[str], start: float, end: float
     return go.Figure([changes, totals], layout)
 
 
-def strongest(values: np.ndarray, names: Sequence[str], max_bars: int = MOST_BARS) -> tuple[np.ndarray, list[str]]:
+def strongest(values: np.ndarray, names: Sequence[str], max_bars: int = MAX_BARS) -> tuple[np.ndarray, list[str]]:
     """Return the strongest features, with all others summed into one."""
     order = np.argsort(-np.abs(values), kind="stable")
     if len(order) <= max_bars + 1:
@@ -171,7 +171,7 @@ def series_band(
     edges = along if pieces is None else np.append(along[list(pieces.starts)], along[-1])
     each = values if pieces is None else np.repeat(sums, np.diff([*pieces.starts, steps]), axis=0)
     names = [short_name(name) for name in axes.names(width, tuple(channels))]
-    if series is None or width > MOST_CHANNELS:
+    if series is None or width > MAX_CHANNELS:
         return _series_heatmap(sums, edges, names, axes, steps)
     layout = subplot_axes(width, 1, horizontal_spacing=0.2, vertical_spacing=0.04, shares_x=True)
     traces = []
@@ -223,7 +223,7 @@ def _series_heatmap(sums: np.ndarray, edges: np.ndarray, names: Sequence[str], a
         **color_scale(end),
     }
     # Fewer tick labels, so that they do not overlap.
-    named_places = list(range(0, width, -(-width // MOST_NAMED)))
+    named_places = list(range(0, width, -(-width // MAX_NAMED)))
     layout = {
         "height": max(220, min(520, 90 + 22 * width)),
         "margin": MARGIN,

@@ -23,7 +23,7 @@ HEIGHTS = [[0, "#0072b2"], [0.5, "#8b8b93"], [1, "#d55e00"]]
 # The palette of Okabe and Ito, without black and without the yellow that is hardly visible on white.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 BINS = 60
-MOST_NAMED = 6
+MAX_NAMED = 6
 ABOVE = {"orientation": "h", "x": 0, "y": 1.01, "yanchor": "bottom"}
 
 
@@ -194,7 +194,7 @@ def profile(attributions: GlobalAttributions, field: str) -> go.Figure:
         traces.append(trace)
     across: dict[str, object] = {"title": "Segment" if spans else axes.title}
     if spans:  # fewer tick labels, so that they do not overlap
-        named_spans = list(spans[:: -(-len(spans) // MOST_NAMED)])
+        named_spans = list(spans[:: -(-len(spans) // MAX_NAMED)])
         ticks = {"tickmode": "array", "tickvals": named_spans, "ticktext": named_spans, "tickangle": 0}
         across |= {"type": "category", **ticks}
     layout = {

@@ -12,7 +12,7 @@ from netloom.explain.plots.class_colors import object_color, text_color
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-_MOST_LETTERS = 24
+_MAX_LETTERS = 24
 # The upper share of an image in which the label of a box is below its upper side.
 _TOP = 0.12
 
@@ -52,7 +52,7 @@ def _label(item: ImageObject, size: tuple[int, int]) -> dict[str, Any]:
         "xanchor": "right" if is_right else "left",
         "yanchor": "top" if is_top else "bottom",
         # Plotly interprets HTML tags in texts.
-        "text": f"{cut(item.name, _MOST_LETTERS)}{score}".replace("<", "&lt;"),
+        "text": f"{cut(item.name, _MAX_LETTERS)}{score}".replace("<", "&lt;"),
         "showarrow": False,
         "borderpad": 1,
         "bgcolor": color,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from netloom.explain.core.explanation import Explanation
 
-MOST_BARS = 15
+MAX_BARS = 15
 
 
 def scaled_plots(
@@ -51,7 +51,7 @@ def scaled_plots(
 
 def strongest_order(values: np.ndarray) -> list[int]:
     """Return the indexes of the strongest features in descending order."""
-    positions: list[int] = np.argsort(-np.abs(values), kind="stable")[:MOST_BARS].tolist()
+    positions: list[int] = np.argsort(-np.abs(values), kind="stable")[:MAX_BARS].tolist()
     return positions
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 SEPARATORS = ("|", ";", ",")
 VALUES_LIMIT = 200
 _LOOKED_AT = 1_000  # cells from which the kind is inferred
-_MOST_CELLS = 0.5  # the share of cells that hold a separator
+_MAX_CELLS = 0.5  # the share of cells that hold a separator
 _FEWEST_TIMES = 4  # how often a value occurs on average
 _LONGEST = 40  # characters of a value
 
@@ -105,7 +105,7 @@ def _are_sets(cells: Sequence[str], separator: str) -> bool:
     """Return whether most cells contain the separator, in varying numbers, and the values between them recur, also in
     other combinations: without any, the separator is part of a name."""
     # First, as cells of most columns need not be divided then
-    if sum(separator in cell for cell in cells) <= _MOST_CELLS * len(cells):
+    if sum(separator in cell for cell in cells) <= _MAX_CELLS * len(cells):
         return False
     parted = [members(cell, separator) for cell in cells]
     times = Counter(value for values in parted for value in values)

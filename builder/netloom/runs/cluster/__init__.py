@@ -12,7 +12,7 @@ from netloom.tasks import task
 from netloom.training.weights.initialization import StartError
 
 RAY = "ray"
-MOST_WORKERS = 1_024
+MAX_WORKERS = 1_024
 
 
 def available() -> bool:
@@ -32,8 +32,8 @@ def check(project: Project, workers: int, *, on_this_machine: bool = True) -> No
         raise StartError(
             'Ray is not installed here; add it with pip install -e ".[cluster]", or train on this machine.'
         )
-    if not 1 <= workers <= MOST_WORKERS:
-        raise StartError(f"A run on a cluster has 1 to {MOST_WORKERS:,} workers, received {workers}.")
+    if not 1 <= workers <= MAX_WORKERS:
+        raise StartError(f"A run on a cluster has 1 to {MAX_WORKERS:,} workers, received {workers}.")
     if trained.environment and workers > 1:
         raise StartError(
             f"{trained.title} learns from what one agent meets, which cannot be divided among workers; choose 1."

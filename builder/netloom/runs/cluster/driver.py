@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from netloom.runs.cluster.rank import RankOrder
 
 # How often Ray restarts the group of workers after it lost one, before the run fails.
-MOST_LOSSES = 10
+MAX_LOSSES = 10
 # If no worker handles a command within this time, such as because none is placed, the driver handles it.
 UNHEARD_S = 10.0
 LOOK_S = 1.0
@@ -58,7 +58,7 @@ def train(store: Store, run: Run, artifacts: RunArtifacts, limits: RunLimits) ->
         run_config=RunConfig(
             name=run.id,
             storage_path=settings.ray_storage or str(artifacts.ray),
-            failure_config=FailureConfig(max_failures=MOST_LOSSES),
+            failure_config=FailureConfig(max_failures=MAX_LOSSES),
         ),
         # No timeout: while a run is paused, for days if need be, the other workers wait in a step. Ray itself detects
         # lost workers.

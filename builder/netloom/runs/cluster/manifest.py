@@ -21,8 +21,8 @@ DOCUMENT, HOME = "/etc/netloom/project.json", "/netloom"
 # The resources that the cluster must provide: a secret with NETLOOM_DATABASE_URL, and a volume claim that all pods can
 # write to.
 SECRET = CLAIM = "netloom"
-MOST_LETTERS = 40  # KubeRay derives pod names from it, which have at most 63 characters
-MOST_BYTES = 1_000_000  # Kubernetes limits a ConfigMap to 1 MiB, which includes its metadata
+MAX_LETTERS = 40  # KubeRay derives pod names from it, which have at most 63 characters
+MAX_BYTES = 1_000_000  # Kubernetes limits a ConfigMap to 1 MiB, which includes its metadata
 _END = "END_OF_DOCUMENT"  # terminates the here-document, because no line of JSON equals it
 
 _RAYJOB = """\
@@ -114,9 +114,9 @@ def rayjob(project: Project, workers: int, image: str) -> str:
         StartError: the document exceeds the size limit of a ConfigMap.
     """
     name, document = _name(project), _document(project)
-    if len(document) > MOST_BYTES:
+    if len(document) > MAX_BYTES:
         raise StartError(
-            f"This document has {len(document):,} bytes, and Kubernetes keeps at most {MOST_BYTES:,} in a ConfigMap; "
+            f"This document has {len(document):,} bytes, and Kubernetes keeps at most {MAX_BYTES:,} in a ConfigMap; "
             "take out drawn copies of a network by repeating one, or start the run from a machine of the cluster."
         )
     common = {"image": json.dumps(image), "home": HOME, "secret": SECRET, "claim": CLAIM, "job": name}
@@ -159,7 +159,7 @@ def _document(project: Project) -> str:
 
 def _name(project: Project) -> str:
     """Return the name of the project in the form that Kubernetes and Slurm allow."""
-    letters = re.sub(r"[^a-z0-9]+", "-", plain(project.name).lower())[: MOST_LETTERS - len("netloom-")].strip("-")
+    letters = re.sub(r"[^a-z0-9]+", "-", plain(project.name).lower())[: MAX_LETTERS - len("netloom-")].strip("-")
     return f"netloom-{letters or 'run'}"
 
 

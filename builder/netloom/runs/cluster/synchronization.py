@@ -11,7 +11,7 @@ from netloom.training.trainer import Callback, Trainer
 from netloom.training.trainers.distributed import DistributedTrainer
 
 # The interval in seconds at which rank 0 polls for commands, and the maximum steps between two polls.
-EVERY_S, MOST_STEPS = 0.1, 1_000
+EVERY_S, MAX_STEPS = 0.1, 1_000
 
 
 class RankSynchronizer(Callback):
@@ -71,4 +71,4 @@ class RankSynchronizer(Callback):
         count = 1
         with suppress(ZeroDivisionError):  # before the first step, and if the clock did not advance
             count = int(EVERY_S / each)
-        return trainer.step + max(1, min(MOST_STEPS, count))
+        return trainer.step + max(1, min(MAX_STEPS, count))

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import optuna
 
 # The number of results from which importance is estimated.
-LEAST_RESULTS = 4
+MIN_RESULTS = 4
 TREES = 32
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from netloom.runs.history.comparison import differing_paths, document, metrics, settings
-from netloom.runs.history.fanova import LEAST_RESULTS, fanova
+from netloom.runs.history.fanova import MIN_RESULTS, fanova
 from netloom.store import Run, Store
 
 # The documents of at most this many runs are read, the newest first: each takes milliseconds.
@@ -140,7 +140,7 @@ def importance(settings: Mapping[str, Sequence[Any]], results: Sequence[Any]) ->
     numbers = [float(results[index]) for index in done]
     columns = {path: [values[index] for index in done] for path, values in settings.items()}
     columns = {path: values for path, values in columns.items() if len({json.dumps(value) for value in values}) > 1}
-    if len(done) < LEAST_RESULTS or not columns or len(set(numbers)) < 2:
+    if len(done) < MIN_RESULTS or not columns or len(set(numbers)) < 2:
         return {}
     import optuna
 

@@ -14,7 +14,7 @@ from netloom.training.objectives.ranking import names_of
 if TYPE_CHECKING:
     from netloom.runs.prediction.trained_run import TrainedRun
 
-MOST_ITEMS = 10
+MAX_ITEMS = 10
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def predict_live(trained: TrainedRun, row: Mapping[str, Any]) -> LivePrediction:
     return LivePrediction(answer, trained.decoding, reconstruction, items)
 
 
-def top_items(trained: TrainedRun, row: Mapping[str, Any], count: int = MOST_ITEMS) -> tuple[RankedItem, ...]:
+def top_items(trained: TrainedRun, row: Mapping[str, Any], count: int = MAX_ITEMS) -> tuple[RankedItem, ...]:
     """Return the items with the highest scores for the user of a raw row, of all items of the training data."""
     import torch
 

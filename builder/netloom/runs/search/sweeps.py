@@ -16,7 +16,7 @@ from netloom.data import prepare
 from netloom.document import Edit, Project
 from netloom.runs import control
 from netloom.runs.execution.trial_pruner import PRUNERS
-from netloom.runs.history.fanova import LEAST_RESULTS, fanova
+from netloom.runs.history.fanova import MIN_RESULTS, fanova
 from netloom.runs.search.search_space import SpaceError, assign, check_space, edit, grid
 from netloom.runs.search.sweep_process import tend
 from netloom.runs.search.sweep_trials import study
@@ -214,7 +214,7 @@ def importance(sweep: Sweep, trials: Sequence[Trial]) -> dict[str, float]:
     with too few results."""
     done = [trial for trial in trials if trial.state == "complete"]
     varied = [path for path in sweep.plan["space"] if len({json.dumps(trial.assigned.get(path)) for trial in done}) > 1]
-    if len(done) < LEAST_RESULTS or not varied or len({trial.value for trial in done}) < 2:
+    if len(done) < MIN_RESULTS or not varied or len({trial.value for trial in done}) < 2:
         return {}
     import optuna
 

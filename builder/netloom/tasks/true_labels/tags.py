@@ -18,7 +18,7 @@ from netloom.tasks.true_labels.true_label import TrueLabel
 if TYPE_CHECKING:
     from netloom.data import Prepared
 
-_MOST_TAGS = 10_000  # of a text
+_MAX_TAGS = 10_000  # of a text
 
 
 @dataclass(frozen=True)
@@ -35,15 +35,15 @@ class WordTags(TrueLabel):
     @property
     def schema(self) -> Mapping[str, Any]:
         tag = {"type": "string", "enum": list(self.names)}
-        return {"type": "array", "items": tag, "minItems": 1, "maxItems": _MOST_TAGS}
+        return {"type": "array", "items": tag, "minItems": 1, "maxItems": _MAX_TAGS}
 
     def check(self, label: Any) -> list[str]:
         if not isinstance(label, list) or not label or not all(isinstance(name, str) for name in label):
             raise DataError(f"The label is a list with one tag for each word, received {shown(label)}.")
         if unknown := [name for name in label if name not in self.names]:
             raise DataError(f"{shown(unknown[0])} is not a tag of the model; it has {listed(self.names)}.")
-        if len(label) > _MOST_TAGS:
-            raise DataError(f"The label has {len(label):,} tags; a label has at most {_MOST_TAGS:,}.")
+        if len(label) > _MAX_TAGS:
+            raise DataError(f"The label has {len(label):,} tags; a label has at most {_MAX_TAGS:,}.")
         self._check_continued(label)
         return label
 

@@ -15,7 +15,7 @@ from netloom.tasks.true_labels.true_label import TrueLabel
 if TYPE_CHECKING:
     from netloom.data import Prepared
 
-_MOST_CHARACTERS = 10_000  # of a text
+_MAX_CHARACTERS = 10_000  # of a text
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class TextLabel(TrueLabel):
 
     @property
     def schema(self) -> Mapping[str, Any]:
-        return {"type": "string", "minLength": 1, "maxLength": _MOST_CHARACTERS}
+        return {"type": "string", "minLength": 1, "maxLength": _MAX_CHARACTERS}
 
     def check(self, label: Any) -> str:
-        if not isinstance(label, str) or not 0 < len(label.strip()) <= _MOST_CHARACTERS:
-            raise DataError(f"The label is a text of 1 to {_MOST_CHARACTERS:,} characters, received {shown(label)}.")
+        if not isinstance(label, str) or not 0 < len(label.strip()) <= _MAX_CHARACTERS:
+            raise DataError(f"The label is a text of 1 to {_MAX_CHARACTERS:,} characters, received {shown(label)}.")
         return label
 
     def error(self, prediction: Any, label: Any) -> float:

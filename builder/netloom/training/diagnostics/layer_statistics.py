@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 EVERY_S, EARLY = 0.5, 10
 SHARE, FREE_S = 0.004, 0.01
 # Limits of the number of layers, the rows of an output, and the elements of a weight that are copied.
-MOST_PLACES, MOST_ROWS, MOST_COPIED = 200, 64, 2**20
+MAX_PLACES, MAX_ROWS, MAX_COPIED = 200, 64, 2**20
 # Layers that output exactly 0 for small inputs. A unit that is always 0 has no gradient and does not learn.
 RECTIFIERS = ("ReLU", "ReLU6", "Threshold")
 # With fewer rows in a batch, a useful unit can be 0 for all of them by chance.
-LEAST_ROWS = 16
+MIN_ROWS = 16
 
 
 class LayerStatistics:
@@ -149,7 +149,7 @@ def _activations(statistics: dict[Any, torch.Tensor], layer: LayerModule) -> Cal
         if not isinstance(first, torch.Tensor) or not first.is_floating_point() or not first.numel():
             return
         with torch.no_grad():
-            rows = first.detach()[:MOST_ROWS].float()
+            rows = first.detach()[:MAX_ROWS].float()
             zero = rows == 0
             dead = _dead(zero) if layer.type in RECTIFIERS else rows.new_full((), float("nan"))
             # Without Bessel's correction, which makes the deviation of a single element NaN
@@ -165,7 +165,7 @@ def _dead(zero: torch.Tensor) -> torch.Tensor:
     In (N, a, b), either axis can hold the units: the middle one in convolutions, the last one in sequences. Along the
     wrong axis, all units would have to be 0 at once, so the greater share is the right one.
     """
-    if len(zero) < LEAST_ROWS:
+    if len(zero) < MIN_ROWS:
         return zero.new_full((), float("nan"), dtype=zero.float().dtype)
     if zero.dim() == 3:
         return max(zero.all(2).all(0).float().mean(), zero.all(1).all(0).float().mean())
@@ -188,14 +188,14 @@ def forward_uncompiled(trainer: Trainer, inputs: list[torch.Tensor]) -> None:
     trainer.model.eval()  # evaluation mode draws no random numbers and does not update running means
     try:
         with torch.no_grad():
-            trainer.model(*[value[:MOST_ROWS] for value in inputs])
+            trainer.model(*[value[:MAX_ROWS] for value in inputs])
     finally:
         trainer.model.train()
 
 
 def _few(weight: torch.Tensor) -> torch.Tensor:
     """Return the first elements of a weight, a sample of a very large one."""
-    return weight.detach().flatten()[:MOST_COPIED]
+    return weight.detach().flatten()[:MAX_COPIED]
 
 
 def _settle() -> None:
@@ -208,8 +208,8 @@ def _settle() -> None:
 
 def _most_telling(places: list[LayerModule], model: nn.Module) -> list[LayerModule]:
     """Return all layers, or if there are too many, an even selection of those with weights."""
-    if len(places) <= MOST_PLACES:
+    if len(places) <= MAX_PLACES:
         return places
     weighted = [index for index in places if next(model.get_submodule(index.path).parameters(), None) is not None]
-    chosen = np.linspace(0, len(weighted) - 1, min(MOST_PLACES, len(weighted))).astype(int)
+    chosen = np.linspace(0, len(weighted) - 1, min(MAX_PLACES, len(weighted))).astype(int)
     return [weighted[index] for index in dict.fromkeys(chosen.tolist())]

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from netloom.training.targets import Targets
 
 # The limit of stored mean losses. Rules need only the first and the latest ones.
-MOST_LOSSES = 1_000
+MAX_LOSSES = 1_000
 # The share of the CPU time that the rules can use.
 ADVICE = 0.002
 
@@ -190,8 +190,8 @@ def _add_losses(observations: Observations, split: str, values: dict[str, float]
     for name in TRAINING_LOSSES:
         if name in values:
             observations.losses.append(values[name])
-            if len(observations.losses) > MOST_LOSSES:
-                del observations.losses[1 : MOST_LOSSES // 2]
+            if len(observations.losses) > MAX_LOSSES:
+                del observations.losses[1 : MAX_LOSSES // 2]
     if "loss" in values:
         (observations.train if split == "train" else observations.validation).append(values["loss"])
 

@@ -20,7 +20,7 @@ from netloom.data.quality.severe_findings import Caveat
 # One row of a table of scores, such as those of a class: its name and numbers by column.
 ScoreRow: TypeAlias = dict[str, str | bool | int | float | None]
 # The steps of a table of errors by series and step.
-MOST_STEPS = 8
+MAX_STEPS = 8
 HORIZON_HEADING = "Mean absolute error of each series at each step, in its own unit; largest scaled error first"
 # The metric of images from a GAN; images from a decoder are not evaluated.
 LIKENESS = "likeness"
@@ -329,10 +329,10 @@ class Evaluation:
 
     @property
     def horizon_table(self) -> list[ScoreRow]:
-        """`horizon_errors` with at most `MOST_STEPS` evenly spaced steps, among them the first and the last."""
+        """`horizon_errors` with at most `MAX_STEPS` evenly spaced steps, among them the first and the last."""
         rows = self.horizon_errors or []
         name, *steps = rows[0] if rows else ("",)
-        count = min(len(steps), MOST_STEPS)
+        count = min(len(steps), MAX_STEPS)
         positions = [round(index * (len(steps) - 1) / max(count - 1, 1)) for index in range(count)]
         return [{key: row[key] for key in (name, *(steps[index] for index in positions))} for row in rows]
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 # Those of several series times steps are many, and charts draw no more.
-MOST_RESIDUALS = 20_000
+MAX_RESIDUALS = 20_000
 SEVERAL = (
     "RMSE and MAE are over all numbers in the units of the data, so that large ones dominate; R² is the mean of those "
     "of each number."
@@ -106,7 +106,7 @@ class Regression(ErrorLoss):
             metrics=metrics,
             unit=unit,
             report=_each(spec, target, error) if several else None,
-            residuals=_residuals(target, predicted, most=MOST_RESIDUALS if prefix else None),
+            residuals=_residuals(target, predicted, most=MAX_RESIDUALS if prefix else None),
             worst=[
                 Worst(int(rows[i]), float(size[i]), _text(spec, restored[1][i]), _text(spec, restored[0][i]), None)
                 for i in worst

@@ -28,7 +28,7 @@ TIMED, UNTIMED = 9, 2
 MARGIN = 0.95
 # How far the first loss may differ in bf16, as a share, and the least cosine between both gradients. bf16 has 8
 # significant bits, so a single product differs by up to 0.4%.
-LOSS_TOLERANCE, LEAST_COSINE = 0.01, 0.95
+LOSS_TOLERANCE, MIN_COSINE = 0.01, 0.95
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ def _disagreement(plain: tuple[float, torch.Tensor], lower: tuple[float, torch.T
     if not gradient.any() and not lower_gradient.any():
         return ""
     cosine = float(torch.cosine_similarity(gradient, lower_gradient, dim=0))
-    if not cosine >= LEAST_COSINE:
+    if not cosine >= MIN_COSINE:
         return f"the first gradients in bf16 and in float32 have a cosine similarity of only {cosine:.3g}"
     return ""
 

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 # `check` divides this many rows; the relative error of the recombined loss must not exceed the tolerance.
 TRIED_ROWS, TOLERANCE = 64, 1e-3
 # Batch normalization needs at least two rows in each part.
-LEAST_ROWS = 2
+MIN_ROWS = 2
 # Smaller parts are not worth the exchange between ranks.
-LEAST_EVALUATED = 64
+MIN_EVALUATED = 64
 
 
 class DistributedTrainer(SupervisedTrainer):
@@ -95,7 +95,7 @@ class DistributedTrainer(SupervisedTrainer):
             # The running statistics of a rank come from its own rows; evaluate the same network on all ranks.
             if buffer.is_floating_point() and buffer.is_contiguous():
                 dist.broadcast(buffer, src=0)
-        size = max(LEAST_EVALUATED, min(EVALUATION_BATCH, -(-len(targets) // self.world)))
+        size = max(MIN_EVALUATED, min(EVALUATION_BATCH, -(-len(targets) // self.world)))
         size += size % self._together
         mine = range(self.rank * size, len(targets), self.world * size)
         sums: list[Any] = [None] * self.world
@@ -211,9 +211,9 @@ def share(start: int, end: int, rank: int, world: int, together: int = 1) -> tup
     have no part and process its first rows with weight 0, because all ranks must take part in each step.
     """
     groups = (end - start) // together
-    taking = max(1, min(world, (end - start) // max(LEAST_ROWS, together)))
+    taking = max(1, min(world, (end - start) // max(MIN_ROWS, together)))
     if rank >= taking:
-        return start, min(start + LEAST_ROWS, end), False
+        return start, min(start + MIN_ROWS, end), False
     size, longer = divmod(groups, taking)
     first = start + (rank * size + min(rank, longer)) * together
     return first, first + (size + (rank < longer)) * together, True

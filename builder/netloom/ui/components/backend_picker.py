@@ -22,7 +22,7 @@ def backend_picker() -> None:
     state.workers = 0
     if is_on:
         state.workers = int(
-            st.number_input("Workers", 1, cluster.MOST_WORKERS, max(1, workers), key=Key.CLUSTER_WORKERS)
+            st.number_input("Workers", 1, cluster.MAX_WORKERS, max(1, workers), key=Key.CLUSTER_WORKERS)
         )
 
 

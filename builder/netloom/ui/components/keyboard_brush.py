@@ -12,7 +12,7 @@ import streamlit as st
 
 from netloom.ui.components.page_state import set_value, value_of
 
-MOST_REMEMBERED = 200
+MAX_REMEMBERED = 200
 MAX_ID = 40  # letters of the id of a stroke
 
 _HTML = """
@@ -64,14 +64,14 @@ class BrushStrokes:
                 out.
         """
         strokes = []
-        for stroke in sent[:MOST_REMEMBERED] if isinstance(sent, list) else []:
+        for stroke in sent[:MAX_REMEMBERED] if isinstance(sent, list) else []:
             match stroke:
                 case [str(number), [*cells], int(color)] if len(number) <= MAX_ID and number not in self.received:
                     self.received.append(number)
                     inside = {position for cell in cells if (position := _place(cell, board)) is not None}
                     if inside and 0 <= color < colors:
                         strokes.append((sorted(inside), color))
-        del self.received[:-MOST_REMEMBERED]
+        del self.received[:-MAX_REMEMBERED]
         return strokes
 
 

@@ -11,7 +11,7 @@ import streamlit as st
 
 from netloom.ui.components.state import Part
 
-MOST_REMEMBERED = 200
+MAX_REMEMBERED = 200
 MAX_ID = 40  # letters of the id of a message
 
 
@@ -28,13 +28,13 @@ class Inbox:
         those whose ids are remembered.
         """
         texts = []
-        for message in sent[:MOST_REMEMBERED] if isinstance(sent, list) else []:
+        for message in sent[:MAX_REMEMBERED] if isinstance(sent, list) else []:
             match message:
                 case [str(number), str(text)] if len(number) <= MAX_ID and number not in self.received:
                     if 0 < len(text.strip()) <= max_chars:
                         self.received.append(number)
                         texts.append(text.strip())
-        del self.received[:-MOST_REMEMBERED]
+        del self.received[:-MAX_REMEMBERED]
         return texts
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 ADDRESS = f"http://{HOST}:{FIRST_PORT}"
 # A longer row is shown as a file: nobody reads it, and a shell may refuse it.
-MOST_LETTERS = 600
+MAX_LETTERS = 600
 
 
 def server(live: Live, weights: RunWeights) -> None:
@@ -57,7 +57,7 @@ def server(live: Live, weights: RunWeights) -> None:
     trained = in_background(lambda: open_run(live.store, weights.run_id, weights.written), "Reading the data …")
     row = _example(trained)
     text = json.dumps(row, ensure_ascii=False)
-    is_short = len(text) <= MOST_LETTERS
+    is_short = len(text) <= MAX_LETTERS
     st.markdown("Request the prediction for a row of the data:")
     curl_tab, python_tab = st.tabs(["curl", "Python"])
     with curl_tab:

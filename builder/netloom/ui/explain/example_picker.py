@@ -32,7 +32,7 @@ SOURCE_HELP = (
     "or record one."
 )
 # The longest text that fits into a cell, and the part of a very long one that is shown.
-CUT, MOST_LETTERS = 20, 2000
+CUT, MAX_LETTERS = 20, 2000
 SPLITS = {"train": "training", "validation": "validation", "test": "test"}
 
 
@@ -169,4 +169,4 @@ def show_whole_example(example: Example) -> None:
     long = {name: text for name, text in example.columns.items() if isinstance(text, str) and len(text) > CUT}
     show_example(replace(example, columns={name: value for name, value in example.columns.items() if name not in long}))
     for name, text in long.items():
-        st.markdown(f"**{escape(name)}**  \n{escape(text[:MOST_LETTERS])}")
+        st.markdown(f"**{escape(name)}**  \n{escape(text[:MAX_LETTERS])}")

@@ -18,7 +18,7 @@ from netloom.modalities.encoding.tokenization import START
 from netloom.modalities.fields.text import UNKNOWN_TOKENS
 from netloom.ui.components.words import region_name
 
-MOST_NAMED = 3
+MAX_NAMED = 3
 # A feature is named beside the strongest if it has at least this share of its size; one of the other sign, if it has
 # this.
 NEAR, OPPOSED = 0.5, 0.3
@@ -131,7 +131,7 @@ def _target(explanation: Explanation) -> str:
 
 def _near(features: Sequence[Feature]) -> list[Feature]:
     """Return the first of sorted features and those of similar size, each name once."""
-    positive = [feature for feature in features[:MOST_NAMED] if feature.value > 0]
+    positive = [feature for feature in features[:MAX_NAMED] if feature.value > 0]
     near = [feature for feature in positive if feature.value >= NEAR * positive[0].value]
     return list({feature.name: feature for feature in near}.values())
 

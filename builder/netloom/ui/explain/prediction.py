@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from netloom.explain.core.explanation import Prediction
     from netloom.ui.explain.view import ViewContext
 
-MOST_CLASSES, MOST_LETTERS, MOST_TRUE_LETTERS = 4, 80, 48
+MAX_CLASSES, MAX_LETTERS, MAX_TRUE_LETTERS = 4, 80, 48
 
 
 def show_prediction(context: ViewContext, prediction: Prediction, example: Example) -> None:
@@ -26,11 +26,11 @@ def show_prediction(context: ViewContext, prediction: Prediction, example: Examp
         verdict = "correct" if right else f"incorrect, the label is {truth[:40]}"
         mark = f" :{'green' if right else 'red'}-badge[:material/{'check' if right else 'close'}: {escape(verdict)}]"
     with context.places.head:
-        st.markdown(f"### Prediction: **{escape(cut(visible(prediction.text), MOST_LETTERS))}**{mark}")
+        st.markdown(f"### Prediction: **{escape(cut(visible(prediction.text), MAX_LETTERS))}**{mark}")
         notes = [context.why, truth_text(trained.data.schema.target.type, truth)]
         if any(notes):
             st.caption(" ".join(filter(None, notes)))
-    shares = sorted(prediction.probabilities.items(), key=lambda item: -item[1])[:MOST_CLASSES]
+    shares = sorted(prediction.probabilities.items(), key=lambda item: -item[1])[:MAX_CLASSES]
     with context.places.probabilities:
         for name, share in shares:
             st.progress(min(max(share, 0.0), 1.0), f"{escape(visible(name)[:30])}: {share:.1%}")
@@ -39,6 +39,6 @@ def show_prediction(context: ViewContext, prediction: Prediction, example: Examp
 def truth_text(target: TargetType, truth: str) -> str:
     """Return the true value of the target as Markdown, to compare the prediction with it; "" for classes, which the
     badge compares, for a text that goes on, whose target is most of the text itself, and where it is long."""
-    if not truth or target.is_one_of or target.continues_text or len(truth) > MOST_TRUE_LETTERS:
+    if not truth or target.is_one_of or target.continues_text or len(truth) > MAX_TRUE_LETTERS:
         return ""
     return f"{'True value' if target.is_number else 'Label'}: **{escape(truth)}**."

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from netloom.runs.prediction.live_prediction import LivePrediction
     from netloom.ui.explain.open_run import OpenRun
 
-MOST_BARS = 10
+MAX_BARS = 10
 LONG_TEXT = 400
 MASK_OPACITY = 0.55
 IMAGE_WIDTH, OBJECTS_WIDTH = 260, 420
@@ -321,7 +321,7 @@ def _image(field: Any, raw: RawRow) -> np.ndarray:
     return np.asarray(field.shown(raw)["image"], dtype=np.float64).clip(0, 1)
 
 
-def _largest(shares: Mapping[str, float], most: int = MOST_BARS) -> dict[str, float]:
+def _largest(shares: Mapping[str, float], most: int = MAX_BARS) -> dict[str, float]:
     """Return the largest shares, in descending order."""
     return dict(sorted(shares.items(), key=lambda item: -item[1])[:most])
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from netloom.modalities.encoding.field_encoder import FieldEncoder
 
 HEIGHT = 210
-MOST_SERIES = 8
+MAX_SERIES = 8
 
 
 def is_forecast(data: Prepared) -> bool:
@@ -49,7 +49,7 @@ def forecast_chart(field: FieldEncoder[Any], schema: Schema, raw: RawRow, value:
         + (f", the first of {horizon}." if horizon > 1 else ".")
         + " Indigo: the input. Orange: the forecast, in the units of the data."
     )
-    for index, (name, numbers) in enumerate(list(by_series.items())[:MOST_SERIES]):
+    for index, (name, numbers) in enumerate(list(by_series.items())[:MAX_SERIES]):
         past = past_values(history, schema.inputs[0].columns, name)
         if len(by_series) > 1:
             st.caption(name)

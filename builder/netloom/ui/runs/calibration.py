@@ -34,7 +34,7 @@ from netloom.ui.shell.jobs import computed
 from netloom.ui.train.run_actions import ask
 
 CHART_WIDTH = 425  # pixels: three charts fit side by side on a page of 1440
-MOST_STEPS = 24
+MAX_STEPS = 24
 
 
 def calibration(store: Store, run: Run) -> None:
@@ -229,7 +229,7 @@ def _intervals(interval: IntervalCoverage) -> None:
         rows.append({"Number": index + 1, "Coverage": f"{coverage:.1%}{reach}", "Width": width})
     st.markdown("**Intervals**")
     st.dataframe(
-        rows[:MOST_STEPS],
+        rows[:MAX_STEPS],
         hide_index=True,
         width="content",
         column_config={"Width": st.column_config.NumberColumn(format="%.4g")},

@@ -27,7 +27,7 @@ from netloom.runs.history.comparison import (
 )
 from netloom.runs.history.comparison import difference as between
 from netloom.runs.history.comparison import shown as as_text
-from netloom.runs.history.fanova import LEAST_RESULTS
+from netloom.runs.history.fanova import MIN_RESULTS
 from netloom.runs.history.run_table import run_table
 from netloom.runs.history.setting_titles import setting_title, setting_value
 from netloom.store import Points, Run, Store
@@ -287,7 +287,7 @@ def _parallel(store: Store, runs: list[Run]) -> None:
 def _importance(store: Store, runs: Sequence[Run]) -> None:
     """Draw how much of the variation of a metric each hyperparameter explains, from all selected runs."""
     table = run_table(store, runs)
-    if len(runs) < LEAST_RESULTS or len(table.settings) < 2 or not table.metrics:
+    if len(runs) < MIN_RESULTS or len(table.settings) < 2 or not table.metrics:
         return
     st.markdown("## Importance of hyperparameters")
     titles = unique_labels({name: called(name) for name in table.metrics})
@@ -295,7 +295,7 @@ def _importance(store: Store, runs: Sequence[Run]) -> None:
     columns = {path: list(table.values[path]) for path in table.settings}
     shares = computed(RunImportance(columns, list(table.values[metric])), IMPORTANCE_TEXT)
     if not shares:
-        st.caption(f"At least {LEAST_RESULTS} runs with different values of this metric are needed.")
+        st.caption(f"At least {MIN_RESULTS} runs with different values of this metric are needed.")
         return
     st.plotly_chart(importance_chart(shares), width="stretch", config=FLAT, key=Key.RUN_IMPORTANCE)
     st.caption("fANOVA: the share of the variation of the metric that each hyperparameter explains in these runs.")

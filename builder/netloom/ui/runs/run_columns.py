@@ -17,7 +17,7 @@ from netloom.ui.runs.comparison import called
 from netloom.ui.runs.state import Key, RunsState
 
 # The options of a condition on text.
-MOST_CHOICES = 100
+MAX_CHOICES = 100
 
 
 def column_titles(table: RunTable) -> dict[str, str]:
@@ -100,7 +100,7 @@ def _condition(table: RunTable, name: str, title: str, before: ColumnFilter) -> 
     selected = [choice for choice in before.choices if choice in options]
     shown = unique_labels({option: setting_value(name, option) for option in options})
     choices = st.multiselect(
-        title, list(options)[:MOST_CHOICES], selected, format_func=shown.__getitem__, placeholder="All", key=key
+        title, list(options)[:MAX_CHOICES], selected, format_func=shown.__getitem__, placeholder="All", key=key
     )
     return ColumnFilter(name, choices=tuple(choices))
 

@@ -19,7 +19,7 @@ from netloom.ui.shell.background import in_background
 from netloom.ui.shell.run_picker import is_unknown_run, warn_of_unknown_run
 from netloom.ui.shell.state import Query
 from netloom.ui.train.run_monitor import STATES, run_monitor
-from netloom.ui.train.run_tabs import MOST_CHARTS
+from netloom.ui.train.run_tabs import MAX_CHARTS
 from netloom.ui.train.state import Key
 from netloom.ui.train.training_form import training_form
 
@@ -97,7 +97,7 @@ def _no_runs(live: Live) -> None:
     st.caption("Press Start training. The curves appear here and are saved with the run.")
     # Empty charts, so that the browser loads the component of curves before the first points.
     objective = task(live.project.training.objective)
-    plot(Curves(), "", list(objective.metrics.items())[:MOST_CHARTS], 1, PLAIN, "")
+    plot(Curves(), "", list(objective.metrics.items())[:MAX_CHARTS], 1, PLAIN, "")
 
 
 def _run(live: Live, rows: list[Run], chosen: Run) -> None:

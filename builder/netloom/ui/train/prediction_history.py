@@ -45,7 +45,7 @@ RIGHT = "#16a34a"
 READABLE = "color:color-mix(in srgb,{0} 65%,currentColor)"
 # The size of images in pixels; larger with boxes.
 SIZE, SIZE_OF_BOXES = 72, 108
-MOST_LETTERS, MOST_NAMED = 16, 6  # of an object, and objects of an image
+MAX_LETTERS, MAX_NAMED = 16, 6  # of an object, and objects of an image
 NOT_YET = "After the first epoch, this shows the predictions for a few validation rows."
 
 
@@ -146,11 +146,11 @@ def _boxed_pictures(picture: ImageCard, target: ObjectsCard, prediction: Card) -
         if isinstance(card, ObjectsCard):
             image = objects_html(enlarged(pixels), card.objects, title, is_labeled=False)
             names = [
-                f'<span style="white-space:nowrap">{swatch(item.number)}{escape(cut(item.title, MOST_LETTERS))}</span>'
-                for item in card.objects[:MOST_NAMED]
+                f'<span style="white-space:nowrap">{swatch(item.number)}{escape(cut(item.title, MAX_LETTERS))}</span>'
+                for item in card.objects[:MAX_NAMED]
             ]
-            if len(card.objects) > MOST_NAMED:
-                names.append(f"and {len(card.objects) - MOST_NAMED} more")
+            if len(card.objects) > MAX_NAMED:
+                names.append(f"and {len(card.objects) - MAX_NAMED} more")
             figures.append(
                 f'<figure style="margin:0;width:{SIZE_OF_BOXES}px">{image}<figcaption style="font-size:.75rem">'
                 f'<span style="{MUTED}">{title}</span><br>{"<br>".join(names) or "no object"}</figcaption></figure>'

@@ -26,7 +26,7 @@ from netloom.ui.train.state import EXPORT_TAB, WORST_TAB, Key, KnownPoints, Trai
 
 # How long a refresh waits for the first points of a run: less than the refresh interval.
 FIRST_S = 0.6
-MOST_CHARTS = 4
+MAX_CHARTS = 4
 # In pixels: as high as the two charts beside the predictions, less their caption.
 PREDICTIONS_HEIGHT = 400
 
@@ -132,7 +132,7 @@ def _measures(run: Run, curves: Curves) -> list[tuple[str, str]]:
     if any(split == run.summary.monitored_split and name not in TRAINING_LOSSES for split, name in curves):
         measured = {name for _, name in curves}
         titles = [(name, title) for name, title in titles if name in measured] or titles
-    return titles[:MOST_CHARTS]
+    return titles[:MAX_CHARTS]
 
 
 def _first(live: Live, run: Run) -> tuple[Curves, Run]:

@@ -20,7 +20,7 @@ from netloom.data.uploads.box_annotations import Annotations, ImageObjects, clas
 from netloom.data.uploads.box_columns import BoxColumns, box_columns, unnamed_box_columns
 from netloom.data.uploads.box_format import BoxFormat
 from netloom.data.uploads.chosen import text
-from netloom.data.uploads.filetables import MOST_TABLES
+from netloom.data.uploads.filetables import MAX_TABLES
 from netloom.data.uploads.image_index import ImageIndex
 from netloom.data.uploads.members import PICTURE_SUFFIXES
 from netloom.data.uploads.source import Source
@@ -102,7 +102,7 @@ def _candidates(source: Source, images: ImageIndex) -> list[_BoxTable | None]:
         # Files of one image each are not tables of all of them
         if name not in pictures and PurePosixPath(path_of(name)[-1]).stem.casefold() not in stems
     ]
-    return [_box_table(source, name, images) for name in names[:MOST_TABLES]]
+    return [_box_table(source, name, images) for name in names[:MAX_TABLES]]
 
 
 def _box_table(source: Source, name: str, images: ImageIndex) -> _BoxTable | None:

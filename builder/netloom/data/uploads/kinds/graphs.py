@@ -16,7 +16,7 @@ from netloom.data.limits import MAX_CELLS
 from netloom.data.multi_field import Matrices, MultiFieldDataset
 from netloom.data.raw_dataset import RawDataset, RawTarget
 from netloom.data.splits.given_splits import split_column
-from netloom.data.uploads.filetables import MOST_TABLES
+from netloom.data.uploads.filetables import MAX_TABLES
 from netloom.data.uploads.joining import PART, concatenated, tables_in_parts
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import SPLIT, TASK, known_rows, parts_of_column, target_of
@@ -35,7 +35,7 @@ from netloom.modalities.columns.category import CATEGORY_LIMIT
 if TYPE_CHECKING:
     import pandas as pd
 
-MOST_NODES = 200
+MAX_NODES = 200
 _GRAPH = re.compile(r"(?i)(graph|molecule|network|compound|sample|mol)([ _-]?(id|no|number))?")
 _NODE = re.compile(r"(?i)(node|atom|vertex)([ _-]?(id|no|number|index))?|id|index")
 _FROM = re.compile(r"(?i)(source|from|start|src|u|node[ _-]?1|a|first)([ _-]?(node|id))?")
@@ -131,7 +131,7 @@ def _tables(source: Source, quiet: bool = False) -> dict[str, pd.DataFrame]:
         DataError: A table is missing.
     """
     tables: dict[str, list[tuple[str, pd.DataFrame]]] = {}
-    for name in source.tables()[:MOST_TABLES]:
+    for name in source.tables()[:MAX_TABLES]:
         try:
             table, _ = source.table(name)
         except DataError:
@@ -232,9 +232,9 @@ def _matrices(
     nodes = nodes[nodes["graph"].isin(labels.index)]
     sizes = nodes.groupby("graph").size().reindex(labels.index).fillna(0).astype(int)
     most = int(sizes.max())
-    if most > MOST_NODES or (sizes == 0).any():
-        problem = f"has {most:,} nodes; at most {MOST_NODES} can be read" if most > MOST_NODES else "has no nodes"
-        name = sizes.idxmax() if most > MOST_NODES else sizes.idxmin()
+    if most > MAX_NODES or (sizes == 0).any():
+        problem = f"has {most:,} nodes; at most {MAX_NODES} can be read" if most > MAX_NODES else "has no nodes"
+        name = sizes.idxmax() if most > MAX_NODES else sizes.idxmin()
         raise DataError(f"The graph {str(name)[:60]!r} {problem}.")
     key = _node_column(nodes)
     columns = [name for name in nodes.columns if name not in ("graph", key) and name not in labels.columns]

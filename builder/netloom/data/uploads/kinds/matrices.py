@@ -14,7 +14,7 @@ from netloom.core.progress import ProgressCallback
 from netloom.data import file_types
 from netloom.data.limits import MAX_CELLS
 from netloom.data.uploads.arrayfiles import as_column, read_array, shape_of
-from netloom.data.uploads.kinds.graphs import MOST_NODES, Graphs, target_questions
+from netloom.data.uploads.kinds.graphs import MAX_NODES, Graphs, target_questions
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.upload_kind import PREVIEWED, Answers, Question, StoredUpload
 
@@ -236,8 +236,8 @@ def _filled(adjacency: Any, features: Any, labels: pd.DataFrame, notes: list[str
 
 
 def _refuse_shapes(bonds: np.ndarray, nodes: np.ndarray, first: np.ndarray, number: int) -> None:
-    if len(bonds) > MOST_NODES:
-        raise DataError(f"Graph {number:,} has {len(bonds):,} nodes; at most {MOST_NODES} can be read.")
+    if len(bonds) > MAX_NODES:
+        raise DataError(f"Graph {number:,} has {len(bonds):,} nodes; at most {MAX_NODES} can be read.")
     if len(nodes) != len(bonds):
         raise DataError(
             f"Graph {number:,} has features of {len(nodes):,} nodes and an adjacency of {len(bonds):,}; both need one "

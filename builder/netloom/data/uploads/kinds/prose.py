@@ -30,7 +30,7 @@ LENGTH = Question("length", "Context length", "whole", "Number of characters tha
                   low=8, high=256, default=64)  # fmt: skip
 FEWEST = 1_000
 MOST = 20_000_000
-MOST_FILES = 200
+MAX_FILES = 200
 
 
 class Prose(Reader):
@@ -98,7 +98,7 @@ def _files(source: Source) -> list[str]:
     if source.alone:
         return list(source.names) if source.form() == file_types.TEXT else []
     texts = source.members.of(file_types.TEXT)
-    if len(texts) < len(source.names) or len(texts) > MOST_FILES:
+    if len(texts) < len(source.names) or len(texts) > MAX_FILES:
         return []
     try:
         part_of = file_parts(texts).parts

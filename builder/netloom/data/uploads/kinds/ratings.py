@@ -30,7 +30,7 @@ _TIME = re.compile(r"(?i)((unix|event|click|order|rating)[ _-]?)?(time(stamp)?|d
 CHOSEN = "chosen"
 # Of ratings without column names: the fewest rows, the most distinct ratings, the highest, and the share of rows that
 # rate an item again.
-FEWEST, MOST_VALUES, HIGHEST, MOST_REPEATED = 50, 20, 100, 0.05
+FEWEST, MAX_VALUES, HIGHEST, MAX_REPEATED = 50, 20, 100, 0.05
 _NUMBERED = re.compile(r"column \d+")
 
 
@@ -164,11 +164,11 @@ def _unnamed(table: pd.DataFrame) -> dict[str, str]:
         return {}
     *ids, rating = unnamed
     recur = all(
-        (table[name] % 1 == 0).all() and MOST_VALUES // 2 < table[name].nunique() <= len(table) / 2 for name in ids
+        (table[name] % 1 == 0).all() and MAX_VALUES // 2 < table[name].nunique() <= len(table) / 2 for name in ids
     )
     values = table[rating].drop_duplicates()
-    on_scale = 2 < len(values) <= MOST_VALUES and (values * 2 % 1 == 0).all() and values.between(0, HIGHEST).all()
-    if not recur or not on_scale or (len(columns) == 3 and table.duplicated(ids).mean() > MOST_REPEATED):
+    on_scale = 2 < len(values) <= MAX_VALUES and (values * 2 % 1 == 0).all() and values.between(0, HIGHEST).all()
+    if not recur or not on_scale or (len(columns) == 3 and table.duplicated(ids).mean() > MAX_REPEATED):
         return {}
     return dict(zip(("user", "item", "rating"), unnamed, strict=True))
 

@@ -38,7 +38,7 @@ UNITS = (
     (60, "minute"),
     (1, "second"),
 )
-MOST_CHANNELS = 64
+MAX_CHANNELS = 64
 FLAGS = 5  # a column with at most this number of distinct values is more likely a flag than a measurement
 FEWEST, REGULAR = 20, 0.9  # rows per series, and the share of equal time steps, to infer several series
 
@@ -123,7 +123,7 @@ class Series(Tabular):
             "time": time,
             "series": several,
             "target": target,
-            "values": numbers[:MOST_CHANNELS],
+            "values": numbers[:MAX_CHANNELS],
             "window": max(2, min(24, rows // 12)),
             "period": season(table[time] if time in table.columns else None, rows),
         }
@@ -266,8 +266,8 @@ def _refuse(table: pd.DataFrame, names: list[str], time: str | None, several: st
             )
         if name == time:
             raise DataError(f"{name!r} is the time; choose other columns as inputs and target.")
-    if len(set(names)) > MOST_CHANNELS:
-        raise DataError(f"A window holds at most {MOST_CHANNELS} columns; {len(set(names))} were chosen.")
+    if len(set(names)) > MAX_CHANNELS:
+        raise DataError(f"A window holds at most {MAX_CHANNELS} columns; {len(set(names))} were chosen.")
 
 
 def _ordered(

@@ -69,7 +69,7 @@ SECONDS = Question("seconds", "Seconds", "number", "Sounds are cropped or padded
 COLUMN = Question("target", "Column to predict", "choice", "The target column", optional=True)
 _EARLIER_LEVELS = 32_767  # of uploads that do not name them
 _QUIET = 0.001  # the peak of a sound with at most 65 levels
-MOST_SAMPLES = 10 * MAX_CELLS  # of all sounds together; beyond MAX_CELLS they are memory-mapped
+MAX_SAMPLES = 10 * MAX_CELLS  # of all sounds together; beyond MAX_CELLS they are memory-mapped
 _BEGIN = re.compile(r"([^_\-. ]+)[_\-. ].*")
 
 
@@ -204,7 +204,7 @@ class Sounds(Reader):
         warnings: list[str] = []
         labeled = known_rows(table, [target], warnings)
         length = max(2, round(chosen.number("seconds") * meta["rate"]))
-        if len(labeled) * length > MOST_SAMPLES:
+        if len(labeled) * length > MAX_SAMPLES:
             raise DataError(f"{len(labeled):,} sounds of {length:,} samples are too many; choose fewer seconds.")
         arrays = load_arrays(folder, "sounds.npz")
         rows = labeled.index.to_numpy()

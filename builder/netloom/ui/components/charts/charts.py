@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 Number = TypeVar("Number", int, float)
 TRAIN, VALIDATION = "#6366f1", "#f97316"
 MAX_POINTS = 1_500
-MOST_LINES = 12  # that can be distinguished in one figure
+MAX_LINES = 12  # that can be distinguished in one figure
 # The ratio of the ranges of two channels from which one is flat beside the other.
 UNEQUAL = 20
 MARGIN = {"l": 8, "r": 8, "t": 34, "b": 8}
@@ -26,7 +26,7 @@ def series_chart(values: Any, small: bool) -> go.Figure:
 
     values, is_scaled = over_one_height(values)
     traces: list[dict[str, Any]] = [{"type": "heatmap", "z": values.T, "colorscale": "Cividis", "showscale": False}]
-    if values.shape[1] <= MOST_LINES:
+    if values.shape[1] <= MAX_LINES:
         traces = [{"type": "scatter", "y": values[:, channel], "mode": "lines"} for channel in range(values.shape[1])]
     layout = {
         "height": 130 if small else 220,
@@ -45,7 +45,7 @@ def over_one_height(values: Any) -> tuple[Any, bool]:
 
     low, ranges = values.min(0), np.ptp(values, axis=0)
     varied = ranges[ranges > 0]
-    if len(varied) < 2 or values.shape[1] > MOST_LINES or varied.max() <= UNEQUAL * varied.min():
+    if len(varied) < 2 or values.shape[1] > MAX_LINES or varied.max() <= UNEQUAL * varied.min():
         return values, False
     return (values - low) / np.where(ranges > 0, ranges, 1.0), True
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from netloom.data import Prepared
 
 FIRST, A_ROW = 8, 2
-MOST_WORDS = 60
+MAX_WORDS = 60
 
 
 def edited(data: Prepared, raw: Mapping[str, Any], key: str, weights: Mapping[str, float]) -> RawRow:
@@ -88,7 +88,7 @@ def _text(field: FieldEncoder[Any], raw: Mapping[str, Any], key: str) -> dict[st
     text = typed(raw.get(name), Part.TEXT.within(key))
     encoder = token_encoder(field)
     words = encoder.readable(text)
-    if not 1 < len(words) <= MOST_WORDS:
+    if not 1 < len(words) <= MAX_WORDS:
         return {name: text}
     left_out = st.pills(
         "Leave out",

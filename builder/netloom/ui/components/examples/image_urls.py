@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # The larger side of enlarged images, in pixels.
 LARGE = 240
 # Pages draw the same rows at each rerun. A cached image has less than 43 kB, and its URL about 10 kB.
-MOST_URLS = 256
+MAX_URLS = 256
 
 
 def enlarged(picture: ArrayLike) -> str:
@@ -43,7 +43,7 @@ def _bytes(picture: ArrayLike) -> NDArray[np.uint8]:
     return pixels
 
 
-@lru_cache(MOST_URLS)
+@lru_cache(MAX_URLS)
 def _enlarged_url(pixels: bytes, shape: tuple[int, ...], times: int) -> str:
     image = np.frombuffer(pixels, dtype=np.uint8).reshape(shape)
     return _url(image.repeat(times, 0).repeat(times, 1), exact=True)

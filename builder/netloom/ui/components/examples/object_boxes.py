@@ -18,7 +18,7 @@ from netloom.ui.components.words import region_name
 
 # The upper share of an image in which the label of a box is below its upper side, as it would leave the image above it.
 _TOP = 0.12
-_MOST_LETTERS, _MOST_IN_WORDS = 24, 12
+_MAX_LETTERS, _MAX_IN_WORDS = 24, 12
 _EDGE = "0 0 0 1px rgba(0,0,0,.5)"  # beside a line, so that it is seen on an image of its own color
 
 
@@ -54,9 +54,9 @@ def objects_html(
 
 def described(objects: Sequence[ImageObject], title: str) -> str:
     """Return the objects of an image in words, for people who do not see it."""
-    named = [f"{item.title} at the {_place(item)}" for item in objects[:_MOST_IN_WORDS]]
-    if len(objects) > _MOST_IN_WORDS:
-        named.append(f"and {len(objects) - _MOST_IN_WORDS} more")
+    named = [f"{item.title} at the {_place(item)}" for item in objects[:_MAX_IN_WORDS]]
+    if len(objects) > _MAX_IN_WORDS:
+        named.append(f"and {len(objects) - _MAX_IN_WORDS} more")
     return f"{title}: {', '.join(named) or 'no object'}"
 
 
@@ -100,5 +100,5 @@ def _label(item: ImageObject) -> str:
         f'<span aria-hidden="true" style="position:absolute;{across};top:{y_min:.2%};{down}max-width:100%;'
         f"overflow:hidden;text-overflow:ellipsis;white-space:nowrap;padding:0 3px;border-radius:2px;"
         f"font-size:clamp(9px,4.5cqw,13px);line-height:1.35;background:{background};color:{text_color(background)}"
-        f'">{escape(cut(item.name, _MOST_LETTERS))}{score}</span>'
+        f'">{escape(cut(item.name, _MAX_LETTERS))}{score}</span>'
     )

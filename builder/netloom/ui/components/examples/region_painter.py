@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 # The largest number of cells per side; in larger images, a cell has several pixels.
-MOST_CELLS = 32
+MAX_CELLS = 32
 HEIGHT = 340
 GROUND, WHITE, BLACK = "Background", "White", "Black"
 TOOLS = {"Box": "select", "Lasso": "lasso", "Click": "pan"}
@@ -96,7 +96,7 @@ def stroke_editor(
 
 def cell(shape: Sequence[int]) -> int:
     """Return the pixels per side of a cell, for an image (H, W)."""
-    return -(-max(shape) // MOST_CELLS)
+    return -(-max(shape) // MAX_CELLS)
 
 
 def painted(

@@ -27,8 +27,8 @@ from netloom.ui.explain.views.attention_components import (
     head_statistics,
 )
 from netloom.ui.explain.views.attention_figures import (
+    MAX_BARS,
     MEAN,
-    MOST_BARS,
     ablation_chart,
     head_map,
     head_weights,
@@ -128,7 +128,7 @@ def _bars(heads: Explanation) -> None:
         return
     figure, table, count = ablation_chart(heads.attention)
     chart(figure, key=Key.ATTENTION_HEADS, name="attention heads", table=table)
-    more = f" Shown are the {MOST_BARS} strongest of {count} heads." if count > MOST_BARS else ""
+    more = f" Shown are the {MAX_BARS} strongest of {count} heads." if count > MAX_BARS else ""
     st.caption(
         "Bars: how far the score falls when the head is removed (orange: the head increases the score, blue: it "
         f"decreases it). Gray marks: the estimate from its gradient.{more}"

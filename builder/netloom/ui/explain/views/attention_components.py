@@ -23,7 +23,7 @@ from netloom.ui.explain.state import Key, current_side, keys_of
 # In pixels, for the grid as an image: the size of a map, the gap, and the height of a line of text.
 CELL, GAP, LINE = 96, 10, 22
 # A larger table would slow the page down.
-MOST_WEIGHTS = 20_000
+MAX_WEIGHTS = 20_000
 _HTML = '<div class="view"></div>'
 _CSS = """
 .view { font-family: var(--st-font); color: var(--st-text-color); font-size: 0.8rem; }
@@ -131,7 +131,7 @@ def weights_table(attention_maps: AttentionMaps) -> dict[str, list[Any]]:
     """Return the columns of a table of all weights of all heads with their query and key positions; {} if there are too
     many for a table."""
     table: dict[str, list[Any]] = {}
-    if sum(layer.weights.size for layer in attention_maps.layers) > MOST_WEIGHTS:
+    if sum(layer.weights.size for layer in attention_maps.layers) > MAX_WEIGHTS:
         return table
     for index, layer in enumerate(attention_maps.layers):
         for head, weights in enumerate(layer.weights):

@@ -20,7 +20,7 @@ from netloom.ui.explain.views.attention_sentence import ranked_heads
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-MOST_BARS = 24
+MAX_BARS = 24
 MEAN = -1
 
 
@@ -36,7 +36,7 @@ def ablation_chart(maps: AttentionMaps) -> tuple[go.Figure, str, int]:
     """Return the chart of the strongest heads, the CSV file of all heads, and their number."""
     import plotly.graph_objects as go
 
-    ranked = ranked_heads(maps)[:MOST_BARS]
+    ranked = ranked_heads(maps)[:MAX_BARS]
     slopes = [float(maps.layers[layer].slopes[head]) for (layer, head), _ in ranked]  # type: ignore[index]
     names = [f"layer {layer + 1} · head {head + 1}" for (layer, head), _ in ranked]
     effects = [effect for _, effect in ranked]

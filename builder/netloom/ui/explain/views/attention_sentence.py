@@ -14,7 +14,7 @@ from netloom.explain.plots.explanation_plots import has_text
 from netloom.modalities.encoding.tokenization import START
 from netloom.ui.explain.headline import START_TOKEN, listed, visible
 
-MOST_NAMED = 3
+MAX_NAMED = 3
 
 
 def attention_sentence(words: Explanation, heads: Explanation | None) -> str:
@@ -61,7 +61,7 @@ def _strongest(words: Explanation) -> list[str]:
     # (positions, positions) -> (positions,): the mean over those from which the output is read
     shares = maps.rollout[list(maps.read)].mean(axis=0)
     order = [index for index in np.argsort(-shares) if names[index] and shares[index] > 0]
-    best = [index for index in order[:MOST_NAMED] if shares[index] >= 0.5 * shares[order[0]]]
+    best = [index for index in order[:MAX_NAMED] if shares[index] >= 0.5 * shares[order[0]]]
     return [escape(name) for name in dict.fromkeys(names[index] for index in best)]
 
 

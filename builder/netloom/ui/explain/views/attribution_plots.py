@@ -35,7 +35,7 @@ OPACITY = 0.85
 # In pixels, so that the sentence below the plot fits on a screen of 390 × 844 pixels.
 PICTURE_HEIGHT, BAR_HEIGHT, BARS_EDGES = 320, 19, 76
 # A table has at most this many bars, a text one for each word.
-MOST_LIMITED_BARS = 16
+MAX_LIMITED_BARS = 16
 
 
 def attributions(explanation: Explanation, controls: DeltaGenerator) -> DeltaGenerator:
@@ -137,7 +137,7 @@ def _figure(panel: Plot) -> None:
             panel.figure.update_layout(margin={"t": 12})
         # The chart fills a container, whose height the style of the page limits on a phone, unless the names of the
         # bars would overlap there.
-        height, limited = int(panel.figure.layout.height), max(counts, default=0) <= MOST_LIMITED_BARS
+        height, limited = int(panel.figure.layout.height), max(counts, default=0) <= MAX_LIMITED_BARS
         container_key = (Key.FIGURE if limited else Key.LONG_FIGURE).of(panel.key)
         with st.container(height=height, border=False, key=container_key):
             st.plotly_chart(panel.figure, width="stretch", height="stretch", key=key, config=PICTURE)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from netloom.ui.explain.view import ViewContext
 
 OPTIMIZED, REAL = "rgb(213, 94, 0)", "rgb(0, 114, 178)"
-MOST_COLUMNS = 14
+MAX_COLUMNS = 14
 
 
 def obstacle(context: ViewContext) -> str:
@@ -141,7 +141,7 @@ def _series(visualization: VisualizedUnit, name: str, values: np.ndarray, axes: 
     """Draw a chart for each channel with the series of all seeds."""
     import plotly.graph_objects as go
 
-    for channel in range(min(values.shape[2], figures.MOST_CHANNELS)):
+    for channel in range(min(values.shape[2], figures.MAX_CHANNELS)):
         figure = go.Figure()
         for index, series in enumerate(values):
             line = {"color": OPTIMIZED, "width": 2.4 - 0.6 * index, "dash": ("solid", "dash", "dot")[index % 3]}
@@ -162,7 +162,7 @@ def _columns(context: ViewContext, visualization: VisualizedUnit, name: str, row
         column.name: column.state for column in field.columns if isinstance(column, NumberEncoder) and column.is_linear
     }
     apart = {key: [(float(row[key]) - column.mean) / column.std for row in rows] for key, column in numbers.items()}
-    order = sorted(apart, key=lambda key: -abs(apart[key][0]))[:MOST_COLUMNS]
+    order = sorted(apart, key=lambda key: -abs(apart[key][0]))[:MAX_COLUMNS]
     # Values within a millionth of a standard deviation of 0 are shown as 0.
     digits = {key: 6 - int(np.floor(np.log10(numbers[key].std or 1))) for key in order}
     labels = [f"{key[:28]} = {round(float(rows[0][key]), digits[key]):.4g}".replace("<", "‹") for key in order]

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 NAMES: dict[RowChoice, str] = {"test": "Test", "validation": "Validation", "train": "Training", "worst": "Largest loss"}
 PREDICTED = ""
-MOST_WORST = 10
+MAX_WORST = 10
 
 
 def obstacle(context: ViewContext) -> str:
@@ -181,7 +181,7 @@ def _profile(attribution: GlobalAttributions, name: str) -> list[dict[str, objec
 def _worst(attribution: GlobalAttributions) -> None:
     """Draw the rows with the largest loss: predictions, labels and most important features."""
     st.markdown("**Rows with the largest loss**")
-    worst_rows = attribution.rows[:MOST_WORST]
+    worst_rows = attribution.rows[:MAX_WORST]
     pictures = [name for name, values in attribution.each.items() if values.ndim == 4]
     for name in pictures:
         titles = [f"row {row.row}: {row.said[:12]}, label {row.truth[:12]}" for row in worst_rows]

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 # The palette of Okabe and Ito, as for attributions.
 ATTACK, CHANCE, SHADE = "rgb(213, 94, 0)", "rgb(0, 114, 178)", "rgba(130, 130, 140, 0.45)"
-MOST_CLASSES, MOST_COLUMNS = 20, 10
+MAX_CLASSES, MAX_COLUMNS = 20, 10
 # For measures with partially correct rows: the unit, and the grouping of rows by class.
 OF = {"labels right": " of the labels", "pixels right": " of the pixels"}
 GROUPED = {"labels right": "Rows with the label", "pixels right": "By the most frequent class except the background"}
@@ -124,7 +124,7 @@ def _series(name: str, value: np.ndarray, changed: np.ndarray, axes: Axes) -> No
     import plotly.graph_objects as go
 
     figure = go.Figure()
-    for channel in range(min(value.shape[1], figures.MOST_CHANNELS)):
+    for channel in range(min(value.shape[1], figures.MAX_CHANNELS)):
         channel_suffix = f" {channel + 1}" if value.shape[1] > 1 else ""
         x, thin = axes.along(len(value)), 1 if len(value) > MAX_DRAWN_STEPS else 2
         line_style = {"color": ATTACK, "dash": "dot", "width": thin}
@@ -146,7 +146,7 @@ def columns(value: dict[str, Any], changed: dict[str, Any]) -> tuple[go.Figure, 
 
     numbers = [name for name in value if isinstance(value[name], float)]
     share = {name: (changed[name] - value[name]) / (abs(value[name]) or 1.0) for name in numbers}
-    order = sorted(numbers, key=lambda name: -abs(share[name]))[:MOST_COLUMNS]
+    order = sorted(numbers, key=lambda name: -abs(share[name]))[:MAX_COLUMNS]
     labels = [f"{name[:28]}  {value[name]:.4g} → {changed[name]:.4g}".replace("<", "‹") for name in order]
     figure = go.Figure(
         go.Bar(x=[share[name] for name in order], y=list(range(len(order))), orientation="h", marker_color=AFTER)
@@ -231,7 +231,7 @@ def by_class(robustness: Robustness) -> go.Figure:
     """Return a heatmap of the accuracy by true class and strength."""
     import plotly.graph_objects as go
 
-    names = list(robustness.by_class)[:MOST_CLASSES]
+    names = list(robustness.by_class)[:MAX_CLASSES]
     values = [robustness.by_class[name] for name in names]
     labels = [f"{name[:24]} ({robustness.counts[name]})".replace("<", "‹") for name in names]
     trace = go.Heatmap(z=values, x=[f"{step:g}" for step in robustness.strengths], y=labels, zmin=0, zmax=1)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from netloom.ui.explain.view import ViewContext
 
-MOST_SHARES, MOST_PARTS = 6, 12
+MAX_SHARES, MAX_PARTS = 6, 12
 BEFORE, AFTER = "#94a3b8", "#6366f1"
 # The legend is above the figure, whatever its height.
 ABOVE = {"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom"}
@@ -125,7 +125,7 @@ def _shares(comparison: WhatIf, key: str) -> None:
     shares = {name: pair for name, pair in comparison.shares.items() if not np.isnan(pair).all()}
     if not shares:
         return
-    ranked = sorted(shares, key=lambda name: -np.nanmax(shares[name]))[:MOST_SHARES]
+    ranked = sorted(shares, key=lambda name: -np.nanmax(shares[name]))[:MAX_SHARES]
     labels = [f"{visible(name[:24])}  {100 * (shares[name][1] - shares[name][0]):+.1f}%" for name in ranked]
     positions = list(range(len(ranked)))
     traces = [
@@ -217,7 +217,7 @@ def bars(comparison: WhatIf, name: str) -> tuple[go.Figure, list[dict[str, Any]]
     labels = comparison.before.labels.get(name, ())
     named = [labels[index] if index < len(labels) else f"number {index}" for index in range(len(pair[0]))]
     values = [[value.example.columns.get(label) for label in named] for value in (comparison.before, comparison.after)]
-    order = np.argsort(-np.maximum(np.abs(pair[0]), np.abs(pair[1])), kind="stable")[:MOST_PARTS]
+    order = np.argsort(-np.maximum(np.abs(pair[0]), np.abs(pair[1])), kind="stable")[:MAX_PARTS]
     bar_labels = [_change_text(named[index], values[0][index], values[1][index]) for index in order]
     positions = list(range(len(order)))
     traces = [

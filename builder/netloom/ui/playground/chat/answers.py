@@ -22,7 +22,7 @@ RESPONSES_HELP = (
     "One response per line; they take turns. {date} is replaced by the text of the slot date. Responses with a slot "
     "that is not filled are left out."
 )
-MOST_SLOTS = 12
+MAX_SLOTS = 12
 
 
 def answers(tried: Tried, draft: Draft) -> None:
@@ -190,7 +190,7 @@ def _slots(tried: Tried, draft: Draft, name: str, intent: IntentPolicy) -> tuple
         "Add slot",
         icon=":material/add:",
         key=_key(tried, draft, Key.ADD, "slot", name),
-        disabled=len(intent.slots) >= MOST_SLOTS,
+        disabled=len(intent.slots) >= MAX_SLOTS,
         on_click=partial(_add_slot, tried, draft, name),
     )
     return slots, problems

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 HEIGHT = 560
 WARM_UP = "Hello"
-MOST_DRAWN = 40  # messages; earlier ones are counted
+MAX_DRAWN = 40  # messages; earlier ones are counted
 DID: dict[Event, str] = {
     "reply": "answers",
     "ask_slot": "asks for a value",
@@ -103,7 +103,7 @@ def _messages(tried: Tried, draft: Draft, conversation: Conversation) -> None:
             st.markdown(escape(draft.used.greeting))
     if not conversation.exchanges and not conversation.waiting:
         st.caption(f"Write a message below. {_introduction(tried.trained.data.schema)}")
-    first = max(0, len(conversation.exchanges) - MOST_DRAWN)
+    first = max(0, len(conversation.exchanges) - MAX_DRAWN)
     if first:
         st.caption(f"{first} earlier messages are not shown.")
     for index, exchange in list(enumerate(conversation.exchanges))[first:]:

@@ -25,7 +25,7 @@ from netloom.ui.shell.jobs import computed
 from netloom.ui.shell.run_picker import run_labels, written_at
 
 MAX_FILE_MIB = 5
-MOST_SHOWN = 500
+MAX_SHOWN = 500
 
 
 def dialogue_tests(tried: Tried, draft: Draft, runs: Sequence[Run]) -> None:
@@ -153,9 +153,9 @@ def _results(label: str, results: Sequence[ScriptResult]) -> None:
     st.markdown(f"{icon} **{passed} of {len(results)} dialogues passed** with {escape(label)}")
     rows = [_row(result.name, number, turn) for result in results for number, turn in enumerate(result.turns, 1)]
     rows.sort(key=lambda row: not row["Difference"])
-    st.dataframe(rows[:MOST_SHOWN], hide_index=True, width="stretch")
-    if len(rows) > MOST_SHOWN:
-        st.caption(f"The first {MOST_SHOWN} of {len(rows):,} turns are shown, those with a difference first.")
+    st.dataframe(rows[:MAX_SHOWN], hide_index=True, width="stretch")
+    if len(rows) > MAX_SHOWN:
+        st.caption(f"The first {MAX_SHOWN} of {len(rows):,} turns are shown, those with a difference first.")
 
 
 def _row(name: str, number: int, result: tuple[Any, tuple[str, ...]]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from netloom.ui.playground.one_input import Tried
 from netloom.ui.shell.jobs import ask
 
 THIS_RUN = "This run"
-MOST_LISTED = 200  # of the newest runs
+MAX_LISTED = 200  # of the newest runs
 
 
 def generation_toggle(tried: Tried, draft: Draft, intent: str, label: str, generation: Generation | None) -> bool:
@@ -131,7 +131,7 @@ def _choices(tried: Tried, chosen: str) -> dict[str, str]:
     """Return the names of the runs that can generate responses by their ids, and the chosen one in any case."""
     store = tried.live.store
     names = {"": THIS_RUN} if generates_text(tried.trained.data.schema) else {}
-    for run in store.runs(limit=MOST_LISTED):
+    for run in store.runs(limit=MAX_LISTED):
         if run.id != tried.run_id and run.state == FINISHED and _writes_text(store, str(store.home), run.id):
             names[run.id] = _name(run)
     if chosen and chosen not in names:
