@@ -511,6 +511,39 @@ def test_tagging_target_is_selected_by_word_and_tag() -> None:
     assert app.session_state["asked"] == {"position": 2, "token": tag.options[1]}
 
 
+@pytest.mark.parametrize(("share", "threshold"), [(0.34, 0.3), (0.34, 0.5)])
+def test_prediction_of_two_classes_is_compared_with_the_label(share: float, threshold: float) -> None:
+    def page(share: float, threshold: float) -> None:
+        from types import SimpleNamespace
+
+        import streamlit as st
+        import torch
+
+        from netloom.data import prepare
+        from netloom.document import DataChoice
+        from netloom.explain.core.targets import choose, predict
+        from netloom.templates import templates
+        from netloom.training import OBJECTIVES
+        from netloom.ui.explain.prediction import show_prediction
+
+        training = templates()["breast_cancer_binary"].project.training
+        data = prepare(DataChoice(dataset="breast_cancer"))
+        output = torch.tensor([[share]]).logit()
+        prediction = predict(choose(None, output, data, {}, training), output, data, {}, {"threshold": threshold})
+        places = SimpleNamespace(head=st.container(), probabilities=st.container())
+        trained = SimpleNamespace(data=data, objective=OBJECTIVES["binary_classification"])
+        context: Any = SimpleNamespace(trained=trained, places=places, why="")
+        row = data.raw.target.tolist().index(1)
+        show_prediction(context, prediction, data.example(row))
+
+    app = AppTest.from_function(page, args=(share, threshold), default_timeout=60).run()
+    assert not app.exception
+    is_tuned = share > threshold
+    assert ("correct]" in app.markdown[0].value) == is_tuned
+    assert ("incorrect, the label is benign" in app.markdown[0].value) == (not is_tuned)
+    assert any("threshold" in caption.value for caption in app.caption) == is_tuned
+
+
 def test_long_texts_are_shown_outside_the_table() -> None:
     def page() -> None:
         from netloom.data import Example

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from netloom.data import prepare
+from netloom.data import prepare, schema
 from netloom.document import Edit, Project
 from netloom.runs import control
 from netloom.runs.execution.trial_pruner import PRUNERS
@@ -100,14 +100,16 @@ def start(store: Store, project_id: str, project: Project, plan: SweepPlan, *, t
 def _refuse_unknown_metric(store: Store, project: Project, plan: SweepPlan) -> None:
     """Refuse a metric that no trial would have on its curves, such as one of the evaluation after training."""
     objective = OBJECTIVES[project.training.objective]
-    if plan["metric"] not in objective.monitors:
-        # The metrics of some tasks depend on the data
-        described = objective.described(project.training, prepare(project.data, store.home).schema)
-        if plan["metric"] not in {*described.monitors, *described.metrics}:
-            raise SpaceError(
-                f"{described.task.title} has no metric {plan['metric'][:40]!r} on validation rows during training; "
-                f"choose one of {', '.join(described.monitors)}."
-            )
+    if plan["metric"] in objective.monitors:
+        return
+    # The metrics of some tasks depend on the data
+    fields = schema(project.data, store.home)
+    described = objective.described(project.training, fields) if fields else objective
+    if plan["metric"] not in {*described.monitors, *described.metrics}:
+        raise SpaceError(
+            f"{described.task.title} has no metric {plan['metric'][:40]!r} on validation rows during training; "
+            f"choose one of {', '.join(described.monitors)}."
+        )
 
 
 def _refuse_search_without_validation(store: Store, project: Project, plan: SweepPlan) -> None:

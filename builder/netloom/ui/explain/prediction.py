@@ -21,7 +21,7 @@ MAX_CLASSES, MAX_LETTERS, MAX_TRUE_LETTERS = 4, 80, 48
 def show_prediction(context: ViewContext, prediction: Prediction, example: Example) -> None:
     """Draw the prediction in the head of the view, and its probabilities beside the controls."""
     trained, truth, mark = context.trained, example.target, ""
-    if truth and trained.objective.task.per_class_scores and trained.data.schema.target.type.is_class:
+    if trained.data.schema.target.type.is_class and {truth, prediction.text} <= prediction.probabilities.keys():
         right = prediction.text == truth
         verdict = "correct" if right else f"incorrect, the label is {truth[:40]}"
         mark = f" :{'green' if right else 'red'}-badge[:material/{'check' if right else 'close'}: {escape(verdict)}]"
@@ -34,6 +34,8 @@ def show_prediction(context: ViewContext, prediction: Prediction, example: Examp
     with context.places.probabilities:
         for name, share in shares:
             st.progress(min(max(share, 0.0), 1.0), f"{escape(visible(name)[:30])}: {share:.1%}")
+        if prediction.text in prediction.probabilities and shares[0][0] != prediction.text:
+            st.caption("The less likely class is predicted by the threshold that was chosen on the validation rows.")
 
 
 def truth_text(target: TargetType, truth: str) -> str:
