@@ -29,7 +29,6 @@ from netloom.runs.search import sweep_process, sweep_trials, sweeps
 from netloom.store import ClaimLostError, Limits, QueueFullError, Run, RunArtifacts, Store, StoreError, open_store
 from netloom.store.run_summary import Extension
 from netloom.training.weights import checkpoints
-from tests.preloaded import start_python
 from tests.runs.examples import check_curves, moons, until
 from tests.store.states import put
 
@@ -312,7 +311,7 @@ def test_killed_workers_and_servers_lose_no_queued_run(
     single_runs = [start(store, project_id, project) for _ in range(2)]
     sweep_id = sweeps.start(store, project_id, project, plan)
     kills: Counter[str] = Counter()
-    servers = [start_python("-c", KEEPER, home) for _ in range(2)]
+    servers = [subprocess.Popen([sys.executable, "-c", KEEPER, str(home)]) for _ in range(2)]
     try:
         kill(single_runs[0])
         servers[0].kill()
