@@ -107,6 +107,21 @@ def test_each_view_opens(name: str) -> None:
         assert app.info or any(item.value == _summary(view) for item in app.caption), view
 
 
+@pytest.mark.parametrize("name", [TABLE, IMAGE])
+def test_a_link_with_only_a_run_opens_its_project(name: str) -> None:
+    def page() -> None:
+        import streamlit as st
+
+        from netloom.ui.shell import session
+
+        st.title(getattr(session.current(), "id", ""))
+
+    run = run_of(name)
+    app = AppTest.from_function(page)
+    app.query_params["run"] = run.id
+    assert app.run().title[0].value == run.project_id
+
+
 def test_a_rerun_of_the_attention_view_makes_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each click reruns the page; only the open tabs are drawn, and what they show was made before."""
     app = open_page(TEXT)

@@ -67,13 +67,14 @@ class Closed:
 
 
 def current() -> Live | Closed | None:
-    """Return the project of this tab: the selected one, that of the address, or the newest; None without projects.
+    """Return the project of this tab: the selected one, that of the address or of its run, or the newest; None without
+    projects.
 
     If it does not exist or cannot be opened, another project is never shown instead, because users would edit that one.
     The choice is stored in the address, so that a reload or a copied link finds it.
     """
     tab = TabState.current()
-    chosen = tab.project or Query.PROJECT.get()
+    chosen = tab.project or Query.PROJECT.get() or _project_of_run(Query.RUN.get())
     if not chosen:
         newest = store().list_projects(limit=1)
         if not newest:
@@ -90,6 +91,13 @@ def current() -> Live | Closed | None:
         return tab.live
     except StoreError as error:
         return Closed(chosen, str(error))
+
+
+def _project_of_run(run_id: str | None) -> str:
+    try:
+        return store().run(run_id).project_id if run_id else ""
+    except StoreError:
+        return ""  # the run does not exist
 
 
 @cache
