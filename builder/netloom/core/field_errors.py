@@ -218,8 +218,8 @@ def _merged(errors: Sequence[_Located]) -> list[list[_Located]]:
         nearest = [located for located in group if len(located.path) == deepest]
         # A value of the right type but out of bounds says more than that it is not of the other types.
         nearest = [located for located in nearest if not located.is_about_type] or nearest
-        positions = dict.fromkeys(located.path for located in nearest)
-        merged += [[located for located in nearest if located.path == path] for path in positions]
+        paths = dict.fromkeys(located.path for located in nearest)
+        merged += [[located for located in nearest if located.path == path] for path in paths]
     return merged
 
 

@@ -49,9 +49,9 @@ def insert(project: Project, bundle: Project) -> tuple[Project, dict[str, str]]:
     for key in innermost_first(bundle, bundle.main):
         # Inner networks come first, so that their names in the project are known here.
         network = _renamed(bundle.networks[key], names)
-        positions = (name for number in count(1) if (name := key if number == 1 else f"{key[:56]}_{number}"))
+        candidates = (name for number in count(1) if (name := key if number == 1 else f"{key[:56]}_{number}"))
         names[key] = next(
-            name for name in positions if name not in networks or (name != project.main and networks[name] == network)
+            name for name in candidates if name not in networks or (name != project.main and networks[name] == network)
         )
         networks[names[key]] = network
     if len(networks) > MAX_NETWORKS:

@@ -75,8 +75,8 @@ def pack(value: Any) -> Handover:
         return Handover(stream.getvalue(), [], None)
     file = _anonymous_file()
     try:
-        for view, position in zip(views, _places(sizes), strict=True):
-            os.lseek(file, position, os.SEEK_SET)
+        for view, offset in zip(views, _offsets(sizes), strict=True):
+            os.lseek(file, offset, os.SEEK_SET)
             while view.nbytes:
                 view = view[os.write(file, view) :]
     except BaseException:
@@ -101,8 +101,7 @@ def unpack(handover: Handover) -> Any:
             handover.close()
         whole = memoryview(content)
         buffers = [
-            whole[position : position + size]
-            for position, size in zip(_places(handover.sizes), handover.sizes, strict=True)
+            whole[offset : offset + size] for offset, size in zip(_offsets(handover.sizes), handover.sizes, strict=True)
         ]
     return _Unpickler(io.BytesIO(handover.content), buffers=buffers).load()
 
@@ -143,12 +142,12 @@ class _Unpickler(pickle.Unpickler):
         raise pickle.UnpicklingError(f"A worker handed over {module}.{name}, which is not allowed.")
 
 
-def _places(sizes: list[int]) -> Iterator[int]:
+def _offsets(sizes: list[int]) -> Iterator[int]:
     """Yield the place of each buffer in the file."""
-    position = 0
+    offset = 0
     for size in sizes:
-        yield position
-        position += -(-size // _ALIGNMENT) * _ALIGNMENT
+        yield offset
+        offset += -(-size // _ALIGNMENT) * _ALIGNMENT
 
 
 def _anonymous_file() -> int:

@@ -23,8 +23,8 @@ class Slice(nn.Module):
         self.dim, self.start, self.end, self.step = dim, start, end, step
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        positions = [slice(None)] * self.dim + [slice(self.start, self.end, self.step)]
-        return x[tuple(positions)]
+        slices = [slice(None)] * self.dim + [slice(self.start, self.end, self.step)]
+        return x[tuple(slices)]
 
 
 class Select(nn.Module):

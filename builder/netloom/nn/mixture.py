@@ -97,20 +97,20 @@ class MixtureOfExperts(nn.Module):
     def dispatch(self, steps: torch.Tensor, gates: torch.Tensor, chosen: torch.Tensor, capacity: float) -> torch.Tensor:
         """The output (S, D) where each expert computes at most `places` steps; a dropped request contributes zero."""
         count, experts = steps.shape[0], self.router.out_features
-        positions = min(count, math.ceil(capacity * count * self.top / experts))
+        slots = min(count, math.ceil(capacity * count * self.top / experts))
         requests = chosen.transpose(0, 1).flatten()  # (top · S,): all first choices, then all second ones
         zeros = torch.zeros(len(requests), experts, dtype=torch.long, device=steps.device)
         # (top · S, experts): how many requests for each expert there are up to each request
         queue = zeros.scatter(1, requests.unsqueeze(1), 1).cumsum(dim=0)
         rank = queue.gather(1, requests.unsqueeze(1)).squeeze(1) - 1  # position in the queue of the expert, from 0
         # All dropped requests share one extra slot at the end, whose output is zero.
-        slot = torch.where(rank < positions, requests * positions + rank, torch.full_like(rank, experts * positions))
+        slot = torch.where(rank < slots, requests * slots + rank, torch.full_like(rank, experts * slots))
         # Experts compute all of their slots. Unused ones hold step 0, and no request reads their output.
         steps_of_slots = torch.arange(count, device=steps.device).repeat(self.top)
-        holder = torch.zeros(experts * positions + 1, dtype=torch.long, device=steps.device).scatter(
+        holder = torch.zeros(experts * slots + 1, dtype=torch.long, device=steps.device).scatter(
             0, slot, steps_of_slots
         )
-        computed = self.experts(steps[holder[:-1]].view(experts, positions, -1)).flatten(0, 1)
+        computed = self.experts(steps[holder[:-1]].view(experts, slots, -1)).flatten(0, 1)
         outputs = torch.cat((computed, torch.zeros_like(computed[:1])))[slot].view(self.top, count, -1)
         out: torch.Tensor = (outputs * gates.transpose(0, 1).unsqueeze(2)).sum(dim=0)
         return out

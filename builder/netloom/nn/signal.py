@@ -72,10 +72,10 @@ class LogMel(nn.Module):
         first, last = (2595.0 * math.log10(1.0 + hertz / 700.0) for hertz in (low, high))
         mels = first + torch.arange(bands + 2) * ((last - first) / (bands + 1))
         edges = 700.0 * (10.0 ** (mels / 2595.0) - 1.0)  # (bands + 2,) in Hz
-        positions = (torch.arange(window // 2 + 1) * (rate / window)).unsqueeze(1)  # (window // 2 + 1, 1) in Hz
+        frequencies = (torch.arange(window // 2 + 1) * (rate / window)).unsqueeze(1)  # (window // 2 + 1, 1) in Hz
         # Each triangle rises from the edge before its center and falls to the edge after it: (window // 2 + 1, bands).
-        rising = (positions - edges[:-2]) / (edges[1:-1] - edges[:-2])
-        falling = (edges[2:] - positions) / (edges[2:] - edges[1:-1])
+        rising = (frequencies - edges[:-2]) / (edges[1:-1] - edges[:-2])
+        falling = (edges[2:] - frequencies) / (edges[2:] - edges[1:-1])
         self.register_buffer("filters", torch.minimum(rising, falling).clamp(min=0.0), persistent=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -45,9 +45,9 @@ def _without(value: Any, error: ValidationError, depth: int) -> dict[str, Any]:
     if not isinstance(value, dict):
         return {}
     valid = copy.deepcopy(value)
-    positions = {problem["loc"][:depth] for problem in error.errors(include_url=False)}
+    paths = {problem["loc"][:depth] for problem in error.errors(include_url=False)}
     # The last entries of a list first, so that the numbers of the others remain.
-    for key, *inner in sorted(positions, key=lambda path: [-item if isinstance(item, int) else 0 for item in path]):
+    for key, *inner in sorted(paths, key=lambda path: [-item if isinstance(item, int) else 0 for item in path]):
         entries = valid.get(str(key))
         numbered = isinstance(entries, list) and inner and isinstance(inner[0], int)
         if entries and inner and (numbered or (isinstance(entries, dict) and inner[0] in entries)):

@@ -79,8 +79,8 @@ def _numberwise(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
         return function(*args, **kwargs)
     # The types of numbers are in the key, because they affect type promotion, and True == 1 == 1.0. So does whether the
     # tensors have dimensions: https://docs.pytorch.org/docs/stable/tensor_attributes.html#torch.dtype
-    positions = tuple(arg.dtype if isinstance(arg, torch.Tensor) else (type(arg), arg) for arg in args)
-    key = (function, first.dim() > 0, positions)
+    signature = tuple(arg.dtype if isinstance(arg, torch.Tensor) else (type(arg), arg) for arg in args)
+    key = (function, first.dim() > 0, signature)
     if key in _kinds:
         return torch.empty(first.shape, dtype=_kinds[key], device="meta")
     output = function(*args, **kwargs)

@@ -54,20 +54,20 @@ class Augmenter:
 
     def _add(self, declared: Augment) -> None:
         augmentations = parsed(declared)
-        positions = [
+        indices = [
             input_index
             for input_index, facts in enumerate(self.fields)
             if declared.field in ("", facts.spec.name) and augmentations.suits(facts)
         ]
-        if not positions:
+        if not indices:
             raise DataError(
                 f"{augmentations.title} fits no field that the network reads; take it out of the augmentations."
             )
-        if isinstance(augmentations, Mixing) and len(positions) < len(self.fields):
+        if isinstance(augmentations, Mixing) and len(indices) < len(self.fields):
             raise DataError(
                 f"{augmentations.title} blends whole examples, but not every field can be blended; take it out."
             )
-        (self._mixing if isinstance(augmentations, Mixing) else self._steps).append((augmentations, positions))
+        (self._mixing if isinstance(augmentations, Mixing) else self._steps).append((augmentations, indices))
 
     def __call__(
         self, inputs: list[torch.Tensor], target: torch.Tensor, seed: tuple[int, ...]
@@ -82,9 +82,9 @@ class Augmenter:
         random = Random(generator, numbers)
         batch = Batch(list(inputs), target, self.fields, self.kind, self.follows)
         with torch.no_grad():
-            for step, positions in self._steps:
-                step.apply(batch, positions, random)
+            for step, indices in self._steps:
+                step.apply(batch, indices, random)
             if self._mixing:
-                step, positions = self._mixing[int(numbers.integers(len(self._mixing)))]
-                step.apply(batch, positions, random)
+                step, indices = self._mixing[int(numbers.integers(len(self._mixing)))]
+                step.apply(batch, indices, random)
         return batch.inputs, batch.target, batch.mixed

@@ -106,10 +106,10 @@ def token_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[st
     top = shares.topk(min(LIKELIEST, shares.shape[1]))
     return [
         {
-            "prediction": names[positions[0]],
-            "probabilities": {names[token]: share for token, share in zip(positions, row, strict=True)},
+            "prediction": names[tokens[0]],
+            "probabilities": {names[token]: share for token, share in zip(tokens, row, strict=True)},
         }
-        for positions, row in zip(top.indices.tolist(), top.values.tolist(), strict=True)
+        for tokens, row in zip(top.indices.tolist(), top.values.tolist(), strict=True)
     ]
 
 

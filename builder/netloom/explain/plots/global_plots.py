@@ -109,10 +109,10 @@ def swarm(parts: Sequence[FeatureSummary]) -> go.Figure:
 def swarm_offsets(values: np.ndarray) -> np.ndarray:
     """Return the vertical offset of each point (N,), from -1 to 1, so that points with similar values do not
     overlap."""
-    positions = np.clip(((values + 1) / 2 * BINS).astype(int), 0, BINS)
+    bins = np.clip(((values + 1) / 2 * BINS).astype(int), 0, BINS)
     steps_aside, fullest = np.zeros(len(values)), 1
-    for position in np.unique(positions):
-        indices = np.nonzero(positions == position)[0]
+    for bin_index in np.unique(bins):
+        indices = np.nonzero(bins == bin_index)[0]
         fullest = max(fullest, len(indices))
         # Offsets 0, +1, −1, +2, −2, …: the points of a bin alternate between both sides.
         steps = (np.arange(len(indices)) + 1) // 2

@@ -265,12 +265,12 @@ class _Unpooling(_Padded):
     @classmethod
     def examples(cls) -> list[Example]:
         sizes: dict[Kind, tuple[int, ...]] = {"sequence": (4,), "image": (4, 4), "volume": (2, 3, 3)}
-        positions = sizes[cls.kind]
+        lengths = sizes[cls.kind]
         # Valid indices are less than the number of values of an unpooled channel, in which each axis is twice as long.
-        high = 2 ** len(positions)
-        for length in positions:
+        high = 2 ** len(lengths)
+        for length in lengths:
             high *= length
-        shape = (None, 2, *positions)
+        shape = (None, 2, *lengths)
         inputs = {"in": TensorSpec(shape), "indices": TensorSpec(shape, "int")}
         return [Example(inputs=inputs, high=high)]
 

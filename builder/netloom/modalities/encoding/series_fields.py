@@ -178,8 +178,8 @@ def mel_edges(low: float, high: float, bands: int) -> np.ndarray:
 def mel_filters(state: LogMelState) -> np.ndarray:
     """Return the weights of the frequencies of a window in overlapping triangular bands, (window // 2 + 1, bands)."""
     edges = mel_edges(state.low, state.high, state.shape[1])
-    positions = (np.arange(state.window // 2 + 1) * (state.rate / state.window))[:, None]
-    rising = (positions - edges[:-2]) / (edges[1:-1] - edges[:-2])
-    falling = (edges[2:] - positions) / (edges[2:] - edges[1:-1])
+    frequencies = (np.arange(state.window // 2 + 1) * (state.rate / state.window))[:, None]
+    rising = (frequencies - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    falling = (edges[2:] - frequencies) / (edges[2:] - edges[1:-1])
     filters: np.ndarray = np.minimum(rising, falling).clip(min=0.0)
     return filters

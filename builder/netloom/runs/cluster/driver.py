@@ -34,8 +34,8 @@ def connect() -> None:
 
     if not ray.is_initialized():
         # Workers import the code from the same paths as this process.
-        positions = os.pathsep.join(path for path in sys.path if path)
-        ray.init(include_dashboard=False, log_to_driver=False, runtime_env={"env_vars": {"PYTHONPATH": positions}})
+        python_path = os.pathsep.join(path for path in sys.path if path)
+        ray.init(include_dashboard=False, log_to_driver=False, runtime_env={"env_vars": {"PYTHONPATH": python_path}})
 
 
 def train(store: Store, run: Run, artifacts: RunArtifacts, limits: RunLimits) -> tuple[str, str]:

@@ -110,11 +110,11 @@ def matching(table: RunTable, filters: Sequence[ColumnFilter]) -> list[Run]:
 
 def grouped(table: RunTable, column: str) -> list[RunGroup]:
     """Return the runs by their values of a column, in the order of the values."""
-    positions: dict[str, list[int]] = {}
+    rows_by_cell: dict[str, list[int]] = {}
     for index in order_of(table.values[column]):
-        positions.setdefault(as_cell(table.values[column][index]), []).append(index)
+        rows_by_cell.setdefault(as_cell(table.values[column][index]), []).append(index)
     groups = []
-    for value, members in positions.items():
+    for value, members in rows_by_cell.items():
         spread = {}
         for name in table.metrics:
             values = [float(table.values[name][index]) for index in members if _is_number(table.values[name][index])]

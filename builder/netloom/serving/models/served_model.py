@@ -205,8 +205,8 @@ class ServedModel:
 
         split = self.trained.data.split
         numbers = next(part for part in (split["test"], split["validation"], split["train"]) if len(part))
-        positions = numbers[torch.arange(self.max_rows) % len(numbers)]
-        inputs = {name: self.trained.data.inputs[name][positions] for name in self.trained.fields}
+        rows = numbers[torch.arange(self.max_rows) % len(numbers)]
+        inputs = {name: self.trained.data.inputs[name][rows] for name in self.trained.fields}
         answers(self.trained, {name: values[:1] for name, values in inputs.items()}, self.output)  # and calibrate
         if is_exact or self.max_rows == 1:
             return

@@ -78,11 +78,11 @@ def read_history(artifacts: RunArtifacts) -> History | None:
     if header is None:
         return None
     about = json.loads(header)
-    positions = [LayerModule(**{**layer, "nodes": tuple(layer["nodes"])}) for layer in about["places"]]
-    records = _read(artifacts.layer_statistics, _record(len(positions)))
+    modules = [LayerModule(**{**layer, "nodes": tuple(layer["nodes"])}) for layer in about["places"]]
+    records = _read(artifacts.layer_statistics, _record(len(modules)))
     if tuple(about["measures"]) != MEASURES:
         return None
-    return History(positions, about["sizes"], records["step"], records["at"], records["values"])
+    return History(modules, about["sizes"], records["step"], records["at"], records["values"])
 
 
 def stamp(artifacts: RunArtifacts) -> tuple[int, int]:

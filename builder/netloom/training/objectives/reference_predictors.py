@@ -105,8 +105,8 @@ def tag_of_word(data: Prepared, rows: torch.Tensor) -> BaselinePrediction:
     target, words = data.target[train], data.inputs[spec.name][train]
     mask = target != IGNORE
     shares = log_frequencies(target[mask], tags)
-    positions = words[mask].long() * tags + target[mask]
-    counts = torch.bincount(positions, minlength=(spec.vocabulary or 0) * tags).float().reshape(-1, tags)
+    pairs = words[mask].long() * tags + target[mask]
+    counts = torch.bincount(pairs, minlength=(spec.vocabulary or 0) * tags).float().reshape(-1, tags)
     # The shares of all tags count as one more occurrence of each word.
     smoothed = counts + shares.exp()
     table = (smoothed / smoothed.sum(1, keepdim=True)).log()
@@ -137,8 +137,8 @@ def token_by_position(data: Prepared, rows: torch.Tensor) -> BaselinePrediction:
 
     target = data.target[data.split["train"]]
     size = data.schema.inputs[-1].vocabulary or int(data.target.max()) + 1
-    positions = [log_frequencies(column[column != IGNORE], size) for column in target.unbind(1)]
-    return BaselinePrediction("Most frequent token", torch.stack(positions).expand(len(rows), -1, -1))
+    frequencies = [log_frequencies(column[column != IGNORE], size) for column in target.unbind(1)]
+    return BaselinePrediction("Most frequent token", torch.stack(frequencies).expand(len(rows), -1, -1))
 
 
 def mean(data: Prepared, rows: torch.Tensor, quantile: float | None = None) -> BaselinePrediction:

@@ -161,8 +161,8 @@ def _layers(names: list[str]) -> dict[str, int]:
     while len({tuple(path[: outer + 1]) for path in parts}) == 1 and all(len(path) > outer + 2 for path in parts):
         outer += 1
     keys = [".".join(path[: outer + 1]) for path in parts]
-    positions = {key: depth for depth, key in enumerate(dict.fromkeys(keys))}
-    return {name: positions[key] for name, key in zip(names, keys, strict=True)}
+    depths = {key: depth for depth, key in enumerate(dict.fromkeys(keys))}
+    return {name: depths[key] for name, key in zip(names, keys, strict=True)}
 
 
 def clip_gradient(weights: list[torch.nn.Parameter], length: float | None, value: float | None) -> None:

@@ -51,8 +51,8 @@ def smaller(live: Live, weights: RunWeights) -> None:
 
 def _form(live: Live, weights: RunWeights) -> None:
     methods = {name: item for name, item in registry().items() if isinstance(item, DocumentMethod)}
-    positions = column_row([1.6, 1, 1.4, 1], Key.SMALLER_METHOD.of("row"), OnPhone.PAIRS)
-    name = positions[0].selectbox(
+    columns = column_row([1.6, 1, 1.4, 1], Key.SMALLER_METHOD.of("row"), OnPhone.PAIRS)
+    name = columns[0].selectbox(
         "Method",
         list(methods),
         format_func=lambda key: methods[key].title,
@@ -62,12 +62,12 @@ def _form(live: Live, weights: RunWeights) -> None:
     method = methods[name]
     settings: dict[str, float | str] = {}
     if "amount" in method.settings:
-        amount = positions[1].number_input(
+        amount = columns[1].number_input(
             "Remove %", 5, 95, 50, 5, key=Key.SMALLER_AMOUNT, help="Share of the channels of each layer"
         )
         settings["amount"] = amount / 100
     if "criterion" in method.settings:
-        settings["criterion"] = positions[2].selectbox(
+        settings["criterion"] = columns[2].selectbox(
             "Channels chosen by",
             CRITERIA,
             format_func=lambda key: TITLES[key],
@@ -76,7 +76,7 @@ def _form(live: Live, weights: RunWeights) -> None:
         )
     trained_epochs = live.store.artifacts(weights.run_id).project().training.epochs
     least, usual = (1, max(trained_epochs, 1)) if method.needs_training else (0, FINE_TUNING)
-    epochs = positions[3].number_input(
+    epochs = columns[3].number_input(
         "Epochs",
         least,
         MAX_EPOCHS,

@@ -140,8 +140,8 @@ class _Repetition:
         """Draw a choice; `options` are its values with their texts."""
         values = list(options) if current in options else [current, *options]
         follow = partial(redraw, self.live)
-        position = f"{self.network}/{self.node.id}/{name}"
-        binding = bound(self.live, position, current, edit, renews=True, follow=follow)
+        address = f"{self.network}/{self.node.id}/{name}"
+        binding = bound(self.live, address, current, edit, renews=True, follow=follow)
         st.selectbox(
             escape(title),
             values,

@@ -29,10 +29,10 @@ def explain_button(run: Run, row: int, place: WorstExamples) -> None:
 def back_link(live: Live) -> None:
     """Draw the button back to the worst examples, if one of them led here."""
     state = ExplainState.current()
-    position = state.came_from
-    if position is None:
+    origin = state.came_from
+    if origin is None:
         return
-    if st.button(f"Back to {position.title}", icon=":material/arrow_back:", key=Key.BACK, type="tertiary"):
+    if st.button(f"Back to {origin.title}", icon=":material/arrow_back:", key=Key.BACK, type="tertiary"):
         state.came_from = None
-        set_value(position.widget.of(session.chosen_run()), position.value)
-        st.switch_page(f"pages/{position.page}.py", query_params={Query.PROJECT.value: live.id})
+        set_value(origin.widget.of(session.chosen_run()), origin.value)
+        st.switch_page(f"pages/{origin.page}.py", query_params={Query.PROJECT.value: live.id})

@@ -40,8 +40,8 @@ def draw_comparison(view: View, context: ViewContext, other_side: OtherSide, ope
         with column:
             st.markdown(f"**{escape(title)}**")
             head, body, details = st.container(), st.container(), st.container()
-            positions = replace(side.places, head=head, details=details, probabilities=details)
-            drawn = replace(side, places=positions)
+            places = replace(side.places, head=head, details=details, probabilities=details)
+            drawn = replace(side, places=places)
             with body:
                 reason = view.reason(side)
                 if reason:

@@ -179,8 +179,8 @@ def _results(tried: Tried, second: Tried | None, raw: RawRow, row: int) -> None:
     """Draw the predictions of one run, or of two side by side."""
     sides = [side for side in (tried, second) if side is not None]
     pending = [ask(Predict(side.weights, raw), LOADING) for side in sides]
-    positions = st.columns(len(sides)) if len(sides) > 1 else [st.container()]
-    for side, waiting, container in zip(sides, pending, positions, strict=True):
+    containers = st.columns(len(sides)) if len(sides) > 1 else [st.container()]
+    for side, waiting, container in zip(sides, pending, containers, strict=True):
         with container:
             if len(sides) > 1:
                 st.markdown(f"**{escape(side.title)}**")

@@ -128,8 +128,9 @@ def _filtered(live: Live, runs: list[Run]) -> list[Run]:
     labels = unique_labels({"": "All projects", **{key: names.get(key, key[:8]) for key in projects}})
     state = RunsState.current()
     state.filters.restore()
-    positions = column_row([1.4, 1.4, 1.2, 1.4], Key.FILTER_PROJECT, OnPhone.PAIRS)
-    project_column, state_column, tag_column, text_column = positions
+    project_column, state_column, tag_column, text_column = column_row(
+        [1.4, 1.4, 1.2, 1.4], Key.FILTER_PROJECT, OnPhone.PAIRS
+    )
     project_column.selectbox("Project", list(labels), format_func=labels.__getitem__, key=Key.FILTER_PROJECT)
     # All states, and the selected tags, so that a change of a run does not change the filter.
     state_column.multiselect(

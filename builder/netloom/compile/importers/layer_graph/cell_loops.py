@@ -29,13 +29,13 @@ def merge_cell_loops(builder: GraphBuilder) -> dict[str, str]:
     Returns:
         The cell whose place a new node takes, by the id of the new node.
     """
-    positions: dict[str, str] = {}
+    replaced: dict[str, str] = {}
     tried: set[str] = set()
     # One at a time: the steps that a second cell reads may be outputs of the first loop.
     while (loop := next(_loops(builder, tried), None)) is not None:
         tried.add(loop.cells[0])
-        positions |= _merge(builder, loop)
-    return positions
+        replaced |= _merge(builder, loop)
+    return replaced
 
 
 def _loops(builder: GraphBuilder, tried: set[str]) -> Iterator[_Loop]:

@@ -48,10 +48,10 @@ def tie_weights(builder: GraphBuilder) -> None:
 
 def _report_other_parts(builder: GraphBuilder) -> None:
     """Remark arrays that are different parts of a layer or of two, such as both matrices of a recurrent layer."""
-    positions: dict[MemoryKey, tuple[str, str]] = {}
+    owners: dict[MemoryKey, tuple[str, str]] = {}
     for key, parts in builder.weights.items():
         for part, array in parts.items() if builder.nodes[key].shares is None else ():
-            owner, other_part = positions.setdefault(memory_key(array), (key, part))
+            owner, other_part = owners.setdefault(memory_key(array), (key, part))
             if array.size > 1 and part != other_part:
                 builder.remark(
                     f"its {part} is {other_part} of {owner} in the file; after the import, each has its own values.",

@@ -93,7 +93,7 @@ def _read(members: _Members) -> Archive:
     model = members.json(MODEL)
     order = members.text("byteorder") or sys.byteorder
     tensors: dict[str, Array] = {}
-    positions: dict[str, str] = {}
+    storages: dict[str, str] = {}
     refused: dict[str, str] = {}
     for folder, config in (WEIGHTS, CONSTANTS):
         if not members.has(folder + config):
@@ -112,8 +112,8 @@ def _read(members: _Members) -> Archive:
                 path = f"{folder}{entry['path_name']}"
                 tensors[name] = _tensor(members.raw(path), entry["tensor_meta"], name, order)
                 meta = entry["tensor_meta"]
-                positions[name] = f"{path} {meta['sizes']} {meta['strides']} {meta['storage_offset']}"
-    return Archive(model, tensors, positions, refused, members.text(PREPROCESS, MAX_JSON_BYTES))
+                storages[name] = f"{path} {meta['sizes']} {meta['strides']} {meta['storage_offset']}"
+    return Archive(model, tensors, storages, refused, members.text(PREPROCESS, MAX_JSON_BYTES))
 
 
 @contextmanager

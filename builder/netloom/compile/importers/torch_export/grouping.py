@@ -158,19 +158,19 @@ class Grouping:
 
     def _signature(self, group: Group) -> tuple[tuple[Any, ...], list[Any]]:
         """A key that is equal for groups that differ in numbers only, and these numbers."""
-        positions = {key: f"#{position}" for position, key in enumerate(group.items)}
-        positions |= {ref: f"<{position}" for position, ref in enumerate(group.inputs)}
+        labels = {key: f"#{position}" for position, key in enumerate(group.items)}
+        labels |= {ref: f"<{position}" for position, ref in enumerate(group.inputs)}
         numbers: list[Any] = []
 
         def named(ref: str) -> str:
             key, dot, port = ref.partition(".")
-            return positions[ref] if ref in positions else f"{positions[key]}{dot}{port}"
+            return labels[ref] if ref in labels else f"{labels[key]}{dot}{port}"
 
         parts = []
         for item in group.items.values():
             shares = item.node.shares
             # Sharing with a node outside is allowed, as with another call of the module, whose output may be an input.
-            shared_position = positions[shares] if shares in group.items else ""
+            shared_position = labels[shares] if shares in group.items else ""
             params = without_numbers(item.node.params, numbers)
             reads = tuple((port, named(ref)) for port, ref in item.reads.items())
             weights = () if item.node.type == SUBNETWORK else tuple(sorted(item.weights))

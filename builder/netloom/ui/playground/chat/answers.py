@@ -89,8 +89,8 @@ def _policy_buttons(tried: Tried, draft: Draft) -> None:
             on_click="ignore",
         )
     if draft.problems:
-        positions = dict.fromkeys(problem.intent or "Fallback" for problem in draft.problems)
-        listed = escape(", ".join(list(positions)[:8]))
+        intents = dict.fromkeys(problem.intent or "Fallback" for problem in draft.problems)
+        listed = escape(", ".join(list(intents)[:8]))
         st.caption(f":material/error: Problems in: {listed}. The bot answers by the last policy without problems.")
     elif draft.invalid:
         st.caption("A value is invalid, and not part of the policy.")
@@ -130,11 +130,11 @@ def _intent_editor(tried: Tried, draft: Draft, name: str, intent: IntentPolicy) 
         ValidationError: a value is missing or too long.
     """
     responses, generate = _responses(tried, draft, name, intent)
-    positions = {"responses": st.container()}
-    slots, positions["slots"] = _slots(tried, draft, name, intent)
+    containers = {"responses": st.container()}
+    slots, containers["slots"] = _slots(tried, draft, name, intent)
     follow_ups = intent.follow_ups
     if has_intents(tried.trained.data.schema):
-        follow_ups, positions["follow_ups"] = _follow_ups(tried, draft, name, intent)
+        follow_ups, containers["follow_ups"] = _follow_ups(tried, draft, name, intent)
     hand_over = st.toggle(
         "Hand over to a person after the response",
         key=started(_key(tried, draft, Key.HAND_OVER, name), intent.hand_over),
@@ -145,7 +145,7 @@ def _intent_editor(tried: Tried, draft: Draft, name: str, intent: IntentPolicy) 
     policy = draft.edited
     intents = {**policy.intents, name: changed}
     draft.update(policy.model_copy(update={"intents": intents}))
-    for part, container in positions.items():
+    for part, container in containers.items():
         with container:
             show_problems(draft.of(name, part))
     show_problems(draft.of(name, ""))

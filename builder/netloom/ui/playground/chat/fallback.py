@@ -58,11 +58,11 @@ def _editor(tried: Tried, draft: Draft) -> None:
     _scope(tried, draft)
     start = draft.edited.fallback
     values: dict[str, object] = {}
-    positions: dict[str, DeltaGenerator] = {}
+    containers: dict[str, DeltaGenerator] = {}
     for column, (name, (key, label, help)) in zip(st.columns(3), NUMBERS.items(), strict=True):
         first = started(key.of(tried.run_id, draft.revision), getattr(start, name))
         values[name] = column.number_input(label, 0.0, 1.0, step=0.01, format="%.4g", key=first, help=help)
-        positions[name] = column.container()
+        containers[name] = column.container()
     values["max_failures"] = st.number_input(
         "Failures before a person takes over",
         1,
@@ -81,7 +81,7 @@ def _editor(tried: Tried, draft: Draft) -> None:
             values[name] = lines_of(st.text_area(label, height=90, key=first, help="One per line."))
     changed = Fallback.model_validate({**start.model_dump(), **values})
     draft.update(draft.edited.model_copy(update={"fallback": changed}))
-    for part, container in positions.items():
+    for part, container in containers.items():
         with container:
             show_problems(draft.of("", part))
 
