@@ -23,7 +23,7 @@ from netloom.data.uploads.members import composed
 from netloom.data.uploads.source import Source
 
 MAX_NAMES_BYTES = 2**18
-_EMPTY = ("", "~", "null", "Null", "NULL")  # as YAML writes that there is no value
+_EMPTY = ("", "~", "null", "Null", "NULL")  # the ways of YAML to write no value
 Path = tuple[str, ...]
 
 
@@ -40,7 +40,7 @@ class DataYaml:
         return "kpt_shape" in self.content
 
     def class_names(self) -> dict[int, str]:
-        """Return the names of the classes, which are a list or stand by their index.
+        """Return the names of the classes by their index; the file has a list of names, or names by their index.
 
         Raises:
             DataError: They are something else.
@@ -62,16 +62,16 @@ class DataYaml:
         """Return the part of the split of each image in the folders and lists of the file; {} if it states no split.
 
         Raises:
-            DataError: An image is in two parts, or a folder or list may be several.
+            DataError: A part has no folder or list, an image is in two parts, or the name of a folder or list is
+                ambiguous.
         """
         finder, part_of_image = _Finder(self, source, images, annotations), dict[str, int]()
         stated, missing = dict[str, set[str]](), list[str]()
         # Training comes first, so that parts with its images are left out, and not training itself
         for key in sorted(filter(_is_part, self.content), key=lambda key: part_of(key) or TRAIN):
-            entries = self.content[key] if isinstance(self.content[key], list) else [self.content[key]]
-            found = {entry: finder.images_of(entry) for entry in map(str, entries) if entry.strip() not in _EMPTY}
-            missing += [f"{key!r} names {entry[-80:]!r}" for entry, files in found.items() if not files]
-            files = set[str]().union(*found.values())
+            images_by_entry = {entry: finder.images_of(entry) for entry in self._entries(key)}
+            missing += [f"{key!r} names {entry[-80:]!r}" for entry, files in images_by_entry.items() if not files]
+            files = set[str]().union(*images_by_entry.values())
             equal = next((earlier for earlier, others in stated.items() if files and files == others), None)
             if equal is not None:
                 annotations.notes.append(
@@ -92,45 +92,60 @@ class DataYaml:
             annotations.notes.append(f"{missing[0]} in {self.name[-80:]!r}, where no image was found{instead}.")
         return part_of_image if has_split else {}
 
+    def _entries(self, key: str) -> list[str]:
+        """Return the folders and lists of a part.
+
+        Raises:
+            DataError: The part has something else.
+        """
+        entries = self.content[key] if isinstance(self.content[key], list) else [self.content[key]]
+        # Lists in lists can grow without end when they are written as texts
+        if not all(isinstance(entry, str) for entry in entries):
+            raise DataError(
+                f"{key!r} in {self.name[-80:]!r} has to be a folder or a list of images, or several of them."
+            )
+        return [entry for entry in entries if entry.strip() not in _EMPTY]
+
 
 class _Finder:
-    """Finds the images of folders and of lists, which stand relative to the file, to its `path`, or elsewhere."""
+    """Finds the images of folders and lists, whose paths are relative to the file or to its `path`, or are those of
+    another computer."""
 
     def __init__(self, described: DataYaml, source: Source, images: ImageIndex, annotations: Annotations) -> None:
         self._name, self._source, self._images, self._annotations = described.name, source, images, annotations
-        self._root = _folded(path_of(described.name)[:-1])
+        self._root = _normalized(path_of(described.name)[:-1])
         base = described.content.get("path")
-        self._base = _folded(path_of(base)) if isinstance(base, str) and base.strip() else ()
+        self._base = _normalized(path_of(base)) if isinstance(base, str) and base.strip() else ()
         self._folders: dict[Path, list[str]] = {}
         for file in images.files:
-            path = _folded(path_of(file))
+            path = _normalized(path_of(file))
             for end in range(len(path)):
                 self._folders.setdefault(path[:end], []).append(file)
-        self._lists = {_folded(path_of(name)): name for name in source.members.of(file_types.TEXT)}
+        self._lists = {_normalized(path_of(name)): name for name in source.members.of(file_types.TEXT)}
 
     def images_of(self, entry: str) -> set[str]:
         """Return the images of a folder or a list; none if it is missing.
 
         Raises:
-            DataError: It may be several.
+            DataError: Several folders or lists have this name.
         """
-        path = _folded(path_of(entry.strip()))
+        path = _normalized(path_of(entry.strip()))
         if not path or not path[-1].endswith(".txt"):
-            folder = self._found(entry, path, self._folders)
+            folder = self._match(entry, path, self._folders)
             return set() if folder is None else {*self._folders[folder]}
-        listed = self._found(entry, path, self._lists)
+        listed = self._match(entry, path, self._lists)
         return set() if listed is None else self._of_list(self._lists[listed])
 
-    def _found(self, entry: str, path: Path, candidates: Mapping[Path, object]) -> Path | None:
+    def _match(self, entry: str, path: Path, candidates: Mapping[Path, object]) -> Path | None:
         for start in (self._base, ()):
             exact = _resolved((*self._root, *start, *path))
             if exact in candidates:
                 return exact
-        # Folders of another computer, or those around the upload; a relative path has to be there as a whole
+        # A path of another computer or above the upload ends like one of the upload; a relative path is matched whole
         is_elsewhere = PurePosixPath(entry.replace("\\", "/")).is_absolute() or re.match(r"[A-Za-z]:", entry)
-        wanted = _named((*self._base, *path))
-        for length in range(len(wanted), 0 if is_elsewhere else len(_named(path)) - 1, -1):
-            ends = [item for item in candidates if length and item[-length:] == wanted[-length:]]
+        parts = _without_parents((*self._base, *path))
+        for length in range(len(parts), 0 if is_elsewhere else len(_without_parents(path)) - 1, -1):
+            ends = [item for item in candidates if length and item[-length:] == parts[-length:]]
             if len(ends) > 1:
                 raise DataError(
                     f"{self._name[-80:]!r} names {entry[-80:]!r}, but there are {'/'.join(ends[0])[-80:]!r} and "
@@ -183,16 +198,16 @@ def _is_part(key: str) -> bool:
     return part_of(key) is not None
 
 
-def _folded(path: Sequence[str]) -> Path:
+def _normalized(path: Sequence[str]) -> Path:
     return tuple(composed(part).casefold() for part in path if part not in ("/", "."))
 
 
-def _named(path: Sequence[str]) -> Path:
+def _without_parents(path: Sequence[str]) -> Path:
     return tuple(part for part in path if part != "..")
 
 
 def _resolved(path: Sequence[str]) -> Path:
-    """Return a path without "..", which leads nowhere above the upload."""
+    """Resolve ".." in a path, which cannot lead out of the upload."""
     steps: list[str] = []
     for part in path:
         steps = steps[:-1] if part == ".." else [*steps, part]
