@@ -187,7 +187,7 @@ REFUSED: dict[str, tuple[dict[str, bytes], str]] = {
     "Create ML without file": (_createml(lambda images: images[4].pop("image")), "Image 5 of 'a.json' has no file"),
     "Create ML of texts": (_createml(lambda images: images.append("x")), "'a.json' has to be a list of objects"),
     "growing list of a part": (
-        _yaml("a: &a [x, x]\nb: &b [*a, *a]\ntrain: [*b, *b]\nval: images/b"), "'train' in 'data.yaml' has to be a folder",
+        _yaml("a: &a [x, x]\nb: &b [*a, *a]\ntrain: [*b, *b]\nval: images/b"), "'train' in 'data.yaml' has to",
     ),
     "overlapping folders": (
         _yaml("train: images\nval: images/b"), "puts 'images/b/19.png' into two parts of the split, as 'val' has",

@@ -68,7 +68,7 @@ def choose(
     chosen_task = task(training.objective) if training is not None else _default_task(data)
     quantity = QUANTITIES[chosen_task.explained]
     if choice is None and chosen:
-        choice = quantity.predicted_choice(output, data, chosen)
+        choice = quantity.predicted_choice(output, chosen)
     return quantity.choose(choice, output, data, inputs, training or Training())
 
 

@@ -35,7 +35,7 @@ def show_prediction(context: ViewContext, prediction: Prediction, example: Examp
         for name, share in shares:
             st.progress(min(max(share, 0.0), 1.0), f"{escape(visible(name)[:30])}: {share:.1%}")
         if prediction.text in prediction.probabilities and shares[0][0] != prediction.text:
-            st.caption("The less likely class is predicted by the threshold that was chosen on the validation rows.")
+            st.caption("The less likely class is predicted because of the threshold chosen on the validation rows.")
 
 
 def truth_text(target: TargetType, truth: str) -> str:

@@ -63,9 +63,9 @@ class Quantity:
         """
         raise NotImplementedError
 
-    def predicted_choice(self, output: torch.Tensor, data: Prepared, chosen: Settings) -> TargetChoice:
+    def predicted_choice(self, output: torch.Tensor, chosen: Settings) -> TargetChoice:
         """Return the target that is predicted with what was `chosen` on the validation rows, such as a threshold; None
-        if that of `choose` stays."""
+        for the default of `choose`."""
         return None
 
     def select(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> torch.Tensor:

@@ -33,15 +33,14 @@ class NamedScore(Quantity):
     choice: ClassVar[str] = "class"  # the kind of names in error messages
     score: ClassVar[str] = LOGIT
 
-    def predicted(self, output: torch.Tensor) -> int:
-        """Return the predicted index for the output (1, …) of one example."""
+    def predicted_choice(self, output: torch.Tensor, chosen: Settings) -> int:
         return int(output[0].argmax())
 
     def choose(
         self, choice: TargetChoice, output: torch.Tensor, data: Prepared, inputs: Inputs, training: Training
     ) -> Target:
         names = data.schema.target.classes
-        index = self.predicted(output) if choice is None else index_of(choice, names, self.choice)
+        index = self.predicted_choice(output, {}) if choice is None else index_of(choice, names, self.choice)
         return Target(self.kind, index, names[index], f"{self.score} of {names[index]}")
 
 
@@ -87,13 +86,10 @@ class BinaryScore(NamedScore):
     def names(self, data: Prepared, training: Training) -> tuple[str, ...]:
         return data.schema.target.classes
 
-    def predicted(self, output: torch.Tensor) -> int:
-        return int(output[0, 0] > 0)
-
     def select(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> torch.Tensor:
         return output[:, 0] if target.index else -output[:, 0]
 
-    def predicted_choice(self, output: torch.Tensor, data: Prepared, chosen: Settings) -> TargetChoice:
+    def predicted_choice(self, output: torch.Tensor, chosen: Settings) -> int:
         return int(float(output[0, 0].sigmoid()) > threshold_of(chosen))
 
     def predict(
