@@ -73,7 +73,7 @@ def test_rows_in_the_order_of_their_classes_do_not_alarm(tmp_path: Path) -> None
 
 def test_rows_of_the_same_distribution_rarely_alarm(on_table: TrainedRun) -> None:
     random = np.random.default_rng(1)
-    alarms = sum(compare(on_table, rows_of(table(random, 200))).is_drift for _ in range(12))
+    alarms = sum(compare(on_table, rows_of(table(random, COUNT))).is_drift for _ in range(12))
     assert alarms <= 3  # more than 3 of 12 has a probability of 0.2% at a rate of 5%
 
 
