@@ -100,12 +100,24 @@ def component_manifests() -> Iterator[None]:
         yield
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--device", choices=("cpu", "cuda"), default="cpu", help='hardware that "auto" stands for (default: cpu)'
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """Leave out the tests marked `long` unless `-m` names them. An `-m "not long"` among the default options would be
-    replaced by any other, so that `-m "not browser"` would run them all."""
-    chosen = config.option.markexpr
-    if "long" not in chosen:
-        config.option.markexpr = f"({chosen}) and not long" if chosen else "not long"
+    """Leave out the tests marked `long` unless `-m` names them, and those marked `gpu` without `--device cuda`. An
+    `-m "not long"` among the default options would be replaced by any other, so that `-m "not browser"` would run them
+    all. Without `--device cuda`, tests and the processes that they start find no GPU."""
+    if config.getoption("device") == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    left_out = [
+        *(["long"] if "long" not in config.option.markexpr else []),
+        *(["gpu"] if config.getoption("device") == "cpu" else []),
+    ]
+    chosen = [f"({config.option.markexpr})"] if config.option.markexpr else []
+    config.option.markexpr = " and ".join([*chosen, *(f"not {name}" for name in left_out)])
 
 
 @pytest.hookimpl(tryfirst=True)

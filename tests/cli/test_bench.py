@@ -77,6 +77,19 @@ def test_picture_benchmark_requires_the_mnist_folder(console: Console) -> None:
     assert answer.code == USAGE
 
 
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [("check", "check is measured on the CPU only; leave out --device cuda."), ("training", "finds no GPU")],
+)
+def test_benchmark_on_a_gpu_needs_one_and_a_part_that_trains(
+    part: str, message: str, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    answer = console("bench", part, "--device", "cuda")
+    assert answer.code == USAGE
+    assert message in answer.err
+
+
 def test_run_cost_shares_are_plausible(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("netloom.cli.bench.run_costs.SETTLE_S", 0.0)
     monkeypatch.setattr("netloom.runs.resources.energy.find_spec", lambda name: None)

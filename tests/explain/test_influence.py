@@ -102,7 +102,7 @@ def test_flipped_labels_rank_first(tmp_path: Path) -> None:
     project = run.project.model_copy(update={"training": Training(epochs=6, learning_rate=0.01)})
     loop = build_trainer(project, run.source, data)
     loop.fit(Keeping(tmp_path))
-    noisy_run = TrainedRun(project, run.source, loop.model.eval(), data)
+    noisy_run = TrainedRun(project, run.source, loop.model.cpu().eval(), data)
     ranking = find_label_errors(noisy_run, folder=tmp_path, checkpoint="last")
     is_flipped = np.isin(ranking.rows, flipped.numpy())
     assert len(ranking.stages) == 6

@@ -44,7 +44,9 @@ sys.exit(worker._work(sys.argv[1]))
 
 
 @pytest.fixture
-def store(home: Path) -> Iterator[Store]:
+def store(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """The store of a machine without a GPU, where workers are forked."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     opened = open_store(home)
     yield opened
     opened.close()

@@ -123,6 +123,8 @@ def test_sweep_survives_killed_server_process_and_worker(store: Store) -> None:
     until(lambda: not sweep_processes(store.home), 60)
 
 
+# With a GPU, a sweep process is a child of this one, which forgets it when it starts the next one.
+@pytest.mark.filterwarnings("ignore:subprocess:ResourceWarning")
 @pytest.mark.timeout(900)
 def test_one_process_advances_all_sweeps_and_exits_with_the_last(store: Store) -> None:
     project = moons(epochs=2)

@@ -236,4 +236,4 @@ print(*look())
 
 
 def _sorted(rows: torch.Tensor) -> torch.Tensor:
-    return rows[np.lexsort(rows.numpy().T)]
+    return rows[np.lexsort(rows.cpu().numpy().T)]

@@ -97,7 +97,7 @@ def test_weighted_regression_matches_scikit_learn(home: Path) -> None:
     train = prepared.split["train"]
     inputs, target = prepared.inputs["features"][train].numpy(), prepared.target[train].numpy()
     fitted = LinearRegression().fit(inputs, target, sample_weight=counts[train.numpy()])
-    (weight, bias) = (value.detach().numpy() for value in trainer.model.parameters())
+    (weight, bias) = (value.detach().cpu().numpy() for value in trainer.model.parameters())
     assert weight == pytest.approx(fitted.coef_.reshape(weight.shape), abs=1e-3)
     assert bias == pytest.approx(fitted.intercept_, abs=1e-3)
     unweighted = LinearRegression().fit(inputs, target)

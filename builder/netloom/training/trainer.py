@@ -26,6 +26,7 @@ from netloom.training.optimization.ema import EMA
 from netloom.training.optimization.optimizers import FACTOR, ChainedOptimizer, clip_gradient, optimizer
 from netloom.training.optimization.schedules import Schedule
 from netloom.training.preflight import preflight_problems, weight_names
+from netloom.training.speed.device import make_deterministic
 from netloom.training.speed.memory_format import channels_last, set_memory_format
 from netloom.training.speed.precision import Precision
 from netloom.training.weights.checkpoints import Checkpoint
@@ -98,6 +99,7 @@ class Trainer(ABC):
         training: Training,
         device: str,
     ) -> None:
+        make_deterministic(device)
         self.channels_last = channels_last(model, device)
         self.model = set_memory_format(model.to(device), self.channels_last)
         self.objective = objective.configured(training, data, device)

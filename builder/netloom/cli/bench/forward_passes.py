@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from netloom.cli.bench.ratio import Ratio, ratio
+from netloom.cli.bench.timer import now
 from netloom.compile import module
 from netloom.templates import architectures
 
@@ -27,17 +27,19 @@ class PassTime:
     training: Ratio
 
 
-def measure_passes(repeats: int) -> list[PassTime]:
-    """Measure each architecture in `TWINS` on one thread."""
+def measure_passes(repeats: int, device: str = "cpu") -> list[PassTime]:
+    """Measure each architecture in `TWINS` on a device; on the CPU, on one thread."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        return [_measure_architecture(name, twin, batch(), repeats) for name, (twin, batch) in TWINS.items()]
+        return [_measure_architecture(name, twin, batch(), repeats, device) for name, (twin, batch) in TWINS.items()]
     finally:
         torch.set_num_threads(threads)
 
 
-def _measure_architecture(name: str, twin: Callable[[], nn.Module], batch: Tensor, repeats: int) -> PassTime:
+def _measure_architecture(
+    name: str, twin: Callable[[], nn.Module], batch: Tensor, repeats: int, device: str
+) -> PassTime:
     architecture = architectures()[name]
     netloom_module, handwritten = module(architecture.project), twin()
     if count_parameters(handwritten) != architecture.parameters:
@@ -45,12 +47,13 @@ def _measure_architecture(name: str, twin: Callable[[], nn.Module], batch: Tenso
             f"The handwritten network does not match {architecture.title}: it has {count_parameters(handwritten):,} "
             f"parameters, expected {architecture.parameters:,}."
         )
+    netloom_module, handwritten, batch = netloom_module.to(device), handwritten.to(device), batch.to(device)
     ratios = {}
     for measure_pass in (_time_forward, _time_forward_backward):
         times: tuple[list[float], list[float]] = [], []
         for repeat in range(repeats + 1):
             for network_index, candidate in enumerate((netloom_module, handwritten)):
-                seconds = measure_pass(candidate, batch)
+                seconds = measure_pass(candidate, batch, device)
                 if repeat:  # the first repeat is a warm-up
                     times[network_index].append(seconds)
         ratios[measure_pass] = ratio(*times)
@@ -62,20 +65,20 @@ def count_parameters(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-def _time_forward(network: nn.Module, batch: Tensor) -> float:
+def _time_forward(network: nn.Module, batch: Tensor, device: str) -> float:
     network.eval()
-    start = time.process_time()
+    start = now(device)
     with torch.no_grad():
         network(batch)
-    return time.process_time() - start
+    return now(device) - start
 
 
-def _time_forward_backward(network: nn.Module, batch: Tensor) -> float:
+def _time_forward_backward(network: nn.Module, batch: Tensor, device: str) -> float:
     network.train()
     network.zero_grad(set_to_none=True)
-    start = time.process_time()
+    start = now(device)
     network(batch).mean().backward()  # any scalar will do; the cost is that of the network
-    return time.process_time() - start
+    return now(device) - start
 
 
 class BasicBlock(nn.Module):

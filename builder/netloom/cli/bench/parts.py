@@ -23,11 +23,13 @@ class Part(NamedTuple):
         measure: returns the results as JSON and as text.
         is_default: whether it is measured unless another part is named; the others take long, or need files.
         trains: whether it is measured with the memory settings of a training worker.
+        on_gpu: whether it is also measured on a GPU.
     """
 
     measure: Callable[[Namespace, Context], tuple[object, str]]
     is_default: bool = True
     trains: bool = False
+    on_gpu: bool = False
 
 
 def _training(arguments: Namespace, context: Context) -> tuple[object, str]:
@@ -37,7 +39,7 @@ def _training(arguments: Namespace, context: Context) -> tuple[object, str]:
     results = []
     for task in tasks(arguments.steps):
         context.note(f"Training {task.title} …")
-        results.append(measure_training(task, arguments.repeats, compiles=arguments.compile))
+        results.append(measure_training(task, arguments.repeats, compiles=arguments.compile, device=arguments.device))
     head = ("training throughput", "vs plain loop", "from–to", "vs best loop", "from–to ", "best loop", "losses")
     rows = [
         (
@@ -58,7 +60,7 @@ def _peers(arguments: Namespace, context: Context) -> tuple[object, str]:
     from netloom.cli.bench.throughput import measure_peers
 
     context.note("Training the digits MLP with other libraries …")
-    results = measure_peers(small_mlp(epochs=20), arguments.repeats)
+    results = measure_peers(small_mlp(epochs=20), arguments.repeats, arguments.device)
     rows = [
         (item.title, *_times_cells(item.faster), f"{item.promised:g}×" if item.promised else "") for item in results
     ]
@@ -75,12 +77,12 @@ def _running(arguments: Namespace, context: Context) -> tuple[object, str]:
 
     context.note("Training with and without observation …")
     costs = [
-        measure_cost(task, min(arguments.repeats, 5))
+        measure_cost(task, min(arguments.repeats, 5), arguments.device)
         for task in tasks()
         if task.title in ("digits MLP", "small Transformer")
     ]
     context.note("Starting and resuming runs …")
-    start_times = measure_start(min(arguments.repeats, 5))
+    start_times = measure_start(min(arguments.repeats, 5), arguments.device)
     parts = [(f"{item.title}: {name}", share) for item in costs for name, share in _parts(item)]
     rows = [
         (name, f"{share.median:.1%}", f"{share.low:.1%}–{share.high:.1%}", "" if "weights" in name else "2%")
@@ -140,9 +142,9 @@ def _forward(arguments: Namespace, context: Context) -> tuple[object, str]:
     from netloom.cli.bench.forward_passes import measure_passes
 
     context.note("Passing data through ResNet-18 and GPT-2 …")
-    results = measure_passes(arguments.repeats)
+    results = measure_passes(arguments.repeats, arguments.device)
     head = (
-        "speed of the generated network relative to a handwritten one",
+        "time of the generated network relative to a handwritten one",
         "forward",
         "from–to",
         "and backward",
@@ -156,7 +158,7 @@ def _streaming(arguments: Namespace, context: Context) -> tuple[object, str]:
     from netloom.cli.bench.streaming import PROMISED, TIMES, measure_streaming
 
     context.note(f"Training on data {TIMES} times larger than memory …")
-    result = measure_streaming(min(arguments.repeats, 5))
+    result = measure_streaming(min(arguments.repeats, 5), device=arguments.device)
     head = (
         f"{result.data_bytes / 2**20:,.0f} MiB of data in {result.memory_bytes / 2**20:,.0f} MiB",
         "speed",
@@ -338,12 +340,12 @@ def _range(ratio: Ratio) -> str:
 
 
 PARTS = {
-    "training": Part(_training, trains=True),
-    "peers": Part(_peers, trains=True),
-    "running": Part(_running, trains=True),
+    "training": Part(_training, trains=True, on_gpu=True),
+    "peers": Part(_peers, trains=True, on_gpu=True),
+    "running": Part(_running, trains=True, on_gpu=True),
     "pictures": Part(_pictures, is_default=False, trains=True),
-    "streaming": Part(_streaming, trains=True),
-    "forward": Part(_forward, trains=True),
+    "streaming": Part(_streaming, trains=True, on_gpu=True),
+    "forward": Part(_forward, trains=True, on_gpu=True),
     "check": Part(_check),
     "explaining": Part(_explaining),
     "canvas": Part(_canvas),

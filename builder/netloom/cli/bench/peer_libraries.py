@@ -35,13 +35,13 @@ class Peer:
     Attributes:
         package: its import name.
         promised: how many times faster Netloom must be; None for no promise.
-        make: returns a function that trains a task on its splits.
+        make: returns a function that trains a task on its splits, on a device ("cpu" or "cuda").
     """
 
     title: str
     package: str
     promised: float | None
-    make: Callable[[Task, dict[str, Any]], Run]
+    make: Callable[[Task, dict[str, Any], str], Run]
 
 
 def installed() -> list[Peer]:
@@ -49,15 +49,15 @@ def installed() -> list[Peer]:
     return [peer for peer in PEERS if find_spec(peer.package) is not None]
 
 
-def prepare_run(peer: Peer, task: Task, data: Prepared) -> Run:
-    """Prepare the training of a task with a library. Returns the function that trains."""
+def prepare_run(peer: Peer, task: Task, data: Prepared, device: str = "cpu") -> Run:
+    """Prepare the training of a task with a library on a device. Returns the function that trains."""
     import torch
 
     torch.manual_seed(0)
     field = data.schema.inputs[0].name
     splits = {part: (data.inputs[field][rows], data.target[rows]) for part, rows in data.split.items()}
     with silence_libraries():
-        run = peer.make(task, splits)
+        run = peer.make(task, splits, device)
 
     def quietly() -> None:
         with silence_libraries():
@@ -80,7 +80,7 @@ def silence_libraries() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def _lightning(task: Task, splits: dict[str, Any], fused: bool = False) -> Run:
+def _lightning(task: Task, splits: dict[str, Any], device: str, fused: bool = False) -> Run:
     import lightning
     import torch
     from torch.nn.functional import cross_entropy
@@ -108,7 +108,8 @@ def _lightning(task: Task, splits: dict[str, Any], fused: bool = False) -> Run:
     validation_loader = DataLoader(TensorDataset(*splits["validation"]), EVALUATION_BATCH)
     trainer = lightning.Trainer(
         max_epochs=task.epochs,
-        accelerator="cpu",
+        accelerator={"cuda": "gpu"}.get(device, device),
+        devices=1,
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
@@ -119,7 +120,7 @@ def _lightning(task: Task, splits: dict[str, Any], fused: bool = False) -> Run:
     return lambda: trainer.fit(module, train_loader, validation_loader)
 
 
-def _skorch(task: Task, splits: dict[str, Any], fused: bool = False) -> Run:
+def _skorch(task: Task, splits: dict[str, Any], device: str, fused: bool = False) -> Run:
     import torch
     from skorch import NeuralNetClassifier
     from skorch.dataset import Dataset
@@ -137,29 +138,31 @@ def _skorch(task: Task, splits: dict[str, Any], fused: bool = False) -> Run:
         iterator_valid__batch_size=EVALUATION_BATCH,
         train_split=predefined_split(Dataset(*splits["validation"])),
         max_epochs=task.epochs,
+        device=device,
         verbose=0,
     )
     return lambda: net.fit(*splits["train"])
 
 
-def _keras(task: Task, splits: dict[str, Any]) -> Run:
+def _keras(task: Task, splits: dict[str, Any], device: str) -> Run:
     os.environ["KERAS_BACKEND"] = "torch"  # read when Keras is first imported
     import keras
 
     if keras.backend.backend() != "torch":
         raise RuntimeError("Keras was imported before with another backend than torch.")
-    layers = keras.layers
-    model = keras.Sequential(
-        [
-            layers.Input((1, 8, 8)),
-            layers.Flatten(),
-            layers.Dense(128, activation="relu"),
-            layers.Dropout(0.2),
-            layers.Dense(64, activation="relu"),
-            layers.Dense(10),
-        ]
-    )
-    training = task.project.training
+    layers, training = keras.layers, task.project.training
+    keras_device = "cpu:0" if device == "cpu" else "gpu:0"  # by default, Keras takes a GPU that it finds
+    with keras.device(keras_device):
+        model = keras.Sequential(
+            [
+                layers.Input((1, 8, 8)),
+                layers.Flatten(),
+                layers.Dense(128, activation="relu"),
+                layers.Dropout(0.2),
+                layers.Dense(64, activation="relu"),
+                layers.Dense(10),
+            ]
+        )
     model.compile(
         optimizer=keras.optimizers.Adam(training.learning_rate),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -169,15 +172,20 @@ def _keras(task: Task, splits: dict[str, Any]) -> Run:
         [part.numpy() for part in splits["train"]],
         tuple(part.numpy() for part in splits["validation"]),
     )
-    return lambda: model.fit(
-        x,
-        y,
-        batch_size=training.batch_size,
-        epochs=task.epochs,
-        validation_data=validation,
-        validation_batch_size=EVALUATION_BATCH,
-        verbose=0,
-    )
+
+    def run() -> None:
+        with keras.device(keras_device):
+            model.fit(
+                x,
+                y,
+                batch_size=training.batch_size,
+                epochs=task.epochs,
+                validation_data=validation,
+                validation_batch_size=EVALUATION_BATCH,
+                verbose=0,
+            )
+
+    return run
 
 
 PEERS = (

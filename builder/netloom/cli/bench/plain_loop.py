@@ -1,4 +1,4 @@
-"""A handwritten training loop: tensors loaded beforehand, no number read back between steps.
+"""A handwritten training loop: tensors on the device beforehand, no number read back between steps.
 
 It does the same work as Netloom's: each epoch shuffles and trains on all rows, then measures loss and accuracy on the
 validation split and on the first thousand training rows, and keeps a copy of the best weights.
@@ -39,14 +39,21 @@ class PlainLoop:
     """
 
     def __init__(
-        self, model: nn.Module, data: Prepared, field: str, batch_size: int, learning_rate: float, speedups: Speedups
+        self,
+        model: nn.Module,
+        data: Prepared,
+        field: str,
+        batch_size: int,
+        learning_rate: float,
+        device: str,
+        speedups: Speedups,
     ) -> None:
         import torch
 
         train, validation = data.split["train"], data.split["validation"]
-        self.x, self.y = data.inputs[field][train], data.target[train]
-        self.held_x, self.held_y = data.inputs[field][validation], data.target[validation]
-        self.model, self.batch_size, self.speedups = model, batch_size, speedups
+        self.x, self.y = data.inputs[field][train].to(device), data.target[train].to(device)
+        self.held_x, self.held_y = data.inputs[field][validation].to(device), data.target[validation].to(device)
+        self.model, self.batch_size, self.device, self.speedups = model.to(device), batch_size, device, speedups
         if speedups.channels_last:
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             self.x, self.held_x = (x.contiguous(memory_format=torch.channels_last) for x in (self.x, self.held_x))
@@ -63,8 +70,8 @@ class PlainLoop:
 
         for epoch in range(epochs):
             self.model.train()
-            order = torch.randperm(len(self.x), generator=torch.Generator().manual_seed(epoch))
-            total = torch.zeros(())
+            order = torch.randperm(len(self.x), generator=torch.Generator().manual_seed(epoch)).to(self.device)
+            total = torch.zeros((), device=self.device)
             for start in range(0, len(self.x), self.batch_size):
                 rows = order[start : start + self.batch_size]
                 self.optimizer.zero_grad()
@@ -83,7 +90,7 @@ class PlainLoop:
         from torch.nn.functional import cross_entropy
 
         self.model.eval()
-        loss = correct = torch.zeros(())
+        loss = correct = torch.zeros((), device=self.device)
         with torch.no_grad():
             for start in range(0, len(x), EVALUATION_BATCH):
                 output, target = self.model(x[start : start + EVALUATION_BATCH]), y[start : start + EVALUATION_BATCH]
@@ -95,6 +102,6 @@ class PlainLoop:
         import torch
         from torch.nn.functional import cross_entropy
 
-        with torch.autocast("cpu", torch.bfloat16) if self.speedups.bf16 else nullcontext():
+        with torch.autocast(self.device, torch.bfloat16) if self.speedups.bf16 else nullcontext():
             output = self.forward(x)
         return cross_entropy(output.float().flatten(0, -2), y.flatten())

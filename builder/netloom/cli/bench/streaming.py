@@ -42,8 +42,9 @@ class Streamed:
     processor: Ratio
 
 
-def measure_streaming(repeats: int, memory_bytes: int = 0) -> Streamed:
-    """Train an epoch from files and from memory, `repeats` times, in turns. The default budget is one buffer.
+def measure_streaming(repeats: int, memory_bytes: int = 0, device: str = "cpu") -> Streamed:
+    """Train an epoch from files and from memory, `repeats` times, in turns, on a device. The default budget is one
+    buffer.
 
     Raises:
         ValueError: the data is not streamed.
@@ -67,7 +68,7 @@ def measure_streaming(repeats: int, memory_bytes: int = 0) -> Streamed:
         order = random.Random(0)
         for repeat in range(repeats + 1):
             for name in order.sample(list(data_by_storage), len(data_by_storage)):
-                wall_s, cpu_s = _time_epoch(data_by_storage[name])
+                wall_s, cpu_s = _time_epoch(data_by_storage[name], device)
                 if repeat:  # the first repeat is a warm-up of torch
                     clock[name].append(wall_s)
                     processor[name].append(cpu_s)
@@ -119,7 +120,7 @@ def _memory_limit(memory_mb: float) -> Iterator[None]:
         os.environ.update(environment)
 
 
-def _project() -> Project:
+def _project(device: str) -> Project:
     from netloom.document import Edge, Network, Node, Project, Training
 
     layers: list[tuple[str, str, dict[str, Any]]] = [
@@ -131,16 +132,16 @@ def _project() -> Project:
     ]
     nodes = {name: Node(id=name, type=kind, params=params) for name, kind, params in layers}
     edges = tuple(Edge(source=source[0], target=target[0]) for source, target in pairwise(layers))
-    training = Training(epochs=1, batch_size=_BATCH, compile="off", device="cpu")
+    training = Training(epochs=1, batch_size=_BATCH, compile="off", device=device)
     return Project(name="Large", networks={"main": Network(nodes=nodes, edges=edges)}, training=training)
 
 
-def _time_epoch(data: Prepared) -> tuple[float, float]:
+def _time_epoch(data: Prepared, device: str) -> tuple[float, float]:
     """Return the wall-clock and CPU seconds of an epoch."""
     from netloom.compile import source
     from netloom.training.trainers.registry import build_trainer
 
-    project = _project()
+    project = _project(device)
     trainer: Trainer = build_trainer(project, source(project), data)
     for file in data.files.values():
         if hasattr(os, "posix_fadvise"):

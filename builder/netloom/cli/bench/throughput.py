@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import random
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,6 +15,7 @@ from netloom.cli.bench.peer_libraries import Peer, installed, prepare_run
 from netloom.cli.bench.plain_loop import PlainLoop, Speedups
 from netloom.cli.bench.ratio import Ratio, ratio
 from netloom.cli.bench.tasks import Task
+from netloom.cli.bench.timer import now
 from netloom.training.speed.speed_trials import why_not_lower
 
 if TYPE_CHECKING:
@@ -58,8 +58,9 @@ class Throughput:
     losses: tuple[float, float]
 
 
-def measure_training(task: Task, repeats: int, *, compiles: bool = False) -> Throughput:
-    """Train the network of a task `repeats` times with Netloom and with each handwritten loop, in random order.
+def measure_training(task: Task, repeats: int, *, compiles: bool = False, device: str = "cpu") -> Throughput:
+    """Train the network of a task `repeats` times on a device with Netloom and with each handwritten loop, in random
+    order.
 
     `compiles` adds compiled networks on both sides, whose compilation takes up to minutes and is not measured.
 
@@ -68,18 +69,18 @@ def measure_training(task: Task, repeats: int, *, compiles: bool = False) -> Thr
     """
     data = _data(task)
     parameters = _parameter_count(task)
-    netloom_variants, loop_variants = _contenders(task, compiles)
+    netloom_variants, loop_variants = _contenders(task, compiles, device)
     finals: dict[str, float] = {}
     contenders: dict[str, Callable[[], Contender]] = {
-        name: partial(_prepare_netloom, task, data, speedups, finals, name)
+        name: partial(_prepare_netloom, task, data, device, speedups, finals, name)
         for name, speedups in netloom_variants.items()
     }
     contenders |= {
-        name: partial(_prepare_plain_loop, task, data, speedups, finals, name)
+        name: partial(_prepare_plain_loop, task, data, device, speedups, finals, name)
         for name, speedups in loop_variants.items()
     }
     # A repeat of the large networks takes half a minute.
-    seconds = _time_in_random_order(contenders, repeats if task.steps is None else min(repeats, MAX_REPEATS))
+    seconds = _time_in_random_order(contenders, device, repeats if task.steps is None else min(repeats, MAX_REPEATS))
     fastest, best = (min(names, key=lambda name: median(seconds[name])) for names in (netloom_variants, loop_variants))
     return Throughput(
         title=task.title,
@@ -94,10 +95,10 @@ def measure_training(task: Task, repeats: int, *, compiles: bool = False) -> Thr
     )
 
 
-def _contenders(task: Task, compiles: bool) -> tuple[dict[str, Speedups], dict[str, Speedups]]:
-    """Return what Netloom and the handwritten loops try, by name.
+def _contenders(task: Task, compiles: bool, device: str) -> tuple[dict[str, Speedups], dict[str, Speedups]]:
+    """Return what Netloom and the handwritten loops try on a device, by name.
 
-    bf16 only where the processor has instructions for it, and compilation only with a C++ compiler.
+    bf16 only where the hardware has instructions for it, and compilation only with a C++ compiler.
     """
     from torch import nn
 
@@ -105,7 +106,7 @@ def _contenders(task: Task, compiles: bool) -> tuple[dict[str, Speedups], dict[s
     loop_variants = {"plain": Speedups(), "fused": Speedups(fused=True)}
     if any(isinstance(part, nn.Conv2d) for part in task.twin().modules()):
         loop_variants["channels-last"] = Speedups(fused=True, channels_last=True)
-    if not why_not_lower("cpu"):
+    if not why_not_lower(device):
         netloom_variants["netloom, bf16"] = loop_variants["bf16"] = Speedups(fused=True, bf16=True)
     if compiles and any(map(shutil.which, COMPILERS)):
         netloom_variants["netloom, compiled"] = loop_variants["compiled"] = Speedups(fused=True, compiled=True)
@@ -133,36 +134,40 @@ class PeerTime:
     faster: Ratio
 
 
-def measure_peers(task: Task, repeats: int) -> list[PeerTime]:
-    """Train the network of a task `repeats` times with Netloom and with each installed library, in turns."""
+def measure_peers(task: Task, repeats: int, device: str = "cpu") -> list[PeerTime]:
+    """Train the network of a task `repeats` times on a device with Netloom and with each installed library, in
+    turns."""
     from netloom.data import prepare
 
     data = prepare(task.project.data)
-    contenders: dict[str, Callable[[], Contender]] = {"netloom": lambda: _prepare_netloom(task, data)}
+    contenders: dict[str, Callable[[], Contender]] = {"netloom": lambda: _prepare_netloom(task, data, device)}
     peers = installed()
     for peer in peers:
-        contenders[peer.title] = partial(_prepare_peer, peer, task, data)
-    seconds = _time_in_random_order(contenders, repeats)
+        contenders[peer.title] = partial(_prepare_peer, peer, task, data, device)
+    seconds = _time_in_random_order(contenders, device, repeats)
     return [PeerTime(peer.title, peer.promised, ratio(seconds[peer.title], seconds["netloom"])) for peer in peers]
 
 
-def _time_in_random_order(contenders: dict[str, Callable[[], Contender]], repeats: int) -> dict[str, list[float]]:
-    """Return the CPU seconds of each contender in each repeat, after a warm-up."""
+def _time_in_random_order(
+    contenders: dict[str, Callable[[], Contender]], device: str, repeats: int
+) -> dict[str, list[float]]:
+    """Return the seconds of each contender in each repeat, by the clock of the device, after a warm-up."""
     names = list(contenders)
     seconds: dict[str, list[float]] = {name: [] for name in names}
     for name in names:
-        _time(contenders[name]())  # warm-up of torch
+        _time(contenders[name](), device)  # warm-up of torch
     order = random.Random(0)
     for _ in range(repeats):
         # The previous contender affects caches and memory, so the order changes in every repeat.
         for name in order.sample(names, len(names)):
-            seconds[name].append(_time(contenders[name]()))
+            seconds[name].append(_time(contenders[name](), device))
     return seconds
 
 
 def _prepare_netloom(
     task: Task,
     data: Prepared,
+    device: str,
     speedups: Speedups = DEFAULT,
     finals: dict[str, float] | None = None,
     name: str = "netloom",
@@ -183,7 +188,7 @@ def _prepare_netloom(
     training = task.project.training.model_copy(update=settings)
     torch.manual_seed(0)
     field = data.schema.inputs[0].name
-    trainer = SupervisedTrainer(module(task.project), OBJECTIVES[training.objective], data, [field], training, "cpu")
+    trainer = SupervisedTrainer(module(task.project), OBJECTIVES[training.objective], data, [field], training, device)
     if speedups.compiled:
         trainer.compiled = True  # without a trial
         trainer.compile_if_faster()
@@ -199,12 +204,12 @@ def _prepare_netloom(
     return Contender(run, finish)
 
 
-def _prepare_peer(peer: Peer, task: Task, data: Prepared) -> Contender:
-    return Contender(prepare_run(peer, task, data))
+def _prepare_peer(peer: Peer, task: Task, data: Prepared, device: str) -> Contender:
+    return Contender(prepare_run(peer, task, data, device))
 
 
 def _prepare_plain_loop(
-    task: Task, data: Prepared, speedups: Speedups, finals: dict[str, float], name: str
+    task: Task, data: Prepared, device: str, speedups: Speedups, finals: dict[str, float], name: str
 ) -> Contender:
     import torch
 
@@ -213,7 +218,7 @@ def _prepare_plain_loop(
     field = data.schema.inputs[0].name
     model = task.twin()
     _copy_weights(task, model)
-    trainer = PlainLoop(model, data, field, training.batch_size, training.learning_rate, speedups)
+    trainer = PlainLoop(model, data, field, training.batch_size, training.learning_rate, device, speedups)
 
     def run() -> None:
         trainer.run(task.epochs)
@@ -239,12 +244,11 @@ def _copy_weights(task: Task, twin: nn.Module) -> None:
     torch.manual_seed(0)
 
 
-def _time(contender: Contender) -> float:
-    """Return the CPU seconds of this process, which hardly depend on other load on the machine."""
+def _time(contender: Contender, device: str) -> float:
     gc.collect()  # otherwise the garbage of the previous contender could be collected in this time
-    start = time.process_time()
+    start = now(device)
     contender.run()
-    seconds = time.process_time() - start
+    seconds = now(device) - start
     contender.finish()
     return seconds
 

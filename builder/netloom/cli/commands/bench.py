@@ -47,6 +47,12 @@ class Bench(Command):
             help="with training: also compare compiled networks; their compilation takes minutes",
         )
         parser.add_argument(
+            "--device",
+            choices=("cpu", "cuda"),
+            default="cpu",
+            help=f"hardware for {', '.join(name for name, part in PARTS.items() if part.on_gpu)} (default: cpu)",
+        )
+        parser.add_argument(
             "--pictures", type=Path, metavar="FOLDER", help="folder with the four IDX files of MNIST, to train a LeNet"
         )
 
@@ -57,12 +63,18 @@ class Bench(Command):
         if part == "pictures" and arguments.pictures is None:
             raise UsageError("Give the folder with the four IDX files of MNIST: --pictures FOLDER.")
         names = [part] if part else _default_parts(arguments)
+        _check_device(arguments.device, names)
         if any(PARTS[name].trains for name in names) and not KEEP_MEMORY.items() <= os.environ.items():
             return self._run_in_process(arguments, part)
         import torch
 
         torch.set_num_threads(1)
-        value: dict[str, object] = {"threads": 1, "torch": torch.__version__, "repeats": arguments.repeats}
+        value: dict[str, object] = {
+            "threads": 1,
+            "torch": torch.__version__,
+            "device": _device_name(arguments.device),
+            "repeats": arguments.repeats,
+        }
         texts = []
         for name in names:
             value[name], text = PARTS[name].measure(arguments, context)
@@ -76,6 +88,7 @@ class Bench(Command):
 
         command = [sys.executable, "-m", "netloom.cli", self.name, "--repeats", str(arguments.repeats)]
         command += [part] if part else []
+        command += ["--device", arguments.device]
         command += ["--pictures", str(arguments.pictures)] if arguments.pictures else []
         command += ["--steps", str(arguments.steps), *(["--compile"] if arguments.compile else [])]
         command += ["--json"] if arguments.json else []
@@ -83,5 +96,26 @@ class Bench(Command):
 
 
 def _default_parts(arguments: Namespace) -> list[str]:
-    """Return the parts that are measured if none is named."""
-    return [name for name, part in PARTS.items() if part.is_default or (name == "pictures" and arguments.pictures)]
+    """Return the parts that are measured if none is named: on a GPU, those that use it."""
+    named = [name for name, part in PARTS.items() if part.is_default or (name == "pictures" and arguments.pictures)]
+    return [name for name in named if arguments.device == "cpu" or PARTS[name].on_gpu]
+
+
+def _check_device(device: str, names: list[str]) -> None:
+    from netloom.training.speed.device import choose
+
+    if device == "cpu":
+        return
+    if on_cpu := [name for name in names if not PARTS[name].on_gpu]:
+        raise UsageError(f"{on_cpu[0]} is measured on the CPU only; leave out --device {device}.")
+    try:
+        choose(device)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def _device_name(device: str) -> str:
+    """Return "cpu", or the name of the GPU, such as "NVIDIA H100 80GB HBM3"."""
+    import torch
+
+    return device if device == "cpu" else torch.cuda.get_device_name()

@@ -34,6 +34,15 @@ def choose(device: str) -> str:
     return "cuda" if available and device != "cpu" else "cpu"
 
 
+def make_deterministic(device: str) -> None:
+    """Let this process use only those algorithms of cuDNN that always give the same result, so that a seed reproduces
+    a run, and a resumed run equals an uninterrupted one. https://docs.pytorch.org/docs/stable/notes/randomness.html"""
+    import torch
+
+    if device.startswith("cuda"):
+        torch.backends.cudnn.deterministic = True
+
+
 def threads(workers: int = 1, busy_cores: float = 0.0) -> int:
     """Return the number of threads for each of `workers` runs.
 

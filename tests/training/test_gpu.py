@@ -1,0 +1,132 @@
+"""A GPU computes what the CPU computes: `pytest --device cuda` trains every template on it."""
+
+from __future__ import annotations
+
+import copy
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import netloom
+from netloom.compile import source
+from netloom.data import prepare
+from netloom.document import Project
+from netloom.explain import explain
+from netloom.export import export
+from netloom.runs import predict
+from netloom.templates import templates
+from netloom.training.trainer import Callback, Trainer
+from netloom.training.trainers.registry import build_trainer
+from netloom.validation import analyse
+from tests.layers.test_catalogue import CASES, Case, run
+from tests.networks import digits_mlp, with_rows
+from tests.runs.test_resuming import check_resume_is_exact
+
+pytestmark = pytest.mark.gpu
+
+# Their examples write several values to one position, and which of them stays is not defined.
+UNORDERED = {"MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d", "Scatter"}
+
+
+def new_trainer(project: Project, home: Path, device: str, **training: Any) -> Trainer:
+    settings = {"epochs": 1, "seed": 3, "teacher": None, "device": device, **training}
+    changed = project.model_copy(update={"training": project.training.model_copy(update=settings)})
+    data = prepare(changed.data, home)
+    torch.manual_seed(3)
+    return build_trainer(changed, source(changed, analyse(changed, data.schema)), data)
+
+
+def fitted(name: str, home: Path, device: str, **training: Any) -> dict[str, float]:
+    """The metrics of a template after an epoch, on 240 rows where fewer rows do not change the network."""
+    project = templates()[name].project
+    fewer = with_rows(project, 240)
+    fits = not analyse(fewer, prepare(fewer.data, home).schema).errors
+    trainer = new_trainer(fewer if fits else project, home, device, **training)
+    assert next(trainer.model.parameters()).device.type == device
+    trainer.fit()
+    return trainer.evaluate("validation")
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_layers_compute_the_same(case: Case) -> None:
+    model = copy.deepcopy(case.module).eval()
+    on_gpu = copy.deepcopy(model).cuda()
+    inputs = case.tensors()
+    # cuDNN has no gradients of recurrent layers in evaluation mode, and rounds inputs of convolutions to TF32.
+    with torch.backends.cudnn.flags(enabled=False):
+        expected, computed = run(model, inputs), run(on_gpu, [value.cuda() for value in inputs])
+        assert all(value.is_cuda for value in computed)
+        assert [value.shape for value in computed] == [value.shape for value in expected]
+        if case.name in UNORDERED:
+            return
+        for value, reference in zip(computed, expected, strict=True):
+            torch.testing.assert_close(value.cpu(), reference, rtol=1e-3, atol=1e-4)
+        gradients = []
+        for network, outputs in ((model, expected), (on_gpu, computed)):
+            scores = [value.square().sum() for value in outputs if value.requires_grad]
+            if scores:
+                torch.stack(scores).sum().backward()  # type: ignore[no-untyped-call]
+            flat = [weight.grad.flatten().cpu() for weight in network.parameters() if weight.grad is not None]
+            gradients.append(torch.cat([*flat, torch.zeros(1)]))
+    assert (gradients[0] - gradients[1]).norm() <= 1e-3 * gradients[0].norm() + 1e-5
+
+
+@pytest.mark.parametrize("name", templates())
+def test_templates_train_as_on_the_cpu(name: str, home: Path) -> None:
+    """Dropout and noise have other random numbers on a GPU, so that results differ a little."""
+    on_gpu, on_cpu = fitted(name, home, "cuda"), fitted(name, home, "cpu")
+    assert on_gpu.keys() == on_cpu.keys()
+    assert all(math.isnan(on_cpu[key]) or math.isfinite(value) for key, value in on_gpu.items())
+    if "loss" in on_cpu:
+        assert on_gpu["loss"] == pytest.approx(on_cpu["loss"], rel=0.15)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+@pytest.mark.parametrize("name", ["digits_cnn", "intents_transformer", "intents_lstm", "shapes_unet", "digits_vae"])
+def test_mixed_precision_has_about_the_same_loss(name: str, precision: str, home: Path) -> None:
+    mixed, single = fitted(name, home, "cuda", precision=precision), fitted(name, home, "cuda")
+    assert mixed["loss"] == pytest.approx(single["loss"], rel=0.05)
+
+
+class Stop(Callback):
+    """Stops training after a step."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def should_continue(self, trainer: Trainer) -> bool:
+        return trainer.step < self.step
+
+
+@pytest.mark.parametrize("name", ["digits_cnn", "intents_transformer"])
+def test_resumed_training_equals_an_uninterrupted_one(name: str, home: Path, tmp_path: Path) -> None:
+    """Also with dropout, whose random numbers are those of the GPU."""
+    project = with_rows(templates()[name].project, 240)
+    assert "Dropout" in {node.type for node in project.main_network.nodes.values()}
+    training = project.training.model_copy(update={"epochs": 2, "device": "cuda"})
+    check_resume_is_exact(project.model_copy(update={"training": training}), 3, home, tmp_path)
+
+
+@pytest.mark.parametrize(("first", "second"), [("cuda", "cpu"), ("cpu", "cuda")])
+def test_training_resumes_on_the_other_device(first: str, second: str, home: Path) -> None:
+    project = templates()["digits_cnn"].project
+    begun, resumed = (new_trainer(project, home, device, epochs=2) for device in (first, second))
+    assert not begun.fit(Stop(begun.steps_per_epoch + 1))
+    resumed.resume(begun.checkpoint(), dict(begun.best.weights))
+    assert resumed.fit()
+    assert resumed.evaluate("validation")["accuracy"] > 0.8
+
+
+def test_run_of_a_gpu_is_used_on_the_cpu(home: Path, tmp_path: Path) -> None:
+    trained = netloom.train(digits_mlp(epochs=5), device="cuda", save=True, home=home)
+    assert trained.run is not None
+    assert trained.run.summary.device == "cuda"
+    assert {weight.device.type for weight in trained.model.parameters()} == {"cpu"}
+    assert netloom.evaluate(trained).metrics["accuracy"] > 0.8
+    assert predict(trained, [trained.data.raw.row(0)])
+    assert explain(trained, "integrated_gradients", 0).verdict
+    for name in ("onnx", "pt2"):
+        export(trained, name, tmp_path / name)
