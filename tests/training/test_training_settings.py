@@ -270,6 +270,14 @@ def test_bf16_forward_uses_bfloat16_and_learns(home: Path) -> None:
     assert all(weight.dtype == torch.float32 for weight in trainer.model.parameters())
 
 
+def test_network_without_a_kernel_for_bf16_is_refused_in_words() -> None:
+    model = nn.Sequential(nn.Linear(2, 2))
+    model.register_forward_hook(lambda module, inputs, output: torch.linalg.lu_factor(output).LU)
+
+    with pytest.raises(TrainingError, match="cannot be trained in bf16 on this device; set the precision to float32"):
+        Precision("bf16", "cpu").forward(model, [torch.eye(2)])
+
+
 def test_float32_forward_adds_no_wrapper() -> None:
     inputs = [torch.zeros(1)]
     assert Precision("float32", "cpu").forward(lambda value: value, inputs) is inputs[0]

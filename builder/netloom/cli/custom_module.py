@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from netloom.cli.command import Failure
 from netloom.cli.custom_module_training import training_facts
 from netloom.core.errors import UsageError
-from netloom.core.text import plain
+from netloom.core.text import first_line, plain
 from netloom.core.torch_internals import RECORDING_LOGGERS
 
 if TYPE_CHECKING:
@@ -91,8 +91,7 @@ def _export_program(model: nn.Module, example_inputs: tuple[torch.Tensor, ...], 
     try:
         return torch.export.export(model, example_inputs)
     except Exception as error:  # custom code and the export raise exceptions of any class
-        reason = plain(str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__)[:300]
-        raise Failure(f"torch.export cannot record {text} with these inputs: {reason}") from None
+        raise Failure(f"torch.export cannot record {text} with these inputs: {first_line(error, 300)}") from None
 
 
 def _load_module(text: str) -> tuple[nn.Module, tuple[torch.Tensor, ...]]:

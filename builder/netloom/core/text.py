@@ -47,6 +47,12 @@ def file_stem(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", ascii_name.lower()).strip("-")[:60].strip("-") or "network"
 
 
+def first_line(error: BaseException, letters: int = 200) -> str:
+    """Return the first line of an error's message, of at most `letters` characters; its type if it has no message."""
+    lines = str(error).strip().splitlines()
+    return plain(lines[0])[:letters] if lines else type(error).__name__
+
+
 def no_json(error: Exception) -> str:
     """Return why a text is not valid JSON, from the error of `json.loads`."""
     if isinstance(error, json.JSONDecodeError):

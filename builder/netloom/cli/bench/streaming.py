@@ -132,7 +132,7 @@ def _project(device: str) -> Project:
     ]
     nodes = {name: Node(id=name, type=kind, params=params) for name, kind, params in layers}
     edges = tuple(Edge(source=source[0], target=target[0]) for source, target in pairwise(layers))
-    training = Training(epochs=1, batch_size=_BATCH, compile="off", device=device)
+    training = Training.model_validate({"epochs": 1, "batch_size": _BATCH, "device": device})
     return Project(name="Large", networks={"main": Network(nodes=nodes, edges=edges)}, training=training)
 
 

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from netloom.core.text import first_line
 from netloom.data import prepare
 from netloom.data.preparation.fitted_state import with_stored_state
 from netloom.data.quality.dataset_card import save_card
@@ -114,8 +115,7 @@ def reason(error: Exception, limits: RunLimits, artifacts: RunArtifacts) -> str:
         return limits.too_much_memory
     if full := storage_problem(error):
         return f"{FULL[full]}, and resume the run ({RESUME} {artifacts.run_id[:8]}): {_resumption(artifacts)}."
-    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return first[:500]
+    return first_line(error, 500)
 
 
 def _resumption(artifacts: RunArtifacts) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
+from netloom.core.text import first_line
+from netloom.training.errors import TrainingError
 from netloom.training.optimization.optimizers import ChainedOptimizer, optimizers_of
 from netloom.training.weights.weight_files import StateDict
 
@@ -27,7 +29,7 @@ class Precision:
     def __init__(self, name: str, device: str) -> None:
         import torch
 
-        self._kind = device.partition(":")[0]
+        self._name, self._kind = name, device.partition(":")[0]
         self._type = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(name)
         self.mixed = self._type is not None
         self._scaler: torch.amp.GradScaler | None = None
@@ -43,11 +45,25 @@ class Precision:
         return torch.autocast(self._kind, self._type) if self.mixed else nullcontext()
 
     def forward(self, model: Callable[..., Any], inputs: Sequence[torch.Tensor]) -> Any:
-        """Return the output of the model as float32."""
+        """Return the output of the model as float32.
+
+        Raises:
+            TrainingError: an operation does not support the lower precision on this device.
+        """
+        import torch
+
         if not self.mixed:
             return model(*inputs)
-        with self.autocast():
-            answer = model(*inputs)
+        try:
+            with self.autocast():
+                answer = model(*inputs)
+        except RuntimeError as error:
+            if isinstance(error, torch.OutOfMemoryError):
+                raise
+            raise TrainingError(
+                f"This network cannot be trained in {self._name} on this device; set the precision to float32. PyTorch "
+                f"reports: {first_line(error)}"
+            ) from error
         return tuple(part.float() for part in answer) if isinstance(answer, tuple) else answer.float()
 
     def backward(self, loss: torch.Tensor) -> None:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from netloom.core.text import first_line
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -59,7 +61,7 @@ def time_precision(model: nn.Module, step: Callable[[bool], torch.Tensor], steps
         try:
             plain, lower = _outcome(model, step, lower=False), _outcome(model, step, lower=True)
         except RuntimeError as error:  # an operation of the network has no kernel for bf16
-            return Trial(False, f"bf16 is off: it failed ({str(error).strip().splitlines()[0][:200]}).")
+            return Trial(False, f"bf16 is off: it failed ({first_line(error.__cause__ or error)}).")
         if problem := _disagreement(plain, lower):
             return Trial(False, f"bf16 is off: {problem}.")
         slow, fast = _alternate(lambda: step(False), lambda: step(True))
