@@ -32,6 +32,13 @@ PADS = {
     "CircularPad": nn.CircularPad2d,
 }
 
+
+def without_bias(norm: nn.Module) -> nn.Module:
+    """What `bias=False` makes in newer versions of PyTorch."""
+    norm.register_parameter("bias", None)
+    return norm
+
+
 CASES: list[tuple[str, dict[str, Any], Inputs, Callable[[], nn.Module]]] = [
     *((name, {}, kind, getattr(nn, name)) for name in SAME_NAME for kind in KINDS),
     ("GELU", {"approximate": "tanh"}, "vector", lambda: nn.GELU(approximate="tanh")),
@@ -90,6 +97,13 @@ CASES: list[tuple[str, dict[str, Any], Inputs, Callable[[], nn.Module]]] = [
     ("InstanceNorm3d", {}, "volume", lambda: nn.InstanceNorm3d(2)),
     ("GroupNorm", {"groups": 2, "affine": False}, "image", lambda: nn.GroupNorm(2, 4, affine=False)),
     ("GroupNorm", {"groups": 2, "epsilon": 0.1}, "vector", lambda: nn.GroupNorm(2, 12, 0.1)),
+    *((f"{stem}Norm{rank}d", {"affine": True, "bias": False, "epsilon": 0.1}, KINDS[rank],
+       lambda kind=f"{stem}Norm{rank}d", channels=(8, 4, 2)[rank - 1]: without_bias(
+           getattr(nn, kind)(channels, 0.1, affine=True)))
+      for stem in ("Batch", "Instance") for rank in (1, 2, 3)),
+    ("BatchNorm2d", {"bias": False, "momentum": 0.3}, "image", lambda: without_bias(nn.BatchNorm2d(4, momentum=0.3))),
+    ("GroupNorm", {"groups": 2, "bias": False}, "image", lambda: without_bias(nn.GroupNorm(2, 4))),
+    ("GroupNorm", {"groups": 2, "affine": False, "bias": False}, "image", lambda: nn.GroupNorm(2, 4, affine=False)),
     ("LayerNorm", {"axes": 3, "affine": False}, "image", lambda: nn.LayerNorm((4, 8, 8), elementwise_affine=False)),
     ("RMSNorm", {}, "sequence", lambda: nn.RMSNorm(16)),
     ("RMSNorm", {"epsilon": 0.1, "axes": 2}, "image", lambda: nn.RMSNorm((8, 8), 0.1)),
@@ -195,6 +209,7 @@ def test_layer_equals_torch_bit_for_bit(
     measured = measure(registry()[name].model_validate(params), tuple(known.items()))
     assert [(3, *spec.shape[1:]) for spec in measured.outputs.values()] == [tuple(value.shape) for value in results[1]]
     assert measured.parameters == sum(parameter.numel() for parameter in torch_layer.parameters())
+    assert layer.state_dict().keys() == torch_layer.state_dict().keys()
 
 
 LEFT_OUT = {

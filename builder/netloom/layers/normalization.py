@@ -9,7 +9,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from netloom.layers.channels import Channels, PreservedChannels, axes
-from netloom.layers.layer import SAMPLES, Call, Example, Kind, Layer, Port, TensorSpec
+from netloom.layers.layer import SAMPLES, Call, Example, Kind, Layer, Literals, Port, TensorSpec
 from netloom.layers.probability import Probabilities
 
 
@@ -28,6 +28,14 @@ def _scales(affine: bool, bias: bool) -> tuple[str, ...]:
     return (("weight", "bias") if bias else ("weight",)) if affine else ()
 
 
+def _call(layer: _BatchNorm | _InstanceNorm | GroupNorm, sizes: tuple[int, ...], options: dict[str, Literals]) -> Call:
+    """The module of torch.nn, or without a shift that of netloom.nn: not every supported PyTorch has the option."""
+    name = type(layer).__name__
+    if layer.affine and not layer.bias:
+        return Call(f"{name}WithoutBias", sizes, options)
+    return Call(f"nn.{name}", sizes, {**options, **layer.non_defaults("affine")})
+
+
 class _BatchNorm(_Norm):
     momentum: float = Field(
         0.1, gt=0, le=1, description="Momentum of the running statistics; higher values follow recent batches faster"
@@ -41,14 +49,9 @@ class _BatchNorm(_Norm):
         return [*super().examples(), Example({"bias": False}, {"in": SAMPLES[cls.kinds[0]]})]
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
-        defaults = {
-            "eps": (self.epsilon, 1e-5),
-            "momentum": (self.momentum, 0.1),
-            "affine": (self.affine, True),
-            "bias": (self.bias, True),
-        }
-        kwargs = {key: value for key, (value, default) in defaults.items() if value != default}
-        return Call(f"nn.{type(self).__name__}", (specs["in"].size(1),), kwargs)
+        defaults = {"eps": (self.epsilon, 1e-5), "momentum": (self.momentum, 0.1)}
+        options: dict[str, Literals] = {key: value for key, (value, default) in defaults.items() if value != default}
+        return _call(self, (specs["in"].size(1),), options)
 
     def channels(self, specs: Mapping[str, TensorSpec]) -> Channels:
         return Channels(
@@ -106,9 +109,7 @@ class _InstanceNorm(_Norm):
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         if math.prod(specs["in"].size(axis) for axis in range(2, len(specs["in"].shape))) < 2:
             raise ValueError(f"{specs['in']} has one value per channel, and a single value has no variance")
-        defaults = {"eps": (self.epsilon, 1e-5), "affine": (self.affine, False), "bias": (self.bias, True)}
-        kwargs = {key: value for key, (value, default) in defaults.items() if value != default}
-        return Call(f"nn.{type(self).__name__}", (specs["in"].size(1),), kwargs)
+        return _call(self, (specs["in"].size(1),), {} if self.epsilon == 1e-5 else {"eps": self.epsilon})
 
     def channels(self, specs: Mapping[str, TensorSpec]) -> Channels:
         return Channels(preserved=PreservedChannels(1, axes(*_scales(self.affine, self.bias))))
@@ -175,9 +176,7 @@ class GroupNorm(_Norm):
             raise ValueError(
                 f"groups={self.groups} leaves a single value in each group, which has no variance; lower groups"
             )
-        defaults = {"eps": (self.epsilon, 1e-5), "affine": (self.affine, True), "bias": (self.bias, True)}
-        kwargs = {key: value for key, (value, default) in defaults.items() if value != default}
-        return Call("nn.GroupNorm", (self.groups, channels), kwargs)
+        return _call(self, (self.groups, channels), {} if self.epsilon == 1e-5 else {"eps": self.epsilon})
 
     def channels(self, specs: Mapping[str, TensorSpec]) -> Channels:
         size = specs["in"].size(1) // self.groups
