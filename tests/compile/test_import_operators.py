@@ -251,8 +251,8 @@ def scanned(model: Any, x: torch.Tensor) -> torch.Tensor:
         return (hidden, total + hidden), hidden * 2
 
     zeros = x.new_zeros(x.shape[0], x.shape[2])
-    (hidden, total), steps = scan(step, (zeros, zeros + 1), x, dim=1)
-    return torch.cat((steps.flatten(1), hidden, total), 1)
+    (hidden, total), steps = scan(step, (zeros, zeros + 1), x.movedim(1, 0))
+    return torch.cat((steps.movedim(0, 1).flatten(1), hidden, total), 1)
 
 
 def scanned_twice(model: Any, x: torch.Tensor) -> torch.Tensor:

@@ -20,6 +20,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from netloom.compile import module
 from netloom.compile.importers import ImportedModel, UnreadableModelError, read_model
+from netloom.core.torch_internals import correct_lstm_states
 from netloom.document import SUBNETWORK, dumps, loads, read
 from netloom.export.tracing import quiet
 from netloom.validation import validate
@@ -254,6 +255,7 @@ def initialized_network(build: Callable[[], nn.Module]) -> nn.Module:
 
 
 def export_program(network: nn.Module, inputs: tuple[torch.Tensor, ...], dynamic: bool = True) -> bytes:
+    correct_lstm_states()
     shapes = tuple({0: torch.export.Dim.DYNAMIC} for _ in inputs) if dynamic else None
     target = io.BytesIO()
     with quiet(), warnings.catch_warnings():

@@ -105,6 +105,18 @@ def test_scan_hands_states_from_step_to_step_and_is_one_operator(is_reversed: bo
     assert "scan" in {str(node.target).removeprefix("higher_order.") for node in program.graph.nodes}, CHANGED
 
 
+@pytest.mark.filterwarnings("ignore:The tensor attributes? .*_flat_weights")
+@pytest.mark.parametrize("is_bidirectional", [False, True])
+def test_lstms_are_exported_with_the_shapes_of_their_last_states(is_bidirectional: bool) -> None:
+    internals.correct_lstm_states()
+    lstm = nn.LSTM(4, 6, 2, batch_first=True, bidirectional=is_bidirectional)
+    program = torch.export.export(lstm, (torch.randn(3, 5, 4),), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},))
+    outputs = [output.meta["val"].shape for output in program.graph.output_node().args[0]]
+    batch = outputs[0][0]
+    states = (2 * (1 + is_bidirectional), batch, 6)
+    assert outputs == [(batch, 5, 6 * (1 + is_bidirectional)), states, states], CHANGED
+
+
 def test_storage_id_is_shared_by_views_only() -> None:
     first, second = meta_tensor(4, 3), meta_tensor(4, 3)
     assert internals.storage_id(first) == internals.storage_id(first.t()[1:]), CHANGED

@@ -24,6 +24,7 @@ from netloom.export import tracing, verification
 from netloom.export.archive import python
 from netloom.export.formats.notebook import NOTEBOOK
 from netloom.runs import TrainedRun, fit_here, predict
+from netloom.templates import templates
 from tests.explain.models import network, source, trained
 from tests.export import bare
 from tests.networks import project
@@ -70,8 +71,9 @@ about = {
 print(json.dumps([found, about]))
 """
 PT2 = """
-import json, sys
+import json, sys, warnings
 import numpy, torch
+warnings.filterwarnings("ignore", "The given buffer is not writable")  # torch 2.11 about its own torch.export.load
 extra = {"preprocess.json": ""}
 network = torch.export.load("model.pt2", extra_files=extra).module()
 given = [torch.from_numpy(value) for value in numpy.load("inputs.npz").values()]
@@ -199,15 +201,29 @@ def test_nested_templates_export_within_tolerance(name: str, kind: str, tmp_path
     assert report.difference <= 1e-5
 
 
+def test_network_that_reads_the_last_state_of_an_lstm_is_recorded(tmp_path: Path) -> None:
+    document = templates()["sine"].project
+    nodes = {
+        key: node.model_copy(update={"type": "LSTM"}) if node.type == "GRU" else node
+        for key, node in document.main_network.nodes.items()
+    }
+    networks = {**document.networks, "main": document.main_network.model_copy(update={"nodes": nodes})}
+    report = export.export(untrained(document.model_copy(update={"networks": networks})), "pt2", tmp_path)
+    assert report.difference is not None
+    assert report.difference <= 1e-5
+
+
 @cache
 def untrained_template(name: str) -> TrainedRun:
     """A template with nested networks, with randomly initialized weights and its data."""
+    return untrained(templates()[name].project)
+
+
+def untrained(document: Project) -> TrainedRun:
     from netloom.compile import module
     from netloom.compile import source as network_source
     from netloom.data import prepare
-    from netloom.templates import templates
 
-    document = templates()[name].project
     text = network_source(document)
     torch.manual_seed(0)
     return TrainedRun(document, text, module(text).eval(), prepare(document.data))

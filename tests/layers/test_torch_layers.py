@@ -505,6 +505,13 @@ def test_lstm_cell_equals_torch() -> None:
     [
         ("Conv2d", {"kernel_size": 4, "same": True}, {"in": (4, 8, 8)}, "odd kernel_size"),
         ("Conv2d", {"groups": 3}, {"in": (4, 8, 8)}, "must divide the 4 input channels"),
+        (
+            *("Conv2d", {"kernel_shape": [11, 3]}, {"in": (4, 8, 8)}),
+            "the kernel of 11×3 is larger than its padded input of 10×10; lower kernel_size or raise padding",
+        ),
+        ("Conv1d", {"dilation": 5}, {"in": (4, 8)}, "the kernel of 11 is larger than its padded input of 10"),
+        ("DepthwiseConv2d", {"kernel_size": 9}, {"in": (4, 6, 8)}, "the kernel of 9×9"),
+        ("SeparableConv2d", {"dilation": 5}, {"in": (4, 8, 9)}, "padded input of 10×11"),
         ("ConvTranspose2d", {"output_padding": 2}, {"in": (4, 8, 8)}, "output_padding=2 must be less than stride=2"),
         ("ConvTranspose2d", {"kernel_size": 1, "padding": 9}, {"in": (4, 8, 8)}, "removes the whole length"),
         ("MaxPool3d", {"kernel_size": 9}, {"in": (4, 8, 8, 8)}, "window is larger"),

@@ -17,7 +17,7 @@ from netloom.cli.command import Failure
 from netloom.cli.custom_module_training import training_facts
 from netloom.core.errors import UsageError
 from netloom.core.text import first_line, plain
-from netloom.core.torch_internals import RECORDING_LOGGERS
+from netloom.core.torch_internals import RECORDING_LOGGERS, correct_lstm_states
 
 if TYPE_CHECKING:
     import torch
@@ -81,6 +81,7 @@ def _export_program(model: nn.Module, example_inputs: tuple[torch.Tensor, ...], 
     """Return the exported program, with a dynamic batch dimension if the module allows one."""
     import torch
 
+    correct_lstm_states()
     # torch.export specializes a dimension of size 1, so a batch of one is repeated before its axis is marked dynamic:
     # https://docs.pytorch.org/docs/stable/export.html
     if all(value.dim() > 0 for value in example_inputs) and len({value.shape[0] for value in example_inputs}) == 1:

@@ -69,6 +69,24 @@ def scan(
     return list(last), list(stacked)
 
 
+@cache
+def correct_lstm_states() -> None:
+    """Let exported programs record the last states of an LSTM with their shape, (layers · directions, N, H).
+
+    PyTorch before 2.13 records an axis of length 1 too many, with which the layers that read the states fail:
+    https://github.com/pytorch/pytorch/issues/151200
+    """
+    from torch._decomp import decompositions
+
+    one_layer: Any = decompositions.one_layer_lstm
+
+    def with_states(*args: Any, **kwargs: Any) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+        out, states = one_layer(*args, **kwargs)
+        return out, tuple(state if state.dim() == 2 else state.squeeze(0) for state in states)
+
+    decompositions.one_layer_lstm = with_states
+
+
 def storage_id(tensor: torch.Tensor) -> int:
     """Return the identity of the storage of a tensor, valid as long as the tensor exists.
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from netloom.compile import input_nodes, output_nodes
-from netloom.core.torch_internals import ONNX_LOGGER, RECORDING_LOGGERS
+from netloom.core.torch_internals import ONNX_LOGGER, RECORDING_LOGGERS, correct_lstm_states
 from netloom.export.format import ExportError, Trained
 from netloom.export.verification import cause, sample
 
@@ -29,6 +29,7 @@ REMARKS = (
     (FutureWarning, r".*isinstance\(treespec, LeafSpec\).* is deprecated"),  # torch 2.13 about its ONNX exporter
     (UserWarning, r"# The axis name: batch will not be used"),  # torch where several inputs share the batch axis
     (UserWarning, r"No complete tensor found in the group"),  # torch about buffers that are views of one tensor
+    (UserWarning, r"The given buffer is not writable"),  # torch 2.11 about the weights that torch.export.load reads
     (UserWarning, r"The tensor attributes? .*_flat_weights"),  # torch about views that its own nn.LSTM and nn.GRU keep
 )
 # They report that torchvision is not installed, what the optimizer leaves unchanged, and details of raised errors.
@@ -56,6 +57,7 @@ def record(trained: Trained, model: nn.Module | None = None, *, any_length: bool
     inputs = tuple(torch.zeros_like(value) for value in sample(trained, EXAMPLES))
     batch, steps = torch.export.Dim.DYNAMIC, torch.export.Dim.AUTO
     shapes = tuple({0: batch} | ({1: steps} if any_length and value.dim() in (2, 3) else {}) for value in inputs)
+    correct_lstm_states()
     try:
         with torch.no_grad():
             program = torch.export.export(model or trained.model, inputs, dynamic_shapes=shapes, strict=False)

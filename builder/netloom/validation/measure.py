@@ -281,10 +281,6 @@ _TOO_LARGE = "the tensor would be too large; use smaller sizes"
 # other messages, including those of our own layers.
 _TRANSLATIONS = [
     (
-        re.compile(r"Calculated padded input size per channel: \(([\d x]+)\)\. Kernel size: \(([\d x]+)\)"),
-        "the kernel of {1} is larger than its padded input of {0}; lower kernel_size or raise padding",
-    ),
-    (
         re.compile(r"Given input size: \(([\dx]+)\)\. Calculated output size: \(([-\dx]+)\)"),
         "the window is larger than its input of {0}; lower kernel_size",
     ),

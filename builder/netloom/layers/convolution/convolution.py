@@ -34,6 +34,22 @@ def one_or_all(values: tuple[int, ...]) -> int | tuple[int, ...]:
     return values[0] if len(set(values)) == 1 else values
 
 
+def _check_kernel(spec: TensorSpec, kernel: tuple[int, ...], borders: tuple[int, ...], dilation: int) -> None:
+    """Check that a dilated kernel fits into its padded input. PyTorch 2.11 does not if it fits along one of the axes.
+
+    Raises:
+        ValueError: It does not fit.
+    """
+    reach = [dilation * (length - 1) + 1 for length in kernel]
+    padded = [spec.size(axis) + 2 * border for axis, border in enumerate(borders, 2)]
+    if any(length > available for length, available in zip(reach, padded, strict=True)):
+        sides = ["×".join(map(str, lengths)) for lengths in (reach, padded)]
+        raise ValueError(
+            f"the kernel of {sides[0]} is larger than its padded input of {sides[1]}; "
+            "lower kernel_size or raise padding"
+        )
+
+
 class _Filter(Layer):
     kind: ClassVar[Kind]
     # The axis of the weight with an index for each filter
@@ -131,6 +147,7 @@ class _Convolution(_Filter):
                     f"{self.padding_mode} cannot add {border} values at a border of length {length}; lower padding, "
                     "or choose zeros or replicate"
                 )
+        _check_kernel(specs["in"], self._lengths, borders, self.dilation)
         return call
 
     def remark(self) -> str:
@@ -280,7 +297,8 @@ class _PerChannel(Layer):
     def outputs(self) -> tuple[Port, ...]:
         return (Port("out", ("image",)),)
 
-    def _options(self) -> dict[str, int | bool]:
+    def _options(self, spec: TensorSpec) -> dict[str, int | bool]:
+        _check_kernel(spec, (self.kernel_size,) * 2, (self.padding,) * 2, self.dilation)
         names = ("stride", "padding", "dilation", "bias")
         return {name: getattr(self, name) for name in names if getattr(self, name) != _DEFAULTS[name]}
 
@@ -299,7 +317,7 @@ class DepthwiseConv2d(_PerChannel):
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         channels = specs["in"].size(1)
         args = (channels, channels * self.multiplier, self.kernel_size)
-        return Call("nn.Conv2d", args, {**self._options(), "groups": channels})
+        return Call("nn.Conv2d", args, {**self._options(specs["in"]), "groups": channels})
 
     def channels(self, specs: Mapping[str, TensorSpec]) -> Channels:
         return Channels(
@@ -329,7 +347,8 @@ class SeparableConv2d(_PerChannel):
         return [Example(inputs=image), Example({"filters": 6, "stride": 2, "bias": False}, image)]
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
-        return Call("SeparableConv2d", (specs["in"].size(1), self.filters, self.kernel_size), self._options())
+        args = (specs["in"].size(1), self.filters, self.kernel_size)
+        return Call("SeparableConv2d", args, self._options(specs["in"]))
 
     def channels(self, specs: Mapping[str, TensorSpec]) -> Channels:
         # A channel and its own filter go together, so that the 1×1 convolution alone decides whether they are read.
