@@ -191,7 +191,8 @@ def test_unwatched_job_is_cancelled_after_lingering(
 
 def test_job_lingers_anew_for_who_joins_it(trained: Runs, single_worker_pool: Pool) -> None:
     job = single_worker_pool.submit(slow_attack(trained), trained.home)
-    until(lambda: job.share > 0, WAIT_S)
+    with job.watched():  # otherwise it is canceled if the worker needs longer to start than a job lingers
+        until(lambda: job.share > 0, WAIT_S)
     time.sleep(0.1)
     before = job.unwatched_s()
     assert single_worker_pool.submit(slow_attack(trained), trained.home) is job

@@ -35,7 +35,7 @@ from tests.training.test_pretrained import BERT, GPT2, bert_weights, gpt2_weight
 
 RATE = 8_000
 # Memory limits that suffice for ordinary files, in GB. PyTorch takes more with CUDA.
-ENOUGH_FOR_SOUNDS, ENOUGH_FOR_FOLDERS = "0.3", "0.45" if torch.version.cuda is None else "0.8"
+ENOUGH_FOR_SOUNDS, ENOUGH_FOR_FOLDERS = "0.3", "0.45" if torch.version.cuda is None else "0.9"
 ENOUGH_FOR_WEIGHTS = "1.0"
 
 
