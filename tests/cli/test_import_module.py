@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import io
+import logging
 import sys
 from pathlib import Path
 
@@ -90,9 +92,15 @@ def test_class_with_integer_inputs_is_imported(console: Console, module_folder: 
         (["model.pt2", "--input", "2x7"], "MODULE:NAME"),
     ],
 )
-def test_import_errors_are_one_line(words: list[str], message: str, console: Console, module_folder: Path) -> None:
+def test_import_errors_are_one_line(
+    words: list[str], message: str, console: Console, module_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = io.StringIO()
+    torch_log = logging.getLogger("torch._subclasses.fake_tensor")  # of tracebacks
+    monkeypatch.setattr(torch_log, "handlers", [logging.StreamHandler(log)])
     answer = console("import", *words, "--to", module_folder / "drawn.json")
     assert answer.code == (1 if message in ("cannot record", "indices", "KeyError", "torch.nn.Module") else 2)
     assert message in answer.err
     assert len(answer.err.strip().splitlines()) == 1
+    assert log.getvalue() == ""
     assert not (module_folder / "drawn.json").exists()

@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 # The compiler, whose import takes a second. The first pass on meta tensors imports it; a server does so in advance.
 COMPILER = "torch._dynamo"
 # The loggers with messages of PyTorch during the export of a network.
-RECORDING_LOGGERS = ("torch.export", COMPILER, "torch.fx.experimental.symbolic_shapes")
+RECORDING_LOGGERS = (
+    "torch.export",
+    COMPILER,
+    "torch.fx.experimental.symbolic_shapes",
+    "torch._subclasses.fake_tensor",
+)
 ONNX_LOGGER = "torch.onnx._internal.exporter._registration"
 
 

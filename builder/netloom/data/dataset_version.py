@@ -188,7 +188,7 @@ def _parts(data: Prepared, examples: Examples) -> list[tuple[str, Mapping[str, A
 
 def _with_void(mask: np.ndarray) -> np.ndarray:
     """Return class indices (H, W) as bytes, with the value `VOID` for void pixels."""
-    return np.where(mask < 0, VOID, mask).astype(np.uint8)
+    return np.where(mask < 0, np.uint8(VOID), mask).astype(np.uint8)  # a mask is int8 if it has few classes
 
 
 def _joined(labels: Iterable[str]) -> str:
