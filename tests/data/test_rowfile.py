@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from netloom.data import Prepared, add_file, prepare
 from netloom.data.dialect import MISSING_MARKS, FileError, has_no_header
 from netloom.data.sequence_pairs import BEGUN
+from netloom.data.tables.plain_types import strip_cells
 from netloom.data.tables.readers import read_table
 from netloom.data.tables.row_file import RowFile, read_rows, summarize_warnings, unknown_categories, with_warnings
 from netloom.document import DataChoice
@@ -295,6 +296,12 @@ def test_arbitrary_cells_are_read_as_on_import(pairs: list[tuple[str, str]], sep
                 cell = row[name] and (row[name].capitalize() if column["logical"] else row[name])
                 same = cell is None if missing else cell == str(value)
             assert same, (name, row[name], value, column)
+
+
+@pytest.mark.parametrize("dtype", ["object", "string"])
+def test_texts_beside_a_missing_cell_are_stripped(dtype: str) -> None:
+    """pandas reads texts as objects before version 3."""
+    assert strip_cells(pd.Series([" a", None, "b "], dtype=dtype)).dropna().tolist() == ["a", "b"]
 
 
 @pytest.mark.parametrize(

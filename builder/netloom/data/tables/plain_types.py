@@ -79,7 +79,8 @@ def strip_cells(values: pd.Series, decimal: str = ".", *, as_texts: bool = False
     """
     import pandas as pd
 
-    if not pd.api.types.is_string_dtype(values) or pd.api.types.is_numeric_dtype(values):
+    # Before pandas 3, texts are objects, and those with missing cells do not count as strings.
+    if not (pd.api.types.is_string_dtype(values) or pd.api.types.is_object_dtype(values)):
         return values
     cells = distinct_texts(values)
     # In a column with integers beyond 64 bits, pandas reads missing marks as texts too.
