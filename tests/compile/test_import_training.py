@@ -287,7 +287,9 @@ def onnx_file(nodes: list[Any], source: tuple[str, int, list[Any]], **tensors: n
     graph = helper.make_graph(
         nodes, "g", ends[:1], ends[1:], [numpy_helper.from_array(value, name) for name, value in tensors.items()]
     )
-    content: bytes = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]).SerializeToString()
+    # Without a version, ONNX writes its newest one, which ONNX Runtime may not know yet.
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    content: bytes = model.SerializeToString()
     return content
 
 
