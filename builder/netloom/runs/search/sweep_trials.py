@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -111,6 +112,8 @@ def suggest(sweep: Sweep, trials: list[Trial]) -> Assignment:
         first = max(4, min(10, sweep.plan["trials"] // 4))
         # `constant_liar` treats running trials as bad ones, because parallel trials would otherwise try nearly the same
         # values: https://optuna.readthedocs.io/en/stable/reference/samplers/generated/optuna.samplers.TPESampler.html
+        # Optuna 4 warns at each suggestion that `multivariate` may change; in Optuna 5 it is stable.
+        warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
         sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=first, constant_liar=True, multivariate=True)
     params = study(sweep, trials, sampler).ask(fixed_distributions=_distributions(space)).params
     return {path: _value(space[path], params[path]) for path in space}
