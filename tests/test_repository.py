@@ -5,11 +5,14 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+import tomllib
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 TOP_LEVEL = {
@@ -38,6 +41,20 @@ def test_top_level_has_only_expected_entries() -> None:
     )
     names = {path.partition("/")[0] for path in listed if path}
     assert {name for name in names if not name.startswith(".")} == TOP_LEVEL
+
+
+def test_installed_dependencies_are_within_their_bounds() -> None:
+    """In an environment with other versions, for example one with packages of its own, tests fail for reasons that do
+    not say so."""
+    dependencies = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    requirements = map(Requirement, dependencies)
+    installed = {item: version(item.name) for item in requirements if item.marker is None or item.marker.evaluate()}
+    outside = [
+        f"{item}, but {found} is installed"
+        for item, found in installed.items()
+        if not item.specifier.contains(found, prereleases=True)
+    ]
+    assert not outside, "; ".join(outside)
 
 
 def test_no_package_export_is_shadowed_by_a_submodule() -> None:

@@ -123,6 +123,6 @@ def loaded(content: bytes, threads: int = 0) -> OnnxNetwork:
     try:
         return OnnxNetwork(content, threads)
     except ImportError:
-        raise UsageError('An ONNX file needs ONNX Runtime; install it with pip install "onnxruntime>=1.22".') from None
+        raise UsageError("An ONNX file needs ONNX Runtime; install it with pip install onnxruntime.") from None
     except Exception as error:  # ONNX Runtime has errors of its own without a common base class
         raise UsageError(f"ONNX Runtime cannot load this network: {cause(error)}.") from error
