@@ -94,12 +94,14 @@ def test_best_model_weights_are_contiguous() -> None:
     )
 
 
-def test_channels_last_applies_to_narrow_2d_convolutions_on_cpu() -> None:
+def test_channels_last_applies_to_narrow_2d_convolutions_on_a_cpu_and_wide_ones_on_a_gpu() -> None:
     narrow, wide = nn.Conv2d(128, 128, 3), nn.Conv2d(128, 129, 3)
     assert channels_last(nn.Sequential(narrow), "cpu")
     assert not channels_last(nn.Sequential(narrow), "cuda")
     assert not channels_last(nn.Sequential(narrow, wide), "cpu")
-    assert not channels_last(nn.Sequential(nn.Conv1d(3, 4, 3), nn.Conv3d(3, 4, 3)), "cpu")
+    assert channels_last(nn.Sequential(narrow, wide), "cuda")
+    for device in ("cpu", "cuda"):
+        assert not channels_last(nn.Sequential(nn.Conv1d(3, 4, 3), nn.Conv3d(3, 4, 3)), device)
     mixed = set_memory_format(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv3d(3, 4, 3)), True)
     assert [weight.is_contiguous() for weight in mixed.parameters() if weight.dim() > 1] == [False, True]
 

@@ -146,9 +146,7 @@ def _server(home: Path) -> ForkServer:
     server = _servers.get(COMMAND)
     if server is None or not server.alive():
         # With one thread, because a fork does not copy threads; workers receive their number of threads later.
-        # PyTorch looks for GPUs without CUDA, which would start a thread of its driver.
-        single = {**dict.fromkeys(COUNTS, "1"), "PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
-        server = _servers[COMMAND] = ForkServer(COMMAND, {**_environment(home), **single})
+        server = _servers[COMMAND] = ForkServer(COMMAND, {**_environment(home), **dict.fromkeys(COUNTS, "1")})
         lower_priority(server.pid, settings.run_niceness)
     return server
 

@@ -77,12 +77,12 @@ def _running(arguments: Namespace, context: Context) -> tuple[object, str]:
 
     context.note("Training with and without observation …")
     costs = [
-        measure_cost(task, min(arguments.repeats, 5), arguments.device)
+        measure_cost(task, min(arguments.repeats, 5))
         for task in tasks()
         if task.title in ("digits MLP", "small Transformer")
     ]
     context.note("Starting and resuming runs …")
-    start_times = measure_start(min(arguments.repeats, 5), arguments.device)
+    start_times = measure_start(min(arguments.repeats, 5))
     parts = [(f"{item.title}: {name}", share) for item in costs for name, share in _parts(item)]
     rows = [
         (name, f"{share.median:.1%}", f"{share.low:.1%}–{share.high:.1%}", "" if "weights" in name else "2%")
@@ -342,7 +342,7 @@ def _range(ratio: Ratio) -> str:
 PARTS = {
     "training": Part(_training, trains=True, on_gpu=True),
     "peers": Part(_peers, trains=True, on_gpu=True),
-    "running": Part(_running, trains=True, on_gpu=True),
+    "running": Part(_running, trains=True),
     "pictures": Part(_pictures, is_default=False, trains=True),
     "streaming": Part(_streaming, trains=True, on_gpu=True),
     "forward": Part(_forward, trains=True, on_gpu=True),

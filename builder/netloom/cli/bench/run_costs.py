@@ -67,15 +67,15 @@ class Start:
     resumed_clock: Ratio
 
 
-def measure_cost(task: Task, repeats: int, device: str = "cpu") -> Cost:
-    """Train a task on a device as a worker does, and measure the time outside of the steps.
+def measure_cost(task: Task, repeats: int) -> Cost:
+    """Train a task as a worker does, and measure the time outside of the steps.
 
     Both are measured within one run and in CPU time, so that other load on the machine does not count.
     """
-    _shares(task, task.epochs, device)  # warm-up of torch
-    *_, steps_s = _shares(task, task.epochs, device)
+    _shares(task, task.epochs)  # warm-up of torch
+    *_, steps_s = _shares(task, task.epochs)
     epochs = max(1, round(MIN_LOOP_S / steps_s * task.epochs))
-    recorded, observed, saved, _ = zip(*(_shares(task, epochs, device) for _ in range(repeats)), strict=True)
+    recorded, observed, saved, _ = zip(*(_shares(task, epochs) for _ in range(repeats)), strict=True)
     return Cost(task.title, _summarize(recorded), _summarize(observed), _summarize(saved))
 
 
@@ -83,7 +83,7 @@ def _summarize(values: Sequence[float]) -> Ratio:
     return Ratio(median(values), min(values), max(values))
 
 
-def _shares(task: Task, epochs: int, device: str) -> tuple[float, float, float, float]:
+def _shares(task: Task, epochs: int) -> tuple[float, float, float, float]:
     """Return the shares of recording, observing and saving, and the seconds of the steps."""
     import torch
 
@@ -99,7 +99,7 @@ def _shares(task: Task, epochs: int, device: str) -> tuple[float, float, float, 
     project = task.project.model_copy(update={"training": training})
     torch.manual_seed(0)
     trainer = SupervisedTrainer(
-        module(project), OBJECTIVES[training.objective], data, [data.schema.inputs[0].name], training, device
+        module(project), OBJECTIVES[training.objective], data, [data.schema.inputs[0].name], training, "cpu"
     )
     with TemporaryDirectory(prefix="netloom-bench-") as home:
         store = open_store(Path(home))
@@ -244,18 +244,15 @@ class _TimedCallbacks(Callback):
             self.spent_s += time.thread_time() - start
 
 
-def measure_start(repeats: int, device: str = "cpu") -> Start:
-    """Start and resume runs of the small network on a device, and compare each with a process that imports torch and
-    ends."""
+def measure_start(repeats: int) -> Start:
+    """Start and resume runs of the small network, and compare each with a process that imports torch and ends."""
     from netloom.store import open_store
 
     ratios: list[list[float]] = [[], [], [], []]
     for _ in range(repeats):
         with TemporaryDirectory(prefix="netloom-bench-") as home:
             torch_cpu_s, torch_s = import_torch()
-            (start_cpu, start_clock), (resume_cpu, resume_clock) = _time_start_and_resume(
-                open_store(Path(home)), device
-            )
+            (start_cpu, start_clock), (resume_cpu, resume_clock) = _time_start_and_resume(open_store(Path(home)))
             cpu, clock = (
                 (start_cpu / torch_cpu_s, resume_cpu / torch_cpu_s),
                 (start_clock / torch_s, resume_clock / torch_s),
@@ -273,12 +270,12 @@ def import_torch() -> tuple[float, float]:
     return float(process.stdout), time.monotonic() - start
 
 
-def _time_start_and_resume(store: Store, device: str) -> tuple[tuple[float, float], tuple[float, float]]:
+def _time_start_and_resume(store: Store) -> tuple[tuple[float, float], tuple[float, float]]:
     """Return the CPU and wall-clock seconds from a start to its first point, and from a resume to the next point."""
     from netloom import runs
 
     task = small_mlp(epochs=10_000)
-    training = task.project.training.model_copy(update={"epochs": task.epochs, "device": device})
+    training = task.project.training.model_copy(update={"epochs": task.epochs})
     project = task.project.model_copy(update={"training": training})
     project_id = store.create_project(project)
     start = time.monotonic()

@@ -8,22 +8,21 @@ if TYPE_CHECKING:
     from torch import nn
 
 # Measured on a CPU with 8 to 256 channels: the speedup of a step is 1.01 to 1.31 (1.7 with depthwise convolutions) if
-# no convolution has more weights than a 3 × 3 one from 128 to 128 channels, otherwise 0.94 to 1.10.
+# no convolution has more weights than a 3 × 3 one from 128 to 128 channels, otherwise 0.94 to 1.10. On an NVIDIA H200,
+# it is the reverse: 1.08 to 1.64 for a ResNet-18, in float32 and bf16, and 0.94 to 1.05 for narrower networks.
 LARGEST = 128 * 128 * 9
 
 
 def channels_last(model: nn.Module, device: str) -> bool:
-    """Return whether channels-last is faster for a model: on a CPU, for small models.
+    """Return whether channels-last is faster for a model: on a CPU for narrow convolutions, on a GPU for wide ones.
 
     Depends only on the model and is not measured, so that a run is reproducible bit for bit.
     """
     convolutions = _convolutions(model)
-    return (
-        device == "cpu"
-        and bool(convolutions)
-        and all(convolution.weight.numel() <= LARGEST for convolution in convolutions)
-        and not _would_crash(model, convolutions)
-    )
+    are_narrow = all(convolution.weight.numel() <= LARGEST for convolution in convolutions)
+    if device != "cpu":
+        return not are_narrow
+    return bool(convolutions) and are_narrow and not _would_crash(model, convolutions)
 
 
 def _would_crash(model: nn.Module, convolutions: list[nn.Conv2d | nn.ConvTranspose2d]) -> bool:
