@@ -110,10 +110,10 @@ def suggest(sweep: Sweep, trials: list[Trial]) -> Assignment:
         sampler: optuna.samplers.BaseSampler = optuna.samplers.RandomSampler(seed=seed)
     else:
         first = max(4, min(10, sweep.plan["trials"] // 4))
-        # `constant_liar` treats running trials as bad ones, because parallel trials would otherwise try nearly the same
-        # values: https://optuna.readthedocs.io/en/stable/reference/samplers/generated/optuna.samplers.TPESampler.html
         # Optuna 4 warns at each suggestion that `multivariate` may change; in Optuna 5 it is stable.
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+        # `constant_liar` treats running trials as bad ones, because parallel trials would otherwise try nearly the same
+        # values: https://optuna.readthedocs.io/en/stable/reference/samplers/generated/optuna.samplers.TPESampler.html
         sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=first, constant_liar=True, multivariate=True)
     params = study(sweep, trials, sampler).ask(fixed_distributions=_distributions(space)).params
     return {path: _value(space[path], params[path]) for path in space}
