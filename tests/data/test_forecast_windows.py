@@ -160,6 +160,18 @@ def test_season_is_guessed_from_the_sampling_step(frequency: str, expected: int)
     assert season(times, 2 * expected - 1) == 1
 
 
+@pytest.mark.parametrize(("written", "expected"), [("%b %Y", 12), ("%Y-Q%q", 4), ("Q%q %Y", 4), ("%d-%b-%Y", 7)])
+def test_written_periods_and_dates_order_a_series(written: str, expected: int, home: Path) -> None:
+    frequency = {12: "M", 4: "Q", 7: "D"}[expected]
+    times = pd.period_range("2001-01-01", periods=100, freq=frequency).strftime(written)
+    table = pd.DataFrame({"time": times, "value": np.arange(100.0)}).sample(frac=1, random_state=0)
+    data = prepare(DataChoice(dataset=add_file(table.to_csv(index=False).encode(), "a.csv", home).name), home)
+    forecast = forecast_of(data.raw)
+    assert forecast is not None
+    assert forecast.period == expected
+    assert np.diff(data.row(3)["series"][:, 0]) == pytest.approx(1)
+
+
 def test_naive_forecast_repeats_the_season_before_the_window_ends(home: Path) -> None:
     forecast = forecast_of(added(home, period=24).raw)
     assert forecast is not None

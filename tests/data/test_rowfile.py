@@ -79,6 +79,7 @@ DIALECTS = {
     "bars": Writing("|", missing="N/A", blanks=True, trailing=True),
     "everything in quotes": Writing(quote_all=True, grouped=True, missing="None"),
     "other spelling": Writing(true="TRUE", dates="%d/%m/%Y", missing="NaN", newline="\r", quote_all=True),
+    "names of months": Writing(dates="%d-%b-%Y"),
     "another order": Writing(shuffled=True, extra=True, encoding="utf-16-le", true="true"),
     "separators at the end": Writing(trailing=True, missing="n/a"),
 }
@@ -325,6 +326,39 @@ def test_date_forms_lists_ambiguous_formats() -> None:
     assert date_forms(["1/2/2024", "3/4/2024"]) == ["%d/%m/%Y", "%m/%d/%Y"]
     assert date_forms(["1/2/2024", "2024-05-31"]) == []
     assert moment("31/2/2024", "%d/%m/%Y") is None
+
+
+@pytest.mark.parametrize(
+    ("cell", "date"),
+    [
+        ("31-May-2024", "2024-05-31"),
+        ("31 may 2024", "2024-05-31"),
+        ("May 31, 2024", "2024-05-31"),
+        ("Sept. 3 2024", "2024-09-03"),
+        ("Jan 2020", "2020-01-01"),
+        ("December-2020", "2020-12-01"),
+        ("2020 Feb", "2020-02-01"),
+        ("2020M07", "2020-07-01"),
+        ("2020Q4", "2020-10-01"),
+        ("2020-Q1", "2020-01-01"),
+        ("Q3/2021", "2021-07-01"),
+        ("2020W05", "2020-01-27"),
+        ("W53 2020", "2020-12-28"),
+    ],
+)
+def test_written_dates_and_periods_are_read_in_one_way(cell: str, date: str) -> None:
+    """A period begins with its first day; the week of ISO 8601 with its Monday."""
+    (form,) = date_forms([cell])
+    read = moment(cell, form)
+    assert read is not None
+    assert read.date().isoformat() == date
+
+
+@pytest.mark.parametrize(
+    "cell", ["Jan", "Model 2020", "Maybe 2020", "Jane 2020", "2020Q5", "2020M13", "W54 2020", "31 Feb 2024", "7 2024"]
+)
+def test_other_texts_with_a_year_are_no_dates(cell: str) -> None:
+    assert date_forms([cell]) == []
 
 
 # ---------------------------------------------------------------- reports and rejections

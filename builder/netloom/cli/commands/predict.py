@@ -47,16 +47,17 @@ class Predict(Command):
         # A zip of images, sounds or texts has a file for each row
         names = ["" if FILE in trained.fields else plain(str(row.get(FILE, ""))) for row in file.rows]
         rows: list[tuple[object, ...]] = [
-            (name or rank, _prediction_text(answer), _probability_text(answer))
+            (name or rank, _prediction_text(answer))
             for rank, (name, answer) in enumerate(zip(names, predictions, strict=True), 1)
         ]
-        columns: tuple[str, ...] = ("file" if any(names) else "row", "prediction", "probability")
+        columns: tuple[str, ...] = ("file" if any(names) else "row", "prediction")
         predictions = [
             {FILE: name, **answer} if name else answer for name, answer in zip(names, predictions, strict=True)
         ]
-        if any(map(_confidence_text, predictions)):
-            columns = (*columns, "remark")
-            rows = [(*row, _confidence_text(answer)) for row, answer in zip(rows, predictions, strict=True)]
+        for column, text in (("probability", _probability_text), ("remark", _confidence_text)):
+            if any(map(text, predictions)):
+                columns = (*columns, column)
+                rows = [(*row, text(answer)) for row, answer in zip(rows, predictions, strict=True)]
         context.answer(predictions, table(columns, rows, right=("row", "probability")))
         return 0
 

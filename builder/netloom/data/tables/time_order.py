@@ -26,8 +26,6 @@ _NAMES = {
 _YEARS = (1_500, 2_200)
 # Seconds, milliseconds, microseconds and nanoseconds since 1970 of the years 1980 to 2100
 _EPOCHS = tuple((3.1e8 * factor, 4.1e9 * factor) for factor in (1, 1e3, 1e6, 1e9))
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_YEAR = re.compile(r"(?<!\d)(1[5-9]|2[01])\d\d(?!\d)")
 _CLOCK = re.compile(r"(?i)\d{1,2}:\d\d(:\d\d(\.\d+)?)?( ?[ap]m)?")
 
 
@@ -62,25 +60,10 @@ def _columns_in_order(table: pd.DataFrame) -> list[str]:
 
 
 def _is_stamp(table: pd.DataFrame, name: str) -> bool:
-    """Return whether a column of times since 1970, or of texts such as 2020Q1 or Jan 2020, rises from row to row."""
+    """Return whether a column of times since 1970 rises from row to row."""
     values = table[name]
-    if _is_number(values):
-        is_epoch = any(_within(values, limits) for limits in _EPOCHS)
-        return is_epoch and _NAMES["stamp"].fullmatch(name) is not None and _rises(table[[name]])
-    moments = [_moment(text) for text in values.tolist()] if _moment(values.iloc[0]) is not None else []
-    return bool(moments) and None not in moments and all(a <= b for a, b in pairwise(moments) if a and b)
-
-
-def _moment(text: object) -> float | None:
-    """Return the time of a quarter, a week or a month of a year, such as 2020Q1 or Jan 2020, in years."""
-    year = _YEAR.search(text) if isinstance(text, str) else None
-    if year is None or not isinstance(text, str):
-        return None
-    rest = (text[: year.start()] + text[year.end() :]).strip(" /_.-,").lower()
-    if part := re.fullmatch(r"(q|w)(\d{1,2})", rest):
-        return int(year[0]) + int(part[2]) / (4 if part[1] == "q" else 53)
-    is_month = re.fullmatch(r"[a-z]{3,9}\.?", rest) and rest[:3] in _MONTHS
-    return int(year[0]) + _MONTHS.index(rest[:3]) / 12 if is_month else None
+    is_epoch = _is_number(values) and any(_within(values, limits) for limits in _EPOCHS)
+    return is_epoch and _NAMES["stamp"].fullmatch(name) is not None and _rises(table[[name]])
 
 
 def _named(table: pd.DataFrame, part: str) -> str | None:

@@ -16,13 +16,32 @@ LARGEST = 1e100
 # Formats of the cells of a column: dates such as 2024-05-31, and numbers with groups of three digits; those with a
 # symbol have it behind this word.
 ISO, GROUPED = "iso", "grouped"
-DATE_FORMS = (ISO, "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y")
 ISO_DATE = r"\d{4}-\d{2}(-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?)?"
+_DAY, _MONTH, _YEAR = r"(?P<day>\d{1,2})", r"(?P<month>\d{1,2})", r"(?P<year>\d{4})"
+_NAME, _BETWEEN = r"(?P<name>[A-Za-z]{3,9})\.?", r"[ /_.,-]*"
+# Other formats, with the codes of strftime; %q is the quarter. Periods begin with their first day.
 _WRITTEN = {
-    "%d.%m.%Y": (re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})"), (2, 1, 0)),
-    "%d/%m/%Y": (re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})"), (2, 1, 0)),
-    "%m/%d/%Y": (re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})"), (2, 0, 1)),
+    form: re.compile(pattern)
+    for form, pattern in (
+        ("%d.%m.%Y", rf"{_DAY}\.{_MONTH}\.{_YEAR}"),
+        ("%d/%m/%Y", f"{_DAY}/{_MONTH}/{_YEAR}"),
+        ("%m/%d/%Y", f"{_MONTH}/{_DAY}/{_YEAR}"),
+        ("%d %b %Y", f"{_DAY}{_BETWEEN}{_NAME}{_BETWEEN}{_YEAR}"),  # 31 May 2024, 31-May-2024
+        ("%b %d %Y", f"{_NAME}{_BETWEEN}{_DAY}[ /_.,-]+{_YEAR}"),  # May 31, 2024
+        ("%b %Y", f"{_NAME}{_BETWEEN}{_YEAR}"),
+        ("%Y %b", f"{_YEAR}{_BETWEEN}{_NAME}"),
+        ("%YM%m", f"{_YEAR}[Mm]{_MONTH}"),
+        ("%Y Q%q", rf"{_YEAR}{_BETWEEN}[Qq](?P<quarter>[1-4])"),
+        ("Q%q %Y", rf"[Qq](?P<quarter>[1-4]){_BETWEEN}{_YEAR}"),
+        ("%G W%V", rf"{_YEAR}{_BETWEEN}[Ww](?P<week>\d{{1,2}})"),
+        ("W%V %G", rf"[Ww](?P<week>\d{{1,2}}){_BETWEEN}{_YEAR}"),
+    )
 }
+DATE_FORMS = (ISO, *_WRITTEN)
+_MONTH_NAMES = (
+    "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
+    "december",
+)  # fmt: skip
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _NUMBER_WORDS = {"true": 1.0, "false": 0.0, **dict.fromkeys(("inf", "+inf", "infinity", "+infinity"), math.inf),
           **dict.fromkeys(("-inf", "-infinity"), -math.inf)}  # fmt: skip
@@ -107,15 +126,28 @@ def moment(cell: str, form: str = ISO) -> datetime | None:
     text = cell.strip()
     if form == ISO:
         return iso_moment(text)
-    pattern, order = _WRITTEN[form]
-    match = pattern.fullmatch(text)
+    match = _WRITTEN[form].fullmatch(text)
     if match is None:
         return None
-    year, month, day = (int(match.groups()[group_index]) for group_index in order)
+    parts = match.groupdict()
+    year = int(parts["year"])
     try:
-        return datetime(year, month, day, tzinfo=UTC)
+        if "week" in parts:
+            return datetime.fromisocalendar(year, int(parts["week"]), 1).replace(tzinfo=UTC)
+        return datetime(year, _month(parts), int(parts.get("day", 1)), tzinfo=UTC)
     except ValueError:
         return None
+
+
+def _month(parts: dict[str, str]) -> int:
+    """Return the month in the parts of a date, from 1 to 12; of a quarter, its first one. 0 for a name that is not that
+    of a month in English, whole or shortened."""
+    if "quarter" in parts:
+        return 3 * int(parts["quarter"]) - 2
+    if "name" not in parts:
+        return int(parts["month"])
+    name = parts["name"].lower()
+    return next((number for number, month in enumerate(_MONTH_NAMES, 1) if month.startswith(name)), 0)
 
 
 def date_forms(cells: Sequence[str]) -> list[str]:

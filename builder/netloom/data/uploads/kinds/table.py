@@ -121,7 +121,8 @@ class Table(Tabular):
         if split == PART:
             split_phrase = " Split into training, validation and test by the names of the files."
         unused_phrase = f" Not used: {_listed(unused)}" if unused else ""
-        return f"Predict {answers.get('target')!r} from {_listed(inputs)}{split_phrase}{unused_phrase}"
+        from_phrase = f"from {_listed(inputs)}" if inputs else "from no other column."
+        return f"Predict {answers.get('target')!r} {from_phrase}{split_phrase}{unused_phrase}"
 
     def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> StoredUpload:
         stored = super().keep(source, answers, folder, progress)
