@@ -1,16 +1,17 @@
-"""Columns that remain beside each other on a phone, where Streamlit would put one below the other."""
+"""Columns in rows, which on a phone remain beside each other or in their order."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, TypeVar
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from netloom.ui.components.state import Key
 
+T = TypeVar("T")
 STYLE = """<style>
 @media (max-width: 640px) {
   [class*=st-key-row-] > * > .stHorizontalBlock { flex-wrap: nowrap; gap: 0.6rem; overflow-x: auto;
@@ -46,3 +47,10 @@ def column_row(
     with st.container(key=Key.COLUMN_ROW.of(on_phone, key)):
         st.html(STYLE)
         return st.columns(spec, gap=gap, vertical_alignment=align)
+
+
+def in_rows(items: Sequence[T], across: int) -> Iterator[tuple[DeltaGenerator, T]]:
+    """Yield a column for each item, from left to right in rows of `across`, so that items keep their order on a phone
+    and for the keyboard."""
+    for first in range(0, len(items), across):
+        yield from zip(st.columns(across), items[first : first + across], strict=False)

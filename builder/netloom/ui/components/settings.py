@@ -13,6 +13,7 @@ from netloom.document.optimizer_settings import SETTINGS, Choice
 from netloom.document.training_settings import Training, describe_field, settings
 from netloom.editing.live import Live
 from netloom.runs.history.setting_titles import choice_titles
+from netloom.ui.components.column_row import in_rows
 from netloom.ui.components.forms import bound, refused
 from netloom.ui.components.words import unique_labels
 
@@ -84,9 +85,8 @@ def choose(
 def settings_of(live: Live, name: str, choice: Choice) -> None:
     """Draw the settings of the chosen optimizer or schedule in two columns; `name` is their training setting."""
     assigned: dict[str, Any] = dict(getattr(live.project.training, name))
-    columns = st.columns(2)
-    for index, (key, value) in enumerate(settings(choice, assigned).items()):
-        with columns[index % 2]:
+    for column, (key, value) in in_rows([*settings(choice, assigned).items()], 2):
+        with column:
             _setting_input(live, name, assigned, key, value, choice.settings[key])
 
 

@@ -10,6 +10,7 @@ from netloom.data.import_questions import import_questions
 from netloom.data.uploads.upload_kind import Question
 from netloom.document import Edit
 from netloom.editing.live import Live
+from netloom.ui.components.column_row import in_rows
 from netloom.ui.components.forms import bound, refused
 from netloom.ui.data.target_picker import reading_edit
 from netloom.ui.data.upload_form import ask
@@ -23,19 +24,18 @@ def import_options(live: Live) -> None:
     if not questions:
         return
     st.markdown("**Import options**")
-    for first in range(0, len(questions), ACROSS):
-        for column, question in zip(st.columns(ACROSS), questions[first : first + ACROSS], strict=False):
+    for column, question in in_rows(questions, ACROSS):
 
-            def change(value: Any, question: Question = question) -> Edit:
-                if value in (None, []) and not question.optional:
-                    raise ValueError(f"{question.label} needs a value.")
-                options = {**live.project.data.options, question.name: value}
-                return reading_edit(live, {"options": options})
+        def change(value: Any, question: Question = question) -> Edit:
+            if value in (None, []) and not question.optional:
+                raise ValueError(f"{question.label} needs a value.")
+            options = {**live.project.data.options, question.name: value}
+            return reading_edit(live, {"options": options})
 
-            binding = bound(live, f"import {question.name}", _shown(question), change, renews=True)
-            with column:
-                ask(question, **binding)
-                refused(binding)
+        binding = bound(live, f"import {question.name}", _shown(question), change, renews=True)
+        with column:
+            ask(question, **binding)
+            refused(binding)
 
 
 def _shown(question: Question) -> Any:

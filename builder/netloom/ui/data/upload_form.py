@@ -24,6 +24,7 @@ from netloom.data.uploads.upload_kind import Question, other_guesses
 from netloom.sandbox import Description, FileInspection
 from netloom.store import Store
 from netloom.templates.starting import NETWORKS, start, starters
+from netloom.ui.components.column_row import in_rows
 from netloom.ui.components.errors import guard, show_error
 from netloom.ui.components.page_state import values_below
 from netloom.ui.data.state import DataState, Fetched, Key, UploadState
@@ -174,9 +175,8 @@ def _answers(key: str, inspection: FileInspection, reader: Reader) -> dict[str, 
     values = values_below(Key.ASK.of(key, reader.name, ""))
     answers: dict[str, Any] = {}
     questions = inspection.questions(reader, {name: value for name, value in values.items() if value is not None})
-    columns = st.columns(ACROSS)
-    for index, question in enumerate(questions):
-        with columns[index % ACROSS]:
+    for column, question in in_rows(questions, ACROSS):
+        with column:
             answer = ask(question, key=Key.ASK.of(key, reader.name, question.name))
         if (answer is not None or question.optional) and answer != []:
             answers[question.name] = answer

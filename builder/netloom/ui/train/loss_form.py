@@ -22,6 +22,7 @@ from netloom.tasks.several_outputs import head_of, heads
 from netloom.training import CheckpointError
 from netloom.training.weights.checkpoints import weights_file
 from netloom.training.weights.initialization import RUN, StartError
+from netloom.ui.components.column_row import in_rows
 from netloom.ui.components.errors import show_error
 from netloom.ui.components.forms import bound, refused
 from netloom.ui.components.settings import field
@@ -35,7 +36,7 @@ SHOWN_RUNS = 20
 LOOKED_AT = 200  # the newest runs of all projects
 
 
-def aims(live: Live) -> None:
+def objective_settings(live: Live) -> None:
     """Draw the settings of the project's objective, if it has any."""
     settings = live.project.training
     names = [name for name in task(settings.objective).read_settings(settings) if name in LossSettings.model_fields]
@@ -44,9 +45,8 @@ def aims(live: Live) -> None:
     for name in names:
         if name in forms:
             forms[name](live)
-    columns = st.columns(2) if plain_ones else []
-    for index, name in enumerate(plain_ones):
-        with columns[index % 2]:
+    for column, name in in_rows(plain_ones, 2):
+        with column:
             field(live, name)
 
 

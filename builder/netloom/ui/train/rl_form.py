@@ -10,6 +10,7 @@ from netloom.document.rl_settings import Agent
 from netloom.editing.live import Live
 from netloom.layers import form
 from netloom.tasks import task
+from netloom.ui.components.column_row import in_rows
 from netloom.ui.components.forms import bound, refused
 
 
@@ -19,9 +20,8 @@ def rl_form(live: Live) -> None:
     if not names:
         return
     with st.expander("Agent"):
-        columns = st.columns(2)
-        for index, name in enumerate(names):
-            with columns[index % 2]:
+        for column, name in in_rows(names, 2):
+            with column:
                 _setting(live, name)
 
 

@@ -32,7 +32,7 @@ from netloom.ui.shell import identity, session
 from netloom.ui.shell.background import in_background
 from netloom.ui.train.advanced_settings import advanced_settings
 from netloom.ui.train.initialization import fits, start_from
-from netloom.ui.train.loss_form import aims
+from netloom.ui.train.loss_form import objective_settings
 from netloom.ui.train.lr_finder import lr_finder
 from netloom.ui.train.rl_form import rl_form
 from netloom.ui.train.state import Key
@@ -95,7 +95,7 @@ def _data_and_task(live: Live) -> None:
         choose_data(live, "training/data")
         preparation(live)
         choose(live, "objective", {name: described.title for name, described in tasks().items()}, renews=True)
-        aims(live)
+        objective_settings(live)
         start_from(live)
         if data := live.schema() if ready else None:
             acts = data.target.type.is_action
