@@ -355,8 +355,12 @@ def test_written_dates_and_periods_are_read_in_one_way(cell: str, date: str) -> 
 
 
 @pytest.mark.parametrize(
-    "cell", ["Jan", "Model 2020", "Maybe 2020", "Jane 2020", "2020Q5", "2020M13", "W54 2020", "31 Feb 2024", "7 2024"]
-)
+    "cell",
+    [
+        "Jan", "Model 2020", "Maybe 2020", "Jane 2020", "2020Q5", "2020M13", "W54 2020", "31 Feb 2024", "7 2024",
+        "1234M10", "4711Q2", "3000W12", "Q1 0500", "W53 2021",
+    ],
+)  # fmt: skip
 def test_other_texts_with_a_year_are_no_dates(cell: str) -> None:
     assert date_forms([cell]) == []
 
@@ -428,6 +432,22 @@ def test_ambiguous_dates_follow_the_training_format(home: Path) -> None:
         assert datetime.fromisoformat(str(first)).month == month
     with pytest.raises(EncodeError, match="can be read in two ways"):
         read_edited_rows(import_goods(home / "c"), {index: {"when": "03/04/2023"} for index in range(10)})
+
+
+@pytest.mark.parametrize("written", ["%d.%m.%Y", "%d-%b-%Y", "%b %d, %Y", "%b %Y"])
+def test_json_and_mixed_rows_have_dates_in_the_format_of_training(written: str, home: Path) -> None:
+    """JSON as in the file that was added, and cells in ISO format beside others."""
+    dates = [datetime(2000 + index // 12, index % 12 + 1, 1) for index in range(40)]
+    records = [{"when": date.strftime(written), "a": index % 7, "y": index / 3} for index, date in enumerate(dates)]
+    content = "\n".join(map(json.dumps, records)).encode()
+    data = prepare(DataChoice(dataset=add_file(content, "a.jsonl", home, target="y").name), home)
+    mixed = pd.DataFrame(records)
+    mixed.loc[3, "when"] = dates[3].date().isoformat()
+    (name,), preprocess = data.inputs, data.preprocess.to_json()
+    for filename, rows_content in (("a.jsonl", content), ("a.csv", mixed.to_csv(index=False).encode())):
+        file = read_rows(rows_content, filename, preprocess)
+        assert not any(file.unreadable)
+        assert encode_rows(preprocess, file.rows)[name].tobytes() == data.inputs[name].numpy().tobytes()
 
 
 def test_files_without_a_header_are_read(home: Path) -> None:

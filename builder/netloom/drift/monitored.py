@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from netloom.modalities.encoding.cells import date_part
 from netloom.modalities.encoding.number_column import NumberEncoder
 from netloom.modalities.fields.registry import modality_of
 
@@ -56,9 +55,8 @@ def columns(
 def _value(column: ColumnEncoder, name: str, row: Mapping[str, Any]) -> Any:
     """Return the value of a column in a raw row; that of a part of a date also from a row with the date itself."""
     date = column.date_column
-    part = column.date_part if isinstance(column, NumberEncoder) else None
-    if date is not None and part is not None and name == column.name and name not in row and date in row:
-        return date_part(row[date], part, date)
+    if isinstance(column, NumberEncoder) and date and name == column.name and name not in row and date in row:
+        return column.part_of(row[date])
     return row.get(name)
 
 

@@ -18,6 +18,7 @@ LARGEST = 1e100
 ISO, GROUPED = "iso", "grouped"
 ISO_DATE = r"\d{4}-\d{2}(-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?)?"
 _DAY, _MONTH, _YEAR = r"(?P<day>\d{1,2})", r"(?P<month>\d{1,2})", r"(?P<year>\d{4})"
+_NEAR_YEAR = r"(?P<year>1[5-9]\d{2}|2[01]\d{2})"  # so that codes such as 4711Q2 are not periods
 _NAME, _BETWEEN = r"(?P<name>[A-Za-z]{3,9})\.?", r"[ /_.,-]*"
 # Other formats, with the codes of strftime; %q is the quarter. Periods begin with their first day.
 _WRITTEN = {
@@ -26,15 +27,15 @@ _WRITTEN = {
         ("%d.%m.%Y", rf"{_DAY}\.{_MONTH}\.{_YEAR}"),
         ("%d/%m/%Y", f"{_DAY}/{_MONTH}/{_YEAR}"),
         ("%m/%d/%Y", f"{_MONTH}/{_DAY}/{_YEAR}"),
-        ("%d %b %Y", f"{_DAY}{_BETWEEN}{_NAME}{_BETWEEN}{_YEAR}"),  # 31 May 2024, 31-May-2024
-        ("%b %d %Y", f"{_NAME}{_BETWEEN}{_DAY}[ /_.,-]+{_YEAR}"),  # May 31, 2024
-        ("%b %Y", f"{_NAME}{_BETWEEN}{_YEAR}"),
-        ("%Y %b", f"{_YEAR}{_BETWEEN}{_NAME}"),
-        ("%YM%m", f"{_YEAR}[Mm]{_MONTH}"),
-        ("%Y Q%q", rf"{_YEAR}{_BETWEEN}[Qq](?P<quarter>[1-4])"),
-        ("Q%q %Y", rf"[Qq](?P<quarter>[1-4]){_BETWEEN}{_YEAR}"),
-        ("%G W%V", rf"{_YEAR}{_BETWEEN}[Ww](?P<week>\d{{1,2}})"),
-        ("W%V %G", rf"[Ww](?P<week>\d{{1,2}}){_BETWEEN}{_YEAR}"),
+        ("%d %b %Y", f"{_DAY}{_BETWEEN}{_NAME}{_BETWEEN}{_NEAR_YEAR}"),  # 31 May 2024, 31-May-2024
+        ("%b %d %Y", f"{_NAME}{_BETWEEN}{_DAY}[ /_.,-]+{_NEAR_YEAR}"),  # May 31, 2024
+        ("%b %Y", f"{_NAME}{_BETWEEN}{_NEAR_YEAR}"),
+        ("%Y %b", f"{_NEAR_YEAR}{_BETWEEN}{_NAME}"),
+        ("%YM%m", f"{_NEAR_YEAR}[Mm]{_MONTH}"),
+        ("%Y Q%q", rf"{_NEAR_YEAR}{_BETWEEN}[Qq](?P<quarter>[1-4])"),
+        ("Q%q %Y", rf"[Qq](?P<quarter>[1-4]){_BETWEEN}{_NEAR_YEAR}"),
+        ("%G W%V", rf"{_NEAR_YEAR}{_BETWEEN}[Ww](?P<week>\d{{1,2}})"),
+        ("W%V %G", rf"[Ww](?P<week>\d{{1,2}}){_BETWEEN}{_NEAR_YEAR}"),
     )
 }
 DATE_FORMS = (ISO, *_WRITTEN)

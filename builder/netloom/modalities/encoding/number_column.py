@@ -155,6 +155,16 @@ class NumberEncoder(ColumnEncoder):
         """The part of the date that these numbers are, such as "days"; None for other numbers."""
         return self.state.part
 
+    def part_of(self, date: Any) -> float:
+        """Return the part of a date in ISO format or in the format of the training data; NaN if it is missing.
+
+        Raises:
+            EncodeError: it is in another format.
+        """
+        form = self.state.form
+        parsed = moment(date, form) if form and isinstance(date, str) else None
+        return date_part(date if parsed is None else parsed.isoformat(), self.state.part or "", self.date_column or "")
+
     @property
     def is_bounded(self) -> bool:
         return self.state.quantiles is not None
@@ -176,7 +186,7 @@ class NumberEncoder(ColumnEncoder):
     def _number(self, row: RawRow) -> float:
         date = self.date_column
         if date is not None and self.name not in row and date in row:
-            return date_part(row[date], self.state.part or "", date)
+            return self.part_of(row[date])
         value = value_of(row, self.name)
         if isinstance(value, str):
             text = value.strip().lower()
@@ -260,7 +270,7 @@ def _boolean_of(cell: str | None, column: CsvColumn) -> float | None:
 
 
 def _date_of(cell: str | None, form: str) -> str | None:
-    date = None if cell is None or is_nothing(cell) else moment(cell, form)
+    date = None if cell is None or is_nothing(cell) else moment(cell, form) or moment(cell)
     return None if date is None else date.isoformat()
 
 
