@@ -437,7 +437,7 @@ def test_ambiguous_dates_follow_the_training_format(home: Path) -> None:
 @pytest.mark.parametrize("written", ["%d.%m.%Y", "%d-%b-%Y", "%b %d, %Y", "%b %Y"])
 def test_json_and_mixed_rows_have_dates_in_the_format_of_training(written: str, home: Path) -> None:
     """JSON as in the file that was added, and cells in ISO format beside others."""
-    dates = [datetime(2000 + index // 12, index % 12 + 1, 1) for index in range(40)]
+    dates = [datetime(1600 + 10 * index, index % 12 + 1, 1) for index in range(40)]
     records = [{"when": date.strftime(written), "a": index % 7, "y": index / 3} for index, date in enumerate(dates)]
     content = "\n".join(map(json.dumps, records)).encode()
     data = prepare(DataChoice(dataset=add_file(content, "a.jsonl", home, target="y").name), home)

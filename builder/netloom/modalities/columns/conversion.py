@@ -117,7 +117,8 @@ def days(values: pd.Series) -> pd.Series:
     import pandas as pd
 
     known = values.dt.floor("us")  # the resolution of `datetime`, which prediction uses
-    day_numbers: pd.Series = (known - pd.Timestamp(0, tz=values.dt.tz)).dt.total_seconds() / 86_400
+    # In seconds, as nanoseconds do not hold years before 1678
+    day_numbers: pd.Series = (known - pd.Timestamp(0, tz=values.dt.tz).as_unit("s")).dt.total_seconds() / 86_400
     return day_numbers
 
 
