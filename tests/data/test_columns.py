@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -430,6 +431,21 @@ def test_a_cell_that_makes_numbers_categories_is_named(cell: str, reason: str, h
     data = prepare(DataChoice(dataset=add_file(csv_from_columns(table), "data.csv", home, target="label").name), home)
     assert any(reason in warning for warning in data.raw.warnings) is bool(reason)
     assert len(data.schema.inputs[0].columns) == (16 if reason else 2)
+
+
+@pytest.mark.parametrize(
+    ("period", "written", "odd"),
+    [("M", "%b %Y", "Total"), ("Q", "%Y-Q%q", "2020Q5"), ("D", "%d.%m.%Y", "?!"), ("W", "%GW%V", "2019W53")],
+)
+def test_a_cell_that_makes_written_dates_texts_is_named(period: str, written: str, odd: str, home: Path) -> None:
+    dates = pd.period_range("1960-01-04", periods=60, freq=period).start_time
+    days = (dates.to_period(period) if "%q" in written else dates).strftime(written)
+    content = csv_from_columns({"day": [*days, odd], "size": range(61), "other": range(61)})
+    data = prepare(DataChoice(dataset=add_file(content, "data.csv", home, kind="table").name), home)
+    reason = f", as {odd!r} in row 61 is not a date like the others; fix or empty that cell."
+    assert any(warning.endswith(reason) for warning in data.raw.warnings)
+    with pytest.raises(DataError, match=re.escape(f"The times in 'day' cannot be put in order{reason}")):
+        add_file(content, "data.csv", home, kind="series", options={"time": "day"})
 
 
 def test_ambiguous_dates_are_named(home: Path) -> None:

@@ -12,10 +12,12 @@ from netloom.modalities.encoding.coercion import (
     ISO,
     ISO_DATE,
     LARGEST,
+    WRITTEN_FORMS,
     date_forms,
     is_grouped,
     is_nothing,
     moment,
+    nearest_form,
     number,
 )
 from netloom.modalities.labels import Labels
@@ -172,7 +174,15 @@ def first_misfit(values: pd.Series, kinds: Sequence[str] = ("date", "number"), l
 
 
 def _are_dates(texts: pd.Series) -> np.ndarray:
-    return texts.str.fullmatch(ISO_DATE).to_numpy(dtype=bool)
+    """Return which texts are dates in the format of most of the first ones."""
+    import pandas as pd
+
+    is_iso = texts.str.fullmatch(ISO_DATE).to_numpy(dtype=bool)
+    if 2 * is_iso[:100].sum() > len(texts.head(100)):
+        return is_iso
+    form = nearest_form(texts.head(100).tolist(), WRITTEN_FORMS)
+    codes, distinct = pd.factorize(texts)
+    return np.array([moment(text, form) is not None for text in pd.Index(distinct).tolist()], dtype=bool)[codes]
 
 
 def _are_numbers(texts: pd.Series) -> np.ndarray:

@@ -38,7 +38,8 @@ _WRITTEN = {
         ("W%V %G", rf"[Ww](?P<week>\d{{1,2}}){_BETWEEN}{_NEAR_YEAR}"),
     )
 }
-DATE_FORMS = (ISO, *_WRITTEN)
+WRITTEN_FORMS = tuple(_WRITTEN)
+DATE_FORMS = (ISO, *WRITTEN_FORMS)
 _MONTH_NAMES = (
     "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
     "december",
@@ -156,4 +157,9 @@ def date_forms(cells: Sequence[str]) -> list[str]:
     iso = re.compile(ISO_DATE)
     if cells and iso.fullmatch(cells[0]):
         return [ISO] if all(iso.fullmatch(cell) and moment(cell) for cell in cells) else []
-    return [form for form in DATE_FORMS[1:] if cells and all(moment(cell, form) for cell in cells)]
+    return [form for form in WRITTEN_FORMS if cells and all(moment(cell, form) for cell in cells)]
+
+
+def nearest_form(cells: Sequence[str], forms: Sequence[str]) -> str:
+    """Return the first of the formats in which most of these cells can be read."""
+    return max(forms, key=lambda form: sum(moment(cell, form) is not None for cell in cells))

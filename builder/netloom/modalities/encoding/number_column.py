@@ -25,6 +25,7 @@ from netloom.modalities.encoding.coercion import (
     is_grouped,
     is_nothing,
     moment,
+    nearest_form,
     number,
 )
 from netloom.modalities.encoding.column_encoder import CellReader, ColumnEncoder, ColumnState, CsvColumn
@@ -237,7 +238,7 @@ class DateReader(CellReader):
                 f"The dates of the column {name!r} can be read in two ways, such as {cells[0][:40]!r}; write "
                 "them as 2024-05-31."
             )
-        return max((self.form, *DATE_FORMS), key=lambda form: sum(moment(cell, form) is not None for cell in cells))
+        return nearest_form(cells, (self.form, *DATE_FORMS))
 
 
 def _share_below(quantiles: np.ndarray, numbers: np.ndarray) -> np.ndarray:
