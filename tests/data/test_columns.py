@@ -434,6 +434,15 @@ def test_a_cell_that_makes_numbers_categories_is_named(cell: str, reason: str, h
 
 
 @pytest.mark.parametrize(
+    "cells", [["2020Q1", "2020Q4"], ["Jan 2020", "Sep 2021"], ["2020W05", "2020W53"], ["Q1 1999", "Q2 2000"]]
+)
+def test_classes_are_periods_as_in_the_file(cells: list[str], home: Path) -> None:
+    content = csv_from_columns({"size": range(60), "when": cells * 30})
+    data = prepare(DataChoice(dataset=add_file(content, "data.csv", home, target="when").name), home)
+    assert list(data.schema.target.classes) == cells
+
+
+@pytest.mark.parametrize(
     ("period", "written", "odd"),
     [("M", "%b %Y", "Total"), ("Q", "%Y-Q%q", "2020Q5"), ("D", "%d.%m.%Y", "?!"), ("W", "%GW%V", "2019W53")],
 )

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from netloom.data.dialect import MISSING_MARKS
+from netloom.modalities.encoding.coercion import is_spelled, spelled
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,13 +62,14 @@ def zero_padded_records(names: Sequence[str], records: Sequence[Sequence[str]]) 
 
 
 def padded_texts(values: pd.Series) -> pd.Series:
-    """Return a column of padded numbers as the texts of the file, such as 01, and any other column as it is.
+    """Return a column of padded numbers as the texts of the file, such as 01, one of dates with names or of periods as
+    texts such as 2020Q1, and any other column as it is.
 
     What names something, such as a class, is read through this function.
     """
     width = values.attrs.get(WIDTHS, {}).get(str(values.name))
     if width is None:
-        return values
+        return _spelled_dates(values)
 
     def text(number: float) -> str:
         # In a file that is read in chunks, later cells may have other numbers than the first, by which it was inferred
@@ -76,8 +78,17 @@ def padded_texts(values: pd.Series) -> pd.Series:
     return values.map(text, na_action="ignore").astype("string")
 
 
+def _spelled_dates(values: pd.Series) -> pd.Series:
+    """Return dates in the format of the file; ISO dates, dates of numbers alone and other values as they are."""
+    form = values.attrs.get("written", {}).get(str(values.name))
+    if not is_spelled(form) or values.dtype.kind != "M":
+        return values
+    return values.map(lambda date: spelled(date, form), na_action="ignore").astype("string")
+
+
 def cell_texts(values: pd.Series) -> list[str]:
-    """Return a column without missing cells as texts; dates in ISO format, without a time if all are at midnight."""
+    """Return a column without missing cells as texts; dates of numbers alone in ISO format, without a time if all are
+    at midnight."""
     import pandas as pd
 
     values = padded_texts(values)

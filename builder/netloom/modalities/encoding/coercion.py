@@ -32,9 +32,9 @@ _WRITTEN = {
         ("%b %Y", f"{_NAME}{_BETWEEN}{_NEAR_YEAR}"),
         ("%Y %b", f"{_NEAR_YEAR}{_BETWEEN}{_NAME}"),
         ("%YM%m", f"{_NEAR_YEAR}[Mm]{_MONTH}"),
-        ("%Y Q%q", rf"{_NEAR_YEAR}{_BETWEEN}[Qq](?P<quarter>[1-4])"),
+        ("%YQ%q", rf"{_NEAR_YEAR}{_BETWEEN}[Qq](?P<quarter>[1-4])"),
         ("Q%q %Y", rf"[Qq](?P<quarter>[1-4]){_BETWEEN}{_NEAR_YEAR}"),
-        ("%G W%V", rf"{_NEAR_YEAR}{_BETWEEN}[Ww](?P<week>\d{{1,2}})"),
+        ("%GW%V", rf"{_NEAR_YEAR}{_BETWEEN}[Ww](?P<week>\d{{1,2}})"),
         ("W%V %G", rf"[Ww](?P<week>\d{{1,2}}){_BETWEEN}{_NEAR_YEAR}"),
     )
 }
@@ -150,6 +150,16 @@ def _month(parts: dict[str, str]) -> int:
         return int(parts["month"])
     name = parts["name"].lower()
     return next((number for number, month in enumerate(_MONTH_NAMES, 1) if month.startswith(name)), 0)
+
+
+def is_spelled(form: str | None) -> bool:
+    """Return whether a format of dates has the name of a month, or is that of a period."""
+    return form in _WRITTEN and not re.fullmatch(r"[%dmY./]+", str(form))
+
+
+def spelled(date: datetime, form: str) -> str:
+    """Return a date in such a format, such as 2020Q1."""
+    return date.strftime(form.replace("%q", str((date.month + 2) // 3)))
 
 
 def date_forms(cells: Sequence[str]) -> list[str]:
