@@ -442,12 +442,15 @@ def test_json_and_mixed_rows_have_dates_in_the_format_of_training(written: str, 
     content = "\n".join(map(json.dumps, records)).encode()
     data = prepare(DataChoice(dataset=add_file(content, "a.jsonl", home, target="y").name), home)
     mixed = pd.DataFrame(records)
-    mixed.loc[3, "when"] = dates[3].date().isoformat()
+    mixed.loc[3:30, "when"] = [date.date().isoformat() for date in dates[3:31]]
     (name,), preprocess = data.inputs, data.preprocess.to_json()
     for filename, rows_content in (("a.jsonl", content), ("a.csv", mixed.to_csv(index=False).encode())):
         file = read_rows(rows_content, filename, preprocess)
         assert not any(file.unreadable)
         assert encode_rows(preprocess, file.rows)[name].tobytes() == data.inputs[name].numpy().tobytes()
+    mixed.loc[5, "when"] = "later"
+    unreadable = read_rows(mixed.to_csv(index=False).encode(), "a.csv", preprocess).unreadable
+    assert list(filter(None, unreadable)) == [{"when": "later"}]
 
 
 def test_files_without_a_header_are_read(home: Path) -> None:

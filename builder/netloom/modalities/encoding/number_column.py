@@ -21,6 +21,7 @@ from netloom.modalities.encoding.cells import (
 from netloom.modalities.encoding.coercion import (
     DATE_FORMS,
     LARGEST,
+    WRITTEN_FORMS,
     date_forms,
     is_grouped,
     is_nothing,
@@ -223,7 +224,7 @@ class DateReader(CellReader):
     def _form(self, name: str, cells: list[str]) -> str:
         """Return the format of these dates: that of training if it fits all cells, else the only one that does.
 
-        If none does, this is the format that fits most cells.
+        If none does, this is the format that fits most cells that are not in ISO format, which is always read.
 
         Raises:
             EncodeError: several formats fit all cells.
@@ -238,7 +239,7 @@ class DateReader(CellReader):
                 f"The dates of the column {name!r} can be read in two ways, such as {cells[0][:40]!r}; write "
                 "them as 2024-05-31."
             )
-        return nearest_form(cells, (self.form, *DATE_FORMS))
+        return nearest_form(cells, (self.form, *WRITTEN_FORMS))
 
 
 def _share_below(quantiles: np.ndarray, numbers: np.ndarray) -> np.ndarray:
