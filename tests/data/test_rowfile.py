@@ -578,10 +578,18 @@ def test_time_steps_of_a_spreadsheet_are_a_row() -> None:
     assert len(as_field.rows) == 2
 
 
-def test_times_that_cannot_be_ordered_are_refused() -> None:
+@pytest.mark.parametrize(
+    ("times", "odd"),
+    [
+        (["05/01/2024", "04/01/2024", "03/01/2024", "02/01/2024", "01/01/2024"], "05/01/2024"),
+        (["May 2024", "Apr 2024", "Total", "Mar 2024", "Feb 2024"], "Total"),
+        (["1", "2", "3", "x", "4"], "x"),
+    ],
+)
+def test_times_that_cannot_be_ordered_are_refused(times: list[str], odd: str) -> None:
     steps = {"fields": [{**STEPS["fields"][0], "time": "time"}]}
-    lines = "".join(f"{month:02}/01/2024,{month},{month}\n" for month in range(5, 0, -1))
-    with pytest.raises(EncodeError, match="The times in 'time', such as '05/01/2024', cannot be put in order; write"):
+    lines = "".join(f"{time},{index},{index}\n" for index, time in enumerate(times))
+    with pytest.raises(EncodeError, match=f"The times in 'time', such as '{odd}', cannot be put in order; write all"):
         read_rows(f"time,a,b\n{lines}".encode(), "a.csv", steps)
 
 

@@ -27,7 +27,7 @@ from netloom.data.dialect import (
     without_preamble,
 )
 from netloom.modalities.encoding.cells import EncodeError, RawRow
-from netloom.modalities.encoding.coercion import date_forms, moment, number
+from netloom.modalities.encoding.coercion import DATE_FORMS, date_forms, moment, nearest_form, number
 from netloom.modalities.encoding.column_encoder import CellReader, ColumnEncoder, CsvColumn
 from netloom.modalities.encoding.field_encoder import FieldEncoder, field_encoder, refuse_constant
 from netloom.modalities.encoding.number_column import NumberEncoder, NumberState
@@ -271,9 +271,12 @@ def _in_order_of_time(
     cells = {index: plain for index, (_, line) in enumerate(lines) if (plain := _strip_cell(_cell_at(line, place)))}
     times = _times(list(cells.values()), decimal)
     if times is None:
+        texts = list(cells.values())
+        form = nearest_form(texts, DATE_FORMS)
+        odd = next((text for text in texts if moment(text, form) is None and number(text, decimal) is None), texts[0])
         raise EncodeError(
-            f"The times in {column!r}, such as {next(iter(cells.values()))[:40]!r}, cannot be put in order; write them "
-            "as 2024-05-31 or 2024-05-31 14:00."
+            f"The times in {column!r}, such as {odd[:40]!r}, cannot be put in order; write all of them as 2024-05-31 "
+            "or 2024-05-31 14:00."
         )
     if not times:
         return lines, "the file"
