@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -88,6 +89,12 @@ def test_benchmark_on_a_gpu_needs_one_and_a_part_that_trains(
     answer = console("bench", part, "--device", "cuda")
     assert answer.code == USAGE
     assert message in answer.err
+
+
+def test_benchmark_on_a_gpu_refuses_the_images_that_it_would_not_read(console: Console, tmp_path: Path) -> None:
+    answer = console("bench", "--device", "cuda", "--pictures", tmp_path)
+    assert answer.code == USAGE
+    assert "pictures is measured on the CPU only" in answer.err
 
 
 def test_run_cost_shares_are_plausible(monkeypatch: pytest.MonkeyPatch) -> None:

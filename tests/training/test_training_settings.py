@@ -278,6 +278,14 @@ def test_network_without_a_kernel_for_bf16_is_refused_in_words() -> None:
         Precision("bf16", "cpu").forward(model, [torch.eye(2)])
 
 
+def test_error_with_another_cause_than_the_precision_is_not_reworded() -> None:
+    model = nn.Sequential(nn.Linear(2, 2))
+    model.register_forward_hook(lambda module, inputs, output: output.view(3))
+    with pytest.raises(RuntimeError, match="shape '\\[3\\]' is invalid") as raised:
+        Precision("bf16", "cpu").forward(model, [torch.eye(2)])
+    assert not isinstance(raised.value, TrainingError)
+
+
 def test_float32_forward_adds_no_wrapper() -> None:
     inputs = [torch.zeros(1)]
     assert Precision("float32", "cpu").forward(lambda value: value, inputs) is inputs[0]

@@ -96,9 +96,9 @@ class Bench(Command):
 
 
 def _default_parts(arguments: Namespace) -> list[str]:
-    """Return the parts that are measured if none is named: on a GPU, those that use it."""
-    named = [name for name, part in PARTS.items() if part.is_default or (name == "pictures" and arguments.pictures)]
-    return [name for name in named if arguments.device == "cpu" or PARTS[name].on_gpu]
+    """Return the parts that are measured if none is named: on a GPU, those of them that use it."""
+    defaults = [name for name, part in PARTS.items() if part.is_default and (arguments.device == "cpu" or part.on_gpu)]
+    return [*defaults, "pictures"] if arguments.pictures else defaults
 
 
 def _check_device(device: str, names: list[str]) -> None:

@@ -58,8 +58,9 @@ class Precision:
             with self.autocast():
                 answer = model(*inputs)
         except RuntimeError as error:
-            if isinstance(error, torch.OutOfMemoryError):
+            if isinstance(error, (torch.OutOfMemoryError, TrainingError)):
                 raise
+            model(*inputs)  # raises the error again if the precision is not its cause
             raise TrainingError(
                 f"This network cannot be trained in {self._name} on this device; set the precision to float32. PyTorch "
                 f"reports: {first_line(error)}"
