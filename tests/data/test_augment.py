@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from netloom.data import DataError, FieldSpec, Schema, TargetSpec, prepare
-from netloom.data.augmentation import Augmenter, augmentations, misfit, parsed, previewed, suited
+from netloom.data.augmentation import Augmenter, augmentations, parsed, previewed, suited, unsuitable_reason
 from netloom.data.augmentation.augmentation import Facts, Random
 from netloom.data.augmentation.images import turned
 from netloom.document import Augment, DataChoice, Training, dumps, loads
@@ -449,7 +449,7 @@ def test_unsuitable_augmentation_is_rejected_with_a_message(
         (FieldSpec("image", "image", (1, 8, 8)), FieldSpec("measured", "vector", (2,))), TargetSpec("class"), 90
     )
     try:
-        message = misfit(augment, schema, None if names is None else list(names))
+        message = unsuitable_reason(augment, schema, None if names is None else list(names))
     except DataError as error:
         message = str(error)
     assert bool(message) == bool(words)
@@ -460,8 +460,8 @@ def test_unsuitable_augmentation_is_rejected_with_a_message(
 def test_word_swap_is_rejected_for_next_token_prediction() -> None:
     data = prepare(DataChoice(dataset="tales"))
     expected = "Word swap reorders words without their targets; remove it."
-    assert misfit(Augment(kind="word_swap"), data.schema) == expected
-    assert misfit(Augment(kind="token_dropout"), data.schema) == ""
+    assert unsuitable_reason(Augment(kind="word_swap"), data.schema) == expected
+    assert unsuitable_reason(Augment(kind="token_dropout"), data.schema) == ""
 
 
 def test_token_dropout_is_rejected_for_category_indices() -> None:

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from netloom.data import Prepared, add_file, prepare
 from netloom.data.dialect import MISSING_MARKS, FileError, has_no_header
-from netloom.data.sequence_pairs import BEGUN
+from netloom.data.sequence_pairs import DECODER_INPUT
 from netloom.data.tables.plain_types import strip_cells
 from netloom.data.tables.readers import read_table
 from netloom.data.tables.row_file import RowFile, read_rows, summarize_warnings, unknown_categories, with_warnings
@@ -224,7 +224,7 @@ def test_imported_file_is_a_valid_row_file(filename: str, home: Path) -> None:
     prediction_rows = read_rows(content, filename, data.preprocess.to_json()).rows
     assert len(prediction_rows) == data.schema.rows
     for name, array in encode_rows(data.preprocess.to_json(), prediction_rows).items():
-        if name != BEGUN:
+        if name != DECODER_INPUT:
             assert array.tobytes() == data.inputs[name].numpy().tobytes(), name
 
 

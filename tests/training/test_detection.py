@@ -16,7 +16,7 @@ from pycocotools.cocoeval import COCOeval
 from torch.nn.functional import softplus
 
 from netloom.data import Prepared, prepare
-from netloom.data.augmentation import Augmenter, misfit, parsed
+from netloom.data.augmentation import Augmenter, parsed, unsuitable_reason
 from netloom.data.augmentation.augmentation import Motion, Random
 from netloom.data.boxes import padded
 from netloom.data.preparation.box_decoding import RARITY, cell_boxes, center_logits, detected
@@ -293,7 +293,7 @@ def test_augmented_batches_have_the_boxes_of_their_images(shapes: Prepared) -> N
     expected[..., 1], expected[..., 3] = 1 - shapes.target[..., 3], 1 - shapes.target[..., 1]
     there = expected[..., 0] >= 0
     torch.testing.assert_close(target[there], expected[there])
-    assert "hidden in part" in misfit(Augment(kind="mixup"), shapes.schema)
+    assert "hidden in part" in unsuitable_reason(Augment(kind="mixup"), shapes.schema)
 
 
 def test_objects_that_leave_the_image_are_left_out() -> None:

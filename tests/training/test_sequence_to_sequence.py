@@ -18,7 +18,7 @@ import torch
 from netloom.cli.commands.runs import evaluation_lines as lines_of
 from netloom.data import Prepared, prepare
 from netloom.data.builtin.dates import FORMS, written_date
-from netloom.data.sequence_pairs import BEGUN, Pairs
+from netloom.data.sequence_pairs import DECODER_INPUT, Pairs
 from netloom.document import DataChoice, Project, Training, apply
 from netloom.explain import explain
 from netloom.modalities.encoding.field_encoder import field_encoder
@@ -60,13 +60,13 @@ def half_trained_evaluation() -> Evaluation:
 
 def answer_token_by_token(run: TrainedRun, row: int) -> str:
     """The answer to one row, generated token by token with a full forward pass each time."""
-    field = run.data.token_field(BEGUN)
+    field = run.data.token_field(DECODER_INPUT)
     text = ""
     for index in range(field.length):
         decoder_input = [START, *(field.vocabulary.index(letter) for letter in text)]
         decoder_input += [PAD] * (field.length - len(decoder_input))
         with torch.no_grad():
-            inputs = {"text": run.data.inputs["text"][row : row + 1], BEGUN: torch.tensor([decoder_input])}
+            inputs = {"text": run.data.inputs["text"][row : row + 1], DECODER_INPUT: torch.tensor([decoder_input])}
             token = int(run.model(*[inputs[name] for name in run.fields])[0, index].argmax())
         if token == END:
             break
@@ -128,8 +128,8 @@ def test_dates_split_has_no_answer_leakage_or_truncation() -> None:
     assert not (data.inputs["text"] == UNKNOWN).any()
     for row in data.split["test"].tolist():
         target = data.target[row]
-        assert written(data.token_field(BEGUN).vocabulary, target.tolist()) == data.raw.answers[row]
-        assert data.inputs[BEGUN][row].tolist() == [START, *target[:-1].tolist()]
+        assert written(data.token_field(DECODER_INPUT).vocabulary, target.tolist()) == data.raw.answers[row]
+        assert data.inputs[DECODER_INPUT][row].tolist() == [START, *target[:-1].tolist()]
         assert (data.inputs["text"][row] != PAD).sum() == len(data.example(row).tokens)
 
 
@@ -143,7 +143,8 @@ def test_answers_are_padded_and_end_with_end_token() -> None:
     x, y = 4, 5
     # The third answer is longer than any training answer, so it is truncated and has no end token.
     assert raw.answered(field_encoder(fitted)).tolist() == [[x, y, END], [END, IGNORE, IGNORE], [x, y, UNKNOWN]]
-    encoded = encode_rows({"fields": [fitted]}, [raw.row(0), raw.row(1), {"text": "nothing is written yet"}])[BEGUN]
+    rows = [raw.row(0), raw.row(1), {"text": "nothing is written yet"}]
+    encoded = encode_rows({"fields": [fitted]}, rows)[DECODER_INPUT]
     assert encoded.tolist() == [[START, x, y], [START, PAD, PAD], [START, PAD, PAD]]
     assert [written(fitted.vocabulary, line) for line in ([x, END, y], [END], [x, y, x])] == ["x", "", "xyx"]
 
@@ -177,7 +178,7 @@ def test_exact_match_equals_token_by_token_decoding() -> None:
         evaluate(TrainedRun(run.project, run.source, run.model, with_test_rows(run.data, rows[:30]))),
         evaluation,
     )
-    exact = sum(answer == run.data.raw.row(row)[BEGUN] for row, answer in answers.items()) / len(answers)
+    exact = sum(answer == run.data.raw.row(row)[DECODER_INPUT] for row, answer in answers.items()) / len(answers)
     assert 0 < exact < 1
     assert first_rows.metrics["exact_match"] == pytest.approx(exact)
     assert all_rows.report is not None
@@ -186,7 +187,7 @@ def test_exact_match_equals_token_by_token_decoding() -> None:
     for line in first_rows.report or []:
         row = int(line["row"] or 0)
         assert line["answered"] == answers[row]
-        assert line["expected"] == run.data.raw.row(row)[BEGUN]
+        assert line["expected"] == run.data.raw.row(row)[DECODER_INPUT]
     assert {item.row: item.predicted for item in first_rows.worst}.items() <= answers.items()
     raw = [{"text": run.data.row(row)["text"]} for row in answers]  # from the source text only
     assert [answer["prediction"] for answer in predict(run, raw)] == list(answers.values())
@@ -236,7 +237,7 @@ def test_explanation_targets_the_generated_answer() -> None:
         explanation = explain(run, "occlusion", example, target={"position": 2})
         assert explanation.prediction.text == explanation.example.answer == answer_token_by_token(run, wrong)
         assert (explanation.target.position, explanation.target.name) == (2, answer_token_by_token(run, wrong)[2])
-        assert explanation.labels[BEGUN][:2] == ("⟨start⟩", answer_token_by_token(run, wrong)[0])
+        assert explanation.labels[DECODER_INPUT][:2] == ("⟨start⟩", answer_token_by_token(run, wrong)[0])
         assert explanation.attributions["text"].shape == run.data.schema.inputs[0].shape
 
 

@@ -20,7 +20,7 @@ from netloom.modalities.fields.decoder_input import MARKS as MARKS
 from netloom.modalities.fields.decoder_input import DecoderInputModality
 from netloom.modalities.fields.text import TrainingTexts
 
-BEGUN = "answer so far"
+DECODER_INPUT = "answer so far"
 
 
 @dataclass
@@ -36,7 +36,7 @@ class Pairs(Texts):
 
     def rows(self, start: int, stop: int) -> list[RawRow]:
         rows = zip(super().rows(start, stop), self.answers[start:stop], strict=True)
-        return [{**row, BEGUN: answer} for row, answer in rows]
+        return [{**row, DECODER_INPUT: answer} for row, answer in rows]
 
     @property
     def accepted_settings(self) -> frozenset[str]:
@@ -49,7 +49,7 @@ class Pairs(Texts):
 
     def fits(self, rows: np.ndarray) -> list[FieldState]:
         answers = [self.answers[index] for index in rows.tolist()]
-        return [self.fit(rows), DecoderInputModality().fit(BEGUN, answers, {})]
+        return [self.fit(rows), DecoderInputModality().fit(DECODER_INPUT, answers, {})]
 
     def answered(self, field: FieldEncoder[Any]) -> np.ndarray:
         """Return the tokens of each answer with the end token (R, T); `IGNORE` after it."""

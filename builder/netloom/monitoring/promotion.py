@@ -12,7 +12,7 @@ import numpy as np
 from netloom.core.errors import DataError, UsageError
 from netloom.core.plain_json import JsonObject
 from netloom.data.raw.texts import TaggedTexts
-from netloom.data.sequence_pairs import BEGUN, Pairs
+from netloom.data.sequence_pairs import DECODER_INPUT, Pairs
 from netloom.modalities.encoding.cells import row_digest
 from netloom.monitoring.labeled import check_examples
 from netloom.runs import predict
@@ -180,7 +180,7 @@ def _as_read(data: Prepared, row: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(data.raw, TaggedTexts):
         fields = (data.token_field(field.name) for field in data.fields)
         return {field.name: field.tokens(field.raw_text(dict(row))) for field in fields}
-    return {name: value for name, value in row.items() if not (isinstance(data.raw, Pairs) and name == BEGUN)}
+    return {name: value for name, value in row.items() if not (isinstance(data.raw, Pairs) and name == DECODER_INPUT)}
 
 
 def _key(data: Prepared, row: Mapping[str, Any]) -> bytes:

@@ -42,7 +42,7 @@ def parsed(declared: Augment) -> Augmentation:
         raise DataError(f"{kind.title}: {summary(field_errors(error, kind, 'parameter', kind.title))}") from None
 
 
-def misfit(declared: Augment, schema: Schema, fields: list[str] | None = None) -> str:
+def unsuitable_reason(declared: Augment, schema: Schema, fields: list[str] | None = None) -> str:
     """Return why an augmentation does not match the data, in a sentence, or "". `fields` are those that the network
     reads.
 

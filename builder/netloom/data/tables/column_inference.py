@@ -18,7 +18,7 @@ from netloom.data.settings.column_settings import (
 )
 from netloom.data.tables.arrow_table import StoredTable
 from netloom.modalities.columns.column_kind import ColumnKind
-from netloom.modalities.columns.conversion import first_misfit
+from netloom.modalities.columns.conversion import first_other_cell
 from netloom.modalities.columns.registry import column_kind, inferred_kind
 from netloom.modalities.columns.text import FEW_VALUES, Text, is_names, is_prose, is_text
 
@@ -162,9 +162,8 @@ def _ignored_columns(
         if not (values.notna().any() if len(values) else _has_stored_values(remaining, label)):
             reasons[name] = f"The column {name!r} is empty and was left out."
         elif name not in roles and is_names(values):
-            reasons[name] = (
-                f"The column {name!r} has {values.nunique():,} different texts and was left out{first_misfit(values)}."
-            )
+            because = first_other_cell(values)
+            reasons[name] = f"The column {name!r} has {values.nunique():,} different texts and was left out{because}."
     return _IgnoredColumns(reasons, None)
 
 

@@ -41,7 +41,7 @@ from netloom.modalities.columns.column_kind import (
     TextColumn,
     free_name,
 )
-from netloom.modalities.columns.conversion import first_misfit
+from netloom.modalities.columns.conversion import first_other_cell
 from netloom.modalities.columns.registry import column_kind, inferred_kind
 from netloom.modalities.columns.text import Text
 from netloom.modalities.encoding.coercion import LARGEST
@@ -97,8 +97,8 @@ def _misread(table: pd.DataFrame, plans: Iterable[ColumnPlan]) -> list[str]:
         if plan.role not in ("input", "target") or plan.choice.kind or not pd.api.types.is_string_dtype(values):
             continue
         is_code = values.str.fullmatch(r"0\d+").any()
-        if not (plan.column_kind.is_text or is_code) and (misfit := first_misfit(values)):
-            sentences.append(f"The column {plan.name!r} is read as categories{misfit}.")
+        if not (plan.column_kind.is_text or is_code) and (other_cell := first_other_cell(values)):
+            sentences.append(f"The column {plan.name!r} is read as categories{other_cell}.")
     return sentences
 
 
@@ -191,7 +191,7 @@ def _class_target(values: pd.Series, name: str, numeric: bool) -> RawTarget:
     if len(classes) > min(MAX_CLASSES, max(2, len(values) // 2)):
         raise DataError(
             f"The column {name!r} has {len(classes):,} different values in {len(values):,} rows, too many for classes; "
-            f"choose another target{', or regression' if numeric else ''}{first_misfit(values)}."
+            f"choose another target{', or regression' if numeric else ''}{first_other_cell(values)}."
         )
     positions = {label: index for index, label in enumerate(classes)}
     target = np.array([positions[label] for label in labels], dtype=np.int64)[codes]  # (classes,) -> (R,)

@@ -28,7 +28,7 @@ from netloom.data.uploads.upload_kind import (
     with_default,
 )
 from netloom.data.uploads.upload_meta import UploadMeta
-from netloom.modalities.columns.conversion import first_misfit
+from netloom.modalities.columns.conversion import first_other_cell
 
 if TYPE_CHECKING:
     import numpy as np
@@ -284,7 +284,7 @@ def numeric(table: pd.DataFrame) -> list[str]:
 
 def no_number(values: pd.Series, otherwise: str) -> DataError:
     """Return the error for a column that is not numeric: it names the odd cell if most cells are numbers."""
-    odd = first_misfit(values, ("number",), 0.5)
+    odd = first_other_cell(values, ("number",), 0.5)
     return DataError(f"The column {str(values.name)!r} is not all numbers{odd}." if odd else otherwise)
 
 

@@ -150,7 +150,7 @@ def stands(values: pd.Series) -> bool:
     return bool(pd.api.types.is_numeric_dtype(values))
 
 
-def first_misfit(values: pd.Series, kinds: Sequence[str] = ("date", "number"), least: float = 0.9) -> str:
+def first_other_cell(values: pd.Series, kinds: Sequence[str] = ("date", "number"), least: float = 0.9) -> str:
     """Return the end of a sentence about the first cell that is not a date or number, if at least the share `least` is.
 
     Dates whose day and month cannot be told apart do not fit either. Returns "" for other columns.

@@ -10,7 +10,7 @@ import streamlit as st
 from netloom.compile import input_fields
 from netloom.core.text import escape
 from netloom.data import DataError, DatasetInfo, Example, Prepared
-from netloom.data.augmentation import Augmentation, augmentations, misfit, parsed
+from netloom.data.augmentation import Augmentation, augmentations, parsed, unsuitable_reason
 from netloom.data.preparation.prepare import choice_key
 from netloom.document import Augment, Edit
 from netloom.editing.live import Live
@@ -76,7 +76,7 @@ def _fields(live: Live, data: Prepared) -> list[str]:
 
 def _declared(live: Live, data: Prepared, names: list[str]) -> None:
     declared = live.project.training.augment
-    fitting = [kind for kind in augmentations() if not misfit(Augment(kind=kind), data.schema, names)]
+    fitting = [kind for kind in augmentations() if not unsuitable_reason(Augment(kind=kind), data.schema, names)]
     if not fitting and not declared:
         st.info("No augmentation fits the inputs of this network.")
         return
@@ -117,7 +117,7 @@ def _augmentation_form(live: Live, data: Prepared, names: list[str], index: int,
         live.apply(_edit(live, [remaining for number, remaining in enumerate(_all(live)) if number != index]))
         st.rerun()
     try:
-        problem = misfit(augment, data.schema, names)
+        problem = unsuitable_reason(augment, data.schema, names)
         settings = parsed(augment)
     except DataError as error:
         show_error(error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from netloom.data import DataError
-from netloom.data.augmentation import augmentations, misfit, parsed
+from netloom.data.augmentation import augmentations, parsed, unsuitable_reason
 from netloom.layers.io import Input
 from netloom.validation.context import Context
 from netloom.validation.facts import Totals
@@ -30,7 +30,7 @@ class Augmenting(Rule):
                 if context.schema is None:
                     parsed(augment)
                     continue
-                problem = misfit(augment, context.schema, read or None)
+                problem = unsuitable_reason(augment, context.schema, read or None)
             except DataError as error:
                 problem = str(error)
             if problem:

@@ -26,7 +26,7 @@ from netloom.data.uploads.series_windows import (
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import Tabular, no_number, numeric
 from netloom.data.uploads.upload_kind import Answers, Question
-from netloom.modalities.columns.conversion import first_misfit
+from netloom.modalities.columns.conversion import first_other_cell
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -280,7 +280,7 @@ def _ordered(
     if time is not None and not (
         pd.api.types.is_datetime64_any_dtype(table[time]) or pd.api.types.is_numeric_dtype(table[time])
     ):
-        if odd := first_misfit(table[time], ("date",)):
+        if odd := first_other_cell(table[time], ("date",)):
             raise DataError(f"The times in {time!r} cannot be put in order{odd}.")
         raise DataError(
             f"The column {time!r} has no readable times, but values such as {str(table[time].iloc[0])[:40]!r}; write "
