@@ -71,6 +71,28 @@ def test_gate_measures_both_runs_on_the_same_rows(ordered: tuple[TrainedRun, Tra
     assert not backwards.passes
 
 
+def test_rows_of_a_group_are_not_compared_as_independent_ones() -> None:
+    old = models.trained("regression")
+    new = dataclasses.replace(old, model=copy.deepcopy(old.model))
+    with torch.no_grad():
+        for weight in new.model.parameters():
+            weight.mul_(1.02)
+    rows = old.data.split["test"].numpy()
+    labels = old.data.raw.target[rows, 0]
+    before, after = (
+        np.abs([answer["prediction"] for answer in predict(run, [old.data.row(int(row)) for row in rows])] - labels)
+        for run in (old, new)
+    )
+    # In each group, the errors of the runs differ by about the same.
+    groups = np.arange(len(old.data.raw))
+    groups[rows[np.argsort(after - before)]] = np.arange(len(rows)) // 3
+    raw = dataclasses.replace(old.data.raw, groups=groups)
+    grouped = dataclasses.replace(old, data=dataclasses.replace(old.data, raw=raw))
+    of_rows, of_groups = (compare_for_promotion(new, run, []).held_out for run in (old, grouped))
+    assert (of_rows.old, of_rows.new) == (of_groups.old, of_groups.new)
+    assert of_groups.high - of_groups.low > 1.3 * (of_rows.high - of_rows.low)
+
+
 def test_a_run_with_infinite_errors_is_not_promoted() -> None:
     old = models.trained("regression")
     model = copy.deepcopy(old.model)

@@ -22,7 +22,7 @@ from netloom.runs import TrainedRun, evaluate
 from netloom.templates import templates
 from netloom.training import OBJECTIVES
 from netloom.training.objectives import reference_predictors
-from netloom.training.uncertainty import blocks_of, jackknife, mean_interval, wilson
+from netloom.training.uncertainty import blocks_of, jackknife, mean_interval, mean_interval_by_blocks, wilson
 from tests.networks import with_rows
 
 # The reference predictor of each objective; objectives without one are listed below.
@@ -193,6 +193,22 @@ def test_mean_interval_and_jackknife_match_student_t() -> None:
         lambda places: {"mae": float(values[places].mean())}, {"mae": values.mean()}, list(np.arange(50)[:, None])
     )
     assert interval["mae"] == pytest.approx(expected)
+    assert mean_interval_by_blocks(values, list(np.arange(50)[:, None])) == pytest.approx(expected)
+
+
+def test_mean_interval_by_blocks_has_nominal_coverage_for_dependent_rows() -> None:
+    """The mean of 40 groups of 10 rows that share most of their deviation from 0."""
+    random, blocks, hits, hits_of_rows = np.random.default_rng(0), list(np.arange(400).reshape(40, 10)), 0, 0
+    for _ in range(200):
+        values = np.repeat(random.normal(size=40), 10) + 0.3 * random.normal(size=400)
+        by_blocks, by_rows = mean_interval_by_blocks(values, blocks), mean_interval(values)
+        assert by_blocks is not None
+        assert by_rows is not None
+        hits += by_blocks[0] <= 0 <= by_blocks[1]
+        hits_of_rows += by_rows[0] <= 0 <= by_rows[1]
+    assert 180 <= hits <= 199
+    assert hits_of_rows < 120, "rows that depend on each other count as many"
+    assert mean_interval_by_blocks(values, blocks[:9]) is None
 
 
 def test_jackknife_intervals_have_nominal_coverage() -> None:

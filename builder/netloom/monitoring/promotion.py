@@ -16,7 +16,7 @@ from netloom.data.sequence_pairs import DECODER_INPUT, Pairs
 from netloom.modalities.encoding.cells import row_digest
 from netloom.monitoring.labeled import check_examples
 from netloom.runs import predict
-from netloom.training.uncertainty import mean_interval
+from netloom.training.uncertainty import blocks_of, mean_interval, mean_interval_by_blocks
 
 if TYPE_CHECKING:
     from netloom.data import Prepared
@@ -31,7 +31,8 @@ Labeled = Sequence[tuple[Mapping[str, Any], Any]]
 
 @dataclass(frozen=True)
 class Comparison:
-    """The mean errors of both runs on the same rows, and the 95% interval of new − old, by pairs of rows.
+    """The mean errors of both runs on the same rows, and the 95% interval of new − old, by pairs of rows, or by blocks
+    of rows that depend on each other.
 
     Attributes:
         measure: what `old_value`, `new_value` and `difference` show of the errors, such as accuracy.
@@ -107,20 +108,29 @@ def compare_for_promotion(new: TrainedRun, old: TrainedRun, collected: Labeled) 
     trained_on = _training_rows(new)
     labels = true_label.of_rows(old.data, positions)
     rows = [(old.data.row(int(row_index)), label) for row_index, label in zip(positions, labels, strict=True)]
-    held_out = [pair for pair in rows if _key(new.data, pair[0]) not in trained_on]
+    is_held_out = np.array([_key(new.data, row) not in trained_on for row, _ in rows], dtype=bool)
+    held_out = [pair for pair, is_left in zip(rows, is_held_out, strict=True) if is_left]
     if len(held_out) < 2:
         raise UsageError("The old run has no test rows that the new run was not trained on.")
     try:
         check_examples(old, collected, "old run")
     except DataError as error:
         raise UsageError(str(error)) from None
-    compared = _compare("Held-out rows", true_label, new, old, held_out)
+    blocks = blocks_of(old.data, positions[is_held_out]) if old.data.raw.has_dependent_rows else None
+    compared = _compare("Held-out rows", true_label, new, old, held_out, blocks)
     mistakes = _compare("Collected examples", true_label, new, old, collected) if collected else None
     known = sum(_key(new.data, row) in trained_on for row, _ in collected)
     return Gate(compared, len(rows) - len(held_out), mistakes, known, _reason(true_label, compared, mistakes))
 
 
-def _compare(title: str, true_label: TrueLabel, new: TrainedRun, old: TrainedRun, rows: Labeled) -> Comparison:
+def _compare(
+    title: str,
+    true_label: TrueLabel,
+    new: TrainedRun,
+    old: TrainedRun,
+    rows: Labeled,
+    blocks: list[np.ndarray] | None = None,
+) -> Comparison:
     errors = [
         np.array(
             [
@@ -133,7 +143,9 @@ def _compare(title: str, true_label: TrueLabel, new: TrainedRun, old: TrainedRun
     before, after = errors
     with np.errstate(invalid="ignore"):  # both errors can be infinite
         difference = after - before
-    interval_of_mean = mean_interval(difference) if np.isfinite(difference).all() else None
+    interval_of_mean = None
+    if np.isfinite(difference).all():
+        interval_of_mean = mean_interval(difference) if blocks is None else mean_interval_by_blocks(difference, blocks)
     low, high = interval_of_mean or (-np.inf, np.inf)
     form = "{:+.1%}".format if true_label.is_share else "{:+.4g}".format
     sign = -1 if true_label.is_share else 1

@@ -79,6 +79,17 @@ def mean_interval(values: np.ndarray, bounds: Interval = (-math.inf, math.inf)) 
     return max(bounds[0], float(values.mean()) - reach), min(bounds[1], float(values.mean()) + reach)
 
 
+def mean_interval_by_blocks(values: np.ndarray, blocks: list[np.ndarray]) -> Interval | None:
+    """Return the interval of the mean of values (N,) that depend on each other within blocks of rows, by a jackknife;
+    None for too few blocks, or if all values are equal."""
+    import numpy as np
+
+    if len(blocks) < MIN_UNITS:
+        return None
+    sums, counts = (np.array([part(values[block]) for block in blocks]) for part in (np.sum, len))
+    return jackknife_interval(float(values.mean()), (values.sum() - sums) / (len(values) - counts))
+
+
 def metric_intervals(
     measure: Callable[[np.ndarray], Mapping[str, float]],
     metrics: Mapping[str, float],
