@@ -262,4 +262,4 @@ def _shapes(row: dict[str, Any]) -> str:
 
 
 def _sizes(row: dict[str, Any]) -> list[str]:
-    return ["?" if row[name] is None else number(row[name]) for name in ("parameters", "flops")]
+    return ["?" if row[name] is None else f"{row[name]:,}" for name in ("parameters", "flops")]

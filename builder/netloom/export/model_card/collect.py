@@ -192,7 +192,7 @@ def _architecture(trained: TrainedRun) -> Iterator[tuple[str, str]]:
     totals = analyse(trained.project).context.totals
     yield "Layers", f"{totals.layers:,}"
     yield "Parameters", f"{totals.parameters:,} ({totals.trainable:,} trainable)"
-    yield "FLOPs per example", number(totals.flops)
+    yield "FLOPs per example", f"{totals.flops:,}"
     yield "Size of the weights in float32", size(4 * totals.parameters)
 
 
