@@ -46,7 +46,7 @@ def test_the_mask_of_a_collected_example_is_corrected_by_a_box_and_by_the_keyboa
     assert not mask[13:, 13:].any()
 
     brush = page.get_by_role("application", name="Brush for the keyboard, 24 × 24 cells")
-    expect(brush).to_contain_text("arrow keys move the brush, Space paints, 1–5 pick the class, + and − its size")
+    expect(brush).to_contain_text("arrow keys move the brush, Space paints, 1–6 pick the class, + and − its size")
     page.get_by_role("radiogroup", name="Tool").get_by_role("radio").last.focus()
     page.keyboard.press("Tab")  # the image, and then the brush
     while not brush.evaluate("element => element.getRootNode().activeElement === element"):

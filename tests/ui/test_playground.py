@@ -20,6 +20,7 @@ from netloom.data import FieldSpec, prepare
 from netloom.data.dataset_version import make_version
 from netloom.data.schema import ForecastTarget, Schema, TargetSpec
 from netloom.document import DataChoice
+from netloom.modalities.encoding.tags import IGNORE
 from netloom.runs.prediction.applied_calibration import run_weights_checksum, save
 from netloom.store import open_store
 from netloom.templates import templates
@@ -398,12 +399,13 @@ def test_a_mask_is_painted_over_the_prediction_and_collected() -> None:
     predicted = state.masks[key].copy()
     checked(button(app, "Collect this input").click().run())
     assert "Paint or upload the correct label first." in [item.value for item in app.warning]
-    state.strokes[key].append(([(0, 0), (2, 3)], "square"))
+    state.strokes[key] += [([(0, 0), (2, 3)], "square"), ([(5, 7)], "no class (void)")]
     checked(button(app, "Collect this input").click().run())
     [run] = [run for run in open_store().runs() if run.title.startswith("shapes_unet")]
     [example] = open_store().collected(run.project_id).all()
     expected = predicted.copy()
     expected[0, 0] = expected[2, 3] = 2
+    expected[5, 7] = IGNORE
     assert np.array_equal(example.label, expected)
 
 

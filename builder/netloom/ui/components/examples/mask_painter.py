@@ -10,6 +10,7 @@ import streamlit as st
 
 from netloom.core.errors import DataError
 from netloom.core.text import escape
+from netloom.modalities.encoding.tags import IGNORE
 from netloom.ui.components.errors import show_error
 from netloom.ui.components.examples.example_panels import legend, painted
 from netloom.ui.components.examples.image_urls import enlarged
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from netloom.tasks.true_labels import PaintedLabel
 
 OPACITY = 0.6  # of the classes over the image
+VOID = "no class (void)"  # paints pixels that count neither in the loss nor in metrics
 FILES = ["png", "bmp", "gif", "tif", "tiff"]
 MAX_FILE_MIB = 20
 THUMBNAIL = 120  # pixels
@@ -63,10 +65,13 @@ def mask_input(
     with painter:
         # People add objects to the first class, the background, more often than they remove them
         default = label.names[min(1, len(label.names) - 1)]
-        strokes = stroke_editor(key, label.names, shown, size, default=default, noun="class", on_stroke=on_change)
-        legend(label.names, has_void=bool((base < 0).any()))
+        strokes = stroke_editor(
+            key, list(_values(label)), shown, size, default=default, noun="class", on_stroke=on_change
+        )
+        mask = filled(label, base, strokes)
+        legend(label.names, has_void=bool((mask < 0).any()))
     is_changed = bool(strokes) or key in state.uploaded_masks
-    return filled(label, base, strokes).tolist() if is_changed else None
+    return mask.tolist() if is_changed else None
 
 
 def mask_of(label: PaintedLabel, key: str) -> list[list[int]] | None:
@@ -85,11 +90,18 @@ def mask_thumbnail(label: Any, title: str) -> None:
 
 def filled(label: PaintedLabel, base: np.ndarray, strokes: Sequence[Stroke]) -> np.ndarray:
     """Return a mask (H, W) after all strokes, which are pairs of the covered cells (row, column) and a class."""
-    grid, size = base.copy(), cell(label.shape)
+    # A mask of few classes can be unsigned, which does not hold the value of void pixels
+    grid, size, values = base.astype(np.int64), cell(label.shape), _values(label)
     for cells, name in strokes:
         for row, column in cells:
-            grid[row * size : (row + 1) * size, column * size : (column + 1) * size] = label.names.index(name)
+            grid[row * size : (row + 1) * size, column * size : (column + 1) * size] = values[name]
     return grid
+
+
+def _values(label: PaintedLabel) -> dict[str, int]:
+    """Return the value that each name to paint with gives to a pixel."""
+    classes = {name: number for number, name in enumerate(label.names)}
+    return {**classes, VOID: IGNORE} | classes  # a class of the same name stays a class
 
 
 def _grid(label: PaintedLabel, start: Any) -> np.ndarray:
