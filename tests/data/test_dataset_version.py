@@ -177,6 +177,9 @@ def test_other_data_and_unfitting_examples_are_refused_in_words(home: Path) -> N
     shapes, requests = of_template("shapes_unet", home), of_template("commands_joint", home)
     with pytest.raises(DataError, match="label of example 1 is not a mask"):
         make_version(shapes, [(shapes.row(0), [[0, 1]])], home, "x")
+    boxes = of_template("shapes_detector", home)
+    with pytest.raises(DataError, match="label of example 1 has an object of an unknown class"):
+        make_version(boxes, [(boxes.row(0), [{"class": "house", "box": [0, 0, 1, 1]}])], home, "x")
     with pytest.raises(DataError, match="label of example 1 has no tags; add a tag"):
         make_version(requests, [({"text": "wake me"}, "weather")], home, "x")
     with pytest.raises(DataError, match="no image"):
@@ -198,7 +201,10 @@ def kept(version: Prepared, data: Prepared) -> Prepared:
     return with_fitted(version, data.preprocess)
 
 
-@pytest.mark.parametrize("name", ["requests_tagger", "dates_gru", "station_dlinear", "commands_joint", "shapes_unet"])
+@pytest.mark.parametrize(
+    "name",
+    ["requests_tagger", "dates_gru", "station_dlinear", "commands_joint", "shapes_unet", "shapes_detector"],
+)
 def test_tags_texts_and_forecasts_become_training_rows_and_the_others_stay(name: str, home: Path) -> None:
     """Encoded as those of the run, the rows of all parts are equal to the bit, and the corrected label is learned."""
     data = of_template(name, home)

@@ -64,7 +64,9 @@ def test_moved_rows_and_wrong_predictions_are_alerts(watched: Watched, console: 
     assert any("ADWIN" in alert for alert in report.alerts)
 
 
-@pytest.mark.parametrize(("name", "takes_labels"), [("breast_cancer", True), ("shapes_detector", False)])
+@pytest.mark.parametrize(
+    ("name", "takes_labels"), [("breast_cancer", True), ("shapes_detector", True), ("digits_vae", False)]
+)
 def test_a_report_says_whether_labels_measure_the_predictions(name: str, takes_labels: bool, home: Path) -> None:
     trained = untrained_run(with_rows(templates()[name].project, 60))
     assert check(home, MODEL, trained).takes_labels is takes_labels

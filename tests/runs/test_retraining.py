@@ -145,6 +145,7 @@ def test_weights_are_not_used_for_other_classes_fields_or_targets(home: Path) ->
         ("station_dlinear", None),
         ("commands_joint", None),
         ("shapes_unet", 150),
+        ("shapes_detector", 150),
         ("spoken_cnn", 150),
     ],
 )

@@ -223,10 +223,10 @@ def test_the_score_threshold_has_the_best_f1(shapes: Prepared) -> None:
 
 def test_two_detectors_are_compared_by_the_objects_of_their_images(shapes: Prepared) -> None:
     """As before a promotion."""
-    label, names = task("detection").compared_label(shapes.schema), shapes.schema.target.classes
+    label, names = task("detection").true_label(shapes.schema), shapes.schema.target.classes
     assert label is not None
     true, rows = label.of_rows(shapes, np.arange(60)), shapes.target.numpy()
-    exact = [[{"class": item.name, "score": 1.0, "box": item.box} for item in row] for row in true]
+    exact = [[{**item, "score": 1.0} for item in row] for row in true]
     assert {label.error(*pair) for pair in zip(exact, true, strict=True)} == {0.0}
     index = next(index for index, row in enumerate(rows) if (row[:, 0] >= 0).sum() == 2)
     first, second = exact[index]

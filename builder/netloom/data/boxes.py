@@ -78,8 +78,8 @@ def image_objects(
 
 
 def predicted_objects(prediction: Iterable[Mapping[str, Any]], classes: Sequence[str]) -> tuple[ImageObject, ...]:
-    """Return the objects of a prediction in plain JSON: a class, a score and a box each."""
+    """Return the objects of a prediction or a label in plain JSON: a class and a box each, and a score if predicted."""
     return tuple(
-        ImageObject(classes.index(item["class"]), item["class"], tuple(item["box"]), item["score"])
+        ImageObject(classes.index(item["class"]), item["class"], tuple(item["box"]), item.get("score"))
         for item in prediction
     )

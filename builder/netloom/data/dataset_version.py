@@ -14,6 +14,7 @@ import numpy as np
 
 from netloom.core.errors import DataError
 from netloom.core.progress import ProgressCallback, ignore_progress
+from netloom.data.boxes import padded, predicted_objects, present
 from netloom.data.limits import MAX_CELLS
 from netloom.data.mask_values import VOID
 from netloom.data.preparation.prepared_data import Prepared
@@ -52,7 +53,7 @@ def why_no_version(data: Prepared) -> str:
         return f"A version has at most {MAX_ROWS:,} rows; this data has {len(raw):,}."
     if isinstance(raw, Pairs) or (isinstance(raw, TaggedTexts) and (target.type.is_tags or target.tags)):
         return ""
-    if target.type.is_per_pixel:
+    if target.type.is_in_image:
         return "" if _is_picture(data) else "A version with masks can be made of images; this data is of another kind."
     if target.forecast is not None:
         return why_no_forecast_file(data)
@@ -60,7 +61,7 @@ def why_no_version(data: Prepared) -> str:
     if not (target.type.is_class or target.type.is_multi_label or is_number):
         return (
             "A version needs data with one class, one number or a set of labels to predict per row, a tag per word, a "
-            "class per pixel, an answer per text, or a forecast; this data is for predicting "
+            "class per pixel, objects in images, an answer per text, or a forecast; this data is for predicting "
             f"{target.type.phrase}."
         )
     if target.type.is_multi_label and any(SEPARATOR in name for name in target.classes):
@@ -84,8 +85,8 @@ def make_version(
 
     Args:
         examples: raw rows with their labels: the name of a class, a number in the unit of the data, a list with a tag
-            for each word, also beside a class, rows with the class number of each pixel, a text, or the numbers of a
-            forecast, by series if there are several.
+            for each word, also beside a class, rows with the class number of each pixel, objects with a class and a
+            box, a text, or the numbers of a forecast, by series if there are several.
 
     Raises:
         DataError: the data cannot get a version, or an example does not fit it.
@@ -121,10 +122,10 @@ def _file(data: Prepared, examples: Examples) -> VersionFile:
         view = "picture" if _is_picture(data) else "series"
         options = {"input": "x_train", "view": view, "target": "y_train", "split": None}
         content, has_void = _arrays(data, examples)
-        if not data.schema.target.type.is_per_pixel:  # masks are recognized by their shape
-            options["task"] = task
-        else:
+        if data.schema.target.type.is_per_pixel:
             options["void"] = has_void
+        elif not data.schema.target.type.is_boxes:  # masks and boxes are recognized by their shape
+            options["task"] = task
         return VersionFile(content, "version.npz", "arrays", options=options)
     text, split = _csv(data, examples)
     derived = {column.name for field in data.fields for column in field.columns if column.date_column}
@@ -157,12 +158,13 @@ def _is_sound(data: Prepared) -> bool:
 def _parts(data: Prepared, examples: Examples) -> list[tuple[str, Mapping[str, Any], Any]]:
     """Return the rows of all parts of the split, and the examples as training rows: (part, row, label)."""
     target, classes = data.schema.target, data.schema.target.classes
-    is_mask = target.type.is_per_pixel
     numbers = None if classes else data.restore(data.target).flatten()
 
     def label(place: int) -> Any:
-        if is_mask:
+        if target.type.is_per_pixel:
             return _with_void(np.asarray(data.target[place]))
+        if target.type.is_boxes:
+            return present(np.asarray(data.target[place]))
         if target.type.is_multi_label:
             return _joined(name for name, applies in zip(classes, data.target[place].tolist(), strict=True) if applies)
         return classes[int(data.target[place])] if numbers is None else float(numbers[place])
@@ -171,7 +173,10 @@ def _parts(data: Prepared, examples: Examples) -> list[tuple[str, Mapping[str, A
         (part, data.row(index), label(index)) for part in NAMES for index in sorted(data.split[part].tolist())
     ]
     for number, (row, value) in enumerate(examples, 1):
-        if is_mask:
+        if target.type.is_boxes:
+            rows.append((NAMES[0], row, _objects(value, classes, number)))
+            continue
+        if target.type.is_per_pixel:
             grid = np.asarray(value)
             if grid.shape != tuple(target.shape) or grid.max() >= len(classes):
                 raise DataError(
@@ -184,6 +189,17 @@ def _parts(data: Prepared, examples: Examples) -> list[tuple[str, Mapping[str, A
             raise DataError(f"The label {str(unknown[0])[:60]!r} of example {number} is not a class of the data.")
         rows.append((NAMES[0], row, _joined(labels) if target.type.is_multi_label else value))
     return rows
+
+
+def _objects(label: Any, classes: tuple[str, ...], number: int) -> np.ndarray:
+    """Return the objects (objects, 5) of a label of an example."""
+    try:
+        objects = predicted_objects(label, classes)
+    except ValueError:
+        raise DataError(
+            f"The label of example {number} has an object of an unknown class; correct it, or delete it."
+        ) from None
+    return np.array([(item.number, *item.box) for item in objects], dtype=np.float32).reshape(-1, 5)
 
 
 def _with_void(mask: np.ndarray) -> np.ndarray:
@@ -234,8 +250,9 @@ def _values(data: Prepared, examples: Examples, noun: str) -> Iterator[tuple[str
 
 
 def _arrays(data: Prepared, examples: Examples) -> tuple[bytes, bool]:
-    """Return the rows as an NPZ file with images (R, C, H, W) or sounds (R, L, 1), and labels (R,) of each part,
+    """Return the rows as an NPZ file with images (R, C, H, W) or sounds (R, L, 1), and labels (R, …) of each part,
     and whether masks among these have void pixels."""
+    target = data.schema.target
     rows: dict[str, list[np.ndarray]] = {name: [] for name in NAMES}
     labels: dict[str, list[Any]] = {name: [] for name in NAMES}
     for part, values, label in _values(data, examples, "sound" if _is_sound(data) else "image"):
@@ -245,17 +262,21 @@ def _arrays(data: Prepared, examples: Examples) -> tuple[bytes, bool]:
         values.min() >= 0 and values.max() <= 255 and (values == values.astype(np.uint8)).all()
         for values in rows[NAMES[0]]
     )
+    if target.type.is_boxes:  # each part has as many rows for objects
+        every = padded([objects for part in NAMES for objects in labels[part]])
+        ends = np.cumsum([len(labels[part]) for part in NAMES])[:-1]
+        labels = dict(zip(NAMES, map(list, np.split(every, ends)), strict=True))
     arrays: dict[str, np.ndarray] = {}
     for part in NAMES:
         if rows[part]:
             stacked = np.stack(rows[part])
             arrays[f"x_{part}"] = stacked.astype(np.uint8) if is_bytes and stacked.max() > 1 else stacked
             arrays[f"y_{part}"] = np.array(labels[part])
-    if data.schema.target.type.is_per_pixel:
-        arrays[CLASS_NAMES] = np.array(data.schema.target.classes)
+    if target.type.is_in_image:
+        arrays[CLASS_NAMES] = np.array(target.classes)
     if _is_sound(data):
         arrays[SAMPLE_RATE] = np.array(data.fields[0].sample_rate)
     file = io.BytesIO()
     np.savez_compressed(file, allow_pickle=False, **arrays)
-    is_mask = data.schema.target.type.is_per_pixel
+    is_mask = target.type.is_per_pixel
     return file.getvalue(), is_mask and any(bool((masks == VOID).any()) for part in labels.values() for masks in part)

@@ -99,7 +99,7 @@ def compare_for_promotion(new: TrainedRun, old: TrainedRun, collected: Labeled) 
         UsageError: the runs predict different things, or there are no held-out rows to compare them on, or a collected
             example does not fit the old one.
     """
-    true_label, new_label = (trained.objective.task.compared_label(trained.data.schema) for trained in (old, new))
+    true_label, new_label = (trained.objective.task.true_label(trained.data.schema) for trained in (old, new))
     if true_label is None or new_label is None:
         raise UsageError("The predictions of these runs cannot be compared with one label per row.")
     if not true_label.is_comparable(new_label):

@@ -11,8 +11,7 @@ from netloom.document import Training
 from netloom.tasks.answers import AnswerPart, structure_part, threshold_part
 from netloom.tasks.outputs import ExpectedOutput
 from netloom.tasks.task import Task
-from netloom.tasks.true_labels.objects import ObjectsLabel
-from netloom.tasks.true_labels.true_label import TrueLabel
+from netloom.tasks.true_labels import ObjectsLabel, TrueLabel
 
 
 class Detection(Task):
@@ -36,10 +35,6 @@ class Detection(Task):
         "The scores of objects are not calibrated; the score from which an object is predicted is chosen on the "
         "validation rows."
     )
-    not_corrected = (
-        "The boxes of a prediction cannot be corrected here yet, so its inputs cannot be collected; add images with "
-        "boxes to the dataset instead."
-    )
     not_attacked = "attacks do not support objects with boxes yet."
 
     def outputs(self, schema: Schema, training: Training) -> tuple[ExpectedOutput, ...] | None:
@@ -57,7 +52,7 @@ class Detection(Task):
     def answer_text(self, answer: Mapping[str, Any]) -> str:
         return objects_text(item["class"] for item in answer["prediction"])
 
-    def compared_label(self, schema: Schema) -> TrueLabel | None:
+    def true_label(self, schema: Schema) -> TrueLabel | None:
         return ObjectsLabel(schema.target.classes)
 
     def answer_parts(self, schema: Schema) -> tuple[AnswerPart, ...]:

@@ -173,7 +173,3 @@ class Task:
     def true_label(self, schema: Schema) -> TrueLabel | None:
         """Return the kind of the labels that measure predictions in use; None if one label does not measure one."""
         return None
-
-    def compared_label(self, schema: Schema) -> TrueLabel | None:
-        """Return the kind of the labels of rows of the data, by which two runs are compared; None if there is none."""
-        return self.true_label(schema)

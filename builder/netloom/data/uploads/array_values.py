@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from netloom.core.errors import DataError
+from netloom.data.boxes import MAX_CLASSES as MAX_BOX_CLASSES
+from netloom.data.boxes import MAX_OBJECTS, NO_OBJECT
 from netloom.data.mask_values import MAX_CLASSES, VOID, MaskValues, has_void
 from netloom.data.raw_dataset import RawTarget
 from netloom.data.tables.targets import CLASS, requested_target
@@ -34,9 +36,11 @@ def array_target(
     class_names: tuple[str, ...] = (),
     void: int | None = None,
 ) -> RawTarget:
-    """Return the target of a dataset from an array (R,), numbers or one-hot classes (R, k), or masks (R, H, W).
+    """Return the target of a dataset from an array (R,), numbers or one-hot classes (R, k), masks (R, H, W), or the
+    objects in images (R, M, 5), as in `netloom.data.boxes`.
 
-    `class_names` are the names of the values 0, 1, … of masks, and `void` is the value of their void pixels, if any.
+    `class_names` are the names of the values 0, 1, … of masks and of the classes of objects, and `void` is the value of
+    void pixels in masks, if any.
 
     Raises:
         DataError: The array is none of these.
@@ -54,8 +58,13 @@ def array_target(
         return target_of(pd.Series(target.argmax(1), name=name), CLASS, title)
     if are_masks(target, inputs):
         return _mask_target(target, name, class_names, void)
+    if target.ndim == 3 and target.shape[2] == 5:
+        return _box_target(target, name, class_names)
     if target.ndim != 2:
-        raise DataError(f"{name[:60]!r} has rows of shape {target.shape[1:]}; a target is a class, numbers or a mask.")
+        raise DataError(
+            f"{name[:60]!r} has rows of shape {target.shape[1:]}; a target is a class, numbers, a mask, or objects "
+            "with five numbers each: the class, x_min, y_min, x_max and y_max."
+        )
     numbers = target.astype(np.float64)
     _refuse_missing(numbers, name)
     return {"target": numbers, "target_kind": "number", "target_name": name, "classes": ()}
@@ -110,6 +119,36 @@ def _mask_target(target: np.ndarray, name: str, class_names: tuple[str, ...], vo
         classes = tuple(f"class {value}" for value in values.classes)
     masks = values.indices(target)
     return {"target": masks, "target_kind": "mask", "target_name": name, "classes": classes, "mask_values": values}
+
+
+def _box_target(target: np.ndarray, name: str, class_names: tuple[str, ...]) -> RawTarget:
+    """Return the target from the objects in images (R, M, 5): class index, x_min, y_min, x_max and y_max, with sides as
+    shares of the width and the height; the class of unused rows is below 0."""
+    objects = target.astype(np.float32)
+    _refuse_missing(objects, name)
+    if objects.shape[1] > MAX_OBJECTS:
+        raise DataError(
+            f"{name[:60]!r} has up to {objects.shape[1]:,} objects per image; at most {MAX_OBJECTS} are read."
+        )
+    numbers, low, high = objects[..., 0], objects[..., 1:3], objects[..., 3:]
+    is_object = numbers >= 0
+    is_valid = (numbers == numbers.round()) & ((low >= 0) & (low < high) & (high <= 1)).all(2)
+    if not is_valid[is_object].all():
+        image, place = np.argwhere(is_object & ~is_valid)[0].tolist()
+        raise DataError(
+            f"{name[:60]!r} has the object {objects[image, place].tolist()} in row {image + 1:,}; an object has the "
+            "number of its class, x_min, y_min, x_max and y_max, from 0 to 1 as shares of the width and the height of "
+            "the image, with x_min below x_max and y_min below y_max."
+        )
+    if not is_object.any():
+        raise DataError(f"{name[:60]!r} has no object; the class of an object is 0 or above.")
+    count = max(int(numbers.max()) + 1, len(class_names))
+    if count > MAX_BOX_CLASSES:
+        raise DataError(f"{name[:60]!r} has objects of {count:,} classes; at most {MAX_BOX_CLASSES} are supported.")
+    classes = (*class_names, *(f"class {number}" for number in range(len(class_names), count)))
+    objects[~is_object] = 0
+    objects[~is_object, 0] = NO_OBJECT
+    return {"target": objects, "target_kind": "boxes", "target_name": name, "classes": classes}
 
 
 def _one_hot(array: np.ndarray) -> bool:

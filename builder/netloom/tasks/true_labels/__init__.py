@@ -7,17 +7,20 @@ errors, by these declarations alone.
 from netloom.tasks.true_labels.classes import ClassLabel, LabelSet
 from netloom.tasks.true_labels.masks import MaskLabel
 from netloom.tasks.true_labels.numbers import ForecastLabel, NumberLabel
+from netloom.tasks.true_labels.objects import ObjectsLabel
 from netloom.tasks.true_labels.tags import ClassWithTags, WordTags
 from netloom.tasks.true_labels.texts import TextLabel
-from netloom.tasks.true_labels.true_label import PaintedLabel, TrueLabel
+from netloom.tasks.true_labels.true_label import BoxedLabel, PaintedLabel, TrueLabel
 
 __all__ = [
+    "BoxedLabel",
     "ClassLabel",
     "ClassWithTags",
     "ForecastLabel",
     "LabelSet",
     "MaskLabel",
     "NumberLabel",
+    "ObjectsLabel",
     "PaintedLabel",
     "TextLabel",
     "TrueLabel",

@@ -37,6 +37,11 @@ class TrueLabel(ABC):
         return None
 
     @property
+    def boxed(self) -> BoxedLabel | None:
+        """The label as one that consists of boxes in the image of its row; None for other labels."""
+        return None
+
+    @property
     @abstractmethod
     def schema(self) -> Mapping[str, Any]:
         """The JSON schema of a label."""
@@ -133,6 +138,21 @@ class PaintedLabel(TrueLabel):
         Raises:
             DataError: it cannot be read, or has other values.
         """
+
+
+class BoxedLabel(TrueLabel):
+    """Objects with a box and a class each, which people draw on the image of a row, or type.
+
+    Attributes:
+        names: the names of the classes.
+    """
+
+    names: tuple[str, ...]
+    corrects_prediction: ClassVar[bool] = True
+
+    @property
+    def boxed(self) -> BoxedLabel:
+        return self
 
 
 def _names(schema: Mapping[str, Any]) -> set[str]:

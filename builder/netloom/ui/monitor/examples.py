@@ -116,16 +116,20 @@ def _label(
     check: Callable[[Any], None],
     on_change: Callable[[], None] | None = None,
 ) -> Callable[[], None]:
-    """Draw the input of a label. A mask is drawn small, with a switch for its editor; the returned function draws the
-    editor if it is open, which needs more room than a column."""
-    if true_label.painted is None:
+    """Draw the input of a label. One that is painted or drawn on an image is drawn small, with a switch for its editor;
+    the returned function draws the editor if it is open, which needs more room than a column."""
+    if true_label.painted is None and true_label.boxed is None:
         label_input(true_label, key, value, check=check, on_change=on_change)
         return _no_editor
     st.caption(escape(true_label.in_short(value)))
-    mask_thumbnail(value, "The mask of the row")
-    if not st.toggle("Correct the mask", key=Key.PAINT.of(key)):
+    noun = "boxes"
+    if true_label.painted is not None:
+        noun = "mask"
+        mask_thumbnail(value, "The mask of the row")
+    if not st.toggle(f"Correct the {noun}", key=Key.PAINT.of(key)):
         return _no_editor
-    return partial(_mask, true_label, key, value, picture_of(trained.data, row), check, on_change)
+    picture = picture_of(trained.data, row)
+    return partial(_on_image, true_label, key, value, f"Corrected {noun}", picture, check, on_change)
 
 
 def _no_editor() -> None:
@@ -134,17 +138,18 @@ def _no_editor() -> None:
 
 @st.fragment
 @guard()
-def _mask(
+def _on_image(
     true_label: TrueLabel,
     key: str,
     value: Any,
+    title: str,
     picture: np.ndarray | None,
     check: Callable[[Any], None],
     on_change: Callable[[], None] | None,
 ) -> None:
-    """Draw the editor of a mask; a stroke redraws only the editor."""
+    """Draw the editor of a mask or of boxes; a stroke or a box redraws only the editor."""
     with st.container(width=EDITOR_WIDTH):
-        label_input(true_label, key, value, title="Corrected mask", check=check, on_change=on_change, picture=picture)
+        label_input(true_label, key, value, title=title, check=check, on_change=on_change, picture=picture)
 
 
 def _moment(example: CollectedExample) -> Any:

@@ -55,7 +55,7 @@ def _collect_button(live: Live, trained: OpenRun, weights: RunWeights, raw: RawR
         prediction = _predicted(weights, raw) if true_label.corrects_prediction else None
         proposed = true_label.proposed(trained.data, raw, prediction)
         check = partial(true_label.check_row, trained.data, raw)
-        picture = picture_of(trained.data, raw) if true_label.painted is not None else None
+        picture = picture_of(trained.data, raw) if true_label.painted or true_label.boxed else None
         # A label that was typed for one input must not stay for the next one
         key = Key.LABEL.of(trained.run.id, row_digest(dict(raw)).hex())
         label = label_input(true_label, key, proposed, title="Correct label", check=check, picture=picture)

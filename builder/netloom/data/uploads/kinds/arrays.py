@@ -17,6 +17,7 @@ from netloom.data import file_types
 from netloom.data.images import data_uri
 from netloom.data.mask_values import MAX_CLASSES, void_note
 from netloom.data.raw_dataset import RawDataset
+from netloom.data.schema import TARGET_TYPES
 from netloom.data.splits.given_splits import TEST, TRAIN, VALIDATION, given_of, part_in, path_of, split_column
 from netloom.data.uploads.array_values import are_masks, array_target, check_inputs, inferred_void
 from netloom.data.uploads.array_views import VIEWS, as_images, dataset_kind, dataset_of, displayed, guess_view
@@ -170,8 +171,8 @@ class Arrays(Reader):
         return StoredUpload(len(input_rows), summary, notes=notes, extra=extra)
 
     def raw(self, folder: Path, meta: UploadMeta, options: JsonObject) -> RawDataset:
-        view = with_default(VIEW, meta["options"]["view"])
-        chosen = check_options(options, [view, TASK], meta["title"], "Arrays")
+        view_question = with_default(VIEW, meta["options"]["view"])
+        chosen = check_options(options, [view_question, TASK], meta["title"], "Arrays")
         # Viewed as plain arrays: indexing a row of a memmap creates a memmap, which is slow.
         inputs, target, parts = (
             np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False).view(np.ndarray)
@@ -181,7 +182,10 @@ class Arrays(Reader):
         class_names = tuple(np.load(names_file, allow_pickle=False).tolist()) if names_file.is_file() else ()
         task = chosen.optional_choice("task")
         target_fields = array_target(target, task, meta["target"], meta["title"], inputs, class_names, meta.get("void"))
-        raw = dataset_of(inputs, chosen.choice("view"), target_fields, meta.get("rate", 0))
+        view = chosen.choice("view")
+        if TARGET_TYPES[target_fields["target_kind"]].is_boxes and view != "picture":
+            raise DataError(f"{meta['target'][:60]!r} has boxes, which are those of images; choose view=picture.")
+        raw = dataset_of(inputs, view, target_fields, meta.get("rate", 0))
         set_given_split(raw, parts if len(np.unique(parts)) > 1 else None)
         return raw
 

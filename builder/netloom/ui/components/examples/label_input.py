@@ -11,6 +11,7 @@ import streamlit as st
 from netloom.core.errors import DataError
 from netloom.core.text import cut, escape, number
 from netloom.modalities.encoding.cells import EncodeError
+from netloom.ui.components.examples.box_input import box_input, objects_of
 from netloom.ui.components.examples.image_urls import enlarged
 from netloom.ui.components.examples.mask_painter import mask_input, mask_of
 from netloom.ui.components.page_state import value_of
@@ -39,13 +40,17 @@ def label_input(
     Args:
         value: The label that is chosen at first.
         check: Raises a DataError for a label that does not fit its row.
-        picture: The image of the row (C, H, W) with values from 0 to 1, on which a mask is painted.
+        picture: The image of the row (C, H, W) with values from 0 to 1, on which a mask is painted or boxes are drawn.
     """
     if true_label.painted is not None:
         mask = true_label.painted
         if picture is None:
             picture = np.zeros((1, *mask.shape))
         return mask_input(mask, key, value, picture, title=title, on_change=on_change)
+    if true_label.boxed is not None:
+        if picture is None:
+            picture = np.zeros((1, 1, 1))
+        return box_input(true_label.boxed, key, value, picture, title=title, on_change=on_change)
     if true_label.hint:
         start = true_label.text(value) if value is not None else ""
         text = st.text_area(title, start, key=key, on_change=on_change, help=true_label.hint, height=TYPED_HEIGHT)
@@ -70,6 +75,8 @@ def label_of(true_label: TrueLabel, key: str, check: Callable[[Any], None] | Non
     """Return the label in the input of this key, for callbacks; None if there is none."""
     if true_label.painted is not None:
         return mask_of(true_label.painted, key)
+    if true_label.boxed is not None:
+        return objects_of(true_label.boxed, key)
     value = value_of(key)
     return _parsed(true_label, value or "", check)[0] if true_label.hint else value
 

@@ -1,0 +1,131 @@
+"""The objects of an image, which people draw as boxes on it or type, one in each line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import streamlit as st
+
+from netloom.core.errors import DataError
+from netloom.core.text import escape
+from netloom.data.boxes import predicted_objects
+from netloom.explain.plots.class_colors import object_color
+from netloom.ui.components.page_state import set_value, value_of
+from netloom.ui.components.state import Part
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+    from netloom.tasks.true_labels import BoxedLabel
+
+HEIGHT = 340
+TYPED_HEIGHT = 110
+MIN_SIDE = 0.005  # of a drawn box; a click without a movement draws none
+
+
+def box_input(
+    label: BoxedLabel,
+    key: str,
+    start: Any,
+    picture: np.ndarray,
+    *,
+    title: str,
+    on_change: Callable[[], None] | None = None,
+) -> list[dict[str, Any]] | None:
+    """Draw the input of the objects in an image, and return them; None if what is typed is not a list of objects.
+
+    Args:
+        start: The objects that are corrected, such as the prediction; None for no objects.
+        picture: The image of the row (C, H, W), with values from 0 to 1.
+    """
+    typed = value_of(key, label.text(start or []))
+    objects, problem = _parsed(label, typed)
+    name = st.pills("Draw a box around", label.names, default=label.names[0], required=True, key=Part.COLOR.within(key))
+    # Another key after each change of the objects, so that a box that became an object is not selected any more
+    chart_key = Part.CANVAS.within(key, typed)
+    st.plotly_chart(
+        _chart(picture, objects or [], label.names),
+        width="stretch",
+        key=chart_key,
+        on_select=partial(_add, label, key, typed, chart_key, str(name), on_change),
+        selection_mode="box",
+        config={"displayModeBar": False, "scrollZoom": False},
+    )
+    st.text_area(title, typed, key=key, on_change=on_change, help=label.hint, height=TYPED_HEIGHT)
+    if problem:
+        st.caption(f":material/error: {escape(problem)}")
+    return objects
+
+
+def objects_of(label: BoxedLabel, key: str) -> list[dict[str, Any]] | None:
+    """Return the objects in the input of this key, for callbacks; None if it has none."""
+    return _parsed(label, value_of(key, ""))[0]
+
+
+def _parsed(label: BoxedLabel, text: str) -> tuple[list[dict[str, Any]] | None, str]:
+    """Return the typed objects, None if they are not valid, and why not."""
+    if not text.strip():
+        return None, ""
+    try:
+        return label.parse(text), ""
+    except DataError as error:
+        return None, str(error)
+
+
+def _add(
+    label: BoxedLabel, key: str, typed: str, chart_key: str, name: str, on_change: Callable[[], None] | None
+) -> None:
+    """Add the drawn boxes to the typed objects."""
+    boxes = (value_of(chart_key) or {}).get("selection", {}).get("box", [])
+    sides = [_sides(box["x"], box["y"]) for box in boxes]
+    drawn = [{"class": name, "box": side} for side in sides if side]
+    objects, problem = _parsed(label, typed)
+    if not drawn or problem:  # what was typed is not lost
+        return
+    set_value(key, label.text([*(objects or []), *drawn]))
+    if on_change is not None:
+        on_change()
+
+
+def _sides(x: Sequence[float], y: Sequence[float]) -> list[float]:
+    """Return a drawn box as x_min, y_min, x_max, y_max within the image; [] if it is too small."""
+    x_min, x_max = (min(max(float(value), 0.0), 1.0) for value in sorted(x))
+    y_min, y_max = (min(max(float(value), 0.0), 1.0) for value in sorted(y))
+    return [x_min, y_min, x_max, y_max] if min(x_max - x_min, y_max - y_min) >= MIN_SIDE else []
+
+
+def _chart(picture: np.ndarray, objects: Sequence[dict[str, Any]], names: Sequence[str]) -> go.Figure:
+    """Return the image, from 0 to 1 along both axes, with the boxes of its objects, on which boxes can be drawn."""
+    import plotly.graph_objects as go
+
+    from netloom.ui.components.examples.image_urls import enlarged
+
+    height, width = picture.shape[1:]
+    channels_last = picture[0] if len(picture) == 1 else np.moveaxis(picture, 0, 2)
+    # A chart without points cannot be selected from
+    figure = go.Figure(
+        go.Scatter(x=[0, 1], y=[0, 1], mode="markers", marker={"opacity": 0}, hoverinfo="skip", showlegend=False)
+    )
+    figure.add_layout_image(
+        source=enlarged(channels_last), xref="x", yref="y", x=0, y=0, sizex=1, sizey=1, sizing="stretch", layer="below"
+    )
+    for item in predicted_objects(objects, tuple(names)):
+        x_min, y_min, x_max, y_max = item.box
+        figure.add_shape(
+            type="rect",
+            x0=x_min,
+            y0=y_min,
+            x1=x_max,
+            y1=y_max,
+            line={"color": object_color(item.number), "width": 2},
+            label={"text": item.name[:24], "textposition": "top left", "font": {"color": object_color(item.number)}},
+        )
+    figure.update_xaxes(range=[0, 1], visible=False, fixedrange=True, constrain="domain")
+    figure.update_yaxes(
+        range=[1, 0], visible=False, fixedrange=True, scaleanchor="x", scaleratio=height / width, constrain="domain"
+    )
+    figure.update_layout(height=HEIGHT, margin={"l": 0, "r": 0, "t": 0, "b": 0}, dragmode="select")
+    return figure
