@@ -3,6 +3,8 @@ stopped."""
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
@@ -71,3 +73,26 @@ def test_text_is_written_token_by_token_until_it_is_stopped(page: Page, server: 
     assert 0 < len(written.rpartition("Generate")[2].strip()) < 1000 + 600
     page.wait_for_timeout(700)
     assert result(page).inner_text() == written, "it has ended"
+
+
+def test_an_object_is_drawn_on_the_image_and_collected(page: Page, server: Server) -> None:
+    open_untrained(page, server, "shapes_detector")
+    expect(page.get_by_role("heading", name="No object")).to_be_visible()
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
+    page.get_by_role("button", name="Collect", exact=True).click()
+    label = page.get_by_role("textbox", name="Correct label")
+    expect(label).to_have_value("no object")
+    page.get_by_role("radiogroup", name="Draw a box around").get_by_role("radio", name="square").click()
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
+    area = page.locator(".js-plotly-plot .nsewdrag").first.bounding_box()
+    assert area is not None
+    page.mouse.move(area["x"] + 0.1 * area["width"], area["y"] + 0.2 * area["height"])
+    page.mouse.down()
+    page.mouse.move(area["x"] + 0.5 * area["width"], area["y"] + 0.75 * area["height"], steps=4)
+    page.mouse.up()
+    expect(label).to_have_value(re.compile(r"^square 0\.\d{3} 0\.\d{3} 0\.\d{3} 0\.\d{3}$"))
+    page.get_by_role("button", name="Collect this input").click()
+    expect(page.get_by_text("The project has 1 collected example.")).to_be_visible()
+    [example] = server.store.collected(server.store.runs()[0].project_id).all()
+    assert [item["class"] for item in example.label] == ["square"]
+    assert example.label[0]["box"] == pytest.approx([0.1, 0.2, 0.5, 0.75], abs=0.02)

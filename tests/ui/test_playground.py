@@ -409,5 +409,19 @@ def test_a_mask_is_painted_over_the_prediction_and_collected() -> None:
     assert np.array_equal(example.label, expected)
 
 
+def test_predicted_objects_are_corrected_and_collected() -> None:
+    app = open_page("shapes_detector")
+    typed = next(item for item in app.text_area if item.label == "Correct label")
+    typed.set_value("square 0.1 0.2 0.5 2")
+    app = checked(button(app, "Collect this input").click().run())
+    assert "A box has sides from 0 to 1" in " ".join(item.value for item in app.caption)
+    assert "Type the correct label first." in [item.value for item in app.warning]
+    next(item for item in app.text_area if item.label == "Correct label").set_value("square 0.1 0.2 0.5 0.75")
+    checked(button(app, "Collect this input").click().run())
+    [run] = [run for run in open_store().runs() if run.title.startswith("shapes_detector")]
+    [example] = open_store().collected(run.project_id).all()
+    assert example.label == [{"class": "square", "box": [0.1, 0.2, 0.5, 0.75]}]
+
+
 def test_a_language_model_says_why_its_inputs_are_not_collected() -> None:
     assert "Many continuations of a text are right" in button(open_page("tales_gpt"), "Collect").help

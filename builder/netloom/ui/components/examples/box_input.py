@@ -11,9 +11,10 @@ import streamlit as st
 
 from netloom.core.errors import DataError
 from netloom.core.text import escape
-from netloom.data.boxes import predicted_objects
-from netloom.explain.plots.class_colors import object_color
-from netloom.ui.components.page_state import set_value, value_of
+from netloom.data.boxes import ImageObject, predicted_objects
+from netloom.explain.plots.object_shapes import with_objects
+from netloom.ui.components.examples.image_urls import enlarged
+from netloom.ui.components.page_state import has_value, set_value, value_of
 from netloom.ui.components.state import Part
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from netloom.tasks.true_labels import BoxedLabel
 
-HEIGHT = 340
+HEIGHT = 300
 TYPED_HEIGHT = 110
 MIN_SIDE = 0.005  # of a drawn box; a click without a movement draws none
 
@@ -41,20 +42,23 @@ def box_input(
         start: The objects that are corrected, such as the prediction; None for no objects.
         picture: The image of the row (C, H, W), with values from 0 to 1.
     """
-    typed = value_of(key, label.text(start or []))
+    if not has_value(key):
+        set_value(key, label.text(start or []))
+    typed = value_of(key)
     objects, problem = _parsed(label, typed)
     name = st.pills("Draw a box around", label.names, default=label.names[0], required=True, key=Part.COLOR.within(key))
     # Another key after each change of the objects, so that a box that became an object is not selected any more
     chart_key = Part.CANVAS.within(key, typed)
     st.plotly_chart(
-        _chart(picture, objects or [], label.names),
+        _chart(picture, predicted_objects(objects or [], label.names)),
         width="stretch",
         key=chart_key,
-        on_select=partial(_add, label, key, typed, chart_key, str(name), on_change),
+        on_select=partial(_add, label, key, typed, chart_key, str(name), picture.shape[1:], on_change),
         selection_mode="box",
         config={"displayModeBar": False, "scrollZoom": False},
     )
-    st.text_area(title, typed, key=key, on_change=on_change, help=label.hint, height=TYPED_HEIGHT)
+    st.caption("Drag on the image to add a box; delete its line to remove it.")
+    st.text_area(title, key=key, on_change=on_change, help=label.hint, height=TYPED_HEIGHT)
     if problem:
         st.caption(f":material/error: {escape(problem)}")
     return objects
@@ -76,11 +80,17 @@ def _parsed(label: BoxedLabel, text: str) -> tuple[list[dict[str, Any]] | None, 
 
 
 def _add(
-    label: BoxedLabel, key: str, typed: str, chart_key: str, name: str, on_change: Callable[[], None] | None
+    label: BoxedLabel,
+    key: str,
+    typed: str,
+    chart_key: str,
+    name: str,
+    size: tuple[int, int],
+    on_change: Callable[[], None] | None,
 ) -> None:
-    """Add the drawn boxes to the typed objects."""
+    """Add the boxes that were drawn on the chart to the typed objects."""
     boxes = (value_of(chart_key) or {}).get("selection", {}).get("box", [])
-    sides = [_sides(box["x"], box["y"]) for box in boxes]
+    sides = [_sides(box["x"], box["y"], size) for box in boxes]
     drawn = [{"class": name, "box": side} for side in sides if side]
     objects, problem = _parsed(label, typed)
     if not drawn or problem:  # what was typed is not lost
@@ -90,42 +100,34 @@ def _add(
         on_change()
 
 
-def _sides(x: Sequence[float], y: Sequence[float]) -> list[float]:
-    """Return a drawn box as x_min, y_min, x_max, y_max within the image; [] if it is too small."""
-    x_min, x_max = (min(max(float(value), 0.0), 1.0) for value in sorted(x))
-    y_min, y_max = (min(max(float(value), 0.0), 1.0) for value in sorted(y))
+def _sides(x: Sequence[float], y: Sequence[float], size: tuple[int, int]) -> list[float]:
+    """Return a box that was drawn on the chart of an image of `size` (H, W) as x_min, y_min, x_max, y_max within the
+    image; [] if it is too small."""
+    height, width = size
+    x_min, x_max = (min(max((value + 0.5) / width, 0.0), 1.0) for value in sorted(x))
+    y_min, y_max = (min(max((value + 0.5) / height, 0.0), 1.0) for value in sorted(y))
     return [x_min, y_min, x_max, y_max] if min(x_max - x_min, y_max - y_min) >= MIN_SIDE else []
 
 
-def _chart(picture: np.ndarray, objects: Sequence[dict[str, Any]], names: Sequence[str]) -> go.Figure:
-    """Return the image, from 0 to 1 along both axes, with the boxes of its objects, on which boxes can be drawn."""
+def _chart(picture: np.ndarray, objects: Sequence[ImageObject]) -> go.Figure:
+    """Return the image (C, H, W) with the boxes of its objects, on which boxes can be drawn. Whole numbers on its axes
+    are the centers of pixels."""
     import plotly.graph_objects as go
 
-    from netloom.ui.components.examples.image_urls import enlarged
-
     height, width = picture.shape[1:]
+    left, right, top, bottom = -0.5, width - 0.5, -0.5, height - 0.5
+    # Nothing can be selected in a chart without points
+    corners = go.Scatter(x=[left, right], y=[top, bottom], mode="markers", marker={"opacity": 0}, hoverinfo="skip")
+    figure = with_objects(go.Figure(corners), (height, width), objects)
     channels_last = picture[0] if len(picture) == 1 else np.moveaxis(picture, 0, 2)
-    # A chart without points cannot be selected from
-    figure = go.Figure(
-        go.Scatter(x=[0, 1], y=[0, 1], mode="markers", marker={"opacity": 0}, hoverinfo="skip", showlegend=False)
-    )
     figure.add_layout_image(
-        source=enlarged(channels_last), xref="x", yref="y", x=0, y=0, sizex=1, sizey=1, sizing="stretch", layer="below"
+        {"x": left, "y": top, "sizex": width, "sizey": height, "xref": "x", "yref": "y", "layer": "below"},
+        source=enlarged(channels_last),
+        sizing="stretch",
     )
-    for item in predicted_objects(objects, tuple(names)):
-        x_min, y_min, x_max, y_max = item.box
-        figure.add_shape(
-            type="rect",
-            x0=x_min,
-            y0=y_min,
-            x1=x_max,
-            y1=y_max,
-            line={"color": object_color(item.number), "width": 2},
-            label={"text": item.name[:24], "textposition": "top left", "font": {"color": object_color(item.number)}},
-        )
-    figure.update_xaxes(range=[0, 1], visible=False, fixedrange=True, constrain="domain")
-    figure.update_yaxes(
-        range=[1, 0], visible=False, fixedrange=True, scaleanchor="x", scaleratio=height / width, constrain="domain"
+    axis = {"visible": False, "fixedrange": True, "constrain": "domain"}
+    figure.update_xaxes(axis, range=[left, right])
+    figure.update_yaxes(axis, range=[bottom, top], scaleanchor="x")
+    return figure.update_layout(
+        height=HEIGHT, margin={"l": 0, "r": 0, "t": 0, "b": 0}, dragmode="select", showlegend=False
     )
-    figure.update_layout(height=HEIGHT, margin={"l": 0, "r": 0, "t": 0, "b": 0}, dragmode="select")
-    return figure
