@@ -13,9 +13,11 @@ import torch
 
 from netloom.document import Project, apply
 from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES
+from netloom.runs import evaluate, load_run, start
 from netloom.templates import templates
 from netloom.training.trainer import Trainer
-from tests.runs.examples import Recorder, broken_off, loop, moons
+from netloom.training.weights import checkpoints
+from tests.runs.examples import Recorder, broken_off, loop, moons, store_in, trained_here
 
 # Every setting with its own state, or that changes a step; the network has dropout and a batch norm.
 ALL = {
@@ -91,6 +93,19 @@ def test_resumed_adversarial_run_matches_uninterrupted_run(home: Path, tmp_path:
     training |= {"layer_rate_decay": 0.9, "schedule": "plateau", "schedule_settings": {"patience": 0}}
     project = apply(templates()["digits_gan"].project, {"kind": "project", "training": training})
     check_resume_is_exact(project, 7, home, tmp_path)
+
+
+def test_last_weights_to_predict_with_are_those_of_the_curve(home: Path) -> None:
+    """With EMA, the curves and the best weights are those of the averaged weights, so the last ones are, too."""
+    store, project = store_in(home), moons(average=0.99, keep="last", epochs=2)
+    with trained_here():
+        run = start(store, store.create_project(project), project)
+    last = store.curves([run], "loss")[run][-1][1]
+    for trained in (load_run(store, run, "last"), load_run(store, run)):
+        assert evaluate(trained, "validation").metrics["loss"] == pytest.approx(last, rel=1e-5)
+    raw = checkpoints.load(store.artifacts(run))
+    assert raw is not None
+    assert not same(dict(trained.model.state_dict()), raw[1].weights), "training continues with other weights"
 
 
 def test_checkpoint_without_newer_state_keys_loads(home: Path) -> None:

@@ -221,6 +221,13 @@ class Trainer(ABC):
         """Context in which the model has the weights to evaluate and save: their EMA, if it is turned on."""
         return self.ema.averaged_weights() if self.ema is not None else nullcontext()
 
+    def averaged_state(self) -> StateDict:
+        """Return a copy of the state of the model with the EMA of its weights; empty if EMA is turned off."""
+        if self.ema is None:
+            return {}
+        with self.averaged_weights():
+            return {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+
     def best_model(self) -> nn.Module:
         """Return the network with the best or the last weights, on the CPU in evaluation mode.
 
@@ -228,15 +235,15 @@ class Trainer(ABC):
         """
         from netloom.compile.logit_network import original_network
 
-        if self.best.weights and self.training.keep == "best":
-            self.model.load_state_dict(self.best.weights)
+        weights = self.best.weights if self.training.keep == "best" else {}
+        self.model.load_state_dict(weights or self.averaged_state() or self.model.state_dict())
         return original_network(set_memory_format(self.model.cpu(), False)).eval()
 
     # Checkpoints.
 
     def checkpoint(self) -> Checkpoint:
         """Return the complete state, from which training continues with the same results."""
-        return Checkpoint(dict(self.model.state_dict()), self.state_dict())
+        return Checkpoint(dict(self.model.state_dict()), self.state_dict(), averaged=self.averaged_state())
 
     def resume(self, checkpoint: Checkpoint, best: StateDict | None = None) -> None:
         """Restore a `checkpoint`; `best` are the best weights that were saved with it."""

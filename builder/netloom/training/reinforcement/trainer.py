@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -153,7 +153,7 @@ class ReinforcementTrainer(Trainer):
         import torch
 
         observations = {"seen_now": torch.from_numpy(np.stack([player.observation for player in self.players]))}
-        return Checkpoint(dict(self.model.state_dict()), self.state_dict(), observations | self._algorithm_state())
+        return replace(super().checkpoint(), memory=observations | self._algorithm_state())
 
     def resume(self, checkpoint: Checkpoint, best: StateDict | None = None) -> None:
         super().resume(checkpoint, best)

@@ -31,7 +31,7 @@ C = TypeVar("C")
 # The previous checkpoint is the fallback if the last one is damaged.
 KEEP = 2
 # The files of a checkpoint's folder.
-MODEL, STATE, MEMORY = "model.safetensors", "state.pt", "memory.safetensors"
+MODEL, STATE, MEMORY, AVERAGED = "model.safetensors", "state.pt", "memory.safetensors", "averaged.safetensors"
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,14 @@ class Checkpoint:
     """The complete state of training, from which it continues with the same results.
 
     `state` holds plain values and tensors: optimizer, random numbers, epoch, step, position in the data, best metric.
-    `memory` holds large tensors, such as a replay buffer.
+    `memory` holds large tensors, such as a replay buffer. `averaged` are the weights to predict with if they are not
+    those that training continues with: their EMA.
     """
 
     weights: dict[str, torch.Tensor]
     state: StateDict
     memory: dict[str, torch.Tensor] = field(default_factory=dict)
+    averaged: dict[str, torch.Tensor] = field(default_factory=dict)
 
 
 def save(artifacts: RunArtifacts, step: int, checkpoint: Checkpoint) -> None:
@@ -175,7 +177,7 @@ def chosen(artifacts: RunArtifacts) -> str:
 
 
 def weights_file(artifacts: RunArtifacts, which: str = "best") -> Path:
-    """Return the file of these weights. It is replaced atomically, never modified.
+    """Return the file of these weights to predict with. It is replaced atomically, never modified.
 
     Raises:
         CheckpointError: the pointer to the last checkpoint cannot be read.
@@ -184,7 +186,9 @@ def weights_file(artifacts: RunArtifacts, which: str = "best") -> Path:
     best = artifacts.best_weights
     if which == "best" and best.exists():
         return best
-    return _current(artifacts) / MODEL
+    current = _current(artifacts)
+    averaged = current / AVERAGED
+    return averaged if averaged.exists() else current / MODEL
 
 
 def separate(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -203,8 +207,9 @@ def _write(home: Path, checkpoint: Checkpoint) -> None:
 
     save_weights_aside(home / MODEL, separate(checkpoint.weights))
     torch.save(checkpoint.state, home / STATE)
-    if checkpoint.memory:
-        save_weights_aside(home / MEMORY, separate(checkpoint.memory))
+    for name, tensors in ((MEMORY, checkpoint.memory), (AVERAGED, checkpoint.averaged)):
+        if tensors:
+            save_weights_aside(home / name, separate(tensors))
     for file in home.iterdir():
         _sync(file)
     _sync(home)
@@ -261,8 +266,9 @@ def _check(home: Path) -> None:
     with _described(home):
         check_weights(home / MODEL)
         _check_state(home)
-        if (home / MEMORY).exists():
-            check_weights(home / MEMORY)
+        for name in (MEMORY, AVERAGED):
+            if (home / name).exists():
+                check_weights(home / name)
 
 
 def _check_state(home: Path) -> None:
