@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import resource
 import threading
 import time
 from pathlib import Path
@@ -165,6 +166,27 @@ def test_a_full_disk_costs_rows_but_leaves_no_torn_line(tmp_path: Path, monkeypa
     log.close()
     assert [row.id for row in read(tmp_path).rows] == ["a", "c"]
     assert "No space left" in (tmp_path / "errors.jsonl").read_text()
+
+
+def test_rows_never_reach_a_file_that_takes_the_place_of_a_closed_one(tmp_path: Path) -> None:
+    """Without a free descriptor, no new segment can be opened; a connection may get the next one that is free."""
+    log = opened(tmp_path, max_bytes=8_000)
+    put(log, "a", {"x": "y" * 1_000})
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+        put(log, "b", {"x": "y" * 1_000})
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert log.lost == 1
+    with (tmp_path / "connection").open("wb", buffering=0) as other:
+        put(log, "c", {"x": 3})
+        log.close()
+        assert log.lost == 1
+        put(log, "d", {"x": 4})
+        assert log.lost == 2, "it is closed"
+        assert os.fstat(other.fileno()).st_size == 0
+    assert [row.id for row in read(tmp_path).rows] == ["a", "c"]
 
 
 def test_redacted_fields_are_left_out_or_hashed_with_a_secret_key(tmp_path: Path) -> None:

@@ -58,6 +58,9 @@ class LogSettings:
     redaction: Redaction = field(default_factory=Redaction)
 
 
+_CLOSED = -1
+
+
 class RequestLog:
     """Writes the log of one model. Threads may share it; another process may not.
 
@@ -163,6 +166,7 @@ class RequestLog:
     def close(self) -> None:
         with self._lock:
             os.close(self._file)
+            self._file = _CLOSED  # its number can become that of a connection
             self._process_lock.release()
 
     def _encoded(self, fields: Collection[str], row: Mapping[str, Any], answer: Mapping[str, Any]) -> bytes:
@@ -193,16 +197,17 @@ class RequestLog:
         self._size += len(content)
 
     def _open(self) -> None:
-        self._began, self._size = time.time(), 0
-        name = int(self._began * 1e9)
+        began = time.time()
+        name = int(began * 1e9)
         while (path := self._folder / f"{name:020d}{SUFFIX}").exists():
             name += 1
-        self._path = path
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        self._path, self._began, self._size = path, began, 0
 
     def _reopen(self) -> None:
-        os.close(self._file)
-        self._open()
+        old = self._file
+        self._open()  # first: if it fails, the log still has a file of its own
+        os.close(old)
 
     def _delete(self, oldest: float) -> None:
         """Delete segments other than the current one: older ones, empty ones, and those beyond the size."""
