@@ -14,10 +14,10 @@ import torch
 from netloom.data import DataError, add_file
 from netloom.document import DataChoice, updated
 from netloom.drift import DriftReport, compare
-from netloom.drift.monitored import confidence_of
 from netloom.drift.multivariate import domain_classifier, mmd
 from netloom.runs import TrainedRun, fit_here
 from netloom.runs.prediction.embeddings import features, last_linear
+from netloom.tasks.answers import confidence_of
 from netloom.templates import templates
 from netloom.templates.starting import fit
 from tests.cli.conftest import Console, Trained
@@ -228,4 +228,6 @@ def test_confidence_in_a_set_of_labels_is_that_of_the_least_sure_one() -> None:
         "sure of no label"
     )
     assert confidence_of({"prediction": "square", "probabilities": shares}) == 0.9
+    assert confidence_of({"prediction": "circle", "probabilities": shares}) == 0.02, "by a tuned threshold"
+    assert confidence_of({"prediction": 3.5}) is None
     assert confidence_of({"prediction": ["square"], "probabilities": shares, "confidence": 0.5}) == 0.5

@@ -22,7 +22,7 @@ from netloom.data import DataError
 from netloom.jobs import Context, Pool
 from netloom.jobs.requests.predictions import BATCH, KEPT_S, BatchResult, Predict, PredictFile
 from netloom.runs import TrainedRun, predict
-from netloom.runs.prediction.batch_prediction import as_csv, confidence, table_row
+from netloom.runs.prediction.batch_prediction import as_csv, table_row
 from netloom.sandbox import read_batch
 from tests.jobs.conftest import Runs
 
@@ -215,7 +215,7 @@ def test_calibrated_predictions_have_columns_of_their_own() -> None:
     }
 
 
-def test_confidence_is_that_of_the_predicted_class() -> None:
-    assert confidence({"prediction": "a", "probabilities": {"a": 0.4, "b": 0.6}}) == 0.4
-    assert confidence({"prediction": ["a"], "probabilities": {"a": 0.9}}) is None
-    assert confidence({"prediction": 3.5}) is None
+@pytest.mark.parametrize("prediction", [["a"], [[0, 1]], "a"])
+def test_calibrated_confidence_is_in_the_table_whatever_is_predicted(prediction: Any) -> None:
+    answer = {"prediction": prediction, "probabilities": {"a": 0.9}, "confidence": 0.7}
+    assert table_row({"x": 1}, answer)["confidence"] == 0.7

@@ -11,6 +11,7 @@ import numpy as np
 
 from netloom.modalities.encoding.number_column import NumberEncoder
 from netloom.modalities.fields.registry import modality_of
+from netloom.tasks.answers import confidence_of
 
 if TYPE_CHECKING:
     from netloom.modalities.encoding.column_encoder import ColumnEncoder
@@ -96,18 +97,6 @@ def predictions(reference: Sequence[Mapping[str, Any]], answers: Sequence[Mappin
     if all(value is not None for part in confidence for value in part):
         quantities.append(Quantity("confidence", *(np.array(part, dtype=np.float64) for part in confidence)))
     return quantities
-
-
-def confidence_of(answer: Mapping[str, Any]) -> float | None:
-    """Return the confidence of an answer: the calibrated one, or else the largest probability; None without one. For a
-    set of labels, it is that of the label about which the network is least sure."""
-    if "confidence" in answer:
-        confidence: float | None = answer["confidence"]
-        return confidence
-    probabilities, predicted = answer.get("probabilities"), answer.get("prediction")
-    if isinstance(probabilities, Mapping) and isinstance(predicted, list) and probabilities.keys() >= set(predicted):
-        return min(float(share if name in predicted else 1 - share) for name, share in probabilities.items())
-    return max(probabilities.values()) if isinstance(probabilities, Mapping) and probabilities else None
 
 
 def _column(name: str, reference: list[Any], current: list[Any]) -> list[Quantity]:

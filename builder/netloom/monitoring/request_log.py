@@ -19,7 +19,6 @@ from pydantic_core import to_json
 from netloom.core import log
 from netloom.core.errors import UsageError
 from netloom.document import write_bytes
-from netloom.drift.monitored import confidence_of
 from netloom.monitoring.log_files import (
     HEAD,
     KEY,
@@ -34,6 +33,7 @@ from netloom.monitoring.log_files import (
     segments,
 )
 from netloom.monitoring.redaction import Redaction
+from netloom.tasks.answers import confidence_of
 
 MIB, DAY_S = 2**20, 86_400.0
 _SEGMENTS = 8  # that the size is divided into; the oldest one is deleted as a whole
@@ -90,6 +90,7 @@ class RequestLog:
         self._requests = _remembered(self._folder)  # rows and labels by the id of the request
         self._segment_bytes = settings.max_bytes // _SEGMENTS
         self._segment_s = min(DAY_S, settings.days * DAY_S / 10)
+        self._file = _CLOSED
         self._open()
         self.expire()
 

@@ -124,3 +124,18 @@ CALIBRATED: Mapping[str, Any] = {
         "description": "The interval that contains the true number with the probability `coverage`",
     },
 }
+
+
+def confidence_of(answer: Mapping[str, Any]) -> float | None:
+    """Return the confidence of an answer: the calibrated one, or else the probability of the predicted class; None
+    without one. For a set of labels, it is that of the label about which the network is least sure."""
+    if "confidence" in answer:
+        confidence: float | None = answer["confidence"]
+        return confidence
+    probabilities, predicted = answer.get("probabilities"), answer.get("prediction")
+    if not isinstance(probabilities, Mapping) or not probabilities:
+        return None
+    if isinstance(predicted, list) and probabilities.keys() >= set(predicted):
+        return min(float(share if name in predicted else 1 - share) for name, share in probabilities.items())
+    # With a threshold, the predicted class need not have the largest probability
+    return float(probabilities[predicted]) if isinstance(predicted, str) and predicted in probabilities else None

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from netloom.core.plain_json import JsonObject
+from netloom.core.spreadsheets import safe_cell
 from netloom.core.text import natural
 from netloom.document import DocumentError, Network, Node, Project
 from netloom.runs.caveats import caveats_of
@@ -227,8 +228,8 @@ def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
     names = list(dict.fromkeys(name for row in rows for name in row))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([_cell(name) for name in names])
-    writer.writerows([[_cell(row.get(name)) for name in names] for row in rows])
+    writer.writerow([safe_cell(name) for name in names])
+    writer.writerows([[safe_cell("" if (value := row.get(name)) is None else value) for name in names] for row in rows])
     return text.getvalue()
 
 
@@ -329,18 +330,3 @@ def _flat(values: Mapping[str, Any]) -> list[tuple[str, Any]]:
         else:
             items.append((str(key), value))
     return items
-
-
-def _cell(value: Any) -> Any:
-    """Return a cell that no spreadsheet runs as a formula (https://owasp.org/www-community/attacks/CSV_Injection)."""
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") and not _is_number(value):
-        return f"'{value}"
-    return "" if value is None else value
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

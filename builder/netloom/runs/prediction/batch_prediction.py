@@ -12,8 +12,10 @@ import numpy as np
 
 from netloom.core.errors import DataError
 from netloom.core.plain_json import JsonObject
+from netloom.core.spreadsheets import safe_cell
 from netloom.modalities.encoding.rows import Answer
 from netloom.runs.prediction.trained_run import predict
+from netloom.tasks.answers import confidence_of
 
 if TYPE_CHECKING:
     from netloom.runs.prediction.trained_run import TrainedRun
@@ -21,9 +23,6 @@ if TYPE_CHECKING:
 Row = Mapping[str, Any]
 # The rows between two reports of progress.
 CHUNK = 256
-# A spreadsheet takes a cell that begins with one of these for a formula.
-# https://owasp.org/www-community/attacks/CSV_Injection
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def predict_rows(
@@ -58,14 +57,6 @@ def _check_row(trained: TrainedRun, number: int, row: Row) -> None:
         raise DataError(f"Row {number} does not fit the inputs of the network: expected {names}.") from None
 
 
-def confidence(answer: Answer) -> float | None:
-    """Return the probability of the predicted class; None for a prediction that is not one of several classes."""
-    shares, predicted = answer.get("probabilities"), answer.get("prediction")
-    if not isinstance(shares, Mapping) or not isinstance(predicted, str) or predicted not in shares:
-        return None
-    return float(shares[predicted])
-
-
 def as_csv(rows: Iterable[Row], answers: Iterable[Answer]) -> str:
     """Return the cells of `table_row` as CSV.
 
@@ -75,9 +66,9 @@ def as_csv(rows: Iterable[Row], answers: Iterable[Answer]) -> str:
     names = list(dict.fromkeys(name for line in lines for name in line))
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(_safe(name) for name in names)
+    writer.writerow(safe_cell(name) for name in names)
     for line in lines:
-        writer.writerow(_safe(cell_text(line.get(name))) for name in names)
+        writer.writerow(safe_cell(cell_text(line.get(name))) for name in names)
     return stream.getvalue()
 
 
@@ -85,7 +76,7 @@ def as_json_lines(rows: Iterable[Row], answers: Iterable[Answer]) -> str:
     """Return a line of JSON per row, with its `input`, the answer and its `confidence`, if it has one. Inputs that are
     arrays are left out."""
     lines = (
-        {"input": _shown(row), **answer, **({} if (sure := confidence(answer)) is None else {"confidence": sure})}
+        {"input": _shown(row), **answer, **({} if (sure := confidence_of(answer)) is None else {"confidence": sure})}
         for row, answer in zip(rows, answers, strict=True)
     )
     return "".join(f"{json.dumps(line, ensure_ascii=False, default=str)}\n" for line in lines)
@@ -98,7 +89,7 @@ def table_row(row: Row, answer: Answer) -> JsonObject:
     interval: Mapping[str, Any] = answer.get("interval", {})
     for name, value in (
         ("prediction", answer.get("shares") or answer["prediction"]),
-        ("confidence", confidence(answer)),
+        ("confidence", confidence_of(answer)),
         ("prediction set", answer.get("prediction_set")),
         ("low", interval.get("low")),
         ("high", interval.get("high")),
@@ -123,16 +114,3 @@ def cell_text(value: Any) -> Any:
             return ", ".join(value)
         return json.dumps(value, ensure_ascii=False, default=str)
     return "" if value is None else value
-
-
-def _safe(value: Any) -> Any:
-    is_formula = isinstance(value, str) and value.startswith(_FORMULA) and not _is_number(value)
-    return f"'{value}" if is_formula else value
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
