@@ -78,6 +78,27 @@ def test_another_current_version_starts_the_comparison_anew(runs: Runs, tmp_path
     assert counts() == [0, 0]
 
 
+def test_a_shadow_that_fails_does_not_agree_and_says_why(runs: Runs, tmp_path: Path) -> None:
+    application = Application(tmp_path, runs.trained)
+    deployment = application.state.default
+    network = deepcopy(runs.trained.model)
+    shadow_model = ServedModel("model", replace(runs.trained, model=network), max_rows=1)
+    network.register_forward_pre_hook(lambda module, inputs: torch.zeros(2) @ torch.zeros(3))
+    deployment.set_shadow(shadow_model)
+
+    async def ask() -> list[int]:
+        replies = [await application.ask("POST", "/predict", json.dumps(runs.row(row)).encode()) for row in range(3)]
+        async with asyncio.timeout(30):
+            while deployment.agreement is not None and deployment.agreement.rows < 3:
+                await asyncio.sleep(0.01)
+        return [reply.status for reply in replies]
+
+    assert run_apart(ask()) == [200] * 3
+    shadow = deployment.comparison()["shadow"]
+    assert (shadow["rows"], shadow["failed_rows"], shadow["agreement"]) == (3, 3, 0.0)
+    assert "size" in shadow["failure"]
+
+
 def test_the_page_asks_each_model_at_its_own_path(runs: Runs, tmp_path: Path) -> None:
     application = Application(tmp_path, runs.trained)
     state = application.state

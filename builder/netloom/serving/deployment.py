@@ -188,6 +188,9 @@ class Deployment:
         except RequestError:  # its queue is full; a shadow must not slow down the others
             agreement.dropped += len(rows)
             return
+        except Exception as error:  # of the network of the shadow, whatever it is; the current version has answered
+            agreement.add_failure(len(rows), error)
+            return
         agreement.add(outcomes, shadow_outcomes)
 
 

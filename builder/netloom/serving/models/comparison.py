@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from netloom.core.plain_json import JsonObject
+from netloom.core.text import first_line
 from netloom.training.uncertainty import Difference, difference_of_shares, share_interval, student_t
 
 _MAX_LATENCIES = 10_000
@@ -64,7 +65,8 @@ class Traffic:
 class Agreement:
     """How often a shadow gives the same prediction as the current version.
 
-    `in_words` returns a prediction as a text that is compared instead, or "": no two networks find equal boxes.
+    `in_words` returns a prediction as a text that is compared instead, or "": no two networks find equal boxes. Of the
+    `rows`, the shadow `failed` to compute some, the last time because of `failure`.
     """
 
     version: str
@@ -74,6 +76,14 @@ class Agreement:
     dropped: int = 0
     numbers: int = 0
     difference_sum: float = 0.0
+    failed: int = 0
+    failure: str = ""
+
+    def add_failure(self, rows: int, error: Exception) -> None:
+        """Count rows that the shadow failed to compute as different predictions."""
+        self.rows += rows
+        self.failed += rows
+        self.failure = first_line(error)
 
     def add(self, answers: Sequence[Any], other_answers: Sequence[Any]) -> None:
         """Compare the outcomes of the same rows. A row for which only one version has an answer counts as different."""
@@ -97,6 +107,8 @@ class Agreement:
             "version": self.version,
             "rows": self.rows,
             "dropped_rows": self.dropped,
+            "failed_rows": self.failed,
+            "failure": self.failure or None,
             "agreement": self.equal / self.rows if self.rows else None,
             "interval": [low, high],
             "mean_difference": self.difference_sum / self.numbers if self.numbers else None,

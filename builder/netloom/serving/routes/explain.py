@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from netloom.core import log
 from netloom.core.errors import DataError, JobError, UsageError
 from netloom.explain import ExplainError, Explanation, methods
 from netloom.jobs.job import Job
@@ -93,9 +94,14 @@ async def _compute(server: ServerState, model: ServedModel, request: Attribution
                     f"The explanation takes longer than {limit_s:g} s; choose a faster method.", 503, 60.0
                 )
             return job.result()
-    except (ExplainError, DataError, UsageError, CheckpointError, FileNotFoundError) as error:
+    except (JobError, CheckpointError, FileNotFoundError) as error:  # not a fault of the request
+        log.write_if_possible(server.home / log.ERRORS, "server", explanation=model.name, error=str(error))
+        raise RequestError(
+            "The explanation could not be computed on this server, whose log has the reason. Try again later.", 503, 5.0
+        ) from None
+    except (ExplainError, DataError, UsageError) as error:
         raise RequestError(str(error)) from None
-    except (TypeError, ValueError, KeyError, OverflowError, JobError) as error:
+    except (TypeError, ValueError, KeyError, OverflowError) as error:
         raise RequestError(f"The row or an option does not fit the model: {str(error)[:200]}.") from None
     finally:
         _waiting -= 1

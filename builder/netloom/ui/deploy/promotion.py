@@ -229,6 +229,8 @@ def _comparison(client: ServerClient, model: ModelState, labels: Mapping[str, st
                 f"row{'s' * (shadow['rows'] != 1)} "
                 f"(95% CI {low:.1%} to {high:.1%})."
             )
+            if shadow.get("failed_rows"):
+                st.warning(f"The shadow failed for {shadow['failed_rows']:,} of them: {escape(shadow['failure'])}")
 
 
 def _traffic_row(name: str, run: str, counts: Mapping[str, Any]) -> dict[str, Any]:
