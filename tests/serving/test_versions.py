@@ -141,3 +141,11 @@ def test_a_run_with_other_classes_cannot_take_over(runs: Runs) -> None:
     check_replaceable(model, ServedModel("digits", runs.trained, max_rows=1))
     with pytest.raises(RequestError, match="expect"):
         check_replaceable(model, other)
+
+
+def test_an_explanation_that_fails_on_the_server_is_not_the_fault_of_the_request(runs: Runs, tmp_path: Path) -> None:
+    application = Application(tmp_path, runs.trained)  # with another home, where the files of the run are missing
+    reply = application.post("/explain", json.dumps({"row": runs.row(0), "method": "saliency"}).encode())
+    assert reply.status == 503, reply.value
+    assert "log has the reason" in reply.value["error"]
+    assert runs.first in (tmp_path / "errors.jsonl").read_text()
