@@ -90,7 +90,7 @@ def test_regression_targets_are_standardized_only_with_the_inputs() -> None:
 
 
 def test_environments_reject_preparations_other_than_none() -> None:
-    with pytest.raises(DataError, match="An environment declares the scales"):
+    with pytest.raises(DataError, match="An environment defines the scale of its observations"):
         prepare(DataChoice(dataset="cartpole", prepare="scale"))
     columns = prepare(DataChoice(dataset="cartpole", prepare="none")).fields[0].columns
     assert {column.step for column in columns} == {1.0}

@@ -45,5 +45,5 @@ def test_only_thumbnail_columns_are_shown_as_images() -> None:
 
 def test_downloads_are_off_by_default(server: str) -> None:
     assert from_the_web() == []
-    with pytest.raises(FetchError, match="switched off"):
+    with pytest.raises(FetchError, match="disabled on this server"):
         fetch_files(f"{server}/table.csv", lambda share, what: None)

@@ -26,7 +26,7 @@ def with_fields(raw: RawDataset, choices: Mapping[str, FieldChoice]) -> RawDatas
             listed = ", ".join(repr(known[:40]) for known in names)
             nearest = nearest_name(name, names)
             hint = f"did you mean {nearest[:80]!r}?" if nearest else f"the data has {listed}."
-            raise DataError(f"There is no field {name[:80]!r} to set anything for; {hint}")
+            raise DataError(f"There is no field {name[:80]!r}; {hint}")
     return raw.with_parts(
         [part.with_settings(choices[part.name].plain()) if part.name in choices else part for part in raw.parts]
     )
@@ -70,11 +70,13 @@ def _with_columns(part: RawDataset, choices: Mapping[str, ColumnChoice]) -> RawD
         choice = choices.get(name, ColumnChoice())
         if choice.kind not in (None, kind) or choice.role not in (None, "input", "ignore"):
             raise DataError(
-                f"The column {name[:80]!r} of this data is a {kind} that is learned from or ignored, and nothing else."
+                f"The column {name[:80]!r} of this data is a {kind}, whose role can only be input or ignore."
             )
         column_kind(kind).refuse(name, choice.settings)
         if choice.get("encode") is not None:
-            raise DataError(f"How the categories in {name[:80]!r} are encoded is settled in this data.")
+            raise DataError(
+                f"The data defines how the categories in {name[:80]!r} are encoded; remove the setting encode."
+            )
     ignored = {name for name in kinds if name in choices and choices[name].role == "ignore"}
     settings = {name: dict(choices[name].settings) for name in kinds if name in choices}
     return part.with_columns(ignored, settings) if kinds else part

@@ -113,7 +113,7 @@ class Environment(Dataset, ABC):
     # The name of its drawing on the Results page.
     drawing: ClassVar[str]
 
-    rows: Rows = Field(2000, description="How many steps of a simple player are shown as examples")
+    rows: Rows = Field(2000, description="Number of steps of a simple policy that are shown as examples")
 
     @abstractmethod
     def rule(self, observation: np.ndarray) -> int:
@@ -174,7 +174,7 @@ class Episodes(Table):
     def with_preparation(self, prepare: Preparation | ImageNormalization) -> RawDataset:
         scale = scale_of(prepare)
         if scale != "none":
-            raise DataError("An environment declares the scales of what is seen in it; choose 'standardize' or 'none'.")
+            raise DataError("An environment defines the scale of its observations; choose 'standardize' or 'none'.")
         return replace(self, settings={"scale": scale, **self.settings})
 
     @property

@@ -21,7 +21,7 @@ _MAGIC_NUMBERS = (
 )  # fmt: skip
 # Types that cannot be read, each as the end of a sentence that says what to do.
 _UNREADABLE = (
-    (b"%PDF", "a PDF document; take its table or text out of it, and save that as CSV or text"),
+    (b"%PDF", "a PDF document; copy its table or text, and save that as CSV or plain text"),
     (b"%!PS", "a PostScript document; save it as a PNG image"),
     (b"\xd0\xcf\x11\xe0", "an old Office document, or one with a password; save it as .xlsx without one, or as CSV"),
     (b"\x89HDF", "an HDF5 file; save its arrays as NPZ"),

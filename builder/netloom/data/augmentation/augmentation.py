@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
-CHANCE = Field(0.5, ge=0, le=1, description="The share of the rows that it happens to")
+CHANCE = Field(0.5, ge=0, le=1, description="Probability that a row is changed")
 
 # Applies a sampled geometric transformation to values (N, C, H, W) or (N, T). `exact` uses the nearest value instead of
 # interpolating.

@@ -61,11 +61,11 @@ class Augmenter:
         ]
         if not indices:
             raise DataError(
-                f"{augmentations.title} fits no field that the network reads; take it out of the augmentations."
+                f"{augmentations.title} fits no field that the network reads; remove it from the augmentations."
             )
         if isinstance(augmentations, Mixing) and len(indices) < len(self.fields):
             raise DataError(
-                f"{augmentations.title} blends whole examples, but not every field can be blended; take it out."
+                f"{augmentations.title} blends whole examples, but not every field can be blended; remove it."
             )
         (self._mixing if isinstance(augmentations, Mixing) else self._steps).append((augmentations, indices))
 

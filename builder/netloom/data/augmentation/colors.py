@@ -24,11 +24,11 @@ class _Light(Change):
 class Brightness(_Light):
     name = "brightness"
     title = "Brightness and contrast"
-    summary = "Lighter or darker, with more or less contrast"
+    summary = "Changes brightness and contrast"
     brightness: float = Field(
-        0.2, ge=0, le=1, description="How much is added or taken, of the range from black to white"
+        0.2, ge=0, le=1, description="Maximum change of the brightness, as a share of the range from black to white"
     )
-    contrast: float = Field(0.2, ge=0, le=0.95, description="How much differences from the mean grow or shrink")
+    contrast: float = Field(0.2, ge=0, le=0.95, description="Maximum relative change of the contrast")
 
     def change(self, values: torch.Tensor, facts: Facts, random: Random) -> torch.Tensor:
         rows = (len(values), 1, 1, 1)
@@ -41,10 +41,10 @@ class Brightness(_Light):
 class Color(_Light):
     name = "colour"
     title = "Color"
-    summary = "More, less or other colors"
+    summary = "Changes saturation and hue"
     channels = 3
-    saturation: float = Field(0.3, ge=0, le=1, description="Largest relative change of the saturation")
-    hue: float = Field(10.0, ge=0, le=180, description="Largest rotation of the hue on the color wheel, in degrees")
+    saturation: float = Field(0.3, ge=0, le=1, description="Maximum relative change of the saturation")
+    hue: float = Field(10.0, ge=0, le=180, description="Maximum rotation of the hue on the color wheel, in degrees")
 
     def change(self, values: torch.Tensor, facts: Facts, random: Random) -> torch.Tensor:
         import torch
@@ -66,8 +66,10 @@ class Color(_Light):
 class GaussianNoise(_Light):
     name = "gaussian_noise"
     title = "Noise"
-    summary = "Grain, as of a camera in the dark"
-    amount: float = Field(0.05, gt=0, le=1, description="Its greatest deviation, of the range from black to white")
+    summary = "Adds Gaussian noise to every pixel"
+    amount: float = Field(
+        0.05, gt=0, le=1, description="Maximum standard deviation, as a share of the range from black to white"
+    )
 
     def change(self, values: torch.Tensor, facts: Facts, random: Random) -> torch.Tensor:
         deviation = random.uniform((len(values), 1, 1, 1), 0.0, self.amount) * _as_column(facts.stretched(1.0), values)
@@ -77,8 +79,8 @@ class GaussianNoise(_Light):
 class Blur(_Light):
     name = "blur"
     title = "Blur"
-    summary = "Out of focus, by a Gaussian"
-    radius: float = Field(1.0, gt=0, le=5, description="Its greatest deviation, in pixels")
+    summary = "Blurs the image with a Gaussian kernel"
+    radius: float = Field(1.0, gt=0, le=5, description="Maximum standard deviation of the kernel, in pixels")
     chance: float = CHANCE
 
     def change(self, values: torch.Tensor, facts: Facts, random: Random) -> torch.Tensor:
@@ -100,9 +102,9 @@ class Cutout(_Light):
 
     name = "cutout"
     title = "Cutout"
-    summary = "Covers a rectangle, so that no single part of the image decides"
-    smallest: float = Field(0.02, gt=0, le=0.9, description="The least area that is covered, as a share")
-    largest: float = Field(0.2, gt=0, le=0.9, description="The greatest area that is covered, as a share")
+    summary = "Covers a random rectangle, so that the prediction does not rely on a single region"
+    smallest: float = Field(0.02, gt=0, le=0.9, description="Minimum area of the rectangle, as a share of the image")
+    largest: float = Field(0.2, gt=0, le=0.9, description="Maximum area of the rectangle, as a share of the image")
     chance: float = CHANCE
 
     def change(self, values: torch.Tensor, facts: Facts, random: Random) -> torch.Tensor:

@@ -31,14 +31,14 @@ class _Flip(_Picture):
 class HorizontalFlip(_Flip):
     name = "horizontal_flip"
     title = "Horizontal flip"
-    summary = "Left becomes right; not for letters and digits"
+    summary = "Mirrors the image left to right; not for letters and digits"
     axis = 3
 
 
 class VerticalFlip(_Flip):
     name = "vertical_flip"
     title = "Vertical flip"
-    summary = "Top becomes bottom; for images taken from above"
+    summary = "Mirrors the image top to bottom; for images taken from above"
     axis = 2
 
 
@@ -47,8 +47,8 @@ class Crop(_Picture):
 
     name = "crop"
     title = "Random crop"
-    summary = "Moves the image by a few pixels: it is padded, and a part of its size is cut out"
-    padding: float = Field(0.125, gt=0, le=0.5, description="How far it moves at most, as a share of the side")
+    summary = "Shifts the image by a few pixels: it is padded, then cropped to its size"
+    padding: float = Field(0.125, gt=0, le=0.5, description="Maximum shift, as a share of the side")
 
     def moves(self, values: torch.Tensor, facts: Facts, random: Random) -> Move:
         import torch
@@ -96,7 +96,7 @@ class Rotate(_Affine):
     name = "rotate"
     title = "Rotate"
     summary = "Rotates the image about its center"
-    degrees: float = Field(15.0, gt=0, le=180, description="The largest angle in degrees, in both directions")
+    degrees: float = Field(15.0, gt=0, le=180, description="Maximum angle in degrees, in both directions")
 
     def matrices(self, rows: int, random: Random) -> torch.Tensor:
         return turned(random.uniform((rows,), -self.degrees, self.degrees))
@@ -105,9 +105,9 @@ class Rotate(_Affine):
 class Scale(_Affine):
     name = "scale"
     title = "Scale"
-    summary = "Makes what is shown larger or smaller"
-    smallest: float = Field(0.8, ge=0.2, le=1, description="The least size, as a multiple")
-    largest: float = Field(1.25, ge=1, le=5, description="The greatest size, as a multiple")
+    summary = "Enlarges or shrinks the content of the image"
+    smallest: float = Field(0.8, ge=0.2, le=1, description="Minimum scale factor")
+    largest: float = Field(1.25, ge=1, le=5, description="Maximum scale factor")
 
     def matrices(self, rows: int, random: Random) -> torch.Tensor:
         import torch

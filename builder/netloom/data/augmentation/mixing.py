@@ -31,7 +31,12 @@ class Mixup(Mixing):
     title = "Mixup"
     summary = "Blends each example and its target with another example and its target"
     kinds: ClassVar[tuple[Kind, ...]] = ("image", "sequence", "vector")
-    alpha: float = Field(0.2, gt=0, le=10, description="Small: mostly one of both; 1: any blend is as likely")
+    alpha: float = Field(
+        0.2,
+        gt=0,
+        le=10,
+        description="α of the beta distribution. Small: mostly one example; 1: all blends are equally likely",
+    )
 
     def apply(self, batch: Batch, places: list[int], random: Random) -> None:
         share, partner = _drawn(batch, self.alpha, random)
@@ -49,9 +54,14 @@ class Cutmix(Mixing):
 
     name = "cutmix"
     title = "CutMix"
-    summary = "Puts a rectangle of another image into each; targets count by their area"
+    summary = "Pastes a rectangle of another image into each image; targets are weighted by area"
     kinds: ClassVar[tuple[Kind, ...]] = ("image",)
-    alpha: float = Field(1.0, gt=0, le=10, description="Small: mostly one of both; 1: any area is as likely")
+    alpha: float = Field(
+        1.0,
+        gt=0,
+        le=10,
+        description="α of the beta distribution. Small: mostly one image; 1: all areas are equally likely",
+    )
 
     def apply(self, batch: Batch, places: list[int], random: Random) -> None:
         share, partner = _drawn(batch, self.alpha, random)

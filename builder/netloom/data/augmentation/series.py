@@ -20,9 +20,11 @@ class _Series(Change):
 class Jitter(_Series):
     name = "jitter"
     title = "Jitter"
-    summary = "Adds noise to every number"
+    summary = "Adds Gaussian noise to every number"
     kinds: ClassVar[tuple[Kind, ...]] = ("sequence", "vector")
-    amount: float = Field(0.05, gt=0, le=5, description="Its deviation, in units of the training rows' own")
+    amount: float = Field(
+        0.05, gt=0, le=5, description="Standard deviation of the noise, relative to that of the training rows"
+    )
 
     def change(self, values: torch.Tensor, facts: Facts, random: Random) -> torch.Tensor:
         return values + self.amount * random.normal(tuple(values.shape))
@@ -31,8 +33,8 @@ class Jitter(_Series):
 class Scaling(_Series):
     name = "scaling"
     title = "Scaling"
-    summary = "Makes the whole series larger or smaller: a louder or softer sound"
-    amount: float = Field(0.1, gt=0, le=0.9, description="By how much at most, as a share")
+    summary = "Multiplies the whole series by a factor, which makes a sound louder or softer"
+    amount: float = Field(0.1, gt=0, le=0.9, description="Maximum relative change")
 
     def change(self, values: torch.Tensor, facts: Facts, random: Random) -> torch.Tensor:
         return values * random.uniform((len(values), 1, 1), 1 - self.amount, 1 + self.amount)
@@ -41,8 +43,8 @@ class Scaling(_Series):
 class TimeShift(_Series):
     name = "time_shift"
     title = "Time shift"
-    summary = "Everything happens earlier or later; the gap is filled with the nearest value"
-    largest: float = Field(0.1, gt=0, le=0.9, description="How far at most, as a share of the length")
+    summary = "Shifts the series in time; the gap is filled with the nearest value"
+    largest: float = Field(0.1, gt=0, le=0.9, description="Maximum shift, as a share of the length")
 
     def change(self, values: torch.Tensor, facts: Facts, random: Random) -> torch.Tensor:
         import torch
@@ -59,9 +61,9 @@ class TimeMask(_Series):
 
     name = "time_mask"
     title = "Time mask"
-    summary = "Replaces intervals of time by the mean"
+    summary = "Replaces intervals of time with the mean"
     masks: int = Field(1, ge=1, le=10, description="Number of intervals")
-    largest: float = Field(0.1, gt=0, le=0.9, description="The longest interval, as a share of the length")
+    largest: float = Field(0.1, gt=0, le=0.9, description="Maximum length of an interval, as a share of the length")
 
     def change(self, values: torch.Tensor, facts: Facts, random: Random) -> torch.Tensor:
         for _ in range(self.masks):
@@ -75,8 +77,8 @@ class FrequencyMask(_Series):
     name = "frequency_mask"
     title = "Frequency mask"
     summary = "Removes bands of frequencies: columns of a spectrogram, or of the spectrum of a waveform"
-    masks: int = Field(1, ge=1, le=10, description="How many bands")
-    largest: float = Field(0.15, gt=0, le=0.9, description="The widest band, as a share of all frequencies")
+    masks: int = Field(1, ge=1, le=10, description="Number of bands")
+    largest: float = Field(0.15, gt=0, le=0.9, description="Maximum width of a band, as a share of all frequencies")
 
     def change(self, values: torch.Tensor, facts: Facts, random: Random) -> torch.Tensor:
         import torch

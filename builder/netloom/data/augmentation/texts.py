@@ -19,10 +19,10 @@ class TokenDropout(Change):
 
     name = "token_dropout"
     title = "Token dropout"
-    summary = "Some words become unknown, or any other, so that no single word decides"
+    summary = "Replaces random words, so that the prediction does not rely on a single word"
     kinds: ClassVar[tuple[Kind, ...]] = ("tokens",)
-    share: float = Field(0.1, gt=0, le=0.9, description="The share of the words")
-    become: Literal["unknown", "another"] = Field("unknown", description="What replaces them")
+    share: float = Field(0.1, gt=0, le=0.9, description="Probability that a word is replaced")
+    become: Literal["unknown", "another"] = Field("unknown", description="What replaces a word")
 
     def change(self, values: torch.Tensor, facts: Facts, random: Random) -> torch.Tensor:
         shape = (values.shape[0], values.shape[1])
@@ -39,11 +39,11 @@ class WordSwap(Motion):
 
     name = "word_swap"
     title = "Word swap"
-    summary = "Some words change places with their neighbors; their tags go along"
+    summary = "Swaps random words with their neighbors, together with their tags"
     kinds: ClassVar[tuple[Kind, ...]] = ("tokens",)
     spoils: ClassVar[tuple[str, ...]] = ("next_token", "sequence")
     spoiled = "reorders words without their targets"
-    share: float = Field(0.1, gt=0, le=1, description="The share of the words")
+    share: float = Field(0.1, gt=0, le=1, description="Probability that two neighboring words are swapped")
 
     def moves(self, values: torch.Tensor, facts: Facts, random: Random) -> Move:
         import torch

@@ -47,9 +47,9 @@ class Dates(Dataset):
     task = "seq2seq"
     summary = "Dates as people write them, to convert to ISO 8601, such as 2024-05-31"
 
-    rows: Rows = Field(2500, description="How many dates")
+    rows: Rows = Field(2500, description="Number of dates")
     first: int = Field(1990, ge=1900, le=2099, description="The first year")
-    years: int = Field(40, ge=1, le=100, description="How many years from it on")
+    years: int = Field(40, ge=1, le=100, description="Number of years from the first year on")
 
     def read(self) -> RawDataset:
         random = np.random.default_rng(7)

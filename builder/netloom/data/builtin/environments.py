@@ -89,7 +89,7 @@ class FrozenLake(Environment):
     drawing = "frozen_lake"
     values: ClassVar[dict[str, list[str]]] = {"square": [str(number) for number in range(16)]}
 
-    slippery: bool = Field(False, description="Whether one slides to a side in two of three steps")
+    slippery: bool = Field(False, description="Slippery ice: two of three steps slide to a side")
 
     def settings(self) -> JsonObject:
         return {"is_slippery": self.slippery}

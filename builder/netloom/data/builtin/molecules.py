@@ -23,8 +23,8 @@ class Molecules(Dataset):
     task = "classification"
     summary = "Small graphs of atoms: predict whether an N is bonded to an O, which depends on the bonds"
 
-    rows: Rows = Field(1500, description="How many molecules")
-    atoms: int = Field(10, ge=5, le=40, description="How many atoms each has")
+    rows: Rows = Field(1500, description="Number of molecules")
+    atoms: int = Field(10, ge=5, le=40, description="Number of atoms of each molecule")
 
     def read(self) -> RawDataset:
         random = np.random.default_rng(7)

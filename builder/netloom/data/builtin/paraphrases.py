@@ -68,7 +68,7 @@ class Paraphrases(Dataset):
     task = "classification"
     summary = "Pairs of requests: predict whether both have the same meaning, people, places and times"
 
-    rows: Rows = Field(4000, description="How many pairs")
+    rows: Rows = Field(4000, description="Number of pairs")
 
     def read(self) -> RawDataset:
         random = np.random.default_rng(7)

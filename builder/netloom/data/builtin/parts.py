@@ -29,7 +29,7 @@ class Parts(Dataset):
     task = "classification"
     summary = "An image and two measurements: predict faulty parts, whose weight does not match their shape"
 
-    rows: Rows = Field(2400, description="How many parts")
+    rows: Rows = Field(2400, description="Number of parts")
 
     def read(self) -> RawDataset:
         pictures = Shapes(rows=self.rows, size=20, noise=0.08).read()
@@ -61,7 +61,7 @@ class SameDigits(Dataset):
     task = "classification"
     summary = "Pairs of handwritten digits: predict whether both are equal. Training and test share no images"
 
-    rows: Rows = Field(3000, description="How many pairs")
+    rows: Rows = Field(3000, description="Number of pairs")
     pools: int = Field(20, ge=10, le=40, description="Number of pools that the images are divided into")
 
     def read(self) -> RawDataset:

@@ -32,9 +32,9 @@ class Spirals(Dataset):
     task = "classification"
     summary = "Points on two spirals that wind around each other"
 
-    rows: Rows = Field(1000, description="How many points")
-    noise: float = Field(0.05, ge=0, le=2, description="How far points are from their spiral")
-    turns: float = Field(1.5, ge=0.25, le=5, description="How often each spiral winds around the middle")
+    rows: Rows = Field(1000, description="Number of points")
+    noise: float = Field(0.05, ge=0, le=2, description="Standard deviation of the noise of each coordinate")
+    turns: float = Field(1.5, ge=0.25, le=5, description="Number of turns of each spiral")
 
     def read(self) -> RawDataset:
         random = np.random.default_rng(7)
@@ -56,8 +56,8 @@ class Moons(Dataset):
     task = "classification"
     summary = "Points on two interleaving half circles"
 
-    rows: Rows = Field(1000, description="How many points")
-    noise: float = Field(0.15, ge=0, le=2, description="How far points are from their moon")
+    rows: Rows = Field(1000, description="Number of points")
+    noise: float = Field(0.15, ge=0, le=2, description="Standard deviation of the noise of each coordinate")
 
     def read(self) -> RawDataset:
         random = np.random.default_rng(7)
@@ -79,8 +79,8 @@ class Circles(Dataset):
     task = "classification"
     summary = "Points on a small circle within a larger one"
 
-    rows: Rows = Field(1000, description="How many points")
-    noise: float = Field(0.08, ge=0, le=2, description="How far points are from their circle")
+    rows: Rows = Field(1000, description="Number of points")
+    noise: float = Field(0.08, ge=0, le=2, description="Standard deviation of the noise of each coordinate")
 
     def read(self) -> RawDataset:
         random = np.random.default_rng(7)

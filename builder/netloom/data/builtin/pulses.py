@@ -23,9 +23,9 @@ class Pulses(Dataset):
     task = "anomaly_detection"
     summary = "Windows of a pulse signal, some with a beat that is missing, extra, flat or too fast"
 
-    rows: Rows = Field(1200, description="How many windows")
-    share: float = Field(0.15, ge=0.02, le=0.5, description="The share of windows in which something is wrong")
-    noise: float = Field(0.15, ge=0, le=1, description="The noise, as its standard deviation")
+    rows: Rows = Field(1200, description="Number of windows")
+    share: float = Field(0.15, ge=0.02, le=0.5, description="Share of anomalous windows")
+    noise: float = Field(0.15, ge=0, le=1, description="Standard deviation of the noise")
 
     def read(self) -> RawDataset:
         random = np.random.default_rng(7)

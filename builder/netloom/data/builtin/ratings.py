@@ -22,10 +22,10 @@ class Ratings(Dataset):
     task = "regression"
     summary = "Stars that users gave to movies: predict the ratings of other pairs"
 
-    rows: Rows = Field(5000, description="How many ratings")
-    users: int = Field(100, ge=10, le=1_000, description="How many users")
-    films: int = Field(60, ge=10, le=1_000, description="How many films")
-    noise: float = Field(0.35, ge=0, le=2, description="How much a rating strays, in stars")
+    rows: Rows = Field(5000, description="Number of ratings")
+    users: int = Field(100, ge=10, le=1_000, description="Number of users")
+    films: int = Field(60, ge=10, le=1_000, description="Number of films")
+    noise: float = Field(0.35, ge=0, le=2, description="Standard deviation of the noise, in stars")
 
     def read(self) -> RawDataset:
         random = np.random.default_rng(7)
@@ -62,7 +62,7 @@ class Clicks(Dataset):
     task = "classification"
     summary = "Where and when an ad was shown: predict clicks, which depend on pairs of columns"
 
-    rows: Rows = Field(6000, description="How many advertisements were shown")
+    rows: Rows = Field(6000, description="Number of times that an ad was shown")
 
     def read(self) -> RawDataset:
         random = np.random.default_rng(7)

@@ -96,7 +96,7 @@ class Requests(Dataset):
 
     target_kind: ClassVar[TargetKind] = "tags"
 
-    rows: Rows = Field(2000, description="How many requests")
+    rows: Rows = Field(2000, description="Number of requests")
 
     def read(self) -> RawDataset:
         random = np.random.default_rng(7)

@@ -58,7 +58,7 @@ class Reviews(Dataset):
     task = "classification"
     summary = "Short reviews of thirty products: positive or negative. The test rows review other products"
 
-    rows: Rows = Field(2400, description="How many reviews")
+    rows: Rows = Field(2400, description="Number of reviews")
 
     def read(self) -> RawDataset:
         random = np.random.default_rng(7)

@@ -25,7 +25,7 @@ class Scenes(Shapes):
 
     rows: Rows = Field(2400, description="Number of images")
     size: int = Field(20, ge=16, le=96, description="Height and width in pixels")
-    noise: float = Field(0.05, ge=0, le=1, description="The noise of the ground, as its standard deviation")
+    noise: float = Field(0.05, ge=0, le=1, description="Standard deviation of the background noise")
 
     def read(self) -> RawDataset:
         random = np.random.default_rng(7)

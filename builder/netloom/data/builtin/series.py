@@ -20,9 +20,9 @@ class Sine(Dataset):
     task = "regression"
     summary = "A sum of two sines with noise: predict the next value from the previous ones"
 
-    rows: Rows = Field(1500, description="How many windows")
-    window: int = Field(32, ge=4, le=512, description="How many steps are seen")
-    noise: float = Field(0.1, ge=0, le=2, description="The noise, as its standard deviation")
+    rows: Rows = Field(1500, description="Number of windows")
+    window: int = Field(32, ge=4, le=512, description="Number of past steps that the model sees")
+    noise: float = Field(0.1, ge=0, le=2, description="Standard deviation of the noise")
 
     def read(self) -> RawDataset:
         random = np.random.default_rng(7)

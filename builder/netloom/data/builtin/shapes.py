@@ -27,7 +27,7 @@ class Shapes(Dataset):
 
     rows: Rows = Field(1200, description="Number of images")
     size: int = Field(24, ge=16, le=96, description="Height and width in pixels")
-    noise: float = Field(0.15, ge=0, le=1, description="The noise of the ground, as its standard deviation")
+    noise: float = Field(0.15, ge=0, le=1, description="Standard deviation of the background noise")
 
     def read(self) -> RawDataset:
         random = np.random.default_rng(7)

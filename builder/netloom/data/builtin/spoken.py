@@ -35,8 +35,8 @@ class Spoken(Dataset):
     task = "classification"
     summary = "The digits zero to nine, synthesized in many voices"
 
-    rows: Rows = Field(600, description="How many recordings")
-    noise: float = Field(0.02, ge=0, le=1, description="The noise, as its standard deviation")
+    rows: Rows = Field(600, description="Number of recordings")
+    noise: float = Field(0.02, ge=0, le=1, description="Standard deviation of the noise")
 
     def read(self) -> RawDataset:
         random = np.random.default_rng(7)

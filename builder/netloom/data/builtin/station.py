@@ -22,11 +22,11 @@ class Station(Dataset):
     title = "Weather station"
     kind = "series"
     task = "regression"
-    summary = "Temperature, humidity and radiation by the hour, made by rule: predict the next hours of all three"
+    summary = "Hourly temperature, humidity and radiation (synthetic): predict the next hours of all three"
 
-    hours: int = Field(2_000, ge=300, le=20_000, description="How many hours")
-    window: int = Field(48, ge=4, le=512, description="How many hours are seen")
-    horizon: int = Field(6, ge=1, le=48, description="How many hours are forecast")
+    hours: int = Field(2_000, ge=300, le=20_000, description="Number of hours")
+    window: int = Field(48, ge=4, le=512, description="Number of past hours that the model sees")
+    horizon: int = Field(6, ge=1, le=48, description="Number of hours to forecast")
 
     def read(self) -> RawDataset:
         values = _weather(self.hours)

@@ -53,7 +53,7 @@ class Tales(Dataset):
     task = "language_modelling"
     summary = "Short tales: predict each next character from the previous ones"
 
-    length: int = Field(64, ge=8, le=512, description="How many characters are seen at once")
+    length: int = Field(64, ge=8, le=512, description="Number of characters that the model sees")
 
     def read(self) -> RawDataset:
         text = _text("tales.txt")

@@ -187,7 +187,7 @@ class ArrayFiles:
         _forget(self.folder, target)
         arrays = self.load()
         if arrays is None:
-            raise DataError("What was written of this data could not be read again; look whether the disk is well.")
+            raise DataError("The cached files of this data cannot be read back; check the disk for errors.")
         return arrays
 
     def give_up(self) -> None:

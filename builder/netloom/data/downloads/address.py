@@ -54,8 +54,8 @@ def refuse_unless_allowed(*, server: bool) -> None:
     """
     if not allowed(server=server):
         raise FetchError(
-            f"Fetching from the web is switched off here; whoever runs Netloom can allow it with {DOWNLOADS}=1. "
-            "Fetch the file yourself and add it."
+            f"Downloads are disabled on this server; its operator can allow them with {DOWNLOADS}=1. "
+            "Download the file yourself and add it."
         )
 
 
@@ -69,16 +69,18 @@ def split(address: str) -> SplitResult:
         parts = urlsplit(address)
         port = parts.port
     except ValueError:
-        raise FetchError(f"{plain(address)[:100]!r} is not an address.") from None
+        raise FetchError(
+            f"{plain(address)[:100]!r} is not a URL; write it like https://example.org/data.csv."
+        ) from None
     if parts.scheme.lower() not in ("http", "https"):
         raise FetchError(
             f"{plain(address)[:100]!r} begins with {plain(parts.scheme)[:20]}://; only http:// and https:// are "
             "fetched."
         )
     if not parts.hostname or port == 0:
-        raise FetchError(f"{plain(address)[:100]!r} names no machine.")
+        raise FetchError(f"{plain(address)[:100]!r} does not name a host; write it like https://example.org/data.csv.")
     if parts.username or parts.password:
-        raise FetchError("An address with a name or password in it is not fetched; fetch the file yourself and add it.")
+        raise FetchError("A URL with a user name or password is not supported; download the file yourself and add it.")
     return parts
 
 
@@ -92,16 +94,16 @@ def resolve(host: str, port: int, *, private: bool) -> list[tuple[int, str]]:
         infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         raise FetchError(
-            f"There is no machine {plain(host)[:100]!r}, or this one has no network; look at the address, or fetch the "
-            "file elsewhere and add it."
+            f"The host {plain(host)[:100]!r} cannot be found. Check the URL and the network connection, or download "
+            "the file elsewhere and add it."
         ) from None
     numbers = [(int(family), str(socket_address[0])) for family, _, _, _, socket_address in infos]
     if not private:
         for _, number in numbers:
             if not public(number):
                 raise FetchError(
-                    f"{plain(host)[:100]!r} lies within this machine's own network ({number}), from which nothing is "
-                    f"fetched; whoever runs Netloom can allow it with {PRIVATE}=1."
+                    f"{plain(host)[:100]!r} is in the private network of this machine ({number}), from which downloads "
+                    f"are refused; the operator of Netloom can allow them with {PRIVATE}=1."
                 )
     return numbers
 

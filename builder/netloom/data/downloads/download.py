@@ -53,7 +53,7 @@ def download(
             raise _broken(parts, error) from None
         finally:
             connection.close()
-    raise FetchError(f"{_shown(parts)} sends one on from address to address without end.")
+    raise FetchError(f"{_shown(parts)} redirects more than {MAX_REDIRECTS} times; use the URL of the file itself.")
 
 
 def most() -> int:
@@ -96,7 +96,7 @@ def _request(connection: http.client.HTTPConnection, parts: SplitResult) -> http
         connection.putrequest("GET", path, skip_host=True, skip_accept_encoding=True)
     except (http.client.InvalidURL, UnicodeError):
         raise FetchError(
-            f"{_shown(parts)} has characters that are not valid in an address; copy it from the browser."
+            f"{_shown(parts)} has characters that are not valid in a URL; copy it from the browser."
         ) from None
     for name, value in (("Host", host), ("Accept", "*/*"), ("Accept-Encoding", "identity"), ("User-Agent", "Netloom")):
         connection.putheader(name, value)
@@ -108,10 +108,10 @@ def _next(parts: SplitResult, response: http.client.HTTPResponse) -> SplitResult
     """Return the target of a redirect."""
     location = response.getheader("Location")
     if not location:
-        raise FetchError(f"{_shown(parts)} sends one on, but does not say where to.")
+        raise FetchError(f"{_shown(parts)} redirects, but does not say where to; use the URL of the file itself.")
     target = split(urljoin(parts.geturl(), location))
     if parts.scheme.lower() == "https" and target.scheme.lower() != "https":
-        raise FetchError(f"{_shown(parts)} sends one on to an address that is not encrypted, which is refused.")
+        raise FetchError(f"{_shown(parts)} redirects from https to http, which is not encrypted, so it was refused.")
     return target
 
 
@@ -124,9 +124,7 @@ def _save(
     until: float,
 ) -> Path:
     if response.status != 200:
-        raise FetchError(
-            f"{_shown(parts)} answers {response.status} {plain(response.reason)[:60]}; look at the address."
-        )
+        raise FetchError(f"{_shown(parts)} answers {response.status} {plain(response.reason)[:60]}; check the URL.")
     declared = response.getheader("Content-Length", "")
     declared_bytes = int(declared) if declared.isdecimal() and len(declared) < 19 else 0
     if declared_bytes > limit:
@@ -137,7 +135,7 @@ def _save(
         with path.open("xb") as file:
             while part := response.read1(_CHUNK):
                 if not count and part.lstrip()[:14].lower().startswith((b"<!doctype html", b"<html")):
-                    raise FetchError(f"{_shown(parts)} is a web page; look for the address of the file itself.")
+                    raise FetchError(f"{_shown(parts)} is a web page; use the URL of the file itself.")
                 count += len(part)
                 if count > limit:
                     raise _too_large(parts, limit)
@@ -149,10 +147,12 @@ def _save(
                 file.write(part)
                 progress(
                     min(count / declared_bytes, 1.0) if declared_bytes else 0.0,
-                    f"Fetching, {count / 2**20:,.0f} MiB so far",
+                    f"Downloading: {count / 2**20:,.0f} MiB",
                 )
         if declared_bytes and count < declared_bytes:
-            raise FetchError(f"{_shown(parts)} broke off after {count:,} of {declared_bytes:,} bytes; try again.")
+            raise FetchError(
+                f"The download of {_shown(parts)} ended after {count:,} of {declared_bytes:,} bytes; try again."
+            )
     except BaseException:
         path.unlink(missing_ok=True)
         raise
@@ -170,7 +170,7 @@ def _name(parts: SplitResult) -> str:
 
 def _too_large(parts: SplitResult, limit: int) -> FetchError:
     return FetchError(
-        f"{_shown(parts)} has more than {limit / 2**20:,.0f} MiB, which is the most that is fetched; "
+        f"{_shown(parts)} has more than {limit / 2**20:,.0f} MiB, the limit of a download; "
         "NETLOOM_DOWNLOAD_MB sets another limit."
     )
 
@@ -179,9 +179,11 @@ def _broken(parts: SplitResult, error: BaseException) -> FetchError:
     if isinstance(error, FetchError):
         return error
     if isinstance(error, ssl.SSLCertVerificationError):
-        return FetchError(f"{_shown(parts)} cannot prove who it is ({plain(error.verify_message)[:100]}).")
+        return FetchError(f"{_shown(parts)} has no valid TLS certificate ({plain(error.verify_message)[:100]}).")
     if isinstance(error, TimeoutError):
-        return FetchError(f"{_shown(parts)} does not answer; try again later, or fetch the file elsewhere and add it.")
+        return FetchError(
+            f"{_shown(parts)} does not answer; try again later, or download the file elsewhere and add it."
+        )
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return FetchError("The disk is full; free some space and try again.")
     why = plain(getattr(error, "strerror", None) or str(error) or type(error).__name__)[:100]

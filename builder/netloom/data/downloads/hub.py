@@ -38,8 +38,10 @@ def fetch_dataset(name: str, folder: Path, progress: ProgressCallback, *, server
     refuse_unless_allowed(server=server)
     owner, configuration, part = _parts(name)
     if find_spec("datasets") is None:
-        raise FetchError("The hub is asked by the package datasets, which is not here: pip install -e '.[hub]'.")
-    progress(0.0, f"Asking the hub for {owner}")
+        raise FetchError(
+            "Datasets of the Hugging Face Hub need the package datasets; install it with pip install -e '.[hub]'."
+        )
+    progress(0.0, f"Downloading {owner} from the Hub")
     _quiet()
     import datasets
 
@@ -61,13 +63,15 @@ def keep(files: Any, folder: Path, progress: ProgressCallback) -> Path:
     import datasets
 
     if len(files) > MAX_ROWS:
-        raise FetchError(f"It has {len(files):,} rows; at most {MAX_ROWS:,} are fetched from the hub.")
+        raise FetchError(f"The dataset has {len(files):,} rows; at most {MAX_ROWS:,} can be downloaded from the Hub.")
     kinds = files.features
     pictures = [name for name, kind in kinds.items() if isinstance(kind, datasets.Image)]
     classes = [name for name, kind in kinds.items() if isinstance(kind, datasets.ClassLabel)]
     if pictures:
         if len(classes) != 1:
-            raise FetchError("Images can be read where one column names their class; this has none, or several.")
+            raise FetchError(
+                f"Images of the Hub need exactly one column of classes; this dataset has {len(classes) or 'none'}."
+            )
         return _by_class(files, pictures[0], classes[0], folder, progress)
     for name in classes:
         kind = kinds[name]
@@ -83,7 +87,9 @@ def _by_class(by_class: Any, picture: str, label: str, folder: Path, progress: P
     import datasets
 
     if len(by_class) > MAX_PICTURES:
-        raise FetchError(f"It has {len(by_class):,} images; at most {MAX_PICTURES:,} are fetched from the hub.")
+        raise FetchError(
+            f"The dataset has {len(by_class):,} images; at most {MAX_PICTURES:,} can be downloaded from the Hub."
+        )
     names, target = by_class.features[label], folder / "pictures"
     by_class = by_class.cast_column(picture, datasets.Image(decode=False))
     for number, row in enumerate(by_class):
@@ -91,7 +97,7 @@ def _by_class(by_class: Any, picture: str, label: str, folder: Path, progress: P
         (target / class_names).mkdir(parents=True, exist_ok=True)
         content = row[picture]["bytes"]
         if content is None:
-            raise FetchError("Its images are addresses of files elsewhere, which are not fetched.")
+            raise FetchError("The images of this dataset are links to other servers, which are not followed.")
         (target / class_names / f"{number:06}").with_suffix(".img").write_bytes(content)
         if number % 500 == 0:
             progress(number / len(by_class), "Saving its images")
@@ -107,8 +113,10 @@ def fetch_model(name: str, folder: Path, progress: ProgressCallback, *, server: 
     refuse_unless_allowed(server=server)
     owner, _, _ = _parts(name)
     if find_spec("huggingface_hub") is None:
-        raise FetchError("The hub is asked by the package huggingface_hub, which is not here: pip install -e '.[hub]'.")
-    progress(0.0, f"Asking the hub for {owner}")
+        raise FetchError(
+            "Models of the Hugging Face Hub need the package huggingface_hub; install it with pip install -e '.[hub]'."
+        )
+    progress(0.0, f"Downloading {owner} from the Hub")
     _quiet()
     from huggingface_hub import snapshot_download
 
@@ -135,7 +143,8 @@ def _parts(name: str) -> tuple[str, str, str]:
     match = _NAME.fullmatch(name)
     if match is None or ".." in name:
         raise FetchError(
-            f"{plain(name)[:100]!r} is not a name of the hub; write hf:owner/name, :configuration or [split] behind it."
+            f"{plain(name)[:100]!r} is not a name of the Hub; write hf:owner/name, optionally followed by "
+            ":configuration or [split]."
         )
     owner, configuration, part = match.groups()
     return owner, configuration or "", part or ""
@@ -147,7 +156,7 @@ def fetch_error(name: str, error: Exception) -> FetchError:
     network = isinstance(error, OSError | ConnectionError) or "onnect" in type(error).__name__ + why
     if network:
         return FetchError(
-            f"The Hugging Face hub cannot be reached, so {name} was not fetched; is this machine connected to the "
-            "network, and the name right? Files that were fetched elsewhere can be added as they are."
+            f"The Hugging Face Hub cannot be reached, so {name} was not downloaded. Check the network connection and "
+            "the name, or download the files elsewhere and add them."
         )
-    return FetchError(f"The hub gave nothing for {name} ({why}).")
+    return FetchError(f"The Hugging Face Hub did not return {name} ({why}).")

@@ -83,7 +83,7 @@ def column_choices(value: Any, columns: list[str]) -> dict[str, ColumnChoice]:
             listed = ", ".join(repr(column[:40]) for column in columns[:20])
             nearest = nearest_name(name, columns)
             hint = f"did you mean {nearest[:80]!r}?" if nearest else f"the table has {listed}."
-            raise DataError(f"There is no column {name[:80]!r} to set anything for; {hint}")
+            raise DataError(f"There is no column {name[:80]!r}; {hint}")
     return choices
 
 
