@@ -14,7 +14,7 @@ from netloom.templates.starting import start
 from tests.cli.conftest import Console
 from tests.data.crafted import make_csv
 
-LEAK_WARNING = "'alive' all but gives the target away"
+LEAK_WARNING = "'alive' almost determines the target"
 
 
 def test_split_folders_are_added_as_one_dataset(console: Console, tmp_path: Path) -> None:

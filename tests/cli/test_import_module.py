@@ -83,7 +83,7 @@ def test_class_with_integer_inputs_is_imported(console: Console, module_folder: 
     [
         (["own_models:Words"], "--input"),
         (["own_models:Words", "--input", "2by7"], "is not a shape"),
-        (["own_models:make", "--input", "2x7"], "cannot record"),
+        (["own_models:make", "--input", "2x7"], "cannot export"),
         (["own_models:Words", "--input", "2x7"], "indices"),  # from 2.13 on, PyTorch itself refuses them
         (["own_models:nothing"], "no attribute 'nothing'"),
         (["own_models:broken"], "KeyError"),
@@ -99,7 +99,7 @@ def test_import_errors_are_one_line(
     torch_log = logging.getLogger("torch._subclasses.fake_tensor")  # of tracebacks
     monkeypatch.setattr(torch_log, "handlers", [logging.StreamHandler(log)])
     answer = console("import", *words, "--to", module_folder / "drawn.json")
-    assert answer.code == (1 if message in ("cannot record", "indices", "KeyError", "torch.nn.Module") else 2)
+    assert answer.code == (1 if message in ("cannot export", "indices", "KeyError", "torch.nn.Module") else 2)
     assert message in answer.err
     assert len(answer.err.strip().splitlines()) == 1
     assert log.getvalue() == ""

@@ -50,5 +50,5 @@ def test_nan_pixel_is_rejected() -> None:
 def test_image_size_mismatch_is_rejected() -> None:
     raw, other = pictures(np.uint8, 1, 255.0, "unit"), pictures(np.uint8, 1, 255.0, "unit")
     other.pixels = other.pixels[:, :, :4]
-    with pytest.raises(EncodeError, match="An image is 5×4"):
+    with pytest.raises(EncodeError, match="An image must be 5×4"):
         encoded(fitted_on(raw, 50), other)

@@ -334,7 +334,7 @@ def test_other_tag_schemes_convert_to_bio_and_warn(home: Path) -> None:
         ("rio", "B-place"), ("de", "I-place"), ("anna", "B-person"), ("in", "O"), ("new", "B-place"),
         ("york", "I-place"), ("don't", "B-x"), ("i-95", "O"),
     ]  # fmt: skip
-    assert any("12 tags that go on with no entity" in warning for warning in data.warnings)
+    assert any("12 tags that continue no entity" in warning for warning in data.warnings)
     with pytest.raises(DataError, match=r"Line 2 of .* has no tag"):
         _add(b"a O\nb\n" + b"c O\n" * 30, home, kind="tagged")
 

@@ -114,7 +114,7 @@ def test_invalid_log_mel_settings_are_rejected(
 
 def test_log_mel_rejects_wrong_lengths_and_other_data() -> None:
     data = spoken()
-    with pytest.raises(DataError, match=r"takes 1,200 samples, 4,000 of them a second, received \(800,\)"):
+    with pytest.raises(DataError, match=r"must have 1,200 samples at 4,000 Hz, received \(800,\)"):
         data.encode({"sound": [0.0] * 800})
     with pytest.raises(DataError, match="takes no 'sound'; it takes scale"):
         prepare(DataChoice(dataset="sine", options={"fields": {"series": {"sound": "log-mel"}}}))

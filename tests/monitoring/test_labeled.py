@@ -102,7 +102,7 @@ def test_a_large_error_is_suspicious_and_a_small_one_is_not(tmp_path: Path) -> N
     assert [(item.model, round(item.error or 0.0, 3)) for item in found.rows] == [("first", 90.0), ("second", 40.0)]
     store = open_store(tmp_path)
     store.collected(store.run(watched.run_id).project_id).add(rows[0], "yes", "Try it")
-    with pytest.raises(DataError, match="collected example 1 does not fit the run: The label is a number"):
+    with pytest.raises(DataError, match="collected example 1 does not fit the run: The label must be a number"):
         MakeVersion(RunWeights(watched.run_id), "Version", "1").compute(Context(tmp_path))
 
 

@@ -194,7 +194,7 @@ def test_clear_removes_only_folders_without_a_document(home: Path) -> None:
 def test_damaged_database_error_offers_rebuild(home: Path) -> None:
     open_store(home).close()
     (home / "netloom.db").write_bytes(b"not a database" * 1_000)
-    with pytest.raises(StoreError, match="move it away: Netloom then makes a new one, and offers to rebuild"):
+    with pytest.raises(StoreError, match="move it away: Netloom then creates a new one, and offers to rebuild"):
         open_store(home)
 
 

@@ -93,8 +93,8 @@ def test_read_only_database_loads_but_refuses_writes(home: Path, monkeypatch: py
 
 def test_data_folder_that_cannot_be_created_is_refused(home: Path) -> None:
     (home / "file").write_text("x")
-    assert "cannot be made" in _refusal(home / "file")
-    assert "cannot be made" in _refusal(home / "file" / "below")
+    assert "cannot be created" in _refusal(home / "file")
+    assert "cannot be created" in _refusal(home / "file" / "below")
 
 
 def test_folder_in_place_of_database_is_refused(home: Path) -> None:

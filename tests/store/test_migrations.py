@@ -183,7 +183,9 @@ def test_older_database_is_upgraded_with_its_rows(place: Path, revision: str) ->
 def test_newer_database_is_refused_and_unchanged(store: Store, project_id: str) -> None:
     with store.db.writing() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    with pytest.raises(StoreError, match=r"newer Netloom \(its version is 9999, this one knows .*\); upgrade Netloom"):
+    with pytest.raises(
+        StoreError, match=r"newer version of Netloom \(schema 9999, this one supports up to .*\); upgrade Netloom"
+    ):
         open_store(store.home)
     with store.db.reading() as connection:
         assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one() == "9999"

@@ -303,7 +303,7 @@ def test_deleted_project_is_refused_with_a_message(store: Store, project: Projec
     for name in (gone, "none"):
         refusals: list[tuple[Callable[[], object], str]] = [
             (partial(store.load, name), r"no such project; it may have been deleted\.$"),
-            (partial(store.save, name, project, "epoch", 1, {}, 1), r"was deleted meanwhile"),
+            (partial(store.save, name, project, "epoch", 1, {}, 1), r"was deleted in the meantime"),
             (partial(store.version, name, 1), r"no version 1 "),
             (partial(store.name_version, name, 1, "name"), r"no version 1 "),
             (partial(store.create_run, name, project), r"may have been deleted"),

@@ -160,7 +160,7 @@ def test_leak_is_reported_and_fixed_beside_the_data_choice(home: Path, page: str
     store.create_project(project)
     app = AppTest.from_file(str(PAGE.with_name(f"{page}.py")), default_timeout=60).run()
     assert not app.exception
-    assert any("'alive' all but gives the target away" in item.value for item in app.error)
+    assert any("'alive' almost determines the target" in item.value for item in app.error)
     next(button for button in app.button if button.label == "Leave out 'alive'").click().run()
     assert not app.exception
     assert not app.error

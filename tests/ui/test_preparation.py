@@ -57,7 +57,7 @@ def test_preprocessing_is_described_and_can_be_changed(home: Path) -> None:
     app, key = open_train_page(home, digits_project())
     (box,) = (item for item in app.selectbox if item.label == "Input preprocessing")
     assert box.options == ["Standardize", "Scale to 0 to 1", "As they are in the data"]
-    assert captions(app) == ["Inputs: pixels are standardized by the training rows (mean 0, deviation 1)."]
+    assert captions(app) == ["Inputs: pixels are standardized by the training rows (mean 0, standard deviation 1)."]
     box.select("none").run()
     assert saved(home, key).data.prepare == "none"
     assert captions(app) == ["Inputs: pixels are fed as they are in the data."]

@@ -92,7 +92,7 @@ def _export_program(model: nn.Module, example_inputs: tuple[torch.Tensor, ...], 
     try:
         return torch.export.export(model, example_inputs)
     except Exception as error:  # custom code and the export raise exceptions of any class
-        raise Failure(f"torch.export cannot record {text} with these inputs: {first_line(error, 300)}") from None
+        raise Failure(f"torch.export cannot export {text} with these inputs: {first_line(error, 300)}") from None
 
 
 def _load_module(text: str) -> tuple[nn.Module, tuple[torch.Tensor, ...]]:

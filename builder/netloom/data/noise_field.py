@@ -54,7 +54,9 @@ def with_noise(raw: RawDataset, size: Any) -> RawDataset:
     if not any(part.modality.has_brightness for part in raw.parts):
         raise DataError("A noise field needs images; remove the option 'noise_size', or choose data with images.")
     if type(size) is not int or not 1 <= size <= MOST:
-        raise DataError(f"The option 'noise_size' is how many numbers, from 1 to {MOST}; received {str(size)[:60]!r}.")
+        raise DataError(
+            f"The option 'noise_size' must be a whole number from 1 to {MOST}; received {str(size)[:60]!r}."
+        )
     values = np.random.default_rng(_SEED).standard_normal((len(raw), size))
     numbers = {f"{NOISE}_{number + 1}": values[:, number] for number in range(size)}
     noise = Noise(name=NOISE, target=raw.target, target_kind=raw.target_kind, numbers=numbers)

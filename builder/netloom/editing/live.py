@@ -229,4 +229,4 @@ class Live:
             self.problem = f"{error} It cannot be opened: {reason}"
             return self.problem
         self.generation += 1
-        return f"{error} You see what is there now; your last edit was not taken."
+        return f"{error} The page shows the saved version; your last edit was not applied."

@@ -49,7 +49,7 @@ def record(trained: Trained, model: nn.Module | None = None, *, any_length: bool
     length, if the network allows it.
 
     Raises:
-        ExportError: torch.export cannot record this network.
+        ExportError: torch.export cannot export this network.
     """
     import torch
 
@@ -62,7 +62,7 @@ def record(trained: Trained, model: nn.Module | None = None, *, any_length: bool
         with torch.no_grad():
             program = torch.export.export(model or trained.model, inputs, dynamic_shapes=shapes, strict=False)
     except Exception as error:  # the exporter raises whatever its parts raise
-        raise ExportError(f"torch.export cannot record this network: {cause(error)}.") from error
+        raise ExportError(f"torch.export cannot export this network: {cause(error)}.") from error
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)  # contains paths of this machine
     return program

@@ -64,7 +64,7 @@ class Store(States, Runs, Curves, Commands, Queue, Sweeps, Projects, Library):
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise StoreError(f"The data folder {folder} cannot be made: {error.strerror}.") from error
+            raise StoreError(f"The data folder {folder} cannot be created: {error.strerror}.") from error
         self.artifact_store: ArtifactStore = run_files(folder)
         self.db = Database(database_url(folder))
 

@@ -24,7 +24,7 @@ BUSY_MS = 10_000
 _MIGRATION_LOCK = 0x6E65746C
 # Fixes for errors of the database, by words of its message.
 _HINTS = {
-    "locked": "another program holds it; try again in a moment",
+    "locked": "another program has locked it; try again in a moment",
     "readonly": "let this user write to it, or choose another data folder",
     "read-only": "let this user write to it, or choose another data folder",
     "is full": "free some space on its disk",
@@ -102,8 +102,8 @@ class Database:
         # Revisions are numbers with leading zeros, so strings compare in their order
         if current is not None and current > HEAD:
             raise StoreError(
-                f"The database {self._where} was made by a newer Netloom (its version is {current}, this one knows "
-                f"{HEAD}); upgrade Netloom, or choose another data folder."
+                f"The database {self._where} was created by a newer version of Netloom (schema {current}, this one "
+                f"supports up to {HEAD}); upgrade Netloom, or choose another data folder."
             )
         return current
 
@@ -118,14 +118,14 @@ class Database:
             yield
         except IntegrityError as error:
             raise NotFoundError(
-                "What this belongs to is not in the store; it may have been deleted meanwhile."
+                "The project, run or sweep that this belongs to does not exist any more; it may have been deleted."
             ) from error
         except DBAPIError as error:
             raise StoreError(self._sentence(str(error.orig).strip())) from error
         except sqlite3.Error as error:
             raise StoreError(self._sentence(str(error))) from error
         except PoolTimeout as error:
-            raise StoreError("The database has too much to do at the moment; try again in a few seconds.") from error
+            raise StoreError("The database is busy; try again in a few seconds.") from error
         except UnicodeEncodeError as error:
             raise StoreError(
                 "This text contains half of a character (a lone surrogate), which cannot be stored; type it again."
@@ -135,7 +135,7 @@ class Database:
         if "not a database" in reason or "malformed" in reason:
             return (
                 f"The database {self._where} is damaged; stop Netloom and put a backup in its place. Without one, move "
-                "it away: Netloom then makes a new one, and offers to rebuild the list of runs from their folders."
+                "it away: Netloom then creates a new one, and offers to rebuild the list of runs from their folders."
             )
         line = (reason.splitlines() or ["unknown error"])[0].rstrip(".")
         hint = next((hint for words, hint in _HINTS.items() if words in line), "")

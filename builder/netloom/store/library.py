@@ -161,7 +161,7 @@ def _bundle(connection: Connection, name: str, *, lock: bool = False) -> Project
     try:
         return loads(text)
     except DocumentError as error:
-        raise StoreError(f"What the library keeps as {name} cannot be read: {error}") from error
+        raise StoreError(f"The network {name} of the library cannot be read: {error}") from error
 
 
 def _earlier(connection: Connection, name: str, number: int) -> Project:

@@ -40,7 +40,7 @@ def free_run_count(connection: Connection, owner: str, limits: Limits) -> int:
     if free_slots <= 0:
         raise QueueFullError(
             f"You have {active_count} runs that train or wait; at most {limits.each} can train and "
-            f"{limits.waiting_each} wait. Let one end, or stop one, and start this again."
+            f"{limits.waiting_each} wait. Wait until one has finished, or stop one, and try again."
         )
     return free_slots
 

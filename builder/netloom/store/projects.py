@@ -158,13 +158,13 @@ class Projects:
         with self.db.writing() as connection:
             stored = connection.execute(_STORED, {"project": project_id}).first()
             if stored is None:
-                raise StoreError("This project was deleted meanwhile; save it under another name.")
+                raise StoreError("This project was deleted in the meantime; save it under another name.")
             # A document that an earlier release stored above the limit may still become smaller
             if len(text) > MAX_BYTES and len(text) > len(stored.document):
                 raise StoreError(f"This project would have more than {MAX_BYTES:,} bytes; remove some of its notes.")
             if stored.stamp != stamp:
                 raise SaveConflictError(
-                    "This project was changed by another Netloom meanwhile; nothing was overwritten."
+                    "This project was changed in the meantime by another instance of Netloom; nothing was overwritten."
                 )
             values |= {"acks": json.dumps(acks), "stamp": stamp + 1, "updated_at": saved_at}
             connection.execute(_SAVE, {"project": project_id, **{f"new_{key}": value for key, value in values.items()}})
@@ -249,4 +249,4 @@ def _document(text: str) -> Project:
     try:
         return loads(text, limit=None)  # earlier releases stored larger ones, which must be opened to become smaller
     except DocumentError as error:
-        raise StoreError(f"What is stored of this project cannot be read: {error}") from error
+        raise StoreError(f"The stored document of this project cannot be read: {error}") from error

@@ -76,7 +76,7 @@ def verified(home: Path, digest: str) -> Path:
             digester.update(part)
     if digester.hexdigest() != digest:
         raise StoreError(
-            f"The weights in {file_path} were changed or damaged; delete that file, import the model again."
+            f"The weights in {file_path} were changed or damaged; delete that file, and import the model again."
         )
     return file_path
 

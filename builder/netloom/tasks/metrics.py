@@ -79,7 +79,7 @@ METRICS: dict[str, Metric] = {
         Metric(
             "log_loss",
             "Log loss (NLL)",
-            help="Mean negative log-likelihood of what is true, in nats",
+            help="Mean negative log-likelihood of the true classes, in nats",
             bounds=AT_LEAST_0,
         ),
         Metric("brier", "Brier score", help="Mean squared error of the probabilities", bounds=AT_LEAST_0),
@@ -101,7 +101,7 @@ METRICS: dict[str, Metric] = {
             "mce",
             "Maximum calibration error",
             form=_PERCENT,
-            help="The largest gap between confidence and accuracy of a bin; it can be one of few predictions",
+            help="The largest gap between confidence and accuracy in a bin, which can have few predictions",
             bounds=SHARE,
         ),
         Metric("pinball", "Quantile loss", bounds=AT_LEAST_0),

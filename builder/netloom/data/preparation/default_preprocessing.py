@@ -33,7 +33,7 @@ def preparation_sentence(prepare: Preparation | ImageNormalization, quantities: 
     if not listed:
         return ""
     if prepare == "standardize":
-        return f"Inputs: {' and '.join(listed)} are standardized by the training rows (mean 0, deviation 1)."
+        return f"Inputs: {' and '.join(listed)} are standardized by the training rows (mean 0, standard deviation 1)."
     if prepare == "none":
         return f"Inputs: {' and '.join(listed)} are fed as they are in the data."
     phrases = {

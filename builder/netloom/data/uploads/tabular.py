@@ -35,7 +35,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SHEET = Question(
-    "sheet", "Sheet", "choice", "Of a file with several", optional=True, when_added=True, empty="the first"
+    "sheet",
+    "Sheet",
+    "choice",
+    "Sheet to read, if the file has several",
+    optional=True,
+    when_added=True,
+    empty="the first",
 )
 DATA_SET = Question(
     "data_set", "Data set", "choice", "The data set to read, because the files have several", when_added=True

@@ -110,7 +110,7 @@ class ImageEncoder(ScaledEncoder[ImageState]):
                 pixels = sized(self._as_file(pixels), channels, height, width)
             if pixels.shape != (channels, height, width):
                 expected = f"{height}×{width} with {channels} channel{'s' * (channels != 1)}"
-                raise EncodeError(f"An image is {expected}, received values of shape {pixels.shape}.")
+                raise EncodeError(f"An image must be {expected}, received values of shape {pixels.shape}.")
             images.append(pixels)
         with np.errstate(over="ignore"):  # the clip below makes infinite results finite
             scaled = (np.stack(images) * np.float32(state.scale) - np.asarray(state.mean, np.float32)) / np.asarray(

@@ -88,7 +88,7 @@ class SeriesEncoder(ScaledEncoder[SeriesState]):
             values = array_of(row, self.name, np.float64)
             values = values[:, None] if values.ndim == 1 else values
             if values.shape != (steps, width):
-                raise EncodeError(f"A series has {steps} steps of {width} values, received {values.shape}.")
+                raise EncodeError(f"A series must have {steps} steps of {width} values, received {values.shape}.")
             series.append((values - mean) / std)
         return np.stack(series).clip(-LARGEST_ENCODED, LARGEST_ENCODED).astype(np.float32)
 
@@ -142,8 +142,7 @@ class LogMelEncoder(ScaledEncoder[LogMelState]):
             samples = samples[:, 0] if samples.ndim == 2 and samples.shape[1] == 1 else samples
             if samples.shape != (state.samples,):
                 raise EncodeError(
-                    f"{self.name!r} takes {state.samples:,} samples, {state.rate:,} of them a second, "
-                    f"received {samples.shape}."
+                    f"{self.name!r} must have {state.samples:,} samples at {state.rate:,} Hz, received {samples.shape}."
                 )
             spectrograms.append((log_mel(state, samples, filters) - mean) / std)
         return np.stack(spectrograms).clip(-LARGEST_ENCODED, LARGEST_ENCODED).astype(np.float32)

@@ -50,7 +50,7 @@ class CategoriesModality(Modality[TrainingCategories]):
         return row_fields(encoder.columns)
 
     def preprocessing(self, encoder: FieldEncoder[Any]) -> str:
-        return "categories that the training rows know, as whole numbers"
+        return "categories of the training rows, as whole numbers"
 
     def center(self, rows: np.ndarray) -> np.ndarray:
         """Return the most frequent category of each column (1, F); the embedding of index 0 may be untrained."""

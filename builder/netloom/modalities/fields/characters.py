@@ -28,4 +28,4 @@ class CharacterModality(TokenModality):
         return TextState(name=name, encoding=CharacterEncoder.encoding, vocabulary=vocabulary, length=values.length)
 
     def preprocessing(self, encoder: FieldEncoder[Any]) -> str:
-        return "letters that the training rows know"
+        return "characters of the training vocabulary"

@@ -30,4 +30,4 @@ class DecoderInputModality(TokenModality):
         return TokenState(name=name, encoding=DecoderInputEncoder.encoding, vocabulary=vocabulary, length=length)
 
     def preprocessing(self, encoder: FieldEncoder[Any]) -> str:
-        return "what is already written of an answer, by letters"
+        return "the characters of the answer that are already generated"

@@ -97,9 +97,9 @@ class TextModality(TokenModality):
 
 
 _TOKENS = {
-    WordEncoder.encoding: "words that the training rows know, cut or padded to one length",
-    LetterEncoder.encoding: "letters that the training rows know, cut or padded to one length",
-    BytePairEncoder.encoding: "byte pairs that the training rows know, cut or padded to one length",
+    WordEncoder.encoding: "words of the training vocabulary, cut or padded to one length",
+    LetterEncoder.encoding: "characters of the training vocabulary, cut or padded to one length",
+    BytePairEncoder.encoding: "byte pairs of the training vocabulary, cut or padded to one length",
 }
 
 

@@ -55,7 +55,7 @@ class LabelSet(TrueLabel):
 
     def check(self, label: Any) -> list[str]:
         if not isinstance(label, list) or not all(isinstance(name, str) for name in label):
-            raise DataError(f"The label is a list of the names that apply, received {shown(label)}.")
+            raise DataError(f"The label must be a list of the names that apply, received {shown(label)}.")
         if unknown := [name for name in label if name not in self.names]:
             raise DataError(f"{shown(unknown[0])} is not a label of the model; it has {listed(self.names)}.")
         return sorted(set(label))

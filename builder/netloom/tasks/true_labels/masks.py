@@ -46,7 +46,7 @@ class MaskLabel(PaintedLabel):
         grid = _grid(label)
         if grid is None or grid.shape != self.shape or grid.dtype.kind not in "iu":
             raise DataError(
-                f"The label is a mask of {self.shape[0]} rows of {self.shape[1]} class numbers, received "
+                f"The label must be a mask of {self.shape[0]} rows of {self.shape[1]} class numbers, received "
                 f"{'other values' if grid is None else f'the shape {grid.shape} of {grid.dtype}'}."
             )
         labeled = grid[grid != IGNORE]
@@ -113,7 +113,7 @@ class MaskLabel(PaintedLabel):
         else:
             raise DataError(
                 f"{filename[:100]!r} has {len(found):,} different values, such as {found[-1]}, but the model "
-                f"{len(self.names)} classes; save a PNG with {self._forms}, or with one gray value or color "
+                f"has {len(self.names)} classes; save a PNG with {self._forms}, or with one gray value or color "
                 "for each class."
             )
         return self.check(nearest(indices, self.shape).tolist())

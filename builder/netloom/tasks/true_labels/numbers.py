@@ -31,16 +31,16 @@ class NumberLabel(TrueLabel):
 
     def check(self, label: Any) -> float:
         if isinstance(label, bool) or not isinstance(label, (int, float)) or not abs(label) < math.inf:
-            raise DataError(f"The label is a number, received {shown(label)}.")
+            raise DataError(f"The label must be a number, received {shown(label)}.")
         try:
             return float(label)
         except OverflowError:
-            raise DataError("The label is a number that is too large.") from None
+            raise DataError("The number of the label is too large.") from None
 
     def parse(self, text: str) -> float:
         numbers = _typed_numbers(text)
         if len(numbers) != 1:
-            raise DataError(f"The label is one number, received {shown(text.strip())}.")
+            raise DataError(f"The label must be one number, received {shown(text.strip())}.")
         return self.check(numbers[0])
 
     def error(self, prediction: Any, label: Any) -> float:
@@ -82,7 +82,9 @@ class ForecastLabel(TrueLabel):
         """
         by_series = {self.series[0]: label} if len(self.series) == 1 else label
         if not isinstance(by_series, Mapping) or set(by_series) != set(self.series):
-            raise DataError(f"The label has the numbers of {listed(self.series)} by name, received {shown(label)}.")
+            raise DataError(
+                f"The label must have the numbers of {listed(self.series)} by name, received {shown(label)}."
+            )
         rows = []
         for name in self.series:
             value = by_series[name]
@@ -116,7 +118,7 @@ class ForecastLabel(TrueLabel):
         steps: dict[str, list[float]] = {}
         lines = [line for line in text.splitlines() if line.strip()]
         if len(self.series) == 1 and len(lines) != 1:
-            raise DataError(f"The label has one line of numbers, received {len(lines)}.")
+            raise DataError(f"The label must be one line of numbers, received {len(lines)}.")
         for line in lines:
             series_text, colon, cells = line.rpartition(":")
             name = series_text.strip() if colon or len(self.series) > 1 else self.series[0]
@@ -165,11 +167,11 @@ def _typed_numbers(text: str) -> list[float]:
         DataError: a part of it is not a number.
     """
     if re.search(r"\d,\d", text):
-        raise DataError(f"Separate the numbers by spaces, received {shown(text.strip())}; write 1.5 with a point.")
+        raise DataError(f"Separate the numbers with spaces, received {shown(text.strip())}; write 1.5 with a point.")
     try:
         return [float(cell) for cell in re.split(r"[\s,;]+", text.strip())]
     except ValueError:
-        raise DataError(f"The label consists of numbers, received {shown(text.strip())}.") from None
+        raise DataError(f"The label must consist of numbers, received {shown(text.strip())}.") from None
 
 
 def _numbers(count: int) -> str:

@@ -39,7 +39,7 @@ class WordTags(TrueLabel):
 
     def check(self, label: Any) -> list[str]:
         if not isinstance(label, list) or not label or not all(isinstance(name, str) for name in label):
-            raise DataError(f"The label is a list with one tag for each word, received {shown(label)}.")
+            raise DataError(f"The label must be a list with one tag for each word, received {shown(label)}.")
         if unknown := [name for name in label if name not in self.names]:
             raise DataError(f"{shown(unknown[0])} is not a tag of the model; it has {listed(self.names)}.")
         if len(label) > _MAX_TAGS:
@@ -73,7 +73,9 @@ class WordTags(TrueLabel):
     def check_row(self, data: Prepared, row: Mapping[str, Any], label: Any) -> None:
         words = self._words(data, row)
         if len(label) != words:
-            raise DataError(f"The text has {words:,} words and punctuation marks, but the label {len(label):,} tags.")
+            raise DataError(
+                f"The text has {words:,} words and punctuation marks, but the label has {len(label):,} tags."
+            )
 
     def proposed(self, data: Prepared, row: Mapping[str, Any], prediction: Any = None) -> list[str]:
         words = self._words(data, row)
@@ -128,7 +130,7 @@ class ClassWithTags(TrueLabel):
         if not isinstance(label, Mapping):
             return self.classes.check(label)
         if set(label) != {"class", "tags"}:
-            raise DataError(f"The label is a class, or has the keys class and tags, received {shown(label)}.")
+            raise DataError(f"The label must be a class, or have the keys class and tags, received {shown(label)}.")
         return {"class": self.classes.check(label["class"]), "tags": self.tags.check(label["tags"])}
 
     def check_row(self, data: Prepared, row: Mapping[str, Any], label: Any) -> None:

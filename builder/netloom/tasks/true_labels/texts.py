@@ -32,7 +32,9 @@ class TextLabel(TrueLabel):
 
     def check(self, label: Any) -> str:
         if not isinstance(label, str) or not 0 < len(label.strip()) <= _MAX_CHARACTERS:
-            raise DataError(f"The label is a text of 1 to {_MAX_CHARACTERS:,} characters, received {shown(label)}.")
+            raise DataError(
+                f"The label must be a text of 1 to {_MAX_CHARACTERS:,} characters, received {shown(label)}."
+            )
         return label
 
     def error(self, prediction: Any, label: Any) -> float:

@@ -36,7 +36,7 @@ class Outliers(QualityCheck):
                 "warning",
                 f"{name!r} has {counted(int(is_outlier.sum()), 'value')} very far from the others, such as "
                 f"{farthest:.4g}; half of all are between {low:.4g} and {high:.4g}.",
-                "A wrong unit or a mark for a missing value, such as 9999, distorts the scaling of the whole column; "
+                "A wrong unit, or a code for a missing value such as 9999, distorts the scaling of the whole column; "
                 "correct it, leave the column out, or scale it by quantiles.",
                 columns=(name,),
                 rows=view.row_numbers(np.flatnonzero(is_outlier)[:MAX_EXAMPLES]),

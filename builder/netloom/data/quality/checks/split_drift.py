@@ -62,8 +62,8 @@ class SplitDrift(QualityCheck):
             "The test rows are later in time, so the network will meet such a difference in use; more recent training "
             "rows may help."
             if is_temporal
-            else "The test measures something else than what was trained on; split at random, or check where the rows "
-            "come from.",
+            else "The test rows do not represent what the network is trained on; split at random, or check where the "
+            "rows come from.",
             columns=(name,),
             plot=plot,
             fix=None if is_temporal else fixes.split_by(view, "random", "Split at random"),

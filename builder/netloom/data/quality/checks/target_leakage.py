@@ -19,7 +19,7 @@ MAX_BARS = 15
 class TargetLeakage(QualityCheck):
     """A column from which alone the target can be predicted."""
 
-    title = "A column that gives the target away"
+    title = "A column that reveals the target (target leakage)"
     order = 20
     is_in_overview = True
     invalidates_results = True
@@ -38,7 +38,7 @@ class TargetLeakage(QualityCheck):
         return Finding(
             "gives_away",
             "error",
-            f"{name!r} all but gives the target away; make sure that it is known when predicting.",
+            f"{name!r} almost determines the target; make sure that it is known when predicting.",
             "A column that is filled in after the fact, such as a code of the result, makes test scores look perfect, "
             "but the network fails in use. Leave it out unless it is known beforehand.",
             columns=(name,),

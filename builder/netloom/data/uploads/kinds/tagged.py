@@ -164,7 +164,7 @@ def _bio(tags: list[str], changes: Counter[str]) -> list[str]:
             changes["within or at the end of an entity (E-, L- or M-) are taken as I-"] += 1
             tag = f"I-{kind}"
         if tag.startswith("I-") and previous.partition("-")[2] != kind:
-            changes["that go on with no entity (I- after another kind or O) are taken as its begin, B-"] += 1
+            changes["that continue no entity (I- after another kind or O) are taken as its beginning, B-"] += 1
             tag = f"B-{kind}"
         converted.append(tag)
         previous = tag
