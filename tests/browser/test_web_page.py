@@ -376,7 +376,7 @@ def test_outputs_with_a_shape_are_decoded_as_in_python(tab: Page, site: tuple[st
 
 
 def scaling_of(method: str, classes: int) -> dict[str, Any]:
-    """A map of probabilities as a calibrator fits it."""
+    """A calibration map as a calibrator fits it."""
     if method == "temperature":
         return {"method": method, "scale": [0.7], "shift": [0.0], "curves": []}
     if method == "platt":

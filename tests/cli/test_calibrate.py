@@ -68,7 +68,7 @@ def test_calibration_of_other_weights_is_not_called_used(trained: Trained, tmp_p
     )
     assert best[-1] == "Predictions use this calibration now."
     assert last_lines[-1].startswith("The calibration is saved, but predictions do not use it: it belongs to the last")
-    assert best[0] == "270 validation rows for the map of probabilities, 270 test rows"
+    assert best[0] == "270 validation rows for the calibration map, 270 test rows"
 
 
 def test_a_calibration_that_is_worse_is_applied_on_request_only(home: Path, console: Console) -> None:

@@ -68,11 +68,11 @@ def test_images_have_the_values_of_the_samples(untrained: tuple[Path, dict[str, 
     [
         ("tales_gpt", [], "needs a TEXT"),
         ("tales_gpt", ["a", "--count", 2], "--count is for runs that generate images"),
-        ("tales_gpt", ["a", "--temperature", -1], "temperature is a number from 0"),
+        ("tales_gpt", ["a", "--temperature", -1], "temperature must be a number from 0"),
         ("tales_gpt", ["a", "--length", 0], "from 1 to 2,000"),
         ("digits_vae", [], "--to FOLDER"),
         ("digits_vae", ["--to", "x", "--top-k", 3], "--top-k is for runs that generate texts"),
-        ("digits_vae", ["--to", "x", "--count", 0], "number of images is from 1"),
+        ("digits_vae", ["--to", "x", "--count", 0], "number of images must be from 1"),
     ],
 )
 def test_options_without_effect_are_refused(

@@ -206,7 +206,7 @@ def test_paired_views_stay_on_one_rank(pairs: int, world: int) -> None:
 def test_unsupported_objectives_and_worker_counts_are_refused() -> None:
     project = digits_mlp()
     check(project, 2)
-    with pytest.raises(StartError, match="has 1 to 1,024 workers, received 0"):
+    with pytest.raises(StartError, match="workers must be from 1 to 1,024, received 0"):
         check(project, 0)
     for objective, message in (("dqn", "cannot be divided"), ("gan", "alternately")):
         training = project.training.model_copy(update={"objective": objective})

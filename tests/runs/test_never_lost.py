@@ -388,15 +388,15 @@ def wide(units: int, **training: Any) -> Project:
 
 
 HOSTILE: dict[str, tuple[Callable[[], Project], str, str, str]] = {
-    "memory": (lambda: wide(1_000_000), "NETLOOM_RUN_MEMORY_GB", "1", "more memory than a run may have here, 1 GB"),
-    "time": (lambda: wide(4), "NETLOOM_RUN_HOURS", "0.001", "as long as a run may keep its place here"),
+    "memory": (lambda: wide(1_000_000), "NETLOOM_RUN_MEMORY_GB", "1", "memory limit of a run, 1 GB"),
+    "time": (lambda: wide(4), "NETLOOM_RUN_HOURS", "0.001", "the time limit of a run"),
     "processes": (
         lambda: with_code(FORKS),
         "NETLOOM_RUN_PROCESSES",
         "16",
-        "more processes than a run may have here, 16",
+        "limit of 16 processes of a run",
     ),
-    "disk": (lambda: wide(50_000), "NETLOOM_RUN_DISK_GB", "0.004", "more of the disk than a run may have here, 4.1 MB"),
+    "disk": (lambda: wide(50_000), "NETLOOM_RUN_DISK_GB", "0.004", "size limit of a run, 4.1 MB"),
 }
 
 
@@ -473,7 +473,7 @@ def test_unresponsive_worker_is_killed_at_the_time_limit(home: Path, monkeypatch
     run_id = start(store, store.create_project(project), project)
     until(lambda: refresh(store, run_id).state not in ACTIVE, 60)
     assert refresh(store, run_id).state == "failed"
-    assert "as long as a run may keep its place here" in refresh(store, run_id).reason
+    assert "the time limit of a run" in refresh(store, run_id).reason
     _end(store, run_id)
     store.close()
 

@@ -57,20 +57,20 @@ def test_values_are_assigned_in_one_undoable_edit() -> None:
 @pytest.mark.parametrize(
     ("space", "sentence"),
     [
-        ({}, "A search space is a JSON object"),
-        ([], "A search space is a JSON object"),
+        ({}, "A search space must be a JSON object"),
+        ([], "A search space must be a JSON object"),
         ({"training.speed": {"low": 1, "high": 2}}, "There is no 'training.speed' in this document; training has "),
         ({"other.linear_1.units": {"low": 1, "high": 2}}, "a path begins with one of training, data, main"),
         ({"main.linear_9.units": {"low": 1, "high": 2}}, "There is no node 'linear_9'"),
         ({"main.linear_1.size": {"low": 1, "high": 2}}, "linear_1 has no parameter 'size'; it has units, bias"),
-        ({"training.learning_rate": {"low": 2, "high": 1}}, "low is below high, received 2 and 1"),
-        ({"training.learning_rate": {"low": 0, "high": 1, "log": True}}, "on a logarithmic scale low is above 0"),
-        ({"training.learning_rate": {"low": "a", "high": 1}}, "takes low and high as numbers"),
-        ({"training.learning_rate": {"low": 1e999, "high": 1}}, "takes low and high as numbers"),
+        ({"training.learning_rate": {"low": 2, "high": 1}}, "low must be below high, received 2 and 1"),
+        ({"training.learning_rate": {"low": 0, "high": 1, "log": True}}, "on a logarithmic scale, low must be above 0"),
+        ({"training.learning_rate": {"low": "a", "high": 1}}, "needs low and high as numbers"),
+        ({"training.learning_rate": {"low": 1e999, "high": 1}}, "needs low and high as numbers"),
         ({"training.learning_rate": {"low": 0, "high": 1, "steps": 3}}, "'steps' is not known"),
-        ({"training.learning_rate": {"choices": []}}, "choices are a list of 1 to"),
-        ({"training.learning_rate": {"low": 0, "high": 1, "step": 0}}, "step is a number above 0"),
-        ({"training.learning_rate": 3}, "takes an object with low and high"),
+        ({"training.learning_rate": {"choices": []}}, "choices must be a list of 1 to"),
+        ({"training.learning_rate": {"low": 0, "high": 1, "step": 0}}, "step must be a number above 0"),
+        ({"training.learning_rate": 3}, "must be an object with low and high"),
     ],
 )
 def test_invalid_space_is_refused_with_a_message(space: Any, sentence: str) -> None:
@@ -197,10 +197,10 @@ def test_pruner_stops_the_worst_trial_not_the_best(pruner: str) -> None:
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"sampler": "luck"}, "There is no sampler 'luck'; there are tpe, random, grid"),
+        ({"sampler": "luck"}, "There is no sampler 'luck'; choose one of tpe, random, grid"),
         ({"pruner": "axe"}, "There is no pruner 'axe'"),
-        ({"trials": 0}, "1 to 10,000 trials, received 0"),
-        ({"direction": "sideways"}, "to minimize or to maximize"),
+        ({"trials": 0}, "trials must be from 1 to 10,000, received 0"),
+        ({"direction": "sideways"}, "must be minimize or maximize"),
     ],
 )
 def test_invalid_plan_is_refused_with_a_message(settings: dict[str, Any], sentence: str) -> None:

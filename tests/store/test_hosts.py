@@ -88,7 +88,7 @@ def test_remote_run_fails_only_after_missing_heartbeats(
     current = tend_until(store, run, SILENCE_S + 10, "failed")
     assert current.state == "failed"
     assert time.monotonic() - start >= SILENCE_S - 0.2
-    assert current.reason.startswith("The machine far that trained it was not heard from for 2.5 seconds;")
+    assert current.reason.startswith("The machine far that trained this run has not responded for 2.5 seconds;")
 
     store.enqueue(store.run(run.id))
     reclaimed = store.claim_next(Limits())

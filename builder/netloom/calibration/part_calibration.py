@@ -27,7 +27,7 @@ MIN_ROWS = 20
 
 @dataclass(frozen=True)
 class SplitRows:
-    """The rows of a calibration, as indices of the validation rows: those that fit the map of probabilities (`fitted`),
+    """The rows of a calibration, as indices of the validation rows: those that fit the calibration map (`fitted`),
     those on which thresholds are chosen (`chosen`), and blocks of independent test rows (`blocks`), for intervals.
     `independent` says whether test rows do not depend on each other."""
 
@@ -38,7 +38,7 @@ class SplitRows:
 
 
 def split_validation(blocks: list[np.ndarray], settings: CalibrationSettings) -> tuple[np.ndarray, np.ndarray]:
-    """Return the validation rows that fit the map of probabilities, and those on which thresholds are chosen.
+    """Return the validation rows that fit the calibration map, and those on which thresholds are chosen.
 
     They are the same, unless both are asked for: a threshold that is chosen on the rows of the fit promises too much,
     so that the blocks of rows are divided between them.
@@ -51,7 +51,7 @@ def split_validation(blocks: list[np.ndarray], settings: CalibrationSettings) ->
         return rows, rows
     if len(blocks) < 2:
         raise UsageError(
-            "The map of probabilities and the thresholds are chosen on different validation rows, but there is only "
+            "The calibration map and the thresholds are chosen on different validation rows, but there is only "
             f'one independent block of them, such as one group; choose the method "{NONE}", or give the data a larger '
             "validation part."
         )
@@ -70,7 +70,7 @@ def fit_scaling(part: CalibratedPart, rows: SplitRows, settings: CalibrationSett
     if len(rows.fitted) < MIN_ROWS:
         purpose = " besides those on which thresholds are chosen" if settings.chooses_thresholds else ""
         raise UsageError(
-            f"A map of probabilities needs at least {MIN_ROWS} validation rows{purpose}, but there are "
+            f"A calibration map needs at least {MIN_ROWS} validation rows{purpose}, but there are "
             f'{len(rows.fitted)}; give the data a larger validation part, or choose the method "{NONE}".'
         )
     return replace(calibration, scaling=calibrators()[settings.method].fit(units_of(part).of_rows(rows.fitted)))

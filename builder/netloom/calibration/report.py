@@ -19,7 +19,7 @@ class PartReport:
     Args:
         name: The name of the target, "" if there is one.
         unit: What one probability is for.
-        fitted: The number of validation rows on which the map of probabilities was fitted, and `chosen` that of those
+        fitted: The number of validation rows on which the calibration map was fitted, and `chosen` that of those
             on which thresholds were chosen; 0 without a map or thresholds.
         before: The measures of the network, and `after` those of calibrated probabilities; None for numbers.
         log_loss_change: The 95% confidence interval of the change of the log loss; None if it is unknown.

@@ -50,7 +50,7 @@ class CalibrationSettings:
 
     @property
     def chooses_thresholds(self) -> bool:
-        """Whether anything is chosen on validation rows besides the map of probabilities."""
+        """Whether anything is chosen on validation rows besides the calibration map."""
         return not (self.abstain_risk is None and self.abstain_coverage is None and self.conformal is None)
 
     def check(self) -> None:

@@ -123,6 +123,6 @@ def warnings(trained: TrainedRun, rows: SplitRows, settings: CalibrationSettings
         )
     if settings.method != NONE and len(rows.fitted) < FEW_ROWS:
         yield (
-            f"The map of probabilities is fitted on only {len(rows.fitted)} validation rows; with fewer than "
+            f"The calibration map is fitted on only {len(rows.fitted)} validation rows; with fewer than "
             f"{FEW_ROWS}, it is uncertain."
         )

@@ -54,7 +54,7 @@ def _gradients(trained: TrainedRun, *, with_weights: bool) -> list[dict[str, tor
     """Return the gradients, or weight·gradient, for some batches of training rows."""
     trainer = build_trainer(trained.project, trained.source, trained.data)
     if not isinstance(trainer, SupervisedTrainer):
-        raise CompressionError("This criterion needs the loss of rows, which this task does not have; use l1.")
+        raise CompressionError("This criterion needs a loss for each row, which this task does not have; use l1.")
     trainer.model.load_state_dict(trained.model.state_dict(), strict=False)
     trainer.model.requires_grad_(True)  # frozen layers become smaller, too
     trainer.model.eval()  # dropout off, and normalization by the statistics that predictions use

@@ -128,7 +128,7 @@ class DocumentMethod(Method):
 
         if smaller.state is None:
             raise CompressionError(
-                f"{self.title} makes a network that has no weights yet: train it as a run; then it is measured as well."
+                f"{self.title} makes a network without weights; train it as a run, which is then measured as well."
             )
         text = source(smaller.project)
         model = module(text)

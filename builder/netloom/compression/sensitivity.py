@@ -115,7 +115,7 @@ class _Loss:
         scorer = with_logits(self._trained.project, model, self._trained.data.schema)
         metrics = compute_metrics(scorer, self._trained.objective, self._inputs, self._target)
         if "loss" not in metrics:
-            raise CompressionError("This task has no loss of rows, by which layers could be compared.")
+            raise CompressionError("This task has no loss for each row, so the layers cannot be compared.")
         return metrics["loss"]
 
 

@@ -96,5 +96,5 @@ def loss_of(trained: TrainedRun, output: torch.Tensor, rows: torch.Tensor) -> fl
     """
     scores = trained.objective.scores(output, trained.objective.target(trained.data)[rows])
     if LOSS not in scores.sums:
-        raise CompressionError("This task has no metric of rows, by which variants could be compared.")
+        raise CompressionError("This task has no metric of single rows, so variants cannot be compared.")
     return float(scores.sums[LOSS]) / float(scores.count)

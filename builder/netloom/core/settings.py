@@ -51,7 +51,7 @@ class Settings(BaseModel):
     )
     user_header: Text = _field("", "header in which a proxy passes the user name")
     host: Text | None = _field(
-        None, "identifier of the machine, if host names are not unique", "name and boot of the machine"
+        None, "identifier of the machine, if host names are not unique", "host name and boot ID of the machine"
     )
     workers: CountAboveZero | None = _field(
         None, "number of runs that train at the same time on this machine", "cores − 1, as far as memory allows"
@@ -69,7 +69,7 @@ class Settings(BaseModel):
     # The lowest priority. Beside a run, an edit on the canvas takes 1.3 times as long; with SCHED_IDLE it would be 1.2
     # times, but on a busy machine a run would never be scheduled, not even to handle a stop.
     run_niceness: Annotated[int, Field(ge=0, le=19)] = _field(
-        19, "priority of a run, from 0 (that of the app) to 19 (only the processor time that others leave)"
+        19, "priority of a run, from 0 (that of the app) to 19 (only processor time that others do not use)"
     )
     job_workers: CountAboveZero | None = _field(
         None,
@@ -105,7 +105,7 @@ class Settings(BaseModel):
     country: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = _field(
         "USA", "country code for the electricity of codecarbon"
     )
-    server_key: Text = _field("", "API key with which `netloom promote` asks a model server")
+    server_key: Text = _field("", "API key that `netloom promote` sends to a model server")
     cuda_visible_devices: str | None = _field(None, "GPUs that CUDA can use", "all")
     omp_num_threads: str | None = _field(None, "number of threads of a run", "free cores")
 

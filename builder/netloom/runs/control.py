@@ -168,7 +168,7 @@ def set_learning_rate(store: Store, run_id: str, value: float) -> None:
         ValueError: the rate is not above 0 and at most 10.
     """
     if not 0 < value <= 10:
-        raise ValueError(f"A learning rate is above 0 and at most 10, received {value:g}.")
+        raise ValueError(f"The learning rate must be above 0 and at most 10, received {value:g}.")
     store.command(run_id, "learning_rate", value)
 
 
@@ -179,7 +179,7 @@ def set_schedule(store: Store, run_id: str, name: str) -> None:
         ValueError: there is no such schedule.
     """
     if name not in SCHEDULES:
-        raise ValueError(f"There is no schedule {name[:30]!r}; there are {', '.join(SCHEDULES)}.")
+        raise ValueError(f"There is no schedule {name[:30]!r}; choose one of {', '.join(SCHEDULES)}.")
     store.command(run_id, "schedule", text=name)
 
 
@@ -249,8 +249,9 @@ def _listen(store: Store, run: Run) -> Run:
             store.give_back(again)
         else:
             reason = (
-                f"The machine {named(str(run.host))} that trained it was not heard from for {SILENCE_S:g} seconds; it "
-                "was switched off, or cut off from the database. Resume the run to continue from its last checkpoint."
+                f"The machine {named(str(run.host))} that trained this run has not responded for {SILENCE_S:g} "
+                "seconds; it was switched off, or lost its connection to the database. Resume the run to continue from "
+                "its last checkpoint."
             )
             _fail(store, again, reason)
     return store.run(run.id)

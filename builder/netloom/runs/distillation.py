@@ -64,7 +64,7 @@ def find_teacher(store: Store, project: Project, origin: RunOrigin | None = None
     try:
         check_weights(weights)
     except CheckpointError as error:
-        raise StartError(f"{error} Nothing can learn from it.") from None
+        raise StartError(f"{error} It cannot be used as a teacher.") from None
     _refuse(store, project, teacher)
     scale = next(iter(output_scales(teacher)), None)
     return TeacherFiles(weights, artifacts.source_file, tuple(input_fields(teacher)), scale)
@@ -78,7 +78,7 @@ def _refuse(store: Store, project: Project, teacher: Project) -> None:
     """
     if not can_teach(teacher.training.objective):
         objective = teacher.training.objective.replace("_", " ")
-        raise StartError(f"A teacher gives logits for classes, and the chosen run was trained by {objective}.")
+        raise StartError(f"A teacher must give logits for classes, but the objective of the chosen run is {objective}.")
     if teacher.data != project.data:
         raise StartError(
             "The teacher was trained on other data, or on another split of it, and may have seen this run's test rows; "

@@ -67,4 +67,4 @@ def wait(store: Store, run_id: str, timeout_s: float = 3600.0) -> Run:
         if run.state not in ACTIVE:
             return run
         time.sleep(0.1)
-    raise TimeoutError(f"Run {run_id} is still going after {timeout_s:g} s.")
+    raise TimeoutError(f"Run {run_id} is still active after {timeout_s:g} s.")

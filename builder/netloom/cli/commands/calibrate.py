@@ -205,7 +205,7 @@ def _part_lines(part: PartReport) -> list[str]:
 
 
 def _rows(part: PartReport) -> str:
-    uses = ((part.fitted, "the map of probabilities"), (part.chosen, "thresholds"))
+    uses = ((part.fitted, "the calibration map"), (part.chosen, "thresholds"))
     used = [f"{count:,} validation rows for {purpose}" for count, purpose in uses if count]
     return ", ".join([*used, f"{part.tested:,} test rows"])
 

@@ -21,8 +21,8 @@ _TEXT_OPTIONS, _IMAGE_OPTIONS = ("prompt", "temperature", "top_k", "top_p", "len
 
 
 class Generate(Command):
-    """Continues a text with a language model, answers one with sequence to sequence, or draws images from the latent
-    variables of a GAN or a variational autoencoder."""
+    """Continues a text with a language model, answers one with a sequence-to-sequence network, or draws images
+    from the latent variables of a GAN or a variational autoencoder."""
 
     name = "generate"
     summary = "generate texts or images with the network of a run"
@@ -71,8 +71,8 @@ class Generate(Command):
 
         if not samples_latents(trained):
             raise UsageError(
-                "This run generates neither texts nor images; choose a run of a language model, sequence to sequence, "
-                "a GAN or a variational autoencoder."
+                "This run generates neither texts nor images; choose a run of a language model, a "
+                "sequence-to-sequence network, a GAN or a variational autoencoder."
             )
         _refuse(arguments, _TEXT_OPTIONS, "texts")
         return _generate_images(trained, arguments, context)

@@ -25,7 +25,8 @@ def time_limit_error(seconds: float) -> JobError:
     """Return the error of a job that was ended at its time limit."""
     hours = f"{seconds / 3600:.3g}"
     return JobError(
-        f"This was stopped after {hours} hours, the time limit of a job; ask for less, or set NETLOOM_JOB_HOURS."
+        f"This was stopped after {hours} hours, the time limit of a job; choose fewer rows or steps, "
+        "or set NETLOOM_JOB_HOURS."
     )
 
 
@@ -42,7 +43,7 @@ def reported_error(home: Path, message: Mapping[str, Any]) -> Exception:
     """Return an error from a worker, with its original class if that belongs to Netloom or to Python."""
     if message["failed"] == "memory":
         return JobError(
-            f"This takes more memory than a job may have here, {size(memory_limit())}; ask for fewer rows, or set "
+            f"This exceeded the memory limit of a job, {size(memory_limit())}; choose fewer rows, or set "
             "NETLOOM_JOB_MEMORY_GB."
         )
     module, name = message["class"]

@@ -33,12 +33,12 @@ def check(project: Project, workers: int, *, on_this_machine: bool = True) -> No
             'Ray is not installed here; add it with pip install -e ".[cluster]", or train on this machine.'
         )
     if not 1 <= workers <= MAX_WORKERS:
-        raise StartError(f"A run on a cluster has 1 to {MAX_WORKERS:,} workers, received {workers}.")
+        raise StartError(f"The number of workers must be from 1 to {MAX_WORKERS:,}, received {workers}.")
     if trained.environment and workers > 1:
         raise StartError(
-            f"{trained.title} learns from what one agent meets, which cannot be divided among workers; choose 1."
+            f"{trained.title} learns from the steps of one agent, which cannot be divided; choose 1 worker."
         )
     if trained.alternating and workers > 1:
         raise StartError(
-            f"{trained.title} trains two networks alternately, which is not supported on several workers; choose 1."
+            f"{trained.title} trains two networks alternately, which several workers do not support; choose 1 worker."
         )

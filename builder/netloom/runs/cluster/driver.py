@@ -69,7 +69,7 @@ def train(store: Store, run: Run, artifacts: RunArtifacts, limits: RunLimits) ->
     finally:
         ended.set()
     if result is None:
-        return "failed", "The workers ended without a word; their logs are in Ray's folder of this session."
+        return "failed", "The workers ended without an error message; their logs are in the session folder of Ray."
     return str(result[0]), str(result[1])
 
 

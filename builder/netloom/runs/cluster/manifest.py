@@ -116,8 +116,8 @@ def rayjob(project: Project, workers: int, image: str) -> str:
     name, document = _name(project), _document(project)
     if len(document) > MAX_BYTES:
         raise StartError(
-            f"This document has {len(document):,} bytes, and Kubernetes keeps at most {MAX_BYTES:,} in a ConfigMap; "
-            "take out drawn copies of a network by repeating one, or start the run from a machine of the cluster."
+            f"This document has {len(document):,} bytes, but a ConfigMap of Kubernetes holds at most {MAX_BYTES:,}; "
+            "replace copies of layers by a repeated subnetwork, or start the run from a machine of the cluster."
         )
     common = {"image": json.dumps(image), "home": HOME, "secret": SECRET, "claim": CLAIM, "job": name}
     gpu = '\n          nvidia.com/gpu: "1"' if project.training.device == "cuda" else ""

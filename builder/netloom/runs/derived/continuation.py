@@ -53,7 +53,7 @@ def extend(store: Store, run_id: str, epochs: int, *, owner: str | None = None) 
     if run.state in ACTIVE:
         raise ValueError(f"This run is {run.state}; only a run that has ended can be extended.")
     if epochs < 1:
-        raise ValueError(f"A run is extended by one epoch or more, received {epochs}.")
+        raise ValueError(f"The number of additional epochs must be at least 1, received {epochs}.")
     if checkpoints.last_intact_step(artifacts) is None:
         raise StoreError("This run has no checkpoint to resume from; start it again.")
     project = artifacts.project()
@@ -109,9 +109,7 @@ def branch(
 def _weights(artifacts: RunArtifacts, at: int | str) -> tuple[Path, int | None]:
     if isinstance(at, str):
         if at not in ("best", "last"):
-            raise UnknownWeightsError(
-                f"A run has best and last weights and those of some epochs, received {at[:30]!r}."
-            )
+            raise UnknownWeightsError(f"Weights must be best, last or the number of an epoch, received {at[:30]!r}.")
         try:
             return checkpoints.weights_file(artifacts, at), None
         except FileNotFoundError as error:

@@ -62,7 +62,7 @@ def sample_latents(trained: TrainedRun, seed: int, count: int, first: Sequence[f
     if not size:
         raise DataError("This network does not generate images from latent variables.")
     if not 1 <= count <= MAX_SAMPLES:
-        raise DataError(f"The number of images is from 1 to {MAX_SAMPLES}; received {count!r}.")
+        raise DataError(f"The number of images must be from 1 to {MAX_SAMPLES}; received {count!r}.")
     if len(first) > size:
         raise DataError(f"The network has {size} latent variables, but received {len(first)} values.")
     latents = latent_vectors(size, seed, count)

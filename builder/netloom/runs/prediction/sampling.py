@@ -42,7 +42,7 @@ class Sampling:
             ("seed", self.seed, self.seed >= 0, "an integer from 0"),
         ):
             if not fits:
-                raise DataError(f"The {name} is {expected}; received {value!r}.")
+                raise DataError(f"The {name} must be {expected}; received {value!r}.")
 
 
 class TokenSampler:

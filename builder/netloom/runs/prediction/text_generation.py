@@ -44,12 +44,12 @@ def generate(trained: TrainedRun, row: Mapping[str, Any], sampling: Sampling, le
         DataError: the network does not generate texts, the row lacks a value, or the length is out of range.
     """
     if not 1 <= length <= MAX_TOKENS:
-        raise DataError(f"The length is a number of tokens from 1 to {MAX_TOKENS:,}; received {length!r}.")
+        raise DataError(f"The length must be a number of tokens from 1 to {MAX_TOKENS:,}; received {length!r}.")
     if trained.data.schema.target.type.continues_text:
         return _continuation(trained, row, sampling, length)
     if trained.data.schema.target.type.is_text:
         return _answer(trained, row, sampling, length)
-    raise DataError("This network does not generate texts; choose a language model, or sequence to sequence.")
+    raise DataError("This network does not generate texts; choose a language model or a sequence-to-sequence network.")
 
 
 def _continuation(

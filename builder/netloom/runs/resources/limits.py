@@ -25,8 +25,8 @@ _LAST_WORDS_BYTES = 256 * 2**20
 # The reason why a file cannot be written, and a fix, as the beginning of a sentence.
 FULL = {
     "disk": "The disk is full; free some space on it",
-    "quota": "The disk quota of this user is used up; free some space of it",
-    "size": "A file became larger than a file may be here; raise that limit (ulimit -f)",
+    "quota": "The disk quota of this user is used up; free some space",
+    "size": "A file exceeded the maximum file size of this machine; raise that limit (ulimit -f)",
 }
 # SQLite, safetensors and torch report a full disk or memory in words of their own, without an `errno`.
 _NO_ROOM_WORDS = re.compile(r"no space left|disk is full|failed writing file|unexpected pos")
@@ -52,28 +52,28 @@ class RunLimits:
     @property
     def too_much_memory(self) -> str:
         return (
-            f"Training was stopped because it took more memory than a run may have here, {size(self.memory_bytes)}; "
+            f"Training was stopped because it exceeded the memory limit of a run, {size(self.memory_bytes)}; "
             "make batches or layers smaller, or set NETLOOM_RUN_MEMORY_GB."
         )
 
     @property
     def too_long(self) -> str:
         return (
-            f"It was stopped after {self.wall_s / 3600:.3g} hours, as long as a run may keep its place here; resume "
-            "it to continue from where it stopped, or set NETLOOM_RUN_HOURS."
+            f"It was stopped after {self.wall_s / 3600:.3g} hours, the time limit of a run; resume it to continue from "
+            "where it stopped, or set NETLOOM_RUN_HOURS."
         )
 
     @property
     def too_many_processes(self) -> str:
         return (
-            f"Training was stopped because it started more processes than a run may have here, {self.processes}; "
+            f"Training was stopped because it exceeded the limit of {self.processes} processes of a run; "
             "start fewer in its code, or set NETLOOM_RUN_PROCESSES."
         )
 
     @property
     def too_much_disk(self) -> str:
         return (
-            f"Training was stopped because its folder took more of the disk than a run may have here, "
+            f"Training was stopped because its folder exceeded the size limit of a run, "
             f"{size(self.disk_bytes)}; make layers smaller, or set NETLOOM_RUN_DISK_GB."
         )
 

@@ -73,7 +73,7 @@ def check_space(project: Project, space: Space) -> dict[str, ParameterSpace]:
     """
     if not isinstance(space, Mapping) or not space:
         raise SpaceError(
-            'A search space is a JSON object such as {"training.learning_rate": {"low": 0.001, "high": 1}}.'
+            'A search space must be a JSON object such as {"training.learning_rate": {"low": 0.001, "high": 1}}.'
         )
     if len(space) > MAX_PATHS:
         raise SpaceError(f"A sweep searches at most {MAX_PATHS} parameters, received {len(space)}.")
@@ -81,7 +81,7 @@ def check_space(project: Project, space: Space) -> dict[str, ParameterSpace]:
     for path, spec in space.items():
         current = value_of(project, str(path))
         if not isinstance(spec, Mapping):
-            raise SpaceError(f"{path} takes an object with low and high, or with choices, received {spec!r:.60}.")
+            raise SpaceError(f"{path} must be an object with low and high, or with choices, received {spec!r:.60}.")
         specs[str(path)] = (
             _choices(path, spec) if "choices" in spec else _range(path, spec, _is_whole(project, path, current))
         )
@@ -338,11 +338,11 @@ def _is_whole(project: Project, path: str, current: Any) -> bool:
 def _choices(path: str, spec: Mapping[str, Any]) -> ParameterSpace:
     choices = spec["choices"]
     if not isinstance(choices, (list, tuple)) or not 0 < len(choices) <= MAX_CHOICES:
-        raise SpaceError(f"{path}: choices are a list of 1 to {MAX_CHOICES:,} values, received {choices!r:.60}.")
+        raise SpaceError(f"{path}: choices must be a list of 1 to {MAX_CHOICES:,} values, received {choices!r:.60}.")
     try:
         written = [json.dumps(choice, allow_nan=False) for choice in choices]
     except (TypeError, ValueError):
-        raise SpaceError(f"{path}: choices are values of JSON.") from None
+        raise SpaceError(f"{path}: choices must be JSON values.") from None
     return {"choices": [json.loads(text) for text in dict.fromkeys(written)]}
 
 
@@ -354,18 +354,18 @@ def _range(path: str, spec: Mapping[str, Any], is_integer: bool) -> ParameterSpa
     low: Any = spec.get("low")
     high: Any = spec.get("high")
     if not _number(low) or not _number(high):
-        raise SpaceError(f"{path} takes low and high as numbers, or choices, received {dict(spec)!r:.80}.")
+        raise SpaceError(f"{path} needs low and high as numbers, or choices, received {dict(spec)!r:.80}.")
     if not low < high:
-        raise SpaceError(f"{path}: low is below high, received {low} and {high}.")
+        raise SpaceError(f"{path}: low must be below high, received {low} and {high}.")
     if spec.get("log") and low <= 0:
-        raise SpaceError(f"{path}: on a logarithmic scale low is above 0, received {low}.")
+        raise SpaceError(f"{path}: on a logarithmic scale, low must be above 0, received {low}.")
     checked_range: ParameterSpace = {"low": low, "high": high, "log": bool(spec.get("log", False)), "whole": is_integer}
     if is_integer:
         checked_range |= {"low": round(low), "high": round(high)}
     for key in ("step", "points"):
         if spec.get(key) is not None:
             if not _number(spec[key]) or spec[key] <= 0 or (key == "points" and spec[key] > MAX_CHOICES):
-                raise SpaceError(f"{path}: {key} is a number above 0, received {spec[key]!r:.40}.")
+                raise SpaceError(f"{path}: {key} must be a number above 0, received {spec[key]!r:.40}.")
             checked_range[key] = spec[key]
     if checked_range["log"] and "step" in checked_range:
         raise SpaceError(f"{path}: a logarithmic scale has no step; use points for a grid.")

@@ -52,15 +52,15 @@ def plan(
     """
     for name, value, options in (("sampler", sampler, SAMPLERS), ("pruner", pruner, PRUNERS), ("kind", kind, KINDS)):
         if value not in options:
-            raise SpaceError(f"There is no {name} {value!r:.40}; there are {', '.join(options)}.")
+            raise SpaceError(f"There is no {name} {value!r:.40}; choose one of {', '.join(options)}.")
     if not 1 <= trials <= MAX_TRIALS:
-        raise SpaceError(f"A sweep makes 1 to {MAX_TRIALS:,} trials, received {trials}.")
+        raise SpaceError(f"The number of trials must be from 1 to {MAX_TRIALS:,}, received {trials}.")
     if not 1 <= parallel <= 64:
-        raise SpaceError(f"A sweep runs 1 to 64 trials at once, received {parallel}.")
+        raise SpaceError(f"The number of parallel trials must be from 1 to 64, received {parallel}.")
     search_space = check_space(project, space)
     rises = higher_is_better(metric)
     if direction not in ("", "minimize", "maximize"):
-        raise SpaceError(f"A measure is to minimize or to maximize, received {direction!r:.40}.")
+        raise SpaceError(f"The direction must be minimize or maximize, received {direction!r:.40}.")
     sweep_plan: SweepPlan = {
         "kind": kind,
         "space": search_space,
@@ -133,7 +133,7 @@ def folds(project: Project, count: int, **more: Any) -> tuple[Project, SweepPlan
         SpaceError: there are too few or too many folds.
     """
     if not 2 <= count <= 100:
-        raise SpaceError(f"Cross-validation has 2 to 100 folds, received {count}.")
+        raise SpaceError(f"The number of folds must be from 2 to 100, received {count}.")
     parted = assign(project, {"data.folds": count, "data.fold": 0})
     space = {"data.fold": {"choices": list(range(count))}}
     return parted, plan(parted, space, trials=count, sampler="grid", kind="folds", **more)
@@ -147,7 +147,7 @@ def seeds(project: Project, count: int, **more: Any) -> tuple[Project, SweepPlan
         SpaceError: there are too few or too many seeds.
     """
     if not 2 <= count <= 1_000:
-        raise SpaceError(f"A run is repeated over 2 to 1,000 seeds, received {count}.")
+        raise SpaceError(f"The number of seeds must be from 2 to 1,000, received {count}.")
     first = project.training.seed
     space = {"training.seed": {"choices": [(first + index) % 2**31 for index in range(count)]}}
     return project, plan(project, space, trials=count, sampler="grid", kind="seeds", **more)
@@ -175,7 +175,7 @@ def resume(store: Store, sweep_id: str, *, more: int = 0, owner: str | None = No
     plan: SweepPlan = {**sweep.plan, "trials": sweep.plan["trials"] + min(more, remaining_trials(sweep))}
     owner = sweep.owner if owner is None else owner
     if not store.change_sweep(sweep, owner=owner, plan=plan, state="running", reason="", ended_at=None):
-        raise StoreError("This sweep was changed by someone else at the same moment; look at it and try again.")
+        raise StoreError("This sweep was changed by someone else at the same moment; reload it and try again.")
     tend(store)
 
 

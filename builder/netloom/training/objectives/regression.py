@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 # Those of several series times steps are many, and charts draw no more.
 MAX_RESIDUALS = 20_000
 SEVERAL = (
-    "RMSE and MAE are over all numbers in the units of the data, so that large ones dominate; R² is the mean of those "
-    "of each number."
+    "RMSE and MAE are over all numbers in the units of the data, so large numbers dominate; R² is the mean over the "
+    "numbers."
 )
 
 
