@@ -264,7 +264,7 @@ def test_runs_without_a_sensible_exit_are_refused(resnet: TrainedRun) -> None:
     ("options", "message"),
     [
         (("--method", "onnx", "--exit-at", "relu_1"), "--exit-at has no effect with onnx"),
-        (("--method", "early-exit", "--tolerance", "100"), "--tolerance is a number of points from 0 to 100"),
+        (("--method", "early-exit", "--tolerance", "100"), "--tolerance must be a number of points from 0 to 100"),
         (("--sensitivity", "--exit-at", "relu_1"), "--exit-at has no effect with --sensitivity"),
     ],
 )

@@ -88,7 +88,7 @@ def test_more_requests_than_the_server_answers_are_told_when_to_return(tmp_path:
         time.sleep(0.2)
         refused = ask(port, "/metrics")
         assert (refused.status, refused.headers["retry-after"]) == (503, "1")
-        assert refused.value["error"] == "The server answers 2 other requests at the moment; try again."
+        assert refused.value["error"] == "The server is processing 2 other requests; try again later."
         assert ask(port, HEALTH).status == 200
         lines = [json.loads(line) for line in (tmp_path / "access.jsonl").read_text().splitlines()]
         assert [line["status"] for line in lines] == [503, 200]

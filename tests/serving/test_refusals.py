@@ -24,7 +24,7 @@ from tests.serving.conftest import Runs, Server
         (b"{", 400, "valid JSON"),
         (b"[" * 5_000, 400, "valid JSON"),
         (b'{"image": NaN}', 400, "valid JSON"),
-        (b"3", 400, "A row is an object"),
+        (b"3", 400, "A row must be an object"),
         (b"[]", 400, "no rows"),
         (b"{}", 400, "no column 'image'"),
         (b'{"image": "cat"}', 400, "rows of numbers"),

@@ -259,7 +259,7 @@ def test_sensitivity_is_shown_for_each_layer() -> None:
     checked(measure.click().run())
     table = next(item.value for item in app.dataframe if "Rounded to 8 bits" in item.value)
     assert list(table["Parameters"]) == [992, 66]
-    assert "Changes of the loss" in texts(app)
+    assert "Changes relative to a loss of" in texts(app)
 
 
 def test_model_card_has_the_stated_use() -> None:

@@ -131,12 +131,12 @@ def _load_module(text: str) -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
     except Exception as error:
         raise Failure(f"{text} fails when it is called without arguments: {_describe_error(error)}") from None
     if not isinstance(value, nn.Module):
-        raise Failure(f"{text} gives a {type(value).__name__}, but a torch.nn.Module is needed.")
+        raise Failure(f"{text} must be or return a torch.nn.Module, but it gives a {type(value).__name__}.")
     examples = (examples,) if isinstance(examples, torch.Tensor) else examples
     if examples is not None and (
         not isinstance(examples, tuple | list) or any(not isinstance(part, torch.Tensor) for part in examples)
     ):
-        raise Failure(f"{EXAMPLES} of {text} has to be a tensor, or a tuple of tensors.")
+        raise Failure(f"{EXAMPLES} of {text} must be a tensor or a tuple of tensors.")
     return value, tuple(examples or ())
 
 

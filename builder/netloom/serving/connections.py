@@ -74,7 +74,7 @@ class Connections:
         """
         most = self.most
         if self.requests > most:
-            raise RequestError(f"The server answers {most:,} other requests at the moment; try again.", 503, _RETRY_S)
+            raise RequestError(f"The server is processing {most:,} other requests; try again later.", 503, _RETRY_S)
 
     def add(self, transport: asyncio.Transport) -> None:
         """Count a new connection, from which a request has to arrive in time."""

@@ -98,14 +98,14 @@ class Gateway:
         host = call.headers.get("host", "")
         # A page on another host name that resolves to this machine could read answers otherwise (DNS rebinding)
         if _host_name(host) not in LOOPBACK:
-            raise RequestError("This server answers requests to localhost only.", 403)
+            raise RequestError("This server accepts only requests to localhost.", 403)
         origin = call.headers.get("origin")
         if origin is not None and origin.partition("://")[2] != host:
-            raise RequestError("This server does not answer requests of other web pages.", 403)
+            raise RequestError("This server does not accept requests from other web pages.", 403)
 
     async def _body(self, call: Call, receive: Any) -> bytes:
         limits = self.server.settings.limits
-        too_large = RequestError(f"A body has at most {limits.body_bytes:,} bytes; send fewer rows.", 413)
+        too_large = RequestError(f"A body can have at most {limits.body_bytes:,} bytes; send fewer rows.", 413)
         if call.headers.get("content-encoding", "identity").lower() != "identity":
             raise RequestError("The server reads bodies without compression; leave out Content-Encoding.", 415)
         length = call.headers.get("content-length", "")

@@ -55,7 +55,9 @@ class KeyRing:
             UsageError: there is a valid key of this name, or it is not a name.
         """
         if not name.strip() or len(name) > MAX_NAME or not name.isprintable():
-            raise UsageError(f"The name of a key has 1 to {MAX_NAME} printable characters; received {name[:80]!r}.")
+            raise UsageError(
+                f"The name of a key must have 1 to {MAX_NAME} printable characters; received {name[:80]!r}."
+            )
         token = PREFIX + secrets.token_urlsafe(32)
         with self._locked():
             keys = self.entries()

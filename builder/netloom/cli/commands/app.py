@@ -94,7 +94,7 @@ def script() -> Path:
     """
     folder = app_folder()
     if not (folder / "app.py").exists() or not (folder / "pages").is_dir():
-        raise Failure(f"The app's pages are missing in {folder}; install Netloom again.")
+        raise Failure(f"The pages of the app are missing in {folder}; reinstall Netloom.")
     return folder / "app.py"
 
 

@@ -119,7 +119,9 @@ def _check(arguments: Namespace) -> None:
     """
     keeps = arguments.write_policy is not None or arguments.save_policy
     if arguments.test is not None and (keeps or arguments.thresholds):
-        raise UsageError("--test plays dialogues with a policy; save or write the policy, or its thresholds, before.")
+        raise UsageError(
+            "--test only plays dialogues; save or write the policy, or choose thresholds, in a separate command first."
+        )
 
 
 def _policy(trained: TrainedRun, store: Store, run_id: str, arguments: Namespace) -> Policy:

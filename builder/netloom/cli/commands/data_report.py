@@ -88,7 +88,7 @@ def _apply_fixes(info: DatasetInfo, code: str, report: Report, context: Context)
                 "data": {**edit["data"], "options": {**options, **({"columns": columns} if columns else {})}},
             }
         settle(info.name, edit, context.home)
-        context.note(f"New projects with {plain(info.title)!r} take over: {plain(fix.title)}.")
+        context.note(f"New projects with {plain(info.title)!r} apply this fix: {plain(fix.title)}.")
 
 
 def _text(info: DatasetInfo, report: Report) -> str:

@@ -82,15 +82,22 @@ def _add_split_arguments(parser: ArgumentParser) -> None:
         "--validation",
         metavar="SHARE",
         type=real,
-        help="share of validation of the rows that are not test rows, up to 0.5; 0: all of them are for training",
+        help="share of validation rows among the rows that are not test rows, up to 0.5; 0: train on these rows, too",
     )
     parser.add_argument(
         "--validation-of", choices=("rows", "training"), help="count --validation from all rows, or without test rows"
     )
-    parser.add_argument("--test", metavar="SHARE", type=real, help="share of the test of all rows, up to 0.5")
-    parser.add_argument("--folds", metavar="N", type=whole(1, 100), help="folds of a cross-validation; 1: none")
-    parser.add_argument("--fold", metavar="N", type=whole(0, 99), help="the fold that is the test, counted from 0")
-    parser.add_argument("--gap", metavar="ROWS", type=whole(0, 1_000_000), help="rows between the parts by time")
+    parser.add_argument("--test", metavar="SHARE", type=real, help="share of test rows among all rows, up to 0.5")
+    parser.add_argument(
+        "--folds", metavar="N", type=whole(1, 100), help="number of cross-validation folds; 1: a single split"
+    )
+    parser.add_argument("--fold", metavar="N", type=whole(0, 99), help="fold that is tested, counted from 0")
+    parser.add_argument(
+        "--gap",
+        metavar="ROWS",
+        type=whole(0, 1_000_000),
+        help="rows that are left out between the parts of a split by time",
+    )
     parser.add_argument("--seed", metavar="SEED", type=whole(0, 2**31 - 1), help="random seed of the split")
 
 

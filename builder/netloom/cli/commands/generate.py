@@ -36,7 +36,7 @@ class Generate(Command):
             "--temperature",
             type=float,
             metavar="T",
-            help="divisor of the scores; 0 always takes the most likely token (default: 0.8 to continue a text, 0 to "
+            help="divisor of the logits; 0 always takes the most likely token (default: 0.8 to continue a text, 0 to "
             "answer one)",
         )
         parser.add_argument("--top-k", type=int, metavar="K", help="choose among the K likeliest tokens (default: all)")

@@ -47,7 +47,10 @@ class Monitor(Command):
             help="address that gets a POST request with JSON when an alert begins or ends",
         )
         parser.add_argument(
-            "--watch", type=whole(1, 86_400), metavar="SECONDS", help="repeat the check with this pause"
+            "--watch",
+            type=whole(1, 86_400),
+            metavar="SECONDS",
+            help="repeat the check after this many seconds, if there are new requests",
         )
 
     def run(self, arguments: Namespace, context: Context) -> int:
@@ -122,7 +125,7 @@ def _notify(store: Store, report: MonitorReport, webhook: Webhook | None, contex
     reason = notify(store.home, report, webhook) if webhook is not None else ""
     if reason:
         context.note(
-            f"The webhook did not get the change of state: {plain(reason)}. It is sent again at the next check."
+            f"The webhook did not receive the change of state: {plain(reason)}. It is sent again at the next check."
         )
     return not reason
 

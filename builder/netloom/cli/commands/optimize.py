@@ -123,9 +123,9 @@ def _chosen(arguments: Namespace) -> list[Method]:
         if name not in _methods():
             raise UsageError(f"There is no method {name[:60]!r}; choose one of {', '.join(_methods())}.")
     if arguments.amount is not None and not 0 < arguments.amount < 1:
-        raise UsageError(f"--amount is a share between 0 and 1, received {arguments.amount:g}.")
+        raise UsageError(f"--amount must be a share between 0 and 1, received {arguments.amount:g}.")
     if arguments.tolerance is not None and not 0 <= arguments.tolerance < 100:
-        raise UsageError(f"--tolerance is a number of points from 0 to 100, received {arguments.tolerance:g}.")
+        raise UsageError(f"--tolerance must be a number of points from 0 to 100, received {arguments.tolerance:g}.")
     settings = {name: getattr(arguments, name) for name in ("amount", "criterion", "exit_at")}
     settings["tolerance"] = None if arguments.tolerance is None else arguments.tolerance / 100
     settings = {name: value for name, value in settings.items() if value is not None}
@@ -158,7 +158,7 @@ def _answer_sensitivity(trained: TrainedRun, context: Context) -> int:
         for layer in measured.layers
     ]
     header = ("layer", "parameters", *(title.lower() for title in CHANGES.values()))
-    below = f"Changes of the loss {measured.loss:.4g} on {measured.rows:,} {measured.split} rows."
+    below = f"Changes relative to a loss of {measured.loss:.4g} on {measured.rows:,} {measured.split} rows."
     context.answer(asdict(measured), f"{table(header, rows, right=header[1:])}\n\n{below}")
     return 0
 

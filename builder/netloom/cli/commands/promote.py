@@ -32,7 +32,7 @@ class Promote(Command):
             "--server",
             metavar="URL",
             help="address of the model server, such as http://127.0.0.1:8800; without it, the runs are only compared. "
-            "The API key that a server needs is that of the variable NETLOOM_SERVER_KEY",
+            "If the server needs an API key, it is read from the variable NETLOOM_SERVER_KEY",
         )
         parser.add_argument(
             "--model", metavar="NAME", help="name of the model on the server (default: its first model)"

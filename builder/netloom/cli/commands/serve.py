@@ -48,8 +48,8 @@ _NUMBERS = (
         "MS",
         "milliseconds that the first row of a batch waits for others while the model is idle",
     ),
-    _NumberOption("--queue", whole(1, 10_000_000), 2_048, "ROWS", "largest number of rows that wait"),
-    _NumberOption("--cache-mb", whole(0, 1_000_000), 64, "MIB", "cache of answers; 0: none"),
+    _NumberOption("--queue", whole(1, 10_000_000), 2_048, "ROWS", "largest number of rows in the queue"),
+    _NumberOption("--cache-mb", whole(0, 1_000_000), 64, "MIB", "memory for cached answers; 0: no cache"),
     _NumberOption("--rate", real, 0.0, "N", "requests per second of each key; 0: no limit"),
     _NumberOption("--burst", whole(1, 1_000_000), 20, "N", "requests at once with --rate"),
     _NumberOption("--max-body-mb", whole(1, 4_096), 16, "MIB", "largest request"),
@@ -227,10 +227,10 @@ def _settings(arguments: Namespace) -> ServerSettings:
     for name in ("max_wait", "rate", "timeout", "chat_expiry"):
         value = getattr(arguments, name)
         if not 0 <= value < 1e6:
-            raise UsageError(f"--{name.replace('_', '-')} is a number from 0 to 1,000,000; received {value:g}.")
+            raise UsageError(f"--{name.replace('_', '-')} must be a number from 0 to 1,000,000; received {value:g}.")
     for name in ("timeout", "chat_expiry"):
         if not getattr(arguments, name):
-            raise UsageError(f"--{name.replace('_', '-')} is a number above 0; received 0.")
+            raise UsageError(f"--{name.replace('_', '-')} must be a number above 0; received 0.")
     if len(arguments.name) > len(arguments.run):
         raise UsageError(f"Runs: {len(arguments.run)}, names: {len(arguments.name)}; set --name once for each run.")
     batches = BatchSettings(arguments.max_batch, arguments.max_wait / 1000, arguments.queue, arguments.exact)
@@ -314,7 +314,7 @@ def _log_settings(arguments: Namespace) -> LogSettings | None:
 
     redaction, share = parse_redaction(arguments.redact), arguments.log_requests
     if not 0 <= share <= 1:
-        raise UsageError(f"--log-requests is a share from 0 to 1; received {share:g}.")
+        raise UsageError(f"--log-requests must be a share from 0 to 1; received {share:g}.")
     return LogSettings(share, arguments.log_days, arguments.log_mb * MIB, redaction) if share else None
 
 

@@ -58,7 +58,7 @@ def json_rows(value: Any) -> list[Row]:
     rows = value if isinstance(value, list) else [value]
     for number, row in enumerate(rows, 1):
         if not isinstance(row, dict):
-            raise RequestError(f"A row is an object with a value for each field; row {number} is {kind_of(row)}.")
+            raise RequestError(f"A row must be an object with a value for each field; row {number} is {kind_of(row)}.")
     return [{**row, **flatten(row)} if any(isinstance(value, dict) for value in row.values()) else row for row in rows]
 
 

@@ -47,7 +47,7 @@ def rows_of_tensors(inputs: Any, binary: bytes, model: ServedModel, max_rows: in
         RequestError: a tensor is invalid, or does not fit the model.
     """
     if not isinstance(inputs, list) or not inputs:
-        raise RequestError("The key inputs is a list with a tensor for each field.")
+        raise RequestError("The key inputs must be a list with a tensor for each field.")
     tensors, offset = [], 0
     for entry in inputs:
         tensor, used = _read_tensor(entry, memoryview(binary)[offset:])
@@ -57,10 +57,12 @@ def rows_of_tensors(inputs: Any, binary: bytes, model: ServedModel, max_rows: in
         raise RequestError(f"The binary data has {len(binary):,} bytes, but the inputs describe {offset:,}.")
     counts = {tensor.shape[0] for tensor in tensors}
     if len(counts) != 1:
-        raise RequestError(f"The first dimension is the number of rows; the inputs have {sorted(counts)[:10]}.")
+        raise RequestError(
+            f"The first dimension, the number of rows, must be the same for all inputs, received {sorted(counts)[:10]}."
+        )
     count = counts.pop()
     if not 1 <= count <= max_rows:
-        raise RequestError(f"A request has 1 to {max_rows:,} rows, received {count:,}.")
+        raise RequestError(f"A request must have 1 to {max_rows:,} rows, received {count:,}.")
     fields = {field.name: field for field in model.fields}
     rows: list[Row] = [{} for _ in range(count)]
     for tensor in tensors:
@@ -105,12 +107,12 @@ def _requested(requested: Any, by_name: Mapping[str, AnswerPart]) -> list[tuple[
     if not requested:
         return [(name, False) for name in by_name]
     if not isinstance(requested, list) or not all(isinstance(entry, dict) for entry in requested):
-        raise RequestError("The key outputs is a list of objects with the name of an output.")
+        raise RequestError("The key outputs must be a list of objects with the name of an output.")
     chosen = []
     for entry in requested:
         name = entry.get("name")
         if not isinstance(name, str) or name not in by_name:
-            raise RequestError(f"There is no output {str(name)[:60]!r}; there are {', '.join(map(repr, by_name))}.")
+            raise RequestError(f"There is no output {str(name)[:60]!r}; choose from {', '.join(map(repr, by_name))}.")
         parameters = entry.get("parameters")
         chosen.append((name, isinstance(parameters, dict) and parameters.get("binary_data") is True))
     return chosen
@@ -119,15 +121,17 @@ def _requested(requested: Any, by_name: Mapping[str, AnswerPart]) -> list[tuple[
 def _read_tensor(entry: Any, binary: memoryview) -> tuple[_Tensor, int]:
     """Return a tensor, and the number of bytes of its binary data."""
     if not isinstance(entry, dict):
-        raise RequestError(f"A tensor is an object with name, shape, datatype and data, received {kind_of(entry)}.")
+        raise RequestError(
+            f"A tensor must be an object with name, shape, datatype and data, received {kind_of(entry)}."
+        )
     name, shape, datatype = entry.get("name"), entry.get("shape"), entry.get("datatype")
     if not isinstance(name, str):
-        raise RequestError("Each tensor needs a name, which is a text.")
+        raise RequestError("Each tensor needs the key name with a text.")
     if not isinstance(shape, list) or not shape or not all(type(size) is int and size >= 0 for size in shape):
-        raise RequestError(f"The shape of {name[:60]!r} is a list of whole numbers; the first is the number of rows.")
+        raise RequestError(f"The shape of {name[:60]!r} must be a list of whole numbers, the number of rows first.")
     if not isinstance(datatype, str) or (datatype != _BYTES and datatype not in DATATYPES):
         known = ", ".join((*DATATYPES, _BYTES))
-        raise RequestError(f"The datatype of {name[:60]!r} is one of {known}; received {str(datatype)[:40]!r}.")
+        raise RequestError(f"The datatype of {name[:60]!r} must be one of {known}; received {str(datatype)[:40]!r}.")
     parameters = entry.get("parameters")
     size = parameters.get("binary_data_size") if isinstance(parameters, dict) else None
     count = prod(shape)
@@ -143,20 +147,20 @@ def _read_tensor(entry: Any, binary: memoryview) -> tuple[_Tensor, int]:
 def _json_values(name: str, data: Any, datatype: str, count: int) -> Sequence[Any] | np.ndarray:
     flat = _flatten(data)
     if len(flat) != count:
-        raise RequestError(f"The data of {name[:60]!r} has {len(flat):,} values, but its shape {count:,}.")
+        raise RequestError(f"The data of {name[:60]!r} has {len(flat):,} values, but its shape needs {count:,}.")
     if datatype == _BYTES:
         if not all(isinstance(value, str) or value is None for value in flat):
-            raise RequestError(f"The data of {name[:60]!r} with the datatype BYTES consists of texts.")
+            raise RequestError(f"The data of {name[:60]!r} with the datatype BYTES must consist of texts.")
         return flat
     if not all(isinstance(value, (int, float)) or value is None for value in flat):
-        raise RequestError(f"The data of {name[:60]!r} with the datatype {datatype} consists of numbers.")
+        raise RequestError(f"The data of {name[:60]!r} with the datatype {datatype} must consist of numbers.")
     return flat
 
 
 def _flatten(data: Any) -> list[Any]:
     """Return nested lists as one list; the protocol allows both."""
     if not isinstance(data, list):
-        raise RequestError("Each tensor needs a list of data.")
+        raise RequestError("Each tensor needs the key data with a list.")
     flat: list[Any] = data
     while any(isinstance(value, list) for value in flat):
         flat = [item for value in flat for item in (value if isinstance(value, list) else [value])]
@@ -167,7 +171,8 @@ def _binary_values(name: str, data: memoryview, datatype: str, count: int) -> Se
     if datatype != _BYTES:
         if len(data) != count * DATATYPES[datatype].itemsize:
             raise RequestError(
-                f"The binary data of {name[:60]!r} has {len(data):,} bytes, which is not its shape's size."
+                f"The binary data of {name[:60]!r} has {len(data):,} bytes, but its shape needs "
+                f"{count * DATATYPES[datatype].itemsize:,}."
             )
         return np.frombuffer(data, DATATYPES[datatype])
     texts, offset = [], 0
@@ -176,7 +181,7 @@ def _binary_values(name: str, data: memoryview, datatype: str, count: int) -> Se
         texts.append(bytes(data[offset + 4 : offset + 4 + length]).decode(errors="replace"))
         offset += 4 + length
     if offset != len(data) or len(texts) != count:
-        raise RequestError(f"The number of binary texts of {name[:60]!r} is not that of its shape, {count:,}.")
+        raise RequestError(f"The binary data of {name[:60]!r} has {len(texts):,} texts, but its shape needs {count:,}.")
     return texts
 
 
@@ -186,20 +191,22 @@ def _values_by_row(tensor: _Tensor, field: RowField) -> list[Any]:
     if not field.shape:
         if shape not in ((), (1,)):
             expected = [count] if count else [-1]
-            raise RequestError(f"The input {field.name!r} has the shape {expected}, received {list(tensor.shape)}.")
+            raise RequestError(
+                f"The input {field.name!r} must have the shape {expected}, received {list(tensor.shape)}."
+            )
         values: Sequence[Any] = tensor.values.tolist() if isinstance(tensor.values, np.ndarray) else tensor.values
         return [None if isinstance(value, float) and math.isnan(value) else value for value in values]
     if len(shape) != len(field.shape) or any(
         expected_size not in (-1, size) for expected_size, size in zip(field.shape, shape, strict=True)
     ):
         raise RequestError(
-            f"The input {field.name!r} has the shape {[-1, *field.shape]} with the rows first, received "
+            f"The input {field.name!r} must have the shape {[-1, *field.shape]} with the rows first, received "
             f"{list(tensor.shape)}."
         )
     try:
         array = np.asarray(tensor.values, dtype=None if isinstance(tensor.values, np.ndarray) else np.float64)
     except (TypeError, ValueError, OverflowError):
-        raise RequestError(f"The input {field.name!r} takes numbers.") from None
+        raise RequestError(f"The input {field.name!r} must consist of numbers.") from None
     by_row: np.ndarray = array.reshape(tensor.shape)
     return list(by_row)
 

@@ -82,7 +82,7 @@ def _request(body: dict[str, Any]) -> tuple[str, str]:
     """
     message, session = body.get("message"), body.get("session")
     if session is not None and not isinstance(session, str):
-        raise RequestError("The key session is the text that an earlier answer contains.")
+        raise RequestError("The key session must be the session of an earlier answer, a text.")
     if message is None and not session:
         return "", ""
     if not isinstance(message, str) or not message.strip():

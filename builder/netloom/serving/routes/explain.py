@@ -62,11 +62,11 @@ def _request(body: dict[str, Any], model: ServedModel) -> Attribution:
     if not isinstance(row, dict):
         raise RequestError('The body needs the key row with an object, such as {"row": {…}}.')
     if method is not None and not isinstance(method, str):
-        raise RequestError("The key method is the name of a method; /openapi.json lists them.")
+        raise RequestError("The key method must be the name of a method; /openapi.json lists them.")
     if target is not None and not isinstance(target, (str, int)):
-        raise RequestError("The key target is the name of a class, or the number of an output.")
+        raise RequestError("The key target must be the name of a class or the number of an output.")
     if options is not None and not isinstance(options, dict):
-        raise RequestError("The key options is an object.")
+        raise RequestError("The key options must be an object.")
     if not model.run_id:
         raise RequestError("This model does not come from a saved run, and cannot be explained.", 409)
     available = [item.name for item in methods(model.trained) if item.available]

@@ -25,7 +25,7 @@ class Feedback(ServerRoute):
         body = call.json_object()
         request_id = body.get("request_id")
         if not isinstance(request_id, str):
-            raise RequestError("The key request_id is the header X-Request-Id of an earlier answer.")
+            raise RequestError("The key request_id must be the header X-Request-Id of an earlier answer.")
         if "label" not in body:
             raise RequestError("The body needs the key label with the true label, such as one of the classes.")
         name, request_log = _find(server, call, request_id)

@@ -58,16 +58,16 @@ def _split_rows(value: Any, model: ServedModel) -> list[Any]:
     columns = value.get("columns") if isinstance(value, dict) else None
     data = value.get("data") if isinstance(value, dict) else None
     if not isinstance(columns, list) or not isinstance(data, list):
-        raise RequestError("dataframe_split is an object with the lists columns and data.")
+        raise RequestError("dataframe_split must be an object with the lists columns and data.")
     if not all(isinstance(cells, list) and len(cells) == len(columns) for cells in data):
-        raise RequestError(f"Each row of dataframe_split.data is a list of {len(columns)} cells, one per column.")
+        raise RequestError(f"Each row of dataframe_split.data must be a list of {len(columns)} cells, one per column.")
     return [dict(zip(map(str, columns), cells, strict=True)) for cells in data]
 
 
 def _list_rows(value: Any, model: ServedModel) -> list[Any]:
     """Return rows that are objects, or the values of the only field of the model."""
     if not isinstance(value, list):
-        raise RequestError(f"The rows are a list, received {kind_of(value)}.")
+        raise RequestError(f"The rows must be a list, received {kind_of(value)}.")
     return [_named(row, model) for row in value]
 
 
@@ -77,7 +77,7 @@ def _input_rows(value: Any, model: ServedModel) -> list[Any]:
         return _list_rows(value, model)
     lists = list(value.values())
     if not lists or not all(isinstance(values, list) and len(values) == len(lists[0]) for values in lists):
-        raise RequestError("inputs is a list of rows, or an object with an equally long list for each field.")
+        raise RequestError("inputs must be a list of rows, or an object with an equally long list for each field.")
     return [dict(zip(value, cells, strict=True)) for cells in zip(*lists, strict=True)]
 
 

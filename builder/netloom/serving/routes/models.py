@@ -78,7 +78,7 @@ class Canary(ServerRoute):
         deployment, run = server.deployment(call), _run(call)
         percent = call.json_object().get("percent", 10) if run else 0
         if isinstance(percent, bool) or not isinstance(percent, (int, float)) or not 0 <= percent <= 100:
-            raise RequestError("The key percent is a number from 0 to 100.")
+            raise RequestError("The key percent must be a number from 0 to 100.")
         deployment.set_canary(await _load(server, deployment, run) if run else None, percent / 100)
         return json_reply(describe(deployment))
 
@@ -112,9 +112,9 @@ class Outcome(ServerRoute):
         body = call.json_object()
         request_id, value = body.get("request_id"), body.get("value")
         if not isinstance(request_id, str):
-            raise RequestError("The key request_id is the header X-Request-Id of an earlier answer.")
+            raise RequestError("The key request_id must be the header X-Request-Id of an earlier answer.")
         if not isinstance(value, (bool, int, float)) or not math.isfinite(value) or abs(value) > 1e12:
-            raise RequestError("The key value is a number, such as 1 for a right and 0 for a wrong prediction.")
+            raise RequestError("The key value must be a number, such as 1 for a right and 0 for a wrong prediction.")
         return json_reply({"version": server.deployment(call).report_outcome(request_id, float(value))})
 
     def operation(self, model: ServedModel) -> JsonSchema:

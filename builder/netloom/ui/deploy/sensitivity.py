@@ -29,7 +29,7 @@ def layers(live: Live, weights: RunWeights) -> None:
         with start.container():
             is_clicked = st.button("Measure layers", icon=":material/layers:", key=Key.SENSITIVITY)
             st.caption(
-                "Shows which layers can become smaller: the change of the loss if one alone is quantized or pruned."
+                "Shows which layers can become smaller: the change of the loss if one layer is quantized or pruned."
             )
         if not is_clicked:
             return
@@ -60,7 +60,7 @@ def layers(live: Live, weights: RunWeights) -> None:
         column_config={title: st.column_config.NumberColumn(format="%+.3g") for title in CHANGES.values()},
     )
     st.caption(
-        f"Changes of the loss {measured.loss:.4g} on {measured.rows:,} {escape(measured.split)} rows.",
+        f"Changes relative to a loss of {measured.loss:.4g} on {measured.rows:,} {escape(measured.split)} rows.",
         help="Layers whose channels are added have to lose the same ones, so pruning one of them prunes the others as "
         "well. A layer without a value has no channel that can be removed.",
     )
