@@ -53,7 +53,7 @@ def test_calibration_is_measured_applied_and_reset(home: Path) -> None:
     assert artifacts.calibration_stamp() is None
     app.button(key=f"calibrate apply {run_id}").click().run()
     assert artifacts.calibration_stamp() is not None
-    assert "Predictions of this run use a calibration" in "".join(item.value for item in app.markdown)
+    assert "Predictions of this run are calibrated" in "".join(item.value for item in app.markdown)
     artifacts.save_calibration({**(artifacts.calibration() or {}), "weights": "those of another epoch"})
     app.run()
     assert "belongs to other weights" in "".join(item.value for item in app.markdown)

@@ -120,7 +120,7 @@ def test_wrong_requests_are_collected_corrected_and_become_a_version(trained: Wa
     other = second if newest.label == first else first
     app = checked(app.selectbox(key=Key.LABEL.of(newest.id)).set_value(other).run())
     assert store.collected(project).all()[-1].label == other
-    app = checked(button(app, "Make a dataset version").click().run())
+    app = checked(button(app, "Create dataset version").click().run())
     [done] = [item.value for item in app.success]
     data = trained.trained.data
     assert f"{len(data.raw) + 2:,} rows" in done

@@ -159,7 +159,7 @@ class Context:
         try:
             return self._totals()
         except Exception as error:
-            self.record_fault(error, f"add up what {self.name} takes")
+            self.record_fault(error, f"compute the cost of {self.name}")
             return self.before.totals if self.before else Totals()
 
     def _totals(self) -> Totals:

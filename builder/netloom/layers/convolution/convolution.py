@@ -87,7 +87,8 @@ class _Filter(Layer):
         channels = specs["in"].size(1)
         if channels % self.groups or self.filters % self.groups:
             raise ValueError(
-                f"groups={self.groups} must divide the {channels} input channels and the {self.filters} filters"
+                f"groups={self.groups} must divide the {channels} input channel{'s' * (channels != 1)} and the "
+                f"{self.filters} filter{'s' * (self.filters != 1)}"
             )
         # Arguments equal to their default are omitted, so that generated code stays short.
         options = self._options()

@@ -117,7 +117,7 @@ def rayjob(project: Project, workers: int, image: str) -> str:
     if len(document) > MAX_BYTES:
         raise StartError(
             f"This document has {len(document):,} bytes, but a ConfigMap of Kubernetes holds at most {MAX_BYTES:,}; "
-            "replace copies of layers by a repeated subnetwork, or start the run from a machine of the cluster."
+            "replace copies of layers with a repeated subnetwork, or start the run from a machine of the cluster."
         )
     common = {"image": json.dumps(image), "home": HOME, "secret": SECRET, "claim": CLAIM, "job": name}
     gpu = '\n          nvidia.com/gpu: "1"' if project.training.device == "cuda" else ""

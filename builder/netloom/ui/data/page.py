@@ -90,7 +90,7 @@ def _chosen(infos: Mapping[str, DatasetInfo], used: str) -> str:
     search = _search(list(infos.values()))
     names = [name for name, info in infos.items() if search.accepts(info)]
     if not names:
-        st.caption("None matches the filters.")
+        st.caption("No matches. Change the filters.")
         return chosen_name
     if value_of(Key.DATASETS) not in names or chosen_name != state.drawn:
         set_value(Key.DATASETS, chosen_name if chosen_name in names else None)

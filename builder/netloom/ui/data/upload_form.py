@@ -127,7 +127,7 @@ def _tell(bar: DeltaGenerator, share: float, activity: str) -> None:
 def fetch_files(typed: str, progress: ProgressCallback) -> list[Fetched]:
     remote = remote_source(typed)
     if remote is None:
-        raise FetchError(f"{typed[:60]!r} is not an address. Write https://… or hf:owner/name.")
+        raise FetchError(f"{typed[:60]!r} is not a URL or a dataset. Write https://… or hf:owner/name.")
     with TemporaryDirectory(prefix="netloom-") as directory:
         if remote.kind == "hub":
             dataset = fetch_dataset(remote.name, Path(directory), progress, server=True)

@@ -43,8 +43,8 @@ def _servers(live: Live, run_id: str, options: LaunchOptions) -> None:
                 _failed(server)
         for server in running_servers(live, live.store.runs(live.id)):
             st.markdown(
-                f":material/info: Another run of this project answers at [{server.address}]({server.address}/docs). "
-                "The part *Promote* replaces it by this run without a failed request."
+                f":material/info: Another run of this project is served at [{server.address}]({server.address}/docs). "
+                "*Promote* replaces it with this run without a failed request."
             )
         _start(live, run_id, options)
 

@@ -32,7 +32,7 @@ CANARY_PERCENT = 10
 def promotion(live: Live, weights: RunWeights) -> None:
     """Draw the comparison of a run with the one that a server of its project uses, and the actions on the server."""
     st.markdown(
-        "**Promotion** replaces the run that a server uses by the run that you chose above, if it is not worse.",
+        "**Promotion** replaces the run that a server uses with the run that you chose above, if it is not worse.",
         help="Both predict the same held-out rows and the examples that you collected. The server loads the new run "
         "without a failed request.",
     )
@@ -71,7 +71,7 @@ def _without_server(live: Live, run_id: str, runs: Sequence[Run]) -> None:
 def _on_server(live: Live, run_id: str, runs: Sequence[Run], server: LaunchedServer) -> None:
     client = ServerClient(server.address, live.store.home)
     try:
-        model = in_background(client.model, "Asking the server …")
+        model = in_background(client.model, "Connecting to the server …")
     except ServerRequestError as error:
         st.info(f"{escape(str(error))} A server that was just started answers in a few seconds.")
         st.button("Ask again", icon=":material/refresh:", key=Key.PROMOTION_AGAIN)
@@ -167,7 +167,7 @@ def _actions(client: ServerClient, model: ModelState, run_id: str) -> None:
             "Start shadow",
             icon=":material/content_copy:",
             key=Key.SHADOW,
-            help="A shadow computes the requests, too, but the current run answers them.",
+            help="A shadow predicts the same requests, but clients receive only the answers of the current run.",
         ):
             _change(partial(client.set_shadow, model.name, run_id), "The server is loading the run …")
 

@@ -79,7 +79,7 @@ def payload(
         "describe the layer", lambda: about(analysis.networks.get(name, analysis.context), wish), None
     )
     facts = parts.get(
-        "show what is known of the layers", lambda: derived(analysis, name, parts, before), _nothing(analysis)
+        "show the sizes of the layers", lambda: derived(analysis, name, parts, before), _nothing(analysis)
     )
     facts["issues"] += map(_issue, parts.faults)
     for issue in parts.faults:

@@ -18,7 +18,10 @@ from netloom.ui.design.parts import redraw
 
 # The title and the help of each option of a method.
 OPTION_TEXTS = {
-    "std": ("Standard deviation", "Spread of the weights around 0. Lower it if the first loss is far above a guess"),
+    "std": (
+        "Standard deviation",
+        "Spread of the weights around 0. Lower it if the first loss is far above that of a guess",
+    ),
     "bound": ("Bound", "The weights lie between minus this number and this number"),
     "gain": ("Gain", "Multiplies the weights. 1 suits linear layers, 5/3 tanh, √2 ReLU"),
     "fan": ("Fan", "Variance that stays equal: of the forward pass (in) or of the backward pass (out)"),

@@ -51,7 +51,7 @@ def why_text(trained: OpenRun, row: int, evaluation: Evaluation | None, suggesti
         return f"Row {row}. One of the {len(listed)} {kinds}: {_mistake_text(listed[row])}."
     kind = SPLITS.get(trained.data.split_of(row), "")
     note = " The network was trained on it." if kind == SPLITS["train"] else ""
-    return f"Row {row}, a {kind} row.{note}" if kind else f"Row {row}, which is in no split."
+    return f"Row {row}, a {kind} row.{note}" if kind else f"Row {row}, which is not in a split."
 
 
 def choose_example(

@@ -139,7 +139,7 @@ def _shown(items: list[T], first: int, name: str, *, filtered: bool) -> list[tup
     """Return the place of each card: of all of them for a filter or after a click, otherwise of the first ones, which a
     narrow screen shows in one row."""
     if not items:
-        st.caption("None matches the filters.")
+        st.caption("No matches. Change the filters.")
         return []
     state = HomeState.current()
     few = not filtered and name not in state.expanded

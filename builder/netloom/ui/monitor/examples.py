@@ -194,7 +194,7 @@ def _version(live: Live, weights: RunWeights, trained: OpenRun, count: int) -> N
             key=Key.TITLE.of(count),
         )
         if st.button(
-            "Make a dataset version", icon=":material/dataset:", type="primary", key=Key.MAKE, width="content"
+            "Create dataset version", icon=":material/dataset:", type="primary", key=Key.MAKE, width="content"
         ):
             request = MakeVersion(weights, title or live.project.name, secrets.token_hex(8))
             state.making, state.version = request, None

@@ -186,9 +186,9 @@ def _labeled(report: MonitorReport) -> None:
     labeled = report.labeled
     if labeled is None:
         st.caption(
-            "No labels yet. Clients report them with `POST /feedback`, by the header `X-Request-Id` of an answer."
+            "No labels yet. Clients report them with `POST /feedback` and the `X-Request-Id` header of a response."
             if report.takes_labels
-            else "Labels cannot measure the predictions of this run, so its server refuses them."
+            else "The predictions of this run cannot be compared with labels, so its server refuses them."
         )
         return
     st.markdown(f"**{labeled.title}** on {labeled.rows:,} labeled predictions: {escape(labeled.value)}")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 DEFAULT_LENGTH, LONGEST = 120, 1_000
 SHOWN_PROMPT = 600
 TEMPERATURE_HELP = (
-    "The divisor of the scores. Below 1, likely tokens become more likely; 0 always takes the most likely one."
+    "The divisor of the logits. Below 1, likely tokens become more likely; 0 always takes the most likely one."
 )
 TOP_K_HELP = "Only this many of the most likely tokens can be chosen. 0 for all of them."
 TOP_P_HELP = "Only the most likely tokens whose probabilities add up to this can be chosen. 1 for all of them."

@@ -34,8 +34,8 @@ def latents(trained: OpenRun, weights: RunWeights, size: int) -> None:
         first = _sliders(run_id, seed, size)
     samples = computed(SampleLatents(weights, seed, SAMPLES, first), "Generating …")
     with right, st.container(key=Key.LATENT_IMAGES.of(run_id)):
-        st.image(enlarged(_pixels(samples.images[0])), width=220, alt="Generated image of the sliders")
-        st.caption("The image of the sliders. Below: images of other latent vectors from the same seed.")
+        st.image(enlarged(_pixels(samples.images[0])), width=220, alt="Image generated from the sliders")
+        st.caption("The image for the values of the sliders. Below: images of other latent vectors from the same seed.")
         for start in range(1, SAMPLES, ACROSS):
             images = samples.images[start : start + ACROSS]
             columns = column_row(ACROSS, Key.LATENT_IMAGES.of(run_id, start), OnPhone.WHOLE)

@@ -113,8 +113,8 @@ def _class(shown: Shown) -> None:
     if "threshold" in shown.answer:
         second = list(shares)[1]
         st.caption(
-            f"{escape(second)} is predicted from a probability of {shown.answer['threshold']:.3f}, which was chosen on "
-            "the validation rows."
+            f"{escape(second)} is predicted if its probability is above {shown.answer['threshold']:.3f}, a "
+            "threshold that was chosen on the validation rows."
         )
 
 

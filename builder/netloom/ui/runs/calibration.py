@@ -85,7 +85,7 @@ def _state(artifacts: RunArtifacts) -> str:
     except (CheckpointError, FileNotFoundError) as error:
         return f":material/error: {escape(str(error))}"
     if used:
-        return ":material/verified: Predictions of this run use a calibration."
+        return ":material/verified: Predictions of this run are calibrated."
     return (
         ":material/warning: The calibration belongs to other weights of the run, so predictions do not use it. "
         "Measure and apply it again."
@@ -157,7 +157,7 @@ def _measures(before: Measured, after: Measured | None) -> None:
         row = {"Measure": declared.title, "Before": _cell(name, value, before.intervals)}
         if after is not None:
             row["After"] = _cell(name, after.measures[name], after.intervals)
-        rows.append({**row, "Meaning": declared.help or "The share of right predictions"})
+        rows.append({**row, "Meaning": declared.help or "The share of correct predictions"})
     st.dataframe(rows, hide_index=True, width="stretch")
     st.caption("On the test rows, with 95% confidence intervals. Lower is better, except for the accuracy.")
 
@@ -186,9 +186,7 @@ def _reliability(run: Run, name: str, before: Measured, after: Measured | None) 
     ]
     key = Key.CALIBRATE_RELIABILITY.of(run.id, name, adaptive)
     chart(reliability_chart(diagrams), key=key, name=f"reliability {name}", table=table)
-    st.caption(
-        "On the diagonal, the confidence equals the share of right predictions. Larger points are more predictions."
-    )
+    st.caption("On the diagonal, the confidence equals the accuracy. Larger points have more predictions.")
 
 
 def _risk(run: Run, name: str, curve: RiskCoverage, chosen: Selected | None) -> None:
@@ -203,7 +201,8 @@ def _risk(run: Run, name: str, curve: RiskCoverage, chosen: Selected | None) -> 
     if chosen is not None:
         risk = "" if chosen.risk is None else f", {chosen.risk:.1%}{_range(chosen.risk_interval)} of them wrong"
         text += (
-            f" The threshold answers {chosen.coverage:.1%}{_range(chosen.coverage_interval)} of the test rows{risk}."
+            f" At the threshold, the network answers {chosen.coverage:.1%}{_range(chosen.coverage_interval)} of the "
+            f"test rows{risk}."
         )
     st.caption(text)
 
@@ -258,10 +257,10 @@ def _score(run: Run, score: ScoreReport) -> None:
                 "" if score.applies else " This score needs features of the network, so it is not part of predictions."
             )
             st.caption(
-                "A higher score is more familiar. AUROC: 1 separates all unfamiliar rows from the test rows, and 0.5 "
-                "is chance. FPR at 95%: the share of unfamiliar rows that is accepted if 95% of the test rows are. The "
-                f"threshold, which accepts 95% of the validation rows, accepts {score.accepted:.1%} of the test "
-                f"rows.{note}"
+                "A higher score means a more familiar row. AUROC: 1 separates all unfamiliar rows from the test rows, "
+                "and 0.5 is chance. FPR at 95%: the share of unfamiliar rows that is accepted if 95% of the test rows "
+                f"are. The threshold, which accepts 95% of the validation rows, accepts {score.accepted:.1%} of the "
+                f"test rows.{note}"
             )
 
 

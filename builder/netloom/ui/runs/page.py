@@ -78,7 +78,7 @@ def page(live: Live) -> None:
     filtered = _filtered(live, runs)
     rerun_on_change(_progress(runs), lambda: _progress(live.store.active_runs()))
     if not filtered:
-        st.markdown("## No run matches the filters")
+        st.markdown("## No runs match the filters")
         st.button(f"Show all {len(runs):,}", icon=":material/filter_alt_off:", on_click=Filters().show)
         return
     table = run_table(live.store, filtered)
@@ -86,7 +86,7 @@ def page(live: Live) -> None:
     state = RunsState.current()
     filtered = matching(table, state.conditions)
     if state.conditions and not filtered:
-        st.markdown("## No run fulfills the conditions")
+        st.markdown("## No runs match the conditions")
         return
     # Without a condition, the settings that differ are the same, so the table need not be made again.
     table = run_table(live.store, filtered) if len(filtered) < len(table.runs) else table

@@ -124,7 +124,7 @@ class RequestGuard:
         host = hosts[0] if len(hosts) == 1 else ""
         if not is_known(host_name(host), self.known, _arrived_at(scope)):
             return "", (
-                f"Netloom does not answer for the host {host[:100]!r}. Open the address that it printed "
+                f"Netloom does not accept requests for the host {host[:100]!r}. Open the address that it printed "
                 "when it started. If the name belongs to this server, such as the name of a proxy, start Netloom with "
                 f"{HOSTS}={host_name(host)}."
             )

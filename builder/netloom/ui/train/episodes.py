@@ -23,7 +23,7 @@ ENDS = {
     "cart_pole": ("then the pole fell or the cart left its track", "then time was up: the pole never fell"),
     "acrobot": ("then the tip swung above the line", "then time was up"),
     "mountain_car": ("then the car reached the flag", "then time was up"),
-    "frozen_lake": ("then it reached the gift or broke into a hole", "then time was up"),
+    "frozen_lake": ("then it reached the gift or fell into a hole", "then time was up"),
 }
 
 HTML = """

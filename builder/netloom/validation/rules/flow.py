@@ -39,7 +39,8 @@ class Kinds(Rule):
             port = next((port for port in context.input_ports(key) if port.name == edge.target_port), None)
             if port is None or spec is None or fits(spec, port.kinds):
                 continue
-            kinds = " or ".join(KIND_NAMES[kind] for kind in port.kinds)
+            *others, last = (KIND_NAMES[kind] for kind in port.kinds)
+            kinds = f"{', '.join(others)} or {last}" if others else last
             message = (
                 f"{context.label(edge.target_node)} expects {kinds}, but receives {spec} from "
                 f"{context.label(edge.source_node)}, which is {KIND_NAMES[spec.kind]}."

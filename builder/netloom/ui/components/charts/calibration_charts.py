@@ -39,14 +39,14 @@ def reliability_chart(diagrams: Mapping[str, Reliability]) -> go.Figure:
             customdata=diagram.count,
             line={"color": color},
             marker={"size": [6 + 12 * (count / most) ** 0.5 for count in diagram.count]},
-            hovertemplate="confidence %{x:.1%}, right %{y:.1%}, %{customdata:,} predictions<extra></extra>",
+            hovertemplate="confidence %{x:.1%}, accuracy %{y:.1%}, %{customdata:,} predictions<extra></extra>",
         )
     figure.update_layout(
         height=HEIGHT,
         margin=MARGIN,
         legend=LEGEND,
         xaxis={"title": "Confidence", "range": [0, 1.02], "tickformat": ".0%"},
-        yaxis={"title": "Share that is right", "range": [0, 1.02], "tickformat": ".0%"},
+        yaxis={"title": "Accuracy", "range": [0, 1.02], "tickformat": ".0%"},
     )
     return figure
 
@@ -62,7 +62,7 @@ def risk_coverage_chart(curve: RiskCoverage, chosen: Selected | None) -> go.Figu
         mode="lines",
         name="by confidence",
         line={"color": TRAIN},
-        hovertemplate="answers %{x:.1%}, risk %{y:.2%}<extra></extra>",
+        hovertemplate="coverage %{x:.1%}, risk %{y:.2%}<extra></extra>",
     )
     if chosen is not None and chosen.risk is not None:
         figure.add_scatter(
@@ -71,15 +71,15 @@ def risk_coverage_chart(curve: RiskCoverage, chosen: Selected | None) -> go.Figu
             mode="markers",
             name="chosen threshold",
             marker={"color": VALIDATION, "size": 12},
-            hovertemplate="answers %{x:.1%}, risk %{y:.2%}<extra></extra>",
+            hovertemplate="coverage %{x:.1%}, risk %{y:.2%}<extra></extra>",
         )
     figure.update_layout(
         height=HEIGHT,
         margin=MARGIN,
         legend=LEGEND,
         showlegend=True,
-        xaxis={"title": "Coverage: share that is answered", "range": [0, 1.02], "tickformat": ".0%"},
-        yaxis={"title": "Risk: share that is wrong", "rangemode": "tozero", "tickformat": ".1%"},
+        xaxis={"title": "Coverage: share of answered rows", "range": [0, 1.02], "tickformat": ".0%"},
+        yaxis={"title": "Risk: share of wrong answers", "rangemode": "tozero", "tickformat": ".1%"},
     )
     return figure
 

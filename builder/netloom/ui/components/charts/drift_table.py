@@ -21,9 +21,10 @@ def drift_table(report: DriftReport) -> None:
         st.caption(f":material/info: {report.note}")
     st.dataframe([_whole(part) for part in report.separations], hide_index=True, width="stretch")
     st.caption(
-        f"{report.rows:,} rows against {report.reference:,} held-out rows. p is corrected for the number of tests "
-        "(Holm). PSI: below 0.1 is stable, above 0.25 is a large shift. The embeddings are the features that the last "
-        "layer of the network receives. A ROC-AUC of 0.5 means that a classifier cannot tell both samples apart."
+        f"{report.rows:,} rows, compared with {report.reference:,} held-out rows. p is corrected for the number of "
+        "tests (Holm). PSI: below 0.1 is stable, above 0.25 is a large shift. The embeddings are the features that the "
+        "last layer of the network receives. A ROC-AUC of 0.5 means that a classifier cannot tell the two samples "
+        "apart."
     )
 
 

@@ -147,7 +147,9 @@ def _series(field: FieldEncoder[Any], start: Any, key: str, columns: tuple[str, 
 
     values = np.asarray(start, dtype=np.float64).reshape(field.shape)
     if len(values) > TYPED:
-        st.caption(f"The series has more than {TYPED:,} steps and cannot be edited here; that of the row is used.")
+        st.caption(
+            f"The series has more than {TYPED:,} steps and cannot be edited here; the series of the row is used."
+        )
         return values
     table = pd.DataFrame(values, columns=axes.names(values.shape[1], columns)).rename_axis(axes.down)
     edited = st.data_editor(table, height=HEIGHT, key=key)

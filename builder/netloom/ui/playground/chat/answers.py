@@ -91,7 +91,7 @@ def _policy_buttons(tried: Tried, draft: Draft) -> None:
     if draft.problems:
         intents = dict.fromkeys(problem.intent or "Fallback" for problem in draft.problems)
         listed = escape(", ".join(list(intents)[:8]))
-        st.caption(f":material/error: Problems in: {listed}. The bot answers by the last policy without problems.")
+        st.caption(f":material/error: Problems in: {listed}. The bot uses the last policy without problems.")
     elif draft.invalid:
         st.caption("A value is invalid, and not part of the policy.")
     elif draft.is_changed:

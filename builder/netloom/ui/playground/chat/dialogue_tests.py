@@ -62,7 +62,7 @@ def _keep_dialogue(tried: Tried) -> None:
     if not content:
         st.caption("No saved dialogue yet. Talk to the bot, and save the dialogue.")
         return
-    st.caption(f"{len(scripts)} saved with the run. Test it on the command line: `netloom chat RUN --test FILE`.")
+    st.caption(f"{len(scripts)} saved with the run. Play on the command line: `netloom chat RUN --test FILE`.")
     with st.container(horizontal=True):
         st.download_button(
             "Download tests",

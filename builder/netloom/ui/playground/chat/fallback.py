@@ -23,7 +23,8 @@ NUMBERS: Mapping[str, tuple[Key, str, str]] = {
     "confirm_from": (
         Key.CONFIRM_FROM,
         "Confirm from",
-        "From this confidence up to the other one, the bot asks whether the intent is meant; below, to rephrase.",
+        "From this confidence up to the other one, the bot asks whether the intent is meant; below it, the bot asks "
+        "the user to rephrase.",
     ),
     "ambiguity": (
         Key.AMBIGUITY,
