@@ -27,7 +27,7 @@ class Chat(Command):
     """Talks to a run, or plays recorded dialogues as tests."""
 
     name = "chat"
-    summary = "talk to a run that classifies, tags or generates texts, or test its dialogues"
+    summary = "chat with a run that classifies, tags or generates texts, or test its dialogues"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         add_run_argument(parser)

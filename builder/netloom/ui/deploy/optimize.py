@@ -183,7 +183,7 @@ def _row(report: Report, item: Measured) -> dict[str, Any]:
     if item.memory is not None:
         row["Memory"] = size(item.memory)
     if any(measured.left_early is not None for measured in report.measured):
-        row["Left early"] = "" if item.left_early is None else f"{item.left_early:.1%}"
+        row["Exited early"] = "" if item.left_early is None else f"{item.left_early:.1%}"
     row["What it changes"] = item.note
     return row
 

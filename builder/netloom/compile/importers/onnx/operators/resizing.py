@@ -40,7 +40,7 @@ def _pad(call: Call) -> list[Value]:
     while first + extra_axes < 2 or rank + extra_axes < 3:
         extra_axes += 1  # padding layers start after the channels: (N, T, D) is padded along T as an image (N, 1, T, D)
     if rank + extra_axes not in KINDS:
-        raise UnsupportedOperatorError(f"borders of {rank} axes is not supported")
+        raise UnsupportedOperatorError(f"padding of {rank} axes is not supported")
     lifted = call.builder.reshape(tensor, [*(1,) * extra_axes, *tensor.shape[1:]]) if extra_axes else tensor
     sides = pad_sides([(pads[axis], pads[axis + rank]) for axis in range(2 - extra_axes, rank)])
     kind = {"constant": "ConstantPad" if value else "ZeroPad", "reflect": "ReflectionPad"}
