@@ -279,7 +279,7 @@ def test_command_shows_who_left_and_what_energy_assumes(console: Console, traine
     options = ("--method", "early-exit", "--exit-at", "linear_1", "--tolerance", "2")
     answer = console("optimize", "last", "--home", trained.home, *options)
     assert answer.code == 0, answer.err
-    assert "left early" in answer.out
+    assert "exited early" in answer.out
     assert "An exit after " in answer.out
     assert "with at most 2 points less accuracy" in answer.out
     assert "estimated from processor time, at 12 W for each busy core" in answer.out

@@ -311,7 +311,7 @@ def test_series_windows_stay_within_their_split(home: Path, naming: str) -> None
         "validation": set(range(120, 160)),
         "test": set(range(160, 200)),
     }
-    assert any("12 windows that span two parts of the split" in note for note in data.warnings)
+    assert any("Left out 12 windows across two parts of the split" in note for note in data.warnings)
     # With only train and test given, validation is the end of training and shares no value with it.
     data = _add(build(naming, [0] * 160 + [2] * 40), home, kind="series", window=5, horizon=2, reach_back=False)
     last = max(int(np.asarray(data.row(row)["series"]).max()) for row in data.split["train"].tolist())
@@ -423,7 +423,7 @@ def test_rows_without_a_split_are_counted(home: Path) -> None:
     table = make_csv("n,kind,set", (f"{row},{'pq'[row % 2]},{('train', 'test', '')[row % 3]}" for row in range(60)))
     data = _add((table, "a.csv"), home)
     assert sum(map(len, data.split.values())) == 40
-    assert any("20 rows are in no part of the split" in note for note in data.warnings)
+    assert any("Left out 20 rows in no part of the split" in note for note in data.warnings)
 
 
 def test_target_is_rejected_for_data_without_columns(home: Path) -> None:

@@ -247,7 +247,7 @@ NOTED: dict[str, tuple[dict[str, bytes], int, int, str]] = {
         _coco(lambda document: document["images"].pop(0)),
         19,
         30,
-        "1 images without a label, such as 'images/00.png'",
+        "1 image without a label, such as 'images/00.png'",
     ),
     "repetition": (
         _coco(lambda document: document["annotations"].append(document["annotations"][0])),
@@ -274,7 +274,7 @@ NOTED: dict[str, tuple[dict[str, bytes], int, int, str]] = {
         {name: content for name, content in VOC.items() if name != "ann/05.xml"},
         19,
         29,
-        "1 images without a label",
+        "1 image without a label",
     ),
     "polygon": (
         _lines(b"0 .1 .1 .5 .1 .5 .6"),
@@ -398,7 +398,7 @@ def test_boxes_follow_the_exif_orientation_of_their_image(orientation: int, stat
 def test_size_and_color_are_those_of_the_document(home: Path) -> None:
     raw = _read(_box([1, 2, 1.5, 12]), home)
     assert raw.pixels.shape == (ROWS, 1, 40, 40)
-    assert "1 of 30 objects are smaller than 2 pixels in images of 40 × 40" in " ".join(raw.warnings)
+    assert "1 of 30 objects is smaller than 2 pixels in images of 40 × 40" in " ".join(raw.warnings)
     larger = _read(_box([1, 2, 1.5, 12]), home, {"size": 96, "grey": False})
     assert larger.pixels.shape == (ROWS, 3, 96, 96)
     assert not [warning for warning in larger.warnings if "smaller" in warning]

@@ -254,7 +254,7 @@ def test_table_names_images_by_stem_or_path(home: Path) -> None:
     rows = [f"{i if i % 2 else f'b/{i}.png'},{'uv'[i % 2]}" for i in range(32)]
     data = _add(make_zip({**pictures, "t.csv": make_csv("id,y", rows)}), home, kind="labelled_pictures")
     assert [int(data.row(i)["image"].mean()) for i in range(30)] == [i * 5 for i in range(30)]
-    assert any("2 rows name missing files" in warning for warning in data.warnings)
+    assert any("Left out 2 rows with names of missing files" in warning for warning in data.warnings)
 
 
 @pytest.mark.parametrize("form", ["index", "palette", "colours"])
@@ -419,10 +419,10 @@ def test_gap_in_months_and_missing_first_values_are_named_as_they_are(home: Path
         f"{2020 + i // 12}-{i % 12 + 1:02}-01,{'' if i in missing else i / 2}" for i in range(60) if not 20 <= i < 30
     ]
     assert _add(make_csv("month,sales", rows), home, kind="series").warnings == [
-        "The times are irregular: 1 of 49 steps are not the usual one of 1 month; the longest, before 2022-07-01, is "
-        "11 months. Windows take rows as if they were equally far apart.",
-        "1 missing values in 'sales' were filled with the last value before each.",
-        "2 missing values in 'sales' at the start were filled with the first value after them.",
+        "The times are irregular: 1 of 49 steps differs from the usual one of 1 month; the longest, before 2022-07-01, "
+        "is 11 months. Windows take rows as if they were equally far apart.",
+        "Filled 1 missing value in 'sales' with the last value before each.",
+        "Filled 2 missing values at the start of 'sales' with the first value after.",
     ]
 
 
@@ -434,8 +434,8 @@ def test_unordered_missing_and_irregular_times_give_warnings(home: Path) -> None
     data = _add(make_csv("day,v", rows), home, kind="series", window=5)
     warnings = " ".join(data.warnings)
     assert "put in the order of 'day'" in warnings
-    assert "1 missing values" in warnings
-    assert "irregular: 1 of 97 steps are not the usual one of 1 day; the longest" in warnings
+    assert "1 missing value " in warnings
+    assert "irregular: 1 of 97 steps differs from the usual one of 1 day; the longest" in warnings
     assert "is 3 days" in warnings
     assert data.row(0)["series"][:, 0].tolist() == pytest.approx([0, 1.01, 2.02, 2.02, 4.04])
     months = make_csv("m,v", (f"{1990 + i // 12}-{i % 12 + 1:02},{i * 1.5}" for i in range(90)))

@@ -261,7 +261,7 @@ def test_rows_without_target_are_dropped_with_warning(home: Path) -> None:
     table.loc[:9, "label"] = None
     data = import_and_prepare(table.to_csv(index=False).encode(), home)
     assert data.schema.rows == ROWS - 10
-    assert "10 rows without a value in 'label' were left out." in data.warnings
+    assert "Left out 10 rows without a value in 'label'." in data.warnings
 
 
 # ---------------------------------------------------------------- texts

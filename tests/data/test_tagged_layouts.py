@@ -101,7 +101,7 @@ def test_sentences_without_an_intent_are_left_out_with_a_note(home: Path) -> Non
     rows = LAYOUTS["comment"].replace(b"# intent: weather\n", b"", 5)
     data = added(rows, home)
     assert len(data.raw) == 55
-    assert "5 sentences without an intent were left out." in data.raw.warnings
+    assert "Left out 5 sentences without an intent." in data.raw.warnings
 
 
 @pytest.mark.parametrize(

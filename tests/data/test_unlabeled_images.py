@@ -42,7 +42,7 @@ def test_images_without_a_folder_of_a_class_are_left_out(with_labels: str, witho
     assert data.raw.classes == NAMES
     assert len(data.raw) == len(LABELS)
     first = without.format(i=0)
-    assert data.raw.warnings == [f"12 images without a label, such as {first!r}, were left out."]
+    assert data.raw.warnings == [f"Left out 12 images without a label, such as {first!r}."]
 
 
 def test_images_beside_folders_in_one_class_keep_their_class(home: Path) -> None:
@@ -68,4 +68,4 @@ def test_images_that_no_row_names_are_counted(home: Path) -> None:
     content = make_zip({**unlabeled("{i}.png", 40), "labels.csv": make_csv("file,label", rows)})
     data = prepare(DataChoice(dataset=add_file(content, "images.zip", home).name), home)
     assert len(data.raw) == 30
-    assert data.raw.warnings == ["10 images without a label, such as '30.png', were left out."]
+    assert data.raw.warnings == ["Left out 10 images without a label, such as '30.png'."]

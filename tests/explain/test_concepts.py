@@ -142,8 +142,8 @@ def intents_data() -> Any:
 @pytest.mark.parametrize(
     ("definition", "message"),
     [
-        (ConceptDefinition("rows", rows=(1, 2, 3)), "Only 3 rows have"),
-        (ConceptDefinition("rows", rows=tuple(range(560))), "Only 9 rows lack"),
+        (ConceptDefinition("rows", rows=(1, 2, 3)), "only 3 rows matched"),
+        (ConceptDefinition("rows", rows=tuple(range(560))), "only 9 remain"),
         (ConceptDefinition("rows", rows=(10**6,)), "no row 1000000"),
         (ConceptDefinition("class", name="elephant"), "no class 'elephant'"),
         (ConceptDefinition("column", name="elephant", low=1.0), "no column 'elephant'"),

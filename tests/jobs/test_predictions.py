@@ -106,7 +106,7 @@ def test_zip_of_images_is_predicted_by_file(trained: Runs) -> None:
     assert [line["file"] for line in lines] == [f"{row}.png" for row in range(4)]
     expected = predict(run, [run.data.row(row) for row in range(4)])
     assert [line["prediction"] for line in lines] == [answer["prediction"] for answer in expected]
-    assert result.notes == ("1 of 5 files in 'digits.zip' were left out, such as 'notes.txt'.",)
+    assert result.notes == ("Left out 1 of 5 files in 'digits.zip', such as 'notes.txt'.",)
 
 
 def test_zip_of_texts_is_predicted_by_file(trained: Runs) -> None:

@@ -189,7 +189,7 @@ def test_augmentations_can_be_added_configured_and_removed(home: Path) -> None:
     [
         Plot("bars", ("a", "b"), {"rows": [1, 2]}, axis="Rows"),
         Plot("bars", ("a", "b"), {"training": [0.5, 0.5], "test": [0.1, 0.9]}),
-        Plot("histogram", series={"usual": [3, 4], "far out": [0, 1]}, edges=(0.0, 1.0, 2.0), axis="x"),
+        Plot("histogram", series={"usual": [3, 4], "outliers": [0, 1]}, edges=(0.0, 1.0, 2.0), axis="x"),
         Plot("matrix", ("a", "b"), {"together": [[1, 0.5], [0.5, 1]]}),
     ],
 )

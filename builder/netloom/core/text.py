@@ -40,6 +40,11 @@ def cut(text: str, letters: int) -> str:
     return f"{(words if 3 * len(words) > 2 * letters else beginning).rstrip(' ,;…')}…"
 
 
+def counted(count: int, singular: str, plural: str = "") -> str:
+    """Return a count with its noun: 1 row, 2 rows."""
+    return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
+
+
 def file_stem(name: str) -> str:
     """Return a name for a file of a project, without a suffix: lowercase ASCII letters, digits and hyphens."""
     # NFKD separates letters from their accents, so that ASCII keeps the letters.

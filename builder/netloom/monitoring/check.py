@@ -11,6 +11,7 @@ import numpy as np
 
 from netloom.core.errors import DataError
 from netloom.core.plain_json import JsonObject
+from netloom.core.text import counted
 from netloom.drift import DriftReport, compare
 from netloom.drift.report import MIN_ROWS
 from netloom.monitoring.labeled import LabeledReport, errors_of, labeled_report, true_label_of
@@ -149,7 +150,8 @@ def answering_run(home: Path, trained: TrainedRun, rows: Sequence[LoggedRow]) ->
 
 def _drift(trained: TrainedRun, rows: Sequence[LoggedRow], hidden: frozenset[str]) -> tuple[DriftReport | None, str]:
     if len(rows) < MIN_ROWS:
-        return None, f"{len(rows)} predictions are logged so far; a check needs at least {MIN_ROWS}."
+        logged = f"{counted(len(rows), 'prediction')} {'is' if len(rows) == 1 else 'are'} logged so far"
+        return None, f"{logged}; a check needs at least {MIN_ROWS}."
     answered = [{"prediction": row.prediction, "confidence": row.confidence} for row in rows]
     try:
         return compare(trained, [dict(row.input) for row in rows], answered=answered, hidden=hidden), ""

@@ -118,7 +118,7 @@ def _read_confined(
         rows.append({FILE: path, field.name: modality_of(field).raw_value(field, decoded)})
         progress(number / len(read))
     notes = [
-        f"{len(unread):,} of {len(files):,} files in {name[:100]!r} were left out, such as {path[:100]!r}."
+        f"Left out {len(unread):,} of {len(files):,} files in {name[:100]!r}, such as {path[:100]!r}."
         for path in unread[:1]
     ]
     return RowFile(rows, [{} for _ in rows], notes)

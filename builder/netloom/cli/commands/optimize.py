@@ -229,7 +229,7 @@ def _text(report: Report) -> str:
     ]
     header = (
         "variant", "size", "ms p50", "ms p95", "batch p50", "batch p95", "memory", "joules", report.metric, "agreement",
-        "left early", "Pareto", "verdict",
+        "exited early", "Pareto", "verdict",
     )  # fmt: skip
     used = [column for column, _ in enumerate(header) if any(row[column] for row in rows)]
     shown = [[row[column] for column in used] for row in rows]

@@ -92,8 +92,3 @@ def quoted(names: Sequence[str], most: int = 4) -> str:
     if more:
         return f"{', '.join(listed)} and {more:,} more"
     return " and ".join(filter(None, [", ".join(listed[:-1]), listed[-1]]))
-
-
-def counted(count: int, singular: str, plural: str = "") -> str:
-    """Return a count with its noun: 1 row, 2 rows."""
-    return f"{count:,} {singular if count == 1 else plural or singular + 's'}"

@@ -13,5 +13,5 @@ def outlier_histogram(usual: np.ndarray, outliers: np.ndarray, axis: str) -> Plo
     outlier_counts = np.histogram(outliers, bins=edges)[0]
     series = {"usual": (counts - outlier_counts).tolist()}
     if len(outliers):
-        series["far out"] = outlier_counts.tolist()
+        series["outliers"] = outlier_counts.tolist()
     return Plot("histogram", series=series, edges=tuple(edges.tolist()), axis=axis)

@@ -10,6 +10,7 @@ import numpy as np
 
 from netloom.core.errors import DataError
 from netloom.core.plain_json import Json
+from netloom.core.text import counted
 from netloom.data.multi_field import Categories, MultiFieldDataset
 from netloom.data.raw.table import Table
 from netloom.data.raw.texts import Texts
@@ -119,8 +120,7 @@ def _with_values(table: pd.DataFrame, names: list[str], warnings: list[str]) -> 
         if known.all():
             continue
         count = int((~known).sum())
-        rows = f"{count:,} rows without a value in {name!r} were" if count > 1 else f"A row without {name!r} was"
-        warnings.append(f"{rows} left out.")
+        warnings.append(f"Left out {counted(count, 'row')} without a value in {name!r}.")
         table = table[known]
         if not len(table):
             raise DataError(f"The column {name!r} is empty, so there is nothing to predict; choose another.")

@@ -19,6 +19,7 @@ from netloom.core.errors import DataError
 from netloom.core.field_errors import nearest_name
 from netloom.core.plain_json import Json, JsonObject
 from netloom.core.progress import ProgressCallback, ignore_progress
+from netloom.core.text import counted
 from netloom.data.applied_settings import with_columns
 from netloom.data.caching import memmap_cache
 from netloom.data.raw_dataset import RawDataset
@@ -233,7 +234,7 @@ def read_upload(choice: DataChoice, home: Path) -> RawDataset:
                 "are, add the files again."
             )
         if raw.given is not None and not raw.contiguous and (unassigned := int((raw.given == NO_PART).sum())):
-            raw.warnings.append(f"{unassigned:,} rows are in no part of the split and were left out.")
+            raw.warnings.append(f"Left out {counted(unassigned, 'row')} in no part of the split.")
         raw.folder, raw.identity = folder, memmap_cache.key(folder.name, options, columns)
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, ArrowException) as error:
         if isinstance(error, DataError):

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from netloom.core.errors import DataError
+from netloom.core.text import counted
 from netloom.data import file_types
 from netloom.data.splits.given_splits import (
     TRAIN,
@@ -248,7 +249,8 @@ def rows_of(table: pd.DataFrame, columns: Sequence[str], files: Sequence[str], w
         )
     if missing:
         warnings.append(
-            f"{len(table) - len(remaining):,} rows name missing files, such as {missing[0][:80]!r}, and were left out."
+            f"Left out {counted(len(table) - len(remaining), 'row')} with names of missing files, such as "
+            f"{missing[0][:80]!r}."
         )
     return remaining.reset_index(drop=True)
 

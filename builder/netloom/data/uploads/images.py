@@ -13,6 +13,7 @@ import numpy as np
 
 from netloom.core.errors import DataError
 from netloom.core.progress import ProgressCallback
+from netloom.core.text import counted
 from netloom.data.images import data_uri, equal, picture, resized, sixteen_bit_peak
 from netloom.data.limits import MAX_STORED_BYTES, STORED_SIDE
 from netloom.data.uploads.members import parts_of
@@ -71,7 +72,7 @@ def unlabeled_note(names: Sequence[str]) -> list[str]:
     """Return a note on images that have no label beside others that do."""
     if not names:
         return []
-    return [f"{len(names):,} images without a label, such as {names[0][-60:]!r}, were left out."]
+    return [f"Left out {counted(len(names), 'image')} without a label, such as {names[0][-60:]!r}."]
 
 
 def brought_to(pixels: np.ndarray, size: int | None, gray: bool | None) -> np.ndarray:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from netloom.core.errors import DataError
+from netloom.core.text import counted
 from netloom.data.splits.given_splits import NAMES, FileParts, file_parts, is_split, part_in, path_of
 from netloom.data.tables.code_columns import WIDTHS, padded_texts
 
@@ -54,9 +55,7 @@ def joined(source: Tables, of: Sequence[str] = ()) -> tuple[pd.DataFrame, list[s
     joined_table = concatenated(tables, ordered, [in_parts.parts[name] for name in ordered])
     unused = [] if of else [name for name in names[:MAX_FILES] if name not in ordered and reads(source, name)]
     if unused:
-        notes.append(
-            f"{len(unused):,} tables, such as {unused[0][:60]!r}, are not part of the split and were left out."
-        )
+        notes.append(f"Left out {counted(len(unused), 'table')} beside those of the split, such as {unused[0][:60]!r}.")
     return joined_table, notes
 
 

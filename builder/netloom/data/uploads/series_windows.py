@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from netloom.core.errors import DataError
+from netloom.core.text import counted
 from netloom.data.limits import MAX_CELLS
 from netloom.data.splits.given_splits import NAMES, NO_PART
 
@@ -25,7 +26,7 @@ def window_starts(rows: int, series_index: np.ndarray | None, needed: int, warni
         return starts
     short = int((np.bincount(series_index) < needed).sum())
     if short:
-        warnings.append(f"{short:,} series of fewer than {needed:,} rows were left out.")
+        warnings.append(f"Left out {short:,} series of fewer than {needed:,} rows.")
     starts_within: np.ndarray = starts[series_index[starts] == series_index[starts + needed - 1]]
     return starts_within
 
@@ -53,8 +54,8 @@ def parts_of_windows(
             unread = np.concatenate([[0], np.cumsum((parts > part) | (parts == NO_PART))])
             is_within_part &= (of_target != part) | (unread[first] == unread[starts])
     if spanning := int((~is_within_part).sum()):
-        span = "forecast steps of two parts of the split" if reach_back else "span two parts of the split"
-        warnings.append(f"{spanning:,} windows that {span} were left out.")
+        where = "with forecast steps in" if reach_back else "across"
+        warnings.append(f"Left out {counted(spanning, 'window')} {where} two parts of the split.")
     window_parts: np.ndarray = np.where(is_within_part, of_target, NO_PART)
     return window_parts
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, cast
 from netloom.core.errors import DataError
 from netloom.core.plain_json import Json, JsonObject
 from netloom.core.progress import ProgressCallback
+from netloom.core.text import counted
 from netloom.data.raw_dataset import RawDataset, RawTarget
 from netloom.data.splits.given_splits import given_of, split_column
 from netloom.data.tables.arrow_table import ARROW_FILE, StoredTable
@@ -312,7 +313,7 @@ def known_rows(table: pd.DataFrame, columns: list[str], warnings: list[str]) -> 
         raise DataError(f"No row has a value in each of the columns {', '.join(map(repr, columns))}.")
     if len(complete) < len(table):
         warnings.append(
-            f"{len(table) - len(complete):,} rows without a value in {', '.join(map(repr, columns))} were left out."
+            f"Left out {counted(len(table) - len(complete), 'row')} without a value in {', '.join(map(repr, columns))}."
         )
     return complete
 

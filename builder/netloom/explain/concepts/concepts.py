@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from netloom.core.plain_json import JsonObject
+from netloom.core.text import counted
 from netloom.explain.concepts.concept_activation_vectors import (
     MAX_CLASS_ROWS,
     Direction,
@@ -219,11 +220,13 @@ def _positive_and_negative_rows(data: Prepared, rows: np.ndarray, seed: int) -> 
     without_concept = np.setdiff1d(np.arange(data.schema.rows), rows)
     if len(rows) < MIN_ROWS:
         raise ExplainError(
-            f"Only {len(rows)} rows have this concept, and TCAV needs {MIN_ROWS}; define it more widely."
+            f"TCAV needs {MIN_ROWS} rows with the concept, but only {counted(len(rows), 'row')} matched; define it "
+            "more widely."
         )
     if len(without_concept) < MIN_ROWS:
         raise ExplainError(
-            f"Only {len(without_concept)} rows lack this concept, and TCAV needs {MIN_ROWS}; define it more narrowly."
+            f"TCAV needs {MIN_ROWS} rows without the concept, but only {len(without_concept)} remain; define it "
+            "more narrowly."
         )
     random = np.random.default_rng(seed)
     sampled = [

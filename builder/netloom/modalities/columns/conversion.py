@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from netloom.core.errors import DataError
+from netloom.core.text import counted
 from netloom.modalities.encoding.cells import EncodeError, boolean
 from netloom.modalities.encoding.coercion import (
     ISO,
@@ -53,7 +54,7 @@ def numbers(values: pd.Series, name: str, warnings: list[str], decimal: str = ".
     if wrong == int(is_filled.sum()):
         raise DataError(f"The column {name!r} holds no numbers; read it as a category, or ignore it.")
     if wrong:
-        warnings.append(f"{wrong:,} cells of {name!r} are not numbers and are taken as missing.")
+        warnings.append(f"Treated {counted(wrong, 'cell')} of {name!r} as missing (not a number).")
     return _finite(parsed, name, warnings)
 
 
@@ -91,7 +92,7 @@ def dates(values: pd.Series, name: str, warnings: list[str]) -> pd.Series:
     if wrong == int(values.notna().sum()):
         raise DataError(message)
     if wrong:
-        warnings.append(f"{wrong:,} cells of {name!r} are not dates and are taken as missing.")
+        warnings.append(f"Treated {counted(wrong, 'cell')} of {name!r} as missing (not a date).")
     return moments
 
 

@@ -74,7 +74,7 @@ def _on_server(live: Live, run_id: str, runs: Sequence[Run], server: LaunchedSer
         model = in_background(client.model, "Connecting to the server …")
     except ServerRequestError as error:
         st.info(f"{escape(str(error))} A server that was just started answers in a few seconds.")
-        st.button("Ask again", icon=":material/refresh:", key=Key.PROMOTION_AGAIN)
+        st.button("Try again", icon=":material/refresh:", key=Key.PROMOTION_AGAIN)
         return
     labels = run_labels(runs)
     current = model.current.run_id

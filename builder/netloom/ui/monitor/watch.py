@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from netloom.core.errors import DataError, UsageError
-from netloom.core.text import escape, file_stem
+from netloom.core.text import counted, escape, file_stem
 from netloom.document import DocumentError
 from netloom.editing.live import Live
 from netloom.jobs import JobError, RunWeights
@@ -152,7 +152,7 @@ def _report(report: MonitorReport) -> None:
 def _about(report: MonitorReport) -> str:
     parts = [f"{report.rows:,} predictions from {minute(report.since)} to {minute(report.until)}."]
     if report.other_rows:
-        parts.append(f"{report.other_rows:,} predictions of other runs in this time are left out.")
+        parts.append(f"Left out {counted(report.other_rows, 'prediction')} of other runs in this time.")
     if report.hidden:
         parts.append(f"The log does not have {', '.join(map(escape, report.hidden))}.")
     parts.append("Without drift, a check gives a drift alarm in at most 5% of cases.")

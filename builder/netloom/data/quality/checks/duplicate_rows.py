@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from netloom.core.text import counted
 from netloom.data.quality import fixes
 from netloom.data.quality.check import QualityCheck
 from netloom.data.quality.duplicate_groups import duplicate_groups
-from netloom.data.quality.finding import MAX_EXAMPLES, Finding, counted
+from netloom.data.quality.finding import MAX_EXAMPLES, Finding
 from netloom.data.quality.quality_view import QualityView
 
 

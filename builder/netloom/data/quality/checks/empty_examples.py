@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from netloom.core.text import counted
 from netloom.data.quality.check import QualityCheck
-from netloom.data.quality.finding import MAX_EXAMPLES, Finding, counted
+from netloom.data.quality.finding import MAX_EXAMPLES, Finding
 from netloom.data.quality.quality_view import QualityView
 
 MIN_DEVIATION = 1e-6
@@ -22,7 +23,7 @@ class EmptyExamples(QualityCheck):
     def check(self, view: QualityView) -> Iterator[Finding]:
         blank = [position for position, text in enumerate(view.texts) if not text.strip()]
         if blank:
-            yield self._finding(view, blank, counted(len(blank), "text"), "without any word")
+            yield self._finding(view, blank, counted(len(blank), "text"), "without words")
         for name, values in view.fields_of_kind("image"):
             constant = _constant_examples(values)
             if len(constant):
@@ -32,7 +33,8 @@ class EmptyExamples(QualityCheck):
             constant = _constant_examples(values)
             if len(constant):
                 series = counted(len(constant), "series", "series")
-                yield self._finding(view, constant, series, f"that never changes in the field {name!r}")
+                verb = "changes" if len(constant) == 1 else "change"
+                yield self._finding(view, constant, series, f"that never {verb} in the field {name!r}")
 
     def _finding(self, view: QualityView, positions: Sequence[int] | np.ndarray, examples: str, reason: str) -> Finding:
         return Finding(

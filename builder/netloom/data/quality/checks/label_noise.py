@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from netloom.core.text import counted
 from netloom.data.quality.check import QualityCheck
-from netloom.data.quality.finding import MAX_EXAMPLES, Finding, counted
+from netloom.data.quality.finding import MAX_EXAMPLES, Finding
 from netloom.data.quality.near_duplicates import downscale
 from netloom.data.quality.quality_view import QualityView
 

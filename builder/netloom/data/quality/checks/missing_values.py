@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from netloom.core.text import counted
 from netloom.data.quality import fixes
 from netloom.data.quality.check import QualityCheck
-from netloom.data.quality.finding import MAX_EXAMPLES, Finding, Plot, counted, quoted
+from netloom.data.quality.finding import MAX_EXAMPLES, Finding, Plot, quoted
 from netloom.data.quality.quality_view import QualityView
 
 MOSTLY = 0.5  # share of rows

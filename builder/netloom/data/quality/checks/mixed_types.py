@@ -9,9 +9,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from netloom.core.errors import DataError
+from netloom.core.text import counted
 from netloom.data.quality import fixes
 from netloom.data.quality.check import QualityCheck
-from netloom.data.quality.finding import MAX_EXAMPLES, Finding, Fix, counted, quoted
+from netloom.data.quality.finding import MAX_EXAMPLES, Finding, Fix, quoted
 from netloom.data.quality.quality_view import QualityView
 from netloom.modalities.columns.conversion import dates, numbers
 

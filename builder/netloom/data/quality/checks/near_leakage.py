@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from netloom.core.text import counted
 from netloom.data.quality import fixes
 from netloom.data.quality.check import QualityCheck
-from netloom.data.quality.finding import MAX_EXAMPLES, Finding, counted
+from netloom.data.quality.finding import MAX_EXAMPLES, Finding
 from netloom.data.quality.near_duplicates import (
     MIN_CORRELATION,
     MIN_JACCARD,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from netloom.core.text import counted
 from netloom.data.quality.check import QualityCheck
-from netloom.data.quality.finding import Finding, Plot, counted, quoted
+from netloom.data.quality.finding import Finding, Plot, quoted
 from netloom.data.quality.quality_view import QualityView
 
 MIN_ROWS = 5

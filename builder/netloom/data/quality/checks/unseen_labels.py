@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from netloom.core.text import counted
 from netloom.data.quality import fixes
 from netloom.data.quality.check import QualityCheck
-from netloom.data.quality.finding import MAX_EXAMPLES, Finding, counted, quoted
+from netloom.data.quality.finding import MAX_EXAMPLES, Finding, quoted
 from netloom.data.quality.quality_view import SPLITS, QualityView
 from netloom.data.settings.label_merging import normal
 from netloom.data.targets import target_of

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from netloom.core.text import counted
 from netloom.data.quality import fixes
 from netloom.data.quality.check import QualityCheck
-from netloom.data.quality.finding import MAX_EXAMPLES, Finding, Plot, counted, quoted
+from netloom.data.quality.finding import MAX_EXAMPLES, Finding, Plot, quoted
 from netloom.data.quality.quality_view import QualityView
 from netloom.data.settings.label_merging import normal
 

@@ -48,8 +48,8 @@ _BOXES: Mapping[str, Callable[[Points], Sides]] = {
     "rotation": _around,
     "circle": _of_circle,
 }
-_NOTED = {"polygon": "Polygons", "mask": "Masks", "oriented_rectangle": "Turned rectangles",
-          "rotation": "Turned rectangles", "circle": "Circles"}  # fmt: skip
+_NOTED = {"polygon": "Polygons", "mask": "Masks", "oriented_rectangle": "Rotated rectangles",
+          "rotation": "Rotated rectangles", "circle": "Circles"}  # fmt: skip
 
 
 class LabelMe(BoxFormat):

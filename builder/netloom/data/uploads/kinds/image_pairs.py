@@ -189,5 +189,5 @@ def _of_all(parts: np.ndarray, noun: str, notes: list[str]) -> np.ndarray:
     """
     same = (parts == parts[:, :1]).all(axis=1)
     if not same.all():
-        notes.append(f"{int((~same).sum()):,} {noun} of images from several parts of the split were left out.")
+        notes.append(f"Left out {int((~same).sum()):,} {noun} of images from several parts of the split.")
     return np.where(same, parts[:, 0], NO_PART)

@@ -110,7 +110,8 @@ class PicturesWithObjects(Reader):
         annotations = _annotations(source, answers)
         unlabeled = [name for name in image_index(source).files if name not in annotations.images]
         without = sum(not objects.sides for objects in annotations.images.values())
-        empty = [f"{without:,} of {len(annotations.images):,} images have no object."] * bool(without)
+        verb = "has" if without == 1 else "have"
+        empty = [f"{without:,} of {len(annotations.images):,} images {verb} no object."] * bool(without)
         return [
             *annotations.notes,
             *annotations.tally.notes(),
@@ -216,8 +217,8 @@ def _tiny_note(objects: np.ndarray, size: int, side: int) -> list[str]:
         return []
     larger = f"a larger size (up to {SIZE.high:.0f})" if size < SIZE.high else "tiles of the images"
     return [
-        f"{tiny:,} of {len(boxes):,} objects are smaller than {SMALLEST_SIDE} pixels in images of {size} × {size}, so "
-        f"they can hardly be found; choose {larger}."
+        f"{tiny:,} of {len(boxes):,} objects {'is' if tiny == 1 else 'are'} smaller than {SMALLEST_SIDE} pixels in "
+        f"images of {size} × {size} and can hardly be found; choose {larger}."
     ]
 
 

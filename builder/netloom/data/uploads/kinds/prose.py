@@ -11,6 +11,7 @@ import numpy as np
 from netloom.core.errors import DataError
 from netloom.core.plain_json import JsonObject
 from netloom.core.progress import ProgressCallback
+from netloom.core.text import counted
 from netloom.data import file_types
 from netloom.data.dialect import has_separator
 from netloom.data.limits import MAX_FILE_BYTES
@@ -146,7 +147,7 @@ def _parts_of_blocks(
     changes = np.concatenate([[0], np.cumsum(parts[1:] != parts[:-1])])
     is_within_part = changes[firsts] == changes[np.minimum(firsts + length, characters - 1)]
     spanning = int((~is_within_part).sum())
-    warnings = [f"{spanning:,} blocks that span two parts of the split were left out."] if spanning else []
+    warnings = [f"Left out {counted(spanning, 'block')} across two parts of the split."] if spanning else []
     return np.where(is_within_part, parts[firsts], NO_PART), warnings
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from netloom.core.errors import DataError
 from netloom.core.plain_json import JsonObject
+from netloom.core.text import counted
 from netloom.data.raw.forecast import Forecast
 from netloom.data.raw.series import Series as RawSeries
 from netloom.data.raw_dataset import RawDataset
@@ -289,7 +290,7 @@ def _ordered(
     rows = table
     for name, reason in ((time, "a time"), (several, "a name")):
         if name is not None and (missing := int(rows[name].isna().sum())):
-            warnings.append(f"{missing:,} rows without {reason} in {name!r} were left out.")
+            warnings.append(f"Left out {counted(missing, 'row')} without {reason} in {name!r}.")
             rows = rows[rows[name].notna()]
     if several is not None:
         rows = rows.sort_values([several, *([time] if time is not None else [])], kind="stable")
@@ -303,7 +304,7 @@ def _ordered(
         rows = rows[~is_repeated]
         same_series = "" if several is None else f" of the same {several!r}"
         warnings.append(
-            f"{int(is_repeated.sum()):,} rows have the same time as another{same_series}; the last of each was kept."
+            f"Left out {counted(int(is_repeated.sum()), 'row')} with the same time as a later row{same_series}."
         )
     if several is None:
         _say_irregular(rows[time], warnings)
@@ -347,8 +348,8 @@ def _say_irregular(times: pd.Series, warnings: list[str]) -> None:
         when = times.iloc[gap + 1]
         before = f"{when:%Y-%m-%d}{f' {when:%H:%M:%S}' * (when != when.normalize())}" if dated else f"{when:g}"
         warnings.append(
-            f"The times are irregular: {odd:,} of {len(steps):,} steps are not the usual one of {say(usual)}; the "
-            f"longest, before {before}, is {say(float(steps[gap]))}. Windows take rows as if "
+            f"The times are irregular: {odd:,} of {len(steps):,} steps {'differs' if odd == 1 else 'differ'} from "
+            f"the usual one of {say(usual)}; the longest, before {before}, is {say(float(steps[gap]))}. Windows take rows as if "
             "they were equally far apart."
         )
 
@@ -383,11 +384,11 @@ def _filled(values: pd.Series, name: str, series_index: np.ndarray | None, warni
         first = int(after_first.isna().sum())
         if missing > first:
             warnings.append(
-                f"{missing - first:,} missing values in {name!r} were filled with the last value before each."
+                f"Filled {counted(missing - first, 'missing value')} in {name!r} with the last value before each."
             )
         if first:
             warnings.append(
-                f"{first:,} missing values in {name!r} at the start were filled with the first value after them."
+                f"Filled {counted(first, 'missing value')} at the start of {name!r} with the first value after."
             )
         column = after_first.groupby(groups).bfill().to_numpy()
         if np.isnan(column).any():

@@ -12,6 +12,7 @@ import numpy as np
 from netloom.core.errors import DataError
 from netloom.core.plain_json import JsonObject
 from netloom.core.progress import ProgressCallback
+from netloom.core.text import counted
 from netloom.data.limits import MAX_ROWS
 from netloom.data.raw.texts import TaggedTexts
 from netloom.data.raw_dataset import RawDataset, RawTarget
@@ -88,7 +89,7 @@ class Tagged(Reader):
         notes: list[str] = []
         has_intents = _has_intents(rows)
         if has_intents and (unlabeled := sum(not row.intent for row in rows)):
-            notes.append(f"{unlabeled:,} sentences without an intent were left out.")
+            notes.append(f"Left out {counted(unlabeled, 'sentence')} without an intent.")
             rows = [row for row in rows if row.intent]
         changes = Counter[str]()
         tags = [" ".join(_bio(row.tags, changes)) for row in rows]
@@ -102,7 +103,7 @@ class Tagged(Reader):
         table.to_parquet(folder / "tagged.parquet")
         cut = sum(len(row.words) > LENGTH_LIMIT for row in rows)
         if cut:
-            notes.append(f"{cut:,} sentences have more than {LENGTH_LIMIT} words; the words after that are cut.")
+            notes.append(f"Cut {counted(cut, 'sentence')} after {LENGTH_LIMIT} words.")
         intents = f", {len({row.intent for row in rows})} intents" if has_intents else ""
         summary = f"{len(table):,} sentences, {sum(name != 'O' for name in names)} tags besides O{intents}"
         return StoredUpload(len(table), summary, ("text", "tags", *(("intent",) if has_intents else ())), notes)

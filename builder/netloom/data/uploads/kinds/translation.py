@@ -8,6 +8,7 @@ import numpy as np
 
 from netloom.core.errors import DataError
 from netloom.core.plain_json import JsonObject
+from netloom.core.text import counted
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.sequence_pairs import Pairs
 from netloom.data.tables.code_columns import cell_texts
@@ -67,7 +68,7 @@ class Translation(Tabular):
         answered = [" ".join(value.split()) for value in cell_texts(rows[answer])]
         long = sum(len(value) >= LENGTH_LIMIT for value in answered)
         if long:
-            warnings.append(f"{long:,} answers are longer than {LENGTH_LIMIT - 1} characters and are cut.")
+            warnings.append(f"Cut {counted(long, 'answer')} after {LENGTH_LIMIT - 1} characters.")
         texts = cell_texts(rows[text])
         # All rows with one text are in the same part of the split, so that training does not see texts of the test.
         groups = np.unique(np.array(texts, dtype=object).astype(str), return_inverse=True)[1]
