@@ -48,6 +48,24 @@ def test_resumed_run_reports_its_progress_and_best(home: Path, tmp_path: Path) -
     }
 
 
+def test_store_has_the_points_of_each_epoch_that_it_counts(home: Path, tmp_path: Path) -> None:
+    """Otherwise a worker that is killed between the two would leave an epoch without points."""
+    project, store = moons(epochs=1), open_store(home)
+    run = store.create_run(store.create_project(project), project)
+    reporter = RunReporter(
+        store,
+        run,
+        RunArtifacts.in_directory(tmp_path),
+        Observer(project, RunArtifacts.in_directory(tmp_path)),
+        RunLimits(0, 0, 0, 0),
+    )
+    loop(project, home).fit(reporter)
+    reporter.beat()  # by the thread, between two writes of points
+    assert store.run(run.id).epoch == 1
+    points = store.points(run.id)
+    assert (0, "validation", "loss") in zip(points.epoch, points.split, points.name, strict=True)
+
+
 def test_reported_learning_rate_follows_the_schedule(home: Path, tmp_path: Path) -> None:
     project, store = moons(epochs=4, schedule="cosine", warmup=0.0, learning_rate=0.02), open_store(home)
     reporter = RunReporter(

@@ -183,7 +183,6 @@ class RunReporter(Callback):
             self._thread.join()
         self._guard.finish()
         try:
-            self._write()
             self.beat()
         except StoreError as error:  # the worker reports the end of the run next, and retries longer
             self._complain(error)
@@ -194,7 +193,10 @@ class RunReporter(Callback):
         self._commands += [(item.kind, item.value, item.text) for item in new]
 
     def beat(self) -> None:
-        """Send a heartbeat with the progress and the summary."""
+        """Send the pending points, and then a heartbeat with the progress and the summary: the store never counts an
+        epoch whose points it does not have, also when this process is killed."""
+        epoch, step = self._epoch, self._step
+        self._write()
         self.tell(_system())
         self.tell(self._meter.stop() if self._closed.is_set() else self._meter.read())
         if not self._resting:
@@ -210,7 +212,7 @@ class RunReporter(Callback):
                 warnings=tuple(self.observer.notices),
             )
         )
-        self.store.heartbeat(self.run_id, holding=self._claim, epoch=self._epoch, step=self._step, summary=self.facts)
+        self.store.heartbeat(self.run_id, holding=self._claim, epoch=epoch, step=step, summary=self.facts)
 
     def _obey(self, trainer: Trainer) -> bool:
         """Execute the pending commands. Returns False if the run must stop."""
