@@ -6,6 +6,7 @@ Where behavior differs, it is a method or a typed property of the declaration.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -19,6 +20,8 @@ from netloom.tasks.registry import tasks
 
 ROOT = Path(__file__).parents[1] / "builder" / "netloom"
 NAMES = {*tasks(), *modalities(), *get_args(Kind), *TARGET_TYPES, *registry()}
+# Most files contain none of the names as text, and need not be parsed.
+QUOTED = re.compile("|".join(f"[\"']{re.escape(name)}[\"']" for name in NAMES))
 # The declarations themselves; `layers` declares the kinds of tensors and Inputs, which share names with modalities.
 DECLARATIONS = (
     "tasks/",
@@ -76,13 +79,16 @@ def comparisons() -> list[tuple[str, int, str]]:
     return [
         (path.relative_to(ROOT).as_posix(), line, name)
         for path in sorted(ROOT.rglob("*.py"))
-        for line, name in compared_names(ast.parse(path.read_text(encoding="utf-8")))
+        for line, name in compared_names(path.read_text(encoding="utf-8"))
     ]
 
 
-def compared_names(tree: ast.Module) -> Iterator[tuple[int, str]]:
+def compared_names(source: str) -> Iterator[tuple[int, str]]:
     """Yield the names in comparisons, in cases of `match`, and in lists, tuples and sets that are compared or searched,
     also by the name of a constant of the module."""
+    if not QUOTED.search(source):
+        return
+    tree = ast.parse(source)
     constants = {
         target.id: node.value
         for node in tree.body
@@ -128,5 +134,7 @@ def test_comparisons_are_detected_in_every_form() -> None:
         'match kind:\n  case "class" | "other":\n    pass\n'
         'f("gan", kind="image") and table["text"] == 3\n'
     )
-    found = list(compared_names(ast.parse(text)))
+    found = list(compared_names(text))
     assert found == [(2, "gan"), (3, "mask"), (4, "image"), (5, "text"), (5, "tokens"), (7, "mask"), (9, "class")]
+    for single in ('a == "gan"', "a == 'gan'", 'a in ("gan",)', 'match a:\n  case "gan":\n    pass'):
+        assert [name for _, name in compared_names(single)] == ["gan"]
