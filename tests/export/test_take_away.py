@@ -17,7 +17,7 @@ from netloom.store import open_store
 from netloom.templates import templates
 from tests.runs.examples import trained_here
 
-pytestmark = pytest.mark.usefixtures("operators")
+pytestmark = pytest.mark.usefixtures("operators", "component_manifests")
 
 FORMATS = [kind.name for kind in export.export_formats()]
 

@@ -30,7 +30,7 @@ from tests.compile import allowed
 from tests.layers.test_catalogue import without_nothing_to_learn_issue
 from tests.networks import TABLE, chain, network, networks
 
-pytestmark = pytest.mark.usefixtures("operators")
+pytestmark = pytest.mark.usefixtures("operators", "component_manifests")
 
 ROOT = Path(__file__).parents[2]
 VECTOR = ("Input", {"kind": "vector", "shape": [8]})

@@ -273,3 +273,4 @@ def test_sandbox_environment_has_no_secrets(probe_process: Process) -> None:
 def test_oversized_sandbox_answer_ends_the_process(probe_process: Process) -> None:
     with pytest.raises(EndedError):
         probe_process.ask({"do": "probe", "code": "'x' * (80 * 2**20)"})
+    assert not psutil.pid_exists(probe_process.pid)

@@ -33,6 +33,8 @@ from netloom.training.pretrained import folder as folders
 from tests.sandbox.test_confined import png_of_size as picture_of_size
 from tests.training.test_pretrained import BERT, GPT2, bert_weights, gpt2_weights, small_bert, written
 
+pytestmark = pytest.mark.usefixtures("component_manifests")
+
 RATE = 8_000
 # Memory limits that suffice for ordinary files, in GB. PyTorch takes more with CUDA.
 ENOUGH_FOR_SOUNDS, ENOUGH_FOR_FOLDERS = "0.3", "0.45" if torch.version.cuda is None else "0.9"

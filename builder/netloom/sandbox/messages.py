@@ -20,6 +20,10 @@ class ClosedError(OSError):
     """The other process closed the connection."""
 
 
+class InvalidError(ClosedError):
+    """What arrived is not a message. The other process may still run."""
+
+
 def send(channel: socket.socket, message: Mapping[str, Any], blobs: Sequence[bytes] = ()) -> None:
     """Send a message, followed by `blobs`.
 
@@ -78,20 +82,21 @@ def receive(
             trusted.
 
     Raises:
-        ClosedError: the other process has ended, or the message is invalid.
+        ClosedError: the other process has ended.
+        InvalidError: the message is too long or malformed.
         TimeoutError: no message arrived before the deadline.
     """
     length, count = _HEAD.unpack(_exactly(channel, _HEAD.size, until))
     limit = most
     # Checked before memory is allocated: a process that a file controls can announce any length.
     if limit is not None and (length > limit or count):
-        raise ClosedError("The answer exceeds the size limit.")
+        raise InvalidError("The answer exceeds the size limit.")
     try:
         message = json.loads(_exactly(channel, length, until))
     except (ValueError, RecursionError) as error:
-        raise ClosedError("The answer is not JSON.") from error
+        raise InvalidError("The answer is not JSON.") from error
     if not isinstance(message, dict):
-        raise ClosedError("The answer is not an object.")
+        raise InvalidError("The answer is not an object.")
     blobs = [_exactly(channel, _BLOB.unpack(_exactly(channel, _BLOB.size, until))[0], until) for _ in range(count)]
     return message, blobs
 

@@ -125,19 +125,21 @@ class Process:
         except TimeoutError:
             self.close()
             raise EndedError(f"reading took longer than {self.seconds:,.0f} seconds") from None
+        except messages.InvalidError:
+            raise EndedError(self._reason(0.0)) from None
         except messages.ClosedError:
-            raise EndedError(self._reason()) from None
+            raise EndedError(self._reason(5.0)) from None
         if "fault" in answer:
             raise FaultError(str(answer["fault"]))
         if "refusal" in answer:
             raise RefusedError(str(answer["kind"]), str(answer["refusal"]))
         return answer.get("value")
 
-    def _reason(self) -> str:
-        """Return why the process ended by itself."""
+    def _reason(self, wait_s: float) -> str:
+        """Return why the process ended by itself, or is ended because it has not done so within `wait_s` seconds."""
         code: int | None = None
         with contextlib.suppress(ChildProcessError, subprocess.TimeoutExpired):
-            code = self._child.wait(5)
+            code = self._child.wait(wait_s)
         self.close()
         memory = f"more than {size(self.memory_bytes)} of memory"
         # How processes end when an allocation fails: killed by the system, or ended by a library in native code.
