@@ -149,27 +149,25 @@ def _fetch(port: int, path: str, process: subprocess.Popen[bytes]) -> str:
     return ""
 
 
-def test_home_page_runs_from_the_wheel(installed: Installed) -> None:
+def test_home_page_and_api_come_from_the_wheel(installed: Installed) -> None:
+    """In one process, because each new one would import the same packages again."""
     code = (
         "from netloom.cli.commands.app import script\n"
         "from streamlit.testing.v1 import AppTest\n"
         "app = AppTest.from_file(script().parent / 'pages' / 'home.py', default_timeout=60).run()\n"
+        "import json, netloom\n"
+        "print(json.dumps([netloom.__file__, netloom.__version__, *netloom.list_templates()]))\n"
         "print(script(), app.exception, [one.value for one in app.markdown])"
     )
     done = installed.call("python", "-c", code)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(f"{installed.package / 'app.py'} ElementList() [")
-    assert "Digits with an MLP" in done.stdout
-
-
-def test_command_and_api_come_from_the_wheel(installed: Installed) -> None:
-    listed = installed.call("netloom", "templates", "--json")
-    assert listed.returncode == 0, listed.stderr
-    code = "import json, netloom; print(json.dumps([netloom.__file__, netloom.__version__, *netloom.list_templates()]))"
-    done = installed.call("python", "-c", code)
-    assert done.returncode == 0, done.stderr
-    file, version, *templates = json.loads(done.stdout)
+    api, page = done.stdout.split("\n", 1)
+    file, version, *templates = json.loads(api)
     assert Path(file).parent == installed.package
     assert version == netloom.__version__
+    assert page.startswith(f"{installed.package / 'app.py'} ElementList() [")
+    assert "Digits with an MLP" in page
+    listed = installed.call("netloom", "templates", "--json")
+    assert listed.returncode == 0, listed.stderr
     assert templates == [item["name"] for item in json.loads(listed.stdout)]
     assert f"netloom {version}\n" == installed.call("netloom", "--version").stdout

@@ -91,7 +91,10 @@ def test_members_are_only_those_defined_in_the_module() -> None:
 LISTINGS = (
     ("from netloom.cli import commands; commands.registry()", "torch numpy pandas pydantic streamlit sqlalchemy"),
     ("from netloom import layers; layers.registry()", "torch numpy pandas streamlit sqlalchemy"),
-    ("from netloom import export; export.registry()", "torch onnx pandas streamlit sqlalchemy"),
+    (
+        "from netloom import export; export.registry()",
+        "torch onnx onnxruntime onnxscript onnx_ir pandas streamlit sqlalchemy",
+    ),
     (
         "from netloom.data import builtin_registry; builtin_registry.builtin()",
         "torch pandas sklearn scipy streamlit sqlalchemy",
