@@ -102,7 +102,13 @@ CASES: dict[str, tuple[Callable[[], nn.Module], Callable[[int], Rows], str, str,
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+# The same networks from the other exporter, whose files the tests of other networks here import.
+SIMILAR = ("bert pt2", "module pt2")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.long] if name in SIMILAR else []) for name in CASES]
+)
 def test_attention_imports_as_one_layer_with_equal_outputs(name: str, tmp_path: Path) -> None:
     build, make_rows, exporter, kind, count = CASES[name]
     torch.manual_seed(5)

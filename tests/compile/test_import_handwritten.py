@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -155,19 +156,32 @@ def random_inputs(name: str, rows: int) -> tuple[torch.Tensor, ...]:
 
 def exported(name: str, path: Path) -> tuple[Any, ImportedModel]:
     """A module, and the import of its file for batches of any size."""
+    if path.suffix == ".pt2":
+        model = built(name)
+        return model, read_model(path, name, write_program(model, random_inputs(name, 3), path, name))
+    path.write_bytes(onnx_file(name))
+    return built(name), read_model(path, name)
+
+
+def built(name: str) -> Own:
     torch.manual_seed(0)
     function, _, parts, _ = MODULES[name]
-    model = Own(function, **parts()).eval()
-    inputs = random_inputs(name, 3)
-    if path.suffix == ".pt2":
-        return model, read_model(path, name, write_program(model, inputs, path, name))
+    return Own(function, **parts()).eval()
+
+
+@cache
+def onnx_file(name: str) -> bytes:
+    """Cached because two tests read some of the files."""
+    model, inputs = built(name), random_inputs(name, 3)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the exporter about itself
-        torch.onnx.export(
-            *(model, inputs, path), dynamo=True, verbose=False, external_data=False,
+        program = torch.onnx.export(
+            *(model, inputs), dynamo=True, verbose=False, external_data=False,
             dynamic_shapes=(tuple({0: torch.export.Dim.DYNAMIC} for _ in inputs),),
         )  # fmt: skip
-    return model, read_model(path, name)
+    assert program is not None
+    content: bytes = program.model_proto.SerializeToString()
+    return content
 
 
 def trained_once(model: Any, inputs: tuple[torch.Tensor, ...]) -> list[torch.Tensor]:

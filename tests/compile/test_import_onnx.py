@@ -216,9 +216,9 @@ def exported_case(name: str, exporter: str) -> bytes:
     return export_onnx(network, rows(1 if exporter == "one" else 2), exporter)
 
 
-# The new exporter writes each step of a recurrent layer, which takes seconds; "bilstm" covers "lstm".
-# test_import_attention covers "attention", and "mixed" and "residual" have the operators of "mobile".
-LONG = [("lstm", "new"), ("attention", "new"), ("mobile", "new")]
+# The new exporter writes each step of a recurrent layer, which takes seconds; "bilstm" covers "lstm" and "gru".
+# test_import_attention covers "attention", and "mixed" and "residual" have the operators of "mobile" and "cnn".
+LONG = [("lstm", "new"), ("gru", "new"), ("attention", "new"), ("mobile", "new"), ("cnn", "new")]
 WAYS = [
     pytest.param(name, way, marks=[pytest.mark.long] if (name, way) in LONG else [])
     for name in CASES
@@ -243,7 +243,7 @@ def test_imported_outputs_match_onnxruntime(name: str, batch_mode: str) -> None:
             assert torch.allclose(built.eval()(batch), network(batch), atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["mlp", "bilstm", "gru", "mixed"])
+@pytest.mark.parametrize("name", ["mlp", "bilstm", pytest.param("gru", marks=pytest.mark.long), "mixed"])
 def test_import_keeps_the_number_of_parameters(name: str) -> None:
     network, _ = initialized_network(name)
     built = module(import_bytes(exported_case(name, "new")).project)

@@ -156,7 +156,13 @@ def _export_onnx(network: nn.Module, rows: tuple[torch.Tensor, ...]) -> bytes:
     return content.getvalue()
 
 
-@pytest.mark.parametrize("name", EXPORTED)
+# Both have blocks that others here have: those of "bert", and those of the ResNet in test_import_pt2.
+SIMILAR = ("vit", "resnet18")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.long] if name in SIMILAR else []) for name in EXPORTED]
+)
 def test_import_groups_blocks_and_matches_onnxruntime(name: str) -> None:
     torch.manual_seed(1)
     build, rows, block = EXPORTED[name]
