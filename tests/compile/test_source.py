@@ -64,7 +64,7 @@ def test_source_uses_all_its_imports(name: str) -> None:
 def test_source_is_independent_of_node_and_edge_order(name: str) -> None:
     document = templates()[name].project
     expected = source(document)
-    for seed in range(4):
+    for seed in range(2):
         assert source(shuffled(document, seed)) == expected
 
 

@@ -30,7 +30,13 @@ EDITS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("name", templates())
+# A chain, branches, several inputs, several outputs and nested networks: to the text, the others are alike.
+FEW = ("digits_mlp", "shapes_unet", "parts_multimodal", "shapes_two_outputs", "tales_gpt")
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in FEW else pytest.param(name, marks=pytest.mark.long) for name in templates()]
+)
 def test_text_after_each_edit_equals_the_whole_text(name: str) -> None:
     project, texts = templates()[name].project, CompactText()
     documents = [project]
