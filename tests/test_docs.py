@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from netloom.cli.commands import registry as commands
-from tests.cli.conftest import called
+from tests.cli.conftest import called, training_here
 from tests.preloaded import start_python
 
 ROOT = Path(__file__).parents[1]
@@ -107,20 +107,22 @@ def test_data_formats_page_matches_the_code() -> None:
 
 @pytest.mark.parametrize("page", [page for page in PAGES if runnable_examples(page)], ids=page_name)
 def test_documentation_examples_run(page: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The examples of one page run in order in one folder, each Python example with names of its own."""
+    """The examples of one page run in order in one folder, each Python example with names of its own. They train in
+    this process: other tests start workers."""
     folder = tmp_path / "work"
     folder.mkdir()
     monkeypatch.chdir(folder)
-    for language, code in runnable_examples(page):
-        if language == "python":
-            exec(compile(code, f"example of {page_name(page)}", "exec"), {"__name__": "__main__"})
-            continue
-        assert language == "sh", f"{page_name(page)} has an example in {language}, which cannot be run"
-        for line in code.splitlines():
-            program, *words = shlex.split(line, comments=True)
-            assert program == "netloom", line
-            result = called("--home", home, *words)
-            assert result.code == 0, f"{line}\n{result.err}"
+    with training_here():
+        for language, code in runnable_examples(page):
+            if language == "python":
+                exec(compile(code, f"example of {page_name(page)}", "exec"), {"__name__": "__main__"})
+                continue
+            assert language == "sh", f"{page_name(page)} has an example in {language}, which cannot be run"
+            for line in code.splitlines():
+                program, *words = shlex.split(line, comments=True)
+                assert program == "netloom", line
+                result = called("--home", home, *words)
+                assert result.code == 0, f"{line}\n{result.err}"
 
 
 def test_documentation_has_runnable_examples() -> None:

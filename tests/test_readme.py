@@ -83,7 +83,8 @@ def test_documentation_contains_many_commands() -> None:
 @pytest.mark.parametrize("line", documented_calls())
 def test_documented_commands_parse(line: str) -> None:
     try:
-        parser().parse_args(call_arguments(line))
+        arguments = call_arguments(line)
+        parser(arguments).parse_args(arguments)
     except UsageError as error:
         pytest.fail(f"{line}: {error}")
     except SystemExit as end:

@@ -118,7 +118,9 @@ def test_wheel_contains_only_the_package(wheel: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
+@pytest.mark.long
 def test_app_starts_from_an_empty_folder(installed: Installed) -> None:
+    """`tests/cli/test_app.py` starts the app of the repository, and the next test runs a page of the wheel."""
     port, log = free_port(), installed.work.parent / "app.log"
     command = [str(installed.environment / BIN / "netloom"), "app", "--headless", "--port", str(port)]
     with log.open("w") as output:

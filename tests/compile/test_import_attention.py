@@ -103,7 +103,7 @@ CASES: dict[str, tuple[Callable[[], nn.Module], Callable[[int], Rows], str, str,
 
 
 # The same networks from the other exporter, whose files the tests of other networks here import.
-SIMILAR = ("bert pt2", "module pt2")
+SIMILAR = ("gpt2 old", "module pt2")
 
 
 @pytest.mark.parametrize(

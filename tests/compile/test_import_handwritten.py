@@ -204,6 +204,9 @@ SIMILAR_IN_ONNX = (
     "straight-through estimator",
     "target without a gradient",
     "prototypes without a gradient",
+    "modulation",
+    "splines",
+    "decays",
 )
 FILES = [
     pytest.param(name, suffix, marks=[pytest.mark.long] if suffix == "onnx" and name in SIMILAR_IN_ONNX else [])

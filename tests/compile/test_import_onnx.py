@@ -217,8 +217,9 @@ def exported_case(name: str, exporter: str) -> bytes:
 
 
 # The new exporter writes each step of a recurrent layer, which takes seconds; "bilstm" covers "lstm" and "gru".
-# test_import_attention covers "attention", and "mixed" and "residual" have the operators of "mobile" and "cnn".
-LONG = [("lstm", "new"), ("gru", "new"), ("attention", "new"), ("mobile", "new"), ("cnn", "new")]
+# test_import_attention covers "attention", and "mixed" and "residual" have the operators of "mobile" and "cnn". The
+# other exporter writes those of "series".
+LONG = [(name, "new") for name in ("lstm", "gru", "attention", "mobile", "cnn", "series")]
 WAYS = [
     pytest.param(name, way, marks=[pytest.mark.long] if (name, way) in LONG else [])
     for name in CASES

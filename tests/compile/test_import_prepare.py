@@ -31,7 +31,10 @@ def save_program(model: nn.Module, x: torch.Tensor, path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("dataset", ["digits", "breast_cancer", "sine", "parts", "same_digits"])
+PAIRS = pytest.param("same_digits", marks=pytest.mark.long)  # of the images of digits
+
+
+@pytest.mark.parametrize("dataset", ["digits", "breast_cancer", "sine", "parts", PAIRS])
 def test_each_preparation_scales_as_documented(dataset: str) -> None:
     raw = prepare(DataChoice(dataset=dataset, prepare="none"))
     for preparation in ("none", "scale", "standardize"):

@@ -502,7 +502,7 @@ def _duplicate_output(value: Any) -> None:
         (MODEL, _cycle, "no earlier operator computes"),
         (MODEL, _duplicate_output, "twice"),
         (MODEL, lambda value: value.pop("graph_module"), "not have the format of torch.export"),
-        (MODEL, lambda value: _graph(value)["nodes"].extend(_graph(value)["nodes"][:1] * 30_000), "operators"),
+        (MODEL, lambda value: _graph(value)["nodes"].extend(_graph(value)["nodes"][:1] * 20_000), "operators"),
         (WEIGHTS, lambda value: value["config"]["0.weight"].update(use_pickle=True), "pickle"),
         (
             WEIGHTS,

@@ -168,7 +168,7 @@ def parameter_count(model: nn.Module) -> int:
         (LookedUpPositions, WORDS),
         (lambda: LookedUpPositions(2), WORDS),
         (TiedAutoencoder, ROWS),
-        (Attention, STEPS),
+        pytest.param(Attention, STEPS, marks=pytest.mark.long),  # imported below, too
     ],
 )
 def test_pt2_import_keeps_exactly_the_programs_parameters(

@@ -70,13 +70,17 @@ def test_each_method_gives_a_variant_that_predicts_like_the_original(
         assert rows[name].size < 0.6 * rows["original"].size
 
 
+# Decisions for parts of a row, and for each output. The others differ only in `decisions` of their tasks, which the
+# next test compares.
 @pytest.mark.parametrize(
     ("name", "layers", "unit"),
     [
         ("requests_tagger", (("Embedding", {"dim": 8, "vocabulary": 163}), ("Linear", {"units": 9})), "words"),
-        ("shapes_unet", (("Conv2d", {"filters": 5}),), "pixels"),
+        pytest.param("shapes_unet", (("Conv2d", {"filters": 5}),), "pixels", marks=pytest.mark.long),
         ("shapes_two_outputs", (), "outputs"),
-        ("scenes_labels", (("GlobalAvgPool", {}), ("Linear", {"units": 4})), "rows"),
+        pytest.param(
+            *("scenes_labels", (("GlobalAvgPool", {}), ("Linear", {"units": 4})), "rows"), marks=pytest.mark.long
+        ),
     ],
 )
 def test_agreement_is_that_of_the_decisions_of_the_task(name: str, layers: tuple[Layer, ...], unit: str) -> None:

@@ -21,6 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from runpy import run_path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -33,6 +34,7 @@ from netloom.runs import TrainedRun, predict
 from netloom.serving.server_settings import Limits
 from tests.explain.models import trained
 from tests.export import bare
+from tests.export.bundles import modules_of
 
 KEY = "secret"
 
@@ -267,11 +269,15 @@ def test_the_health_check_knows_whether_the_server_answers(served: Served) -> No
         assert done.returncode == code
 
 
-def test_a_server_for_others_needs_a_key(python: Path, served: Served) -> None:
-    command: list[str | Path] = [python, "serve.py", "--host", "0.0.0.0", "--port", "0"]
-    done = subprocess.run(command, cwd=served.folder, capture_output=True, text=True, env={}, check=False)
-    assert done.returncode == 2
-    assert "set the environment variable API_KEY" in done.stderr
+def test_a_server_for_others_needs_a_key(
+    served: Served, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("API_KEY", raising=False)
+    monkeypatch.setattr(sys, "argv", ["serve.py", "--host", "0.0.0.0", "--port", "0"])
+    with modules_of(served.folder), pytest.raises(SystemExit) as end:
+        run_path(str(served.folder / "serve.py"), run_name="__main__")
+    assert end.value.code == 2
+    assert "set the environment variable API_KEY" in capsys.readouterr().err
 
 
 def test_requirements_are_pinned_within_the_ranges_of_netloom(served: Served) -> None:

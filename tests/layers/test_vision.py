@@ -145,7 +145,7 @@ def vit_b16() -> nn.Module:
 @pytest.mark.parametrize(
     ("network", "count", "shape"),
     [
-        (mobilenet_v2, 3_504_872, (2, 1000)),
+        pytest.param(mobilenet_v2, 3_504_872, (2, 1000), marks=pytest.mark.long),  # has the blocks of EfficientNet
         (efficientnet_b0, 5_288_548, (2, 1000)),
         (lambda: resnet((2, 2, 2, 2), False), 11_689_512, (2, 1000)),
         (lambda: resnet((3, 4, 6, 3), True), 25_557_032, (2, 1000)),

@@ -25,7 +25,7 @@ def sequence(steps: int, width: int = 4) -> tuple[tuple[str, TensorSpec], ...]:
     return (("in", TensorSpec((None, steps, width))),)
 
 
-@pytest.mark.parametrize("steps", [13, 40])
+@pytest.mark.parametrize("steps", [13, pytest.param(40, marks=pytest.mark.long)])
 @pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: type(layer).__name__)
 def test_extrapolated_measurement_equals_the_full_measurement(
     layer: Layer, steps: int, monkeypatch: pytest.MonkeyPatch
