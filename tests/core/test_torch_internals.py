@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from importlib.util import find_spec
 from typing import Any
 
@@ -17,6 +18,10 @@ from tests.sources import PACKAGE, ROOT, complaints, modules
 GUARD = PACKAGE / "core" / "torch_internals.py"
 # Private attributes of nn.Module and of optimizers.
 INSIDES = ("_modules", "_parameters", "_buffers", "_cdata", "_overloadpacket", "_schema", "__closure__")
+# Text that every use contains; the files without it need not be parsed.
+PRIVATE = re.compile(
+    rf"(?<!\bself)\._(?!_)|\bimport\b[^\n]*\b_[a-z]|^\s+_\w+( as \w+)?,$|\.({'|'.join(INSIDES)})\b", re.MULTILINE
+)
 CHANGED = f"PyTorch {torch.__version__} changed it: adapt netloom.core.torch_internals"
 ATEN = torch.ops.aten
 
@@ -29,7 +34,7 @@ def test_no_other_module_uses_private_torch_names() -> None:
 def private_torch_names(source: str) -> list[str]:
     """The private names of PyTorch that a module uses, and texts that name its private modules."""
     names: list[str] = []
-    if "torch" not in source and not any(name in source for name in INSIDES):
+    if not PRIVATE.search(source):
         return names
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "torch":
@@ -48,6 +53,10 @@ def private_torch_names(source: str) -> list[str]:
 def test_check_detects_every_private_use() -> None:
     text = "import torch._a\nfrom torch._b import c\nfrom torch import _d\ntorch.x._e\nmodule._modules\n'torch._f'"
     assert len(private_torch_names(text)) == 6
+    for line in text.splitlines():
+        assert len(private_torch_names(line)) == 1
+    assert private_torch_names("from torch import (\n    _d,\n    e,\n)") == ["torch._d"]
+    assert private_torch_names("module.__closure__") == ["module.__closure__"]
     assert not private_torch_names("import torch.nn\nfrom torch import nn\ntorch.x.e\nself._modules\n'torch.f'")
 
 

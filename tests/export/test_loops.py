@@ -57,7 +57,13 @@ def forecast(initial: str, direction: str) -> Project:
     return document.model_copy(update={"networks": {**document.networks, "main": network}, **changed})
 
 
-@pytest.mark.parametrize(("initial", "direction"), [("zeros", "forward"), ("learned", "reverse")])
+@pytest.mark.parametrize(
+    ("initial", "direction"),
+    [
+        pytest.param("zeros", "forward", marks=pytest.mark.long),  # the defaults
+        ("learned", "reverse"),
+    ],
+)
 def test_onnx_has_one_scan_for_any_number_of_steps(initial: str, direction: str, tmp_path: Path) -> None:
     run = fit_here(forecast(initial, direction))
     path = export.export(run, "onnx", tmp_path / "run.onnx").path
