@@ -202,13 +202,13 @@ def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
 
 def test_webhook_is_told_of_each_change_once(watched: Watched, console: Console, receiver: Receiver) -> None:
     def checked(shift: float) -> int:
-        watched.log(watched.rows(150, shift=shift)[0])
-        options = ("--home", watched.home, "--window", 150, "--webhook", receiver.url)
+        watched.log(watched.rows(60, shift=shift)[0])
+        options = ("--home", watched.home, "--window", 60, "--webhook", receiver.url)
         return console("monitor", MODEL, *options).code
 
     assert checked(0.0) == 0
     assert receiver.received == [], "all was well before"
-    assert [checked(0.6), checked(0.6)] == [3, 3]
+    assert [checked(0.8), checked(0.8)] == [3, 3]
     [(kind, message)] = receiver.received
     assert kind == "application/json"
     assert (message["state"], message["model"], message["run"]) == ("alert", MODEL, watched.run_id)
@@ -219,12 +219,12 @@ def test_webhook_is_told_of_each_change_once(watched: Watched, console: Console,
 
 
 def report_of(watched: Watched, shift: float) -> MonitorReport:
-    watched.log(watched.rows(100, shift=shift)[0])
-    return check(watched.home, MODEL, watched.trained, 100)
+    watched.log(watched.rows(60, shift=shift)[0])
+    return check(watched.home, MODEL, watched.trained, 60)
 
 
 def test_failed_webhooks_are_tried_again_with_the_same_id(watched: Watched, receiver: Receiver) -> None:
-    report, webhook = report_of(watched, 0.6), Webhook(receiver.url)
+    report, webhook = report_of(watched, 0.8), Webhook(receiver.url)
     receiver.statuses = [500] * 3
     assert notify(watched.home, report, webhook) == "it answered with the status 500"
     assert len(receiver.received) == 3
