@@ -6,6 +6,8 @@ import os
 import sys
 
 os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled", "RAY_TRAIN_V2_ENABLED": "1"}
+# A Python process per CPU for tasks of this driver, which has none.
+os.environ["RAY_prestart_worker_first_driver"] = "0"  # noqa: SIM112 (Ray's name)
 
 
 def serve(folder: str) -> None:

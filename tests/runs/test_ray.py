@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +47,12 @@ def address() -> Iterator[str]:
         yield address_line
     finally:
         descendants = psutil.Process(child.pid).children(recursive=True)
-        child.stdin.close()
-        child.wait(60)
-        child.stdout.close()
-        for process in psutil.wait_procs(descendants, timeout=5)[1]:
-            process.kill()
+        child.kill()  # an orderly shutdown takes seconds
+        child.communicate()
+        for process in descendants:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(descendants, timeout=5)
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -59,6 +61,7 @@ def store(address: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     monkeypatch.setenv("RAY_ADDRESS", address)
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     monkeypatch.setenv("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")  # a process per group, not needed
+    monkeypatch.setenv("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")  # by default, a lost worker is noticed after up to 2 s
     store = store_in(home)
     yield store
     for run in store.active_runs():
