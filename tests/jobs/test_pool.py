@@ -76,13 +76,10 @@ def bitwise_equal(first: Any, second: Any) -> bool:
 @pytest.mark.parametrize("name", NAMES)
 def test_worker_results_match_local_results_bit_for_bit(trained: Runs, pool: Pool, name: str, tmp_path: Path) -> None:
     weights, folder = trained.weights[name], trained.folder(trained.weights[name].run_id)
-    requests: list[Any] = [
-        Inspect(weights),
-        Answer(weights, 3),
-        *(Attribution(weights, method, 3) for method in ("integrated_gradients", "gradient_shap", "kernel_shap")),
-        AttributionFlow(weights, 3),
-        InfluentialRows(weights, 3),
-    ]
+    requests: list[Any] = [Inspect(weights), Answer(weights, 3), Attribution(weights, "integrated_gradients", 3)]
+    if name == "breast_cancer":  # the cheapest network
+        requests += [Attribution(weights, method, 3) for method in ("gradient_shap", "kernel_shap")]
+        requests += [AttributionFlow(weights, 3), InfluentialRows(weights, 3)]
     before = torch.get_num_threads()
     torch.set_num_threads(threads())
     try:
