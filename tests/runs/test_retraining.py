@@ -140,10 +140,10 @@ def test_weights_are_not_used_for_other_classes_fields_or_targets(home: Path) ->
 @pytest.mark.parametrize(
     ("name", "rows"),
     [
-        ("requests_tagger", None),
-        ("dates_gru", None),
+        ("requests_tagger", 400),
+        ("dates_gru", 1_000),
         ("station_dlinear", None),
-        ("commands_joint", None),
+        ("commands_joint", 400),
         ("shapes_unet", 150),
         ("shapes_detector", 150),
         ("spoken_cnn", 150),
