@@ -113,9 +113,9 @@ def remove(name: str, home: Path) -> None:
 
 
 def forget_removed() -> None:
-    """Remove uploads that do not exist any more from the cache of this process."""
-    for cache in (_schema, _prepare):
-        cache.forget(_is_gone)
+    """Remove uploads that do not exist any more from the cache of this process. Schemas remain, as they map no files
+    and `choice_key` refuses removed uploads; to check each of them would take longer than to find prepared data."""
+    _prepare.forget(_is_gone)
 
 
 def clear_cache() -> None:
