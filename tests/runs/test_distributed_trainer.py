@@ -29,7 +29,8 @@ from tests.runs.examples import Recorder, loop, moons, supervised
 pytestmark = pytest.mark.timeout(600)
 RankResults = list[dict[str, Any]]
 CLASSES = (1.0, 2.0, 0.5, 1.0, 1.0, 3.0, 1.0, 1.0, 0.2, 1.0)
-SGD = {"epochs": 3, "optimizer": "sgd", "learning_rate": 0.1, "device": "cpu"}
+EPOCHS = 2
+SGD = {"epochs": EPOCHS, "optimizer": "sgd", "learning_rate": 0.1, "device": "cpu"}
 RECIPES: dict[str, dict[str, Any]] = {
     # The last batch of every epoch has another size.
     "plain": {**SGD, "batch_size": 96},
@@ -122,7 +123,7 @@ def test_curve_matches_a_single_process(name: str, home: Path, trained: Callable
     assert {(result["step"], result["done"], result["problem"]) for result in ranks} == {(single.step, True, "")}
     for split in ("train", "validation"):
         expected = recorder.curve(split, "loss")
-        assert len(expected) == 3
+        assert len(expected) == EPOCHS
         assert curve(ranks[0]["points"], split, "loss") == pytest.approx(expected, rel=1e-4)
     assert mean_of_steps(ranks[0]["points"]) == pytest.approx(mean_of_steps(recorder.points), rel=1e-4)
     for key, value in single.model.state_dict().items():
@@ -135,7 +136,7 @@ def test_every_rank_loads_the_teacher(home: Path, tmp_path: Path, trained: Calla
     single.fit(recorder)
     ranks = trained("taught")
     expected = recorder.curve("validation", "loss")
-    assert len(expected) == 3
+    assert len(expected) == EPOCHS
     assert curve(ranks[0]["points"], "validation", "loss") == pytest.approx(expected, rel=1e-4)
     for key, value in single.model.state_dict().items():
         assert ranks[0]["weights"][key] == pytest.approx(value.double().flatten().tolist(), abs=1e-4)
