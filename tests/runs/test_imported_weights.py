@@ -15,7 +15,20 @@ from tests.data.brought import EXAMPLE_FILES
 from tests.runs.examples import Recorder, loop
 
 
-@pytest.mark.parametrize("filename", EXAMPLE_FILES)
+# Another file of the same kind of data gets the same template.
+SIMILAR = {
+    "people.jsonl": "people.xlsx",
+    "films.csv": "people.xlsx",
+    "lines.zip": "reviews.zip",
+    "mnist.zip": "bars.npz",
+    "triplets.zip": "pairs.zip",
+    "rings.jsonl": "graphs.zip",
+}
+
+
+@pytest.mark.parametrize(
+    "filename", [pytest.param(name, marks=pytest.mark.long) if name in SIMILAR else name for name in EXAMPLE_FILES]
+)
 def test_suggested_template_learns_from_uploaded_data(home: Path, filename: str) -> None:
     choice = DataChoice(dataset=add_file(EXAMPLE_FILES[filename][0](), filename, home).name)
     columns = schema(choice, home)
