@@ -55,7 +55,7 @@ def tend_until(store: Store, run: Run, seconds: float, until: str) -> Run:
         current = store.run(run.id)
         if current.state == until:
             return current
-        time.sleep(0.05)
+        time.sleep(0.1)
     return store.run(run.id)
 
 
@@ -79,7 +79,7 @@ def test_remote_run_fails_only_after_missing_heartbeats(
     store: Store, run: Run, far: Callable[[str], Child], near: None
 ) -> None:
     child = far("worker")
-    current = tend_until(store, run, SILENCE_S + 1, "failed")
+    current = tend_until(store, run, SILENCE_S + 0.5, "failed")
     assert (current.state, current.host, current.pid) == ("running", FAR, child.pid), "no process here has this number"
     start = time.monotonic()
     (store.home / "cut").touch()  # simulates a network failure
