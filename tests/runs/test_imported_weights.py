@@ -14,7 +14,6 @@ from netloom.validation import analyse
 from tests.data.brought import EXAMPLE_FILES
 from tests.runs.examples import Recorder, loop
 
-
 # Another file of the same kind of data gets the same template.
 SIMILAR = {
     "people.jsonl": "people.xlsx",
