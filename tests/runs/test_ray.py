@@ -61,9 +61,7 @@ def store(address: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     monkeypatch.setenv("RAY_ADDRESS", address)
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     monkeypatch.setenv("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")  # a process per group, not needed
-    monkeypatch.setenv(
-        "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2"
-    )  # by default, a lost worker is noticed after up to 2 s
+    monkeypatch.setenv("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")  # how soon a lost worker is noticed; by default 2
     store = store_in(home)
     yield store
     for run in store.active_runs():
