@@ -255,7 +255,16 @@ KINDS: dict[str, tuple[Callable[[str, Parts], Upload], Callable[[dict[str, Any]]
     "graphs": (_graphs, _number_in_array("nodes"), COMMON),
     "graph_matrices": (_matrices, _number_in_array("nodes"), COMMON),
 }  # fmt: skip
-CASES = [(kind, way) for kind, (_, _, ways) in KINDS.items() for way in ways]
+# Kinds that read files and folders by the code of another one run in one layout; the others run with -m long.
+LIKE = {
+    **dict.fromkeys(("ratings", "text_pairs", "text_triplets", "translation"), "table"),
+    "picture_triplets": "picture_pairs",
+}
+CASES = [
+    pytest.param(kind, way, marks=pytest.mark.long if kind in LIKE and way != ways[0] else ())
+    for kind, (_, _, ways) in KINDS.items()
+    for way in ways
+]
 
 
 @pytest.fixture
