@@ -285,7 +285,7 @@ def test_workers_exit_when_their_server_is_killed(trained: Runs, single_worker_p
     server.kill()
     server.wait()
     worker.wait(10)
-    assert job_result(single_worker_pool.submit(request, trained.home)).rows == 100
+    assert job_result(single_worker_pool.submit(slow_attack(trained, 5), trained.home)).rows == 5
 
 
 def test_second_pool_reads_the_cached_explanation(trained: Runs, single_worker_pool: Pool, pool: Pool) -> None:

@@ -6,6 +6,7 @@ each exported network.
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
@@ -172,4 +173,5 @@ def date_forms(cells: Sequence[str]) -> list[str]:
 
 def nearest_form(cells: Sequence[str], forms: Sequence[str]) -> str:
     """Return the first of the formats in which most of these cells can be read."""
-    return max(forms, key=lambda form: sum(moment(cell, form) is not None for cell in cells))
+    counts = Counter(cells)  # categories and days repeat
+    return max(forms, key=lambda form: sum(counts[cell] for cell in counts if moment(cell, form) is not None))
