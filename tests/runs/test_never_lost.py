@@ -390,7 +390,7 @@ def wide(units: int, **training: Any) -> Project:
 
 
 HOSTILE: dict[str, tuple[Callable[[], Project], str, str, str]] = {
-    "memory": (lambda: wide(1_000_000), "NETLOOM_RUN_MEMORY_GB", "1", "memory limit of a run, 1 GB"),
+    "memory": (lambda: wide(1_000_000), "NETLOOM_RUN_MEMORY_GB", "1", "memory limit of a run, 1 GiB"),
     "time": (lambda: wide(4), "NETLOOM_RUN_HOURS", "0.001", "the time limit of a run"),
     "processes": (
         lambda: with_code(FORKS),
@@ -398,7 +398,7 @@ HOSTILE: dict[str, tuple[Callable[[], Project], str, str, str]] = {
         "16",
         "limit of 16 processes of a run",
     ),
-    "disk": (lambda: wide(50_000), "NETLOOM_RUN_DISK_GB", "0.004", "size limit of a run, 4.1 MB"),
+    "disk": (lambda: wide(50_000), "NETLOOM_RUN_DISK_GB", "0.004", "size limit of a run, 4.1 MiB"),
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -138,10 +139,10 @@ def answering_run(home: Path, trained: TrainedRun, rows: Sequence[LoggedRow]) ->
     logged = Counter(row.weights for row in rows if row.weights).most_common(1)
     if not logged or trained.run is None or checksum_of(trained) == logged[0][0]:
         return trained, ""
-    store = open_store(home)
-    for saved in saved_weights(store.artifacts(trained.run.id)):
-        if recorded(saved.path)[:CHECKSUM_LENGTH] == logged[0][0]:
-            return load_run(store, trained.run.id, saved.name), ""
+    with closing(open_store(home)) as store:
+        for saved in saved_weights(store.artifacts(trained.run.id)):
+            if recorded(saved.path)[:CHECKSUM_LENGTH] == logged[0][0]:
+                return load_run(store, trained.run.id, saved.name), ""
     return trained, (
         "The weights that gave these answers are not saved any more, so the held-out rows are predicted with the "
         "current weights."

@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from netloom.core.progress import ProgressCallback
+from netloom.core.text import size
 from netloom.core.torch_internals import COMPILER
 from netloom.runs.forkserver import disown, serve
-from netloom.runs.resources.limits import loosen, no_memory, size
+from netloom.runs.resources.limits import loosen, no_memory
 from netloom.sandbox import messages
 from netloom.sandbox.isolation import isolate
 from netloom.sandbox.process import MODELS

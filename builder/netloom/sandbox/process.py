@@ -22,8 +22,8 @@ from netloom.core.memory import memory
 from netloom.core.processes import lower_priority, start_detached
 from netloom.core.progress import ProgressCallback
 from netloom.core.settings import settings
+from netloom.core.text import size
 from netloom.runs.forkserver import Forked, ForkServer, GoneError, possible
-from netloom.runs.resources.limits import size
 from netloom.sandbox import messages
 
 GB = 2**30

@@ -16,6 +16,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from netloom.core.text import in_sentence
 from netloom.tasks.training_losses import WEIGHTED_LOSS
 from netloom.training.batch_loss import batch_loss, partial_loss
 from netloom.training.batches import BatchLoader, batch_bounds
@@ -193,13 +194,14 @@ class SupervisedTrainer(Trainer):
         the model.
 
         Raises:
-            TrainingError: the loss of weights that are only evaluated is NaN.
+            TrainingError: the monitored metric of weights that are only evaluated is NaN or infinite.
         """
         if self.training.epochs == 0 and not self.best.weights:  # with best weights, a resumed run was evaluated before
-            self.evaluate_epoch()
+            value = self.evaluate_epoch()[self.monitor]
             if not self.best.weights:  # NaN is not better than the initial value of `Best`, infinity
+                metric = f"{self.monitored_split} {in_sentence(self.titles.get(self.monitor, self.monitor))}"
                 raise TrainingError(
-                    f"The {self.monitored_split} loss of these weights is NaN: the weights contain NaN, or they were "
+                    f"The {metric} of these weights is {value:g}: the weights contain NaN, or they were "
                     "trained on data of another scale. Train for at least one epoch, or choose another initialization."
                 )
             self.callbacks.on_epoch_end(self)

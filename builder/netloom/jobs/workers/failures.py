@@ -11,9 +11,9 @@ from typing import Any
 
 from netloom.core import log
 from netloom.core.errors import JobError
+from netloom.core.text import size
 from netloom.jobs.job import JobCancelledError
 from netloom.jobs.workers.lanes import memory_limit
-from netloom.runs.resources.limits import size
 
 
 def cancelled() -> JobCancelledError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -175,8 +175,9 @@ def fit_here(project: Project, home: Path | None = None) -> TrainedRun:
         TrainingError: the loss became NaN or infinite.
     """
     data, text = prepare(project.data, home), source(project)
-    first = verified_weights(open_store(home), project) if project.training.start else None
-    taught = find_teacher(open_store(home), project) if project.training.teacher else None
+    with closing(open_store(home)) as store:
+        first = verified_weights(store, project) if project.training.start else None
+        taught = find_teacher(store, project) if project.training.teacher else None
     trainer = attach_teacher(build_trainer(project, text, data, first), taught)
     trainer.fit()
     return TrainedRun(project, text, trainer.best_model(), data)

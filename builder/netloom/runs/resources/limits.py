@@ -16,7 +16,8 @@ import psutil
 
 from netloom.core.memory import memory
 from netloom.core.settings import settings
-from netloom.runs.resources.capacity import limits as places
+from netloom.core.text import size
+from netloom.runs.resources.capacity import limits as queue_limits
 from netloom.store import RunArtifacts
 
 GB = 2**30
@@ -92,7 +93,7 @@ def declared() -> RunLimits:
 def _share() -> float:
     """Return the share of the memory for a run: its part if all places are taken, but at least half, because few runs
     need that much. If several do, the system ends one of them and not the page."""
-    return 0.9 * max(0.5, 1 / places().workers)
+    return 0.9 * max(0.5, 1 / queue_limits().workers)
 
 
 def confine(limits: RunLimits, *, gpu: bool) -> None:
@@ -231,11 +232,6 @@ def no_memory(error: BaseException | str) -> bool:
         or _NO_MEMORY_WORDS.search(str(cause)) is not None
         for cause in _chain(error)
     )
-
-
-def size(count: float) -> str:
-    """Return bytes in words, such as 1.5 GB."""
-    return f"{count / GB:.3g} GB" if count >= GB else f"{count / 2**20:.3g} MB"
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -349,8 +349,8 @@ def _say_irregular(times: pd.Series, warnings: list[str]) -> None:
         before = f"{when:%Y-%m-%d}{f' {when:%H:%M:%S}' * (when != when.normalize())}" if dated else f"{when:g}"
         warnings.append(
             f"The times are irregular: {odd:,} of {len(steps):,} steps {'differs' if odd == 1 else 'differ'} from "
-            f"the usual one of {say(usual)}; the longest, before {before}, is {say(float(steps[gap]))}. Windows take rows as if "
-            "they were equally far apart."
+            f"the usual one of {say(usual)}; the longest, before {before}, is {say(float(steps[gap]))}. Windows take "
+            "rows as if they were equally far apart."
         )
 
 
