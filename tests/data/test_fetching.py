@@ -14,7 +14,7 @@ import pytest
 
 from netloom.data.downloads import FetchError, allowed, download, fetch_dataset, fetch_model, remote_source
 from netloom.data.downloads.address import public, resolve
-from netloom.data.downloads.hub import fetch_error
+from netloom.data.downloads.hub import class_folders, fetch_error
 from tests.cli.conftest import Console
 from tests.cli.conftest import console as console
 
@@ -248,6 +248,11 @@ def test_hub_errors_are_rephrased_for_users() -> None:
     assert "did not return a/b (it is gated)." in str(fetch_error("a/b", ValueError("it is gated.")))
 
 
+def test_each_class_of_the_hub_has_a_folder_of_its_own() -> None:
+    names = ["C+", "C#", "c_", "../..", "unlabeled", "spam/ad"]
+    assert class_folders(names) == ["C_", "C_ 1", "c_ 2", "_", "unlabeled 4", "spam_ad"]
+
+
 @pytest.mark.skipif(find_spec("datasets") is None, reason="needs the extra hub")
 def test_hub_dataset_is_stored_as_files(tmp_path: Path) -> None:
     import subprocess
@@ -259,7 +264,7 @@ from pathlib import Path
 import datasets
 from PIL import Image
 from netloom.data import add_file
-from netloom.data.downloads.hub import keep
+from netloom.data.downloads.hub import class_folders, keep
 home = Path(sys.argv[1])
 silent = lambda share, what: None
 names = datasets.ClassLabel(names=["ham", "spam/ad"])
@@ -273,7 +278,7 @@ def png(level):
     Image.new("L", (9, 9), level).save(stream, "PNG")
     return {"bytes": stream.getvalue(), "path": None}
 kinds = datasets.Features({"image": datasets.Image(), "label": names})
-rows = {"image": [png(i * 5) for i in range(40)], "label": [i % 2 for i in range(40)]}
+rows = {"image": [png(i * 5) for i in range(44)], "label": [i % 2 for i in range(40)] + [-1] * 4}
 found = keep(datasets.Dataset.from_dict(rows, features=kinds), home, silent)
 print(sorted(path.name for path in found.iterdir()), len(list(found.glob("*/*"))))
 info = add_file(found, found.name, home)
@@ -284,6 +289,6 @@ print(info.rows, info.kind, info.task)
     )
     assert done.stdout.splitlines() == [
         "40 classification",
-        "['ham', 'spam_ad'] 40",
+        "['ham', 'spam_ad', 'unlabeled'] 44",
         "40 image classification",
     ], done.stderr

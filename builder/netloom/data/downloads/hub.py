@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from netloom.data.downloads.address import FetchError, refuse_unless_allowed
 from netloom.data.limits import MAX_PICTURES, MAX_ROWS
 
 _NAME = re.compile(r"([\w.-]+(?:/[\w.-]+)?)(?::([\w.-]+))?(?:\[([\w.-]+)\])?", re.ASCII)
+UNLABELED = "unlabeled"  # the folder of images without a class, which are left out with a note
 WEIGHTS = (
     "config.json",
     "preprocessor_config.json",
@@ -90,18 +92,30 @@ def _by_class(by_class: Any, picture: str, label: str, folder: Path, progress: P
         raise FetchError(
             f"The dataset has {len(by_class):,} images; at most {MAX_PICTURES:,} can be downloaded from the Hub."
         )
-    names, target = by_class.features[label], folder / "pictures"
+    folders, target = class_folders(by_class.features[label].names), folder / "pictures"
     by_class = by_class.cast_column(picture, datasets.Image(decode=False))
     for number, row in enumerate(by_class):
-        class_names = re.sub(r"[^\w .-]", "_", names.int2str(row[label])).strip(". ") or "class"
-        (target / class_names).mkdir(parents=True, exist_ok=True)
+        class_number = row[label]
+        is_labeled = class_number is not None and class_number >= 0
+        class_folder = target / (folders[class_number] if is_labeled else UNLABELED)
+        class_folder.mkdir(parents=True, exist_ok=True)
         content = row[picture]["bytes"]
         if content is None:
             raise FetchError("The images of this dataset are links to other servers, which are not followed.")
-        (target / class_names / f"{number:06}").with_suffix(".img").write_bytes(content)
+        (class_folder / f"{number:06}").with_suffix(".img").write_bytes(content)
         if number % 500 == 0:
             progress(number / len(by_class), "Saving its images")
     return target
+
+
+def class_folders(names: Sequence[str]) -> list[str]:
+    """Return the name of a folder for each class: different ones also for names such as C+ and C#."""
+    folders: list[str] = []
+    for number, name in enumerate(names):
+        folder = re.sub(r"[^\w .-]", "_", name).strip(". ") or "class"
+        taken = {other.lower() for other in (*folders, UNLABELED)}  # some file systems ignore case
+        folders.append(f"{folder} {number}" if folder.lower() in taken else folder)
+    return folders
 
 
 def fetch_model(name: str, folder: Path, progress: ProgressCallback, *, server: bool) -> Path:
