@@ -125,7 +125,10 @@ def test_quantized_weights_are_8_bit_and_keep_the_preprocessing(measured: tuple[
 def test_pruning_of_normalized_weights_leaves_numbers() -> None:
     """Weight normalization divides by the norm of each row, which can be pruned to zero."""
     project = templates()["sine_tcn"].project
-    trained = fit_here(project.model_copy(update={"training": project.training.model_copy(update={"epochs": 0})}))
+    block = (("TCNBlock", {"filters": 16}), ("Select", {"axis": 1, "index": -1}), ("Linear", {"units": 1}))
+    training = project.training.model_copy(update={"epochs": 0})
+    reads = project.main_network.nodes["input_1"]
+    trained = fit_here(chain((reads.type, reads.params), *block, data=project.data, training=training))
     inputs = torch.ones(2, *trained.data.schema.inputs[0].shape)
     (output,) = OnnxNetwork(registry()["pruning"].compress(trained).content).outputs([inputs])
     assert output.isfinite().all()

@@ -181,8 +181,14 @@ def test_factorized_document_computes_what_the_factorized_file_computes(digits: 
 
 @pytest.fixture(scope="module")
 def intents() -> TrainedRun:
+    """The template with one block."""
     project = templates()["intents_transformer"].project
-    return fit_here(project.model_copy(update={"training": project.training.model_copy(update={"epochs": 0})}))
+    nodes = project.main_network.nodes
+    keys = ("input_1", "embedding_1", "positionalembedding_1", "transformerencoderblock_1", "mean_1", "linear_1")
+    training = project.training.model_copy(update={"epochs": 0})
+    return fit_here(
+        chain(*((nodes[key].type, nodes[key].params) for key in keys), data=project.data, training=training)
+    )
 
 
 def test_packed_weights_predict_like_the_original(intents: TrainedRun) -> None:
