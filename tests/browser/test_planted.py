@@ -16,6 +16,7 @@ from netloom.data import add_file, schema
 from netloom.document import DataChoice, Network, Node, Note, Project, Training
 from netloom.store import Store
 from netloom.templates.starting import start, starters
+from tests.browser.navigation import open_by_link
 from tests.runs.examples import until_state
 from tests.store.states import put
 
@@ -158,7 +159,7 @@ def test_viewing_hostile_text_fetches_nothing(page: Page, server: Server, listen
     valid_project = hostile_project(store, choice, port)
     project_id = store.create_project(valid_project)
     # Real workers: the server supervises all runs of its store, and does not accept this process as a worker.
-    run_id, failed = (runs.start(store, project_id, valid_project) for _ in range(2))
+    failed, run_id = (runs.start(store, project_id, valid_project) for _ in range(2))  # pages show the last one
     for run in (run_id, failed):
         until_state(store, run, "finished", 120)
     put(store, failed, "failed", reason=hostile_text(port, "reason"))
@@ -167,9 +168,12 @@ def test_viewing_hostile_text_fetches_nothing(page: Page, server: Server, listen
     wrong_id = store.create_project(broken_project(port))
 
     page.add_init_script(f"({RECORD})('//127.0.0.1:{port}')")
-    for path in ("", "design", "data", "train", "runs", "explain", "playground", "deploy", "monitor"):
-        for shown_id, kinds in ((project_id, OPENING), (wrong_id, OPENING[:1])):
-            page.goto(f"{server.url}/{path}?project={shown_id}&run={run_id}")
+    for shown_id, kinds in ((project_id, OPENING), (wrong_id, OPENING[:1])):
+        for name in ("design", "data", "train", "runs", "explain", "playground", "deploy", "monitor", ""):
+            if name in ("design", "runs"):  # the first page, and the one that shows a run only if its address names it
+                page.goto(f"{server.url}/{name}?project={shown_id}&run={run_id}")
+            else:
+                open_by_link(page, name)
             check_page(page, kinds)
     assert not listener.asked
     planted = page.evaluate(PLANT, f"//127.0.0.1:{port}")
