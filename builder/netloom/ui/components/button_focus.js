@@ -7,7 +7,7 @@ const CONTROL = ".st-key-controls .stButton button:not(:disabled)";
 const HEADING = ".st-key-run-status :is(h1, h2, h3)";
 const RERUNNING = "[data-test-script-state=running]";
 const CHECK_MS = 100;
-const CHECKS = 300; // the start of a run takes seconds, and a rerun may draw the heading again
+const CHECKS = 1200; // a run starts within seconds, or a minute on a busy machine, and a rerun draws the heading again
 
 let installed = false;
 
