@@ -17,6 +17,7 @@ import numpy as np
 
 from netloom.compile import CompileError, source
 from netloom.document import Project
+from netloom.runs.history.comparison import smoothed
 from netloom.tasks import task
 from netloom.training.errors import DivergedError
 from netloom.training.trainer import Callback, Trainer
@@ -51,11 +52,7 @@ class Rates:
     @property
     def smooth(self) -> list[float]:
         """Return exponential moving averages of the losses, corrected for their bias toward 0."""
-        mean, means = 0.0, list[float]()
-        for count, loss in enumerate(self.losses, 1):
-            mean = SMOOTHING * mean + (1 - SMOOTHING) * loss
-            means.append(mean / (1 - SMOOTHING**count))
-        return means
+        return smoothed(self.losses, SMOOTHING)
 
     @property
     def suggested(self) -> float | None:
