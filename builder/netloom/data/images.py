@@ -233,6 +233,11 @@ def resized_mask(mask: np.ndarray, side: int) -> np.ndarray:
     return nearest(mask, (side, side))
 
 
+def channels_last(image: np.ndarray) -> np.ndarray:
+    """Return an image (C, H, W) as (H, W, C), or as (H, W) if it has one channel."""
+    return image[0] if len(image) == 1 else image.transpose(1, 2, 0)
+
+
 def nearest(values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Return values (H, W) in another shape by nearest neighbor."""
     rows, columns = (

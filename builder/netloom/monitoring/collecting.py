@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 
 from netloom.data.dataset_version import why_no_version
+from netloom.monitoring.log_files import as_json
 
 if TYPE_CHECKING:
     from netloom.data import Prepared
@@ -28,8 +29,7 @@ def collect_input(store: Store, run: Run, row: Mapping[str, Any], label: Any, or
     Raises:
         StoreError: there is no room for it.
     """
-    as_json = from_json(to_json(dict(row), inf_nan_mode="null", fallback=_plain))
-    return store.collected(run.project_id).add(as_json, label, origin, run=run.id)
+    return store.collected(run.project_id).add(from_json(as_json(dict(row))), label, origin, run=run.id)
 
 
 def collect_request(store: Store, project_id: str, suspect: Suspect, label: Any) -> CollectedExample | None:
@@ -47,7 +47,3 @@ def collect_request(store: Store, project_id: str, suspect: Suspect, label: Any)
         prediction=row.prediction,
         source=suspect.source,
     )
-
-
-def _plain(value: Any) -> Any:
-    return value.tolist() if hasattr(value, "tolist") else str(value)

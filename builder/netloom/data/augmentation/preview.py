@@ -10,6 +10,7 @@ import numpy as np
 
 from netloom.data.augmentation.augmenter import Augmenter
 from netloom.data.boxes import present
+from netloom.data.images import channels_last
 from netloom.data.schema import Example
 from netloom.modalities.encoding.field_encoder import FieldEncoder
 from netloom.modalities.encoding.text_fields import token_encoder
@@ -64,7 +65,7 @@ def _shown(example: Example, data: Prepared, name: str, value: torch.Tensor) -> 
     restored = encoder.restore(value[None].numpy())[0]
     if spec.is_image:
         picture = np.asarray(restored, dtype=np.float64) * data.image_field(name).unit_scale
-        picture = picture[0] if len(picture) == 1 else picture.transpose(1, 2, 0)
+        picture = channels_last(picture)
         images = {**example.images, name: picture} if example.images else {}
         return replace(example, image=picture if example.image is not None else None, images=images)
     if spec.is_sequence and example.series is not None:

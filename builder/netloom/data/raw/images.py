@@ -11,6 +11,7 @@ import numpy as np
 
 from netloom.core.errors import DataError
 from netloom.data.boxes import present
+from netloom.data.images import channels_last
 from netloom.data.limits import MAX_CELLS
 from netloom.data.raw_dataset import Allocate, RawDataset, in_memory, in_parts
 from netloom.data.schema import Example
@@ -107,7 +108,7 @@ class Images(RawDataset):
 
     def example(self, index: int, target: str) -> Example:
         picture = self.pixels[index].astype(np.float64) / self.top
-        image = picture[0] if len(picture) == 1 else picture.transpose(1, 2, 0)
+        image = channels_last(picture)
         mask = self.target[index] if self.target_type.is_per_pixel else None
         if self.target_type.is_boxes:
             boxes = present(self.target[index])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from netloom.data.splits.given_splits import split_column
 from netloom.data.tables.arrow_table import StoredTable
+from netloom.data.tables.column_inference import inference_values
 from netloom.modalities.columns.registry import inferred_kind
 from netloom.modalities.columns.text import FEW_VALUES
 
@@ -110,7 +111,7 @@ def _weight(plain: str) -> int:
 
 
 def _is_suitable(table: pd.DataFrame, name: str) -> bool:
-    values = _values(table, name)
+    values = inference_values(table, name)
     if not inferred_kind(values).can_be_target or _TIME.fullmatch(_plain(name)) or is_timestamp(values):
         return False
     if not len(values):
@@ -126,16 +127,11 @@ def _only_classes(table: pd.DataFrame, columns: Sequence[str], suitable: Collect
 
     if not all(map(_NUMBERED.fullmatch, columns)):
         return None
-    texts = [name for name in columns if pd.api.types.is_string_dtype(_values(table, name))]
+    texts = [name for name in columns if pd.api.types.is_string_dtype(inference_values(table, name))]
     is_only = len(texts) == 1 and texts[0] in suitable and _has_few_values(table, texts[0])
     return texts[0] if is_only else None
 
 
 def _has_few_values(table: pd.DataFrame, name: str) -> bool:
-    values = _values(table, name)
+    values = inference_values(table, name)
     return bool(len(values)) and 2 <= values.nunique() <= FEW_VALUES
-
-
-def _values(table: pd.DataFrame, name: str) -> pd.Series:
-    values: pd.Series = table.for_inference(name) if isinstance(table, StoredTable) else table[name]
-    return values

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from functools import partial
 
-import numpy as np
 import streamlit as st
 
+from netloom.data.images import channels_last
 from netloom.jobs import RunWeights
 from netloom.jobs.requests.predictions import SampleLatents
 from netloom.runs.prediction.latent_samples import latent_vectors
@@ -34,13 +34,13 @@ def latents(trained: OpenRun, weights: RunWeights, size: int) -> None:
         first = _sliders(run_id, seed, size)
     samples = computed(SampleLatents(weights, seed, SAMPLES, first), "Generating …")
     with right, st.container(key=Key.LATENT_IMAGES.of(run_id)):
-        st.image(enlarged(_pixels(samples.images[0])), width=220, alt="Image generated from the sliders")
+        st.image(enlarged(channels_last(samples.images[0])), width=220, alt="Image generated from the sliders")
         st.caption("The image for the values of the sliders. Below: images of other latent vectors from the same seed.")
         for start in range(1, SAMPLES, ACROSS):
             images = samples.images[start : start + ACROSS]
             columns = column_row(ACROSS, Key.LATENT_IMAGES.of(run_id, start), OnPhone.WHOLE)
             for column, image in zip(columns, images, strict=False):
-                column.image(enlarged(_pixels(image)), width="stretch", alt="Generated image")
+                column.image(enlarged(channels_last(image)), width="stretch", alt="Generated image")
 
 
 def _seed(run_id: str) -> int:
@@ -68,8 +68,3 @@ def _sliders(run_id: str, seed: int, size: int) -> tuple[float, ...]:
     if size > SLIDERS:
         st.caption(f"The other {size - SLIDERS} latent variables have the values of the seed.")
     return tuple(float(value) for value in values)
-
-
-def _pixels(image: np.ndarray) -> np.ndarray:
-    """Return an image (C, H, W) as (H, W) or (H, W, 3)."""
-    return image[0] if len(image) == 1 else image.transpose(1, 2, 0)

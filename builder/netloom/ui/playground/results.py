@@ -11,6 +11,7 @@ import streamlit as st
 
 from netloom.core.text import escape, number
 from netloom.data.boxes import objects_text, predicted_objects
+from netloom.data.images import channels_last
 from netloom.data.tables.row_file import summarize_warnings
 from netloom.modalities.encoding.cells import RawRow
 from netloom.ui.components.charts.share_bars import share_bars
@@ -313,7 +314,7 @@ def _generated(shown: Shown) -> None:
 
 def _scaled(value: Any, shown: Shown) -> np.ndarray:
     image: np.ndarray = np.asarray(value, dtype=np.float64) * shown.decoding["field"]["scale"]
-    return image.squeeze(0) if len(image) == 1 else image.transpose(1, 2, 0)
+    return channels_last(image)
 
 
 def _image(field: Any, raw: RawRow) -> np.ndarray:

@@ -12,6 +12,7 @@ import streamlit as st
 from netloom.core.errors import DataError
 from netloom.core.text import escape
 from netloom.data.boxes import ImageObject, predicted_objects
+from netloom.data.images import channels_last
 from netloom.explain.plots.object_shapes import with_objects
 from netloom.ui.components.examples.image_urls import enlarged
 from netloom.ui.components.page_state import has_value, set_value, value_of
@@ -119,10 +120,9 @@ def _chart(picture: np.ndarray, objects: Sequence[ImageObject]) -> go.Figure:
     # Nothing can be selected in a chart without points
     corners = go.Scatter(x=[left, right], y=[top, bottom], mode="markers", marker={"opacity": 0}, hoverinfo="skip")
     figure = with_objects(go.Figure(corners), (height, width), objects)
-    channels_last = picture[0] if len(picture) == 1 else np.moveaxis(picture, 0, 2)
     figure.add_layout_image(
         {"x": left, "y": top, "sizex": width, "sizey": height, "xref": "x", "yref": "y", "layer": "below"},
-        source=enlarged(channels_last),
+        source=enlarged(channels_last(picture)),
         sizing="stretch",
     )
     axis = {"visible": False, "fixedrange": True, "constrain": "domain"}

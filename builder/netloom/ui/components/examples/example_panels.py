@@ -10,6 +10,7 @@ import streamlit as st
 
 from netloom.core.text import escape, number
 from netloom.data.boxes import image_objects
+from netloom.data.images import channels_last
 from netloom.explain.plots.class_colors import COLORS, VOID_COLOR, color
 from netloom.training.objectives.evaluation import (
     BoxesPart,
@@ -134,7 +135,7 @@ def _parts(item: Panel, classes: Sequence[str]) -> None:
 
 
 def _picture(part: PicturePart, classes: Sequence[str]) -> None:
-    st.image(enlarged(_channels_last(part)), width="stretch", alt=part["title"])
+    st.image(enlarged(_pixels(part)), width="stretch", alt=part["title"])
 
 
 def _mask(part: ClassesPart, classes: Sequence[str]) -> None:
@@ -142,7 +143,7 @@ def _mask(part: ClassesPart, classes: Sequence[str]) -> None:
 
 
 def _boxes(part: BoxesPart, classes: Sequence[str]) -> None:
-    show_objects(_channels_last(part), image_objects(part["boxes"], classes, part.get("scores")), part["title"])
+    show_objects(_pixels(part), image_objects(part["boxes"], classes, part.get("scores")), part["title"])
 
 
 # The kinds of parts that are drawn beside each other, and those with labels in their pictures
@@ -190,10 +191,9 @@ def tagged(words: Sequence[str], tags: Sequence[str]) -> None:
     st.html(f'<div style="line-height:1.9">{" ".join(marks)}</div>')
 
 
-def _channels_last(part: PicturePart | BoxesPart) -> np.ndarray:
+def _pixels(part: PicturePart | BoxesPart) -> np.ndarray:
     """Return a picture (C, H, W) as (H, W) or (H, W, 3)."""
-    values = np.asarray(part["values"], dtype=np.float64)
-    return values[0] if values.shape[0] == 1 else values.transpose(1, 2, 0)
+    return channels_last(np.asarray(part["values"], dtype=np.float64))
 
 
 def overlaid(before: np.ndarray, after: np.ndarray) -> go.Figure:

@@ -9,6 +9,7 @@ import streamlit as st
 
 from netloom.core.text import escape
 from netloom.core.text import plain as on_one_line
+from netloom.data.images import channels_last
 from netloom.explain.concepts.feature_visualization import VisualizedUnit
 from netloom.explain.core.parts.axes import Axes, axes_of
 from netloom.explain.plots import figures
@@ -122,7 +123,7 @@ def _levels(visualization: VisualizedUnit) -> go.Figure:
 def _pictures(visualization: VisualizedUnit, name: str, values: np.ndarray) -> None:
     columns = column_row(len(values), Key.FEATURE_PLOT.of(name), OnPhone.SWIPED, "medium")
     for index, (column, picture) in enumerate(zip(columns, values, strict=True)):
-        pixels = picture[0] if len(picture) == 1 else picture.transpose(1, 2, 0)
+        pixels = channels_last(picture)
         figure = figures.picture(pixels, f"{visualization.reached[index]:.4g}")
         figure.update_layout(height=280)
         positions = np.indices(picture.shape).reshape(3, -1).tolist()

@@ -9,6 +9,7 @@ import streamlit as st
 
 from netloom.core.text import escape
 from netloom.core.text import plain as line
+from netloom.data.images import channels_last
 from netloom.explain.core.parts.axes import MAX_DRAWN_STEPS, Axes, axes_of
 from netloom.explain.plots import figures
 from netloom.explain.robustness.attack import METHODS
@@ -103,9 +104,9 @@ def _pictures(name: str, value: np.ndarray, changed: np.ndarray) -> None:
     difference = figures.overlay(apart, title="Perturbation", opacity=1.0)
     on_scale(difference, float(np.abs(apart).max()) or 1.0)
     drawn = (
-        figures.picture(_channels_last(value), "Original"),
+        figures.picture(channels_last(value), "Original"),
         difference,
-        figures.picture(_channels_last(changed), "Adversarial"),
+        figures.picture(channels_last(changed), "Adversarial"),
     )
     for index, (column, figure) in enumerate(zip(three, drawn, strict=True)):
         figure.update_layout(height=280)
@@ -114,10 +115,6 @@ def _pictures(name: str, value: np.ndarray, changed: np.ndarray) -> None:
         table |= {"original": value.ravel().tolist(), "adversarial": changed.ravel().tolist()}
         with column:
             chart(figure, key=Key.ATTACK_EXAMPLE.of(name, index), name=f"adversarial {name} {index}", table=table)
-
-
-def _channels_last(picture: np.ndarray) -> np.ndarray:
-    return picture[0] if len(picture) == 1 else picture.transpose(1, 2, 0)
 
 
 def _series(name: str, value: np.ndarray, changed: np.ndarray, axes: Axes) -> None:
