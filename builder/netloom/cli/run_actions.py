@@ -13,7 +13,7 @@ from netloom.cli.files import add_force_argument, new_file, new_folder
 from netloom.cli.selection import add_run_argument, find_run
 from netloom.cli.text import number, table
 from netloom.core.errors import UsageError
-from netloom.core.text import plain
+from netloom.core.text import counted, plain
 
 if TYPE_CHECKING:
     from netloom.store import Store
@@ -121,7 +121,7 @@ def _follow_to_end(store: Store, run_id: str, context: Context) -> int:
     if run.state == "failed":
         raise Failure(f"The run failed: {run.reason}")
     value = {"run": run.id, "state": run.state, "epochs": run.epoch, "steps": run.step}
-    context.answer(value, f"{run.id} {run.state} after {run.epoch} epochs")
+    context.answer(value, f"{run.id} {run.state} after {counted(run.epoch, 'epoch')}")
     return INTERRUPTED if interrupted else 0
 
 

@@ -13,7 +13,7 @@ from netloom.cli.selection import add_run_argument, load_trained_run
 from netloom.cli.text import number, table
 from netloom.cli.unused_options import option_names, refuse_unused
 from netloom.core.errors import UsageError
-from netloom.core.text import plain, size
+from netloom.core.text import counted, plain, size
 
 if TYPE_CHECKING:
     from netloom.compression import DocumentMethod, Method, Report
@@ -105,7 +105,7 @@ class Optimize(Command):
             folder.mkdir(parents=True, exist_ok=True)
             for variant in variants:
                 (folder / f"{variant.method}.onnx").write_bytes(variant.content)
-            context.note(f"Wrote {len(variants)} files to {folder}.")
+            context.note(f"Wrote {counted(len(variants), 'file')} to {folder}.")
         context.answer(report.as_json(), _text(report))
         return 0
 

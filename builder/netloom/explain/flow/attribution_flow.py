@@ -191,7 +191,7 @@ def _verdict(gap: float, error: float | None, cuts: int, steps: int) -> Verdict:
     levels: dict[str, Level] = {"exact": "good", "converged": "good", "approximate": "caution"}
     location = f"every cut of the graph ({cuts})" if cuts > 1 else "the only cut of the graph"
     if word not in levels:
-        text = f"The flows do not add up: the largest completeness error of {cuts} cuts is {error:.1%} of {gap:+.3g}"
+        text = f"The flows do not add up: the largest completeness error at {location} is {error:.1%} of {gap:+.3g}"
         return Verdict("poor", f"{text} after {steps} steps, so the flow is unreliable.")
     # With two decimals, a smaller error would read 0.00%.
     error_text = f"at most {error:.2%}" if error >= 5e-5 else "below 0.01%"

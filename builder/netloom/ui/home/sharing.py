@@ -7,7 +7,7 @@ from urllib.parse import urlencode, urlsplit
 
 import streamlit as st
 
-from netloom.core.text import escape
+from netloom.core.text import counted, escape
 from netloom.document import DocumentError, Project, dumps
 from netloom.document.sharing import fold, unfold
 from netloom.editing.live import Live
@@ -78,9 +78,10 @@ def _offer(store: Store, project: Project, open_project: Callable[[str], None]) 
     left.image(picture(project.main_network), width="stretch", alt="Graph of the network")
     with right:
         st.markdown(f"**Someone shared {escape(project.name)} with you**")
-        layers = len(project.main_network.nodes)
+        layers = counted(len(project.main_network.nodes), "layer")
+        networks = counted(len(project.networks), "network")
         data = f" · trains on {escape(project.data.dataset)}" if project.data.dataset else ""
-        st.caption(f"{layers} layers · {len(project.networks)} networks{data}. Nothing is saved until you accept it.")
+        st.caption(f"{layers} · {networks}{data}. Nothing is saved until you accept it.")
         with st.container(horizontal=True):
             if st.button("Add to my projects", type="primary", icon=":material/add:", key=Key.SHARED_TAKE):
                 try:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from netloom.core.text import escape
+from netloom.core.text import counted, escape
 from netloom.explain.flow.attribution_flow import Flow
 from netloom.explain.plots.flow import BOTH, analysis_at, flow_svg, flow_table, flow_values
 from netloom.jobs.requests.explanations import AttributionFlow
@@ -133,7 +133,9 @@ def _cuts(flow: Flow, path: str) -> None:
         for cut in cuts
     ]
     off = max((cut.relative_error or 0.0 for cut in cuts), default=0.0)
-    with st.expander(f"Completeness at every cut: {len(cuts)} cuts, largest error {off:.2%}", icon=":material/labs:"):
+    with st.expander(
+        f"Completeness at every cut: {counted(len(cuts), 'cut')}, largest error {off:.2%}", icon=":material/labs:"
+    ):
         st.caption(
             "A cut separates the layers up to one layer from all later ones. Everything that reaches the output "
             "crosses it, so the flows across each cut must sum to the whole change of the score."
