@@ -123,4 +123,4 @@ def test_document_too_large_for_kubernetes_is_refused(console: Console, tmp_path
     write(tmp_path / "project.json", moons().model_copy(update={"notes": 100_000 * "💡"}))  # 12 bytes each in ASCII
     answer = console("train", tmp_path / "project.json", "--backend", "ray", "--job", tmp_path / "job.yaml")
     assert answer.code == 1
-    assert "at most 1,000,000 in a ConfigMap" in answer.err
+    assert "a ConfigMap of Kubernetes holds at most 1,000,000" in answer.err

@@ -391,7 +391,7 @@ def test_builtin_tables_accept_column_settings() -> None:
     assert np.allclose(feature(data, "alcohol"), reference.transform(alcohol)[:, 0], atol=1e-6)
     columns_by_name = {column.name: column for column in overview(DataChoice(dataset="wine", options=options))}
     assert (columns_by_name["ash"].role, columns_by_name["alcohol"].role) == ("ignore", "input")
-    with pytest.raises(DataError, match="learned from or ignored"):
+    with pytest.raises(DataError, match="can only be input or ignore"):
         prepare(DataChoice(dataset="wine", options={"columns": {"ash": {"role": "target"}}}))
     clicks = prepare(DataChoice(dataset="clicks", options={"columns": {"site": {"role": "ignore"}}}))
     assert isinstance(clicks.raw, Categories)

@@ -59,7 +59,7 @@ def test_masks_are_read_from_images_of_numbers_gray_values_and_colors() -> None:
     colors = np.array([[0, 0, 0], [0, 200, 0], [255, 0, 0]])
     assert LABEL.read_image(png(colors[numbers], "RGB"), "a.png") == numbers
     assert LABEL.read_image(png(np.repeat(np.repeat(numbers, 4, 0), 4, 1), "L"), "a.png") == numbers  # scaled
-    with pytest.raises(DataError, match=r"'a.png' has 2 different values, such as 255, but the model 3 classes"):
+    with pytest.raises(DataError, match=r"'a.png' has 2 different values, such as 255, but the model has 3 classes"):
         LABEL.read_image(png([[0, 255, 0]] * 2, "L"), "a.png")
     with pytest.raises(DataError):
         LABEL.read_image(Path(__file__).read_bytes(), "a.png")

@@ -60,7 +60,7 @@ def test_a_forecast_keeps_its_digits_while_it_is_corrected(value: float) -> None
         (ONE, "other: 1 2", "'other' is not a series of the model"),
         (ONE, "1 2\n3 4", "one line of numbers, received 2"),
         (ONE, "1,5", "write 1.5 with a point"),
-        (ONE, "1 x", "consists of numbers"),
+        (ONE, "1 x", "must consist of numbers"),
         (ForecastLabel(("load",), 1), "1 2", "needs 1 number for 'load', one for each step, received 2"),
     ],
 )

@@ -149,6 +149,6 @@ def test_run_can_be_extended_branched_and_reproduced(home: Path, store: Store) -
     assert branched.at == 2
     with pytest.raises(ValueError, match="There are no weights of epoch 99"):
         continuation.branch(store, run_id, 99)
-    with pytest.raises(ValueError, match="one epoch or more"):
+    with pytest.raises(ValueError, match="must be at least 1"):
         continuation.extend(store, run_id, 0)
     store_in(home).close()

@@ -376,7 +376,7 @@ def test_tags_are_typed_and_checked_against_the_words() -> None:
     assert set(proposed) - {"O"}, "the predicted tags"
     tags.set_value("O")
     app = checked(button(app, "Collect this input").click().run())
-    assert "but the label 1 tags" in " ".join(item.value for item in app.caption)
+    assert "but the label has 1 tag\\." in " ".join(item.value for item in app.caption)
     assert open_store().collected(project).all() == []
     typed = " ".join([*proposed[:-1], "B-person"])
     next(item for item in app.text_area if item.label == "Correct label").set_value(typed)

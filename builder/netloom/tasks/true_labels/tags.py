@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from netloom.core.errors import DataError
+from netloom.core.text import counted
 from netloom.modalities.encoding.cells import EncodeError
 from netloom.modalities.encoding.tags import IGNORE
 from netloom.tasks.true_labels.classes import ClassLabel
@@ -74,7 +75,7 @@ class WordTags(TrueLabel):
         words = self._words(data, row)
         if len(label) != words:
             raise DataError(
-                f"The text has {words:,} words and punctuation marks, but the label has {len(label):,} tags."
+                f"The text has {words:,} words and punctuation marks, but the label has {counted(len(label), 'tag')}."
             )
 
     def proposed(self, data: Prepared, row: Mapping[str, Any], prediction: Any = None) -> list[str]:
