@@ -40,7 +40,7 @@ function image(field, row) {
     && plane.every((line) => line.length === width));
   if (!fits(pixels) && pixels[0][0].length === channels) pixels = planesOf(pixels);
   if (field.resized) pixels = sized(asFile(field, pixels), channels, height, width);
-  if (!fits(pixels)) throw new EncodeError(`An image is ${height}×${width} with ${channels} channels.`);
+  if (!fits(pixels)) throw new EncodeError(`An image must be ${height}×${width} with ${channels} channel${channels === 1 ? "" : "s"}.`);
   const data = Float32Array.from(pixels.flat(2), (pixel) => clipped(Math.fround(
     Math.fround(Math.fround(pixel) * Math.fround(field.scale)) - Math.fround(field.mean)) / Math.fround(field.std)));
   return { data, dims: [1, channels, height, width] };
@@ -108,12 +108,12 @@ function series(field, row) {
   const [steps, width] = field.shape;
   const lines = value(row, field.name).map((step) => (Array.isArray(step) ? step : [step]));
   if (lines.length !== steps || lines.some((line) => line.length !== width)) {
-    throw new EncodeError(`The field "${field.name}" has ${steps} steps of ${width} values, received ${lines.length} steps.`);
+    throw new EncodeError(`The field "${field.name}" must have ${steps} steps of ${width} values, received ${lines.length} steps.`);
   }
   const ofChannel = (numbers, channel) => (Array.isArray(numbers) ? numbers.flat(2)[channel % numbers.flat(2).length] : numbers);
   const data = Float32Array.from(lines.flatMap((line) => line.map((cell, channel) =>
     clipped((Number(cell) - ofChannel(field.mean, channel)) / ofChannel(field.std, channel)))));
-  if (data.some(Number.isNaN)) throw new EncodeError(`The field "${field.name}" consists of numbers.`);
+  if (data.some(Number.isNaN)) throw new EncodeError(`The field "${field.name}" must consist of numbers.`);
   return { data, dims: [1, steps, width] };
 }
 
