@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from hashlib import sha256
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -16,6 +16,7 @@ from netloom.data import DataError
 from netloom.data.builtin_registry import builtin
 from netloom.data.raw.table import Table
 from netloom.data.splits.given_splits import NAMES
+from netloom.data.splits.registry import AUTO, split_methods
 from netloom.data.splits.split import Split, split
 from netloom.document import DataChoice
 
@@ -238,3 +239,8 @@ def test_rows_next_to_the_test_stay_out_of_training_without_validation() -> None
     assert parts(split(raw, choice)) == [set(range(77)), set(), set(range(80, 100))]
     fold = split(raw, choice.model_copy(update={"folds": 5, "fold": 2}))
     assert parts(fold) == [{*range(37), *range(63, 100)}, set(), set(range(40, 60))]
+
+
+def test_documents_name_every_method() -> None:
+    names = get_args(DataChoice.model_fields["split"].annotation)
+    assert set(names) == {AUTO, *split_methods()}

@@ -9,6 +9,7 @@ import numpy as np
 
 from netloom.calibration.report import PartReport
 from netloom.calibration.settings import NONE, CalibrationSettings
+from netloom.data.splits.registry import follows_time
 
 if TYPE_CHECKING:
     from netloom.calibration.measures import Measured
@@ -109,9 +110,7 @@ def _sentence(name: str, before: Measured, after: Measured) -> str:
 def warnings(trained: TrainedRun, rows: SplitRows, settings: CalibrationSettings) -> Iterator[str]:
     """Yield what the figures depend on."""
     data = trained.data
-    if settings.conformal is not None and (
-        data.raw.times is not None or data.raw.contiguous or trained.project.data.split == "time"
-    ):
+    if settings.conformal is not None and follows_time(data.raw, trained.project.data):
         yield (
             "The rows are split by time. Conformal prediction assumes that later rows are like the validation rows; if "
             "the data changes over time, the coverage can be lower."

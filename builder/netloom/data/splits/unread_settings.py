@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from netloom.data.splits.given_splits import TEST, VALIDATION
-from netloom.data.splits.split import method_of
+from netloom.data.splits.registry import method_of
 
 if TYPE_CHECKING:
     from netloom.data.raw_dataset import RawDataset
@@ -16,7 +16,7 @@ def unread_settings(raw: RawDataset, choice: DataChoice) -> dict[str, str]:
     """Return why settings have no effect on the split, by their names in `DataChoice`; each reason is the end of a
     sentence."""
     method, has_folds = method_of(raw, choice), choice.folds is not None
-    given = raw.given if method == "given" and not has_folds else None
+    given = raw.given if method.uses_given and not has_folds else None
     gives_validation, gives_test = (given is not None and bool((given == part).any()) for part in (VALIDATION, TEST))
     is_ordered = raw.contiguous or raw.times is not None
     unread: dict[str, str] = {}
@@ -35,6 +35,6 @@ def unread_settings(raw: RawDataset, choice: DataChoice) -> dict[str, str]:
     takes_end_of_training = (
         given is not None and is_ordered and (not gives_test or not (gives_validation or not choice.validation))
     )
-    if method != "time" and not takes_end_of_training:
+    if not method.is_temporal and not takes_end_of_training:
         unread["gap"] = "no rows are separated by time"
     return unread

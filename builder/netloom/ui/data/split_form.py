@@ -8,15 +8,12 @@ from typing import Any
 import streamlit as st
 
 from netloom.data import Prepared
+from netloom.data.splits.registry import AUTO, split_methods
 from netloom.data.splits.unread_settings import unread_settings
 from netloom.editing.live import Live
 from netloom.ui.components.forms import bound, refused
 from netloom.ui.data.target_picker import reading_edit
 
-_SPLITS = {
-    "auto": "Automatic", "random": "Random", "stratified": "Stratified", "group": "By group",
-    "time": "By time", "given": "Predefined",
-}  # fmt: skip
 _COUNTED_FROM = {"training": "Rows without test rows", "rows": "All rows"}
 _SHARES = {"training": "Share of the rows that are not test rows.", "rows": "Share of all rows."}
 
@@ -35,9 +32,10 @@ def _method_and_shares(live: Live, unread: Mapping[str, str]) -> None:
     """Draw the method, and the size of each part."""
     choice = live.project.data
     first, second, third, fourth = st.columns([1.4, 1, 1, 1])
-    names = list(_SPLITS)
+    titles = {AUTO: "Automatic", **{name: method.title for name, method in reversed(split_methods().items())}}
+    names = list(titles)
     method = _bound(live, "split", choice.split, lambda value: {"split": value})
-    first.selectbox("Split method", names, names.index(choice.split), format_func=_SPLITS.__getitem__, **method)
+    first.selectbox("Split method", names, names.index(choice.split), format_func=titles.__getitem__, **method)
     share = _bound(live, "validation", choice.validation, lambda value: {"validation": value})
     help = f"{_SHARES[choice.validation_of]} 0: train on these rows, too"
     effect = _effect(unread, "validation", help)

@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from netloom.core.text import escape
-from netloom.data.splits.split import validation_of_rows
+from netloom.data.splits.parts import validation_of_rows
 from netloom.document import Edit, Training
 from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES, SETTINGS
 from netloom.document.training_settings import describe_field

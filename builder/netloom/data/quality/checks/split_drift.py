@@ -10,6 +10,8 @@ from netloom.data.quality import fixes
 from netloom.data.quality.check import QualityCheck
 from netloom.data.quality.finding import Finding, Plot
 from netloom.data.quality.quality_view import QualityView
+from netloom.data.splits.registry import follows_time
+from netloom.document import DataChoice
 
 P_VALUE = 1e-3  # for all columns together
 MIN_ROWS = 20
@@ -51,10 +53,7 @@ class SplitDrift(QualityCheck):
                 yield self._finding(view, name, "its values have other frequencies", _bars(view, name, counts))
 
     def _finding(self, view: QualityView, name: str, difference: str, plot: Plot) -> Finding:
-        split = view.choice.split if view.choice is not None else "auto"
-        is_temporal = split == "time" or (
-            split == "auto" and (view.has_overlapping_rows or view.data.raw.times is not None)
-        )
+        is_temporal = follows_time(view.data.raw, view.choice or DataChoice())
         return Finding(
             "split_drift",
             "warning",

@@ -1,0 +1,1 @@
+"""The methods of splitting rows, one in each file."""
