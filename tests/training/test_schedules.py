@@ -13,7 +13,7 @@ from torch.optim import lr_scheduler
 
 from netloom.document import DocumentError, Training, dumps, loads
 from netloom.document.optimizer_settings import SCHEDULES
-from netloom.training.optimization.schedules import Schedule, factor, warmup_steps
+from netloom.training.optimization.schedules import FACTORS, Schedule, factor, warmup_steps
 from netloom.training.trainer import Callback, Trainer
 from tests.runs.examples import Recorder, loop, moons
 
@@ -185,3 +185,7 @@ def test_invalid_training_settings_are_rejected(training: dict[str, Any], messag
         loads(json.dumps(value))
     with pytest.raises(DocumentError, match=message):
         loads(json.dumps(value))
+
+
+def test_each_schedule_of_documents_has_its_factor_and_only_one_follows_the_loss() -> None:
+    assert set(SCHEDULES) == {*FACTORS, "plateau"}

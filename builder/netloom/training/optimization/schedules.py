@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from netloom.document.optimizer_settings import SCHEDULES
@@ -81,33 +83,61 @@ def warmup_steps(warmup: float, total: int) -> int:
 
 
 def factor(name: str, step: int, total: int, steps_per_epoch: int = 1, chosen: dict[str, Any] | None = None) -> float:
-    """Return the factor of a schedule that depends only on the step, before step `step` of `total`.
-
-    `one_cycle` rises and then falls to almost 0, both along half a cosine: https://arxiv.org/abs/1708.07120.
-    `cosine_restarts` is that of https://arxiv.org/abs/1608.03983.
-    """
-    if name == "constant" or total <= 1:  # a single step has the full rate
+    """Return the factor of a schedule that depends only on the step, before step `step` of `total`."""
+    if total <= 1:  # a single step has the full rate
         return 1.0
-    done = min(step / total, 1.0)
-    epoch = step // steps_per_epoch
-    have = chosen if chosen is not None else dict(SCHEDULES[name].settings)
-    if name == "one_cycle":
-        rise = have["rise"]
-        if done < rise:
-            return _between(have["begin"], 1.0, done / rise)
-        return _between(1.0, 1e-5, (done - rise) / (1 - rise))
-    if name == "linear":
-        return float(1 + (have["end"] - 1) * done)
-    if name == "step":
-        return float(have["drop"] ** (epoch // have["every"]))
-    if name == "exponential":
-        return float(have["per_epoch"] ** epoch)
-    if name == "polynomial":
-        return float((1 - done) ** have["curve"])
-    if name == "cosine_restarts":
-        done = _stretch(step, int(have["first"]) * steps_per_epoch, int(have["longer"]))
+    position = Position(step, min(step / total, 1.0), steps_per_epoch)
+    return float(FACTORS[name](position, chosen if chosen is not None else dict(SCHEDULES[name].settings)))
+
+
+@dataclass(frozen=True)
+class Position:
+    """A step, counted from 0, as a share of all steps, and the steps of an epoch."""
+
+    step: int
+    done: float
+    steps_per_epoch: int
+
+    @property
+    def epoch(self) -> int:
+        return self.step // self.steps_per_epoch
+
+
+def _one_cycle(at: Position, settings: dict[str, Any]) -> float:
+    """A rise and then a fall to almost 0, both along half a cosine: https://arxiv.org/abs/1708.07120"""
+    rise = settings["rise"]
+    if at.done < rise:
+        return _between(settings["begin"], 1.0, at.done / rise)
+    return _between(1.0, 1e-5, (at.done - rise) / (1 - rise))
+
+
+def _cosine(at: Position, settings: dict[str, Any]) -> float:
+    return _down_to(settings["end"], at.done)
+
+
+def _cosine_restarts(at: Position, settings: dict[str, Any]) -> float:
+    """https://arxiv.org/abs/1608.03983"""
+    first, longer = int(settings["first"]) * at.steps_per_epoch, int(settings["longer"])
+    return _down_to(settings["end"], _stretch(at.step, first, longer))
+
+
+# The schedules that depend only on the step, by their names in documents.
+FACTORS: dict[str, Callable[[Position, dict[str, Any]], float]] = {
+    "constant": lambda at, settings: 1.0,
+    "linear": lambda at, settings: 1 + (settings["end"] - 1) * at.done,
+    "step": lambda at, settings: settings["drop"] ** (at.epoch // settings["every"]),
+    "exponential": lambda at, settings: settings["per_epoch"] ** at.epoch,
+    "polynomial": lambda at, settings: (1 - at.done) ** settings["curve"],
+    "one_cycle": _one_cycle,
+    "cosine": _cosine,
+    "cosine_restarts": _cosine_restarts,
+}
+
+
+def _down_to(end: float, done: float) -> float:
+    """Return the value at the share `done` of half a cosine from 1 to `end`."""
     cosine = 0.5 * (1 + math.cos(math.pi * done))
-    return float(have["end"] + (1 - have["end"]) * cosine)
+    return end + (1 - end) * cosine
 
 
 def _stretch(step: int, length: int, longer: int) -> float:
