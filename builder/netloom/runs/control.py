@@ -34,8 +34,9 @@ ACTIVE = ("waiting", *WITH_WORKER)
 STARTING_S = 3.0
 # The silence after which a worker on another machine is taken to be lost.
 SILENCE_S = 60.0
-# The prefixes of the failure reasons of runs whose worker was killed from outside.
-CUT_OFF = ("The worker process", "The machine")
+# The beginnings of the failure reasons of runs whose worker was lost, by which sweeps recognize trials to retry.
+_WORKER_LOST, _MACHINE_LOST = "The worker process", "The machine"
+CUT_OFF = (_WORKER_LOST, _MACHINE_LOST)
 # The time for a worker to save and end after its time limit, before it is killed.
 GRACE_S = 60.0
 # No imports for the next run in this time after a start: they would slow down the first steps of the run.
@@ -249,7 +250,7 @@ def _listen(store: Store, run: Run) -> Run:
             store.give_back(again)
         else:
             reason = (
-                f"The machine {named(str(run.host))} that trained this run has not responded for {SILENCE_S:g} "
+                f"{_MACHINE_LOST} {named(str(run.host))} that trained this run has not responded for {SILENCE_S:g} "
                 "seconds; it was switched off, or lost its connection to the database. Resume the run to continue from "
                 "its last checkpoint."
             )
@@ -333,14 +334,14 @@ def _death(store: Store, run: Run) -> str:
     code = child.returncode if child and child.pid == run.pid else None
     last = _last_words(store.artifacts(run.id).worker_log, child)
     if code == -9:
-        return "The worker process was killed (signal 9), by someone or because the machine ran out of memory."
+        return f"{_WORKER_LOST} was killed (signal 9), by someone or because the machine ran out of memory."
     if no_memory(last):
         return declared().too_much_memory
     if code is not None and code < 0:
-        return f"The worker process was ended by signal {-code}.{last}"
+        return f"{_WORKER_LOST} was ended by signal {-code}.{last}"
     if code:
-        return f"The worker process ended with exit code {code}.{last}"
-    return f"The worker process ended without an error message: it was killed, or the machine was restarted.{last}"
+        return f"{_WORKER_LOST} ended with exit code {code}.{last}"
+    return f"{_WORKER_LOST} ended without an error message: it was killed, or the machine was restarted.{last}"
 
 
 def _last_words(log: Path, child: Worker | None) -> str:
