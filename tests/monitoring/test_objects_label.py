@@ -23,6 +23,7 @@ def test_typed_objects_are_read_and_written() -> None:
     assert LABEL.parse("\n  car 0 .25  1e-1 1 \n") == [item("car", 0.0, 0.25, 0.1, 1.0)]
     assert LABEL.parse(LABEL.text([])) == []
     assert LABEL.in_short([*objects, objects[1]]) == "2 × car, traffic light"
+    assert LABEL.written(0.0598) == "6.0%"
 
 
 def test_a_prediction_becomes_a_valid_label() -> None:

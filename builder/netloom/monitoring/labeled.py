@@ -167,7 +167,8 @@ def compare_errors(true_label: TrueLabel, errors: np.ndarray, test: np.ndarray) 
     interval = ttest_ind(errors, test, equal_var=False).confidence_interval(0.95)
     low, high = float(interval.low), float(interval.high)
     mean = float(errors.mean() - test.mean())
-    return f"{true_label.title} − test: {mean:+.4g} (95% CI {low:+.4g} to {high:+.4g})", low > 0
+    form = "{:+.1%}".format if true_label.is_fraction else "{:+.4g}".format
+    return f"{true_label.title} − test: {form(mean)} (95% CI {form(low)} to {form(high)})", low > 0
 
 
 def changes_of(true_label: TrueLabel, rows: Sequence[LoggedRow], errors: np.ndarray, test: np.ndarray) -> list[str]:

@@ -147,7 +147,7 @@ def _compare(
     if np.isfinite(difference).all():
         interval_of_mean = mean_interval(difference) if blocks is None else mean_interval_by_blocks(difference, blocks)
     low, high = interval_of_mean or (-np.inf, np.inf)
-    form = "{:+.1%}".format if true_label.is_share else "{:+.4g}".format
+    form = "{:+.1%}".format if true_label.is_share or true_label.is_fraction else "{:+.4g}".format
     sign = -1 if true_label.is_share else 1
     # Adding 0.0 makes 0.0 of -0.0
     interval = sorted((sign * low + 0.0, sign * high + 0.0))
@@ -174,7 +174,7 @@ def _compare(
 
 def _reason(true_label: TrueLabel, held_out: Comparison, mistakes: Comparison | None) -> str:
     """Return why the new run is worse, or ""."""
-    allowed = TOLERANCE if true_label.is_share else TOLERANCE * held_out.old
+    allowed = TOLERANCE if true_label.is_share or true_label.is_fraction else TOLERANCE * held_out.old
     if held_out.low > 0 or not np.isfinite(held_out.new) or held_out.new - held_out.old > allowed:
         return f"The new run is worse on held-out rows: {held_out.words}"
     if mistakes is not None and mistakes.new > mistakes.old:

@@ -30,6 +30,7 @@ class MaskLabel(PaintedLabel):
     values: MaskValues | None = None
     title: ClassVar[str] = "Share of wrong pixels"
     is_share: ClassVar[bool] = False
+    is_fraction: ClassVar[bool] = True
 
     @property
     def schema(self) -> Mapping[str, Any]:

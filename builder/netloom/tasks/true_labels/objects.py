@@ -36,6 +36,7 @@ class ObjectsLabel(BoxedLabel):
     names: tuple[str, ...]
     title: ClassVar[str] = "Share of unmatched objects"
     is_share: ClassVar[bool] = False
+    is_fraction: ClassVar[bool] = True
     hint: ClassVar[str] = (
         "A line for each object: its class, and the left, upper, right and lower side of its box, from 0 to 1, such as "
         f"car 0.1 0.25 0.4 0.8. For an image without objects, write: {_NONE}"

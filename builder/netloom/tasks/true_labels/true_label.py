@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -20,6 +21,7 @@ class TrueLabel(ABC):
     Attributes:
         title: the measure of predictions with such labels.
         is_share: whether a prediction is right or wrong, with the error 0 or 1; otherwise, the error is a distance.
+        is_fraction: whether the errors are fractions from 0 to 1, such as that of wrong pixels.
         hint: how a person types a label; "" if labels are chosen from a list, or are single numbers.
         corrects_prediction: whether people correct the predicted label instead of entering all of it.
         has_parts: whether a label has parts that the prediction of a logged request lacks, see `completed`.
@@ -27,6 +29,7 @@ class TrueLabel(ABC):
 
     title: ClassVar[str]
     is_share: ClassVar[bool]
+    is_fraction: ClassVar[bool] = False
     hint: ClassVar[str] = ""
     has_parts: ClassVar[bool] = False
     corrects_prediction: ClassVar[bool] = False
@@ -109,7 +112,9 @@ class TrueLabel(ABC):
 
     def written(self, error: float) -> str:
         """Return a mean error as the measure that `title` names."""
-        return f"{1 - error:.1%}" if self.is_share else number(error)
+        if self.is_share:
+            return f"{1 - error:.1%}"
+        return f"{error:.1%}" if self.is_fraction and math.isfinite(error) else number(error)
 
 
 class PaintedLabel(TrueLabel):
