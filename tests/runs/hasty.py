@@ -24,7 +24,7 @@ def worker(*home: str) -> None:
         run_reporter.HEARTBEAT_S,
         run_reporter.FLUSH_S,
         run_reporter.POLL_S,
-        run_reporter.ASK_S,
+        run_reporter.COMMANDS_S,
     ) = 0.1, 0.1, 0.05, 0.02, 0.05
     run_reporter.CHECKPOINT_SHARE = 0.5
     sys.argv = ["worker", *home]

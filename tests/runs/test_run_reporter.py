@@ -60,7 +60,7 @@ def test_store_has_the_points_of_each_epoch_that_it_counts(home: Path, tmp_path:
         RunLimits(0, 0, 0, 0),
     )
     loop(project, home).fit(reporter)
-    reporter.beat()  # by the thread, between two writes of points
+    reporter.send_heartbeat()  # by the thread, between two writes of points
     assert store.run(run.id).epoch == 1
     points = store.points(run.id)
     assert (0, "validation", "loss") in zip(points.epoch, points.split, points.name, strict=True)
@@ -102,20 +102,20 @@ def test_paused_time_does_not_count_toward_throughput(
         Observer(project, RunArtifacts.in_directory(tmp_path)),
         RunLimits(0, 0, 0, 0),
     )
-    reporter.tell(RunSummary(total_steps=1_000))
+    reporter.update_summary(RunSummary(total_steps=1_000))
 
     def beat(times: int, steps: int) -> None:
         for _ in range(times):
             now[0] += 1
             trainer.step += steps
             assert reporter.should_continue(trainer)
-            reporter.beat()
+            reporter.send_heartbeat()
 
     def sleep(_: float) -> None:
         """What the heartbeat thread does while this thread waits."""
         for _ in range(3):
             now[0] += 1
-            reporter.beat()
+            reporter.send_heartbeat()
         store.command(run.id, "resume")
         reporter.take_commands()
 

@@ -77,9 +77,9 @@ def train_run(
         measured = evaluate(trained)
         save_evaluation(artifacts, measured)
         save_card(artifacts, trainer.data, project.data, store.home)
-        reporter.tell(RunSummary(test=measured.metrics))
+        reporter.update_summary(RunSummary(test=measured.metrics))
         if measured.caveats:
-            reporter.tell(RunSummary(caveats=as_summary(measured.caveats)))
+            reporter.update_summary(RunSummary(caveats=as_summary(measured.caveats)))
     except DivergedError as error:
         raise TrainingError(_trace_divergence(error, reporter, project, artifacts, text)) from None
     finally:
