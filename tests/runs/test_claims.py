@@ -97,7 +97,7 @@ def requeued_elsewhere(store: Store, run: Run) -> Callable[..., None]:
 
 def test_requeued_run_is_not_failed_by_stale_server(store: Store, dead: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "end_group", requeued_elsewhere(store, dead))
-    run = control.look(store, dead)
+    run = control.check_run(store, dead)
     assert (run.state, run.pid, run.reason) == ("queued", os.getpid(), "")
     assert run.claim != dead.claim
 
@@ -108,7 +108,7 @@ def test_requeued_run_is_not_failed_by_stale_time_limit(
     monkeypatch.setattr(processes, "end_group", requeued_elsewhere(store, dead))
     alive = subprocess.Popen([sys.executable, "-c", "input()", processes.MODULE], stdin=subprocess.PIPE)
     store.update_run(dead.id, claimed_at=datetime.now(UTC) - timedelta(days=30), pid=alive.pid)
-    run = control.look(store, store.run(dead.id))
+    run = control.check_run(store, store.run(dead.id))
     alive.communicate(b"\n")
     assert (run.state, run.pid, run.reason) == ("queued", os.getpid(), "")
 
@@ -210,7 +210,7 @@ def test_trial_with_dying_workers_is_retried_up_to_the_limit(
         started_ids.append(run.id)
         assert len(started_ids) < 20, "for ever"
         assert store.set_worker(run.id, str(run.claim), GONE)
-        control.look(store, store.run(run.id))
+        control.check_run(store, store.run(run.id))
         sweep_trials.advance_sweeps(store)
 
     monkeypatch.setattr(control, "advance", start_dead_worker)

@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from netloom.document import loads
-from netloom.runs import ACTIVE, evaluation, fit_here, pause, proceed, refresh, start
+from netloom.runs import ACTIVE, evaluation, fit_here, pause, refresh, resume_paused, start
 from netloom.runs.cluster.manifest import DOCUMENT, rayjob
 from netloom.runs.prediction.trained_run import evaluate
 from netloom.runs.search import sweep_trials, sweeps, tune_drivers
@@ -93,7 +93,7 @@ def kill_rank(store: Store, run_id: str, rank: int) -> int:
     until_state(store, run_id, "paused", WAIT_S)
     checkpoint_step = store.run(run_id).step
     # The pause saved a checkpoint; now the run continues for a while and loses the worker.
-    proceed(store, run_id)
+    resume_paused(store, run_id)
     until(lambda: store.run(run_id).step > checkpoint_step, WAIT_S)
     os.kill(events(store, run_id, "ranks")[-1]["ranks"][rank]["pid"], signal.SIGKILL)
     return checkpoint_step

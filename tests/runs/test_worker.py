@@ -24,9 +24,9 @@ from netloom.runs import (
     load_run,
     pause,
     predict,
-    proceed,
     refresh,
     resume,
+    resume_paused,
     set_learning_rate,
     start,
     stop,
@@ -141,7 +141,7 @@ def test_run_survives_pause_kill_resume_and_stop(store: Store) -> None:
     assert refresh(store, run_id).state == "paused"
 
     set_learning_rate(store, run_id, 1e-9)
-    proceed(store, run_id)
+    resume_paused(store, run_id)
     assert until_state(store, run_id, "running", 60) <= patience(3)
     until(lambda: refresh(store, run_id).summary.learning_rate == 1e-9, 30)
     saved = checkpoints.load(store.artifacts(run_id))

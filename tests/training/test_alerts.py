@@ -187,7 +187,7 @@ def test_overfitting_alert_is_withdrawn_at_new_minimum() -> None:
             observed.train.append(1 - epoch / 10)
             observed.validation.append(loss)
             observed.step, observed.epoch = epoch * 10, epoch
-            adviser.look(immediately=True)
+            adviser.check(immediately=True)
             if epoch == 4:
                 assert [notice.code for notice in adviser.notices] == ["overfitting"]
         codes.append([notice.code for notice in adviser.notices])

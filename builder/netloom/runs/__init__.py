@@ -3,7 +3,17 @@
 Torch is imported when first needed.
 """
 
-from netloom.runs.control import ACTIVE, advance, pause, proceed, set_learning_rate, set_schedule, start, stop, warm
+from netloom.runs.control import (
+    ACTIVE,
+    advance,
+    pause,
+    resume_paused,
+    set_learning_rate,
+    set_schedule,
+    start,
+    stop,
+    warm,
+)
 from netloom.runs.derived.continuation import resume
 from netloom.runs.prediction.trained_run import TrainedRun, evaluate, evaluation, fit_here, load_run, predict
 from netloom.runs.search.sweep_process import tend
@@ -20,9 +30,9 @@ __all__ = [
     "load_run",
     "pause",
     "predict",
-    "proceed",
     "refresh",
     "resume",
+    "resume_paused",
     "set_learning_rate",
     "set_schedule",
     "start",

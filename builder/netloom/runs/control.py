@@ -149,7 +149,7 @@ def pause(store: Store, run_id: str) -> None:
     store.command(run_id, "pause")
 
 
-def proceed(store: Store, run_id: str) -> None:
+def resume_paused(store: Store, run_id: str) -> None:
     """Let a paused worker continue."""
     store.command(run_id, "resume")
 
@@ -189,24 +189,24 @@ def started_workers() -> dict[str, Worker]:
     return dict(_children)
 
 
-def look_at_workers(store: Store) -> None:
+def check_workers(store: Store) -> None:
     """Mark runs whose worker is gone as failed."""
     mine, active = started_workers(), store.active_runs()
     for run in active:
         if run.state != "waiting" and (run.pid or run.claim):
-            look(store, run)
+            check_run(store, run)
     for run_id in set(mine) - {run.id for run in active}:  # deleted runs are no longer in the list, but leave zombies
-        _reap(run_id)
+        _collect_exit_code(run_id)
 
 
-def look(store: Store, run: Run) -> Run:
+def check_run(store: Store, run: Run) -> Run:
     """Return the current state of a run, after checking its worker."""
     if run.state not in ACTIVE:
-        _reap(run.id)
+        _collect_exit_code(run.id)
         _last_heartbeats.pop(run.id, None)
         return run
     if run.host not in (None, current_host()):
-        return _listen(store, run)
+        return _check_remote(store, run)
     if _alive(run):
         return _end_late(store, run)
     with _recovery_lock:  # with two threads, the second could not read the exit code
@@ -216,11 +216,11 @@ def look(store: Store, run: Run) -> Run:
         if again.pid is None and again.claim is not None:
             store.give_back(again)  # the process that claimed it died before it started a worker
         else:
-            reason = _death(store, again)
+            reason = _exit_reason(store, again)
             if again.pid is not None:
                 processes.end_group(store.home, again.pid)  # also end the processes that the worker started
             _fail(store, again, reason)
-            _forget_child(again)  # only after `_death` has read the exit code and the end is stored
+            _forget_child(again)  # only after `_exit_reason` has read the exit code and the end is stored
     return store.run(run.id)
 
 
@@ -232,7 +232,7 @@ def _fail(store: Store, run: Run, reason: str) -> None:
         keep_record(store, run.id, curves=True)
 
 
-def _listen(store: Store, run: Run) -> Run:
+def _check_remote(store: Store, run: Run) -> Run:
     """Return the current state of a run on another machine; only its heartbeat is known. Clocks of machines
     differ, so the time limit counts from when this process first saw the last heartbeat."""
     word = (run.claim, run.heartbeat_at)
@@ -310,7 +310,7 @@ def _alive(run: Run) -> bool:
     return is_running(run.pid, MODULE)
 
 
-def _reap(run_id: str) -> None:
+def _collect_exit_code(run_id: str) -> None:
     child = _children.get(run_id)
     with contextlib.suppress(ChildProcessError):
         if child is None or child.poll() is None:  # `poll` reaps the zombie
@@ -325,14 +325,14 @@ def _forget_child(run: Run) -> None:
         _children.pop(run.id, None)
 
 
-def _death(store: Store, run: Run) -> str:
+def _exit_reason(store: Store, run: Run) -> str:
     """Return why a worker is gone, from its exit code and the last line of its log.
 
     The code is known only to the process that started the worker.
     """
     child = _children.get(run.id)
     code = child.returncode if child and child.pid == run.pid else None
-    last = _last_words(store.artifacts(run.id).worker_log, child)
+    last = _last_log_line(store.artifacts(run.id).worker_log, child)
     if code == -9:
         return f"{_WORKER_LOST} was killed (signal 9), by someone or because the machine ran out of memory."
     if no_memory(last):
@@ -344,7 +344,7 @@ def _death(store: Store, run: Run) -> str:
     return f"{_WORKER_LOST} ended without an error message: it was killed, or the machine was restarted.{last}"
 
 
-def _last_words(log: Path, child: Worker | None) -> str:
+def _last_log_line(log: Path, child: Worker | None) -> str:
     """Return the last line that a worker wrote to the log of its run, or before it received that; "" without a line."""
     text = ""
     with contextlib.suppress(OSError):

@@ -49,7 +49,7 @@ def refresh(store: Store, run_id: str) -> Run:
         tend(store)
         return store.run(run_id)
     ended = run.state not in ACTIVE
-    run = control.look(store, run)
+    run = control.check_run(store, run)
     if run.state not in ACTIVE and not ended:
         tend(store)
     return run

@@ -239,7 +239,7 @@ def measure_training(browser: Browser, server: Server, repeats: int) -> Ratio:
                 runs.pause(store, run_id)
                 _wait_for_state(store, run_id, "paused")
                 idle.append(tab.edit())
-                runs.proceed(store, run_id)
+                runs.resume_paused(store, run_id)
                 _wait_for_state(store, run_id, "running")
         finally:
             runs.stop(store, run_id)

@@ -39,7 +39,7 @@ _started: dict[Path, tuple[processes.Worker, float]] = {}
 def tend(store: Store) -> None:
     """Supervise all runs once: mark runs without a worker as failed, start the next ones in the queue, and start the
     process of active sweeps if there is none."""
-    control.look_at_workers(store)
+    control.check_workers(store)
     ensure_sweep_process(store)
     control.advance(store)
 
@@ -90,7 +90,7 @@ def _advance_until_finished(store: Store) -> None:
         try:
             if not _sweeps_run(store):
                 return
-            control.look_at_workers(store)
+            control.check_workers(store)
             advance_sweeps(store)
             control.advance(store)
             errors.clear()

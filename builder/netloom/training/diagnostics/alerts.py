@@ -126,7 +126,7 @@ class Adviser:
         self.notices = list(notices)
         self._budget = Budget(share)
 
-    def look(self, *, immediately: bool = False) -> None:
+    def check(self, *, immediately: bool = False) -> None:
         """Check the rules, if the time budget allows or `immediately` is set."""
         if immediately or self._budget.left():
             start = time.process_time()

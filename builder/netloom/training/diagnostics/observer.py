@@ -109,13 +109,13 @@ class Observer(Callback):
             if self._trainer is not None:
                 observations.learning_rate = self._trainer.learning_rate
             _add_losses(observations, split, values)
-            self._safely("warnings", self._adviser.look)
+            self._safely("warnings", self._adviser.check)
 
     def on_epoch_end(self, trainer: Trainer) -> None:
         """Record the end of an epoch."""
         last = trainer.epoch >= trainer.training.epochs
         if last and self._adviser is not None:
-            self._safely("warnings", partial(self._adviser.look, immediately=True))
+            self._safely("warnings", partial(self._adviser.check, immediately=True))
         if self._samples is not None:
             self._safely("samples", partial(self._samples.on_epoch_end, trainer, last=last))
 
@@ -150,7 +150,7 @@ class Observer(Callback):
         # If every step is sampled, as in tests, check all rules each time: the budget is practically unlimited.
         self._adviser = Adviser(RULES, observations, notices, ADVICE if self._every_s else 1e9, REFUTED)
         self._lens = lens
-        self._adviser.look()
+        self._adviser.check()
 
     def _check_initial_loss(self, trainer: Trainer) -> None:
         if isinstance(trainer, SupervisedTrainer):
@@ -170,7 +170,7 @@ class Observer(Callback):
         self._adviser.observations.samples.append(values)
         observations = self._adviser.observations
         observations.step, observations.epoch, observations.learning_rate = step, trainer.epoch, trainer.learning_rate
-        self._adviser.look()
+        self._adviser.check()
 
     def _safely(self, part: str, act: Callable[[], None]) -> None:
         try:

@@ -41,7 +41,7 @@ class Schedule:
     def on_epoch_end(self, loss: float) -> None:
         """Update after the evaluation of an epoch; `loss` is the validation loss."""
         if self._plateau is not None:
-            self._plateau.look(loss)
+            self._plateau.update(loss)
 
     def state_dict(self) -> dict[str, float]:
         return self._plateau.state_dict() if self._plateau is not None else {}
@@ -58,7 +58,7 @@ class Plateau:
         self._settings = chosen
         self.factor, self._best, self._since = 1.0, math.inf, 0
 
-    def look(self, loss: float) -> None:
+    def update(self, loss: float) -> None:
         # `abs`, because losses can be negative, such as minus the return of an agent. The second condition is for the
         # first loss: infinity minus infinity is NaN.
         if loss < self._best - abs(self._best) * self._settings["threshold"] or self._best == math.inf > loss:

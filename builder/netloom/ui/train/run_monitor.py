@@ -113,7 +113,7 @@ def _controls(live: Live, run: Run) -> None:
     if run.state in ("running", "queued"):
         st.button("Pause", icon=":material/pause:", key=Key.PAUSE, on_click=runs.pause, **arguments)
     elif run.state == "paused":
-        st.button("Resume", icon=":material/play_arrow:", key=Key.CONTINUE, on_click=runs.proceed, **arguments)
+        st.button("Resume", icon=":material/play_arrow:", key=Key.CONTINUE, on_click=runs.resume_paused, **arguments)
     if run.state in ("waiting", "running", "queued", "paused"):
         st.button("Stop", icon=":material/stop:", key=Key.STOP, on_click=runs.stop, **arguments)
         if run.state != "waiting":

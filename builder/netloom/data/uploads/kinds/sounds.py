@@ -81,7 +81,7 @@ class _OddSounds:
         self._loud: list[str] = []
         self._quiet: list[str] = []
 
-    def look(self, content: bytes, name: str, samples: np.ndarray) -> None:
+    def add(self, content: bytes, name: str, samples: np.ndarray) -> None:
         """Add the name of a sound (L,) if it is odd."""
         peak = float(abs(samples).max())
         self._cut += [name] if is_cut(content) else []
@@ -321,7 +321,7 @@ def _written(
             progress(0.05 + 0.8 * index / len(names), f"Reading sound {index + 1:,} of {len(names):,}")
         content = source.members.read(name)
         samples, file_rate = read_samples(content, name)
-        odd.look(content, name, samples)
+        odd.add(content, name, samples)
         levels = to_levels(resampled(samples, file_rate, rate))
         file.write(levels.tobytes())
         lengths.append(len(levels))
