@@ -1,6 +1,6 @@
 """The catalog of layers. The class of a layer declares its parameters, form, JSON schema and code."""
 
-from netloom.layers.catalogue import asks_for_size, label, parse, registry
+from netloom.layers.catalogue import asks_for_size, label, layer_class, module_layer, parse, registry
 from netloom.layers.form import FormField, form
 from netloom.layers.layer import (
     GROUPS,
@@ -29,6 +29,8 @@ __all__ = [
     "asks_for_size",
     "form",
     "label",
+    "layer_class",
+    "module_layer",
     "parse",
     "registry",
     "resolve",

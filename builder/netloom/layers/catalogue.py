@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache, lru_cache
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -17,6 +17,9 @@ from netloom.document import Node
 from netloom.document.expression import SIZE, ExpressionError, Number, evaluate
 from netloom.layers.form import EXPRESSIONS, form
 from netloom.layers.layer import GROUPS, Layer, ParameterError
+
+if TYPE_CHECKING:
+    from torch import nn
 
 # Returns the length of an axis of a layer's input.
 Size = Callable[[int], int]
@@ -38,6 +41,25 @@ def registry() -> Mapping[str, type[Layer]]:
         order=lambda layer: (groups.index(layer.group), layer.__module__.rpartition(".")[2]),
         is_recursive=True,
     )
+
+
+def layer_class(type_name: str) -> type[Layer]:
+    """The class of the layers of a type; for an unknown type the base class, whose properties are the usual ones."""
+    return registry().get(type_name, Layer)
+
+
+def module_layer(module: nn.Module) -> type[Layer]:
+    """The class of the layers whose module this is; the base class for other modules, such as parts of a block.
+
+    The class of the module has the name of the layer. It is found by name, because generated code defines classes of
+    its own.
+    """
+    from torch import nn
+
+    import netloom.nn
+
+    name = type(module).__name__
+    return layer_class(name) if hasattr(netloom.nn, name) or hasattr(nn, name) else Layer
 
 
 # The word for a size that is filled in from the data, and the length of an axis until then.

@@ -233,6 +233,10 @@ class Layer(BaseModel):
     residual_weights: ClassVar[tuple[str, ...]] = ()
     # Whether the layer turns arbitrary values into probabilities or their logarithms; `probabilities` returns which.
     makes_probabilities: ClassVar[bool] = False
+    # Whether the layer maps each token to a vector, (N, T) -> (N, T, D), at which the gradients of tokens start.
+    is_embedding: ClassVar[bool] = False
+    # Whether the layer reads tokens only to find padding, so that gradients need not pass it.
+    reads_only_padding: ClassVar[bool] = False
 
     @classmethod
     def refusal(cls) -> str:

@@ -20,6 +20,7 @@ class CategoricalEmbedding(Layer):
     summary = "A learned vector for each category of each column"
     keywords = ("category", "columns", "entity embedding", "lookup", "tabular", "one-hot")
     url = "https://arxiv.org/abs/1604.06737"
+    is_embedding = True
 
     sizes: Annotated[tuple[Size, ...], Field(strict=False, min_length=1, max_length=1_024)] = Field(
         (10, 10), description="Number of categories of each column, separated by commas; categories are counted from 0"
@@ -57,6 +58,7 @@ class HashedEmbedding(Layer):
     summary = "A learned vector for any integer; integers with the same remainder share one"
     keywords = ("hashing trick", "buckets", "category", "unknown", "lookup", "tabular", "ids")
     url = "https://arxiv.org/abs/0902.2206"
+    is_embedding = True
 
     buckets: int = Field(1_000, ge=1, le=10_000_000, description="Number of vectors")
     dim: int = Field(8, ge=1, le=65_536, description="Size of each vector")

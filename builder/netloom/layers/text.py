@@ -20,6 +20,7 @@ class Embedding(Layer):
     summary = "A learned vector for every token"
     keywords: ClassVar[tuple[str, ...]] = ("tokens", "words", "lookup", "vocabulary")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Embedding.html"
+    is_embedding = True
 
     vocabulary: int = Field(1000, ge=2, le=10_000_000, description="Size of the vocabulary")
     dim: int = Field(32, ge=1, le=65_536, description="Size of each vector")
@@ -60,6 +61,7 @@ class EmbeddingBag(Embedding):
     summary = "One vector per text: pools a learned vector for every token, independent of their order"
     keywords = ("tokens", "words", "bag of words", "fasttext", "lookup", "vocabulary")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.EmbeddingBag.html"
+    is_embedding = False
 
     mode: Literal["mean", "sum", "max"] = Field("mean", description="How the vectors are pooled")
     padding_token: int | None = Field(

@@ -28,10 +28,6 @@ from netloom.modalities.fields.registry import modality_of
 # The memory limit for activations of a batch, and the largest batch size.
 MEMORY_BYTES = 128 * 2**20
 MAX_ROWS = 128
-# Layers that map integers to vectors; gradients start at their outputs.
-EMBEDDINGS = ("Embedding", "CategoricalEmbedding", "HashedEmbedding")
-# Layers that read tokens beside an embedding, and keep the tokens of the example.
-MASK_LAYERS = ("PaddingMask",)
 Progress = Callable[[float], None]
 
 
@@ -278,4 +274,5 @@ def embedding_nodes(project: Project, field: str) -> list[str]:
     network = project.main_network
     graph = digraph(network)
     useful = {node for output in output_nodes(project) for node in nx.ancestors(graph, output)}
-    return [key for key in consumers(project, field) if network.nodes[key].type in EMBEDDINGS and key in useful]
+    readers = [key for key in consumers(project, field) if key in useful]
+    return [key for key in readers if layers.layer_class(network.nodes[key].type).is_embedding]

@@ -192,6 +192,7 @@ class PaddingMask(Layer):
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.MultiheadAttention.html"
 
     differentiable = False
+    reads_only_padding = True
 
     padding: int = Field(0, ge=0, le=10_000_000, description="Padding token")
 

@@ -283,8 +283,12 @@ def _fitting(schema: Schema | None) -> dict[str, Params]:
     if schema is None:
         return {}
     field = schema.inputs[0]
-    vocabulary = {"Embedding": {"vocabulary": field.vocabulary}} if field.vocabulary else {}
-    return {"Input": field.parameters(), **vocabulary}
+    vocabularies: dict[str, Params] = {
+        name: {"vocabulary": field.vocabulary}
+        for name, layer in registry().items()
+        if field.vocabulary and layer.is_embedding and "vocabulary" in layer.model_fields
+    }
+    return {"Input": field.parameters(), **vocabularies}
 
 
 def _plain(facts: NodeFacts | None) -> messages.NodeFacts:
