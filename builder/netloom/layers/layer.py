@@ -237,6 +237,10 @@ class Layer(BaseModel):
     is_embedding: ClassVar[bool] = False
     # Whether the layer reads tokens only to find padding, so that gradients need not pass it.
     reads_only_padding: ClassVar[bool] = False
+    # Which positions query in the attention weights of the module that explanations read; None: it has none to read.
+    attention_queries: ClassVar[Literal["steps", "pixels", "summary"] | None] = None
+    # Whether the layer divides an image into square patches, whose side is its parameter `patch`.
+    divides_into_patches: ClassVar[bool] = False
 
     @classmethod
     def refusal(cls) -> str:

@@ -185,6 +185,7 @@ class PatchEmbedding(_VisionBlock):
     summary = "Splits an image into square patches and maps each to a vector, so that a Transformer can process it"
     keywords = ("vit", "vision transformer", "patches", "image to sequence", "tokens")
     url = "https://arxiv.org/abs/2010.11929"
+    divides_into_patches = True
 
     patch: int = Field(4, ge=1, le=1_024, description="Size of a patch in pixels; must divide height and width")
     dim: int = Field(64, ge=1, le=65_536, description="Size of each vector")
@@ -248,6 +249,7 @@ class WindowAttention(_Windows):
     summary = "Self-attention within square windows of an image"
     keywords = ("swin", "self-attention", "shifted window", "relative position bias", "transformer")
     url = "https://arxiv.org/abs/2103.14030"
+    attention_queries = "pixels"
 
     dropout: float = Field(0.0, ge=0, lt=1, description="Dropout probability of the attention weights in training")
 

@@ -12,6 +12,7 @@ from netloom.compile import input_nodes
 from netloom.explain.core.explanation import Stream
 from netloom.explain.core.parts.axes import Axes, axes_of
 from netloom.explain.core.requirements import every_node
+from netloom.layers import layer_class, module_layer
 
 if TYPE_CHECKING:
     import torch
@@ -53,7 +54,7 @@ def find_streams(context: ExplanationContext, weights: Mapping[str, torch.Tensor
         module, key = context.model.get_submodule(name), name.partition(".")[0]
         query_count, key_count = values.shape[-2:]
         is_self_attention = bool(getattr(module, "within", True)) and query_count == key_count
-        if type(module).__name__ == "AttentionPooling":
+        if module_layer(module).attention_queries == "summary":
             key_stream = index.index_of(_field_stream(context, _fields_of_length(context, key, key_count), key_count))
             index.sides[path] = index.index_of(Stream("", ("the summary",) * query_count)), key_stream
         elif is_self_attention:
@@ -114,10 +115,10 @@ def _field_stream(context: ExplanationContext, fields: list[str], count: int) ->
 def _patch_stream(context: ExplanationContext, count: int) -> Stream | None:
     """Return the patches of an image if there is one image and one patch embedding."""
     pictures = [name for name, spec in context.specs.items() if spec.is_image]
-    cuts = [node for node in every_node(context.project) if node.type == "PatchEmbedding"]
+    cuts = [node for node in every_node(context.project) if layer_class(node.type).divides_into_patches]
     if len(context.specs) != 1 or not pictures or len(cuts) != 1:
         return None
-    patch = cuts[0].params.get("patch", 4)
+    patch = cuts[0].params.get("patch", layer_class(cuts[0].type).model_fields["patch"].default)
     if not isinstance(patch, int):
         return None
     down, across = (side // patch for side in context.specs[pictures[0]].shape[1:])
@@ -127,7 +128,7 @@ def _patch_stream(context: ExplanationContext, count: int) -> Stream | None:
 def _window_stream(context: ExplanationContext, module: torch.nn.Module, count: int) -> Stream | None:
     """Return the positions of window attention if they divide the image evenly."""
     pictures = [name for name, spec in context.specs.items() if spec.is_image]
-    if type(module).__name__ != "WindowAttention" or len(pictures) != 1 or len(context.specs) != 1:
+    if module_layer(module).attention_queries != "pixels" or len(pictures) != 1 or len(context.specs) != 1:
         return None
     height, width = context.specs[pictures[0]].shape[1:]
     # The downsampling factor of the image, assuming that it is the same for height and width.

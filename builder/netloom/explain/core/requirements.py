@@ -195,10 +195,10 @@ def _attention(project: Project, model: nn.Module) -> str:
 
 
 def _softmax_attention(project: Project, model: nn.Module) -> str:
-    from netloom.explain.core.network.attention_capture import READABLE
+    from netloom.explain.core.network.attention_capture import is_readable
 
     reading = [module for module in model.modules() if hasattr(module, "capture")]
-    if all(type(module).__name__ in READABLE for module in reading):
+    if all(is_readable(module) for module in reading):
         return ""
     return "one of its attention layers does not use softmax weights; see its attention maps instead."
 

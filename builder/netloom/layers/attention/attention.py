@@ -110,6 +110,7 @@ class MultiHeadAttention(_Attention):
     summary = "Each step of a sequence attends to all steps of the sequence"
     keywords: ClassVar[tuple[str, ...]] = ("attention", "transformer", "self-attention", "heads")
     url = "https://arxiv.org/abs/1706.03762"
+    attention_queries = "steps"
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         return Call("MultiHeadAttention", (specs["in"].size(2), self.heads), self._options())
@@ -332,6 +333,7 @@ class LinearAttention(Layer):
     summary = "Self-attention without a softmax; its cost grows linearly with the length of the sequence"
     keywords = ("kernel", "fast", "attention", "transformer", "katharopoulos", "efficient", "long")
     url = "https://arxiv.org/abs/2006.16236"
+    attention_queries = "steps"
 
     heads: int = Field(4, ge=1, le=1_024, description="Number of attention heads; must divide the width D")
     causal: bool = Field(

@@ -26,6 +26,7 @@ class CrossAttention(Layer):
     summary = "Each step of one sequence attends to the steps of another sequence"
     keywords = ("attention", "encoder-decoder", "memory", "transformer", "heads", "context")
     url = "https://arxiv.org/abs/1706.03762"
+    attention_queries = "steps"
 
     heads: int = Field(4, ge=1, le=1_024, description="Number of attention heads; must divide the width D")
     kv_heads: KeyValueHeads = None
@@ -66,6 +67,7 @@ class DotProductAttention(Layer):
     summary = "Scaled dot-product attention of given queries, keys and values, without parameters"
     keywords = ("scaled", "attention", "query", "key", "value", "qkv", "transformer")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.scaled_dot_product_attention.html"
+    attention_queries = "steps"
 
     heads: int = Field(1, ge=1, le=1_024, description="Number of attention heads; must divide the widths")
     dropout: float = Field(0.0, ge=0, lt=1, description="Dropout probability of the attention weights in training")
@@ -120,6 +122,7 @@ class AdditiveAttention(Layer):
     summary = "Each step attends to another sequence; a small network computes the scores (Bahdanau attention)"
     keywords = ("bahdanau", "attention", "seq2seq", "translation", "memory", "alignment", "rnn")
     url = "https://arxiv.org/abs/1409.0473"
+    attention_queries = "steps"
 
     hidden: int = Field(64, ge=1, le=65_536, description="Hidden size of the scoring network")
     dropout: float = Field(0.0, ge=0, lt=1, description="Dropout probability of the attention weights in training")
@@ -154,6 +157,7 @@ class AttentionPooling(Layer):
     summary = "Pools a sequence to one vector: a mean of its steps with learned attention weights"
     keywords = ("attention", "pool", "weighted mean", "summary", "hierarchical", "rnn", "sentence")
     url = "https://aclanthology.org/N16-1174/"
+    attention_queries = "summary"
 
     hidden: int = Field(64, ge=1, le=65_536, description="Hidden size of the scoring network")
     masked: bool = Field(False, description="Add a second port for a padding mask")

@@ -67,6 +67,7 @@ class GraphAttention(_GraphLayer):
     summary = "Updates each vertex of a graph with an attention-weighted sum over its neighbors"
     keywords = ("gat", "graph neural network", "gnn", "node", "edge", "attention", "adjacency", "message passing")
     url = "https://arxiv.org/abs/1710.10903"
+    attention_queries = "steps"
 
     units: int = Field(8, ge=1, le=65_536, description="Number of output features per head and vertex")
     heads: int = Field(4, ge=1, le=1_024, description="Number of attention heads")

@@ -10,19 +10,8 @@ import torch
 from torch import nn
 
 from netloom.explain.core.errors import ExplainError
+from netloom.layers import module_layer
 
-# Layers whose output is weights times values, by class name, because generated code defines its own classes.
-READABLE = (
-    "MultiHeadAttention",
-    "SelfAttention",
-    "CrossAttention",
-    "DotProductAttention",
-    "LinearAttention",
-    "AdditiveAttention",
-    "GraphAttention",
-    "WindowAttention",
-    "AttentionPooling",
-)
 # The largest number of positions of an attention map, limited by memory and readability.
 MAX_POSITIONS = 1_600
 # Transforms the weights (N, heads, T, S) of a layer during the forward pass.
@@ -31,7 +20,7 @@ WeightsTransform = Callable[[torch.Tensor], torch.Tensor]
 
 def is_readable(module: nn.Module) -> bool:
     """Return whether a module is an attention layer whose weights can be read."""
-    return type(module).__name__ in READABLE
+    return module_layer(module).attention_queries is not None
 
 
 @contextmanager
