@@ -18,6 +18,7 @@ class Linear(Layer):
     summary = "A weighted sum of all features for each unit, over the last axis (fully connected)"
     keywords = ("dense", "fully connected", "fc", "mlp", "projection", "head", "classifier")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Linear.html"
+    is_linear = True
 
     units: int = Field(64, ge=1, le=1_000_000, description="Number of output features")
     bias: bool = Field(True, description="Add a learned bias")
@@ -44,6 +45,7 @@ class TransposedLinear(Layer):
     summary = "A linear layer that can share the transposed weights of another Linear, as in tied autoencoders"
     keywords = ("dense", "tied", "weight sharing", "autoencoder", "decoder", "transpose")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.linear.html"
+    is_linear = True
 
     units: int = Field(64, ge=1, le=1_000_000, description="Number of output features")
     bias: bool = Field(True, description="Add a learned bias")

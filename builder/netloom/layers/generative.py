@@ -19,6 +19,7 @@ class Reparameterise(Layer):
     summary = "Samples a latent vector from a mean and a variance, as in a variational autoencoder"
     keywords = ("vae", "variational", "latent", "sample", "kl divergence", "information bottleneck", "noise")
     url = "https://arxiv.org/abs/1312.6114"
+    is_linear = True
 
     coefficient: float = Field(
         0.01, ge=0, le=1_000_000, description="Weight of the KL divergence from N(0, 1) in the loss (β)"
@@ -52,6 +53,7 @@ class GradientReversal(Layer):
     summary = "Identity in the forward pass; reverses the gradient in the backward pass"
     keywords = ("dann", "domain adaptation", "adversarial", "fairness")
     url = "https://arxiv.org/abs/1409.7495"
+    is_linear = True
 
     coefficient: float = Field(1.0, ge=0, le=1_000_000, description="Factor of the reversed gradient (λ)")
 
@@ -76,6 +78,7 @@ class GaussianNoise(Layer):
     summary = "Adds Gaussian noise in training, which regularizes the network"
     keywords = ("noise", "denoising", "regularisation", "augmentation", "robust")
     url = "https://keras.io/api/layers/regularization_layers/gaussian_noise/"
+    is_linear = True
 
     std: float = Field(0.1, ge=0, le=1_000_000, description="Standard deviation of the noise (σ)")
 

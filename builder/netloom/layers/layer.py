@@ -241,6 +241,9 @@ class Layer(BaseModel):
     attention_queries: ClassVar[Literal["steps", "pixels", "summary"] | None] = None
     # Whether the layer divides an image into square patches, whose side is its parameter `patch`.
     divides_into_patches: ClassVar[bool] = False
+    # Whether every output is an affine function of the inputs in evaluation mode, whatever the parameters are. Integers
+    # count as constants, of which an embedding looks up vectors.
+    is_linear: ClassVar[bool] = False
 
     @classmethod
     def refusal(cls) -> str:

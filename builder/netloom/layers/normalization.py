@@ -37,6 +37,8 @@ def _call(layer: _BatchNorm | _InstanceNorm | GroupNorm, sizes: tuple[int, ...],
 
 
 class _BatchNorm(_Norm):
+    is_linear = True
+
     momentum: float = Field(
         0.1, gt=0, le=1, description="Momentum of the running statistics; higher values follow recent batches faster"
     )
@@ -269,6 +271,8 @@ class LocalResponseNorm(_Norm):
 
 
 class _Dropout(_Norm):
+    is_linear = True
+
     rate: float = Field(0.5, ge=0, lt=1, description="Probability that a value is set to 0 in training")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:

@@ -39,6 +39,7 @@ class DCT(Layer):
     summary = "The discrete cosine transform of the last axis; keeps the lowest frequencies"
     keywords = ("dct", "discrete cosine transform", "frequency", "compression", "cepstrum")
     url = "https://en.wikipedia.org/wiki/Discrete_cosine_transform"
+    is_linear = True
 
     keep: int = Field(8, ge=1, le=65_536, description="Number of coefficients to keep; at most the length of the axis")
 

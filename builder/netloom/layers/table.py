@@ -21,6 +21,7 @@ class CategoricalEmbedding(Layer):
     keywords = ("category", "columns", "entity embedding", "lookup", "tabular", "one-hot")
     url = "https://arxiv.org/abs/1604.06737"
     is_embedding = True
+    is_linear = True
 
     sizes: Annotated[tuple[Size, ...], Field(strict=False, min_length=1, max_length=1_024)] = Field(
         (10, 10), description="Number of categories of each column, separated by commas; categories are counted from 0"
@@ -59,6 +60,7 @@ class HashedEmbedding(Layer):
     keywords = ("hashing trick", "buckets", "category", "unknown", "lookup", "tabular", "ids")
     url = "https://arxiv.org/abs/0902.2206"
     is_embedding = True
+    is_linear = True
 
     buckets: int = Field(1_000, ge=1, le=10_000_000, description="Number of vectors")
     dim: int = Field(8, ge=1, le=65_536, description="Size of each vector")
@@ -84,6 +86,7 @@ class NumericalEmbedding(Layer):
     summary = "Maps each number of a row to a vector, so that a Transformer can process the row"
     keywords = ("feature tokenizer", "ft-transformer", "columns", "numbers", "tabular")
     url = "https://arxiv.org/abs/2106.11959"
+    is_linear = True
 
     dim: int = Field(8, ge=1, le=65_536, description="Size of each vector")
     bias: bool = Field(True, description="Add a learned bias for each column")

@@ -21,6 +21,7 @@ class Embedding(Layer):
     keywords: ClassVar[tuple[str, ...]] = ("tokens", "words", "lookup", "vocabulary")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Embedding.html"
     is_embedding = True
+    is_linear = True
 
     vocabulary: int = Field(1000, ge=2, le=10_000_000, description="Size of the vocabulary")
     dim: int = Field(32, ge=1, le=65_536, description="Size of each vector")
@@ -62,6 +63,7 @@ class EmbeddingBag(Embedding):
     keywords = ("tokens", "words", "bag of words", "fasttext", "lookup", "vocabulary")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.EmbeddingBag.html"
     is_embedding = False
+    is_linear = False
 
     mode: Literal["mean", "sum", "max"] = Field("mean", description="How the vectors are pooled")
     padding_token: int | None = Field(
@@ -91,6 +93,7 @@ class PositionalEmbedding(Layer):
     summary = "Adds a vector for the position of each step, which a Transformer needs"
     keywords = ("position", "encoding", "sinusoidal", "transformer")
     url = "https://arxiv.org/abs/1706.03762"
+    is_linear = True
 
     kind: Literal["learned", "sinusoidal"] = Field("learned", description="Learned vectors, or fixed sines and cosines")
 

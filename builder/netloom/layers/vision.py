@@ -30,6 +30,7 @@ class DropPath(Layer):
     summary = "Sets a residual branch to 0 for random examples in training (stochastic depth)"
     keywords = ("stochastic depth", "dropout", "regularisation", "residual")
     url = "https://arxiv.org/abs/1603.09382"
+    is_linear = True
 
     rate: float = Field(0.1, ge=0, lt=1, description="Probability that the branch is dropped for an example")
 
@@ -186,6 +187,7 @@ class PatchEmbedding(_VisionBlock):
     keywords = ("vit", "vision transformer", "patches", "image to sequence", "tokens")
     url = "https://arxiv.org/abs/2010.11929"
     divides_into_patches = True
+    is_linear = True
 
     patch: int = Field(4, ge=1, le=1_024, description="Size of a patch in pixels; must divide height and width")
     dim: int = Field(64, ge=1, le=65_536, description="Size of each vector")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from netloom.document import SUBNETWORK
+from netloom.layers import layer_class
 from netloom.layers.io import reads_image
 from netloom.tasks import task
 
@@ -17,21 +18,6 @@ if TYPE_CHECKING:
 
     from netloom.document import Node, Project
 
-# Layers that are linear in evaluation mode, whatever their options are.
-LINEAR = frozenset(
-    "Input Output Identity Linear TransposedLinear Embedding CategoricalEmbedding HashedEmbedding NumericalEmbedding "
-    "PositionalEmbedding SinusoidalEncoding Conv1d Conv2d Conv3d CausalConv1d "
-    "ConvTranspose1d ConvTranspose2d ConvTranspose3d "
-    "DepthwiseConv2d SeparableConv2d PatchEmbedding BatchNorm1d BatchNorm2d BatchNorm3d ScaleShift "
-    "Dropout Dropout1d Dropout2d Dropout3d AlphaDropout FeatureAlphaDropout DropPath GaussianNoise GradientReversal "
-    "AvgPool1d AvgPool2d AvgPool3d AdaptiveAvgPool1d AdaptiveAvgPool2d AdaptiveAvgPool3d GlobalAvgPool "
-    "Flatten Reshape Permute Transpose FlattenAxes Unflatten Squeeze Unsqueeze Unfold Fold Mean Sum CumSum Difference "
-    "Add Subtract Concat Stack Average Split Chunk Slice Select IndexSelect Expand Repeat Flip Roll Pad SlidingWindow "
-    "ZeroPad1d ZeroPad2d ZeroPad3d ConstantPad1d ConstantPad2d ConstantPad3d ReflectionPad1d ReflectionPad2d "
-    "ReflectionPad3d ReplicationPad1d ReplicationPad2d ReplicationPad3d CircularPad1d CircularPad2d CircularPad3d "
-    "Upsample PixelShuffle PixelUnshuffle ChannelShuffle Constant Learned ConcatenateToken CausalMask PaddingMask "
-    "DCT Reparameterise".split()
-)
 # The activations that Captum's DeepLift supports; it looks them up by their exact class.
 RESCALED = frozenset("ReLU LeakyReLU ELU Sigmoid Tanh Softplus".split())
 # Layers through which LRP propagates relevance in a chain.
@@ -145,7 +131,7 @@ def _rescaled(project: Project, model: nn.Module) -> str:
                 f"its rule is not complete for {_name(node)} unless the baseline is zero; use average pooling or a "
                 f"stride, or {ELSE}"
             )
-        elif node.type not in LINEAR and node.type not in RESCALED:
+        elif not layer_class(node.type).is_linear and node.type not in RESCALED:
             return f"its rule does not hold for {_name(node)}, and its attributions would be silently wrong; {ELSE}"
     return ""
 

@@ -18,6 +18,7 @@ class SinusoidalEncoding(Layer):
     summary = "Adds sines and cosines that encode the position of each step, for any length"
     keywords = ("position", "positional", "encoding", "sine", "transformer")
     url = "https://arxiv.org/abs/1706.03762"
+    is_linear = True
 
     base: float = Field(
         10000.0,

@@ -54,6 +54,7 @@ class _Filter(Layer):
     kind: ClassVar[Kind]
     # The axis of the weight with an index for each filter
     _filter_axis: ClassVar[int] = 0
+    is_linear = True
 
     filters: int = Field(32, ge=1, le=65_536, description="Number of output channels")
     kernel_size: int = Field(3, ge=1, le=1_024, description="Size of the kernel along each axis")
@@ -286,6 +287,8 @@ class ConvTranspose3d(_Transposed):
 
 
 class _PerChannel(Layer):
+    is_linear = True
+
     kernel_size: int = Field(3, ge=1, le=1_024, description="Size of the kernel along each axis")
     stride: int = Field(1, ge=1, le=1_024, description="Step of the kernel along each axis")
     padding: int = Field(1, ge=0, le=1_024, description="Number of zeros added at each border")

@@ -16,6 +16,7 @@ Border = Annotated[int, Field(ge=0, le=1_024)]
 
 class _Padding(Layer):
     kind: ClassVar[Kind]
+    is_linear = True
 
     padding: int = Field(1, ge=0, le=1_024, description="Number of values added at each border")
     sides: Annotated[tuple[Border, ...], Field(strict=False, max_length=6)] = Field(

@@ -41,6 +41,7 @@ class CausalConv1d(_Causal):
     summary = "A convolution over a sequence (N, T, D) in which each step depends only on itself and earlier steps"
     keywords = ("convolution", "temporal", "dilated", "series", "audio", "forecast", "tcn", "wavenet")
     url = "https://arxiv.org/abs/1609.03499"
+    is_linear = True
 
     filters: int = Field(32, ge=1, le=65_536, description="Number of output features per step")
 

@@ -23,6 +23,7 @@ class Upsample(Layer):
     summary = "Resizes an image, a volume or a sequence (N, channels, length) without parameters"
     keywords = ("resize", "interpolate", "scale", "nearest", "bilinear", "bicubic", "trilinear", "decoder", "unet")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Upsample.html"
+    is_linear = True
 
     scale: float = Field(2.0, gt=0, le=64, description="Factor by which each axis grows")
     mode: Literal["nearest", "nearest-exact", "linear", "bicubic"] = Field(
@@ -63,6 +64,8 @@ class Upsample(Layer):
 
 
 class _Image(Layer):
+    is_linear = True
+
     def inputs(self) -> tuple[Port, ...]:
         return (Port("in", ("image",)),)
 

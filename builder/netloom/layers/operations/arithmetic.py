@@ -140,6 +140,7 @@ class ScaleShift(Layer):
     summary = "Multiplies by a constant and adds another"
     keywords = ("affine", "multiply by", "add constant", "rescale", "offset", "one minus", "temperature")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.add.html"
+    is_linear = True
 
     scale: float = Field(1.0, ge=-1e9, le=1e9, description="Factor, such as 0.1")
     shift: float = Field(0.0, ge=-1e9, le=1e9, description="Constant that is added after scaling")
@@ -214,6 +215,7 @@ class CumSum(OneAxis, Layer):
     summary = "The cumulative sum along one axis"
     keywords = ("cumsum", "prefix", "running", "integrate", "accumulate")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.cumsum.html"
+    is_linear = True
 
     axis: Axis = Field(1, description="Axis, counted from 1 after the batch axis, or from -1 for the last")
 
@@ -259,6 +261,7 @@ class Difference(OneAxis, Layer):
     summary = "The difference between each step and the step before it"
     keywords = ("diff", "derivative", "change", "delta", "stationary", "series")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.diff.html"
+    is_linear = True
 
     axis: Axis = Field(1, description="Axis, counted from 1 after the batch axis, or from -1 for the last")
     keep_length: bool = Field(False, description="Prepend a 0, so that the axis keeps its length")

@@ -15,6 +15,8 @@ Size = Annotated[int, Field(ge=-1, le=100_000_000)]
 
 
 class _Patches(Layer):
+    is_linear = True
+
     kernel_size: int = Field(2, ge=1, le=1_024, description="Height and width of a patch")
     stride: int | None = Field(
         None, ge=1, le=1_024, description="Distance between patches; empty: adjacent patches without overlap"
@@ -104,6 +106,7 @@ class Unflatten(Layer):
     summary = "Splits one axis into several, such as 64 features into an 8 × 8 image"
     keywords = ("reshape", "view", "split axis")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Unflatten.html"
+    is_linear = True
 
     axis: int = Field(1, ge=1, le=4, description="Axis to split, counted from 1 after the batch axis")
     sizes: Annotated[tuple[Size, ...], Field(strict=False, min_length=1, max_length=4)] = Field(

@@ -18,6 +18,7 @@ class Identity(Layer):
     summary = "Returns its input unchanged, such as a named point in the network or a placeholder"
     keywords = ("pass", "nothing", "placeholder", "skip", "stop gradient", "detach", "straight-through", "no_grad")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Identity.html"
+    is_linear = True
 
     stop_gradient: bool = Field(
         False, description="Pass no gradient to the layers before it, as x.detach() in a straight-through estimator"

@@ -40,6 +40,7 @@ class Split(OneAxis, Layer):
     summary = "Splits one axis into parts of given sizes"
     keywords = ("cut", "divide", "separate", "parts", "branches")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.split.html"
+    is_linear = True
 
     sizes: Annotated[tuple[Part, ...], Field(strict=False, min_length=2, max_length=16)] = Field(
         (1, -1), description="Length of each part; one can be -1, which is inferred"
@@ -84,6 +85,7 @@ class Chunk(OneAxis, Layer):
     summary = "Splits one axis into equal parts"
     keywords = ("split", "halves", "cut", "divide", "gate", "query key value")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.chunk.html"
+    is_linear = True
 
     count: int = Field(2, ge=2, le=16, description="Number of equal parts")
 
@@ -120,6 +122,7 @@ class Slice(OneAxis, Layer):
     summary = "A slice of one axis, from start to end, optionally with a step"
     keywords = ("crop", "cut", "range", "narrow", "subsample", "stride")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.narrow.html"
+    is_linear = True
 
     axis: Axis = Field(1, description=_AXIS)
     start: int = Field(
@@ -172,6 +175,7 @@ class Select(OneAxis, Layer):
     summary = "One index of an axis, such as the last step of a sequence or its class token"
     keywords = ("index", "pick", "last step", "first token", "cls", "take")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.select.html"
+    is_linear = True
 
     axis: Axis = Field(1, description=_AXIS)
     index: int = Field(0, ge=-1_000_000, le=1_000_000, description="Index, counted from 0; -1 is the last")
@@ -206,6 +210,7 @@ class IndexSelect(OneAxis, Layer):
     summary = "Selects given indices of an axis, in the given order"
     keywords = ("index select", "pick", "columns", "features", "channels", "reorder", "take")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.index_select.html"
+    is_linear = True
 
     indices: Annotated[tuple[Index, ...], Field(strict=False, min_length=1, max_length=10_000)] = Field(
         (0,), description="Indices, counted from 0; -1 is the last"

@@ -45,6 +45,7 @@ class Add(_Elementwise):
     summary = "Adds two or more inputs, as in a residual connection"
     keywords = ("sum", "residual", "skip", "plus")
     url = "https://arxiv.org/abs/1512.03385"
+    is_linear = True
 
 
 class Multiply(_Elementwise):
@@ -65,6 +66,7 @@ class Concat(_Merge):
     summary = "Concatenates two or more inputs along one axis"
     keywords = ("join", "cat", "concatenate", "merge")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.cat.html"
+    is_linear = True
 
     axis: int = Field(1, ge=1, le=4, description="Axis to concatenate along, counted from 1 after the batch axis")
 
@@ -103,6 +105,7 @@ class Stack(_Any):
     summary = "Stacks two or more inputs of the same shape along a new axis"
     keywords = ("join", "new axis", "pile", "merge")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.stack.html"
+    is_linear = True
 
     axis: Axis = Field(
         1, description="Position of the new axis, counted from 1 after the batch axis, or -1 for the end"
@@ -147,6 +150,7 @@ class Average(_Any):
     summary = "The element-wise mean of two or more inputs"
     keywords = ("mean", "ensemble")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.mean.html"
+    is_linear = True
 
     def probabilities(
         self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
@@ -171,6 +175,7 @@ class Subtract(_Pair):
     summary = "Subtracts the second input from the first"
     keywords = ("minus", "difference", "sub")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.sub.html"
+    is_linear = True
 
 
 class Divide(_Pair):

@@ -54,6 +54,7 @@ class Sum(_Reduction):
     url = "https://docs.pytorch.org/docs/stable/generated/torch.sum.html"
 
     real = False
+    is_linear = True
 
 
 class Min(_Reduction):

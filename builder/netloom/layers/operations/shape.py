@@ -23,6 +23,7 @@ class Flatten(Layer):
     summary = "Flattens each example to a vector"
     keywords = ("vector", "reshape", "unroll")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Flatten.html"
+    is_linear = True
 
     def outputs(self) -> tuple[Port, ...]:
         return (Port("out", ("vector",)),)
@@ -46,6 +47,7 @@ class Reshape(Layer):
     summary = "Changes the shape of each example and keeps its values"
     keywords = ("view", "unflatten")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.reshape.html"
+    is_linear = True
 
     shape: Annotated[tuple[Size, ...], Field(strict=False, min_length=1, max_length=5)] = Field(
         (-1,), description="New shape without the batch axis; one entry can be -1, which is inferred"
@@ -84,6 +86,7 @@ class Permute(Layer):
     summary = "Reorders the axes of an example, such as 2, 1 to swap two"
     keywords = ("transpose", "swap", "channels first", "channels last")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.permute.html"
+    is_linear = True
 
     order: Annotated[tuple[int, ...], Field(strict=False, min_length=1, max_length=5)] = Field(
         (2, 1), description="Axes in their new order, counted from 1"
@@ -123,6 +126,7 @@ class Transpose(Layer):
     summary = "Swaps two axes of an example"
     keywords = ("swap", "permute", "channels first", "channels last", "swapaxes")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.transpose.html"
+    is_linear = True
 
     axis: Axis = Field(
         -2, description="First axis to swap, counted from 1 after the batch axis, or from -1 for the last"
@@ -164,6 +168,7 @@ class FlattenAxes(Layer):
     summary = "Merges adjacent axes into one and keeps the others"
     keywords = ("merge axes", "merge heads", "reshape", "view", "unroll", "time distributed")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Flatten.html"
+    is_linear = True
 
     first: Axis = Field(-2, description="First axis to merge, counted from 1 after the batch axis, or from -1 backward")
     last: Axis = Field(-1, description="Last axis to merge")
@@ -199,6 +204,7 @@ class Squeeze(OneAxis, Layer):
     summary = "Removes an axis of length 1"
     keywords = ("remove axis", "drop dimension", "reshape")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.squeeze.html"
+    is_linear = True
 
     @classmethod
     def examples(cls) -> list[Example]:
@@ -230,6 +236,7 @@ class Unsqueeze(OneAxis, Layer):
     summary = "Inserts an axis of length 1"
     keywords = ("add axis", "new dimension", "expand dims", "reshape")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.unsqueeze.html"
+    is_linear = True
 
     axis: Axis = Field(
         1, description="Position of the new axis, counted from 1 after the batch axis, or -1 for the end"
@@ -277,6 +284,7 @@ class Mean(_Reduction):
     summary = "The mean over one axis, such as the steps of a sequence"
     keywords = ("average", "pooling", "reduce")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.mean.html"
+    is_linear = True
 
     def probabilities(
         self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec

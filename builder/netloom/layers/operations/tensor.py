@@ -160,6 +160,7 @@ class CausalMask(Layer):
     url = "https://arxiv.org/abs/1706.03762"
 
     differentiable = False  # only the shape of the input is used
+    is_linear = True
 
     window: int | None = Field(
         None,
@@ -193,6 +194,7 @@ class PaddingMask(Layer):
 
     differentiable = False
     reads_only_padding = True
+    is_linear = True
 
     padding: int = Field(0, ge=0, le=10_000_000, description="Padding token")
 
@@ -292,6 +294,7 @@ class Constant(Layer):
     url = "https://docs.pytorch.org/docs/stable/generated/torch.tensor.html"
 
     differentiable = False  # only the batch size of the input is used
+    is_linear = True
 
     values: Annotated[str, AfterValidator(_numbers)] = Field(
         "0", min_length=1, max_length=20_000, description="Numbers separated by commas, or one number for all values"
@@ -330,6 +333,7 @@ class Learned(Layer):
     summary = "Trainable values, the same for each example, such as queries or position embeddings"
     keywords = ("parameter", "weight", "bias", "class token", "queries", "positional table", "prompt", "prototype")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.parameter.Parameter.html"
+    is_linear = True
 
     shape: Shape = Field((16,), description="Shape without the batch axis")
     start: Literal["normal", "uniform", "zeros", "ones"] = Field("normal", description="Initial values")
@@ -366,6 +370,7 @@ class ConcatenateToken(Layer):
     summary = "Adds learned tokens before or after a sequence, which gather information about the whole sequence"
     keywords = ("cls", "register", "prompt", "prefix", "learned", "concatenate", "vision transformer", "bert")
     url = "https://arxiv.org/abs/2010.11929"
+    is_linear = True
 
     count: int = Field(1, ge=1, le=10_000, description="Number of tokens")
     position: Literal["front", "back"] = Field("front", description="Before or after the sequence")

@@ -18,6 +18,7 @@ class Expand(OneAxis, Layer):
     summary = "Repeats an axis of length 1"
     keywords = ("broadcast", "repeat", "tile", "copy")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.Tensor.expand.html"
+    is_linear = True
 
     axis: Axis = Field(1, description="Axis, counted from 1 after the batch axis, or from -1 for the last")
     length: Length = Field(2, description="New length of the axis")
@@ -50,6 +51,7 @@ class Repeat(OneAxis, Layer):
     summary = "Repeats the tensor along one axis"
     keywords = ("tile", "repeat interleave", "copy", "upsample", "grouped query")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.tile.html"
+    is_linear = True
 
     axis: Axis = Field(1, description="Axis, counted from 1 after the batch axis, or from -1 for the last")
     times: int = Field(2, ge=1, le=1_000, description="Number of repetitions")
@@ -78,6 +80,7 @@ class Flip(Layer):
     summary = "Reverses the order along one or more axes, such as the steps of a sequence"
     keywords = ("reverse", "mirror", "backwards")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.flip.html"
+    is_linear = True
 
     axes: Axes = Field((1,), description="Axes, counted from 1 after the batch axis, or from -1 for the last")
 
@@ -103,6 +106,7 @@ class Roll(OneAxis, Layer):
     summary = "Shifts values along one axis; values shifted out at one end reappear at the other"
     keywords = ("shift", "rotate", "circular", "cyclic", "swin")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.roll.html"
+    is_linear = True
 
     axis: Axis = Field(1, description="Axis, counted from 1 after the batch axis, or from -1 for the last")
     shift: int = Field(
@@ -124,6 +128,7 @@ class Pad(OneAxis, Layer):
     summary = "Pads one axis with a constant before and after it"
     keywords = ("padding", "zeros", "extend", "constant pad", "causal")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.pad.html"
+    is_linear = True
 
     axis: Axis = Field(1, description="Axis, counted from 1 after the batch axis, or from -1 for the last")
     before: int = Field(0, ge=0, le=1_000_000, description="Number of values added at the front")
@@ -158,6 +163,7 @@ class SlidingWindow(OneAxis, Layer):
     summary = "Extracts windows of one axis, which can overlap, along a new axis"
     keywords = ("windows", "frames", "unfold", "patches", "overlap", "lags", "segments")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.Tensor.unfold.html"
+    is_linear = True
 
     axis: Axis = Field(1, description="Axis, counted from 1 after the batch axis, or from -1 for the last")
     size: Length = Field(4, description="Size of the window")

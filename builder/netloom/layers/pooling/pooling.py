@@ -126,6 +126,8 @@ class _MaxPooling(_Pooling):
 
 
 class _AvgPooling(_Pooling):
+    is_linear = True
+
     count_include_pad: bool = Field(
         True, description="Count the zeros of the padding in the mean; turn off to average only values of the input"
     )

@@ -39,6 +39,7 @@ class AdaptiveAvgPool2d(_Adaptive):
     keywords = ("downsample", "mean", "resize")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.AdaptiveAvgPool2d.html"
     kind = "image"
+    is_linear = True
 
 
 class AdaptiveMaxPool2d(_Adaptive):
@@ -61,6 +62,7 @@ class AdaptiveAvgPool1d(_Adaptive):
     keywords = ("downsample", "mean", "resize", "temporal")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.AdaptiveAvgPool1d.html"
     kind = "sequence"
+    is_linear = True
 
 
 class AdaptiveMaxPool1d(_Adaptive):
@@ -83,6 +85,7 @@ class AdaptiveAvgPool3d(_Adaptive):
     keywords = ("downsample", "mean", "resize", "video", "voxel")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.AdaptiveAvgPool3d.html"
     kind = "volume"
+    is_linear = True
 
 
 class AdaptiveMaxPool3d(_Adaptive):
@@ -115,6 +118,7 @@ class GlobalAvgPool(_Global):
     summary = "The mean of each channel over all positions"
     keywords = ("gap", "mean", "head")
     url = "https://arxiv.org/abs/1312.4400"
+    is_linear = True
 
     def probabilities(
         self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
