@@ -244,6 +244,12 @@ class Layer(BaseModel):
     # Whether every output is an affine function of the inputs in evaluation mode, whatever the parameters are. Integers
     # count as constants, of which an embedding looks up vectors.
     is_linear: ClassVar[bool] = False
+    # Whether the layer combines several inputs by element, or joins them along an axis.
+    merges_inputs: ClassVar[bool] = False
+    # Whether the output for an image is a feature map (N, C, H, W) of convolutions, in which positions are kept.
+    makes_feature_maps: ClassVar[bool] = False
+    # Whether each step runs through `top` of several experts; with a single one, the output jumps where it changes.
+    routes_to_experts: ClassVar[bool] = False
 
     @classmethod
     def refusal(cls) -> str:

@@ -20,6 +20,7 @@ class MixtureOfExperts(Layer):
     summary = "Feed-forward experts; a router selects a few of them for each step"
     keywords = ("moe", "experts", "router", "gating", "switch", "mixtral", "sparse", "transformer")
     url = "https://arxiv.org/abs/2101.03961"
+    routes_to_experts = True
 
     experts: int = Field(4, ge=1, le=1_024, description="Number of experts")
     top: int = Field(2, ge=1, le=64, description="Number of experts that each step uses")

@@ -55,6 +55,7 @@ class SqueezeExcite(_VisionBlock):
     summary = "Weights each channel by a gate that is computed from the whole image"
     keywords = ("se", "channel attention", "senet", "gate", "recalibration")
     url = "https://arxiv.org/abs/1709.01507"
+    makes_feature_maps = True
 
     reduction: int = Field(16, ge=1, le=4_096, description="Ratio of the channels to the hidden size")
 
@@ -75,6 +76,7 @@ class InvertedResidual(_VisionBlock):
     summary = "The block of MobileNetV2: expand, convolve each channel separately, project"
     keywords = ("mobilenet", "depthwise", "separable", "bottleneck", "cnn", "mobile")
     url = "https://arxiv.org/abs/1801.04381"
+    makes_feature_maps = True
 
     filters: int = Field(32, ge=1, le=65_536, description="Number of output channels")
     stride: int = Field(1, ge=1, le=8, description="Step of the kernel; 2 halves the size of the image")
@@ -102,6 +104,7 @@ class MBConv(_VisionBlock):
     summary = "The block of EfficientNet: an inverted residual with squeeze-and-excitation"
     keywords = ("efficientnet", "mobilenet", "depthwise", "separable", "squeeze", "cnn")
     url = "https://arxiv.org/abs/1905.11946"
+    makes_feature_maps = True
 
     filters: int = Field(32, ge=1, le=65_536, description="Number of output channels")
     kernel_size: int = Field(3, ge=1, le=63, description="Size of the kernel, an odd number")
@@ -135,6 +138,7 @@ class ConvNeXtBlock(_VisionBlock):
     summary = "A depthwise 7×7 convolution and two linear layers per position, with a residual connection"
     keywords = ("convnext", "depthwise", "large kernel", "cnn", "residual")
     url = "https://arxiv.org/abs/2201.03545"
+    makes_feature_maps = True
 
     kernel_size: int = Field(7, ge=1, le=63, description="Size of the kernel, an odd number")
     expansion: int = Field(4, ge=1, le=64, description="Ratio of the hidden size to the channels")
@@ -155,6 +159,7 @@ class ResidualBlock(_VisionBlock):
     summary = "The block of ResNet: convolutions with a residual connection"
     keywords = ("resnet", "skip", "shortcut", "basic block", "bottleneck", "cnn")
     url = "https://arxiv.org/abs/1512.03385"
+    makes_feature_maps = True
 
     filters: int = Field(64, ge=1, le=65_536, description="Number of output channels")
     stride: int = Field(1, ge=1, le=8, description="Step of the kernel; 2 halves the size of the image")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from netloom.document import SUBNETWORK
-from netloom.layers import layer_class
+from netloom.layers import layer_class, module_layer
 from netloom.layers.io import reads_image
 from netloom.tasks import task
 
@@ -27,11 +27,6 @@ RELEVANT = frozenset(
     "Mean Max Permute Transpose".split()
 )
 POOLED = frozenset("MaxPool1d MaxPool2d MaxPool3d".split())
-MERGING = frozenset("Add Concat Stack Average Multiply Subtract Maximum Minimum Divide Blend".split())
-# Convolutions and convolutional blocks, whose outputs keep the positions of an image.
-CONVOLVING = frozenset(
-    "Conv2d DepthwiseConv2d SeparableConv2d ResidualBlock InvertedResidual MBConv ConvNeXtBlock SqueezeExcite".split()
-)
 
 
 def unmet_requirement(needs: Sequence[str], project: Project, model: nn.Module) -> str:
@@ -106,7 +101,7 @@ def _gradients(project: Project, model: nn.Module) -> str:
 def _smooth_path(project: Project, model: nn.Module) -> str:
     """Path methods need a score without jumps along the path."""
     for module in model.modules():
-        if type(module).__name__ == "MixtureOfExperts" and getattr(module, "top", 0) == 1:
+        if module_layer(module).routes_to_experts and getattr(module, "top", 0) == 1:
             return (
                 "its mixture of experts uses one expert at a time, so the score jumps between experts along the path "
                 "from the baseline; use Saliency, Occlusion or Shapley sampling, or let it use two experts."
@@ -143,7 +138,7 @@ def _relevance(project: Project, model: nn.Module) -> str:
     if task(project.training.objective).explains_many_outputs:
         return f"it propagates a single output, and this network has one per position; {ELSE}"
     for node in every_node(project, left_out(project, model)):
-        if node.type == SUBNETWORK or node.type in MERGING:
+        if node.type == SUBNETWORK or layer_class(node.type).merges_inputs:
             return f"it supports only chains of layers, and {_name(node)} merges several inputs; {ELSE}"
         if node.type not in RELEVANT:
             return f"it does not have a rule for {_name(node)}; {ELSE}"
@@ -167,7 +162,7 @@ def _feature_maps(project: Project, model: nn.Module) -> str:
     inputs = [node for node in project.main_network.nodes.values() if node.type == "Input"]
     if not any(reads_image(node.params) for node in inputs):
         return "it needs an image as input."
-    if not any(node.type in CONVOLVING for node in every_node(project)):
+    if not any(layer_class(node.type).makes_feature_maps for node in every_node(project)):
         return "it needs a convolution, whose output keeps the positions of the image."
     return ""
 

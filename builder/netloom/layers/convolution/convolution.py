@@ -203,6 +203,7 @@ class Conv2d(_Convolution):
     keywords = ("cnn", "convolution", "filter", "image", "vision")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Conv2d.html"
     kind = "image"
+    makes_feature_maps = True
 
 
 class Conv3d(_Convolution):
@@ -288,6 +289,7 @@ class ConvTranspose3d(_Transposed):
 
 class _PerChannel(Layer):
     is_linear = True
+    makes_feature_maps = True
 
     kernel_size: int = Field(3, ge=1, le=1_024, description="Size of the kernel along each axis")
     stride: int = Field(1, ge=1, le=1_024, description="Step of the kernel along each axis")

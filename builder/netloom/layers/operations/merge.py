@@ -13,6 +13,8 @@ from netloom.layers.probability import Probabilities, averaged
 
 
 class _Merge(Layer):
+    merges_inputs = True
+
     count: int = Field(2, ge=2, le=16, description="Number of inputs")
 
     def inputs(self) -> tuple[Port, ...]:
@@ -159,6 +161,8 @@ class Average(_Any):
 
 
 class _Pair(Layer):
+    merges_inputs = True
+
     def inputs(self) -> tuple[Port, ...]:
         return Port("a"), Port("b")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from netloom.explain.attribution.layer.layer_method import LayerExplainer
 from netloom.explain.core.errors import ExplainError
 from netloom.explain.core.network.nodes import InnerNode, inner_nodes, top_level_nodes
-from netloom.explain.core.requirements import CONVOLVING
+from netloom.layers import layer_class
 
 if TYPE_CHECKING:
     from netloom.explain.core.activation_hook import HookedLayer
@@ -42,7 +42,9 @@ class FeatureMaps(LayerExplainer):
             spec = next(iter(measured[node.key].outputs.values()), None)
             if spec and len(spec.shape) == 4 and spec.shape[2:] != (1, 1) and self.image_fields(context, node):
                 return node
-        convolutions = [node for node in nodes if node.type in CONVOLVING and self.image_fields(context, node)]
+        convolutions = [
+            node for node in nodes if layer_class(node.type).makes_feature_maps and self.image_fields(context, node)
+        ]
         if convolutions:
             return convolutions[-1]
         raise ExplainError("This network does not have a layer with feature maps of an image; choose another method.")
