@@ -250,6 +250,8 @@ class Layer(BaseModel):
     makes_feature_maps: ClassVar[bool] = False
     # Whether each step runs through `top` of several experts; with a single one, the output jumps where it changes.
     routes_to_experts: ClassVar[bool] = False
+    # Whether the output is a representation of its own, in which concepts are searched; false if it repeats the input.
+    makes_representation: ClassVar[bool] = True
 
     @classmethod
     def refusal(cls) -> str:

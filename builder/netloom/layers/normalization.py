@@ -296,9 +296,12 @@ class Dropout(_Dropout):
     keywords = ("regularization", "overfitting", "noise")
     url = "https://jmlr.org/papers/v15/srivastava14a.html"
     kinds = ("vector", "sequence", "image", "volume")
+    makes_representation = False
 
 
 class _ChannelDropout(_Dropout):
+    makes_representation = False
+
     rate: float = Field(0.5, ge=0, lt=1, description="Probability that a channel is set to 0 in training")
 
 

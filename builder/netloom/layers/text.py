@@ -22,6 +22,7 @@ class Embedding(Layer):
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Embedding.html"
     is_embedding = True
     is_linear = True
+    makes_representation = False
 
     vocabulary: int = Field(1000, ge=2, le=10_000_000, description="Size of the vocabulary")
     dim: int = Field(32, ge=1, le=65_536, description="Size of each vector")
@@ -64,6 +65,7 @@ class EmbeddingBag(Embedding):
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.EmbeddingBag.html"
     is_embedding = False
     is_linear = False
+    makes_representation = True
 
     mode: Literal["mean", "sum", "max"] = Field("mean", description="How the vectors are pooled")
     padding_token: int | None = Field(

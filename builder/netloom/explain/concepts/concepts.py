@@ -37,6 +37,7 @@ from netloom.explain.core.network.cost import measure_network
 from netloom.explain.core.network.nodes import InnerNode, find_node, top_level_nodes
 from netloom.explain.core.request import ExplanationRequest, Trained, build_context
 from netloom.explain.evidence.model_check import model_check
+from netloom.layers import layer_class
 
 if TYPE_CHECKING:
     from netloom.data import Prepared
@@ -48,8 +49,6 @@ MAX_NODES, MAX_TARGETS = 4, 10
 MIN_ACCURACY, MAX_P_VALUE = 0.65, 0.05
 # Cohen's threshold for a small effect (d = 0.2).
 MIN_STRENGTH = 0.2
-# These layers do not add a representation in which to search for a concept.
-UNCHANGED_TYPES = ("Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "Identity", "Flatten", "Reshape", "Embedding")
 Word = Literal["for", "against", "unused", "absent"]
 WORDS: dict[Word, str] = {
     "for": "increases the score",
@@ -143,7 +142,7 @@ def default_nodes(trained: Trained) -> list[InnerNode]:
     from netloom.compile.logit_network import with_logits
 
     nodes = top_level_nodes(trained.project, with_logits(trained.project, trained.model, trained.data.schema))
-    candidates = [node for node in nodes[:-1] if node.cut and node.type not in UNCHANGED_TYPES] or nodes[:-1]
+    candidates = [node for node in nodes[:-1] if node.cut and layer_class(node.type).makes_representation] or nodes[:-1]
     if len(candidates) <= MAX_NODES:
         return candidates
     return [

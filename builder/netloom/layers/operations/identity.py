@@ -19,6 +19,7 @@ class Identity(Layer):
     keywords = ("pass", "nothing", "placeholder", "skip", "stop gradient", "detach", "straight-through", "no_grad")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Identity.html"
     is_linear = True
+    makes_representation = False
 
     stop_gradient: bool = Field(
         False, description="Pass no gradient to the layers before it, as x.detach() in a straight-through estimator"

@@ -24,6 +24,7 @@ class Flatten(Layer):
     keywords = ("vector", "reshape", "unroll")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Flatten.html"
     is_linear = True
+    makes_representation = False
 
     def outputs(self) -> tuple[Port, ...]:
         return (Port("out", ("vector",)),)
@@ -48,6 +49,7 @@ class Reshape(Layer):
     keywords = ("view", "unflatten")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.reshape.html"
     is_linear = True
+    makes_representation = False
 
     shape: Annotated[tuple[Size, ...], Field(strict=False, min_length=1, max_length=5)] = Field(
         (-1,), description="New shape without the batch axis; one entry can be -1, which is inferred"
