@@ -252,6 +252,10 @@ class Layer(BaseModel):
     routes_to_experts: ClassVar[bool] = False
     # Whether the output is a representation of its own, in which concepts are searched; false if it repeats the input.
     makes_representation: ClassVar[bool] = True
+    # Whether the output is exactly 0 for small inputs, so that a unit can be 0 for all rows and not learn.
+    is_rectifier: ClassVar[bool] = False
+    # Whether the slope approaches 0 or is 0 for inputs of large magnitude, at which gradients vanish.
+    saturates: ClassVar[bool] = False
 
     @classmethod
     def refusal(cls) -> str:

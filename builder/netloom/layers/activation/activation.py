@@ -38,6 +38,7 @@ class ReLU(ActivationLayer):
     summary = "Sets negative values to 0"
     keywords = ("rectifier", "nonlinearity")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.ReLU.html"
+    is_rectifier = True
 
 
 class LeakyReLU(ActivationLayer):
@@ -161,6 +162,7 @@ class ReLU6(ActivationLayer):
     summary = "A ReLU whose output is at most 6, as in MobileNet"
     keywords = ("rectifier", "mobilenet", "nonlinearity", "clip")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.ReLU6.html"
+    is_rectifier = True
 
 
 class Threshold(ActivationLayer):
@@ -171,6 +173,7 @@ class Threshold(ActivationLayer):
     summary = "Replaces values that are not above a threshold by a fixed value"
     keywords = ("cut", "step", "nonlinearity")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Threshold.html"
+    is_rectifier = True
 
     threshold: float = Field(0.0, ge=-1e6, le=1e6, description="Values above the threshold are kept")
     value: float = Field(0.0, ge=-1e6, le=1e6, description="Value that replaces the others")

@@ -21,6 +21,7 @@ class Sigmoid(ActivationLayer):
     keywords = ("logistic", "gate", "probability")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Sigmoid.html"
     makes_probabilities = True
+    saturates = True
 
     def probabilities(
         self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
@@ -36,6 +37,7 @@ class Tanh(ActivationLayer):
     summary = "Maps every value to the range −1 to 1"
     keywords = ("hyperbolic", "nonlinearity")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Tanh.html"
+    saturates = True
 
 
 class Hardsigmoid(ActivationLayer):
@@ -47,6 +49,7 @@ class Hardsigmoid(ActivationLayer):
     keywords = ("mobilenet", "gate", "nonlinearity")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Hardsigmoid.html"
     makes_probabilities = True
+    saturates = True
 
     def probabilities(
         self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
@@ -64,6 +67,7 @@ class Hardtanh(ActivationLayer):
     keywords = ("clip", "clamp", "nonlinearity")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Hardtanh.html"
     options = (("low", "min_val"), ("high", "max_val"))
+    saturates = True
 
     low: float = Field(-1.0, ge=-1e6, le=1e6, description="Lower limit of the output")
     high: float = Field(1.0, ge=-1e6, le=1e6, description="Upper limit of the output")
@@ -86,6 +90,7 @@ class Softsign(ActivationLayer):
     summary = "Maps every value to the range −1 to 1 with slowly decaying tails"
     keywords = ("nonlinearity",)
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Softsign.html"
+    saturates = True
 
 
 class LogSigmoid(ActivationLayer):
@@ -97,6 +102,7 @@ class LogSigmoid(ActivationLayer):
     keywords = ("logistic", "log probability")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.LogSigmoid.html"
     makes_probabilities = True
+    saturates = True
 
     def probabilities(
         self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from netloom.layers import layer_class
 from netloom.training.diagnostics.budget import Budget
 from netloom.training.diagnostics.node_modules import LayerModule
 from netloom.training.diagnostics.statistics_file import MEASURES
@@ -27,8 +28,6 @@ EVERY_S, EARLY = 0.5, 10
 SHARE, FREE_S = 0.004, 0.01
 # Limits of the number of layers, the rows of an output, and the elements of a weight that are copied.
 MAX_PLACES, MAX_ROWS, MAX_COPIED = 200, 64, 2**20
-# Layers that output exactly 0 for small inputs. A unit that is always 0 has no gradient and does not learn.
-RECTIFIERS = ("ReLU", "ReLU6", "Threshold")
 # With fewer rows in a batch, a useful unit can be 0 for all of them by chance.
 MIN_ROWS = 16
 
@@ -144,6 +143,8 @@ def _lengths(weights: Sequence[torch.Tensor], before: list[torch.Tensor]) -> tup
 def _activations(statistics: dict[Any, torch.Tensor], layer: LayerModule) -> Callable[..., None]:
     import torch
 
+    is_rectifier = layer_class(layer.type).is_rectifier
+
     def hook(_: nn.Module, __: Any, answer: Any) -> None:
         first = answer[0] if isinstance(answer, tuple) else answer
         if not isinstance(first, torch.Tensor) or not first.is_floating_point() or not first.numel():
@@ -151,7 +152,7 @@ def _activations(statistics: dict[Any, torch.Tensor], layer: LayerModule) -> Cal
         with torch.no_grad():
             rows = first.detach()[:MAX_ROWS].float()
             zero = rows == 0
-            dead = _dead(zero) if layer.type in RECTIFIERS else rows.new_full((), float("nan"))
+            dead = _dead(zero) if is_rectifier else rows.new_full((), float("nan"))
             # Without Bessel's correction, which makes the deviation of a single element NaN
             statistics[layer.path] = torch.stack([rows.mean(), rows.std(correction=0), zero.float().mean(), dead])
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from netloom.layers import layer_class
 from netloom.training.diagnostics.alerts import Notice, Observations, Refuted, Rule
 from netloom.training.diagnostics.statistics_file import MEASURES
 
@@ -20,7 +21,6 @@ SHORT = 1.0  # a gradient of at most this norm is not exploding, whatever its us
 # A sigmoid removes about nine tenths of the gradient, so about this much is left after five of them. A weight with a
 # gradient that is smaller by this factor learns at a ten-thousandth of the speed: it keeps its initial value.
 VANISHES = 1e-4
-SATURATING = ("Sigmoid", "Tanh", "Hardsigmoid", "Hardtanh", "Softsign", "LogSigmoid")
 # Networks with rectifiers train well with some tenths of the units at 0 in a batch. With half of them, a layer wastes
 # half of its width. https://arxiv.org/abs/1903.06733
 DEAD = 0.5
@@ -87,7 +87,7 @@ def vanishing_gradients(observations: Observations) -> Notice | None:
     layers = learned[low].tolist()
     share = float(most[-1, 0] / max(strength[-1, low].min(), 1e-30))
     ratio = f"{share:,.0f} times" if share < 1e9 else "more than a billion times"
-    flat = any(layer.type in SATURATING for layer in observations.places)
+    flat = any(layer_class(layer.type).saturates for layer in observations.places)
     first = "Use ReLU or GELU instead of sigmoid or tanh, add" if flat else "Add"
     return _notice(
         observations,
