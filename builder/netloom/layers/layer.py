@@ -256,6 +256,8 @@ class Layer(BaseModel):
     is_rectifier: ClassVar[bool] = False
     # Whether the slope approaches 0 or is 0 for inputs of large magnitude, at which gradients vanish.
     saturates: ClassVar[bool] = False
+    # Whether weight decay applies to the matrices that the module itself holds; false for tables of vectors and norms.
+    decays_weights: ClassVar[bool] = True
 
     @classmethod
     def refusal(cls) -> str:

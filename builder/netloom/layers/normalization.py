@@ -38,6 +38,7 @@ def _call(layer: _BatchNorm | _InstanceNorm | GroupNorm, sizes: tuple[int, ...],
 
 class _BatchNorm(_Norm):
     is_linear = True
+    decays_weights = False
 
     momentum: float = Field(
         0.1, gt=0, le=1, description="Momentum of the running statistics; higher values follow recent batches faster"
@@ -95,6 +96,8 @@ class BatchNorm3d(_BatchNorm):
 
 
 class _InstanceNorm(_Norm):
+    decays_weights = False
+
     epsilon: float = Field(1e-5, gt=0, le=1, description="Added to the variance for numerical stability (ε)")
     affine: bool = Field(False, description="Learn a scale and a shift for each channel")
     bias: bool = Field(True, description="Learn a shift in addition to the scale; off: only the scale")
@@ -159,6 +162,7 @@ class GroupNorm(_Norm):
     keywords = ("gn", "normalization", "channels")
     url = "https://arxiv.org/abs/1803.08494"
     kinds = ("vector", "sequence", "image", "volume")
+    decays_weights = False
 
     groups: int = Field(8, ge=1, le=65_536, description="Number of groups that the channels are split into")
     epsilon: float = Field(1e-5, gt=0, le=1, description="Added to the variance for numerical stability (ε)")
@@ -192,6 +196,7 @@ class GroupNorm(_Norm):
 
 class _LastAxesNorm(_Norm):
     kinds = ("vector", "sequence", "image", "volume")
+    decays_weights = False
 
     def _shape(self, spec: TensorSpec, axes: int) -> int | tuple[int, ...]:
         """The lengths of the last axes: an integer for one axis, as in most PyTorch code, otherwise a tuple."""

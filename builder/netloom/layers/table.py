@@ -22,6 +22,7 @@ class CategoricalEmbedding(Layer):
     url = "https://arxiv.org/abs/1604.06737"
     is_embedding = True
     is_linear = True
+    decays_weights = False
 
     sizes: Annotated[tuple[Size, ...], Field(strict=False, min_length=1, max_length=1_024)] = Field(
         (10, 10), description="Number of categories of each column, separated by commas; categories are counted from 0"
@@ -61,6 +62,7 @@ class HashedEmbedding(Layer):
     url = "https://arxiv.org/abs/0902.2206"
     is_embedding = True
     is_linear = True
+    decays_weights = False
 
     buckets: int = Field(1_000, ge=1, le=10_000_000, description="Number of vectors")
     dim: int = Field(8, ge=1, le=65_536, description="Size of each vector")
@@ -87,6 +89,7 @@ class NumericalEmbedding(Layer):
     keywords = ("feature tokenizer", "ft-transformer", "columns", "numbers", "tabular")
     url = "https://arxiv.org/abs/2106.11959"
     is_linear = True
+    decays_weights = False
 
     dim: int = Field(8, ge=1, le=65_536, description="Size of each vector")
     bias: bool = Field(True, description="Add a learned bias for each column")

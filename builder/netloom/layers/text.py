@@ -23,6 +23,7 @@ class Embedding(Layer):
     is_embedding = True
     is_linear = True
     makes_representation = False
+    decays_weights = False
 
     vocabulary: int = Field(1000, ge=2, le=10_000_000, description="Size of the vocabulary")
     dim: int = Field(32, ge=1, le=65_536, description="Size of each vector")
@@ -96,6 +97,7 @@ class PositionalEmbedding(Layer):
     keywords = ("position", "encoding", "sinusoidal", "transformer")
     url = "https://arxiv.org/abs/1706.03762"
     is_linear = True
+    decays_weights = False
 
     kind: Literal["learned", "sinusoidal"] = Field("learned", description="Learned vectors, or fixed sines and cosines")
 

@@ -193,6 +193,7 @@ class PatchEmbedding(_VisionBlock):
     url = "https://arxiv.org/abs/2010.11929"
     divides_into_patches = True
     is_linear = True
+    decays_weights = False
 
     patch: int = Field(4, ge=1, le=1_024, description="Size of a patch in pixels; must divide height and width")
     dim: int = Field(64, ge=1, le=65_536, description="Size of each vector")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 from netloom.core.torch_internals import spare_optimizers_the_compiler
 from netloom.document.optimizer_settings import OPTIMIZERS
 from netloom.document.training_settings import settings
+from netloom.layers import module_layer
 from netloom.training.weights.weight_files import StateDict
 
 if TYPE_CHECKING:
@@ -177,8 +178,10 @@ def clip_gradient(weights: list[torch.nn.Parameter], length: float | None, value
 
 def spares(owner: nn.Module, weight: torch.Tensor) -> bool:
     """Return whether a weight is a bias, a norm scale or an embedding, which should not be decayed."""
-    kind = type(owner).__name__
-    return weight.ndim < 2 or any(word in kind for word in ("Norm", "Embedding", "Position"))
+    if weight.ndim < 2 or not module_layer(owner).decays_weights:
+        return True
+    # Modules of the author's code have no declaration, only a name.
+    return any(word in type(owner).__name__ for word in ("Norm", "Embedding", "Position"))
 
 
 def _weights(model: nn.Module) -> Iterator[tuple[str, torch.nn.Parameter, nn.Module]]:
