@@ -19,6 +19,7 @@ class Linear(Layer):
     keywords = ("dense", "fully connected", "fc", "mlp", "projection", "head", "classifier")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Linear.html"
     is_linear = True
+    supports_weight_tying = True
 
     units: int = Field(64, ge=1, le=1_000_000, description="Number of output features")
     bias: bool = Field(True, description="Add a learned bias")
@@ -46,6 +47,7 @@ class TransposedLinear(Layer):
     keywords = ("dense", "tied", "weight sharing", "autoencoder", "decoder", "transpose")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.linear.html"
     is_linear = True
+    supports_weight_tying = True
 
     units: int = Field(64, ge=1, le=1_000_000, description="Number of output features")
     bias: bool = Field(True, description="Add a learned bias")

@@ -258,6 +258,8 @@ class Layer(BaseModel):
     saturates: ClassVar[bool] = False
     # Whether weight decay applies to the matrices that the module itself holds; false for tables of vectors and norms.
     decays_weights: ClassVar[bool] = True
+    # Whether the layer has one matrix with a row per word or unit, which other such layers can share (weight tying).
+    supports_weight_tying: ClassVar[bool] = False
 
     @classmethod
     def refusal(cls) -> str:

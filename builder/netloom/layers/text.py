@@ -24,6 +24,7 @@ class Embedding(Layer):
     is_linear = True
     makes_representation = False
     decays_weights = False
+    supports_weight_tying = True
 
     vocabulary: int = Field(1000, ge=2, le=10_000_000, description="Size of the vocabulary")
     dim: int = Field(32, ge=1, le=65_536, description="Size of each vector")
@@ -67,6 +68,7 @@ class EmbeddingBag(Embedding):
     is_embedding = False
     is_linear = False
     makes_representation = True
+    supports_weight_tying = False
 
     mode: Literal["mean", "sum", "max"] = Field("mean", description="How the vectors are pooled")
     padding_token: int | None = Field(

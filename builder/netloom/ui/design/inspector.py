@@ -11,7 +11,7 @@ import streamlit as st
 from netloom.core.text import escape
 from netloom.document import SUBNETWORK, Edit, Node, Project
 from netloom.editing.live import Live
-from netloom.layers import FormField, form, label, registry
+from netloom.layers import FormField, form, label, layer_class, registry
 from netloom.ui.components.errors import show_error
 from netloom.ui.components.fields import editor, read_number, write
 from netloom.ui.components.forms import bound, refused
@@ -24,10 +24,6 @@ from netloom.ui.design.repetition_form import repetition_form
 from netloom.ui.design.state import Key
 from netloom.validation import Context
 from netloom.validation.initial_weights import node_weights
-
-# Layers of these types have weights of the same shape, for words at the input and at the output of a network.
-_MATRICES = ("Linear", "Embedding", "TransposedLinear")
-SHARING = dict.fromkeys(_MATRICES, _MATRICES)
 
 
 def inspector(live: Live, network: str, selected: list[str]) -> None:
@@ -78,6 +74,11 @@ def inspector(live: Live, network: str, selected: list[str]) -> None:
     if about.open:  # a closed expander is neither drawn nor sent
         with about:
             node_form.about()
+
+
+def _can_share(one: str, other: str) -> bool:
+    """Return whether layers of two types have the same weights, such as those for words at the input and the output."""
+    return one == other or (layer_class(one).supports_weight_tying and layer_class(other).supports_weight_tying)
 
 
 @dataclass(frozen=True)
@@ -174,9 +175,8 @@ class _NodeForm:
 
     def _shares(self) -> None:
         node, nodes = self.node, self.context.network.nodes
-        types = SHARING.get(node.type, (node.type,))
         # Only nodes with weights of their own, so that no node shares those of one that shares itself.
-        fitting = [candidate.id for candidate in nodes.values() if candidate.type in types and candidate.shares is None]
+        fitting = [other.id for other in nodes.values() if _can_share(node.type, other.type) and other.shares is None]
         names = [None, *(key for key in fitting if key != node.id)]
         names += [node.shares] if node.shares not in names else []
         if len(names) == 1:
