@@ -20,6 +20,7 @@ class Reparameterise(Layer):
     keywords = ("vae", "variational", "latent", "sample", "kl divergence", "information bottleneck", "noise")
     url = "https://arxiv.org/abs/1312.6114"
     is_linear = True
+    samples_latent = True
 
     coefficient: float = Field(
         0.01, ge=0, le=1_000_000, description="Weight of the KL divergence from N(0, 1) in the loss (β)"

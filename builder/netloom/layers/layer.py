@@ -260,6 +260,8 @@ class Layer(BaseModel):
     decays_weights: ClassVar[bool] = True
     # Whether the layer has one matrix with a row per word or unit, which other such layers can share (weight tying).
     supports_weight_tying: ClassVar[bool] = False
+    # Whether the layer samples the latent vector of a variational autoencoder.
+    samples_latent: ClassVar[bool] = False
 
     @classmethod
     def refusal(cls) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
+from netloom.layers import module_layer
 from netloom.training.objectives.adversarial import most_shown, shown
 from netloom.training.objectives.evaluation import Picture
 from netloom.training.streaming import take
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from netloom.data import Prepared
     from netloom.training import Objective
 
-# The class name of layers that sample a latent vector. Compared by name, because generated code defines classes of its
-# own.
-LATENT = "Reparameterise"
 SEED = 0
 
 
@@ -61,7 +59,7 @@ def latent_layers(objective: Objective, model: nn.Module, data: Prepared) -> lis
     task = objective.task
     if not task.reconstructs_input or task.tunes_threshold or not data.schema.inputs[0].is_image:
         return []
-    return [module for module in model.modules() if type(module).__name__ == LATENT]
+    return [module for module in model.modules() if module_layer(module).samples_latent]
 
 
 @contextmanager
