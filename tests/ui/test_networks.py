@@ -14,7 +14,7 @@ from netloom.layers import FormField, form, registry
 from netloom.store import open_store
 from netloom.templates import templates
 from netloom.ui.components.fields import editor, read_number, read_text
-from netloom.ui.design.canvas_payload import COMMON, payload
+from netloom.ui.design.canvas_payload import payload
 from netloom.ui.design.networks import current_name, standing, users
 from netloom.ui.design.state import VisibleNetwork
 
@@ -84,7 +84,7 @@ def test_palette_is_sent_only_to_browsers_without_it(live: Live) -> None:
     assert len(json.dumps(again)) < 10_000
     live.apply({"kind": "project", "data": {"dataset": "digits"}})
     assert payload(live, VisibleNetwork("main"), "", [], 600)["palette_version"] != first["palette_version"]
-    assert registry().keys() >= COMMON
+    assert {layer["type"]: layer["common"] for layer in first["palette"] or ()}["Linear"]
 
 
 def test_forms_update_on_changes_in_any_network(live: Live) -> None:

@@ -20,6 +20,7 @@ class Linear(Layer):
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Linear.html"
     is_linear = True
     supports_weight_tying = True
+    is_common = True
 
     units: int = Field(64, ge=1, le=1_000_000, description="Number of output features")
     bias: bool = Field(True, description="Add a learned bias")

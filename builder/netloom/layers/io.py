@@ -24,6 +24,7 @@ class Input(Layer):
     summary = "Reads a field of the dataset, one example per row of the batch"
     keywords = ("data", "features", "source")
     is_linear = True
+    is_common = True
 
     field: str = Field("", max_length=200, description="Field of the dataset")
     kind: Literal["vector", "sequence", "image", "volume", "tokens", "tensor", "indices"] = Field(
@@ -83,6 +84,7 @@ class Output(Layer):
     summary = "An output of the network, which the objective reads"
     keywords = ("result", "prediction", "logits", "target")
     is_linear = True
+    is_common = True
 
     name: str = Field("output", min_length=1, max_length=64, description="Name of this output")
 

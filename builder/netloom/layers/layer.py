@@ -262,6 +262,8 @@ class Layer(BaseModel):
     supports_weight_tying: ClassVar[bool] = False
     # Whether the layer samples the latent vector of a variational autoencoder.
     samples_latent: ClassVar[bool] = False
+    # Whether most networks use the layer, so that the palette shows it first.
+    is_common: ClassVar[bool] = False
 
     @classmethod
     def refusal(cls) -> str:

@@ -71,6 +71,7 @@ class BatchNorm1d(_BatchNorm):
     keywords = ("bn", "normalization", "normalise")
     url = "https://arxiv.org/abs/1502.03167"
     kinds = ("vector", "sequence")
+    is_common = True
 
 
 class BatchNorm2d(_BatchNorm):
@@ -82,6 +83,7 @@ class BatchNorm2d(_BatchNorm):
     keywords = ("bn", "normalization", "normalise")
     url = "https://arxiv.org/abs/1502.03167"
     kinds = ("image",)
+    is_common = True
 
 
 class BatchNorm3d(_BatchNorm):
@@ -163,6 +165,7 @@ class GroupNorm(_Norm):
     url = "https://arxiv.org/abs/1803.08494"
     kinds = ("vector", "sequence", "image", "volume")
     decays_weights = False
+    is_common = True
 
     groups: int = Field(8, ge=1, le=65_536, description="Number of groups that the channels are split into")
     epsilon: float = Field(1e-5, gt=0, le=1, description="Added to the variance for numerical stability (ε)")
@@ -214,6 +217,7 @@ class LayerNorm(_LastAxesNorm):
     summary = "Normalizes each example, or each step, to mean 0 and variance 1 over its features"
     keywords = ("ln", "normalization", "normalise", "transformer")
     url = "https://arxiv.org/abs/1607.06450"
+    is_common = True
 
     epsilon: float = Field(1e-5, gt=0, le=1, description="Added to the variance for numerical stability (ε)")
     axes: int = Field(1, ge=1, le=4, description="Number of trailing axes that are normalized together")
@@ -302,6 +306,7 @@ class Dropout(_Dropout):
     url = "https://jmlr.org/papers/v15/srivastava14a.html"
     kinds = ("vector", "sequence", "image", "volume")
     makes_representation = False
+    is_common = True
 
 
 class _ChannelDropout(_Dropout):

@@ -25,6 +25,7 @@ class Embedding(Layer):
     makes_representation = False
     decays_weights = False
     supports_weight_tying = True
+    is_common = True
 
     vocabulary: int = Field(1000, ge=2, le=10_000_000, description="Size of the vocabulary")
     dim: int = Field(32, ge=1, le=65_536, description="Size of each vector")
@@ -69,6 +70,7 @@ class EmbeddingBag(Embedding):
     is_linear = False
     makes_representation = True
     supports_weight_tying = False
+    is_common = False
 
     mode: Literal["mean", "sum", "max"] = Field("mean", description="How the vectors are pooled")
     padding_token: int | None = Field(
@@ -100,6 +102,7 @@ class PositionalEmbedding(Layer):
     url = "https://arxiv.org/abs/1706.03762"
     is_linear = True
     decays_weights = False
+    is_common = True
 
     kind: Literal["learned", "sinusoidal"] = Field("learned", description="Learned vectors, or fixed sines and cosines")
 

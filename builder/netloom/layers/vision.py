@@ -160,6 +160,7 @@ class ResidualBlock(_VisionBlock):
     keywords = ("resnet", "skip", "shortcut", "basic block", "bottleneck", "cnn")
     url = "https://arxiv.org/abs/1512.03385"
     makes_feature_maps = True
+    is_common = True
 
     filters: int = Field(64, ge=1, le=65_536, description="Number of output channels")
     stride: int = Field(1, ge=1, le=8, description="Step of the kernel; 2 halves the size of the image")
@@ -194,6 +195,7 @@ class PatchEmbedding(_VisionBlock):
     divides_into_patches = True
     is_linear = True
     decays_weights = False
+    is_common = True
 
     patch: int = Field(4, ge=1, le=1_024, description="Size of a patch in pixels; must divide height and width")
     dim: int = Field(64, ge=1, le=65_536, description="Size of each vector")

@@ -39,6 +39,7 @@ class ReLU(ActivationLayer):
     keywords = ("rectifier", "nonlinearity")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.ReLU.html"
     is_rectifier = True
+    is_common = True
 
 
 class LeakyReLU(ActivationLayer):
@@ -49,6 +50,7 @@ class LeakyReLU(ActivationLayer):
     summary = "Scales negative values down instead of setting them to 0"
     keywords = ("rectifier", "nonlinearity")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.LeakyReLU.html"
+    is_common = True
 
     slope: float = Field(0.01, ge=0, le=1, description="Slope for negative values")
 
@@ -68,6 +70,7 @@ class GELU(ActivationLayer):
     keywords = ("gaussian", "nonlinearity", "transformer")
     url = "https://arxiv.org/abs/1606.08415"
     options = (("approximate", "approximate"),)
+    is_common = True
 
     approximate: Literal["none", "tanh"] = Field(
         "none", description="none: exact; tanh: the faster approximation that GPT-2 uses"
@@ -82,6 +85,7 @@ class SiLU(ActivationLayer):
     summary = "The input times its sigmoid, also called Swish"
     keywords = ("swish", "nonlinearity")
     url = "https://arxiv.org/abs/1702.03118"
+    is_common = True
 
 
 class ELU(ActivationLayer):

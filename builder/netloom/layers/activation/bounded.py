@@ -22,6 +22,7 @@ class Sigmoid(ActivationLayer):
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Sigmoid.html"
     makes_probabilities = True
     saturates = True
+    is_common = True
 
     def probabilities(
         self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
@@ -38,6 +39,7 @@ class Tanh(ActivationLayer):
     keywords = ("hyperbolic", "nonlinearity")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Tanh.html"
     saturates = True
+    is_common = True
 
 
 class Hardsigmoid(ActivationLayer):

@@ -40,6 +40,7 @@ class Softmax(_OverAxis):
     keywords = ("probability", "classification", "normalize")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Softmax.html"
     makes_probabilities = True
+    is_common = True
 
     def probabilities(
         self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec

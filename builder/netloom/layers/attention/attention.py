@@ -111,6 +111,7 @@ class MultiHeadAttention(_Attention):
     keywords: ClassVar[tuple[str, ...]] = ("attention", "transformer", "self-attention", "heads")
     url = "https://arxiv.org/abs/1706.03762"
     attention_queries = "steps"
+    is_common = True
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         return Call("MultiHeadAttention", (specs["in"].size(2), self.heads), self._options())
@@ -124,6 +125,7 @@ class TransformerEncoderBlock(_Attention):
     summary = "Self-attention and a feed-forward network, each with a residual connection and layer norm"
     keywords: ClassVar[tuple[str, ...]] = ("attention", "transformer", "encoder", "bert", "gpt", "heads")
     url = "https://arxiv.org/abs/1706.03762"
+    is_common = True
 
     residual_weights: ClassVar[tuple[str, ...]] = ("attention.out.weight", "feed_forward.3.weight")
 
@@ -142,6 +144,7 @@ class TransformerEncoderBlock(_Attention):
 
 class _SelfAttention(MultiHeadAttention):
     own_initialization = ("place",)  # biases of positions
+    is_common = False
 
     bias: bool = Field(True, description="Add a learned bias in the projections")
     masked: bool = Field(False, description="Add a second port for a padding mask")
@@ -176,6 +179,7 @@ class SelfAttention(_SelfAttention):
     )
     keywords = ("attention", "transformer", "heads", "llama", "mistral", "gqa", "rope", "alibi", "t5", "window", "mask")
     url = "https://arxiv.org/abs/2302.13971"
+    is_common = True
 
     kv_heads: KeyValueHeads = None
     head_width: HeadWidth = None

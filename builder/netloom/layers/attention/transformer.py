@@ -92,6 +92,7 @@ class GeGLU(_Gated):
 class _Block(TransformerEncoderBlock):
     own_initialization = ("place",)  # biases of positions
     residual_weights: ClassVar[tuple[str, ...]] = ("attention.part.out.weight", "feed_forward.part.down.weight")
+    is_common = False
 
     kv_heads: KeyValueHeads = None
     head_width: HeadWidth = None

@@ -192,6 +192,7 @@ class Conv1d(_Convolution):
     keywords = ("cnn", "convolution", "filter", "temporal", "audio", "series")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Conv1d.html"
     kind = "sequence"
+    is_common = True
 
 
 class Conv2d(_Convolution):
@@ -204,6 +205,7 @@ class Conv2d(_Convolution):
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Conv2d.html"
     kind = "image"
     makes_feature_maps = True
+    is_common = True
 
 
 class Conv3d(_Convolution):

@@ -24,6 +24,7 @@ class Upsample(Layer):
     keywords = ("resize", "interpolate", "scale", "nearest", "bilinear", "bicubic", "trilinear", "decoder", "unet")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Upsample.html"
     is_linear = True
+    is_common = True
 
     scale: float = Field(2.0, gt=0, le=64, description="Factor by which each axis grows")
     mode: Literal["nearest", "nearest-exact", "linear", "bicubic"] = Field(

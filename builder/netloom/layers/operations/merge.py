@@ -48,6 +48,7 @@ class Add(_Elementwise):
     keywords = ("sum", "residual", "skip", "plus")
     url = "https://arxiv.org/abs/1512.03385"
     is_linear = True
+    is_common = True
 
 
 class Multiply(_Elementwise):
@@ -58,6 +59,7 @@ class Multiply(_Elementwise):
     summary = "Multiplies two or more inputs element by element, as in a gate"
     keywords = ("product", "gate", "times")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.mul.html"
+    is_common = True
 
 
 class Concat(_Merge):
@@ -69,6 +71,7 @@ class Concat(_Merge):
     keywords = ("join", "cat", "concatenate", "merge")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.cat.html"
     is_linear = True
+    is_common = True
 
     axis: int = Field(1, ge=1, le=4, description="Axis to concatenate along, counted from 1 after the batch axis")
 

@@ -25,6 +25,7 @@ class Flatten(Layer):
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Flatten.html"
     is_linear = True
     makes_representation = False
+    is_common = True
 
     def outputs(self) -> tuple[Port, ...]:
         return (Port("out", ("vector",)),)
@@ -50,6 +51,7 @@ class Reshape(Layer):
     url = "https://docs.pytorch.org/docs/stable/generated/torch.reshape.html"
     is_linear = True
     makes_representation = False
+    is_common = True
 
     shape: Annotated[tuple[Size, ...], Field(strict=False, min_length=1, max_length=5)] = Field(
         (-1,), description="New shape without the batch axis; one entry can be -1, which is inferred"
@@ -89,6 +91,7 @@ class Permute(Layer):
     keywords = ("transpose", "swap", "channels first", "channels last")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.permute.html"
     is_linear = True
+    is_common = True
 
     order: Annotated[tuple[int, ...], Field(strict=False, min_length=1, max_length=5)] = Field(
         (2, 1), description="Axes in their new order, counted from 1"
@@ -287,6 +290,7 @@ class Mean(_Reduction):
     keywords = ("average", "pooling", "reduce")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.mean.html"
     is_linear = True
+    is_common = True
 
     def probabilities(
         self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec

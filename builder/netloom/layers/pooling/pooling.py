@@ -145,6 +145,7 @@ class MaxPool2d(_MaxPooling):
     keywords = ("downsample", "maximum", "subsampling")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.MaxPool2d.html"
     kind = "image"
+    is_common = True
 
 
 class AvgPool2d(_AvgPooling):
@@ -156,6 +157,7 @@ class AvgPool2d(_AvgPooling):
     keywords = ("downsample", "mean", "average", "subsampling")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.AvgPool2d.html"
     kind = "image"
+    is_common = True
 
 
 class MaxPool1d(_MaxPooling):
@@ -167,6 +169,7 @@ class MaxPool1d(_MaxPooling):
     keywords = ("downsample", "maximum", "temporal")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.MaxPool1d.html"
     kind = "sequence"
+    is_common = True
 
 
 class AvgPool1d(_AvgPooling):

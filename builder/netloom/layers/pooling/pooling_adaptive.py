@@ -40,6 +40,7 @@ class AdaptiveAvgPool2d(_Adaptive):
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.AdaptiveAvgPool2d.html"
     kind = "image"
     is_linear = True
+    is_common = True
 
 
 class AdaptiveMaxPool2d(_Adaptive):
@@ -118,6 +119,7 @@ class GlobalAvgPool(_Global):
     summary = "The mean of each channel over all positions"
     keywords = ("gap", "mean", "head")
     url = "https://arxiv.org/abs/1312.4400"
+    is_common = True
     is_linear = True
 
     def probabilities(
@@ -136,3 +138,4 @@ class GlobalMaxPool(_Global):
     summary = "The maximum of each channel over all positions"
     keywords = ("maximum", "head")
     url = "https://arxiv.org/abs/1312.4400"
+    is_common = True

@@ -153,6 +153,7 @@ class LSTM(_Gated):
     summary = "Long short-term memory: a recurrent network with a gated memory cell"
     keywords = ("rnn", "recurrent", "memory", "sequence", "text", "series")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.LSTM.html"
+    is_common = True
     gates = 4
 
     initial = (*_Recurrent.initial, Port("initial_memory", ("vector",), f"Initial memory cell, {_STATES}"))
@@ -167,6 +168,7 @@ class GRU(_Gated):
     summary = "Gated recurrent unit: a recurrent network with fewer gates than an LSTM"
     keywords = ("rnn", "recurrent", "memory", "sequence", "text", "series")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.GRU.html"
+    is_common = True
     gates = 3
 
     reset_after: bool = Field(

@@ -36,16 +36,6 @@ Part = TypeVar("Part")
 CachedNode = tuple[tuple[Layer | None, int | None], messages.NodeFacts]
 CachedEdge = tuple[tuple[TensorSpec | None, bool], EdgeFacts]
 
-# The layers of a group that the palette shows at first: those that most networks use.
-COMMON = frozenset(
-    """
-    Input Output Linear Conv1d Conv2d MaxPool1d MaxPool2d AvgPool2d AdaptiveAvgPool2d GlobalAvgPool GlobalMaxPool
-    Flatten Reshape Permute Mean Upsample BatchNorm1d BatchNorm2d LayerNorm GroupNorm Dropout ReLU LeakyReLU GELU SiLU
-    Sigmoid Tanh Softmax Embedding PositionalEmbedding LSTM GRU MultiHeadAttention SelfAttention
-    TransformerEncoderBlock ResidualBlock PatchEmbedding Add Multiply Concat
-    """.split()
-)
-
 
 def payload(
     live: Live,
@@ -274,7 +264,7 @@ def _layer(name: str) -> LayerType:
         "inputs": _ports(default.inputs()),
         "outputs": _ports(default.outputs()),
         "params": {},
-        "common": name in COMMON,
+        "common": layer.is_common,
     }
 
 
