@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Set
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import get_args
@@ -126,7 +126,7 @@ def layer_comparisons() -> list[tuple[str, int, str]]:
     ]
 
 
-def trees(names: Set[str], around: str) -> Iterator[tuple[str, ast.Module]]:
+def trees(names: set[str], around: str) -> Iterator[tuple[str, ast.Module]]:
     """Yield each file with one of the names between two characters `around`; the others need not be parsed."""
     pattern = re.compile(f"{around}(?:{'|'.join(map(re.escape, names))}){around}")
     for path in sorted(ROOT.rglob("*.py")):
@@ -134,10 +134,10 @@ def trees(names: Set[str], around: str) -> Iterator[tuple[str, ast.Module]]:
             yield path.relative_to(ROOT).as_posix(), ast.parse(text)
 
 
-def listed_names(tree: ast.Module, names: Set[str]) -> Iterator[tuple[int, str]]:
+def listed_names(tree: ast.Module, names: set[str]) -> Iterator[tuple[int, str]]:
     """Yield the names in constants of the module that list nothing else, and in the keys of dictionaries of several."""
-    for node in tree.body:
-        value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
+    for statement in tree.body:
+        value = statement.value if isinstance(statement, ast.Assign | ast.AnnAssign) else None
         if value is None or isinstance(value, ast.Constant):
             continue
         is_nested = isinstance(value, ast.Tuple | ast.List) and not all(
@@ -153,7 +153,7 @@ def listed_names(tree: ast.Module, names: Set[str]) -> Iterator[tuple[int, str]]
                 yield from ((node.lineno, str(key)) for key in keys)
 
 
-def compared_names(tree: ast.Module, names: Set[str]) -> Iterator[tuple[int, str]]:
+def compared_names(tree: ast.Module, names: set[str]) -> Iterator[tuple[int, str]]:
     """Yield the names in comparisons, in cases of `match`, and in lists, tuples and sets that are compared or searched,
     also by the name of a constant of the module, or of an element in a comprehension."""
     constants = {

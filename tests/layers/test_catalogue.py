@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -99,6 +99,11 @@ CASES = [
     for name in INNER
     for number, example in enumerate(registry()[name].examples())
 ]
+
+
+def cases_of(has: Callable[[type[Layer]], bool]) -> list[Any]:
+    """The cases of the layers with a property."""
+    return [param for param in CASES if isinstance(case := param.values[0], Case) and has(registry()[case.name])]
 
 
 @pytest.mark.parametrize("name", list(registry()))
@@ -273,6 +278,28 @@ def test_layer_matches_its_declaration(case: Case) -> None:
     check_declared_probabilities(case)
     if registry()[case.name].differentiable:  # selections have no gradient
         check_gradients_and_optimizer_step(case)
+
+
+@pytest.mark.parametrize("case", cases_of(lambda layer: layer.is_linear))
+def test_linear_layer_is_affine_in_evaluation(case: Case) -> None:
+    """The mean of two inputs gives the mean of their outputs; integers are constants."""
+    first = case.tensors()
+    second = [torch.randn_like(values) if values.is_floating_point() else values for values in first]
+    middle = [(one + two) / 2 if one.is_floating_point() else one for one, two in zip(first, second, strict=True)]
+    model = module(case.source).eval()
+    with torch.no_grad():
+        outputs = [run(model, inputs) for inputs in (first, second, middle)]
+    for one, two, mean in zip(*outputs, strict=True):
+        torch.testing.assert_close(mean, (one + two) / 2, atol=1e-4, rtol=1e-4, check_dtype=False)
+
+
+@pytest.mark.parametrize("case", cases_of(lambda layer: layer.is_embedding))
+def test_embedding_has_a_vector_for_each_token(case: Case) -> None:
+    (tokens,) = case.tensors()
+    (vectors,) = run(case.module, [tokens])
+    assert not tokens.is_floating_point()
+    assert vectors.is_floating_point()
+    assert vectors.shape[:2] == tokens.shape
 
 
 @pytest.mark.parametrize("name", INNER)

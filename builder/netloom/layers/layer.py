@@ -250,7 +250,8 @@ class Layer(BaseModel):
     makes_feature_maps: ClassVar[bool] = False
     # Whether each step runs through `top` of several experts; with a single one, the output jumps where it changes.
     routes_to_experts: ClassVar[bool] = False
-    # Whether the output is a representation of its own, in which concepts are searched; false if it repeats the input.
+    # Whether the output is a representation in which to search for concepts; false if it only repeats the input, in
+    # another shape if need be, or looks up its tokens.
     makes_representation: ClassVar[bool] = True
     # Whether the output is exactly 0 for small inputs, so that a unit can be 0 for all rows and not learn.
     is_rectifier: ClassVar[bool] = False
