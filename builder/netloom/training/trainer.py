@@ -222,11 +222,11 @@ class Trainer(ABC):
         return self.ema.averaged_weights() if self.ema is not None else nullcontext()
 
     def averaged_state(self) -> StateDict:
-        """Return a copy of the state of the model with the EMA of its weights; empty if EMA is turned off."""
+        """Return a copy of the state of the model with the EMA of its weights, on the CPU; empty if EMA is off."""
         if self.ema is None:
             return {}
         with self.averaged_weights():
-            return {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+            return {name: tensor.detach().to("cpu", copy=True) for name, tensor in self.model.state_dict().items()}
 
     def best_model(self) -> nn.Module:
         """Return the network with the best or the last weights, on the CPU in evaluation mode.
