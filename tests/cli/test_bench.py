@@ -22,7 +22,7 @@ from netloom.cli.command import USAGE
 from netloom.compile import module
 from netloom.data import prepare
 from netloom.templates import architectures
-from netloom.validation import analyse
+from netloom.validation import analyze
 from netloom.validation.measure import measure
 from tests.cli.command import netloom
 from tests.cli.conftest import Console
@@ -34,7 +34,7 @@ def test_pytorch_twins_match_the_task_networks() -> None:
         sizes = [count_parameters(model) for model in models]
         assert sizes[0] == sizes[1]
         data = prepare(task.project.data)
-        assert not analyse(task.project, data.schema).errors
+        assert not analyze(task.project, data.schema).errors
         rows = data.inputs[data.schema.inputs[0].name][:3]
         shapes = [model(rows).shape for model in models]
         assert shapes[0] == shapes[1]
@@ -48,7 +48,7 @@ def small_lenet() -> Task:
 def test_large_document_has_the_requested_size(nodes: int) -> None:
     document = large(0, nodes)
     assert len(document.main_network.nodes) == nodes
-    assert not analyse(document).errors
+    assert not analyze(document).errors
 
 
 @pytest.mark.parametrize("name", TWINS)

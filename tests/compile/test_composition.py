@@ -11,7 +11,7 @@ import torch
 from netloom.compile import module, source
 from netloom.document import Edge, EditError, Network, Node, Project, apply
 from netloom.layers.catalogue import numeric
-from netloom.validation import analyse, validate, with_shapes
+from netloom.validation import analyze, validate, with_shapes
 from tests.compile.published import OUT, gpt2, resnet18
 from tests.loops import leaky_cell, looped
 from tests.networks import network, networks, project
@@ -77,7 +77,7 @@ def test_grouping_and_ungrouping_keep_outputs(chosen: list[str]) -> None:
     grouped = apply(document, {"kind": "group", "nodes": chosen, "name": "block"})
     assert not errors(grouped)
     assert grouped.uses("main") == ["block"]
-    assert analyse(grouped).totals.parameters == analyse(document).totals.parameters
+    assert analyze(grouped).totals.parameters == analyze(document).totals.parameters
     torch.testing.assert_close(run_with_named_weights(grouped, x), expected)
     ungrouped = apply(grouped, {"kind": "unpack", "node": "block_1"})
     assert not errors(ungrouped)
@@ -96,13 +96,13 @@ def test_network_parameters_survive_grouping_and_ungrouping() -> None:
     grouped = apply(document, {"kind": "group", "network": "outer", "nodes": ["linear_1"], "name": "deep"})
     assert not errors(grouped)
     assert grouped.networks["deep"].parameters == {"width": 4}
-    assert str(analyse(grouped).context.output_spec("output_1")) == "(N, 10)"
+    assert str(analyze(grouped).context.output_spec("output_1")) == "(N, 10)"
     flat = apply(
         apply(grouped, {"kind": "unpack", "network": "outer", "node": "deep_1"}),
         {"kind": "unpack", "node": "outer_1"},
     )
     assert not errors(flat)
-    assert str(analyse(flat).context.output_spec("output_1")) == "(N, 10)"
+    assert str(analyze(flat).context.output_spec("output_1")) == "(N, 10)"
     assert flat.networks["outer"].nodes["linear_1"].params == {"units": "width * 2"}
 
 
@@ -110,8 +110,8 @@ def test_network_parameters_survive_grouping_and_ungrouping() -> None:
     ("document", "node"), [(resnet18(), "stage_1"), (resnet18(), "down_3"), (gpt2(32, 3, 2, 50, 8), "blocks")]
 )
 def test_ungrouping_keeps_parameters_flops_and_layers(document: Project, node: str) -> None:
-    before = analyse(document).totals
-    after = analyse(apply(document, {"kind": "unpack", "node": node})).totals
+    before = analyze(document).totals
+    after = analyze(apply(document, {"kind": "unpack", "node": node})).totals
     assert (after.parameters, after.flops, after.layers) == (before.parameters, before.flops, before.layers)
 
 
@@ -161,15 +161,15 @@ def test_grouping_does_not_split_shared_weights() -> None:
         apply(document, {"kind": "group", "nodes": ["linear_2"], "name": "block"})
     grouped = apply(document, {"kind": "group", "nodes": ["linear_1", "relu_1", "linear_2"], "name": "block"})
     assert not errors(grouped)
-    assert analyse(grouped).totals.parameters == analyse(document).totals.parameters
+    assert analyze(grouped).totals.parameters == analyze(document).totals.parameters
 
 
 def test_group_input_has_the_incoming_shape() -> None:
     document = two_branches()
-    edit = with_shapes({"kind": "group", "nodes": ["linear_3"], "name": "head"}, analyse(document))
+    edit = with_shapes({"kind": "group", "nodes": ["linear_3"], "name": "head"}, analyze(document))
     grouped = apply(document, edit)
     assert grouped.networks["head"].nodes["input_1"].params == {"kind": "vector", "shape": [6]}
-    assert with_shapes({"kind": "undo"}, analyse(document)) == {"kind": "undo"}
+    assert with_shapes({"kind": "undo"}, analyze(document)) == {"kind": "undo"}
 
 
 def test_text_equal_to_a_parameter_name_is_not_substituted() -> None:

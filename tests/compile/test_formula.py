@@ -23,7 +23,7 @@ from netloom.document.network import MAX_NODES
 from netloom.layers import registry
 from netloom.layers.layer import SAMPLES, TensorSpec
 from netloom.templates import architectures, templates
-from netloom.validation import analyse
+from netloom.validation import analyze
 from tests.layers.test_catalogue import CASES, Case
 from tests.loops import leaky_cell, looped
 from tests.networks import chain, network, networks
@@ -54,7 +54,7 @@ def run_formula(text: str, *inputs: torch.Tensor, **callable_networks: Network) 
         params = {"kind": "tensor" if kind == "any" else kind, "shape": list(value.shape[1:])}
         nodes[key] = nodes[key].model_copy(update={"params": params})
     project = Project(name="Test", networks={"main": parsed.model_copy(update={"nodes": nodes}), **callable_networks})
-    analysis = analyse(project)
+    analysis = analyze(project)
     issues = [issue for issue in analysis.issues if issue.code != "nothing_to_learn"]
     assert not issues
     torch.manual_seed(0)
@@ -222,7 +222,7 @@ def test_layer_bound_to_a_name_shares_its_weights() -> None:
     ]
     assert all(node.shares is None for node in shared_calls.nodes.values() if node.type == "ReLU")
     project = Project(name="Test", networks={"main": network_of("twin = Linear(units=16)\ntwin(x) + twin(twin(x))")})
-    assert not analyse(project).errors
+    assert not analyze(project).errors
     assert sum(weight.numel() for weight in module(project).parameters()) == 16 * 16 + 16
 
 
@@ -371,7 +371,7 @@ def test_replacing_a_network_is_one_undoable_edit() -> None:
     content = network_of("width = 4\nGELU(Linear(x, units=width))").model_dump(mode="json")
     editor = Editor(before)
     assert editor.apply({"kind": "replace_network", "name": "block", "content": content})
-    assert str(analyse(editor.project).nodes["subnetwork_1"].outputs["out"]) == "(N, 4)"
+    assert str(analyze(editor.project).nodes["subnetwork_1"].outputs["out"]) == "(N, 4)"
     assert editor.apply({"kind": "undo"})
     assert editor.project == before
     with pytest.raises(ValueError, match="no network"):
@@ -394,7 +394,7 @@ def test_formula_with_invalid_parameter_is_saved_with_its_issue(
     lines.write_text("Linear(x, units=size(0))\n")
     assert main(["formula", str(document), "--network", "typed", "--write", str(lines)]) == 0
     assert "the batch axis N, which has no fixed length" in capsys.readouterr().out
-    analysis = analyse(read(document))
+    analysis = analyze(read(document))
     assert [issue.code for issue in analysis.issues if issue.network == "typed"][:1] == ["parameter"]
 
 

@@ -20,7 +20,7 @@ from netloom.document import DocumentError, apply, loads
 from netloom.layers import FormField, form, registry
 from netloom.layers.io import RANKS, Input, Output
 from netloom.layers.layer import SAMPLES, Kind
-from netloom.validation import analyse
+from netloom.validation import analyze
 from tests.compile.allowed import check
 from tests.networks import TABLE, chain
 
@@ -164,7 +164,7 @@ def check_document(value: dict[str, Any]) -> None:
     except DocumentError:
         OUTCOMES["no document"] += 1
         return
-    analysis = analyse(project)
+    analysis = analyze(project)
     for issue in analysis.issues:
         assert issue.message
         assert "\n" not in issue.message
@@ -173,7 +173,7 @@ def check_document(value: dict[str, Any]) -> None:
         fix = next((issue.fix for issue in analysis.errors if issue.fix), None)
         if fix is not None:
             project = apply(project, fix.edit)
-            analysis = analyse(project)
+            analysis = analyze(project)
     try:
         text = source(project, analysis)
     except CompileError:
@@ -257,7 +257,7 @@ def nested_networks(draw: st.DrawFn) -> dict[str, Any]:
 @given(nested_networks())
 def check_nested_networks(value: dict[str, Any]) -> None:
     project = loads(json.dumps(value))
-    analysis = analyse(project)
+    analysis = analyze(project)
     for issue in analysis.issues:
         assert issue.message
         assert "\n" not in issue.message

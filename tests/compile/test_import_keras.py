@@ -20,7 +20,7 @@ from netloom.compile.importers.imported_model import ImportedModel, UnreadableMo
 from netloom.compile.importers.keras import looks_like_keras, read_keras
 from netloom.compile.importers.keras.shared_models import merge_shared
 from netloom.document import Network, Project
-from netloom.validation import analyse
+from netloom.validation import analyze
 from tests.networks import network, networks
 
 HERE = Path(__file__).parent / "keras"
@@ -68,7 +68,7 @@ def _index(key: str) -> int:
 @pytest.mark.parametrize("name", MODELS)
 def test_imported_documents_are_valid_and_laid_out_top_down(name: str) -> None:
     project = read_keras(HERE / f"{name}.keras").project
-    assert not analyse(project).errors
+    assert not analyze(project).errors
     for inner in project.networks.values():
         _assert_laid_out(inner)
 
@@ -300,7 +300,7 @@ def test_repeated_residual_blocks_become_subnetworks(tmp_path: Path) -> None:
     projections = sum(
         new * (9 * old + 1) - new * (9 * new + 1) + new * (old + 1) for old, new in ((4, 8), (8, 12), (12, 16))
     )
-    assert analyse(project).totals.parameters == first + 4 * sum(blocks.values()) + projections + 5 * 17
+    assert analyze(project).totals.parameters == first + 4 * sum(blocks.values()) + projections + 5 * 17
     for inner in project.networks.values():
         _assert_laid_out(inner)
 

@@ -16,7 +16,7 @@ from netloom.document import Project
 from netloom.export.formats import onnx, pt2
 from netloom.export.tracing import names
 from netloom.templates import templates
-from netloom.validation import analyse
+from netloom.validation import analyze
 
 # Templates with rare operators: top-k experts, empty slices, windows with their spectrum.
 SPECIAL = ("intents_experts", "intents_mamba", "spoken_cnn", "clicks_deepfm")
@@ -33,7 +33,7 @@ class Drawn:
 
 def random_inputs(project: Project, count: int) -> dict[str, torch.Tensor]:
     """Random inputs by node; integers stay within every vocabulary."""
-    facts, generator = analyse(project).nodes, torch.Generator().manual_seed(0)
+    facts, generator = analyze(project).nodes, torch.Generator().manual_seed(0)
     inputs = {}
     for key in input_nodes(project):
         spec = facts[key].outputs["out"]

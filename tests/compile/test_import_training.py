@@ -26,7 +26,7 @@ from netloom.compile.importers.imported_model import EVALUATION, ONNX_EVALUATION
 from netloom.compile.importers.keras import read_keras
 from netloom.compile.importers.onnx import import_bytes
 from netloom.export.tracing import quiet
-from netloom.validation import analyse
+from netloom.validation import analyze
 
 pytestmark = pytest.mark.usefixtures("operators")
 
@@ -177,7 +177,7 @@ def test_pt2_import_keeps_exactly_the_programs_parameters(
     model = make()
     imported = import_pt2(model, x, tmp_path)
     assert parameter_count(module(imported.project)) == parameter_count(model)
-    assert analyse(imported.project).totals.parameters == parameter_count(model)
+    assert analyze(imported.project).totals.parameters == parameter_count(model)
     assert remarks_without_preparation(imported) == [EVALUATION]
 
 

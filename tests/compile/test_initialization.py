@@ -15,7 +15,7 @@ from netloom.compile.formula import FormulaError, network_of, text_of
 from netloom.document import EditError, Project, apply, dumps, loads
 from netloom.document.initialization import METHODS, Initialization
 from netloom.templates import architectures, templates
-from netloom.validation import analyse
+from netloom.validation import analyze
 from tests.compile.allowed import check
 from tests.networks import chain, network, networks
 
@@ -142,13 +142,13 @@ def first_loss(project: Project) -> float:
 
 def test_tied_head_is_named_and_its_fix_brings_the_first_loss_to_a_guess() -> None:
     project = tied(64)
-    (issue,) = [issue for issue in analyse(project).issues if issue.code == "tied_head"]
+    (issue,) = [issue for issue in analyze(project).issues if issue.code == "tied_head"]
     assert issue.node == "embedding"
     assert issue.fix is not None
     fixed = apply(project, issue.fix.edit)
     assert first_loss(project) > 5 * math.log(65)
     assert first_loss(fixed) == pytest.approx(math.log(65), rel=0.05)
-    assert not [issue for issue in analyse(fixed).issues if issue.code == "tied_head"]
+    assert not [issue for issue in analyze(fixed).issues if issue.code == "tied_head"]
 
 
 def test_padding_vector_stays_zero() -> None:
@@ -213,13 +213,13 @@ def test_edit_refuses_an_option_that_the_method_does_not_read() -> None:
 def test_identity_of_gates_is_refused_and_setting_without_weights_has_a_hint() -> None:
     project = chain(("Input", {"kind": "sequence", "shape": [4, 8]}), ("LSTM", {}), ("ReLU", {}))
     project = initialized(initialized(project, "identity", node="lstm_1"), "normal", node="relu_1")
-    issues = {issue.node: issue for issue in analyse(project).issues if issue.code == "initialization"}
+    issues = {issue.node: issue for issue in analyze(project).issues if issue.code == "initialization"}
     assert "weight_ih_l0 holds the matrices of several gates" in issues["lstm_1"].message
     assert issues["relu_1"].severity == "hint"
     for issue in issues.values():
         assert issue.fix is not None
         project = apply(project, issue.fix.edit)
-    assert not analyse(project).errors
+    assert not analyze(project).errors
     assert project.main_network.nodes["lstm_1"].initialization == Initialization(method="orthogonal")
 
 

@@ -24,7 +24,7 @@ from netloom.document import Project, apply, dumps, loads
 from netloom.document.expression import evaluate
 from netloom.document.network import SUBNETWORK
 from netloom.templates import architectures
-from netloom.validation import analyse
+from netloom.validation import analyze
 from tests.networks import network, networks
 
 pytestmark = pytest.mark.usefixtures("operators")
@@ -219,7 +219,7 @@ def test_grouping_published_networks_keeps_their_parameters(name: str, most: int
     grouped = group_repeats(ImportedModel(flat, weights))
     assert len(grouped.project.main_network.nodes) <= most
     assert expected_names <= set(grouped.project.networks)
-    analysis = analyse(grouped.project)
+    analysis = analyze(grouped.project)
     assert not analysis.errors
     assert analysis.totals.parameters == published.parameters
     assert sum(value.numel() for value in grouped.weights.values()) == sum(value.numel() for value in weights.values())
@@ -289,16 +289,16 @@ def _tied(all_layers: bool) -> Project:
 
 def test_blocks_with_tied_weights_become_a_shared_repetition() -> None:
     grouped = _group_and_compare(_tied(all_layers=True), torch.randn(4, 8))
-    assert analyse(grouped.project).totals.parameters == 2 * 72
+    assert analyze(grouped.project).totals.parameters == 2 * 72
     assert any(node.params.get("shared") for node in grouped.project.main_network.nodes.values())
 
 
 def test_partly_tied_weights_stay_tied_unless_untie_is_set() -> None:
     flat = _tied(all_layers=False)
     imported = ImportedModel(flat, dict(module(flat).state_dict()))
-    assert analyse(group_repeats(imported).project).totals.parameters == 6 * 72
+    assert analyze(group_repeats(imported).project).totals.parameters == 6 * 72
     untied = _group_and_compare(flat, torch.randn(4, 8), untie=True)
-    assert analyse(untied.project).totals.parameters == 10 * 72
+    assert analyze(untied.project).totals.parameters == 10 * 72
     assert any("its own weights" in remark for remark in untied.remarks)
 
 
@@ -319,7 +319,7 @@ def test_grouping_a_thousand_nodes_takes_under_five_seconds() -> None:
         last = f"add_{number}"
     nodes["output_1"] = ("Output", {})
     flat = networks(main=network(nodes, [*edges, (last, "output_1")]))
-    analyse(flat)
+    analyze(flat)
     start = time.process_time()
     grouped = group_repeats(ImportedModel(flat))
     assert time.process_time() - start < 5

@@ -13,7 +13,7 @@ from netloom.compile.logit_network import RemovedActivation, with_logits
 from netloom.document import Project, Training
 from netloom.layers.author_code import ALLOW
 from netloom.nn.probability import logits
-from netloom.validation import analyse
+from netloom.validation import analyze
 from netloom.validation.output_scales import OutputScale, readings
 from tests.networks import TABLE, chain, network, networks, project
 
@@ -176,7 +176,7 @@ GRAPHS: dict[str, tuple[Project, tuple[OutputScale, int, bool]]] = {
 def test_output_scale_is_inferred_from_the_graph(name: str) -> None:
     document, expected = GRAPHS[name]
     assert single_reading(document) == expected
-    assert any(issue.code == "output_scale" for issue in analyse(document).issues) == expected[2]
+    assert any(issue.code == "output_scale" for issue in analyze(document).issues) == expected[2]
     text = source(document)
     model = module(text).eval()
     logit_model = with_logits(document, model)
@@ -206,10 +206,10 @@ def test_final_code_layer_is_read_as_logits_with_a_hint(monkeypatch: pytest.Monk
     text = "class Own(nn.Module):\n    def forward(self, x):\n        return x.softmax(1)\n"
     document = chain(TABLE, *SIXTEEN, ("Code", {"source": text}))
     assert single_reading(document) == (OutputScale.LOGITS, 0, False)
-    (hint,) = [issue for issue in analyse(document).issues if issue.code == "output_scale"]
+    (hint,) = [issue for issue in analyze(document).issues if issue.code == "output_scale"]
     assert (hint.severity, hint.node) == ("hint", "code_1")
     with_softmax = chain(TABLE, *SIXTEEN, ("Code", {"source": text}), ("Softmax", {}))
-    assert not [issue for issue in analyse(with_softmax).issues if issue.code == "output_scale"]
+    assert not [issue for issue in analyze(with_softmax).issues if issue.code == "output_scale"]
 
 
 def nested_softmax(**node: Any) -> Project:
@@ -248,7 +248,7 @@ def test_objectives_without_logits_keep_the_network(kind: str) -> None:
     document = chain(TABLE, *SIXTEEN, ("Sigmoid", {}), training=Training(objective=kind))
     model = module(source(document))
     assert with_logits(document, model) is model
-    assert not any(issue.code == "output_scale" for issue in analyse(document).issues)
+    assert not any(issue.code == "output_scale" for issue in analyze(document).issues)
 
 
 @pytest.mark.parametrize("family", ["softmax", "sigmoid"])

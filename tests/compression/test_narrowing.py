@@ -22,7 +22,7 @@ from netloom.layers.layer import TensorSpec
 from netloom.runs import TrainedRun, fit_here
 from netloom.tasks import tasks
 from netloom.templates import templates
-from netloom.validation import analyse
+from netloom.validation import analyze
 from tests.networks import IMAGE, chain, network, project
 from tests.training.test_output_scales import moons_project
 
@@ -47,7 +47,7 @@ def pruned(run: TrainedRun, amount: float = 0.5) -> Narrowed:
 def check_equals_masked(run: TrainedRun, amount: float = 0.5) -> Narrowed:
     """Compare the narrow network with the original whose removed channels are not read, on test rows in float64."""
     narrow = pruned(run, amount)
-    graph = ChannelGraph(analyse(run.project, run.data.schema).context, run.model)
+    graph = ChannelGraph(analyze(run.project, run.data.schema).context, run.model)
     removed = least_important(graph, amount, importance(run, "l1")(graph))
     rows = run.data.split["test"][:40]
     inputs = [run.data.inputs[name][rows].double() for name in run.fields]
@@ -285,7 +285,7 @@ def test_taylor_importance_is_the_gradient_of_a_gate(frozen: bool) -> None:
     network = project.main_network
     nodes = {**network.nodes, "linear_1": network.nodes["linear_1"].model_copy(update={"frozen": frozen})}
     run = fit_here(project.model_copy(update={"networks": {project.main: network.with_nodes(nodes, network.edges)}}))
-    graph = ChannelGraph(analyse(run.project, run.data.schema).context, run.model)
+    graph = ChannelGraph(analyze(run.project, run.data.schema).context, run.model)
     scores = importance(run, "taylor")(graph)
     [width] = [setting for setting in graph.settings if setting.is_width and setting.node == "linear_1"]
     estimated = np.array([scores[root] for root in graph.roots(width.numbers).tolist()])
@@ -304,7 +304,7 @@ def test_taylor_importance_is_the_gradient_of_a_gate(frozen: bool) -> None:
 
 def test_gradient_importance_is_the_mean_absolute_gradient_of_the_weights() -> None:
     run = fit_here(moons_project())
-    graph = ChannelGraph(analyse(run.project, run.data.schema).context, run.model)
+    graph = ChannelGraph(analyze(run.project, run.data.schema).context, run.model)
     scores = importance(run, "gradient")(graph)
     [width] = [setting for setting in graph.settings if setting.is_width and setting.node == "linear_1"]
     estimated = np.array([scores[root] for root in graph.roots(width.numbers).tolist()])

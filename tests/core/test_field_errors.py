@@ -17,7 +17,7 @@ from netloom.document import DataChoice, DocumentError, EditError, Node, Note, T
 from netloom.explain.core.explainer import registry as explainers
 from netloom.layers import ParameterError, registry
 from netloom.layers import parse as parse_layer
-from netloom.validation import analyse
+from netloom.validation import analyze
 from tests.networks import TABLE, chain
 
 PYDANTIC_WORDS = ("input should", "extra inputs", "field required", "value error", "valid ", "pydantic", "function-")
@@ -184,7 +184,7 @@ def test_unknown_layer_parameter_suggests_a_name() -> None:
 
 def test_all_invalid_parameters_are_listed_with_their_fields() -> None:
     project = chain(TABLE, ("Linear", {"units": 0, "bias": "no"}))
-    issues = [issue for issue in analyse(project).issues if issue.code == "parameter"]
+    issues = [issue for issue in analyze(project).issues if issue.code == "parameter"]
     assert [(issue.node, issue.field) for issue in issues] == [("linear_1", "units"), ("linear_1", "bias")]
     assert issues[0].message == "Linear (linear_1): units must be at least 1, received 0."
 

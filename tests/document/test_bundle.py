@@ -9,7 +9,7 @@ import pytest
 from netloom.document import EditError, Editor, Network, Node, Project, apply, to_json
 from netloom.document.network_bundle import BundleError, extract, insert
 from netloom.document.project import MAX_NETWORKS
-from netloom.validation import analyse
+from netloom.validation import analyze
 from tests.compile.published import resnet18
 from tests.networks import network, networks
 
@@ -114,7 +114,7 @@ def test_inserted_network_keeps_its_parameter_count() -> None:
     target = networks(main=network({"input_1": VECTOR}), down=network({"input_1": VECTOR}))
     result, names = insert(target, extract(source, "main", "resnet"))
     resnet_project = result.model_copy(update={"main": names["resnet"]})
-    assert analyse(resnet_project).totals.parameters == 11_689_512  # torchvision's resnet18
+    assert analyze(resnet_project).totals.parameters == 11_689_512  # torchvision's resnet18
 
 
 def test_number_of_networks_is_limited() -> None:

@@ -23,7 +23,7 @@ from netloom.templates import templates
 from netloom.ui.design.canvas.messages import CanvasData
 from netloom.ui.design.canvas_payload import payload
 from netloom.ui.design.state import VisibleNetwork
-from netloom.validation import analyse
+from netloom.validation import analyze
 
 # Timeout for operations that take milliseconds; a deadlock fails the test.
 PATIENCE_S = 5.0
@@ -100,7 +100,7 @@ def test_slow_data_read_blocks_no_other_tab(
 @pytest.mark.parametrize("entry", [name for name in ENTRIES if "drawn" not in name])
 def test_shape_inference_blocks_no_edit(live: Live, monkeypatch: pytest.MonkeyPatch, entry: str) -> None:
     add_relu(live)  # so that there is something to analyze
-    called, resume = pause_in(monkeypatch, netloom.editing.analyses, "analyse")
+    called, resume = pause_in(monkeypatch, netloom.editing.analyses, "analyze")
     first = start_thread(lambda: canvas_payload(live))
     assert called.wait(PATIENCE_S)
     second = start_thread(lambda: ENTRIES[entry](live))
@@ -130,14 +130,14 @@ def test_save_blocks_no_page_rendering(live: Live, monkeypatch: pytest.MonkeyPat
 
 def test_concurrent_tabs_share_one_analysis(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     add_relu(live)
-    real, calls = analyse, list[Project]()
+    real, calls = analyze, list[Project]()
 
     def counted(project: Project, *arguments: Any) -> Any:
         calls.append(project)
         time.sleep(0.05)
         return real(project, *arguments)
 
-    monkeypatch.setattr(netloom.editing.analyses, "analyse", counted)
+    monkeypatch.setattr(netloom.editing.analyses, "analyze", counted)
     tabs = [start_thread(live.analysis) for _ in range(6)]
     for tab in tabs:
         tab.join(PATIENCE_S)

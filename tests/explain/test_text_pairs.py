@@ -14,7 +14,7 @@ from netloom.explain import explain
 from netloom.explain.core.prediction import predict_example
 from netloom.runs import fit_here
 from netloom.templates.starting import start, starters
-from netloom.validation import analyse
+from netloom.validation import analyze
 from tests.data import brought
 from tests.networks import project
 
@@ -58,7 +58,7 @@ def test_each_text_is_explained_by_its_own_words(task: str, home: Path) -> None:
         document = document.model_copy(update={"training": document.training.model_copy(update=TRAINING)})
     else:
         document = distance_network(choice, home)
-    assert not analyse(document, pair_schema).errors
+    assert not analyze(document, pair_schema).errors
     run = fit_here(document, home)
     row = int(run.data.split["test"][0])
     raw = run.data.row(row)

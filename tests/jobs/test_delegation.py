@@ -28,7 +28,7 @@ from netloom.jobs.requests.prepared_data import PrepareData
 from netloom.templates import templates
 from netloom.training.speed.device import has_gpu
 from netloom.training.weights.initialization import matched_start
-from netloom.validation import analyse
+from netloom.validation import analyze
 from netloom.validation.measurements import Measurements, measure_networks
 from tests.runs.examples import until
 
@@ -118,18 +118,18 @@ def test_a_killed_worker_is_an_error_and_the_next_try_succeeds(home: Path) -> No
 def test_layers_are_measured_in_another_process(monkeypatch: pytest.MonkeyPatch) -> None:
     project = templates()["shapes_unet"].project
     measure_networks.delegate(None)
-    expected = analyse(project)
+    expected = analyze(project)
     jobs.delegate()
     monkeypatch.setattr(analysis_module, "measure", _not_here)
-    analysis = analyse(project)
+    analysis = analyze(project)
     assert analysis.totals == expected.totals
     assert analysis.nodes == expected.nodes
     assert analysis.issues == expected.issues
     edited = apply(project, {"kind": "set", "node": "conv2d_1", "params": {"filters": 6}})
-    again = analyse(edited, before=analysis)
+    again = analyze(edited, before=analysis)
     assert again.totals != analysis.totals
     measure_networks.delegate(_not_here)  # type: ignore[arg-type]
-    assert analyse(project, before=again).totals == expected.totals  # all known by now
+    assert analyze(project, before=again).totals == expected.totals  # all known by now
 
 
 def test_a_worker_that_ended_is_not_a_failure_of_the_network() -> None:
@@ -138,7 +138,7 @@ def test_a_worker_that_ended_is_not_a_failure_of_the_network() -> None:
 
     measure_networks.delegate(ended)
     with pytest.raises(JobError):
-        analyse(templates()["spirals"].project)
+        analyze(templates()["spirals"].project)
 
 
 def test_a_layer_that_fails_in_the_worker_is_an_issue(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,7 +151,7 @@ def test_a_layer_that_fails_in_the_worker_is_an_issue(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(measurements_module, "measure", fails)
     measure_networks.delegate(in_worker)
-    [issue, *_] = analyse(templates()["spirals"].project).issues
+    [issue, *_] = analyze(templates()["spirals"].project).issues
     assert "failed to measure" in issue.message
     assert "KeyError: 'broken'" in issue.message
     assert "in fails" in issue.detail  # the traceback of the worker

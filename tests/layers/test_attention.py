@@ -23,7 +23,7 @@ from netloom.nn.attention import (
 )
 from netloom.nn.position import AlibiBias, RelativeBuckets, RotaryPosition, SinusoidalEncoding
 from netloom.nn.transformer import FeedForward, GatedFeedForward, TransformerBlock, TransformerDecoderBlock
-from netloom.validation import analyse
+from netloom.validation import analyze
 from tests.explain.models import source as sample
 from tests.explain.models import trained
 from tests.networks import project
@@ -527,7 +527,7 @@ def count(name: str, params: dict[str, Any], *shapes: tuple[int, ...]) -> int:
     for port, shape in zip(ports, shapes, strict=True):
         nodes[f"input_{port}"] = ("Input", {"kind": "sequence", "shape": list(shape)})
         edges.append((f"input_{port}", f"layer_1.{port}"))
-    return analyse(project(nodes, edges)).nodes["layer_1"].parameters
+    return analyze(project(nodes, edges)).nodes["layer_1"].parameters
 
 
 LLAMA = {"norm": "rms", "feed_forward": "swiglu", "position": "rotary", "bias": False, "causal": True}
@@ -590,7 +590,7 @@ def shape_errors(name: str, params: dict[str, Any], **shapes: tuple[int, ...]) -
     for port, shape in shapes.items():
         nodes[f"input_{port}"] = ("Input", {"kind": "vector" if len(shape) == 1 else "sequence", "shape": list(shape)})
         edges.append((f"input_{port}", f"layer_1.{port}"))
-    return [issue.message for issue in analyse(project(nodes, edges)).errors if issue.code == "shape"]
+    return [issue.message for issue in analyze(project(nodes, edges)).errors if issue.code == "shape"]
 
 
 @pytest.mark.parametrize(

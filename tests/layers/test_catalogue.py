@@ -21,7 +21,7 @@ from netloom.layers.author_code import ALLOW
 from netloom.layers.io import Input, Output
 from netloom.layers.layer import SAMPLES, Kind
 from netloom.layers.probability import Probabilities
-from netloom.validation import Analysis, analyse
+from netloom.validation import Analysis, analyze
 from netloom.validation.context import fits
 from netloom.validation.measure import measure
 from tests.networks import project
@@ -79,7 +79,7 @@ class Case:
 
     @cached_property
     def analysis(self) -> Analysis:
-        return analyse(self.document)
+        return analyze(self.document)
 
     @cached_property
     def source(self) -> str:
@@ -354,7 +354,7 @@ def test_parameter_counts_match_the_formulas(name: str, params: dict[str, Any], 
         {"input_1": ("Input", input_params(SAMPLES[kind])), "layer_1": (name, params), "output_1": ("Output", {})},
         [("input_1", "layer_1"), ("layer_1", "output_1")],
     )
-    assert analyse(document).nodes["layer_1"].parameters == count
+    assert analyze(document).nodes["layer_1"].parameters == count
 
 
 @pytest.mark.parametrize(
@@ -370,7 +370,7 @@ def test_flops_match_the_formulas(name: str, params: dict[str, Any], kind: Kind,
         {"input_1": ("Input", input_params(SAMPLES[kind])), "layer_1": (name, params), "output_1": ("Output", {})},
         [("input_1", "layer_1"), ("layer_1", "output_1")],
     )
-    assert analyse(document).nodes["layer_1"].flops == flops
+    assert analyze(document).nodes["layer_1"].flops == flops
 
 
 def without_nothing_to_learn_issue(analysis: Analysis) -> Analysis:

@@ -25,7 +25,7 @@ from netloom.layers.code import Code
 from netloom.runs import fit_here, load_run
 from netloom.store import open_store
 from netloom.ui.design.canvas_payload import palette
-from netloom.validation import analyse
+from netloom.validation import analyze
 from tests.compile import allowed
 from tests.layers.test_catalogue import without_nothing_to_learn_issue
 from tests.networks import TABLE, chain, network, networks
@@ -79,7 +79,7 @@ def hostile_project(marker: Path) -> Project:
 
 
 def test_hostile_code_runs_when_code_layers_are_enabled(code_enabled: None, marker: Path) -> None:
-    assert not analyse(hostile_project(marker)).errors
+    assert not analyze(hostile_project(marker)).errors
     assert marker.exists()
 
 
@@ -89,7 +89,7 @@ def test_code_runs_only_when_the_variable_is_1(
 ) -> None:
     monkeypatch.delenv(ALLOW, raising=False) if value is None else monkeypatch.setenv(ALLOW, value)
     project = hostile_project(marker)
-    (issue,) = (issue for issue in analyse(project).errors if issue.node == "code_1")
+    (issue,) = (issue for issue in analyze(project).errors if issue.node == "code_1")
     assert "Python code layers are disabled" in issue.message
     assert f"{ALLOW}=1" in issue.message
     with pytest.raises(CompileError, match="are disabled"):
@@ -120,8 +120,8 @@ def test_code_in_subnetworks_does_not_run_when_disabled(marker: Path) -> None:
         networks(main=outer, block=inner),
         networks(main=chain(VECTOR, ("Linear", {})).main_network, block=inner),
     ):
-        assert any("are disabled" in issue.message for issue in analyse(project).issues)
-        assert marker.name not in (source(project) if not analyse(project).errors else "")
+        assert any("are disabled" in issue.message for issue in analyze(project).issues)
+        assert marker.name not in (source(project) if not analyze(project).errors else "")
     assert not marker.exists()
 
 
@@ -199,7 +199,7 @@ def test_enabled_code_matches_handwritten_module(code_enabled: None, monkeypatch
             [("input_1", "code_1.a"), ("input_2", "code_1.b"), ("code_1.sum", "output_1"), ("code_1.same", "output_2")],
         )
     )
-    analysis = analyse(project)
+    analysis = analyze(project)
     assert not analysis.errors
     assert (analysis.totals.parameters, str(analysis.nodes["code_1"].outputs["sum"])) == (32, "(N, 8)")
     text = source(project)
@@ -271,7 +271,7 @@ def test_network_class_avoids_the_name_of_a_code_class(code_enabled: None) -> No
 )
 def test_code_errors_become_issues_at_the_node(body: str, words: str, code_enabled: None) -> None:
     project = chain(VECTOR, ("Code", {"source": body}), ("Linear", {"units": 2}))
-    (issue, *_) = (issue for issue in analyse(project).errors if issue.node == "code_1")
+    (issue, *_) = (issue for issue in analyze(project).errors if issue.node == "code_1")
     assert words in issue.message
     assert "\n" not in issue.message
 
@@ -280,7 +280,7 @@ def test_different_code_classes_with_one_name_are_refused(code_enabled: None) ->
     plain = "class A(nn.Module):\n  def forward(self, x):\n    return x"
     other = plain.replace("return x", "return -x")
     twice = chain(VECTOR, ("Code", {"source": plain}), ("Code", {"source": other}), ("Linear", {}))
-    assert {issue.code for issue in analyse(twice).errors} == {"own_code"}
+    assert {issue.code for issue in analyze(twice).errors} == {"own_code"}
     same = chain(VECTOR, ("Code", {"source": plain}), ("Code", {"source": plain}), ("Linear", {}))
     assert source(same).count("class A(nn.Module)") == 1
 
@@ -290,7 +290,7 @@ def test_enabled_code_layer_behaves_like_other_layers(code_enabled: None) -> Non
     assert "Code" in [layer["type"] for layer in palette(None)[0]]
     parsed = network_of("Code(x)")
     project = Project(name="Test", networks={"main": parsed})
-    assert module(source(project, without_nothing_to_learn_issue(analyse(project))))(torch.ones(2, 16)).shape == (2, 16)
+    assert module(source(project, without_nothing_to_learn_issue(analyze(project))))(torch.ones(2, 16)).shape == (2, 16)
     assert json.loads(dumps(project))
     assert network_of(text_of(parsed)).nodes["code_1"].params == parsed.nodes["code_1"].params
     with pytest.raises(AssertionError):

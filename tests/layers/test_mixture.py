@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from netloom.nn.mixture import Experts, MixtureOfExperts
-from netloom.validation import analyse
+from netloom.validation import analyze
 from tests.networks import chain
 
 BENDS: dict[str, Any] = {
@@ -188,7 +188,7 @@ def test_training_on_the_balance_loss_spreads_the_routing() -> None:
 
 def count(params: dict[str, Any], width: int) -> int:
     document = chain(("Input", {"kind": "sequence", "shape": [4, width]}), ("MixtureOfExperts", params))
-    return analyse(document).nodes["mixtureofexperts_1"].parameters
+    return analyze(document).nodes["mixtureofexperts_1"].parameters
 
 
 def test_parameter_counts_match_published_models() -> None:
@@ -205,7 +205,7 @@ def test_capacity_reduces_flops() -> None:
     for capacity in (None, 1.0):
         params = {"experts": 8, "top": 1, "hidden": 32, "capacity": capacity}
         document = chain(("Input", {"kind": "sequence", "shape": [64, 16]}), ("MixtureOfExperts", params))
-        flops[capacity] = analyse(document).nodes["mixtureofexperts_1"].flops
+        flops[capacity] = analyze(document).nodes["mixtureofexperts_1"].flops
     router = 2 * 64 * 16 * 8
     assert flops[None] - router == 8 * (flops[1.0] - router) == 8 * 64 * 2 * 2 * 16 * 32
 
@@ -213,5 +213,5 @@ def test_capacity_reduces_flops() -> None:
 def test_top_k_larger_than_expert_count_is_refused() -> None:
     params = {"experts": 2, "top": 3}
     document = chain(("Input", {"kind": "sequence", "shape": [4, 8]}), ("MixtureOfExperts", params))
-    [message] = [issue.message for issue in analyse(document).errors if issue.code == "shape"]
+    [message] = [issue.message for issue in analyze(document).errors if issue.code == "shape"]
     assert "lower top" in message

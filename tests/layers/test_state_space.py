@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from netloom.nn.state_space import S4D, DiagonalStateSpace, LinearRecurrence, Mamba, MambaBlock
-from netloom.validation import analyse
+from netloom.validation import analyze
 from tests.networks import chain
 
 
@@ -185,7 +185,7 @@ def test_mamba_block_is_pre_norm_with_residual() -> None:
 
 def count(name: str, params: dict[str, Any], width: int) -> int:
     document = chain(("Input", {"kind": "sequence", "shape": [4, width]}), (name, params))
-    return analyse(document).nodes[f"{name.lower()}_1"].parameters
+    return analyze(document).nodes[f"{name.lower()}_1"].parameters
 
 
 def test_parameter_counts_match_published_models() -> None:
@@ -209,7 +209,7 @@ def test_parameter_counts_match_the_formulas(params: dict[str, Any], numbers: in
 
 def test_odd_complex_state_size_is_refused() -> None:
     document = chain(("Input", {"kind": "sequence", "shape": [4, 8]}), ("S4D", {"state": 3}))
-    [message] = [issue.message for issue in analyse(document).errors if issue.code == "shape"]
+    [message] = [issue.message for issue in analyze(document).errors if issue.code == "shape"]
     assert "set kind to real" in message
     with pytest.raises(ValueError, match="come in pairs"):
         DiagonalStateSpace(4, 3)

@@ -10,7 +10,7 @@ from netloom.data import add_file, schema
 from netloom.document import DataChoice
 from netloom.templates import templates
 from netloom.templates.starting import STARTERS, start, starters
-from netloom.validation import analyse
+from netloom.validation import analyze
 from tests.data.brought import EXAMPLE_FILES
 from tests.runs.examples import Recorder, loop
 
@@ -34,7 +34,7 @@ def test_suggested_template_learns_from_uploaded_data(home: Path, filename: str)
     assert columns is not None
     project = start(starters(choice, columns)[0], choice, "Mine", home)
     assert project is not None
-    assert not analyse(project, columns).errors
+    assert not analyze(project, columns).errors
     changes = {"epochs": 400, "schedule": "constant", "batch_size": 16, "device": "cpu"}
     trainer = loop(project.model_copy(update={"training": project.training.model_copy(update=changes)}), home)
     before = trainer.evaluate("train")["loss"]

@@ -31,7 +31,7 @@ from netloom.document import DataChoice, Project
 from netloom.store import Limits, Point, Store, open_store
 from netloom.templates import templates
 from netloom.templates.starting import start, starters
-from netloom.validation import analyse
+from netloom.validation import analyze
 from netloom.validation.measurements import forget_known, measure_networks
 from tests.page_server.server import long_calls
 from tests.store import postgres
@@ -349,7 +349,7 @@ def background() -> None:
             info = add_file(home / f"{name}.csv", f"{name}.csv", home, target="y")
             acts[f"a {name} upload of {info.rows:,} rows"] = partial(prepare, DataChoice(dataset=info.name), home)
         acts |= {f"data {name}": partial(prepare, DataChoice(dataset=name), home) for name in builtin()}
-        acts |= {f"check {name}": partial(analyse, template.project) for name, template in templates().items()}
+        acts |= {f"check {name}": partial(analyze, template.project) for name, template in templates().items()}
         jobs.delegate()
         for act in acts.values():
             act()  # imports everything, and lets the workers cache the results

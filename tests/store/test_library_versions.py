@@ -8,7 +8,7 @@ from netloom.document import Network, Project, dumps, loads
 from netloom.document.network_bundle import BundleError, exchange, extract, insert
 from netloom.store import NotFoundError, Store
 from netloom.store.library import MAX_VERSIONS
-from netloom.validation import analyse
+from netloom.validation import analyze
 from tests.networks import chain
 from tests.store.test_library import bundle
 
@@ -79,7 +79,7 @@ def test_exchange_replaces_the_used_version() -> None:
     ]
     assert exchanged.uses("main") == ["tower_2"]
     assert exchanged.uses("tower_2") == ["kernel"]
-    assert not [issue for issue in analyse(exchanged).errors if issue.code != "nothing_to_learn"]
+    assert not [issue for issue in analyze(exchanged).errors if issue.code != "nothing_to_learn"]
     assert loads(dumps(exchanged)) == exchanged
     assert extract(exchange(exchanged, new, old), "tower_2").networks.keys() == {"tower_2", "core"}
     shared = used.with_network("tower", network(uses="core"))

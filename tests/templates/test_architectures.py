@@ -13,7 +13,7 @@ from netloom.core.torch_internals import COMPILER
 from netloom.document import dumps, loads
 from netloom.layers import registry
 from netloom.templates import architectures
-from netloom.validation import analyse
+from netloom.validation import analyze
 
 # From the papers, torchvision, transformers and PyTorch's DCGAN tutorial.
 PUBLISHED = {
@@ -45,7 +45,7 @@ def test_architecture_builds_with_the_published_parameter_count(name: str) -> No
     registry()  # loaded first, like the compiler, so that only the analysis is timed
     import_module(COMPILER)
     start = time.process_time()
-    analysis = analyse(project)
+    analysis = analyze(project)
     seconds = time.process_time() - start
     assert not analysis.errors
     assert analysis.totals.parameters == PUBLISHED[name]

@@ -13,7 +13,7 @@ from netloom.data import add_file, prepare
 from netloom.document import DataChoice
 from netloom.templates import templates
 from netloom.templates.starting import fit
-from netloom.validation import analyse
+from netloom.validation import analyze
 
 
 @pytest.mark.parametrize(("targets", "horizon"), [(["b"], 1), (["b", "a"], 1), (["c", "a"], 5)])
@@ -26,7 +26,7 @@ def test_forecasters_adapt_to_series_and_horizon(home: Path, name: str, targets:
     choice = DataChoice(dataset=info.name)
     fitted = fit(templates()[name].project, choice, "Forecast", home)
     assert fitted is not None
-    analysis = analyse(fitted.project, prepare(choice, home).schema)
+    analysis = analyze(fitted.project, prepare(choice, home).schema)
     assert not analysis.errors
     layers = [node.type for node in fitted.project.main_network.nodes.values()]
     assert layers.count("Linear") == sum(

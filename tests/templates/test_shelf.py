@@ -15,7 +15,7 @@ from netloom.explain.plots.graph_geometry import HEIGHT, WIDTH
 from netloom.tasks import tasks
 from netloom.templates import templates
 from netloom.templates.shelf import blocks, summary
-from netloom.validation import analyse
+from netloom.validation import analyze
 from tests.networks import network, networks
 
 # By block: its number of weights for `c` channels or a width of `c`, with default parameters.
@@ -64,7 +64,7 @@ def test_every_block_is_complete_and_has_a_size_formula() -> None:
 @pytest.mark.parametrize("name", FORMULAS)
 @pytest.mark.parametrize("width", [32, 96])
 def test_block_size_matches_its_formula(name: str, width: int) -> None:
-    analysis = analyse(with_width(blocks()[name].bundle, width))
+    analysis = analyze(with_width(blocks()[name].bundle, width))
     assert not analysis.issues
     assert analysis.totals.parameters == FORMULAS[name](width)
 
@@ -73,7 +73,7 @@ def test_block_size_matches_its_formula(name: str, width: int) -> None:
 def test_formulas_and_blocks_give_the_published_sizes(name: str) -> None:
     width, count = PUBLISHED[name]
     assert FORMULAS[name](width) == count
-    assert analyse(with_width(blocks()[name].bundle, width)).totals.parameters == count
+    assert analyze(with_width(blocks()[name].bundle, width)).totals.parameters == count
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_block_parameters_can_be_set_where_it_is_used(name: str, value: int) -> 
         }
     )
     project = apply(networks(main=outside), {"kind": "insert_networks", "bundle": to_json(bundle)})
-    analysis = analyse(project)
+    analysis = analyze(project)
     assert not analysis.errors
     assert analysis.nodes["block"].outputs["out"].shape[1] == value
 

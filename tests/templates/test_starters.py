@@ -12,7 +12,7 @@ from netloom.document import DataChoice, Project
 from netloom.runs import fit_here, predict
 from netloom.templates.mixed import MIXED
 from netloom.templates.starting import start, starters
-from netloom.validation import analyse
+from netloom.validation import analyze
 from tests.data.crafted import make_csv
 
 TARGETS = {"level": {"role": "target"}, "score": {"role": "target"}, "count": {"role": "target"}}
@@ -32,7 +32,7 @@ def started(home: Path, options: dict[str, Any]) -> tuple[str, Project]:
     template = starters(choice, fields)[0]
     project = start(template, choice, "Started", home)
     assert project is not None
-    assert not analyse(project, fields).errors
+    assert not analyze(project, fields).errors
     return template.name, project
 
 

@@ -20,7 +20,7 @@ from netloom.runs import predict
 from netloom.templates import templates
 from netloom.training.trainer import Callback, Trainer
 from netloom.training.trainers.registry import build_trainer
-from netloom.validation import analyse
+from netloom.validation import analyze
 from tests.layers.test_catalogue import CASES, Case, run
 from tests.networks import digits_mlp, with_rows
 from tests.runs.test_resuming import check_resume_is_exact
@@ -36,14 +36,14 @@ def new_trainer(project: Project, home: Path, device: str, **training: Any) -> T
     changed = project.model_copy(update={"training": project.training.model_copy(update=settings)})
     data = prepare(changed.data, home)
     torch.manual_seed(3)
-    return build_trainer(changed, source(changed, analyse(changed, data.schema)), data)
+    return build_trainer(changed, source(changed, analyze(changed, data.schema)), data)
 
 
 def fitted(name: str, home: Path, device: str, **training: Any) -> dict[str, float]:
     """The metrics of a template after an epoch, on 240 rows where fewer rows do not change the network."""
     project = templates()[name].project
     fewer = with_rows(project, 240)
-    fits = not analyse(fewer, prepare(fewer.data, home).schema).errors
+    fits = not analyze(fewer, prepare(fewer.data, home).schema).errors
     trainer = new_trainer(fewer if fits else project, home, device, **training)
     assert next(trainer.model.parameters()).device.type == device
     trainer.fit()

@@ -22,7 +22,7 @@ from netloom.training import OBJECTIVES
 from netloom.training.errors import TrainingError
 from netloom.training.evaluation import compute_metrics
 from netloom.training.objectives.reconstruction import Reconstruction, negative_log_likelihood
-from netloom.validation import analyse
+from netloom.validation import analyze
 from tests.runs.examples import supervised
 from tests.runs.test_resuming import check_resume_is_exact
 
@@ -104,12 +104,12 @@ def bernoulli_vae() -> Project:
     training = {"likelihood": "bernoulli", "epochs": 8, "monitor": "elbo", "device": "cpu"}
     project = apply(project, {"kind": "project", "training": training})
     project = apply(project, {"kind": "set", "node": "reparameterise_1", "params": {"coefficient": 1.0}})
-    issues = [issue for issue in analyse(project).issues if issue.code == "likelihood"]
+    issues = [issue for issue in analyze(project).issues if issue.code == "likelihood"]
     assert [issue.severity for issue in issues] == ["error", "warning"]
     for issue in issues:
         assert issue.fix is not None
         project = apply(project, issue.fix.edit)
-    assert not [issue for issue in analyse(project).issues if issue.code == "likelihood"]
+    assert not [issue for issue in analyze(project).issues if issue.code == "likelihood"]
     return project
 
 

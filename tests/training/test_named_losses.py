@@ -21,7 +21,7 @@ from netloom.training.objectives import OBJECTIVES
 from netloom.training.objectives.loss_weights import LossWeights
 from netloom.training.objectives.segmentation import dice_loss
 from netloom.training.targets import WeightedTargets
-from netloom.validation import analyse
+from netloom.validation import analyze
 from tests.networks import chain, digits_mlp
 from tests.runs.examples import supervised
 
@@ -136,15 +136,15 @@ def test_reconstruction_trains_and_reports_the_chosen_loss(template: str, loss: 
 
 def test_reconstruction_refuses_the_quantile_loss() -> None:
     project = from_template("digits_autoencoder", regression_loss="quantile")
-    (issue,) = [issue for issue in analyse(project).issues if issue.code == "objective"]
+    (issue,) = [issue for issue in analyze(project).issues if issue.code == "objective"]
     assert "cannot train with the quantile loss" in issue.message
     assert issue.fix is not None
-    assert not [issue for issue in analyse(apply(project, issue.fix.edit)).issues if issue.code == "objective"]
+    assert not [issue for issue in analyze(apply(project, issue.fix.edit)).issues if issue.code == "objective"]
 
 
 def test_loss_of_another_task_is_named_with_a_fix() -> None:
     project = chain(("Input", {}), ("Linear", {}), training=Training(objective="regression", dice_weight=1.0))
-    (issue,) = [issue for issue in analyse(project).issues if issue.code == "loss"]
+    (issue,) = [issue for issue in analyze(project).issues if issue.code == "loss"]
     assert issue.message.startswith("Dice weight has no effect on regression; it belongs to segmentation.")
     assert issue.fix is not None
     assert issue.fix.edit == {"kind": "project", "training": {"dice_weight": 0.0}}
@@ -169,7 +169,7 @@ def test_settings_without_effect_are_named_by_the_check_and_refused_by_the_comma
     settings: dict[str, Any], unread: str
 ) -> None:
     project = chain(("Input", {}), ("Linear", {}), training=Training.model_validate(settings))
-    issues = [issue for issue in analyse(project).issues if issue.code == "loss"]
+    issues = [issue for issue in analyze(project).issues if issue.code == "loss"]
     assert [set(issue.fix.edit["training"]) for issue in issues if issue.fix] == ([{unread}] if unread else [])
     assignments = [f"{name}={value}" for name, value in settings.items()]
     if unread:

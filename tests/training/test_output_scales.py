@@ -33,7 +33,7 @@ from netloom.training.evaluation import compute_metrics
 from netloom.training.objectives.objective import joined
 from netloom.training.trainers.registry import build_trainer
 from netloom.training.weights import checkpoints
-from netloom.validation import analyse
+from netloom.validation import analyze
 from tests.explain.models import QUICK
 from tests.networks import chain, network
 
@@ -105,7 +105,7 @@ def with_ending(document: Project, output: str, layers: Layers, axis: int) -> Pr
         edges.append(Edge(source=before, target=key))
         before = key
         if kind == "Subnetwork":
-            outside = analyse(document).edge_spec(last)
+            outside = analyze(document).edge_spec(last)
             assert outside is not None
             inner = ending_network(outside.shape[1:], axis)
             nodes[key] = Node(id=key, type=kind, params={"network": f"end_{output}"})

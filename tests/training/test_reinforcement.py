@@ -38,7 +38,7 @@ from netloom.training.reinforcement.trainer import ReinforcementTrainer
 from netloom.training.trainer import Callback
 from netloom.training.trainers.registry import build_trainer
 from netloom.training.weights.checkpoints import load, save
-from netloom.validation import analyse
+from netloom.validation import analyze
 from tests.export.bundles import modules_of
 from tests.networks import project
 from tests.runs.examples import Recorder, loop
@@ -503,29 +503,29 @@ def test_wrong_action_count_is_reported_and_fixed(objective: str, data: str, hom
     document = agent(objective, data)
     data_schema = schema(document.data, home)
     assert data_schema is not None
-    assert not analyse(document, data_schema).errors
+    assert not analyze(document, data_schema).errors
     wrong = apply(document, {"kind": "set", "node": "linear_2", "params": {"units": 9}})
-    (issue,) = analyse(wrong, data_schema).errors
+    (issue,) = analyze(wrong, data_schema).errors
     assert f"the {len(data_schema.target.classes)} actions of the environment need" in issue.message
     assert issue.fix is not None
-    assert not analyse(apply(wrong, issue.fix.edit), data_schema).errors
+    assert not analyze(apply(wrong, issue.fix.edit), data_schema).errors
 
 
 def test_missing_ppo_value_output_is_reported_and_fixed(home: Path) -> None:
     document = agent("dqn")
     document = apply(document, {"kind": "project", "training": {"objective": "ppo"}})
     data_schema = schema(document.data, home)
-    (issue,) = analyse(document, data_schema).errors
+    (issue,) = analyze(document, data_schema).errors
     assert "this network has 1" in issue.message
     assert issue.fix is not None
     fixed = apply(document, issue.fix.edit)
-    assert not analyse(fixed, data_schema).issues
+    assert not analyze(fixed, data_schema).issues
     loop(fixed, home).fit(Recorder(20))
 
 
 def test_wrong_task_for_environment_is_reported_and_fixed(home: Path) -> None:
     document = apply(agent("dqn"), {"kind": "project", "training": {"objective": "classification"}})
-    issues = analyse(document, schema(document.data, home)).errors
+    issues = analyze(document, schema(document.data, home)).errors
     (issue,) = [issue for issue in issues if issue.code == "objective"]
     assert "the target of this data is actions to choose from" in issue.message
     assert issue.fix is not None

@@ -19,7 +19,7 @@ from netloom.training.objectives.loss_weights import LossWeights
 from netloom.training.targets import MixedTargets, WeightedTargets
 from netloom.training.trainer import Callback
 from netloom.training.trainers.registry import build_trainer
-from netloom.validation import analyse
+from netloom.validation import analyze
 from tests.networks import chain
 
 ROWS = 24
@@ -92,7 +92,7 @@ def test_weighted_regression_matches_scikit_learn(home: Path) -> None:
     prepared = prepare(data, home)
     field = ("Input", prepared.schema.inputs[0].parameters())
     project = chain(field, ("Linear", {"units": 1}), data=data, training=training)
-    trainer = build_trainer(project, source(project, analyse(project, prepared.schema)), prepared)
+    trainer = build_trainer(project, source(project, analyze(project, prepared.schema)), prepared)
     trainer.fit(Callback())
     train = prepared.split["train"]
     inputs, target = prepared.inputs["features"][train].numpy(), prepared.target[train].numpy()

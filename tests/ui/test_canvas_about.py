@@ -15,12 +15,12 @@ from netloom.templates import templates
 from netloom.ui.design.canvas.about import about
 from netloom.ui.design.canvas_payload import palette, payload
 from netloom.ui.design.state import VisibleNetwork
-from netloom.validation import Context, analyse
+from netloom.validation import Context, analyze
 
 
 @pytest.fixture(scope="module")
 def context() -> Context:
-    return analyse(templates()["digits_mlp"].project).context
+    return analyze(templates()["digits_mlp"].project).context
 
 
 def test_every_layer_has_a_formula_and_field_descriptions(context: Context) -> None:

@@ -21,7 +21,7 @@ from netloom.templates.starting import NETWORKS, STARTERS, start, starters
 from netloom.ui.data.page import SECTIONS
 from netloom.ui.data.quality import plot_chart
 from netloom.ui.data.state import Key
-from netloom.validation import analyse
+from netloom.validation import analyze
 from tests.data.brought import tone
 from tests.data.crafted import make_zip
 from tests.networks import TABLE, chain
@@ -335,7 +335,7 @@ def test_starters_read_sounds_of_any_rate_as_spectrograms(home: Path, rate: int)
     assert layers["LogMel"].params["rate"] == rate
     assert "fields" not in cnn.data.options
     assert gru.data.options["fields"] == {"sound": {"sound": "log-mel"}}
-    assert analyse(gru, schema(gru.data, home)).issues == []
+    assert analyze(gru, schema(gru.data, home)).issues == []
 
 
 def test_datasets_are_found_by_text_type_task_and_size_and_the_selected_one_stays(home: Path) -> None:

@@ -25,7 +25,7 @@ from netloom.ui.design.canvas import messages
 from netloom.ui.design.canvas.messages import AboutWish, CanvasData
 from netloom.ui.design.canvas_payload import payload
 from netloom.ui.design.state import VisibleNetwork
-from netloom.validation import analyse
+from netloom.validation import analyze
 from netloom.validation.measure import measure
 from netloom.validation.rule import rules
 from tests.networks import project
@@ -116,12 +116,12 @@ def test_layer_build_failure_is_reported_on_its_node(live: Live, monkeypatch: py
         if layer.refusal() or example is None:
             continue
         document = project_with_layer(name, example)
-        good = analyse(document)
+        good = analyze(document)
         with monkeypatch.context() as patch:
             patch.setattr(analysis_module, "measure", measure.__wrapped__)
             patch.setattr(layer, "build", boom)
             # Unchanged layers are not measured again.
-            analysis = analyse(apply(document, {"kind": "move", "at": {"layer_1": [5, 5]}}), before=good)
+            analysis = analyze(apply(document, {"kind": "move", "at": {"layer_1": [5, 5]}}), before=good)
             if tested % 16 == 0:
                 with patch.context() as whole:
                     whole.setattr(layer, "build", BUILDS[name])
@@ -152,7 +152,7 @@ def test_rule_failure_is_reported_as_an_internal_issue(live: Live, monkeypatch: 
 
 
 PARTS: dict[str, tuple[Any, str]] = {
-    "all of the analysis": (netloom.editing.analyses, "analyse"),
+    "all of the analysis": (netloom.editing.analyses, "analyze"),
     "the order of layers": (context_module, "topological_order"),
     "the totals": (context_module, "bounded"),
     "the data": (netloom.editing.live, "schema"),

@@ -17,7 +17,7 @@ from netloom.templates import templates
 from netloom.templates.shelf import blocks
 from netloom.ui.home.sharing import address
 from netloom.ui.shell import session
-from netloom.validation import analyse
+from netloom.validation import analyze
 from tests.compile.published import resnet18
 from tests.networks import digits_mlp
 from tests.store.states import put
@@ -233,7 +233,7 @@ def test_parameter_form_renames_the_parameter(store: Store) -> None:
     assert project.networks["basic"].parameters == {"channels": 64}
     assert project.networks["basic"].nodes["conv_1"].params["filters"] == "channels"
     assert project.main_network.nodes["stage_2"].params["values"] == {"channels": 128}
-    assert analyse(project).totals.parameters == 11_689_512
+    assert analyze(project).totals.parameters == 11_689_512
     fields = [field for field in app.text_input if field.label == "Name of channels"]
     fields[0].input("max").run()
     assert "not the name of a function" in app.error[0].value

@@ -8,7 +8,7 @@ from typing import Any
 from netloom.compile.formula import network_of, text_of
 from netloom.data import schema
 from netloom.document import DataChoice, Network, Project, Training
-from netloom.validation import analyse
+from netloom.validation import analyze
 from netloom.validation.applied_fixes import with_auto_sizes
 from netloom.validation.project_check import check_project
 from tests.networks import chain
@@ -47,7 +47,7 @@ def test_typed_network_keeps_auto_and_the_data_fills_it_in(home: Path) -> None:
 
 def test_auto_without_data_is_an_error_that_asks_for_a_dataset() -> None:
     project = intents(network_of(TEXT, {})).model_copy(update={"data": DataChoice()})
-    messages = {issue.node: issue.message for issue in analyse(project).errors}
+    messages = {issue.node: issue.message for issue in analyze(project).errors}
     assert messages.keys() == {"input_1", "embedding_1"}
     assert all("choose a dataset" in message for message in messages.values())
 
@@ -60,5 +60,5 @@ def test_auto_axes_of_a_shape_keep_the_others(home: Path) -> None:
     assert params(with_auto_sizes(project, fields), "input_1")["shape"] == [fields.inputs[0].shape[0], 7]
     assert params(with_auto_sizes(project, fields), "input_1")["field"] == fields.inputs[0].name
     odd = chain(("Input", {"kind": "sequence", "shape": ["auto", 1]}), ("Linear", {"units": "auto"}), data=data)
-    (issue,) = (issue for issue in analyse(with_auto_sizes(odd, fields), fields).errors if issue.code == "auto")
+    (issue,) = (issue for issue in analyze(with_auto_sizes(odd, fields), fields).errors if issue.code == "auto")
     assert "set a number" in issue.message

@@ -13,7 +13,7 @@ import netloom.validation.context as context_module
 from netloom.compile import CompileError, source
 from netloom.document import DocumentError, EditError, Network, Project, apply, dumps, loads, parse
 from netloom.layers import registry
-from netloom.validation import Analysis, Issue, analyse
+from netloom.validation import Analysis, Issue, analyze
 from netloom.validation.context import MAX_DEPTH, Context
 from netloom.validation.context_cache import ContextCache
 from netloom.validation.facts import MOST
@@ -34,7 +34,7 @@ def internal_issues(analysis: Analysis) -> list[Issue]:
 
 
 def rule_issues(rule: Rule, document: Project) -> list[Issue]:
-    context = analyse(document).context
+    context = analyze(document).context
     return list(rule.check(context, context.totals))
 
 
@@ -47,12 +47,12 @@ def output_shapes(analysis: Analysis) -> dict[str, dict[str, str]]:
 
 @pytest.mark.parametrize("rule", rules(), ids=lambda rule: type(rule).__name__)
 def test_failing_rule_raises_one_issue_and_keeps_the_others(rule: Rule, monkeypatch: pytest.MonkeyPatch) -> None:
-    good = analyse(DOCUMENT)
+    good = analyze(DOCUMENT)
     wrong = apply(DOCUMENT, {"kind": "set", "node": "linear_1", "params": {"units": -1}})
-    expected = {issue.code for issue in analyse(wrong).issues} - {issue.code for issue in rule_issues(rule, wrong)}
+    expected = {issue.code for issue in analyze(wrong).issues} - {issue.code for issue in rule_issues(rule, wrong)}
     monkeypatch.setattr(type(rule), "check", raise_key_error)
     for document in (DOCUMENT, networks(main=DOCUMENT.main_network, a=Network(), b=Network())):
-        analysis = analyse(document)
+        analysis = analyze(document)
         assert len(internal_issues(analysis)) == 1
         issue = internal_issues(analysis)[0]
         assert type(rule).__name__ in issue.message
@@ -63,7 +63,7 @@ def test_failing_rule_raises_one_issue_and_keeps_the_others(rule: Rule, monkeypa
         assert issue.severity == ("error" if rule in rules_of_every_network() else "warning")
         assert output_shapes(analysis)["main"] == output_shapes(good)["main"]
         assert analysis.totals == good.totals
-    assert {issue.code for issue in analyse(wrong).issues} == expected | {"internal"}
+    assert {issue.code for issue in analyze(wrong).issues} == expected | {"internal"}
 
 
 def test_issues_raised_before_a_rule_fails_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,7 +72,7 @@ def test_issues_raised_before_a_rule_fails_are_kept(monkeypatch: pytest.MonkeyPa
         raise_key_error()
 
     monkeypatch.setattr(type(rules()[0]), "check", raise_after_one_issue)
-    assert {"half", "internal"} <= {issue.code for issue in analyse(DOCUMENT).issues}
+    assert {"half", "internal"} <= {issue.code for issue in analyze(DOCUMENT).issues}
 
 
 @pytest.mark.parametrize("error", [*FAILURES, SystemExit(3)], ids=lambda error: type(error).__name__)
@@ -80,20 +80,20 @@ def test_failing_layer_raises_one_issue_at_its_node(error: BaseException, monkey
     def fails(*_: object) -> Any:
         raise error
 
-    good = analyse(DOCUMENT)
+    good = analyze(DOCUMENT)
     monkeypatch.setattr(analysis_module, "measure", measure.__wrapped__)  # without the cache of measurements
     monkeypatch.setattr(registry()["ReLU"], "build", fails)
-    first = analyse(DOCUMENT)
+    first = analyze(DOCUMENT)
     assert [issue.node for issue in internal_issues(first)] == ["relu_1"]
     assert "relu_1" in internal_issues(first)[0].message
     assert "linear_1" in first.nodes
     assert "relu_1" not in first.nodes
-    later = analyse(apply(DOCUMENT, {"kind": "move", "at": {"relu_1": [5, 5]}}), before=good)
+    later = analyze(apply(DOCUMENT, {"kind": "move", "at": {"relu_1": [5, 5]}}), before=good)
     for _ in range(2):
         assert [issue.node for issue in later.issues] == ["relu_1"], "nothing else is wrong with it"
         assert output_shapes(later) == output_shapes(good), "what was known last"
         assert later.totals == good.totals
-        later = analyse(DOCUMENT, before=later)
+        later = analyze(DOCUMENT, before=later)
     with pytest.raises(CompileError, match="failed to measure"):
         source(DOCUMENT)
 
@@ -115,9 +115,9 @@ def test_failure_to_find_cycles_becomes_an_issue(monkeypatch: pytest.MonkeyPatch
     document = networks(main=network(nodes))
     for first, second in (("relu_1", "tanh_1"), ("tanh_1", "relu_1")):
         document = apply(document, {"kind": "connect", "source": first, "target": second})
-    assert analyse(document).context.cycle_nodes == {"relu_1", "tanh_1"}
+    assert analyze(document).context.cycle_nodes == {"relu_1", "tanh_1"}
     monkeypatch.setattr(context_module, "cyclic", raise_key_error)
-    assert internal_issues(analyse(document))
+    assert internal_issues(analyze(document))
 
 
 UNCHANGED: dict[str, set[str]] = {"main": {"input_1"}, "block": set()}
@@ -128,10 +128,10 @@ def test_failure_in_each_analysis_step_becomes_an_issue(part: str, monkeypatch: 
     block = network({"input_1": TABLE, "relu_1": ("ReLU", {}), "output_1": ("Output", {})})
     main = network({"input_1": TABLE, "block_1": ("Subnetwork", {"network": "block"}), "output_1": ("Output", {})})
     document = networks(main=main, block=block)
-    good = analyse(document)
+    good = analyze(document)
     monkeypatch.setattr(*PARTS[part], raise_key_error)
     for before in (None, good):
-        analysis = analyse(document, before=before)
+        analysis = analyze(document, before=before)
         assert internal_issues(analysis)
         assert all("'boom'" in issue.message for issue in internal_issues(analysis))
         assert analysis.networks.keys() == document.networks.keys()
@@ -155,7 +155,7 @@ def test_analyses_do_not_keep_previous_contexts_alive(monkeypatch: pytest.Monkey
             {"kind": "project", "name": "Chained"},
             {"kind": "set", "node": "linear_1", "params": {"units": units}},
         ]
-        analysis = analyse(apply(DOCUMENT, {"kind": "batch", "edits": edits}), before=analysis)
+        analysis = analyze(apply(DOCUMENT, {"kind": "batch", "edits": edits}), before=analysis)
     gc.collect()
     contexts = [item for item in gc.get_objects() if type(item) is Context and item.project.name == "Chained"]
     assert len(contexts) < 3
@@ -186,7 +186,7 @@ def nested_networks(depth: int, params: dict[str, Any], layer: str = "ReLU", use
 )
 def test_overflowing_repetition_is_capped_and_reported(depth: int, layer: str, params: dict[str, Any]) -> None:
     document = nested_networks(depth, params, layer)
-    analysis = analyse(document)
+    analysis = analyze(document)
     assert not internal_issues(analysis)
     assert analysis.errors
     totals = analysis.totals
@@ -200,7 +200,7 @@ def test_deep_network_is_analyzed_from_a_deep_call_stack() -> None:
     """A Streamlit page has already used part of the call stack when it starts an analysis."""
 
     def analyze_at_depth(levels: int) -> Analysis:
-        return analyze_at_depth(levels - 1) if levels else analyse(nested_networks(MAX_DEPTH, {}))
+        return analyze_at_depth(levels - 1) if levels else analyze(nested_networks(MAX_DEPTH, {}))
 
     analysis = analyze_at_depth(150)
     assert [issue.message for issue in internal_issues(analysis)] == []
@@ -215,18 +215,18 @@ def test_unused_nested_networks_are_measured_at_most_twice(monkeypatch: pytest.M
         measure_all(self)
 
     monkeypatch.setattr(Context, "measure_all", record_and_measure)
-    analyse(nested_networks(60, {}, used=False))
+    analyze(nested_networks(60, {}, used=False))
     assert len(measured) <= 2 * 61
 
 
 @pytest.mark.parametrize("axis", [0, 2, -2, -9, 10**9])
 def test_size_of_an_invalid_axis_is_an_issue(axis: int) -> None:
     document = chain(TABLE, ("Linear", {"units": f"size({axis})"}))
-    errors = analyse(document).errors
+    errors = analyze(document).errors
     assert [(issue.code, issue.node) for issue in errors] == [("parameter", "linear_1")]
     assert "cannot be evaluated" in errors[0].message
     assert ("batch axis" if axis in (0, -2) else "has no axis") in errors[0].message
-    assert not analyse(chain(TABLE, ("Linear", {"units": "size(1) * 2"}))).errors
+    assert not analyze(chain(TABLE, ("Linear", {"units": "size(1) * 2"}))).errors
 
 
 @pytest.mark.parametrize("layer", ["Stack", "Add", "Concat", "Maximum"])
@@ -238,7 +238,7 @@ def test_ports_that_depend_on_size_must_be_connected(layer: str) -> None:
         "layer_1": (layer, {"count": "size(1)"}),
         "output_1": ("Output", {}),
     }
-    analysis = analyse(project(nodes, edges))
+    analysis = analyze(project(nodes, edges))
     assert {(issue.code, issue.node, issue.port) for issue in analysis.errors} == {
         ("missing_input", "layer_1", "c"),
         ("missing_input", "layer_1", "d"),
@@ -253,7 +253,7 @@ def test_bilinear_with_a_million_units_is_measured_within_two_seconds() -> None:
     }
     edges = [("input_1", "bilinear_1.a"), ("input_1", "bilinear_1.b"), ("bilinear_1", "output_1")]
     start = time.process_time()
-    assert analyse(project(nodes, edges)).nodes["bilinear_1"].parameters == 1_000_000 * (30 * 30 + 1)
+    assert analyze(project(nodes, edges)).nodes["bilinear_1"].parameters == 1_000_000 * (30 * 30 + 1)
     assert time.process_time() - start < 2.0
 
 
@@ -273,7 +273,7 @@ def test_too_deeply_nested_parameters_are_refused(depth: int) -> None:
         return
     document = apply(DOCUMENT, edit)
     assert loads(dumps(document)) == document
-    assert analyse(document).errors
+    assert analyze(document).errors
 
 
 def test_oversized_document_does_not_overwrite_the_file(tmp_path: Any) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from netloom.document import EditError, Project, apply
 from netloom.templates import templates
-from netloom.validation import Analysis, analyse
+from netloom.validation import Analysis, analyze
 from netloom.validation.analysis import failed_analysis
 
 # With branches, subnetworks, repetitions, shared weights and sizes of the input.
@@ -57,7 +57,7 @@ def random_edit(project: Project, choose: random.Random) -> dict[str, Any]:
 def test_continued_analysis_equals_a_new_one(name: str) -> None:
     choose = random.Random(0)
     project = templates()[name].project
-    analysis, history = analyse(project), [project]
+    analysis, history = analyze(project), [project]
     for _ in range(EDITS):
         try:
             # An undo returns to earlier nodes.
@@ -65,14 +65,14 @@ def test_continued_analysis_equals_a_new_one(name: str) -> None:
         except EditError:
             continue
         history.append(project)
-        analysis = analyse(project, before=analysis)
-        assert content(analysis) == content(analyse(project))
+        analysis = analyze(project, before=analysis)
+        assert content(analysis) == content(analyze(project))
 
 
 def test_analysis_after_a_failed_one_uses_none_of_its_layers() -> None:
     project = templates()["digits_mlp"].project
-    before = analyse(project)
+    before = analyze(project)
     (linear, *_) = [key for key, node in project.main_network.nodes.items() if node.type == "Linear"]
     changed = apply(project, {"kind": "set", "node": linear, "params": {"units": 7}})
     failed = failed_analysis(changed, None, before, KeyError("it failed"))
-    assert content(analyse(changed, before=failed)) == content(analyse(changed))
+    assert content(analyze(changed, before=failed)) == content(analyze(changed))

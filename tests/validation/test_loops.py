@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from netloom.document import Project, apply
-from netloom.validation import Issue, analyse, validate
+from netloom.validation import Issue, analyze, validate
 from netloom.validation.document_schema import document_schema
 from tests.loops import FEATURES, HIDDEN, OUT, leaky_cell, looped, sequence, vector
 from tests.networks import network, networks
@@ -20,7 +20,7 @@ def error(project: Project) -> Issue:
 
 
 def test_results_are_stacked_and_costs_are_multiplied() -> None:
-    short, long = (analyse(looped(leaky_cell(), sequence(steps))) for steps in (1, 30))
+    short, long = (analyze(looped(leaky_cell(), sequence(steps))) for steps in (1, 30))
     assert not long.errors
     outputs = {port: str(spec) for port, spec in long.nodes["cell_1"].outputs.items()}
     assert outputs == {"out": f"(N, 30, {HIDDEN})", "final_hidden": f"(N, {HIDDEN})"}
@@ -31,7 +31,7 @@ def test_results_are_stacked_and_costs_are_multiplied() -> None:
 
 
 def test_learned_state_adds_its_parameters() -> None:
-    zeros, learned = (analyse(looped(leaky_cell(), initial={"hidden": kind})) for kind in ("zeros", "learned"))
+    zeros, learned = (analyze(looped(leaky_cell(), initial={"hidden": kind})) for kind in ("zeros", "learned"))
     assert learned.totals.parameters == zeros.totals.parameters + HIDDEN
     assert learned.totals.trainable == zeros.totals.trainable + HIDDEN
 
@@ -43,7 +43,7 @@ def test_state_of_another_shape_than_its_next_value_is_refused_with_a_fix() -> N
     assert "the state hidden has the shape (N, 7)" in issue.message
     assert f"its next value, the output following, has the shape (N, {HIDDEN})" in issue.message
     assert issue.fix is not None
-    assert not analyse(apply(project, issue.fix.edit)).errors
+    assert not analyze(apply(project, issue.fix.edit)).errors
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
@@ -97,7 +97,7 @@ def test_states_follow_inputs_that_change_places() -> None:
     assert (params["states"], params["initial"]) == ({"in": "out"}, {"in": "learned"})
     edges = {edge.target: edge.source for edge in swapped.main_network.edges}
     assert edges == {"cell_1.x": "input_1", "all": "cell_1", "last": "cell_1.final_in"}
-    assert not analyse(swapped).errors
+    assert not analyze(swapped).errors
     assert apply(swapped, {"kind": "order", "network": "cell", "inputs": ["x", "hidden"]}) == project
 
 

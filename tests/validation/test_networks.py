@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from netloom.document import Network, Project, apply
-from netloom.validation import analyse, validate
+from netloom.validation import analyze, validate
 from tests.networks import network, networks
 
 VECTOR = ("Input", {"kind": "vector", "shape": [8]})
@@ -48,7 +48,7 @@ def block_parameters(width: int) -> int:
 
 @pytest.mark.parametrize("width", [2, 8])
 def test_values_reach_inner_nodes(width: int) -> None:
-    analysis = analyse(main_with_block(values={"width": width}))
+    analysis = analyze(main_with_block(values={"width": width}))
     assert not analysis.errors
     assert str(analysis.nodes["block_1"].outputs["out"]) == f"(N, {width})"
     assert analysis.totals.parameters == block_parameters(width)
@@ -60,12 +60,12 @@ def test_values_can_be_expressions_of_outer_parameters() -> None:
         {"input_1": VECTOR, "block_1": subnetwork("block", values={"width": "d // 2"}), "output_1": OUT}, d=6
     )
     main = network({"input_1": VECTOR, "outer_1": subnetwork("outer", values={"d": 10}), "output_1": OUT})
-    assert analyse(networks(main=main, outer=outer, block=block())).totals.parameters == block_parameters(5)
+    assert analyze(networks(main=main, outer=outer, block=block())).totals.parameters == block_parameters(5)
 
 
 @pytest.mark.parametrize(("shared", "copies"), [(False, 5), (True, 1)])
 def test_repetition_multiplies_parameters_and_flops(shared: bool, copies: int) -> None:
-    once, repeated = analyse(main_with_block()), analyse(main_with_block(repeat=5, shared=shared))
+    once, repeated = analyze(main_with_block()), analyze(main_with_block(repeat=5, shared=shared))
     assert repeated.totals.parameters == copies * block_parameters(8)
     assert repeated.totals.flops == 5 * once.totals.flops
     assert repeated.totals.layers == 5 * 3
@@ -80,10 +80,10 @@ def test_repeated_network_must_keep_its_input_shape() -> None:
 
 
 def test_frozen_networks_have_no_trainable_parameters() -> None:
-    totals = analyse(apply(main_with_block(), {"kind": "update", "node": "block_1", "frozen": True})).totals
+    totals = analyze(apply(main_with_block(), {"kind": "update", "node": "block_1", "frozen": True})).totals
     assert (totals.parameters, totals.trainable) == (block_parameters(8), 0)
     inside = apply(main_with_block(repeat=3), {"kind": "update", "network": "block", "node": "wide", "frozen": True})
-    totals = analyse(inside).totals
+    totals = analyze(inside).totals
     assert totals.parameters - totals.trainable == 3 * (8 * 32 + 32)
 
 
@@ -163,7 +163,7 @@ def test_unused_network_raises_only_warnings() -> None:
     unused = broken.with_network("main", main)
     assert not error_codes(unused)
     assert "missing_input" in {issue.code for issue in validate(unused)}
-    assert "block" in analyse(unused).networks
+    assert "block" in analyze(unused).networks
 
 
 def test_exponentially_many_network_variants_are_refused() -> None:
@@ -185,10 +185,10 @@ def test_shared_weights_count_once() -> None:
         }
     )
     project = networks(main=main)
-    assert analyse(project).totals.parameters == 2 * 800
+    assert analyze(project).totals.parameters == 2 * 800
     tied = apply(project, {"kind": "update", "node": "linear_1", "shares": "embedding_1"})
     assert not error_codes(tied)
-    assert analyse(tied).totals.parameters == 800
+    assert analyze(tied).totals.parameters == 800
     for wrong in ("nothing_1", "linear_1", "input_1"):
         assert "sharing" in error_codes(apply(project, {"kind": "update", "node": "linear_1", "shares": wrong}))
 

@@ -11,9 +11,9 @@ import sys
 import netloom.export.graph_layout
 print("networkx" in sys.modules)
 from netloom.templates import templates
-from netloom.validation import analyse
+from netloom.validation import analyze
 for template in list(templates().values())[:3]:
-    assert not analyse(template.project).errors
+    assert not analyze(template.project).errors
 print("networkx" in sys.modules)
 """
 

@@ -8,14 +8,14 @@ from netloom.data import Schema, TargetSpec
 from netloom.document import Project, apply
 from netloom.document.loss_settings import Head
 from netloom.tasks import can_teach
-from netloom.validation import analyse
+from netloom.validation import analyze
 from tests.validation.documents import BOTH, LABELS, TEN, TWO, heads, net, pairs, schema
 
 DUPLICATES = TargetSpec("class", "label", ("duplicate", "not duplicate"))
 
 
 def error_messages(document: Project, schema: Schema) -> list[str]:
-    return [issue.message for issue in analyse(document, schema).errors]
+    return [issue.message for issue in analyze(document, schema).errors]
 
 
 @pytest.mark.parametrize(
@@ -66,12 +66,12 @@ def test_mismatched_data_and_outputs_raise_errors(document: Project, found: Sche
 def test_fixes_correct_output_widths_and_the_objective() -> None:
     document, data_schema = heads(7, 7), schema(BOTH)
     for _ in range(2):
-        issue = next(issue for issue in analyse(document, data_schema).errors if issue.code == "width")
+        issue = next(issue for issue in analyze(document, data_schema).errors if issue.code == "width")
         assert issue.fix is not None
         document = apply(document, issue.fix.edit)
     assert error_messages(document, data_schema) == []
     wrong = net(10, "binary_classification")
-    (first,) = [issue for issue in analyse(wrong, schema(TEN)).errors if issue.code == "objective"]
+    (first,) = [issue for issue in analyze(wrong, schema(TEN)).errors if issue.code == "objective"]
     assert first.fix is not None
     assert error_messages(apply(wrong, first.fix.edit), schema(TEN)) == []
 

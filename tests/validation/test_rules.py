@@ -13,7 +13,7 @@ import pytest
 from netloom.data import FieldSpec, Schema
 from netloom.document import Project, apply
 from netloom.layers import Call, Layer, TensorSpec
-from netloom.validation import Issue, analyse, validate
+from netloom.validation import Issue, analyze, validate
 from netloom.validation import rules as validation_rules
 from netloom.validation.measure import measure
 from netloom.validation.rule import rules, rules_of_every_network
@@ -43,7 +43,7 @@ def test_mistake_raises_one_issue_at_its_node(name: str) -> None:
 def test_correct_document_does_not_raise_the_issue(name: str) -> None:
     case = CASES[name]
     assert case.code not in {issue.code for issue in validate(case.right, case.schema)}
-    assert not analyse(case.right, case.schema).errors
+    assert not analyze(case.right, case.schema).errors
 
 
 def test_every_fix_removes_its_issue() -> None:
@@ -73,14 +73,14 @@ def test_repeated_fixes_terminate() -> None:
 def test_width_and_kind_fixes_remove_all_errors() -> None:
     for name in ("image for classes", "width without a linear", "tokens to linear", "branches of two widths", "heads"):
         case, document = CASES[name], CASES[name].wrong
-        while fix := next((issue.fix for issue in analyse(document, case.schema).errors if issue.fix), None):
+        while fix := next((issue.fix for issue in analyze(document, case.schema).errors if issue.fix), None):
             document = apply(document, fix.edit)
-        assert not analyse(document, case.schema).errors, name
+        assert not analyze(document, case.schema).errors, name
 
 
 def test_every_rule_has_a_case() -> None:
     fired: set[str] = set()
-    analyses = [analyse(case.wrong, case.schema) for case in CASES.values()]
+    analyses = [analyze(case.wrong, case.schema) for case in CASES.values()]
     for rule in rules():
         codes = {issue.code for analysis in analyses for issue in rule.check(analysis.context, analysis.totals)}
         assert codes, f"{type(rule).__name__} never fires"

@@ -13,7 +13,7 @@ import torch
 from netloom.compile import module
 from netloom.document import Project, Training, apply
 from netloom.templates import templates
-from netloom.validation import analyse, validate
+from netloom.validation import analyze, validate
 from netloom.validation.facts import BYTES_PER_TRAINED_WEIGHT, BYTES_PER_WEIGHT
 from netloom.validation.measure import measure
 from tests.networks import TABLE, chain, project
@@ -81,25 +81,25 @@ def deep(layers: int, width: int = 64) -> Project:
 
 def analysis_seconds(document: Project) -> float:
     start = time.process_time()
-    analyse(document)
+    analyze(document)
     return time.process_time() - start
 
 
 def test_keras_mnist_network_has_the_published_parameter_count() -> None:
-    totals = analyse(keras_cnn()).totals
+    totals = analyze(keras_cnn()).totals
     assert totals.parameters == totals.trainable == 1_199_882
     assert totals.layers == 11
 
 
 def test_lenet_has_the_published_parameter_count() -> None:
-    assert analyse(lenet()).totals.parameters == 61_706
+    assert analyze(lenet()).totals.parameters == 61_706
 
 
 def test_flops_match_two_per_multiply_add() -> None:
     expected = 2 * (26 * 26 * 32 * 9 + 24 * 24 * 64 * 32 * 9 + 9216 * 128 + 128 * 10)
-    assert analyse(keras_cnn()).totals.flops == expected
+    assert analyze(keras_cnn()).totals.flops == expected
     lenet_flops = 2 * (28 * 28 * 6 * 25 + 10 * 10 * 16 * 6 * 25 + 120 * 16 * 25 + 120 * 84 + 84 * 10)
-    assert analyse(lenet()).totals.flops == lenet_flops
+    assert analyze(lenet()).totals.flops == lenet_flops
 
 
 def test_transformer_block_flops_match_the_formula() -> None:
@@ -110,7 +110,7 @@ def test_transformer_block_flops_match_the_formula() -> None:
         ("GlobalAvgPool", {}),
         ("Linear", {"units": 2}),
     )
-    facts = analyse(document).nodes["transformerencoderblock_1"]
+    facts = analyze(document).nodes["transformerencoderblock_1"]
     assert facts.parameters == 4 * (width * width + width) + 2 * 2 * width + 2 * width * hidden + hidden + width
     projections = 4 * steps * width * width + 2 * steps * width * hidden
     assert facts.flops == 2 * (projections + 2 * steps * steps * width)
@@ -120,7 +120,7 @@ def test_transformer_block_flops_match_the_formula() -> None:
 def test_totals_match_the_built_module(name: str) -> None:
     document = templates()[name].project
     built = module(document)
-    totals = analyse(document).totals
+    totals = analyze(document).totals
     assert totals.parameters == sum(weight.numel() for weight in built.parameters()) == templates()[name].parameters
     assert totals.trainable == sum(weight.numel() for weight in built.parameters() if weight.requires_grad)
 
@@ -128,7 +128,7 @@ def test_totals_match_the_built_module(name: str) -> None:
 def test_frozen_weights_need_no_gradient_memory() -> None:
     document = keras_cnn()
     frozen = apply(document, {"kind": "update", "node": "linear_1", "frozen": True})
-    before, after = analyse(document).totals, analyse(frozen).totals
+    before, after = analyze(document).totals, analyze(frozen).totals
     weights = 9216 * 128 + 128
     assert before.trainable - after.trainable == weights
     assert before.parameters == after.parameters
@@ -137,7 +137,7 @@ def test_frozen_weights_need_no_gradient_memory() -> None:
 
 def test_memory_grows_with_the_batch() -> None:
     memory = [
-        analyse(keras_cnn().model_copy(update={"training": Training(batch_size=size)})).totals.memory_bytes
+        analyze(keras_cnn().model_copy(update={"training": Training(batch_size=size)})).totals.memory_bytes
         for size in (1, 2, 3)
     ]
     assert memory[2] - memory[1] == memory[1] - memory[0] > 28 * 28 * 4
@@ -145,7 +145,7 @@ def test_memory_grows_with_the_batch() -> None:
 
 def test_activation_memory_matches_what_autograd_saves() -> None:
     """A linear layer saves its input, which belongs to the previous layer; an activation saves its output."""
-    facts = analyse(chain(TABLE, ("Linear", {"units": 50}), ("Tanh", {}), ("Linear", {"units": 10}))).nodes
+    facts = analyze(chain(TABLE, ("Linear", {"units": 50}), ("Tanh", {}), ("Linear", {"units": 10}))).nodes
     assert facts["tanh_1"].activation_bytes == 50 * 4
     assert facts["linear_1"].activation_bytes == 50 * 4
     assert facts["linear_2"].activation_bytes == 10 * 4
@@ -165,7 +165,7 @@ def test_activation_memory_matches_what_autograd_saves() -> None:
     ],
 )
 def test_oversized_networks_are_refused_within_two_seconds(layers: list[tuple[str, dict[str, Any]]]) -> None:
-    analyse(chain(TABLE, *layers[:1], ("ReLU", {})))  # imports
+    analyze(chain(TABLE, *layers[:1], ("ReLU", {})))  # imports
     measure.cache_clear()
     document = chain(TABLE, *layers, ("GlobalMaxPool", {}) if len(layers) > 2 else ("Flatten", {}))
     start = time.process_time()
@@ -192,10 +192,10 @@ def test_refused_network_allocates_no_memory() -> None:
 
 def test_300_nodes_are_analyzed_within_three_seconds() -> None:
     document = deep(300)
-    analyse(deep(12))  # imports
+    analyze(deep(12))  # imports
     measure.cache_clear()
     start = time.process_time()
-    analysis = analyse(document)
+    analysis = analyze(document)
     assert time.process_time() - start < 3.0
     assert not analysis.issues
     assert len(analysis.nodes) == len(document.main_network.nodes)
@@ -211,18 +211,18 @@ def test_2000_nodes_with_an_error_are_analyzed_within_five_seconds() -> None:
 
 def test_edit_measures_only_the_changed_layer() -> None:
     document = chain(TABLE, *[layer for units in range(100, 180) for layer in (("Linear", {"units": units}),)])
-    analyse(document)  # imports
+    analyze(document)  # imports
     measure.cache_clear()
     first = analysis_seconds(document)
     repeated = min(analysis_seconds(document) for _ in range(3))
     assert repeated * 3 < first
     misses = measure.cache_info().misses
-    analyse(apply(document, {"kind": "set", "node": "linear_80", "params": {"units": 7}}))
+    analyze(apply(document, {"kind": "set", "node": "linear_80", "params": {"units": 7}}))
     assert measure.cache_info().misses == misses + 1
 
 
 def test_analysis_has_shapes_at_every_node_and_edge() -> None:
-    analysis = analyse(keras_cnn())
+    analysis = analyze(keras_cnn())
     shapes = {key: str(facts.outputs["out"]) for key, facts in analysis.nodes.items() if facts.outputs}
     assert shapes["conv2d_1"] == "(N, 32, 26, 26)"
     assert shapes["maxpool2d_1"] == "(N, 64, 12, 12)"
@@ -233,7 +233,7 @@ def test_analysis_has_shapes_at_every_node_and_edge() -> None:
 
 def test_nodes_before_an_error_are_measured() -> None:
     document = apply(keras_cnn(), {"kind": "set", "node": "conv2d_2", "params": {"kernel_size": 99}})
-    nodes = analyse(document).nodes
+    nodes = analyze(document).nodes
     assert "relu_1" in nodes
     assert "conv2d_2" not in nodes
     assert "relu_2" not in nodes
@@ -243,5 +243,5 @@ def test_analysis_keeps_the_random_state() -> None:
     torch.manual_seed(0)
     before = torch.get_rng_state()
     measure.cache_clear()
-    analyse(keras_cnn())
+    analyze(keras_cnn())
     assert torch.equal(before, torch.get_rng_state())

@@ -29,13 +29,13 @@ def write_job(project: Project, workers: int, file: str, image: str, context: Co
     from netloom.document import write_bytes
     from netloom.runs import cluster
     from netloom.runs.cluster.manifest import rayjob, slurm
-    from netloom.validation import analyse
+    from netloom.validation import analyze
 
     if Path(file).suffix not in START_COMMANDS:
         raise UsageError(f"--job takes a name that ends in .yaml (Kubernetes) or .sh (Slurm), received {file[:80]!r}.")
     path = new_file(file, force=force)
     cluster.check(project, workers, on_this_machine=False)
-    analysis = analyse(project, schema(project.data, context.home))
+    analysis = analyze(project, schema(project.data, context.home))
     if analysis.errors:
         raise CompileError(analysis.errors)
     command = START_COMMANDS[path.suffix]

@@ -17,7 +17,7 @@ from netloom.core.text import plain
 from netloom.document import Project
 from netloom.layers.author_code import MARK
 from netloom.layers.nn_source import public_names, source_of
-from netloom.validation import Analysis, Context, Issue, analyse
+from netloom.validation import Analysis, Context, Issue, analyze
 
 
 class CompileError(ValueError):
@@ -36,7 +36,7 @@ def source(project: Project, analysis: Analysis | None = None) -> str:
     Raises:
         CompileError: The network has errors, other than those that prevent only its training.
     """
-    analysis = analysis or analyse(project)
+    analysis = analysis or analyze(project)
     if analysis.network_errors:
         raise CompileError(analysis.network_errors)
     network_classes = build_classes(analysis)

@@ -20,7 +20,7 @@ from netloom.compression.importance import Importance
 from netloom.compression.method import CompressionError
 from netloom.document.network import SUBNETWORK
 from netloom.training.streaming import take
-from netloom.validation import Issue, analyse
+from netloom.validation import Issue, analyze
 
 if TYPE_CHECKING:
     import torch
@@ -85,7 +85,7 @@ def narrow_student(trained: TrainedRun, amount: float) -> Project:
     """
     fixed_nodes: set[NodeKey] = set()
     for document, _, _ in _documents(trained, amount, lambda graph: {}, fixed_nodes, frozenset({MIXED})):
-        errors = analyse(document, trained.data.schema).network_errors
+        errors = analyze(document, trained.data.schema).network_errors
         if not errors:
             return document
         wrong = _places(errors)
@@ -103,7 +103,7 @@ def _documents(
         raise CompressionError(f"The share of channels to remove is between 0 and 1, received {amount:g}.")
     project = trained.project
     for _ in range(MAX_ATTEMPTS):
-        graph = ChannelGraph(analyse(project, trained.data.schema).context, trained.model, frozenset(fixed_nodes))
+        graph = ChannelGraph(analyze(project, trained.data.schema).context, trained.model, frozenset(fixed_nodes))
         removed = least_important(graph, amount, importance(graph), ignored)
         if not removed:
             return
@@ -200,7 +200,7 @@ def _attempt(
     trained: TrainedRun, project: Project, graph: ChannelGraph, removed: set[int]
 ) -> Narrowed | frozenset[NodeKey]:
     """Return the narrow network of a document, or the nodes that have to keep their channels."""
-    analysis = analyse(project, trained.data.schema)
+    analysis = analyze(project, trained.data.schema)
     if analysis.network_errors:
         return _places(analysis.network_errors)
     text = source(project, analysis)

@@ -17,7 +17,7 @@ from netloom.compression.narrowing import least_important, masked
 from netloom.training.diagnostics.node_modules import LayerModule, places
 from netloom.training.evaluation import compute_metrics
 from netloom.training.streaming import evaluation_rows, take
-from netloom.validation import analyse
+from netloom.validation import analyze
 
 if TYPE_CHECKING:
     import torch
@@ -70,7 +70,7 @@ def sensitivity(trained: TrainedRun, progress: Callable[[float], None] = lambda 
     """
     if reason := unavailable_reason(trained.objective.task):
         raise CompressionError(reason)
-    graph = ChannelGraph(analyse(trained.project, trained.data.schema).context, trained.model)
+    graph = ChannelGraph(analyze(trained.project, trained.data.schema).context, trained.model)
     removable = least_important(graph, AMOUNT, importance(trained, "l1")(graph))
     measure = _Loss(trained)
     loss = measure(trained.model)

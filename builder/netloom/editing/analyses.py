@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from netloom.core.errors import JobError
 from netloom.data import Schema
 from netloom.document import Project
-from netloom.validation import Analysis, Issue, analyse, failed_analysis
+from netloom.validation import Analysis, Issue, analyze, failed_analysis
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,10 @@ class Analyses:
         before = self._previous
         try:
             try:
-                analysis = analyse(request.project, request.schema, before)
+                analysis = analyze(request.project, request.schema, before)
             except JobError:
                 raise
-            except Exception as error:  # analyse() should not raise, but the whole page depends on it
+            except Exception as error:  # analyze() should not raise, but the whole page depends on it
                 analysis = failed_analysis(request.project, request.schema, before, error)
             self._previous = analysis
             for issue in analysis.issues:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from netloom.core.text import natural, plain
 from netloom.layers import GROUPS, Layer, label
-from netloom.validation import Context, analyse, execution_order
+from netloom.validation import Context, analyze, execution_order
 
 if TYPE_CHECKING:
     from netloom.document import Project
@@ -51,7 +51,7 @@ class Diagram:
 def diagrams(project: Project) -> list[Diagram]:
     """Return the main network, and then each network that it contains, once. The networks may have errors."""
     contexts: dict[str, Context] = {}
-    pending = [analyse(project).context]
+    pending = [analyze(project).context]
     while pending:
         context = pending.pop(0)
         # The first use of each network is drawn; others may have other shapes.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from netloom.compile.loop_class import CELL
 from netloom.compile.network_classes import loop_classes
 from netloom.core.torch_internals import scan
-from netloom.validation import analyse
+from netloom.validation import analyze
 
 if TYPE_CHECKING:
     import torch
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def with_scans(trained: Trained) -> nn.Module | None:
     """Return a copy of the network whose loops are scans; None if it has no loop with a state."""
-    loops = {name: loop for name, loop in loop_classes(analyse(trained.project)).items() if loop.states}
+    loops = {name: loop for name, loop in loop_classes(analyze(trained.project)).items() if loop.states}
     if not loops:
         return None
     model = copy.deepcopy(trained.model)

@@ -17,7 +17,7 @@ from netloom.runs.fingerprint import environment
 from netloom.runs.resources.limits import FULL, storage_problem
 from netloom.store import RunArtifacts, Store
 from netloom.training.weights.initialization import StartError, freeze_start
-from netloom.validation import Analysis, analyse
+from netloom.validation import Analysis, analyze
 from netloom.validation.applied_fixes import with_auto_sizes
 
 
@@ -31,7 +31,7 @@ def compiled(store: Store, project: Project, fitted: Preprocess | None) -> tuple
     project = with_dataset_id(project, store.home)
     fields = _schema(store, project, fitted)
     project = with_auto_sizes(project, fields)
-    analysis: Analysis = analyse(project, fields)
+    analysis: Analysis = analyze(project, fields)
     if analysis.errors:
         raise CompileError(analysis.errors)
     return project, source(project, analysis)

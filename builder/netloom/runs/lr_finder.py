@@ -22,7 +22,7 @@ from netloom.tasks import task
 from netloom.training.errors import DivergedError
 from netloom.training.trainer import Callback, Trainer
 from netloom.training.trainers.registry import build_trainer
-from netloom.validation import analyse
+from netloom.validation import analyze
 from netloom.validation.applied_fixes import with_auto_sizes
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def find_rate(
         TrainingError: a setting does not match.
     """
     project = with_auto_sizes(project, data.schema)
-    analysis = analyse(project, data.schema)
+    analysis = analyze(project, data.schema)
     if analysis.errors:
         raise CompileError(analysis.errors)
     fixed = {"schedule": "constant", "schedule_settings": {}, "warmup": 0, "compile": "off", "early_stopping": None}

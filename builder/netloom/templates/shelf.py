@@ -10,7 +10,7 @@ from importlib.resources import files
 from netloom.core.plain_json import JsonObject
 from netloom.document import Project, loads
 from netloom.layers.subnetwork import interface
-from netloom.validation import Analysis, analyse
+from netloom.validation import Analysis, analyze
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def summary(bundle: Project, analysis: Analysis | None = None) -> JsonObject:
 
     `size` is the number of weights for the declared Inputs, or None if they do not fit.
     """
-    analysis = analysis or analyse(bundle)
+    analysis = analysis or analyze(bundle)
     network, outside = bundle.main_network, interface(bundle.main_network)
     return {
         "inputs": [node for _, node in outside.inputs],

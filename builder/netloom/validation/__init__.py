@@ -1,6 +1,6 @@
 """Validation of projects: issues with fixes, tensor shapes, and the cost of training."""
 
-from netloom.validation.analysis import Analysis, analyse, failed_analysis, validate
+from netloom.validation.analysis import Analysis, analyze, failed_analysis, validate
 from netloom.validation.context import Context
 from netloom.validation.facts import NodeFacts, Totals
 from netloom.validation.graph_views import digraph, execution_order
@@ -14,7 +14,7 @@ __all__ = [
     "Issue",
     "NodeFacts",
     "Totals",
-    "analyse",
+    "analyze",
     "digraph",
     "execution_order",
     "failed_analysis",

@@ -54,7 +54,7 @@ class Analysis:
         return self.context.spec(edge)
 
 
-def analyse(project: Project, schema: Schema | None = None, before: Analysis | None = None) -> Analysis:
+def analyze(project: Project, schema: Schema | None = None, before: Analysis | None = None) -> Analysis:
     """Measure and check the main network and the networks that it uses.
 
     With the `schema` of the chosen data, inputs and outputs are checked against it as well. Repeated calls cost only
@@ -68,7 +68,7 @@ def analyse(project: Project, schema: Schema | None = None, before: Analysis | N
     """
     networks = before.networks if before else {}
     try:
-        return with_measurements(project, lambda measure: _analyse(project, schema, networks, measure))
+        return with_measurements(project, lambda measure: _analyze(project, schema, networks, measure))
     except JobError:
         raise
     except Exception as error:
@@ -92,7 +92,7 @@ def with_measurements(project: Project, compute: Callable[[Measure], T]) -> T:
     return compute(measurements.read)
 
 
-def _analyse(project: Project, schema: Schema | None, before: Mapping[str, Context], measure: Measure) -> Analysis:
+def _analyze(project: Project, schema: Schema | None, before: Mapping[str, Context], measure: Measure) -> Analysis:
     cache = ContextCache(project, schema, before, measure)
     main = cache.use(project.main)
     if main is None:
@@ -172,4 +172,4 @@ def failed_analysis(project: Project, schema: Schema | None, before: Analysis | 
 
 def validate(project: Project, schema: Schema | None = None) -> list[Issue]:
     """Return all issues of a project, errors first."""
-    return analyse(project, schema).issues
+    return analyze(project, schema).issues

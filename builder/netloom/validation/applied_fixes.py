@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from netloom.data import Schema
 from netloom.document import EditError, Project, apply
 from netloom.layers.catalogue import is_auto
-from netloom.validation.analysis import analyse
+from netloom.validation.analysis import analyze
 from netloom.validation.issue import Issue
 
 MAX_FIXES = 20  # beyond one per layer
@@ -38,7 +38,7 @@ def with_fixes(project: Project, schema: Schema | None, is_wanted_fix: Callable[
     tried: set[tuple[str, str, str | None, str]] = set()
     limit = MAX_FIXES + sum(len(network.nodes) for network in project.networks.values())
     while True:
-        issues = tuple(analyse(project, schema).issues)
+        issues = tuple(analyze(project, schema).issues)
         # One fix at a time, because it can resolve other issues or change their fixes
         fixable = [
             candidate

@@ -9,7 +9,7 @@ from netloom.data.preparation.project_defaults import default_training, with_def
 from netloom.data.preparation.settings_transfer import carried
 from netloom.data.quality.severe_findings import high_findings
 from netloom.document import Edit, Project, apply
-from netloom.validation.analysis import Analysis, analyse
+from netloom.validation.analysis import Analysis, analyze
 from netloom.validation.applied_fixes import with_auto_sizes
 from netloom.validation.fields import field_edits, reading_edits
 from netloom.validation.issue import Fix, Issue
@@ -26,7 +26,7 @@ def check_project(project: Project, home: Path) -> tuple[Analysis, list[Issue]]:
     problems += [
         Issue(f"data_{finding.code}", "warning", finding.message) for finding in high_findings(project.data, home)
     ]
-    analysis = analyse(with_auto_sizes(project, fields), fields)
+    analysis = analyze(with_auto_sizes(project, fields), fields)
     return analysis, problems + analysis.issues
 
 
@@ -76,7 +76,7 @@ def refit_edits(project: Project, home: Path) -> list[Edit]:
     for edit in edits:
         project = apply(project, edit)
     for _ in range(len(project.main_network.nodes)):  # each fix settles one layer
-        fixes = (issue.fix for issue in analyse(project, fields).errors if issue.fix is not None)
+        fixes = (issue.fix for issue in analyze(project, fields).errors if issue.fix is not None)
         parts = next((parts for parts in map(_parts, fixes) if all(part["kind"] == "set" for part in parts)), None)
         if parts is None:
             break

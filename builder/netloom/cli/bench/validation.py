@@ -27,9 +27,9 @@ class CheckTime:
 
 def measure_check(repeats: int) -> list[CheckTime]:
     """Read and analyze documents that all differ, so that no cache has an entry for them."""
-    from netloom.validation import analyse
+    from netloom.validation import analyze
 
-    analyse(large(0))
+    analyze(large(0))
     results = []
     for size_index, (nodes, (budget, edit_budget)) in enumerate(BUDGET_S.items()):
         check_times, edit_times = [], []
@@ -37,12 +37,12 @@ def measure_check(repeats: int) -> list[CheckTime]:
             text = dumps(large(size_index * repeats + repeat, nodes))
             start = time.process_time()
             project = loads(text)
-            analysis = analyse(project)
+            analysis = analyze(project)
             check_times.append(time.process_time() - start)
             if analysis.errors:
                 raise ValueError(f"The document of the benchmark has errors: {analysis.errors[0].message}")
             start = time.process_time()
-            analyse(apply(project, {"kind": "set", "node": "wide_1", "params": {"units": 7 + repeat}}))
+            analyze(apply(project, {"kind": "set", "node": "wide_1", "params": {"units": 7 + repeat}}))
             edit_times.append(time.process_time() - start)
         check_share, edit_share = ratio(check_times, [budget] * repeats), ratio(edit_times, [edit_budget] * repeats)
         results.append(CheckTime(nodes, budget, check_share, edit_budget, edit_share))

@@ -115,7 +115,7 @@ class Check(Command):
         path = Path(arguments.file)
         if arguments.fix:
             path = _fix(path, new_file(arguments.to, force=arguments.force) if arguments.to else path, context)
-        analysis, issues = analysed(path, context)
+        analysis, issues = analyzed(path, context)
         errors = sum(issue["severity"] == "error" for issue in issues)
         lines = [*map(issue_line, issues), "No errors." if not errors else f"{errors} error{'s'[: errors > 1]}."]
         value = {"ok": not errors, "issues": issues, "totals": vars(analysis.totals)}
@@ -156,7 +156,7 @@ class Summary(Command):
         _file(parser)
 
     def run(self, arguments: Namespace, context: Context) -> int:
-        analysis, issues = analysed(Path(arguments.file), context)
+        analysis, issues = analyzed(Path(arguments.file), context)
         errors = [issue for issue in issues if issue["severity"] == "error"]
         main = analysis.context
         subnetworks = {name: network for name, network in analysis.networks.items() if network is not main}
@@ -204,7 +204,7 @@ class Code(Command):
         return 0
 
 
-def analysed(path: Path, context: Context) -> tuple[Analysis, list[JsonObject]]:
+def analyzed(path: Path, context: Context) -> tuple[Analysis, list[JsonObject]]:
     """Return the analysis of a document and all its issues. Data that cannot be read is an issue, too.
 
     Raises:

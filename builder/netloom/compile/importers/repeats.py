@@ -16,7 +16,7 @@ from netloom.document.network import SUBNETWORK
 from netloom.document.project import MAX_NETWORKS
 from netloom.layers import TensorSpec
 from netloom.layers.io import input_parameters
-from netloom.validation import analyse
+from netloom.validation import analyze
 from netloom.validation.graph_views import digraph, execution_order
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def _grouped(imported: ImportedModel, untie: bool) -> ImportedModel:
     node_count = len(imported.project.main_network.nodes)
     if node_count <= MIN_NODES:
         return imported
-    analysis = analyse(imported.project)
+    analysis = analyze(imported.project)
     if analysis.network_errors:
         return imported
     specs = {
@@ -77,7 +77,7 @@ def _is_equivalent(grouped_model: ImportedModel, parameters: int) -> bool:
 
     from netloom.compile.module import module
 
-    analysis = analyse(grouped_model.project)
+    analysis = analyze(grouped_model.project)
     if analysis.network_errors or analysis.totals.parameters != parameters:
         return False
     if not grouped_model.weights:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from netloom.compile.importers.imported_model import UnreadableModelError
 from netloom.core.text import plain
 from netloom.document import Project
-from netloom.validation import analyse
+from netloom.validation import analyze
 
 
 def check_network(project: Project) -> tuple[str, ...]:
@@ -14,7 +14,7 @@ def check_network(project: Project) -> tuple[str, ...]:
     Raises:
         UnreadableModelError: The network cannot run.
     """
-    analysis = analyse(project)
+    analysis = analyze(project)
     if analysis.network_errors:
         raise UnreadableModelError(f"The imported network is not valid: {plain(analysis.network_errors[0].message)}")
     by_kind: dict[str, list[str]] = {}

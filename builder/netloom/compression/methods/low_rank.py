@@ -14,7 +14,7 @@ from netloom.compression.channel_graph import ChannelGraph
 from netloom.compression.method import CompressionError, DocumentMethod, Smaller, Variant, as_onnx
 from netloom.document import Edge, Node
 from netloom.layers.dense import Linear
-from netloom.validation import analyse
+from netloom.validation import analyze
 
 if TYPE_CHECKING:
     import torch
@@ -69,7 +69,7 @@ class LowRank(DocumentMethod):
 
 def _linear_layers(trained: TrainedRun) -> dict[tuple[str, str], list[str]]:
     """Return the linear layers that become smaller, by network and node, with the paths of their modules."""
-    analysis = analyse(trained.project, trained.data.schema)
+    analysis = analyze(trained.project, trained.data.schema)
     weights = dict(trained.model.named_parameters(remove_duplicate=False))
     uses: dict[tuple[str, str], list[str]] = {}
     for path, (name, key) in ChannelGraph(analysis.context, trained.model).where.items():

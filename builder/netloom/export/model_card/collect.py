@@ -21,7 +21,7 @@ from netloom.store.run_summary import RunSummary
 from netloom.tasks import METRICS, metric
 from netloom.training.chance import score_notes
 from netloom.training.weights.weight_files import CheckpointError
-from netloom.validation import analyse
+from netloom.validation import analyze
 
 if TYPE_CHECKING:
     from netloom.runs import TrainedRun
@@ -189,7 +189,7 @@ def _data(dataset: Mapping[str, Any], trained: TrainedRun) -> Iterator[tuple[str
 
 
 def _architecture(trained: TrainedRun) -> Iterator[tuple[str, str]]:
-    totals = analyse(trained.project).context.totals
+    totals = analyze(trained.project).context.totals
     yield "Layers", f"{totals.layers:,}"
     yield "Parameters", f"{totals.parameters:,} ({totals.trainable:,} trainable)"
     yield "FLOPs per example", f"{totals.flops:,}"
@@ -198,7 +198,7 @@ def _architecture(trained: TrainedRun) -> Iterator[tuple[str, str]]:
 
 def _layers(trained: TrainedRun) -> Table:
     """Return the layers of the main network in their order, with the shapes of one example and their parameters."""
-    context = analyse(trained.project).context
+    context = analyze(trained.project).context
     rows = []
     for key in context.order[:MAX_LAYERS]:
         node, facts = context.network.nodes[key], context.nodes.get(key)

@@ -41,7 +41,7 @@ from netloom.document.network import SUBNETWORK
 from netloom.layers import TensorSpec
 from netloom.layers.io import input_parameters
 from netloom.layers.subnetwork import interface
-from netloom.validation import analyse
+from netloom.validation import analyze
 
 # Importing a family registers its converters.
 FAMILIES = (activations, merging, normalization, operations, regularization, convolution, reshaping, sequences)
@@ -142,7 +142,7 @@ def _training_remarks(config: ModelConfig) -> list[str]:
 def _unfreeze(project: Project, state: ImportState) -> Project:
     """The project with trainable layers if all layers are frozen in Keras, which a document does not allow."""
     nodes = [node for network in project.networks.values() for node in network.nodes.values()]
-    if not any(node.frozen for node in nodes) or not analyse(project).errors:
+    if not any(node.frozen for node in nodes) or not analyze(project).errors:
         return project
     state.remark("All layers are frozen in the file (trainable is false); after the import, all of them are trainable.")
     networks = {

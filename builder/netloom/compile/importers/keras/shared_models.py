@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from netloom.document import Edge, Network, Node, Project
 from netloom.document.network import SUBNETWORK
-from netloom.validation import analyse
+from netloom.validation import analyze
 
 if TYPE_CHECKING:
     import torch
@@ -66,7 +66,7 @@ def merge_shared(project: Project, weights: Weights) -> tuple[Project, dict[str,
     chained = {name: _merge_chains(name, network, renamed) for name, network in networks.items()}
     merged_project = project.model_copy(update={"networks": chained})
     # `repeat` needs equal shapes of input and output, which the search for chains does not check.
-    if analyse(merged_project).network_errors:
+    if analyze(merged_project).network_errors:
         renamed = RenamedNodes()
         merged_project = project.model_copy(update={"networks": _deduplicate(dict(project.networks), renamed)})
     new_names = {name: renamed.name(project.networks, name) for name in weights}

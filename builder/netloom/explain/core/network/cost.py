@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def measure_network(project: Project) -> Context:
-    """Analyze the main network and its subnetworks as `analyse`, but without its rules.
+    """Analyze the main network and its subnetworks as `analyze`, but without its rules.
 
     The rules generate code and search for problems, which takes ten times as long.
 
