@@ -243,7 +243,7 @@ def test_invalid_explain_options_are_refused(console: Console, trained: Trained)
         (["--over", "test", "--example", "3"], 2),
         (["--over", "test", "--to", "x.html"], 2),
         (["--rows", "3"], 2),
-        (["--over", "test", "--randomise"], 2),
+        (["--over", "test", "--randomize"], 2),
     ]
     for arguments, code in wrong:
         answer = console("explain", "last", *arguments, "--home", trained.home)

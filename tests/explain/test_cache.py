@@ -40,7 +40,7 @@ def test_cached_explanation_equals_the_computed_one(name: str, method: str, tmp_
     }
     assert list((tmp_path / FOLDER).glob("*.npz")) == files
     other: dict[str, Any] = {"baseline": "zero"} if issubclass(registry()[method], BaselineExplainer) else {"seed": 2}
-    other_options: list[dict[str, Any]] = [{"seed": 1}, other, {"randomise": True}]
+    other_options: list[dict[str, Any]] = [{"seed": 1}, other, {"randomize": True}]
     for options in other_options:
         explain(run, method, 3, folder=tmp_path, **options)
     explain(run, method, 4, folder=tmp_path)
@@ -105,7 +105,7 @@ def test_progress_ends_at_one() -> None:
 def test_faithful_methods_pass_the_randomization_test() -> None:
     run = trained("strided")
     for method in ("integrated_gradients", "deep_lift", "input_x_gradient", "occlusion"):
-        proof = explain(run, method, 5, proofs=False, randomise=True).proofs.randomised
+        proof = explain(run, method, 5, proofs=False, randomize=True).proofs.randomised
         assert proof is not None
         assert proof.passed, (method, proof)
         assert abs(proof.spearman) <= 0.5
@@ -122,13 +122,13 @@ def test_constant_attribution_skips_the_randomization_test() -> None:
         for parameter in constant.model.parameters():
             parameter.zero_()
     calls: dict[bool, int] = {}
-    for randomise in (False, True):
+    for randomize in (False, True):
         shares: list[float] = []
         explanation = explain(
-            constant, "saliency", 3, target=1, proofs=False, randomise=randomise, progress=shares.append
+            constant, "saliency", 3, target=1, proofs=False, randomize=randomize, progress=shares.append
         )
         assert explanation.proofs.randomised is None
-        calls[randomise] = len(shares)
+        calls[randomize] = len(shares)
     assert calls[True] == calls[False]
 
 
@@ -139,7 +139,7 @@ def test_guided_backprop_fails_the_randomization_test() -> None:
     run = fit_here(project.model_copy(update={"training": project.training.model_copy(update={"epochs": 3})}))
     rows = run.data.split["test"][:3].tolist()
     for method, fails in (("guided_backprop", True), ("saliency", False), ("integrated_gradients", False)):
-        explanations = [explain(run, method, row, proofs=False, randomise=True) for row in rows]
+        explanations = [explain(run, method, row, proofs=False, randomize=True) for row in rows]
         proofs = [
             explanation.proofs.randomised for explanation in explanations if explanation.proofs.randomised is not None
         ]
@@ -167,7 +167,7 @@ def test_weight_independent_attribution_fails_randomization_test() -> None:
     with torch.no_grad():
         for parameter in same_weights.model.parameters():
             parameter.fill_(0.1 if parameter.ndim == 2 else 0.0)
-    explanation = explain(same_weights, "input_x_gradient", 3, target=1, proofs=False, randomise=True)
+    explanation = explain(same_weights, "input_x_gradient", 3, target=1, proofs=False, randomize=True)
     proof = explanation.proofs.randomised
     assert proof is not None
     assert proof.spearman == pytest.approx(1.0)

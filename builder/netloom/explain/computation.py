@@ -73,7 +73,7 @@ def explain(
     target: TargetLike = None,
     seed: int = 0,
     proofs: bool = True,
-    randomise: bool = False,
+    randomize: bool = False,
     folder: Path | None = None,
     checkpoint: str = "",
     progress: Progress | None = None,
@@ -83,7 +83,7 @@ def explain(
     """Explain the prediction of a trained network for a row of its data, or for a raw row from a file or form.
 
     `target` is a class, an output, or for text `{"position": 3, "token": "a"}`; by default, the prediction. `options`
-    are the fields of the method's class. `proofs` measures faithfulness, and `randomise` also compares with networks
+    are the fields of the method's class. `proofs` measures faithfulness, and `randomize` also compares with networks
     with shuffled weights. The result is cached in `folder`, the folder of the run, by weights, input, method and
     options. `checkpoint` is the name of the weights. `progress` receives the fraction done; an exception from it
     cancels the work without side effects. `preview` receives the explanation before it is checked.
@@ -98,7 +98,7 @@ def explain(
         target,
         seed,
         proofs,
-        randomise,
+        randomize,
         folder,
         checkpoint,
         progress,
@@ -138,7 +138,7 @@ def _explain(
         "target": asdict(context.target),
         "options": plain_options(explainer),
     }
-    question |= {"seed": request.seed, "proofs": request.proofs, "randomise": request.randomise, "row": example.row}
+    question |= {"seed": request.seed, "proofs": request.proofs, "randomise": request.randomize, "row": example.row}
     if request.chosen:  # it is part of the prediction
         question["chosen"] = dict(request.chosen)
     # A custom baseline may be an image, so its tensors are part of the key rather than its JSON.
@@ -199,7 +199,7 @@ def _run_and_check(
         remarks += [remark for remark in [on_infidelity(faithfulness_proof) if faithfulness_proof else None] if remark]
         agreement = cross_check(explainer, original_context, result.attributions)
         remarks += [on_cross_check(agreement)] if agreement else []
-    randomization = randomization_test(explainer, original_context, model, result) if request.randomise else None
+    randomization = randomization_test(explainer, original_context, model, result) if request.randomize else None
     if randomization is not None:
         remarks.append(on_randomization(randomization))
     proofs = Proofs(completeness, faithfulness_proof, request.seed, randomization, sampling, agreement)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import SUPPRESS, ArgumentParser, Namespace
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -60,8 +60,9 @@ class Explain(Command):
             "--checkpoint", metavar="CHECKPOINT", help="best, last or the number of an epoch (default: that of the run)"
         )
         parser.add_argument(
-            "--randomise", action="store_true", help="model randomization test: also compare with randomized weights"
+            "--randomize", action="store_true", help="model randomization test: also compare with randomized weights"
         )
+        parser.add_argument("--randomise", dest="randomize", action="store_true", help=SUPPRESS)  # its former name
         add_model_argument(parser)
         add_example_argument(parser, EXAMPLE_HELP)
         parser.add_argument(
@@ -143,7 +144,7 @@ def _answer(
         example,
         target=_target(trained, arguments.target),
         seed=arguments.seed,
-        randomise=arguments.randomise,
+        randomize=arguments.randomize,
         folder=folder,
         checkpoint=checkpoint,
         **method_options(trained, arguments),
@@ -180,8 +181,8 @@ def _refuse_conflicts(arguments: Namespace) -> None:
                 )
     if arguments.to and is_comparison(arguments):
         raise UsageError("--to writes a single explanation; use --json for a comparison or many rows.")
-    if arguments.randomise and (is_comparison(arguments) or arguments.method == FLOW):
-        raise UsageError("--randomise works with a single explanation, and not with flow.")
+    if arguments.randomize and (is_comparison(arguments) or arguments.method == FLOW):
+        raise UsageError("--randomize works with a single explanation, and not with flow.")
     if arguments.method == FLOW and is_comparison(arguments):
         raise UsageError("The attribution flow covers a single row and cannot be compared; choose another method.")
 

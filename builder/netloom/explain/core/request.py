@@ -48,7 +48,7 @@ class ExplanationRequest:
     target: TargetLike = None
     seed: int = 0
     proofs: bool = True
-    randomise: bool = False
+    randomize: bool = False
     folder: Path | None = None
     checkpoint: str = ""
     progress: Progress | None = None

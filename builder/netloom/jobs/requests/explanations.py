@@ -46,7 +46,7 @@ class Attribution(Request[Explanation], kind="attribution"):
             self.method,
             self.row,
             target=self.target,
-            randomise=self.randomize,
+            randomize=self.randomize,
             folder=context.folder(self.weights),
             checkpoint=self.weights.label,
             progress=context.progress,

@@ -220,7 +220,7 @@ class Key(WidgetKey):
     MISTAKES = "mistakes"
     NEURON = "neuron"
     NODE = "node"
-    RANDOMIZATION_TEST = "input randomise"
+    RANDOMIZATION_TEST = "input randomize"
     ROBUSTNESS_CLASSES = "robustness classes"
     ROBUSTNESS_CURVE = "robustness curve"
     STEPS = "steps"

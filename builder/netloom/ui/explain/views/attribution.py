@@ -182,7 +182,7 @@ def _proofs(context: ViewContext, explanation: Explanation, options: dict[str, A
                 f"{faithful.chance:.0%}",
                 help="Share of random feature orders that change the score at least as fast; lower is better.",
             )
-            _randomise(context, explanation, options)
+            _randomize(context, explanation, options)
             st.caption(
                 "Deletion removes features, the most important first; the score should fall early. Insertion adds them "
                 "to the baseline; the score should rise early. Dotted lines: mean of random orders."
@@ -197,7 +197,7 @@ def _proofs(context: ViewContext, explanation: Explanation, options: dict[str, A
         )
 
 
-def _randomise(context: ViewContext, explanation: Explanation, options: dict[str, Any]) -> None:
+def _randomize(context: ViewContext, explanation: Explanation, options: dict[str, Any]) -> None:
     key = Key.RANDOMIZATION_TEST.of(
         explanation.method, explanation.weights[:12], explanation.example.row, explanation.target.index
     )
