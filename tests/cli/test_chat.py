@@ -150,7 +150,7 @@ def test_thresholds_are_saved_with_the_policy_of_the_run(
         (("--thresholds", "--min-recall", 0.6), "No validation row is out of scope"),
         (("--thresholds", "--max-error", 1.5), "from 0 to below 1"),
         (("--thresholds", "--out-of-scope", "coffee"), "does not have the intent 'coffee'"),
-        (("--thresholds", "--test", "x.csv"), "before"),
+        (("--thresholds", "--test", "x.csv"), "in a separate command first"),
     ],
 )
 def test_options_without_a_meaning_are_refused(

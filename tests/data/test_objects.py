@@ -16,7 +16,7 @@ from PIL import Image
 from netloom.core.errors import DataError
 from netloom.data import prepare
 from netloom.data.boxes import padded
-from netloom.data.dataset_version import why_no_version
+from netloom.data.dataset_version import make_version
 from netloom.data.quality.checks.duplicate_rows import DuplicateRows
 from netloom.data.quality.quality_view import QualityView
 from netloom.data.raw.images import Images
@@ -486,10 +486,16 @@ def test_splits_that_need_more_than_images_are_refused(split: str, message: str,
         prepare(DataChoice.model_validate({"dataset": info.name, "split": split}), home)
 
 
-def test_data_with_objects_says_why_it_gets_no_version_with_examples(home: Path) -> None:
-    info = add_file(make_zip(YOLO), "photos.zip", home)
-    reason = why_no_version(prepare(DataChoice(dataset=info.name), home))
-    assert reason.endswith("this data is for predicting objects, each with a box and a class.")
+def test_images_with_objects_get_a_version_with_examples(home: Path) -> None:
+    data = prepare(DataChoice(dataset=add_file(make_zip(YOLO), "photos.zip", home).name), home)
+    label = [{"class": data.schema.target.classes[0], "box": [0.1, 0.2, 0.5, 0.75]}]
+    image = np.asarray(data.row(0)["image"]).tolist()
+    info = make_version(data, [({"image": image}, label), ({"image": image}, [])], home, "More")
+    version = prepare(DataChoice(dataset=info.name, split="given"), home)
+    assert version.schema.target.classes == data.schema.target.classes
+    assert len(version.split["train"]) == len(data.split["train"]) + 2
+    texts = [version.target_text(int(row)) for row in version.split["train"]]
+    assert {"no object", data.schema.target.classes[0]} <= set(texts)
 
 
 def test_an_archive_may_have_a_file_of_boxes_for_each_image() -> None:

@@ -82,7 +82,7 @@ def test_unreadable_network_does_not_hide_others(store: Store) -> None:
     store.publish(bundle("whole"), {})
     with store.db.writing() as connection:
         connection.execute(update(schema.library).where(schema.library.c.name == "broken").values(document="{"))
-    with pytest.raises(StoreError, match="keeps as broken cannot be read"):
+    with pytest.raises(StoreError, match="The network broken of the library cannot be read"):
         store.bundle("broken")
     assert [row.name for row in store.library()] == ["broken", "whole"]
     assert store.bundle("whole") == bundle("whole")

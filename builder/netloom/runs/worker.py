@@ -97,12 +97,14 @@ def _import_heavy() -> None:
 
     import netloom.compile.logit_network  # noqa: F401
     from netloom.data.builtin_registry import builtin
+    from netloom.data.splits.registry import split_methods
     from netloom.data.targets.registry import target_of
     from netloom.layers import registry
 
     # Declaring all layers takes a fifth of a second.
     registry()
     builtin()
+    split_methods()
     target_of("class")  # also loads all other kinds
     # The first step of an optimizer imports further parts of torch, which would otherwise slow down the run.
     weight = torch.nn.Parameter(torch.zeros(1))

@@ -200,8 +200,9 @@ class SupervisedTrainer(Trainer):
             value = self.evaluate_epoch()[self.monitor]
             if not self.best.weights:  # NaN is not better than the initial value of `Best`, infinity
                 metric = f"{self.monitored_split} {in_sentence(self.titles.get(self.monitor, self.monitor))}"
+                wrong = "NaN" if math.isnan(value) else "infinite"
                 raise TrainingError(
-                    f"The {metric} of these weights is {value:g}: the weights contain NaN, or they were "
+                    f"The {metric} of these weights is {wrong}: the weights contain NaN, or they were "
                     "trained on data of another scale. Train for at least one epoch, or choose another initialization."
                 )
             self.callbacks.on_epoch_end(self)
