@@ -47,7 +47,8 @@ def box_input(
         set_value(key, label.text(start or []))
     typed = value_of(key)
     objects, problem = _parsed(label, typed)
-    name = st.pills("Draw a box around", label.names, default=label.names[0], required=True, key=Part.COLOR.within(key))
+    names, key_of_name = label.names, Part.COLOR.within(key)
+    name = st.pills("Draw a box around", names, default=names[0], required=True, format_func=escape, key=key_of_name)
     # Another key after each change of the objects, so that a box that became an object is not selected any more
     chart_key = Part.CANVAS.within(key, typed)
     st.plotly_chart(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
+from netloom.core.text import escape
 from netloom.ui.components.keyboard_brush import Board, keyboard_brush
 from netloom.ui.components.state import ExampleState, Part, Stroke
 
@@ -54,14 +55,15 @@ def stroke_editor(
     """
     state = ExampleState.current()
     strokes = state.strokes[key]
-    color = st.pills("Paint with", colors, default=default, required=True, key=Part.COLOR.within(key))
+    key_of_color = Part.COLOR.within(key)
+    color = st.pills("Paint with", colors, default=default, required=True, format_func=escape, key=key_of_color)
     tool = st.segmented_control("Tool", list(TOOLS), default="Box", required=True, key=Part.TOOL.within(key))
     pixels = draw(strokes)
     height, width = pixels.shape[1:]
     board = Board(Part.BOARD.within(key), height, width, size)
     place_of_image = st.container(key=board.key)
     # Before the image, which has the new strokes then
-    typed = keyboard_brush(Part.BRUSH.within(key), board, colors, Part.COLOR.within(key), state.brushed[key], noun=noun)
+    typed = keyboard_brush(Part.BRUSH.within(key), board, colors, key_of_color, state.brushed[key], noun=noun)
     if typed:
         strokes += typed
         if on_stroke is not None:
