@@ -26,12 +26,12 @@ from tests.serving.asgi import Application, run_apart
 ROWS = 5
 
 
-# Templates with every task, label, and kind of field; the others run with -m long. Their data is not read to choose them,
-# as every worker collects all tests.
+# Templates with every task, label, and kind of field; the others run with -m long. No data is read to choose them, as
+# every worker collects all tests.
 COVERING = """
 digits_mlp digits_autoencoder digits_gan shapes_unet shapes_detector same_digits_contrastive scenes_labels
-shapes_two_outputs shapes_simclr intents_lstm tales requests_tagger commands_joint dates_gru breast_cancer_binary diabetes
-ratings_ncf ratings_bpr sine pulses_anomaly molecules_gcn cartpole_dqn cartpole_reinforce cartpole_ppo
+shapes_two_outputs shapes_simclr intents_lstm tales requests_tagger commands_joint dates_gru breast_cancer_binary
+diabetes ratings_ncf ratings_bpr sine pulses_anomaly molecules_gcn cartpole_dqn cartpole_reinforce cartpole_ppo
 """.split()
 PARAMETERS = [pytest.param(name, marks=() if name in COVERING else pytest.mark.long) for name in templates()]
 
