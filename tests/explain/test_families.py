@@ -40,6 +40,7 @@ COVERING = (
     "shapes_two_outputs",
     "shapes_unet",
     "sine_dlinear",
+    "sine_own_cell",
     "tales",
 )
 

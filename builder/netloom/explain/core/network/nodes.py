@@ -115,14 +115,20 @@ def find_node(project: Project, model: nn.Module, path: str) -> InnerNode:
 
 def output_port(project: Project, node: InnerNode) -> int:
     """Return the index of the explained output of a node: the first that another node reads."""
-    from netloom.layers import registry
+    from netloom.layers import parse, registry
+    from netloom.layers.subnetwork import Subnetwork, interface
 
     network = project.networks[node.network]
-    layer, used = registry().get(node.type), _used_ports(network, node.key)
-    if layer is None or node.type == SUBNETWORK:
+    layer_class, used = registry().get(node.type), _used_ports(network, node.key)
+    if layer_class is None:
         return 0
     params: dict[str, Any] = dict(network.nodes[node.key].params)
-    names = [output.name for output in layer.model_construct(**params).outputs()]
+    layer = layer_class.model_construct(**params)
+    if node.type == SUBNETWORK:
+        layer = parse(network.nodes[node.key], network.parameters)
+        if isinstance(layer, Subnetwork):
+            layer = layer.with_interface(interface(project.networks[layer.network]))
+    names = [output.name for output in layer.outputs()]
     return next((index for index, name in enumerate(names) if name in used), 0)
 
 
