@@ -8,8 +8,9 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -111,11 +112,19 @@ def _by_class(by_class: Any, picture: str, label: str, folder: Path, progress: P
 def class_folders(names: Sequence[str]) -> list[str]:
     """Return the name of a folder for each class: different ones also for names such as C+ and C#."""
     folders: list[str] = []
-    for number, name in enumerate(names):
-        folder = re.sub(r"[^\w .-]", "_", name).strip(". ") or "class"
-        taken = {other.lower() for other in (*folders, UNLABELED)}  # some file systems ignore case
-        folders.append(f"{folder} {number}" if folder.lower() in taken else folder)
+    taken = {UNLABELED}  # in lower case, as some file systems ignore case
+    for name in names:
+        plain_name = re.sub(r"[^\w .-]", "_", name).strip(". ") or "class"
+        folder = next(item for item in _numbered(plain_name) if item.lower() not in taken)
+        folders.append(folder)
+        taken.add(folder.lower())
     return folders
+
+
+def _numbered(name: str) -> Iterator[str]:
+    """Yield a name, and then the name with a number: C_, C_ 2, C_ 3, …"""
+    yield name
+    yield from (f"{name} {number}" for number in count(2))
 
 
 def fetch_model(name: str, folder: Path, progress: ProgressCallback, *, server: bool) -> Path:
