@@ -9,17 +9,24 @@ from types import SimpleNamespace
 
 import pytest
 
+from netloom.document import Project
 from netloom.runs import evaluate, start
 from netloom.runs.execution import run_training
 from netloom.runs.execution.run_reporter import RunReporter
 from netloom.runs.prediction.trained_run import TrainedRun
 from netloom.runs.resources.limits import RunLimits
-from netloom.store import RunArtifacts, open_store
+from netloom.store import Run, RunArtifacts, Store, open_store
 from netloom.store.run_summary import RunSummary
 from netloom.training import Evaluation
 from netloom.training.diagnostics.observer import Observer
 from tests.runs.examples import Recorder, loop, moons, trained_here
 from tests.store.states import put
+
+
+def reporter_of(store: Store, run: Run, project: Project, folder: Path) -> RunReporter:
+    """The reporter of a run without limits, whose files are in `folder`."""
+    artifacts = RunArtifacts.in_directory(folder)
+    return RunReporter(store, run, artifacts, Observer(project, artifacts), RunLimits(0, 0, 0, 0))
 
 
 def test_resumed_run_reports_its_progress_and_best(home: Path, tmp_path: Path) -> None:
@@ -29,13 +36,7 @@ def test_resumed_run_reports_its_progress_and_best(home: Path, tmp_path: Path) -
     interrupted.fit(Recorder(30))
     resumed = loop(project, home)
     resumed.resume(interrupted.checkpoint(), interrupted.best.weights)
-    reporter = RunReporter(
-        store,
-        run,
-        RunArtifacts.in_directory(tmp_path),
-        Observer(project, RunArtifacts.in_directory(tmp_path)),
-        RunLimits(0, 0, 0, 0),
-    )
+    reporter = reporter_of(store, run, project, tmp_path)
     reporter.start(resumed)
     reporter.close()  # before its first step
     stored = store.run(run.id)
@@ -52,13 +53,7 @@ def test_store_has_the_points_of_each_epoch_that_it_counts(home: Path, tmp_path:
     """Otherwise a worker that is killed between the two would leave an epoch without points."""
     project, store = moons(epochs=1), open_store(home)
     run = store.create_run(store.create_project(project), project)
-    reporter = RunReporter(
-        store,
-        run,
-        RunArtifacts.in_directory(tmp_path),
-        Observer(project, RunArtifacts.in_directory(tmp_path)),
-        RunLimits(0, 0, 0, 0),
-    )
+    reporter = reporter_of(store, run, project, tmp_path)
     loop(project, home).fit(reporter)
     reporter.send_heartbeat()  # by the thread, between two writes of points
     assert store.run(run.id).epoch == 1
@@ -68,13 +63,8 @@ def test_store_has_the_points_of_each_epoch_that_it_counts(home: Path, tmp_path:
 
 def test_reported_learning_rate_follows_the_schedule(home: Path, tmp_path: Path) -> None:
     project, store = moons(epochs=4, schedule="cosine", warmup=0.0, learning_rate=0.02), open_store(home)
-    reporter = RunReporter(
-        store,
-        store.create_run(store.create_project(project), project),
-        RunArtifacts.in_directory(tmp_path),
-        Observer(project, RunArtifacts.in_directory(tmp_path)),
-        RunLimits(0, 0, 0, 0),
-    )
+    run = store.create_run(store.create_project(project), project)
+    reporter = reporter_of(store, run, project, tmp_path)
     trainer, rates = loop(project, home), []
     reporter.start(trainer)
     while trainer.epoch < 4:
@@ -95,13 +85,7 @@ def test_paused_time_does_not_count_toward_throughput(
     trainer = loop(project, home)
     run = store.create_run(store.create_project(project), project)
     put(store, run.id, "running")
-    reporter = RunReporter(
-        store,
-        run,
-        RunArtifacts.in_directory(tmp_path),
-        Observer(project, RunArtifacts.in_directory(tmp_path)),
-        RunLimits(0, 0, 0, 0),
-    )
+    reporter = reporter_of(store, run, project, tmp_path)
     reporter.update_summary(RunSummary(total_steps=1_000))
 
     def beat(times: int, steps: int) -> None:

@@ -229,7 +229,7 @@ class Trainer(ABC):
             return {name: tensor.detach().to("cpu", copy=True) for name, tensor in self.model.state_dict().items()}
 
     def best_model(self) -> nn.Module:
-        """Return the network with the best or the last weights, on the CPU in evaluation mode.
+        """Return the network with the best or the last weights (their EMA if it is on), on the CPU in evaluation mode.
 
         Training uses a view of the network that returns logits; the result applies its activations again.
         """
