@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 import netloom
 from netloom.compile import source
@@ -18,6 +21,10 @@ from netloom.explain import explain
 from netloom.export import export
 from netloom.runs import predict
 from netloom.templates import templates
+from netloom.training.auxiliary_losses import AuxiliaryLosses
+from netloom.training.speed import speed_trials
+from netloom.training.speed.cuda_graph import recorded
+from netloom.training.speed.precision import Precision
 from netloom.training.trainer import Callback, Trainer
 from netloom.training.trainers.registry import build_trainer
 from netloom.validation import analyze
@@ -108,6 +115,88 @@ def test_resumed_training_equals_an_uninterrupted_one(name: str, home: Path, tmp
     assert "Dropout" in {node.type for node in project.main_network.nodes.values()}
     training = project.training.model_copy(update={"epochs": 2, "device": "cuda"})
     check_resume_is_exact(project.model_copy(update={"training": training}), 3, home, tmp_path)
+
+
+@pytest.fixture
+def always_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed_trials, "WORTH_RECORDING_S", 0.0)
+    monkeypatch.setattr(speed_trials, "MARGIN", 100.0)
+
+
+class Events(Callback):
+    def __init__(self) -> None:
+        self.sentences: list[str] = []
+
+    def log_event(self, kind: str, sentence: str) -> None:
+        self.sentences.append(sentence)
+
+
+@pytest.mark.usefixtures("always_recorded")
+@pytest.mark.parametrize("name", templates())
+def test_cuda_graphs_train_the_same_weights(name: str, home: Path) -> None:
+    """Bit for bit, with dropout and auxiliary losses, and with a smaller last batch."""
+    project = with_rows(templates()[name].project, 240)
+    if analyze(project, prepare(project.data, home).schema).errors:
+        project = templates()[name].project
+    plain = new_trainer(project, home, "cuda", epochs=2, cuda_graphs="off")
+    plain.fit()
+    graph = new_trainer(project, home, "cuda", epochs=2)  # which seeds the random numbers again
+    graph.fit(events := Events())
+    assert plain.recorded is None
+    assert graph.recorded is (True if getattr(graph, "can_record", False) else None), events.sentences
+    weights = plain.model.state_dict()
+    assert all(torch.equal(weights[key], value) for key, value in graph.model.state_dict().items())
+
+
+@pytest.mark.usefixtures("always_recorded")
+@pytest.mark.parametrize("name", ["digits_cnn", "intents_experts", "intents_lstm", "shapes_unet", "sine_own_cell"])
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_cuda_graphs_train_in_mixed_precision(name: str, precision: str, home: Path) -> None:
+    """Where a weight is read several times in a step, its gradients are added in float32, otherwise in bf16."""
+    losses = []
+    for choice in ("off", "auto"):
+        project = with_rows(templates()[name].project, 240)
+        trainer = new_trainer(project, home, "cuda", epochs=2, cuda_graphs=choice, precision=precision)
+        trainer.fit(events := Events())
+        losses.append(trainer.evaluate("validation")["loss"])
+    assert trainer.recorded, events.sentences
+    assert losses[1] == pytest.approx(losses[0], rel=0.02)
+
+
+@pytest.mark.usefixtures("always_recorded")
+@pytest.mark.parametrize("name", ["digits_cnn", "intents_transformer", "digits_vae"])
+def test_resumed_training_with_cuda_graphs_equals_an_uninterrupted_one(name: str, home: Path, tmp_path: Path) -> None:
+    project = with_rows(templates()[name].project, 240)
+    training = project.training.model_copy(update={"epochs": 2, "device": "cuda"})
+    trainer = check_resume_is_exact(project.model_copy(update={"training": training}), 3, home, tmp_path)
+    assert trainer.recorded
+
+
+@pytest.mark.usefixtures("always_recorded")
+def test_training_continues_if_a_model_cannot_be_recorded() -> None:
+    class Waits(nn.Module):
+        def forward(self, value: torch.Tensor) -> torch.Tensor:
+            return value * 2 if value.sum().item() > 0 else value
+
+    def trained(tries: bool) -> list[float]:
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.5), Waits(), nn.Linear(4, 1)).cuda()
+        value = torch.arange(32.0, device="cuda").reshape(8, 4)
+
+        def step(call: Callable[..., Any]) -> torch.Tensor:
+            model.zero_grad()
+            loss: torch.Tensor = call(value).square().mean()
+            torch.autograd.backward(loss)
+            return loss.detach()
+
+        if tries:
+            record = partial(recorded, model, [value], Precision("float32", "cuda"), AuxiliaryLosses([]))
+            trial = speed_trials.time_cuda_graph(model, record, step, 100)
+            assert not trial.used
+            assert "CUDA graphs are off: " in trial.sentence
+        return [step(model).item() for _ in range(3)]
+
+    assert trained(tries=True) == trained(tries=False)
 
 
 @pytest.mark.parametrize(("first", "second"), [("cuda", "cpu"), ("cpu", "cuda")])

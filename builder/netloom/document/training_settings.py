@@ -145,6 +145,14 @@ class Training(LossSettings):
             description="Automatic: tries torch.compile on the first steps and keeps it if it is faster",
         ),
     ] = "off"
+    cuda_graphs: Annotated[
+        Literal["off", "auto"],
+        Field(
+            title="CUDA graphs",
+            description="On a GPU, small networks train up to four times as fast, with the same results. Automatic: "
+            "tries a CUDA graph on the first steps and keeps it if it is faster",
+        ),
+    ] = "auto"
     gradient_clip: (
         Annotated[
             float,

@@ -116,7 +116,8 @@ def find_rate(
     analysis = analyze(project, data.schema)
     if analysis.errors:
         raise CompileError(analysis.errors)
-    fixed = {"schedule": "constant", "schedule_settings": {}, "warmup": 0, "compile": "off", "early_stopping": None}
+    fixed = {"schedule": "constant", "schedule_settings": {}, "warmup": 0, "early_stopping": None}
+    fixed |= {"compile": "off", "cuda_graphs": "off"}
     if project.training.precision == "auto":  # which would try bf16 first
         fixed["precision"] = "float32"
     applicable = {key: value for key, value in fixed.items() if key in type(project.training).model_fields}

@@ -30,7 +30,10 @@ MAX_PATHS = 50
 MAX_CHOICES = 1_000
 POINTS = 5
 _NAMED = {"optimizer": tuple(OPTIMIZERS), "schedule": tuple(SCHEDULES)}
-_HIDDEN = ("start", "objective", "device", "dataset", "options", "compile", "folds", "fold", "split", "epochs")
+_HIDDEN = (
+    *("start", "objective", "device", "dataset", "options", "compile", "cuda_graphs"),
+    *("folds", "fold", "split", "epochs"),
+)
 _KINDS = ("int", "float", "bool", "choice")
 # A search space as a user writes it, before validation.
 Space: TypeAlias = Mapping[str, Mapping[str, Any]]

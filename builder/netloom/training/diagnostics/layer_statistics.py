@@ -73,7 +73,7 @@ class LayerStatistics:
     def after_step(self, forward: Callable[[], None] | None = None) -> np.ndarray | None:
         """Return the statistics of the step, (layers, measures); None if it was not sampled.
 
-        `forward` runs the batch through the layers again, if a compiled step bypassed the hooks.
+        `forward` runs the batch through the layers again, if a compiled or recorded step bypassed the hooks.
         """
         if not self._mode:
             return None
@@ -182,8 +182,8 @@ def _gradient(statistics: dict[Any, torch.Tensor]) -> Callable[[torch.Tensor], N
     return hook
 
 
-def forward_uncompiled(trainer: Trainer, inputs: list[torch.Tensor]) -> None:
-    """Run rows through the layers without compilation, because a compiled network bypasses hooks."""
+def forward_with_hooks(trainer: Trainer, inputs: list[torch.Tensor]) -> None:
+    """Run rows through the layers themselves, because a compiled network and a CUDA graph bypass hooks."""
     import torch
 
     trainer.model.eval()  # evaluation mode draws no random numbers and does not update running means

@@ -74,6 +74,7 @@ def trace_nan(
     Returns None if it takes too long, or does not diverge again, as can happen on a GPU.
     """
     trainer = create_trainer()
+    trainer.needs_hooks = True
     checkpoint = None
     with suppress(CheckpointError):  # without an intact checkpoint, repeat from the start
         checkpoint = checkpoints.load(artifacts)

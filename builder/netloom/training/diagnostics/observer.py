@@ -17,7 +17,7 @@ import numpy as np
 from netloom.tasks.training_losses import BATCH_LOSS, TRAINING_LOSSES
 from netloom.training.diagnostics.alerts import Adviser, Notice, Observations
 from netloom.training.diagnostics.initial_loss import initial_loss_notice
-from netloom.training.diagnostics.layer_statistics import EVERY_S, LayerStatistics, forward_uncompiled
+from netloom.training.diagnostics.layer_statistics import EVERY_S, LayerStatistics, forward_with_hooks
 from netloom.training.diagnostics.node_modules import places
 from netloom.training.diagnostics.prediction_history import PredictionHistory
 from netloom.training.diagnostics.rules import REFUTED, RULES
@@ -95,7 +95,8 @@ class Observer(Callback):
     def on_step_end(self, trainer: Trainer, loss: torch.Tensor) -> None:
         if not self._is_looking or self._lens is None:
             return
-        forward = partial(forward_uncompiled, trainer, self._inputs) if trainer.compiled else None
+        bypasses_hooks = trainer.compiled or trainer.recorded
+        forward = partial(forward_with_hooks, trainer, self._inputs) if bypasses_hooks else None
         values = self._lens.after_step(forward)
         self._inputs, self._is_looking, self.due = [], False, self._lens.due
         if values is not None:

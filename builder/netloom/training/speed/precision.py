@@ -38,11 +38,11 @@ class Precision:
                 raise ValueError("fp16 needs a GPU, and this run is on the CPU; choose bf16 or float32.")
             self._scaler = torch.amp.GradScaler(self._kind)
 
-    def autocast(self) -> AbstractContextManager[Any]:
-        """Context in which suitable operations use the lower precision."""
+    def autocast(self, cache: bool = True) -> AbstractContextManager[Any]:
+        """Context in which suitable operations use the lower precision. With `cache`, each weight is cast once."""
         import torch
 
-        return torch.autocast(self._kind, self._type) if self.mixed else nullcontext()
+        return torch.autocast(self._kind, self._type, cache_enabled=cache) if self.mixed else nullcontext()
 
     def forward(self, model: Callable[..., Any], inputs: Sequence[torch.Tensor]) -> Any:
         """Return the output of the model as float32.

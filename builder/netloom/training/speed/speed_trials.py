@@ -1,5 +1,5 @@
-"""Faster ways to take a training step: bf16 and torch.compile. Each is tried on the first rows and used only if it is
-faster there; a message in the log of the run gives the times."""
+"""Faster ways to take a training step: bf16, CUDA graphs and torch.compile. Each is tried on the first rows and used
+only if it is faster there; a message in the log of the run gives the times."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 # Compilation takes seconds to minutes, so it cannot pay off in a run that ends sooner.
 WORTH_COMPILING_S = 60.0
-# The trial of a precision takes about twenty steps.
+# The trial of a precision takes about twenty steps, and so does that of a CUDA graph, whose steps are short.
 WORTH_LOWER_PRECISION_S = 10.0
+WORTH_RECORDING_S = 2.0
 # Timed steps of each variant, after those that are not timed, in which memory is allocated and code is compiled
 TIMED, UNTIMED = 9, 2
 # The speedup that a variant needs to be used, so that timing noise does not decide
@@ -31,19 +32,21 @@ MARGIN = 0.95
 # How far the first loss may differ in bf16, as a share, and the least cosine between both gradients. bf16 has 8
 # significant bits, so a single product differs by up to 0.4%.
 LOSS_TOLERANCE, MIN_COSINE = 0.01, 0.95
+# The same for a CUDA graph, which repeats the operations of the model: only sums in another order may differ
+GRAPH_TOLERANCE, MIN_GRAPH_COSINE = 1e-4, 0.9999
 
 
 @dataclass(frozen=True)
 class Trial:
-    """Whether the faster variant is used, and the reason in a sentence."""
+    """Whether the faster variant is used, and the reason in a sentence; "" if it is not worth one."""
 
     used: bool
     sentence: str
 
 
 @dataclass(frozen=True)
-class CompilationTrial(Trial):
-    """The result of `time_compilation`, with the callable to use as the model."""
+class CallTrial(Trial):
+    """The result of a trial of another way to call the model, with the callable to use."""
 
     call: Callable[..., Any]
 
@@ -54,15 +57,15 @@ def time_precision(model: nn.Module, step: Callable[[bool], torch.Tensor], steps
     `step(lower)` runs forward and backward without an optimizer step, in bf16 if `lower`, and returns the loss.
     Weights, buffers, gradients and random numbers are restored.
     """
-    with _untouched(model):
+    with untouched(model):
         seconds_left = _seconds(lambda: step(False)) * steps_left
         if seconds_left < WORTH_LOWER_PRECISION_S:
             return Trial(False, f"bf16 is off: the whole run takes only about {seconds_left:.0f} s.")
         try:
-            plain, lower = _outcome(model, step, lower=False), _outcome(model, step, lower=True)
+            plain, lower = _outcome(model, lambda: step(False)), _outcome(model, lambda: step(True))
         except RuntimeError as error:  # an operation of the network has no kernel for bf16
             return Trial(False, f"bf16 is off: it failed ({first_line(error.__cause__ or error)}).")
-        if problem := _disagreement(plain, lower):
+        if problem := _disagreement(plain, lower, "bf16", "float32", LOSS_TOLERANCE, MIN_COSINE):
             return Trial(False, f"bf16 is off: {problem}.")
         slow, fast = _alternate(lambda: step(False), lambda: step(True))
     used = fast < slow * MARGIN
@@ -84,24 +87,62 @@ def why_not_lower(device: str) -> str:
     return ""
 
 
-def time_compilation(model: nn.Module, step: Callable[[Callable[..., Any]], Any], steps_left: int) -> CompilationTrial:
-    """Time forward and backward with and without compilation. `step(call)` runs both with `call` as the model,
-    without an optimizer step. Weights, buffers, gradients and random numbers are restored."""
-    with _untouched(model):
+def time_cuda_graph(
+    model: nn.Module,
+    record: Callable[[], Callable[..., Any]],
+    step: Callable[[Callable[..., Any]], Any],
+    steps_left: int,
+) -> CallTrial:
+    """Compare steps of the model and of the CUDA graph that `record` makes of it, by their time and by their loss and
+    gradient on equal random numbers.
+
+    `step(call)` runs forward and backward with `call` as the model, without an optimizer step, and returns the loss.
+    Weights, buffers, gradients and random numbers are restored.
+    """
+    with untouched(model):
         seconds_left = _seconds(lambda: step(model)) * steps_left
+        if seconds_left < WORTH_RECORDING_S:
+            return CallTrial(False, "", model)  # which nobody has asked for
+        try:
+            call = record()
+            # The loss depends on random numbers, such as those of dropout, which both draw from the same state.
+            plain, graph = _outcome(model, lambda: step(model)), _outcome(model, lambda: step(call))
+        except Exception as error:  # an operation cannot be recorded, or is not supported by a later one
+            return CallTrial(False, f"CUDA graphs are off: {first_line(error).rstrip('.')}.", model)
+        if problem := _disagreement(plain, graph, "the graph", "the model", GRAPH_TOLERANCE, MIN_GRAPH_COSINE):
+            return CallTrial(False, f"CUDA graphs are off: {problem}.", model)
+        slow, fast = _alternate(lambda: step(model), lambda: step(call))
+    return _faster("CUDA graphs are", "a CUDA graph", call, model, fast, slow)
+
+
+def time_compilation(
+    model: nn.Module, before: Callable[..., Any], step: Callable[[Callable[..., Any]], Any], steps_left: int
+) -> CallTrial:
+    """Time forward and backward with and without compilation; `before` is the model, or how it is called until now.
+
+    `step(call)` runs both with `call` as the model, without an optimizer step. Weights, buffers, gradients and random
+    numbers are restored.
+    """
+    with untouched(model):
+        seconds_left = _seconds(lambda: step(before)) * steps_left
         if seconds_left < WORTH_COMPILING_S:
-            return CompilationTrial(
-                False, f"torch.compile is off: the whole run takes only about {seconds_left:.0f} s.", model
-            )
+            reason = f"torch.compile is off: the whole run takes only about {seconds_left:.0f} s."
+            return CallTrial(False, reason, before)
         try:
             call = compiled(model)
-            slow, fast = _alternate(lambda: step(model), lambda: step(call))
+            slow, fast = _alternate(lambda: step(before), lambda: step(call))
         except Exception as error:  # the compiler can fail in any way on any model; the run does not depend on it
-            return CompilationTrial(False, f"torch.compile is off: {_why(error)}", model)
-    times = f"a step takes {fast * 1000:.3g} ms with and {slow * 1000:.3g} ms without compilation"
-    if fast < slow * MARGIN:
-        return CompilationTrial(True, f"torch.compile is on: {times}.", call)
-    return CompilationTrial(False, f"torch.compile is off: {times}.", model)
+            return CallTrial(False, f"torch.compile is off: {_why(error)}", before)
+    return _faster("torch.compile is", "compilation", call, before, fast, slow)
+
+
+def _faster(
+    title: str, means: str, call: Callable[..., Any], before: Callable[..., Any], fast: float, slow: float
+) -> CallTrial:
+    """Return the result of a trial by its times in seconds: with `call`, and with what was called `before`."""
+    used = fast < slow * MARGIN
+    times = f"a step takes {fast * 1000:.3g} ms with and {slow * 1000:.3g} ms without {means}"
+    return CallTrial(used, f"{title} {'on' if used else 'off'}: {times}.", call if used else before)
 
 
 def compiled(model: nn.Module) -> Callable[..., Any]:
@@ -142,34 +183,42 @@ def _once(step: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
-def _outcome(model: nn.Module, step: Callable[[bool], torch.Tensor], lower: bool) -> tuple[float, torch.Tensor]:
+def _outcome(model: nn.Module, step: Callable[[], torch.Tensor]) -> tuple[float, torch.Tensor]:
     """Return the loss of a step and its gradient, as a vector of all weights on the CPU."""
     import torch
 
-    with torch.random.fork_rng(_devices()):  # equal dropout masks in both precisions
-        loss = float(step(lower))
+    with torch.random.fork_rng(_devices()):  # equal dropout masks in both outcomes
+        loss = float(step())
     # A weight without a gradient, such as an expert to which no row is routed, counts with zeros.
     gradients = [torch.zeros_like(weight) if weight.grad is None else weight.grad for weight in model.parameters()]
     return loss, torch.cat([torch.zeros(0), *(gradient.detach().float().cpu().flatten() for gradient in gradients)])
 
 
-def _disagreement(plain: tuple[float, torch.Tensor], lower: tuple[float, torch.Tensor]) -> str:
-    """Return how the outcome in bf16 differs from that in float32, as the end of a sentence; "" if it agrees."""
+def _disagreement(
+    plain: tuple[float, torch.Tensor],
+    faster: tuple[float, torch.Tensor],
+    faster_name: str,
+    plain_name: str,
+    tolerance: float,
+    min_cosine: float,
+) -> str:
+    """Return how the outcome of the faster way differs from the plain one, as the end of a sentence; "" if both agree
+    within a share of the loss and a cosine of the gradients."""
     import torch
 
-    (loss, gradient), (lower_loss, lower_gradient) = plain, lower
-    if not abs(lower_loss - loss) <= LOSS_TOLERANCE * abs(loss):  # also True for NaN
-        return f"the first loss is {lower_loss:.5g} in bf16 and {loss:.5g} in float32"
-    if not gradient.any() and not lower_gradient.any():
+    (loss, gradient), (faster_loss, faster_gradient) = plain, faster
+    if not abs(faster_loss - loss) <= tolerance * abs(loss):  # also True for NaN
+        return f"the first loss is {faster_loss:.5g} in {faster_name} and {loss:.5g} in {plain_name}"
+    if not gradient.any() and not faster_gradient.any():
         return ""
-    cosine = float(torch.cosine_similarity(gradient, lower_gradient, dim=0))
-    if not cosine >= MIN_COSINE:
-        return f"the first gradients in bf16 and in float32 have a cosine similarity of only {cosine:.3g}"
+    cosine = float(torch.cosine_similarity(gradient, faster_gradient, dim=0))
+    if not cosine >= min_cosine:
+        return f"the first gradients in {faster_name} and in {plain_name} have a cosine similarity of only {cosine:.3g}"
     return ""
 
 
 @contextmanager
-def _untouched(model: nn.Module) -> Iterator[None]:
+def untouched(model: nn.Module) -> Iterator[None]:
     """Context after which buffers, gradients and random numbers are as before."""
     import torch
 

@@ -38,6 +38,7 @@ class AdversarialTrainer(SupervisedTrainer):
     """
 
     uses_sample_weights = False
+    can_record = False
 
     def make_optimizer(self) -> ChainedOptimizer:
         self.generator, self.discriminator = (_part(self.model, name) for name in ("generator", "discriminator"))

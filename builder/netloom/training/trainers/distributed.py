@@ -39,6 +39,8 @@ MIN_EVALUATED = 64
 class DistributedTrainer(SupervisedTrainer):
     """A trainer whose steps are divided among the ranks of the process group. Only rank 0 has a store."""
 
+    can_record = False
+
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         import torch.distributed as dist

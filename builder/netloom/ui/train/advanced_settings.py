@@ -149,7 +149,7 @@ def _loss_groups(live: Live, training: Training, known_task: Task | None) -> lis
 def _run_groups(live: Live, training: Training, known_task: Task | None) -> list[_Group]:
     """Return the groups of the layers, the checkpoints and the machine."""
     checkpoints = ["monitor", "early_stopping", "keep"]
-    machine = ["device", "precision", *([] if _acts(known_task) else ["compile"]), "seed"]
+    machine = ["device", "precision", *([] if _acts(known_task) else ["compile", "cuda_graphs"]), "seed"]
     layers = ["layer_rates", "layer_rate_decay"]
     return [
         _Group(
