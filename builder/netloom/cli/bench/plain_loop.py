@@ -12,6 +12,8 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from netloom.training.speed.speed_trials import untouched
+
 if TYPE_CHECKING:
     import torch
     from torch import nn
@@ -30,6 +32,7 @@ class Speedups:
     channels_last: bool = False
     bf16: bool = False
     compiled: bool = False
+    recorded: bool = False  # as a CUDA graph
 
 
 class PlainLoop:
@@ -62,6 +65,10 @@ class PlainLoop:
         self.forward: Callable[..., Any] = torch.compile(model) if speedups.compiled else model
         self.best = float("inf")
         self.weights: dict[str, torch.Tensor] = {}
+        self.plain_forward: Callable[..., Any] = model.forward  # for a smaller last batch, which has no graph
+        if speedups.recorded:
+            with untouched(model):
+                self.forward = torch.cuda.make_graphed_callables(model.train(), (self.x[:batch_size].clone(),))
         if speedups.compiled:
             self._loss(self.x[: self.batch_size], self.y[: self.batch_size]).backward()  # type: ignore[no-untyped-call]
 
@@ -103,5 +110,6 @@ class PlainLoop:
         from torch.nn.functional import cross_entropy
 
         with torch.autocast(self.device, torch.bfloat16) if self.speedups.bf16 else nullcontext():
-            output = self.forward(x)
+            is_other_size = self.speedups.recorded and len(x) != self.batch_size
+            output = (self.plain_forward if is_other_size else self.forward)(x)
         return cross_entropy(output.float().flatten(0, -2), y.flatten())

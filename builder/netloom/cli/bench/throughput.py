@@ -108,6 +108,8 @@ def _contenders(task: Task, compiles: bool, device: str) -> tuple[dict[str, Spee
         loop_variants["channels-last"] = Speedups(fused=True, channels_last=True)
     if not why_not_lower(device):
         netloom_variants["netloom, bf16"] = loop_variants["bf16"] = Speedups(fused=True, bf16=True)
+    if device == "cuda":
+        netloom_variants["netloom, CUDA graph"] = loop_variants["CUDA graph"] = Speedups(fused=True, recorded=True)
     if compiles and any(map(shutil.which, COMPILERS)):
         netloom_variants["netloom, compiled"] = loop_variants["compiled"] = Speedups(fused=True, compiled=True)
     return netloom_variants, loop_variants
@@ -183,16 +185,20 @@ def _prepare_netloom(
     settings = {
         "epochs": task.epochs,
         "compile": "auto" if speedups.compiled else "off",
+        "cuda_graphs": "off",
         "precision": "bf16" if speedups.bf16 else "float32",
     }
     training = task.project.training.model_copy(update=settings)
     torch.manual_seed(0)
     field = data.schema.inputs[0].name
     trainer = SupervisedTrainer(module(task.project), OBJECTIVES[training.objective], data, [field], training, device)
+    trainer.compiled, trainer.recorded = speedups.compiled, speedups.recorded  # without a trial
+    if speedups.recorded:
+        trainer.record_if_faster()
     if speedups.compiled:
-        trainer.compiled = True  # without a trial
         trainer.compile_if_faster()
-        trainer.compute_gradients(trainer.forward, *trainer.trial_batch()[0])
+        with trainer.trial_batch() as (batch, _):
+            trainer.compute_gradients(trainer.forward, *batch)
 
     def run() -> None:
         trainer.fit()
