@@ -31,7 +31,7 @@ def test_words_are_texts_and_keys_are_texts() -> None:
         ("a: [1", r"\(line "),
         ("a:\n\t- b", r"\(line 2"),
         ("a\x00", "special characters|control characters"),
-        ("[" * 20_000, "nested too deeply|nesting depth"),
+        ("[" * 20_000, "nested too deeply|nesting depth|node content"),
     ],
 )
 def test_other_texts_are_refused_with_their_place(text: str, message: str) -> None:

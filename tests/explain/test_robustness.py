@@ -76,7 +76,7 @@ def test_attacks_grow_with_strength_and_beat_random_noise(name: str, method: str
     report = robustness(run, method, rows=64)
     worse = 1 if name == "regression" else -1
     steps = worse * np.diff(report.scores)
-    assert (steps >= -0.035).all(), "scores do not improve with strength, within noise"
+    assert (steps >= -0.05).all(), "scores do not improve with strength, within three of 64 rows"
     assert worse * (report.scores[-1] - report.scores[0]) > 0.2
     assert worse * (report.scores[-1] - report.chance[-1]) > 0.1
     assert report.scores[0] == pytest.approx(report.chance[0])
