@@ -371,6 +371,7 @@ def test_canvas_swaps_inputs_exports_images_and_tabs_nodes(page: Page, server: S
 
 
 @pytest.mark.long
+@pytest.mark.alone
 @pytest.mark.slow
 def test_dragging_stays_smooth_with_many_layers(page: Page, server: Server) -> None:
     """The script time per frame of a drag with 300 layers in view, compared with 10 layers."""
