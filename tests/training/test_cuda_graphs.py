@@ -16,7 +16,7 @@ from netloom.training.auxiliary_losses import AuxiliaryLosses
 from netloom.training.speed import speed_trials
 from netloom.training.speed.speed_trials import CallTrial, time_cuda_graph
 from netloom.training.trainer import Callback
-from tests.runs.examples import loop, moons
+from tests.runs.examples import moons, supervised
 
 PLAIN_S = 0.004
 
@@ -122,7 +122,7 @@ def test_no_graph_is_recorded_on_a_cpu(home: Path) -> None:
         def log_event(self, kind: str, sentence: str) -> None:
             events.append(kind)
 
-    trainer = loop(moons(cuda_graphs="auto", epochs=1), home)
+    trainer = supervised(moons(cuda_graphs="auto", epochs=1), home)
     assert trainer.fit(Events())
-    assert trainer.recorded is None
+    assert trainer.speedups.recorded is None
     assert not events

@@ -23,10 +23,9 @@ from netloom.document.training_settings import FIRST_FIELDS
 from netloom.runs import fit_here
 from netloom.templates import templates
 from netloom.training import OBJECTIVES, TrainingError
-from netloom.training import loop as loop_module
 from netloom.training.optimization.ema import EMA
 from netloom.training.preflight import preflight_problems
-from netloom.training.speed import speed_trials
+from netloom.training.speed import speed_trials, step_speedups
 from netloom.training.speed.precision import Precision
 from netloom.training.trainer import Callback, Trainer
 from tests.networks import chain
@@ -305,9 +304,9 @@ class Notes(Callback):
 
 
 def finished_run(project: Project, home: Path) -> tuple[list[str], dict[str, torch.Tensor], bool | None]:
-    trainer, notes = loop(project, home), Notes()
+    trainer, notes = supervised(project, home), Notes()
     trainer.fit(notes)
-    return notes.said, dict(trainer.model.state_dict()), trainer.compiled
+    return notes.said, dict(trainer.model.state_dict()), trainer.speedups.compiled
 
 
 def equal_weights(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
@@ -381,7 +380,7 @@ def test_precision_is_not_tried_on_processors_without_fast_bf16(home: Path, monk
 
 
 def test_short_run_chooses_float32(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop_module, "why_not_lower", lambda device: "")
+    monkeypatch.setattr(step_speedups, "why_not_lower", lambda device: "")
     events, weights, _ = finished_run(moons(precision="auto"), home)
     assert "bf16 is off: the whole run takes only about" in events[0]
     assert equal_weights(weights, finished_run(moons(), home)[1])
@@ -457,12 +456,12 @@ def test_resumed_run_keeps_its_chosen_precision(home: Path, monkeypatch: pytest.
     monkeypatch.setattr(speed_trials, "MARGIN", 100.0)
     monkeypatch.setattr(speed_trials, "MIN_COSINE", 0.5)
     monkeypatch.setattr(speed_trials, "LOSS_TOLERANCE", 0.1)
-    monkeypatch.setattr(loop_module, "why_not_lower", lambda device: "")
+    monkeypatch.setattr(step_speedups, "why_not_lower", lambda device: "")
     trainer, notes = loop(moons(precision="auto", epochs=2), home), Notes()
     assert not trainer.fit(notes, Recorder(stop_at=3))
     assert "bf16 is on" in notes.said[0]
     checkpoint = trainer.checkpoint()
-    monkeypatch.setattr(speed_trials, "time_precision", None)  # no second trial
+    monkeypatch.setattr(step_speedups, "time_precision", None)  # no second trial
     resumed = loop(moons(precision="auto", epochs=2), home)
     resumed.resume(checkpoint)
     assert resumed.fit()

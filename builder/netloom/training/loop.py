@@ -14,8 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from netloom.core.text import in_sentence
 from netloom.tasks.training_losses import WEIGHTED_LOSS
@@ -26,17 +25,7 @@ from netloom.training.errors import DivergedError, TrainingError
 from netloom.training.evaluation import compute_metrics
 from netloom.training.objectives.objective import joined
 from netloom.training.running_loss import RunningLoss
-from netloom.training.speed.cuda_graph import recorded
-from netloom.training.speed.precision import Precision
-from netloom.training.speed.speed_trials import (
-    Trial,
-    compiled,
-    time_compilation,
-    time_cuda_graph,
-    time_precision,
-    untouched,
-    why_not_lower,
-)
+from netloom.training.speed.step_speedups import StepSpeedups
 from netloom.training.trainer import Callback, Trainer
 from netloom.training.weights.weight_files import StateDict
 
@@ -55,9 +44,10 @@ NO_VALIDATION = (
 class SupervisedTrainer(Trainer):
     """Minimizes the loss between the outputs of the network and the targets of the data, batch by batch."""
 
-    uses_sample_weights = True
-    # Whether a step calls the model once, forward and backward, so that it can be a CUDA graph.
-    can_record = True
+    uses_sample_weights: ClassVar[bool] = True
+    # Why the precision is not tried, and why the model is neither compiled nor a CUDA graph, as sentences; "" if it is
+    why_no_precision_trial: ClassVar[str] = ""
+    why_not_compiled: ClassVar[str] = ""
 
     def prepare_data(self) -> None:
         """Load the data to the device, or open its stream."""
@@ -71,7 +61,8 @@ class SupervisedTrainer(Trainer):
         )
         self.batch_size, self.steps_per_epoch = self.loader.batch_size, self.loader.steps_per_epoch
         self.running_loss = RunningLoss()
-        self.forward: Callable[..., Any] = self.model  # called in each step: the model, or the compiled model
+        self.forward: Callable[..., Any] = self.model  # called in each step: the model, or what `speedups` makes of it
+        self.speedups = StepSpeedups(self)
 
     def fit(self, *callbacks: Callback) -> bool:
         self.callbacks = CallbackList(callbacks)
@@ -202,8 +193,7 @@ class SupervisedTrainer(Trainer):
         self.log_running_loss()
 
     def prepare_first_step(self) -> None:
-        """With 0 epochs, evaluate the initial weights; otherwise choose the precision, and decide whether to use a
-        CUDA graph and whether to compile the model.
+        """With 0 epochs, evaluate the initial weights; otherwise choose how steps call the model.
 
         Raises:
             TrainingError: the monitored metric of weights that are only evaluated is NaN or infinite.
@@ -222,92 +212,13 @@ class SupervisedTrainer(Trainer):
             return
         if self.monitored_split != "validation" and self.step == 0:
             self.callbacks.log_event("data", NO_VALIDATION)
-        if self.training.precision == "auto":
-            self.choose_precision()
-        if self.training.cuda_graphs == "auto" and not self.needs_hooks:
-            self.record_if_faster()
-        if self.training.compile == "auto" and not self.needs_hooks:
-            self.compile_if_faster()
+        self.speedups.choose()
         if self.loader.description:
             self.callbacks.log_event("data", self.loader.description)
 
-    def choose_precision(self) -> None:
-        """Use bf16 from here on if it is faster and its first loss agrees with that in float32.
-
-        A resumed run keeps its earlier choice.
-        """
-        if self.chosen_precision is None:
-            problem = why_not_lower(self.device)
-            trial = Trial(False, problem) if problem else self.try_lower_precision()
-            self.chosen_precision = "bf16" if trial.used else "float32"
-            self.log_trial("precision", trial)
-        self.precision = Precision(self.chosen_precision, self.device)
-
-    def try_lower_precision(self) -> Trial:
-        """Return whether steps on the first micro-batch are faster in bf16."""
-        precisions = {lower: Precision("bf16" if lower else "float32", self.device) for lower in (False, True)}
-
-        def step(lower: bool) -> torch.Tensor:
-            self.precision = precisions[lower]
-            return self.compute_gradients(self.model, *batch)
-
-        with self.trial_batch() as (batch, steps_left):
-            return time_precision(self.model, step, steps_left)
-
-    def compile_if_faster(self) -> None:
-        """Use the compiled model from here on if it is faster.
-
-        A resumed run keeps its earlier decision, because compiled code can round differently.
-        """
-        if self.compiled is None:
-            with self.trial_batch() as (batch, steps_left):
-                trial = time_compilation(
-                    self.model, self.forward, lambda call: self.compute_gradients(call, *batch), steps_left
-                )
-            self.forward, self.compiled = trial.call, trial.used
-            self.log_trial("compile", trial)
-        elif self.compiled:
-            self.forward = compiled(self.model)
-
-    def record_if_faster(self) -> None:
-        """Call the model as a CUDA graph from here on if it is faster. A resumed run keeps its earlier decision."""
-        is_possible = self.can_record and self.device.startswith("cuda")
-        if not is_possible or self.training.accumulation > 1:  # the next call of a graph overwrites its gradient
-            return
-
-        def record() -> Callable[..., Any]:
-            return recorded(self.model, batch[0], self.precision, self.auxiliary_losses)
-
-        with self.trial_batch() as (batch, steps_left):
-            if self.recorded is None:
-                trial = time_cuda_graph(
-                    self.model, record, lambda call: self.compute_gradients(call, *batch), steps_left
-                )
-                self.forward, self.recorded = trial.call, trial.used
-                self.log_trial("cuda_graph", trial)
-            elif self.recorded:
-                with untouched(self.model), suppress(RuntimeError):  # the model itself computes the same
-                    self.forward = record()
-
-    @contextmanager
-    def trial_batch(self) -> Iterator[tuple[tuple[list[torch.Tensor], Targets], int]]:
-        """Context of a trial in training mode, with the first micro-batch of the epoch and the number of micro-batches
-        to come."""
-        self.model.train()
-        earlier_sum = self.auxiliary_losses.sum
-        batch = self.loader.first_batch(min(self.training.batch_size, self.loader.rows), self.epoch)
-        yield batch, self.training.accumulation * (self.total_steps - self.step)
-        self.auxiliary_losses.sum = earlier_sum
-
-    def log_trial(self, kind: str, trial: Trial) -> None:
-        if trial.sentence:
-            self.callbacks.log_event(kind, trial.sentence)
-
     def state_dict(self) -> StateDict:
-        choices = {"chosen_precision": self.chosen_precision, "compiled": self.compiled, "recorded": self.recorded}
-        return {**super().state_dict(), **choices}
+        return {**super().state_dict(), **self.speedups.state_dict()}
 
     def load_state_dict(self, state: StateDict) -> None:
         super().load_state_dict(state)
-        self.chosen_precision, self.compiled = state.get("chosen_precision"), state.get("compiled")
-        self.recorded = state.get("recorded")
+        self.speedups.load_state_dict(state)

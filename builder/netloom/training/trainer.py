@@ -107,12 +107,7 @@ class Trainer(ABC):
         self.callbacks = Callback()  # does nothing; `fit` replaces it
         self.learning_rate = training.learning_rate  # before the schedule; users can change it during the run
         self.epoch = self.step = self.row = 0
-        # Whether steps call a compiled model or a CUDA graph, and the precision that `auto` stands for; None until a
-        # trial decides
-        self.compiled: bool | None = None
-        self.recorded: bool | None = None
         self.needs_hooks = False  # of layers in every step, which a compiled model and a CUDA graph bypass
-        self.chosen_precision: str | None = None
         self.prepare_data()  # which needs the configured objective, and sets the steps of the schedule below
         self.total_steps = self.steps_per_epoch * training.epochs
         problems = preflight_problems(training, self.objective, data.schema, weight_names(self.model), device)

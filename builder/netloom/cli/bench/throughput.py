@@ -192,13 +192,12 @@ def _prepare_netloom(
     torch.manual_seed(0)
     field = data.schema.inputs[0].name
     trainer = SupervisedTrainer(module(task.project), OBJECTIVES[training.objective], data, [field], training, device)
-    trainer.compiled, trainer.recorded = speedups.compiled, speedups.recorded  # without a trial
+    trainer.speedups.load_state_dict({"compiled": speedups.compiled, "recorded": speedups.recorded})  # without a trial
     if speedups.recorded:
-        trainer.record_if_faster()
+        trainer.speedups.record_if_faster()
     if speedups.compiled:
-        trainer.compile_if_faster()
-        with trainer.trial_batch() as (batch, _):
-            trainer.compute_gradients(trainer.forward, *batch)
+        trainer.speedups.compile_if_faster()
+        trainer.compute_gradients(trainer.forward, *trainer.loader.first_batch(training.batch_size))
 
     def run() -> None:
         trainer.fit()

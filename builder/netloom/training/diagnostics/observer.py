@@ -95,8 +95,8 @@ class Observer(Callback):
     def on_step_end(self, trainer: Trainer, loss: torch.Tensor) -> None:
         if not self._is_looking or self._lens is None:
             return
-        bypasses_hooks = trainer.compiled or trainer.recorded
-        forward = partial(forward_with_hooks, trainer, self._inputs) if bypasses_hooks else None
+        is_bypassed = isinstance(trainer, SupervisedTrainer) and trainer.speedups.bypass_hooks
+        forward = partial(forward_with_hooks, trainer, self._inputs) if is_bypassed else None
         values = self._lens.after_step(forward)
         self._inputs, self._is_looking, self.due = [], False, self._lens.due
         if values is not None:

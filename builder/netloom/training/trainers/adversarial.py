@@ -38,7 +38,7 @@ class AdversarialTrainer(SupervisedTrainer):
     """
 
     uses_sample_weights = False
-    can_record = False
+    why_not_compiled = "torch.compile is off: networks with alternating updates are not compiled."
 
     def make_optimizer(self) -> ChainedOptimizer:
         self.generator, self.discriminator = (_part(self.model, name) for name in ("generator", "discriminator"))
@@ -118,9 +118,6 @@ class AdversarialTrainer(SupervisedTrainer):
     @property
     def training_loss_name(self) -> str:
         return ALTERNATING_LOSS
-
-    def compile_if_faster(self) -> None:
-        self.callbacks.log_event("compile", "torch.compile is off: networks with alternating updates are not compiled.")
 
     def _minimize(self, loss: torch.Tensor, network: nn.Module) -> None:
         """Run backward, clip and step for one of the networks."""

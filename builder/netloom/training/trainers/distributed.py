@@ -39,7 +39,10 @@ MIN_EVALUATED = 64
 class DistributedTrainer(SupervisedTrainer):
     """A trainer whose steps are divided among the ranks of the process group. Only rank 0 has a store."""
 
-    can_record = False
+    why_no_precision_trial = (
+        "The precision is float32: it is not chosen by a trial when a batch is divided among workers."
+    )
+    why_not_compiled = "torch.compile is off: it is not used when a batch is divided among workers."
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -130,14 +133,6 @@ class DistributedTrainer(SupervisedTrainer):
             self.forward = DistributedDataParallel(
                 self.model, find_unused_parameters=bool(self.auxiliary_losses.modules)
             )
-
-    def choose_precision(self) -> None:
-        sentence = "The precision is float32: it is not chosen by a trial when a batch is divided among workers."
-        self.callbacks.log_event("precision", sentence)
-
-    def compile_if_faster(self) -> None:
-        sentence = "torch.compile is off: it is not used when a batch is divided among workers."
-        self.callbacks.log_event("compile", sentence)
 
     def train_step(self, inputs: list[torch.Tensor], targets: Targets) -> torch.Tensor:
         """Take a step on a batch. Returns the loss of the whole batch, equal on all ranks."""
