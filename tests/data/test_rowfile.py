@@ -19,7 +19,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netloom.data import Prepared, add_file, prepare
-from netloom.data.dialect import MISSING_MARKS, FileError, has_no_header
+from netloom.data.dialect import (
+    MISSING_MARKS,
+    FileError,
+    has_no_header,
+    infer_dialect,
+    preamble_lines,
+    without_preamble,
+)
 from netloom.data.sequence_pairs import DECODER_INPUT
 from netloom.data.tables.plain_types import strip_cells
 from netloom.data.tables.readers import read_table
@@ -479,6 +486,8 @@ LOCALIZED = {  # each file, and the first row of its numbers
     "title": ("A report,,\n,,\nrate,price,label", lambda row: f"{row},{row / 4},{'ab'[row % 2]}", [2.0, 0.5]),
     "separator": ("sep=;\nrate;price;label", lambda row: f"{row};{row / 4};{'ab'[row % 2]}", [2.0, 0.5]),
     "number sign": ("#,price,label", lambda row: f"{row},{row / 4},{'ab'[row % 2]}", [2.0, 0.5]),
+    "decimal commas": ("rate;price;label", lambda row: f"{row},5;-{row}.250,25;{'ab'[row % 2]}", [2.5, -2_250.25]),
+    "more decimal commas": ("a;b;label", lambda row: f"{row},5;{row},25;{row % 2},0", [2.5, 2.25]),
 }
 
 
@@ -495,6 +504,27 @@ def test_symbols_marks_and_lines_before_the_header_are_read_alike(kind: str, hom
         array = encode_rows(data.preprocess.to_json(), file.rows)["features"]
         assert array.tobytes() == data.inputs["features"][: len(array)].numpy().tobytes()
         assert file.unreadable == [{}] * len(array)
+
+
+@pytest.mark.parametrize(
+    ("text", "before", "separator", "decimal"),
+    [
+        ("a;b;c\n" + "1,5;2,5;3,5\n" * 9, 0, ";", ","),
+        ("1,5;2,5;3,5\n" * 9, 0, ";", ","),
+        ("id;text;label\n" + "3;this, that, and so on, too;yes\n4;well, no;no\n" * 5, 0, ";", "."),
+        ("3;this, that, and so on, too;yes\n4;well, no;no\n" * 5, 0, ";", "."),
+        ("Report of 2024\nid;text;label\n" + "3;this, that, and so on, too;yes\n4;well, no;no\n" * 5, 1, ";", "."),
+        ("x,tags,y\n" + "1,a;b,2\n3,c,4\n" * 5, 0, ",", "."),
+        ('x,text,y\n1,"a; b; c; d",2\n3,"e; f; g; h",4\n', 0, ",", "."),
+        ("\t".join("abc") + "\n" + "1,5\t2,5\tx\n" * 9, 0, "\t", ","),
+    ],
+)
+def test_separators_are_inferred_beside_commas_in_numbers_and_texts(
+    text: str, before: int, separator: str, decimal: str
+) -> None:
+    assert preamble_lines(text) == before
+    dialect = infer_dialect(without_preamble(text))
+    assert (dialect.separator, dialect.decimal) == (separator, decimal)
 
 
 def test_other_symbols_are_unreadable_in_prediction(home: Path) -> None:

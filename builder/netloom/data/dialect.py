@@ -9,7 +9,7 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Literal
 
@@ -130,11 +130,24 @@ def infer_dialect(text: str) -> Dialect:
     first = next(
         (text for text in (_QUOTED.sub("", line), unquoted_line) if any(mark in text for mark in SEPARATORS)), ""
     )
-    separator = "\t" if "\t" in first and has_separator(text, "\t") else max(SEPARATORS, key=first.count)
+    separator = _separator_of(first, text)
     if separator not in first:  # a single column: choose the mark that its cells hold least often
         separator = min(SEPARATORS, key=_QUOTED.sub("", text).count)
     dialect = Dialect(separator, quoted=_is_quoted(text, separator))
     return Dialect(separator, _infer_decimal(text, dialect), dialect.quoted)
+
+
+def _separator_of(line: str, text: str) -> str:
+    """Return the separator of the first line of a text: the most frequent one, or one that the other lines confirm."""
+    if "\t" in line and has_separator(text, "\t"):
+        return "\t"
+    numbers = [cell for cell in line.split(";") if "," in cell]
+    if ";" in line and numbers and all(map(_DECIMAL_COMMA.fullmatch, numbers)):  # 1,5;2,5 has more commas
+        return ";"
+    frequent = sorted(filter(line.count, SEPARATORS), key=line.count, reverse=True)
+    unquoted = _QUOTED.sub("", text[:SAMPLE_CHARACTERS]) if len(frequent) > 1 else ""
+    confirmed = [separator for separator in frequent if unquoted and has_separator(unquoted, separator)]
+    return next(iter(confirmed or frequent), SEPARATORS[0])
 
 
 def has_separator(text: str, separators: str) -> bool:
@@ -146,6 +159,17 @@ def has_separator(text: str, separators: str) -> bool:
         if usual and counts.count(usual) > 0.8 * len(counts):
             return True
     return False
+
+
+def _shared_separator(line: str, text: str) -> str:
+    """Return the separator that a line has as often as most lines of a text, outside of quotes; "" if there is none."""
+    lines = [_QUOTED.sub("", other) for other in _text_lines(text) if other.strip()]
+    own = _QUOTED.sub("", line)
+    for mark in SEPARATORS:
+        count = own.count(mark)
+        if count and 2 * sum(other.count(mark) == count for other in lines) > len(lines):
+            return mark
+    return ""
 
 
 def without_preamble(text: str) -> str:
@@ -172,7 +196,8 @@ def preamble_lines(text: str) -> int:
         if _SEPARATOR_LINE.fullmatch(line.strip()) and number == 1:
             count = number
             continue
-        filled = [cell for cell in next(iter(sample_records(with_tabs(line + below), dialect)), []) if cell]
+        own = replace(dialect, separator=_shared_separator(line, below) or dialect.separator)
+        filled = [cell for cell in next(iter(sample_records(with_tabs(line + below), own)), []) if cell]
         is_comment = line.startswith("#") and len(filled) != usual
         is_title = usual > 2 and len(filled) == 1 and not looks_like_number(filled[0]) and line.count('"') % 2 == 0
         if filled and not is_comment and not is_title:
