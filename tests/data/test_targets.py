@@ -61,6 +61,33 @@ def test_invalid_target_options_are_rejected_with_a_message(options: dict[str, A
         read(**options)
 
 
+@pytest.mark.parametrize("quote", ['"', "'"])
+def test_cells_may_hold_lists_of_labels(quote: str) -> None:
+    cells = ["[a, b]", "[b]", "[]", '["d, e"]'] * 20
+    texts = [cell.replace("a", f"{quote}a{quote}").replace("b", f"{quote}b{quote}") for cell in cells]
+    raw = table_to_raw(TABLE.assign(topics=texts), {"target": "topics", "task": "multi_label"}, "Things")
+    assert raw.classes == ("a", "b", "d, e")
+    assert raw.target[:4].tolist() == [[1, 1, 0], [0, 1, 0], [0, 0, 0], [0, 0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("cells", "noted"),
+    [
+        (["sport;news", "news", "music; sport", "music"], True),
+        (['["sport", "news"]', '["sport"]', "[]", '["art", "news"]'], True),
+        (["Smith, Ann", "Jones, Bo", "Lee, Cy", "Smith, Al"], False),
+        (["Sales; Marketing", "Finance", "Legal", "IT"], False),
+        (["Iris-setosa", "Iris-virginica"] * 2, False),
+    ],
+)
+def test_sets_of_labels_that_are_read_as_classes_are_noted(cells: list[str], noted: bool) -> None:
+    table = TABLE.assign(topics=cells * 20)
+    [note] = [text for text in table_to_raw(table, {"target": "topics"}, "Things").warnings if "sets" in text] or [""]
+    assert ("task=multi_label" in note) is noted
+    chosen = table_to_raw(table, {"target": "topics", "task": "classification"}, "Things")
+    assert not any("sets" in text for text in chosen.warnings)
+
+
 def test_label_separator_can_be_set() -> None:
     table = TABLE.assign(topics=["x/y", "y"] * 40)
     raw = table_to_raw(table, {"target": "topics", "task": "multi_label", "separator": "/"}, "Things")

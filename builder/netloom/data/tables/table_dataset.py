@@ -30,7 +30,14 @@ from netloom.data.tables.column_inference import (
     targets_of,
 )
 from netloom.data.tables.roles import column_roles
-from netloom.data.tables.targets import LABELS, TASKS, labels_target, requested_target, several_target
+from netloom.data.tables.targets import (
+    LABELS,
+    TASKS,
+    label_sets_note,
+    labels_target,
+    requested_target,
+    several_target,
+)
 from netloom.data.targets import target_of
 from netloom.modalities.columns import conversion
 from netloom.modalities.columns.column_kind import (
@@ -75,6 +82,9 @@ def table_to_raw(table: pd.DataFrame, options: Mapping[str, Json], title: str) -
     warnings += [plan.reason for plan in plans.values() if "identifies the rows" in plan.reason]
     warnings += [plan.reason for plan in plans.values() if plan.reason and plan.reason not in warnings]
     warnings += _misread(table, plans.values())
+    is_inferred = target_type is None and row_fields["target_kind"] == "class"
+    if is_inferred and (note := label_sets_note(known[targets[0]], targets[0])):
+        warnings.append(note)
     parts = _parts(known, [plan for plan in plans.values() if plan.role == "input"], warnings, row_fields)
     if not parts:
         shown = ", ".join(map(repr, targets))

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +29,8 @@ TASKS = (CLASS, NUMBER, LABELS, SEVERAL)
 # Separators of the labels in a cell; unless the document sets one, the one in most cells is used.
 SEPARATORS = (";", "|", ",")
 MAX_LABELS = 1_000
+# The share of the labels in sets that other cells have, too, if the cells are sets of labels and not names of classes
+MIN_RECURRING = 0.9
 TargetReader = Callable[["pd.Series", ColumnPlan, TargetType | None], RawTarget]
 
 
@@ -34,7 +40,8 @@ def requested_target(options: Mapping[str, Any]) -> TargetType | None:
 
 
 def labels_target(table: pd.DataFrame, targets: Sequence[ColumnPlan], separator: Any) -> RawTarget:
-    """Return a multi-hot target (R, labels), from cells such as a;b;c or from several columns of yes and no.
+    """Return a multi-hot target (R, labels), from cells such as a;b;c or ["a", "b"], or from several columns of yes
+    and no.
 
     Raises:
         DataError: There are fewer than two labels, or more than `MAX_LABELS`.
@@ -90,7 +97,40 @@ def _most_frequent_separator(texts: Labels) -> str:
 
 
 def _split_labels(text: str, separator: str) -> list[str]:
-    return list(dict.fromkeys(part.strip() for part in text.split(separator) if part.strip()))
+    listed = _listed(text)
+    parts = text.split(separator) if listed is None else listed
+    return list(dict.fromkeys(part.strip() for part in parts if part.strip()))
+
+
+def _listed(text: str) -> list[str] | None:
+    """Return the items of a list in a cell, as JSON or pandas write it; None for another text."""
+    if not (text.startswith("[") and text.endswith("]")):
+        return None
+    for read in (json.loads, ast.literal_eval):
+        with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
+            items = read(text)
+            if isinstance(items, list) and not any(isinstance(item, list | tuple | dict | set) for item in items):
+                return [str(item) for item in items if item is not None]
+    return None
+
+
+def label_sets_note(values: pd.Series, name: str) -> str:
+    """Return a sentence if the cells of a target look like sets of labels: lists, or labels with a mark between them
+    that recur in other cells; "" if they look like classes."""
+    cells = [text for text in Labels.of_column(padded_texts(values.dropna())).names if text]
+    mark = _most_frequent_separator(Labels.of(cells))
+    split = {text: _split_labels(text, mark) for text in cells}
+    sets = [text for text in cells if len(split[text]) > 1]
+    counts = Counter(label for labels in split.values() for label in labels)
+    are_lists = all(_listed(text) is not None for text in cells)
+    in_sets = [counts[label] > 1 for text in sets for label in split[text]]
+    recur = len(counts) < len(cells) and sum(in_sets) >= MIN_RECURRING * len(in_sets)
+    if not sets or not (are_lists or recur):
+        return ""
+    return (
+        f"The cells of {name!r} look like sets of labels, such as {sets[0][:60]!r}; choose the task multi-label "
+        "classification (task=multi_label) to predict each label."
+    )
 
 
 def several_target(table: pd.DataFrame, targets: Sequence[ColumnPlan], read_target: TargetReader) -> RawTarget:
