@@ -7,17 +7,15 @@ import math
 import os
 import threading
 import time
-from functools import cache
 from typing import TYPE_CHECKING, Any
-
-import psutil
 
 from netloom.runs.execution.trial_pruner import TrialPruner
 from netloom.runs.history.setting_changes import ChangeLog
 from netloom.runs.history.snapshots import is_due, save_snapshot
 from netloom.runs.resources.checkpoint_interval import CheckpointInterval
 from netloom.runs.resources.energy import Meter
-from netloom.runs.resources.limits import Guard, RunLimits, resident
+from netloom.runs.resources.limits import Guard, RunLimits
+from netloom.runs.resources.usage import resource_usage
 from netloom.store import ClaimLostError, NotFoundError, Run, RunArtifacts, Store, StoreError
 from netloom.store.run_summary import BestResult, RunSummary
 from netloom.training.diagnostics.observer import Observer
@@ -197,7 +195,7 @@ class RunReporter(Callback):
         epoch whose points it does not have, also when this process is killed."""
         epoch, step = self._epoch, self._step
         self._write()
-        self.update_summary(_system())
+        self.update_summary(resource_usage())
         self.update_summary(self._meter.stop() if self._closed.is_set() else self._meter.read())
         if not self._is_paused:
             self._speed.update(self._step)
@@ -319,31 +317,6 @@ class RunReporter(Callback):
                     self._points = points + self._points
                 raise
         return bool(points)
-
-
-def _system() -> RunSummary:
-    """Return the use of this process and its device: shares from 0 to 1, memory in bytes."""
-    import torch
-
-    process = _process()
-    memory = resident(process)
-    load = RunSummary(
-        cpu_share=process.cpu_percent() / 100,
-        memory_bytes=memory,
-        memory_share=memory / psutil.virtual_memory().total,
-    )
-    if torch.cuda.is_available():
-        free, total = torch.cuda.mem_get_info()
-        name = torch.cuda.get_device_name()
-        return load.merged(RunSummary(gpu=name, gpu_memory_bytes=total - free, gpu_memory_total=total))
-    return load
-
-
-@cache
-def _process() -> psutil.Process:
-    """Return this process. Always the same object, because psutil measures CPU use between two calls on it."""
-
-    return psutil.Process()
 
 
 def clear(artifacts: RunArtifacts) -> None:
