@@ -161,7 +161,7 @@ def killed(store: Store, project: Project, saved: Callable[[Trainer], bool], gon
 
         def act(trainer: Trainer) -> bool:
             if not checkpoint_steps and saved(trainer):
-                reporter.checkpoint(trainer)
+                reporter.checkpoint.save(trainer)
                 checkpoint_steps.append(trainer.step)
             if checkpoint_steps and gone(trainer):
                 raise _KilledError

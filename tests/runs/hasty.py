@@ -17,16 +17,11 @@ WORKER = (sys.executable, "-m", NAME, "netloom.runs.worker")
 def worker(*home: str) -> None:
     """The real worker, or without HOME the fork server of workers, with shorter intervals, so that a run of two seconds
     has a checkpoint."""
-    from netloom.runs.execution import run_reporter
+    from netloom.runs.execution import model_checkpoint, store_thread
 
-    (
-        run_reporter.CHECKPOINT_EVERY_S,
-        run_reporter.HEARTBEAT_S,
-        run_reporter.FLUSH_S,
-        run_reporter.POLL_S,
-        run_reporter.COMMANDS_S,
-    ) = 0.1, 0.1, 0.05, 0.02, 0.05
-    run_reporter.CHECKPOINT_SHARE = 0.5
+    model_checkpoint.CHECKPOINT_EVERY_S, model_checkpoint.CHECKPOINT_SHARE = 0.1, 0.5
+    store_thread.HEARTBEAT_S, store_thread.FLUSH_S = 0.1, 0.05
+    store_thread.POLL_S, store_thread.COMMANDS_S = 0.02, 0.05
     sys.argv = ["worker", *home]
     runpy.run_module("netloom.runs.worker", run_name="__main__")
 

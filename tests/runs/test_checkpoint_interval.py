@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from netloom.runs import start
-from netloom.runs.execution import run_reporter
+from netloom.runs.execution import model_checkpoint
+from netloom.runs.execution.run_reporter import RunReporter
 from netloom.runs.resources.checkpoint_interval import CheckpointInterval
 from netloom.store import open_store
 from netloom.training.weights import checkpoints
@@ -30,9 +31,9 @@ from tests.runs.examples import moons, trained_here
 def test_checkpoint_overhead_is_5_percent_within_bounds(write_s: float, between_s: float, share: float) -> None:
     now = [0.0]
     interval = CheckpointInterval(
-        run_reporter.CHECKPOINT_EVERY_S,
-        run_reporter.CHECKPOINT_AT_LAST_S,
-        run_reporter.CHECKPOINT_SHARE,
+        model_checkpoint.CHECKPOINT_EVERY_S,
+        model_checkpoint.CHECKPOINT_AT_LAST_S,
+        model_checkpoint.CHECKPOINT_SHARE,
         lambda: now[0],
     )
     written = 0.0
@@ -75,12 +76,11 @@ def test_slow_disk_does_not_exceed_checkpoint_share(home: Path, monkeypatch: pyt
         ends.append(time.monotonic())
 
     monkeypatch.setattr(checkpoints, "save", save_slowly)
-    monkeypatch.setattr(run_reporter, "CHECKPOINT_EVERY_S", 0.01)
-    monkeypatch.setattr(run_reporter, "CHECKPOINT_SHARE", 0.2)  # so that the waits stay short even on a busy disk
+    monkeypatch.setattr(model_checkpoint, "CHECKPOINT_EVERY_S", 0.01)
+    monkeypatch.setattr(model_checkpoint, "CHECKPOINT_SHARE", 0.2)  # so that the waits stay short even on a busy disk
     monkeypatch.setenv("NETLOOM_KEPT_BYTES", "0")
-    reporter = run_reporter.RunReporter
-    original = reporter.should_continue
-    monkeypatch.setattr(reporter, "should_continue", lambda self, trainer: original(self, trainer) and len(ends) < 3)
+    original = RunReporter.should_continue
+    monkeypatch.setattr(RunReporter, "should_continue", lambda self, trainer: original(self, trainer) and len(ends) < 3)
     store, project = open_store(home), moons(epochs=10_000)
     with trained_here():
         run_id = start(store, store.create_project(project), project)

@@ -23,7 +23,7 @@ import pytest
 from netloom.document import Project, read
 from netloom.runs import ACTIVE, claimed_run, control, processes, resume, start, supervisor
 from netloom.runs.derived import continuation
-from netloom.runs.execution import run_reporter
+from netloom.runs.execution import store_thread
 from netloom.runs.resources.limits import declared
 from netloom.runs.search import sweep_process, sweep_trials, sweeps
 from netloom.store import ClaimLostError, Limits, QueueFullError, Run, RunArtifacts, Store, StoreError, open_store
@@ -140,7 +140,7 @@ def test_worker_that_loses_its_claim_exits_without_checkpoint(store: Store, dead
             if loop.step >= 20 and not claims:
                 requeued_elsewhere(store, store.run(dead.id))()
                 claims.append(str(store.run(dead.id).claim))
-                link.checkpoint(loop)
+                link.checkpoint.save(loop)
             return bool(poll(loop))
 
         link.should_continue = act
@@ -148,7 +148,7 @@ def test_worker_that_loses_its_claim_exits_without_checkpoint(store: Store, dead
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(claimed_run, "BEAT_S", ASLEEP_S)  # its other threads sleep too
-        patch.setattr(run_reporter, "POLL_S", ASLEEP_S)
+        patch.setattr(store_thread, "POLL_S", ASLEEP_S)
         # The worker ends leftover child processes: here, those of other tests, such as idle workers of the job pool.
         patch.setattr(psutil.Process, "children", lambda process, recursive=False: [])
         assert claimed_run.train_claimed_run(str(store.home), dead.id, dead.claim, declared(), through) == 0

@@ -65,7 +65,7 @@ def stopped_home(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
         def stop_after_checkpoint(link: RunReporter, loop: Trainer) -> bool:
             if not saved and loop.epoch == 2:
-                link.checkpoint(loop)
+                link.checkpoint.save(loop)
                 saved.append(loop.step)
             return poll(link, loop) and loop.epoch < 4
 

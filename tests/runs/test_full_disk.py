@@ -39,10 +39,10 @@ def run_on_full_disk(store: Store, monkeypatch: pytest.MonkeyPatch, saved_at: in
 
     def fill_at_step_15(link: RunReporter, loop: Any) -> bool:
         if loop.step == saved_at:
-            link.checkpoint(loop)
+            link.checkpoint.save(loop)
         if loop.step == 15:
             fill(store.home / "filler")
-            link.checkpoint(loop)
+            link.checkpoint.save(loop)
         return poll(link, loop)
 
     with monkeypatch.context() as patch:

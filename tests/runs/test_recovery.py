@@ -176,18 +176,18 @@ def test_run_being_created_or_deleted_is_not_lost(home: Path) -> None:
     store.close()
 
 
-def test_clear_removes_only_folders_without_a_document(home: Path) -> None:
+def test_only_folders_without_a_document_are_deleted(home: Path) -> None:
     """The folder of a deleted run is removed, whatever was written into it meanwhile."""
-    from netloom.runs.execution.run_reporter import clear
+    from netloom.runs.execution.store_thread import delete_unlisted
 
     folder = home / "runs" / "one"
     folder.mkdir(parents=True)
     (folder / "project.json").write_text("{}")
-    clear(RunArtifacts.in_directory(folder))
+    delete_unlisted(RunArtifacts.in_directory(folder))
     assert (folder / "project.json").exists()
     (folder / "project.json").unlink()
     (folder / "log.jsonl").write_text("{}")
-    clear(RunArtifacts.in_directory(folder))
+    delete_unlisted(RunArtifacts.in_directory(folder))
     assert not folder.exists()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,7 +15,6 @@ from netloom.runs.execution.run_reporter import RunReporter
 from netloom.runs.prediction.trained_run import TrainedRun
 from netloom.runs.resources.limits import RunLimits
 from netloom.store import Run, RunArtifacts, Store, open_store
-from netloom.store.run_summary import RunSummary
 from netloom.training import Evaluation
 from netloom.training.diagnostics.observer import Observer
 from tests.runs.examples import Recorder, loop, moons, trained_here
@@ -55,7 +53,7 @@ def test_store_has_the_points_of_each_epoch_that_it_counts(home: Path, tmp_path:
     run = store.create_run(store.create_project(project), project)
     reporter = reporter_of(store, run, project, tmp_path)
     loop(project, home).fit(reporter)
-    reporter.send_heartbeat()  # by the thread, between two writes of points
+    reporter.heartbeat.send()  # by the thread, between two writes of points
     assert store.run(run.id).epoch == 1
     points = store.points(run.id)
     assert (0, "validation", "loss") in zip(points.epoch, points.split, points.name, strict=True)
@@ -71,7 +69,7 @@ def test_reported_learning_rate_follows_the_schedule(home: Path, tmp_path: Path)
         trainer.training = trainer.training.model_copy(update={"epochs": trainer.epoch + 1})
         trainer.fit(Recorder())
         reporter.on_epoch_end(trainer)
-        rates.append(reporter.facts.rate)
+        rates.append(reporter.summary.facts.rate)
     reporter.close()
     assert rates == pytest.approx([0.02 * (1 + math.cos(math.pi * done / 4)) / 2 for done in (1, 2, 3, 4)])
 
@@ -86,29 +84,27 @@ def test_paused_time_does_not_count_toward_throughput(
     run = store.create_run(store.create_project(project), project)
     put(store, run.id, "running")
     reporter = reporter_of(store, run, project, tmp_path)
-    reporter.update_summary(RunSummary(total_steps=1_000))
+    reporter.throughput.total_steps = 1_000
 
     def beat(times: int, steps: int) -> None:
         for _ in range(times):
             now[0] += 1
             trainer.step += steps
             assert reporter.should_continue(trainer)
-            reporter.send_heartbeat()
+            reporter.heartbeat.send()
 
     def sleep(_: float) -> None:
         """What the heartbeat thread does while this thread waits."""
         for _ in range(3):
             now[0] += 1
-            reporter.send_heartbeat()
+            reporter.heartbeat.send()
         store.command(run.id, "resume")
-        reporter.take_commands()
+        reporter.commands.take()
 
-    monkeypatch.setattr(
-        "netloom.runs.execution.run_reporter.time", SimpleNamespace(sleep=sleep, monotonic=time.monotonic)
-    )
+    monkeypatch.setattr("netloom.runs.execution.command_handler.time", SimpleNamespace(sleep=sleep))
     beat(10, 50)
     store.command(run.id, "pause")
-    reporter.take_commands()
+    reporter.commands.take()
     beat(2, 50)
     summary = store.run(run.id).summary
     assert summary.steps_per_s == 50

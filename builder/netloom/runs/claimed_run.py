@@ -17,8 +17,8 @@ from netloom.data import prepare
 from netloom.data.preparation.fitted_state import keep_fitted
 from netloom.runs.cluster import RAY
 from netloom.runs.distillation import attach_teacher, frozen_teacher
-from netloom.runs.execution.run_reporter import clear
 from netloom.runs.execution.run_training import Through, existing, note, reason, train_run
+from netloom.runs.execution.store_thread import delete_unlisted
 from netloom.runs.history.records import keep_record
 from netloom.runs.resources.limits import Reserve, RunLimits, loosen
 from netloom.runs.resources.thread_count import ThreadCount, choose_threads
@@ -70,7 +70,7 @@ def train_claimed_run(
     try:
         _tell(store, run_id, claim, state, why)
     except NotFoundError:  # the run was deleted, which is the cause of any error
-        clear(artifacts)
+        delete_unlisted(artifacts)
         return 0
     except ClaimLostError:  # the claim was lost: another worker may train the run
         return 0

@@ -1,1 +1,2 @@
-"""The training of one run in its worker: the loop of the run, its reports to the store, and the pruning of trials."""
+"""The training of one run in its worker: its callbacks, the thread that communicates with the store, and their order
+around the training loop."""

@@ -54,14 +54,14 @@ def train_run(
     note_machine(artifacts, trainer.data.fingerprint)
     if threads is not None:
         if threads.is_usual:
-            reporter.log("threads", said=threads.sentence)
+            artifacts.log_event("threads", said=threads.sentence)
         else:  # also on the page
             reporter.log_event("threads", threads.sentence)
     restored = checkpoints.restore(artifacts, partial(reporter.log_event, "damaged"))
     if restored is not None:
         step, checkpoint = restored
         trainer.resume(checkpoint, checkpoints.restored_best(artifacts, partial(reporter.log_event, "damaged")))
-        reporter.log("restore", step=step)
+        artifacts.log_event("restore", step=step)
     values: dict[str, Any] = {"started_at": datetime.now(UTC), "total_steps": trainer.total_steps, "reason": ""}
     store.change_state(run_id, "running", holding=run.claim, **values)
     # Points of step 0 are from an evaluation without training; without a checkpoint they are removed, too.
@@ -72,14 +72,14 @@ def train_run(
         done = trainer.fit(reporter if through is None else through(reporter), reporter.observer)
         if not done:
             store.change_state(run_id, "stopping", holding=run.claim)  # evaluating many rows takes a while
-        reporter.checkpoint(trainer)  # before the evaluation, so that a failure in it costs no training
+        reporter.checkpoint.save(trainer)  # before the evaluation, so that a failure in it costs no training
         trained = TrainedRun(project, text, trainer.best_model(), trainer.data)
         measured = evaluate(trained)
         save_evaluation(artifacts, measured)
         save_card(artifacts, trainer.data, project.data, store.home)
-        reporter.update_summary(RunSummary(test=measured.metrics))
+        reporter.summary.update(RunSummary(test=measured.metrics))
         if measured.caveats:
-            reporter.update_summary(RunSummary(caveats=as_summary(measured.caveats)))
+            reporter.summary.update(RunSummary(caveats=as_summary(measured.caveats)))
     except DivergedError as error:
         raise TrainingError(_trace_divergence(error, reporter, project, artifacts, text)) from None
     finally:

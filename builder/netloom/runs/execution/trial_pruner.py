@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from netloom.store import Run, Store, Trial
 from netloom.store.sweeps import SweepPlan
+from netloom.training.trainer import Callback, Trainer
 
 if TYPE_CHECKING:
     import optuna
@@ -18,12 +19,12 @@ FIRST_TRIALS = 4
 WARMUP = 0.1
 
 
-class TrialPruner:
-    """Receives the metrics of a trial after each epoch. `pruned` is the reason to stop, or ""."""
+class TrialPruner(Callback):
+    """Stops a trial after an epoch whose metrics are not promising. `reason` says so then; before, it is ""."""
 
     def __init__(self, store: Store, run: Run) -> None:
-        self.pruned = ""
-        self._best = float("nan")
+        self.reason = ""
+        self._split = "validation"
         self._trial: optuna.Trial | None = None
         sweep = store.sweep(str(run.sweep_id))
         self._metric = str(sweep.plan["metric"])
@@ -35,14 +36,19 @@ class TrialPruner:
             curves = monitored_curves(store, [trial.run_id for trial in trials if trial.run_id], self._metric)
             self._trial = replay_trial(sweep.id, sweep.plan, trials, curves, mine.number)
 
-    def take(self, epoch: int, values: dict[str, float]) -> None:
-        """Add the metrics on the monitored rows after an epoch, counted from 0."""
-        value = values.get(self._metric)
-        if self._trial is None or value is None or self.pruned:
+    def start(self, trainer: Trainer) -> None:
+        self._split = trainer.monitored_split
+
+    def should_continue(self, trainer: Trainer) -> bool:
+        return not self.reason
+
+    def log_metrics(self, step: int, epoch: int, split: str, values: dict[str, float]) -> None:
+        value = values.get(self._metric) if split == self._split else None
+        if self._trial is None or value is None or self.reason:
             return
-        self._trial.report(value, epoch)
+        self._trial.report(value, epoch)  # after an epoch, counted from 0
         if self._trial.should_prune():
-            self.pruned = f"{PRUNED}after epoch {epoch + 1} its {self._metric} of {value:.4g} was not promising."
+            self.reason = f"{PRUNED}after epoch {epoch + 1} its {self._metric} of {value:.4g} was not promising."
 
 
 def monitored_curves(store: Store, run_ids: Sequence[str], metric: str) -> dict[str, list[tuple[int, float]]]:
