@@ -27,6 +27,7 @@ from netloom.runs.execution import store_thread
 from netloom.runs.resources.limits import declared
 from netloom.runs.search import sweep_process, sweep_trials, sweeps
 from netloom.store import ClaimLostError, Limits, QueueFullError, Run, RunArtifacts, Store, StoreError, open_store
+from netloom.store.run_end import RunEnd
 from netloom.store.run_summary import Extension
 from netloom.training.weights import checkpoints
 from tests.runs.examples import check_curves, moons, until
@@ -86,7 +87,7 @@ def requeued_elsewhere(store: Store, run: Run) -> Callable[..., None]:
     worker."""
 
     def act(*_: Any) -> None:
-        store.change_state(run.id, "failed", holding=run.claim, reason="The worker process was killed.")
+        store.end_run(run.id, RunEnd("lost", "The worker process was killed."), holding=run.claim)
         store.enqueue(store.run(run.id))
         reclaimed = store.claim_next(Limits())
         assert reclaimed is not None
@@ -222,12 +223,49 @@ def test_trial_with_dying_workers_is_retried_up_to_the_limit(
     assert (trial.state, store.sweep(sweep_id).state) == ("failed", "finished")
 
 
+@pytest.mark.parametrize(
+    ("end", "state", "retries"),
+    [
+        (RunEnd("lost", "Nobody has heard of it."), "running", 1),
+        (RunEnd("pruned", "Its loss was not promising."), "pruned", 0),
+        (RunEnd("failed", "The machine learning library raised an error."), "failed", 0),
+        (RunEnd("stopped", "Pruned: by hand."), "failed", 0),
+    ],
+)
+def test_result_of_a_trial_depends_on_the_cause_not_on_the_sentence(
+    store: Store, project: Project, idle: None, end: RunEnd, state: str, retries: int
+) -> None:
+    sweep_id, run_id = start_sweep(store, project)
+    store.end_run(run_id, end, holding=claimed_by_dead_worker(store, run_id).claim)
+    [trial] = sweep_trials.record_ended_trials(store, sweep_id)
+    assert (trial.state, store.run(run_id).about.retries) == (state, retries)
+
+
+@pytest.mark.parametrize(
+    ("ended", "reason", "state", "retries"),
+    [
+        ("failed", "The worker process was killed (signal 9), by someone.", "running", 1),
+        ("failed", "The machine far that trained this run has not responded for 60 seconds.", "running", 1),
+        ("stopped", "Pruned: after epoch 3 its loss of 0.7 was not promising.", "pruned", 0),
+        ("failed", "The loss became nan.", "failed", 0),
+    ],
+)
+def test_trial_that_ended_in_an_earlier_version_is_recognized_by_its_sentence(
+    store: Store, project: Project, idle: None, ended: str, reason: str, state: str, retries: int
+) -> None:
+    sweep_id, run_id = start_sweep(store, project)
+    put(store, run_id, ended, reason=reason)
+    assert store.run(run_id).about.end_cause is None
+    [trial] = sweep_trials.record_ended_trials(store, sweep_id)
+    assert (trial.state, store.run(run_id).about.retries) == (state, retries)
+
+
 def test_trial_resumed_concurrently_is_not_marked_failed(
     store: Store, project: Project, idle: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sweep_id, run_id = start_sweep(store, project)
     run = claimed_by_dead_worker(store, run_id)
-    store.change_state(run_id, "failed", holding=run.claim, reason="The loss became nan.")
+    store.end_run(run_id, RunEnd("failed", "The loss became nan."), holding=run.claim)
 
     def resume_first(*arguments: Any) -> None:
         monkeypatch.setattr(sweep_trials, "result", lambda *ignored: None)
@@ -245,7 +283,7 @@ def test_sweep_stopped_concurrently_starts_no_more_trials(
 ) -> None:
     sweep_id, run_id = start_sweep(store, project, trials=3)
     run = claimed_by_dead_worker(store, run_id)
-    store.change_state(run_id, "failed", holding=run.claim, reason="The loss became nan.")
+    store.end_run(run_id, RunEnd("failed", "The loss became nan."), holding=run.claim)
     suggest = sweep_trials.suggest
 
     def stop_first(*arguments: Any) -> Any:

@@ -10,10 +10,11 @@ import pytest
 
 from netloom.document import Project
 from netloom.runs import evaluate, start
-from netloom.runs.execution import run_training
+from netloom.runs.execution import run_training, trial_pruner
 from netloom.runs.execution.run_reporter import RunReporter
 from netloom.runs.prediction.trained_run import TrainedRun
 from netloom.runs.resources.limits import RunLimits
+from netloom.runs.search import sweep_trials, sweeps
 from netloom.store import Run, RunArtifacts, Store, open_store
 from netloom.training import Evaluation
 from netloom.training.diagnostics.observer import Observer
@@ -109,6 +110,23 @@ def test_paused_time_does_not_count_toward_throughput(
     summary = store.run(run.id).summary
     assert summary.steps_per_s == 50
     assert set(summary.speeds) == {50}
+
+
+def test_unpromising_trial_stops_after_its_epoch_as_pruned(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reported: list[tuple[float, int]] = []
+    unpromising = SimpleNamespace(
+        report=lambda value, epoch: reported.append((value, epoch)), should_prune=lambda: len(reported) == 2
+    )
+    monkeypatch.setattr(trial_pruner, "replay_trial", lambda *_: unpromising)
+    project, store = moons(epochs=5), open_store(home)
+    plan = sweeps.plan(project, {"training.seed": {"choices": [1]}}, trials=1, sampler="grid", pruner="median")
+    with trained_here():
+        sweep_id = sweeps.start(store, store.create_project(project), project, plan)
+    [trial] = sweep_trials.record_ended_trials(store, sweep_id)
+    run = store.run(str(trial.run_id))
+    assert (run.state, run.end_cause, run.epoch, trial.state) == ("stopped", "pruned", 2, "pruned")
+    assert run.reason == f"Pruned: after epoch 2 its loss of {reported[1][0]:.4g} was not promising."
+    assert trial.reason == run.reason
 
 
 def test_stopped_run_is_stopping_during_evaluation(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,7 @@ from netloom.runs.history.records import keep_record
 from netloom.runs.resources.limits import Reserve, RunLimits, loosen
 from netloom.runs.resources.thread_count import ThreadCount, choose_threads
 from netloom.store import ClaimLostError, NotFoundError, Run, RunArtifacts, Store, StoreError, current_host, open_store
+from netloom.store.run_end import RunEnd
 from netloom.store.run_summary import Reproduction
 from netloom.training.trainers.registry import build_trainer
 from netloom.training.weights import checkpoints
@@ -56,33 +57,33 @@ def train_claimed_run(
     ended = threading.Event()
     try:
         threading.Thread(target=_beat, args=(store, run, ended), name="beat", daemon=True).start()
-        state, why = _train(store, run, artifacts, limits, through, runs)
+        end = _train(store, run, artifacts, limits, through, runs)
     except ClaimLostError:  # the claim was lost: another worker may train the run in this folder
         ended.set()
         return 0
     except Exception as error:
         loosen()  # first, as even the message needs memory
-        state, why = "failed", reason(error, limits, artifacts)
+        end = RunEnd("failed", reason(error, limits, artifacts))
         checkpoints.tidy(artifacts)
-        log_event("error", message=why, traceback=traceback.format_exc())
+        log_event("error", message=end.reason, traceback=traceback.format_exc())
     ended.set()
     reserve.release()
     try:
-        _tell(store, run_id, claim, state, why)
+        _tell(store, run_id, claim, end)
     except NotFoundError:  # the run was deleted, which is the cause of any error
         delete_unlisted(artifacts)
         return 0
     except ClaimLostError:  # the claim was lost: another worker may train the run
         return 0
     except StoreError:
-        print(why or state, file=sys.stderr, flush=True)  # the supervisor reads the last line of the log
+        print(end.reason or end.state, file=sys.stderr, flush=True)  # the supervisor reads the last line of the log
         raise
-    log_event("end", state=state, reason=why)
+    log_event("end", state=end.state, reason=end.reason)
     keep_record(store, run_id, curves=True)
-    return 1 if state == "failed" else 0
+    return 1 if end.state == "failed" else 0
 
 
-def _tell(store: Store, run_id: str, claim: str | None, state: str, reason: str) -> None:
+def _tell(store: Store, run_id: str, claim: str | None, end: RunEnd) -> None:
     """Report the end of a run as soon as the store is writable.
 
     Raises:
@@ -91,7 +92,7 @@ def _tell(store: Store, run_id: str, claim: str | None, state: str, reason: str)
     until = time.monotonic() + TELL_S
     while True:
         try:
-            return store.change_state(run_id, state, holding=claim, reason=reason, ended_at=datetime.now(UTC))
+            return store.end_run(run_id, end, holding=claim)
         except (NotFoundError, ClaimLostError):
             raise
         except StoreError:
@@ -113,7 +114,7 @@ def _beat(store: Store, run: Run, ended: threading.Event) -> None:
 
 def _train(
     store: Store, run: Run, artifacts: RunArtifacts, limits: RunLimits, through: Through | None, runs: int | None
-) -> tuple[str, str]:
+) -> RunEnd:
     if run.about.backend == RAY:
         from netloom.runs.cluster import driver
 

@@ -24,6 +24,7 @@ from netloom.runs.resources.capacity import gpus, limits
 from netloom.runs.resources.limits import declared, no_memory
 from netloom.store import ClaimLostError, Run, Store
 from netloom.store.host import current_host, named
+from netloom.store.run_end import RunEnd
 from netloom.store.run_summary import RunOrigin
 from netloom.store.states import WITH_WORKER
 from netloom.training.speed.device import threads
@@ -34,9 +35,6 @@ ACTIVE = ("waiting", *WITH_WORKER)
 STARTING_S = 3.0
 # The silence after which a worker on another machine is taken to be lost.
 SILENCE_S = 60.0
-# The beginnings of the failure reasons of runs whose worker was lost, by which sweeps recognize trials to retry.
-_WORKER_LOST, _MACHINE_LOST = "The worker process", "The machine"
-CUT_OFF = (_WORKER_LOST, _MACHINE_LOST)
 # The time for a worker to save and end after its time limit, before it is killed.
 GRACE_S = 60.0
 # No imports for the next run in this time after a start: they would slow down the first steps of the run.
@@ -190,7 +188,7 @@ def started_workers() -> dict[str, Worker]:
 
 
 def check_workers(store: Store) -> None:
-    """Mark runs whose worker is gone as failed."""
+    """End the runs whose worker is gone."""
     mine, active = started_workers(), store.active_runs()
     for run in active:
         if run.state != "waiting" and (run.pid or run.claim):
@@ -216,19 +214,19 @@ def check_run(store: Store, run: Run) -> Run:
         if again.pid is None and again.claim is not None:
             store.give_back(again)  # the process that claimed it died before it started a worker
         else:
-            reason = _exit_reason(store, again)
+            end = _worker_end(store, again)
             if again.pid is not None:
                 processes.end_group(store.home, again.pid)  # also end the processes that the worker started
-            _fail(store, again, reason)
-            _forget_child(again)  # only after `_exit_reason` has read the exit code and the end is stored
+            _end_run(store, again, end)
+            _forget_child(again)  # only after `_worker_end` has read the exit code and the end is stored
     return store.run(run.id)
 
 
-def _fail(store: Store, run: Run, reason: str) -> None:
-    """Mark a run whose worker is gone as failed. Does nothing if another server did so first, because the run may have
-    been queued again since and have another worker."""
+def _end_run(store: Store, run: Run, end: RunEnd) -> None:
+    """End a run whose worker is gone. Does nothing if another server did so first, because the run may have been queued
+    again since and have another worker."""
     with contextlib.suppress(ClaimLostError):
-        store.change_state(run.id, "failed", holding=run.claim, reason=reason, ended_at=datetime.now(UTC))
+        store.end_run(run.id, end, holding=run.claim)
         keep_record(store, run.id, curves=True)
 
 
@@ -250,11 +248,11 @@ def _check_remote(store: Store, run: Run) -> Run:
             store.give_back(again)
         else:
             reason = (
-                f"{_MACHINE_LOST} {named(str(run.host))} that trained this run has not responded for {SILENCE_S:g} "
+                f"The machine {named(str(run.host))} that trained this run has not responded for {SILENCE_S:g} "
                 "seconds; it was switched off, or lost its connection to the database. Resume the run to continue from "
                 "its last checkpoint."
             )
-            _fail(store, again, reason)
+            _end_run(store, again, RunEnd("lost", reason))
     return store.run(run.id)
 
 
@@ -268,7 +266,7 @@ def _end_late(store: Store, run: Run) -> Run:
         return run
     processes.end_group(store.home, run.pid)
     with _recovery_lock:
-        _fail(store, run, limits.too_long)
+        _end_run(store, run, RunEnd("failed", limits.too_long))
     return store.run(run.id)
 
 
@@ -325,8 +323,8 @@ def _forget_child(run: Run) -> None:
         _children.pop(run.id, None)
 
 
-def _exit_reason(store: Store, run: Run) -> str:
-    """Return why a worker is gone, from its exit code and the last line of its log.
+def _worker_end(store: Store, run: Run) -> RunEnd:
+    """Return how the run of a worker that is gone ended, from its exit code and the last line of its log.
 
     The code is known only to the process that started the worker.
     """
@@ -334,14 +332,18 @@ def _exit_reason(store: Store, run: Run) -> str:
     code = child.returncode if child and child.pid == run.pid else None
     last = _last_log_line(store.artifacts(run.id).worker_log, child)
     if code == -9:
-        return f"{_WORKER_LOST} was killed (signal 9), by someone or because the machine ran out of memory."
+        return _lost("was killed (signal 9), by someone or because the machine ran out of memory.")
     if no_memory(last):
-        return declared().too_much_memory
+        return RunEnd("failed", declared().too_much_memory)
     if code is not None and code < 0:
-        return f"{_WORKER_LOST} was ended by signal {-code}.{last}"
+        return _lost(f"was ended by signal {-code}.{last}")
     if code:
-        return f"{_WORKER_LOST} ended with exit code {code}.{last}"
-    return f"{_WORKER_LOST} ended without an error message: it was killed, or the machine was restarted.{last}"
+        return _lost(f"ended with exit code {code}.{last}")
+    return _lost(f"ended without an error message: it was killed, or the machine was restarted.{last}")
+
+
+def _lost(predicate: str) -> RunEnd:
+    return RunEnd("lost", f"The worker process {predicate}")
 
 
 def _last_log_line(log: Path, child: Worker | None) -> str:

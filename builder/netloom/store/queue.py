@@ -5,18 +5,21 @@ from __future__ import annotations
 import uuid
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, func, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
 from netloom.store.database import Database, NotFoundError
 from netloom.store.host import current_host
 from netloom.store.limits import Limits, exclude, free_run_count, require_free_run
+from netloom.store.origins import merged_about
+from netloom.store.run_end import RunEnd
 from netloom.store.run_summary import RunOrigin
-from netloom.store.runs import Run, as_run, merged_about
+from netloom.store.runs import Run, as_run
 from netloom.store.schema import commands, runs
-from netloom.store.states import ENDED, FINAL, WITH_WORKER, ClaimLostError, change_state, with_claim
+from netloom.store.states import ENDED, FINAL, WITH_WORKER, ClaimLostError, change_state, end_run, with_claim
 
 _BEFORE_ALL = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -65,8 +68,7 @@ class Queue:
         with self.db.writing() as connection:
             if limits is not None:
                 require_free_run(connection, owner, limits)
-            if about is not None:
-                values["about"] = merged_about(connection, run.id, about)
+            values["about"] = merged_about(connection, run.id, about or RunOrigin(), without=("end_cause",))
             change_state(connection, run.id, "waiting", holding=run.claim, was=was, **values)
             connection.execute(delete(commands).where(commands.c.run_id == run.id))
             if prepare is not None:
@@ -74,9 +76,11 @@ class Queue:
 
     def leave_line(self, run_id: str) -> bool:
         """Stop a waiting run. Returns False if it does not wait any more."""
-        reason = "It was stopped while it waited in the queue."
-        ended = datetime.now(UTC)
-        return self._changed(run_id, "stopped", holding=None, was=("waiting",), reason=reason, ended_at=ended)
+        end = RunEnd("stopped", "It was stopped while it waited in the queue.")
+        with suppress(ClaimLostError, NotFoundError), self.db.writing() as connection:
+            end_run(connection, run_id, end, holding=None, was=("waiting",))
+            return True
+        return False
 
     def claim_next(self, limits: Limits) -> Run | None:
         """Claim the next run for the caller, who starts its worker on this machine; None if no run waits or this
@@ -116,7 +120,10 @@ class Queue:
         """Return a run to the queue whose worker did not start. Returns False if it did after all."""
         fresh: dict[str, Any] = dict.fromkeys(("pid", "claim", "claimed_at", "host"))
         same = runs.c.pid.is_(None) if run.pid is None else runs.c.pid == run.pid
-        return self._changed(run.id, "waiting", holding=run.claim, was=("queued",), only=same, **fresh)
+        with suppress(ClaimLostError, NotFoundError), self.db.writing() as connection:
+            change_state(connection, run.id, "waiting", holding=run.claim, was=("queued",), only=same, **fresh)
+            return True
+        return False
 
     def take_over(self, run: Run, pid: int, host: str) -> Run | None:
         """Return the run with a new claim, for a worker that replaces one that is gone; None if the claim of `run` is
@@ -127,23 +134,6 @@ class Queue:
             if not connection.execute(change.values(**values)).rowcount:
                 return None
             return as_run(connection.execute(select(runs).where(runs.c.id == run.id)).one())
-
-    def _changed(
-        self,
-        run_id: str,
-        state: str,
-        *,
-        holding: str | None,
-        was: Sequence[str],
-        only: ColumnElement[bool] | None = None,
-        **values: Any,
-    ) -> bool:
-        try:
-            with self.db.writing() as connection:
-                change_state(connection, run_id, state, holding=holding, was=was, only=only, **values)
-        except (ClaimLostError, NotFoundError):
-            return False
-        return True
 
 
 def _choose(connection: Connection, limits: Limits) -> tuple[Run, int | None] | None:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 from pydantic import BaseModel, Discriminator, JsonValue, ValidationError
 
 from netloom.core.plain_json import JsonObject
+from netloom.store.run_end import EndCause
 
 
 class JsonFacts(BaseModel, frozen=True):
@@ -221,13 +222,15 @@ class Extension(BaseModel, frozen=True):
 
 
 class RunOrigin(JsonFacts, frozen=True):
-    """How a run was started, and later decisions about it."""
+    """How a run was started, later decisions about it, and why it ended."""
 
     start: RunStart = NewRun()
     extended: tuple[Extension, ...] = ()
     # How often an interrupted trial was retried, and whether it was stopped together with its sweep.
     retries: int = 0
     halted: bool = False
+    # Why the run ended; None while it is active, and for runs that ended in earlier versions.
+    end_cause: EndCause | None = None
     # The cluster that trains the run, and its number of workers.
     backend: str = ""
     workers: int = 1

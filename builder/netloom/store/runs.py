@@ -17,6 +17,8 @@ from netloom.store.artifact_store import ArtifactStore
 from netloom.store.artifacts import RunArtifacts
 from netloom.store.database import Database, NotFoundError, StoreError
 from netloom.store.limits import Limits, require_free_run
+from netloom.store.origins import merged_about
+from netloom.store.run_end import EndCause, cause_of
 from netloom.store.run_summary import JsonFacts, RunOrigin, RunSummary, SweepTrial
 from netloom.store.schema import runs, sweeps, trials
 from netloom.store.states import ENDED, WITH_WORKER, check_claim, lost, with_claim
@@ -57,6 +59,11 @@ class Run:
     about: RunOrigin = field(default_factory=RunOrigin)
     sweep_id: str | None = None
     host: str | None = None
+
+    @property
+    def end_cause(self) -> EndCause | None:
+        """Why the run ended; None while it is active."""
+        return (self.about.end_cause or cause_of(self.state, self.reason)) if self.state in ENDED else None
 
 
 class Runs:
@@ -284,15 +291,3 @@ def cleaned(tags: Sequence[str]) -> list[str]:
         if len(tag) > MAX_TAG:
             raise StoreError(f"A tag has at most {MAX_TAG} letters; {tag[:20]!r}… has {len(tag)}.")
     return unique_tags
-
-
-def merged_about(connection: Connection, run_id: str, facts: RunOrigin) -> str:
-    """Return the stored origin of a run with further facts, as JSON. Keys that this version does not know remain.
-
-    Raises:
-        NotFoundError: there is no such run.
-    """
-    stored = connection.execute(select(runs.c.about).where(runs.c.id == run_id).with_for_update()).scalar()
-    if stored is None:
-        raise NotFoundError("There is no such run; it may have been deleted.")
-    return json.dumps({**json.loads(stored), **facts.as_json()})

@@ -7,11 +7,15 @@ a moment ago; if the run was claimed by another process meanwhile, nothing is ch
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Update, select, update
 
 from netloom.store.database import Database, NotFoundError, StoreError
+from netloom.store.origins import merged_about
+from netloom.store.run_end import RunEnd
+from netloom.store.run_summary import RunOrigin
 from netloom.store.schema import runs
 
 # A finished run is final unless it is reopened to be extended; one that failed or was stopped can be resumed.
@@ -56,6 +60,23 @@ class States:
         """
         with self.db.writing() as connection:
             change_state(connection, run_id, state, holding=holding, was=was, **values)
+
+    def end_run(self, run_id: str, end: RunEnd, *, holding: str | None) -> None:
+        """End a run whose claim is `holding`.
+
+        Raises:
+            ClaimLostError: the run has another claim by now, or has ended; nothing was changed.
+            NotFoundError: there is no such run.
+        """
+        with self.db.writing() as connection:
+            end_run(connection, run_id, end, holding=holding)
+
+
+def end_run(connection: Connection, run_id: str, end: RunEnd, *, holding: str | None, was: Sequence[str] = ()) -> None:
+    """End a run as `States.end_run`, within a transaction."""
+    values: dict[str, Any] = {"reason": end.reason, "ended_at": datetime.now(UTC)}
+    values["about"] = merged_about(connection, run_id, RunOrigin(end_cause=end.cause))
+    change_state(connection, run_id, end.state, holding=holding, was=was, **values)
 
 
 def change_state(

@@ -6,13 +6,13 @@ import os
 import sys
 import threading
 import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from netloom.core.settings import PREFIX, settings, variable
 from netloom.document import Project
 from netloom.runs.resources.limits import RunLimits
 from netloom.store import ClaimLostError, Run, RunArtifacts, Store, StoreError
+from netloom.store.run_end import RunEnd
 
 if TYPE_CHECKING:
     from netloom.runs.cluster.rank import RankOrder
@@ -38,8 +38,8 @@ def connect() -> None:
         ray.init(include_dashboard=False, log_to_driver=False, runtime_env={"env_vars": {"PYTHONPATH": python_path}})
 
 
-def train(store: Store, run: Run, artifacts: RunArtifacts, limits: RunLimits) -> tuple[str, str]:
-    """Train a run on the cluster. Returns its state and the reason."""
+def train(store: Store, run: Run, artifacts: RunArtifacts, limits: RunLimits) -> RunEnd:
+    """Train a run on the cluster. Returns how it ended."""
     connect()
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
@@ -65,12 +65,14 @@ def train(store: Store, run: Run, artifacts: RunArtifacts, limits: RunLimits) ->
         torch_config=TorchConfig(backend="nccl" if gpu else "gloo", timeout_s=30 * 24 * 3600),
     )
     try:
-        result = cast(Any, trainer.fit()).return_value
+        result: RunEnd | None = cast(Any, trainer.fit()).return_value
     finally:
         ended.set()
     if result is None:
-        return "failed", "The workers ended without an error message; their logs are in the session folder of Ray."
-    return str(result[0]), str(result[1])
+        return RunEnd(
+            "failed", "The workers ended without an error message; their logs are in the session folder of Ray."
+        )
+    return result
 
 
 def _order(store: Store, run: Run, artifacts: RunArtifacts, limits: RunLimits, gpu: bool) -> RankOrder:
@@ -117,7 +119,7 @@ def _look(store: Store, run: Run, ended: threading.Event) -> None:
                 continue
             if any(item.kind == "stop" for item in store.take_commands(run.id, holding=run.claim)):
                 reason = "It was stopped while it waited for a free place on the cluster."
-                store.change_state(run.id, "stopped", holding=run.claim, reason=reason, ended_at=datetime.now(UTC))
+                store.end_run(run.id, RunEnd("stopped", reason), holding=run.claim)
                 os._exit(0)  # `fit` waits for the cluster in the main thread, which cannot be interrupted from here
         except ClaimLostError:  # another process may have claimed the run since
             os._exit(0)

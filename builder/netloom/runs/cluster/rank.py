@@ -17,6 +17,7 @@ from netloom.runs.execution.run_training import existing, note, reason, train_ru
 from netloom.runs.resources.limits import Reserve, RunLimits
 from netloom.store import RunArtifacts, open_store
 from netloom.store.local_artifacts import run_files
+from netloom.store.run_end import RunEnd
 from netloom.training.trainers.distributed import DistributedTrainer
 from netloom.training.trainers.registry import build_trainer
 from netloom.training.weights import checkpoints
@@ -35,9 +36,9 @@ class RankOrder(TypedDict):
     environment: dict[str, str]
 
 
-def work(order: RankOrder) -> tuple[str, str] | None:
-    """Train as one rank of a run, with the settings in `order`. Rank 0 returns the state and the reason; the others
-    return None.
+def work(order: RankOrder) -> RunEnd | None:
+    """Train as one rank of a run, with the settings in `order`. Rank 0 returns how the run ended; the others return
+    None.
 
     Raises:
         RuntimeError: another rank was lost. Ray restarts all ranks, which resume from the last checkpoint.
@@ -68,7 +69,7 @@ def work(order: RankOrder) -> tuple[str, str] | None:
         note(artifacts, "ranks", ranks=ranks)
     problems = [f"{rank['problem']} (on {rank['host']})" for rank in ranks if rank["problem"]]
     if problems or trainer is None:
-        return ("failed", problems[0]) if dist.get_rank() == 0 else None
+        return RunEnd("failed", problems[0]) if dist.get_rank() == 0 else None
     if trainer.rank:
         _follow(trainer)
         return None
@@ -106,7 +107,7 @@ def _follow(trainer: DistributedTrainer) -> None:
 
 def _lead(
     trainer: DistributedTrainer, run_id: str, claim: str, home: Path, artifacts: RunArtifacts, limits: RunLimits
-) -> tuple[str, str]:
+) -> RunEnd:
     store, reserve = open_store(home), Reserve(artifacts)
     reserve.take()
     try:
@@ -117,7 +118,7 @@ def _lead(
         traceback.print_exc()
         note(artifacts, "error", message=str(error), traceback=traceback.format_exc())
         checkpoints.tidy(artifacts)
-        return "failed", reason(error, limits, artifacts)
+        return RunEnd("failed", reason(error, limits, artifacts))
     finally:
         reserve.release()
         store.close()

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from netloom.runs.resources.limits import Guard, RunLimits
+from netloom.store.run_end import RunEnd
 from netloom.training.errors import TrainingError
 from netloom.training.trainer import Callback, Trainer
 
@@ -43,9 +44,9 @@ class LimitGuard(Callback):
         return self._is_over_time
 
     @property
-    def stop_reason(self) -> str:
-        """Why this callback has stopped the run; "" if it has not."""
-        return self._limits.too_long if self._is_over_time else ""
+    def end(self) -> RunEnd | None:
+        """How the run ended, if this callback has stopped it."""
+        return RunEnd("stopped", self._limits.too_long) if self._is_over_time else None
 
     def close(self) -> None:
         """End the processes that the training has left behind."""

@@ -13,6 +13,7 @@ from netloom.runs.execution.store_thread import StoreThread
 from netloom.runs.execution.summary_logger import SummaryLogger
 from netloom.runs.execution.throughput_monitor import ThroughputMonitor
 from netloom.runs.execution.trial_pruner import TrialPruner
+from netloom.store.run_end import RunEnd
 from netloom.training.callbacks import CallbackList
 
 if TYPE_CHECKING:
@@ -66,9 +67,9 @@ class RunReporter(CallbackList):
         self._thread.start()  # last, as it reads everything above
 
     @property
-    def ending(self) -> str:
-        """Return why the run was stopped, if no user requested it; else ""."""
-        return self.limits.stop_reason or (self.pruner.reason if self.pruner else "")
+    def end(self) -> RunEnd:
+        """Return how the run ended that one of these callbacks has stopped."""
+        return self.limits.end or (self.pruner and self.pruner.end) or RunEnd("stopped")
 
     def close(self) -> None:
         """End the thread and report the last facts."""

@@ -22,6 +22,7 @@ from netloom.runs.prediction.trained_run import TrainedRun, evaluate, save_evalu
 from netloom.runs.resources.limits import FULL, RunLimits, no_memory, storage_problem
 from netloom.runs.resources.thread_count import ThreadCount
 from netloom.store import Run, RunArtifacts, Store
+from netloom.store.run_end import RunEnd
 from netloom.store.run_summary import RunSummary
 from netloom.training.diagnostics import nan_tracer
 from netloom.training.diagnostics.observer import Observer
@@ -44,8 +45,8 @@ def train_run(
     trainer: Trainer,
     through: Through | None = None,
     threads: ThreadCount | None = None,
-) -> tuple[str, str]:
-    """Train from the last checkpoint of the run. Returns the state of the run and the reason.
+) -> RunEnd:
+    """Train from the last checkpoint of the run. Returns how it ended.
 
     `through` can wrap the reporter, the callback that communicates with the store. `threads` were chosen for this run.
     """
@@ -84,7 +85,7 @@ def train_run(
         raise TrainingError(_trace_divergence(error, reporter, project, artifacts, text)) from None
     finally:
         reporter.close()
-    return ("finished" if done else "stopped"), "" if done else reporter.ending
+    return RunEnd("finished") if done else reporter.end
 
 
 def _trace_divergence(

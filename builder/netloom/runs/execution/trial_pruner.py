@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from netloom.store import Run, Store, Trial
+from netloom.store.run_end import RunEnd
 from netloom.store.sweeps import SweepPlan
 from netloom.training.trainer import Callback, Trainer
 
 if TYPE_CHECKING:
     import optuna
 
-PRUNED = "Pruned: "
 PRUNERS = ("none", "median", "hyperband")
 # Trials are not pruned before this number of results, and before this share of the epochs.
 FIRST_TRIALS = 4
@@ -20,10 +20,10 @@ WARMUP = 0.1
 
 
 class TrialPruner(Callback):
-    """Stops a trial after an epoch whose metrics are not promising. `reason` says so then; before, it is ""."""
+    """Stops a trial after an epoch whose metrics are not promising. `end` says so then."""
 
     def __init__(self, store: Store, run: Run) -> None:
-        self.reason = ""
+        self.end: RunEnd | None = None
         self._split = "validation"
         self._trial: optuna.Trial | None = None
         sweep = store.sweep(str(run.sweep_id))
@@ -40,15 +40,16 @@ class TrialPruner(Callback):
         self._split = trainer.monitored_split
 
     def should_continue(self, trainer: Trainer) -> bool:
-        return not self.reason
+        return self.end is None
 
     def log_metrics(self, step: int, epoch: int, split: str, values: dict[str, float]) -> None:
         value = values.get(self._metric) if split == self._split else None
-        if self._trial is None or value is None or self.reason:
+        if self._trial is None or value is None or self.end:
             return
         self._trial.report(value, epoch)  # after an epoch, counted from 0
         if self._trial.should_prune():
-            self.reason = f"{PRUNED}after epoch {epoch + 1} its {self._metric} of {value:.4g} was not promising."
+            reason = f"Pruned: after epoch {epoch + 1} its {self._metric} of {value:.4g} was not promising."
+            self.end = RunEnd("pruned", reason)
 
 
 def monitored_curves(store: Store, run_ids: Sequence[str], metric: str) -> dict[str, list[tuple[int, float]]]:

@@ -14,7 +14,7 @@ from netloom.compile import CompileError
 from netloom.data import DataError
 from netloom.document import DocumentError, loads
 from netloom.runs import cluster, control
-from netloom.runs.execution.trial_pruner import PRUNED, monitored_curves
+from netloom.runs.execution.trial_pruner import monitored_curves
 from netloom.runs.resources.capacity import limits
 from netloom.runs.search import tune_drivers
 from netloom.runs.search.search_space import Assignment, SpaceError, assign, grid
@@ -197,10 +197,10 @@ def _record_end(store: Store, sweep: Sweep, trial: Trial) -> None:
     if run.state in control.ACTIVE:
         return
     value = result(store, sweep, run)
-    if run.state == "finished":
+    if run.end_cause == "finished":
         state, reason = ("complete", "") if value is not None else ("failed", f"It has no {sweep.plan['metric']}.")
         store.end_trial(sweep.id, trial, state, value, reason, run=run)
-    elif run.reason.startswith(PRUNED):
+    elif run.end_cause == "pruned":
         store.end_trial(sweep.id, trial, "pruned", value, run.reason, run=run)
     elif _retry(store, sweep, run):
         return
@@ -213,12 +213,12 @@ def _retry(store: Store, sweep: Sweep, run: Run) -> bool:
     transaction that queues it; otherwise a worker that dies at once would be detected before the count, and retried
     forever."""
     tries = run.about.retries
-    cut = run.state == "failed" and run.reason.startswith(control.CUT_OFF) and tries < RETRIES
-    halted = run.state == "stopped" and run.about.halted
-    if not cut and not halted:
+    is_lost = run.end_cause == "lost" and tries < RETRIES
+    is_halted = run.end_cause == "stopped" and run.about.halted
+    if not is_lost and not is_halted:
         return False
     with contextlib.suppress(StoreError):  # the queue is full, or another process has queued it
-        control.requeue(store, run, owner=sweep.owner, about=RunOrigin(retries=tries + bool(cut)))
+        control.requeue(store, run, owner=sweep.owner, about=RunOrigin(retries=tries + is_lost))
     return True
 
 
