@@ -26,6 +26,7 @@ from netloom.runs.derived import continuation
 from netloom.runs.execution import store_thread
 from netloom.runs.resources.limits import declared
 from netloom.runs.search import sweep_process, sweep_trials, sweeps
+from netloom.runs.search.samplers import suggest
 from netloom.store import ClaimLostError, Limits, QueueFullError, Run, RunArtifacts, Store, StoreError, open_store
 from netloom.store.run_end import RunEnd
 from netloom.store.run_summary import Extension
@@ -284,7 +285,6 @@ def test_sweep_stopped_concurrently_starts_no_more_trials(
     sweep_id, run_id = start_sweep(store, project, trials=3)
     run = claimed_by_dead_worker(store, run_id)
     store.end_run(run_id, RunEnd("failed", "The loss became nan."), holding=run.claim)
-    suggest = sweep_trials.suggest
 
     def stop_first(*arguments: Any) -> Any:
         store.stop_sweep(sweep_id)

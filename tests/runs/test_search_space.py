@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 
+from netloom.cli.commands import sweep as sweep_command
 from netloom.document import Project, apply, dumps
+from netloom.runs.execution.pruners import PRUNERS
 from netloom.runs.execution.trial_pruner import replay_trial
-from netloom.runs.search import sweep_trials, sweeps
+from netloom.runs.search import sweeps
+from netloom.runs.search.samplers import SAMPLERS, suggest
 from netloom.runs.search.search_space import SpaceError, assign, check_space, edit, grid, searchable, value_of
 from netloom.store import Sweep, Trial, open_store
 from netloom.store.sweeps import SweepPlan
@@ -112,7 +115,7 @@ def make_sweep(project: Project, space: Any, **settings: Any) -> Sweep:
 def suggest_trials(sweep: Sweep, count: int, objective: Any) -> list[Trial]:
     trials: list[Trial] = []
     for number in range(count):
-        values = sweep_trials.suggest(sweep, trials)
+        values = suggest(sweep, trials)
         trials.append(Trial(number, None, "complete", values, objective(values), ""))
     return trials
 
@@ -174,7 +177,13 @@ def test_importance_and_best_trial() -> None:
     assert best.value == max(trial.value or 0 for trial in trials)
 
 
-@pytest.mark.parametrize("pruner", ["median", "hyperband"])
+def test_command_line_offers_all_samplers_and_pruners() -> None:
+    """It names them itself, because it builds its parser without importing them."""
+    assert tuple(SAMPLERS) == sweep_command.SAMPLERS
+    assert tuple(PRUNERS) == sweep_command.PRUNERS
+
+
+@pytest.mark.parametrize("pruner", [name for name, pruner in PRUNERS.items() if pruner.create])
 def test_pruner_stops_the_worst_trial_not_the_best(pruner: str) -> None:
     plan = sweeps.plan(moons(epochs=20), SPACE, pruner=pruner)
     curves = {str(number): [(epoch, 1.0 + number / 10 - epoch / 40) for epoch in range(20)] for number in range(12)}
@@ -216,7 +225,7 @@ def test_partial_grid_covers_all_values_and_can_be_completed() -> None:
     }
     plan = sweeps.plan(moons(), space, trials=10, sampler="grid")
     partial = _sweep(plan)
-    suggestions = [sweep_trials.suggest(partial, [None] * number) for number in range(24)]  # type: ignore[list-item]
+    suggestions = [suggest(partial, [None] * number) for number in range(24)]  # type: ignore[list-item]
     assert len({tuple(item.values()) for item in suggestions}) == 24, "each combination once"
     assert {tuple(item.values()) for item in suggestions} == {tuple(item.values()) for item in grid(plan["space"])}
     for path, spec in space.items():
@@ -224,7 +233,7 @@ def test_partial_grid_covers_all_values_and_can_be_completed() -> None:
     assert sweeps.remaining_trials(partial) == 14
     complete = _sweep(sweeps.plan(moons(), space, trials=100, sampler="grid"))
     assert sweeps.remaining_trials(complete) == 0
-    assert [sweep_trials.suggest(complete, [None] * number) for number in range(24)] == grid(plan["space"])  # type: ignore[list-item]
+    assert [suggest(complete, [None] * number) for number in range(24)] == grid(plan["space"])  # type: ignore[list-item]
 
 
 def _sweep(plan: SweepPlan) -> Sweep:

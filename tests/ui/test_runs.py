@@ -263,6 +263,18 @@ def test_grid_sweep_shows_its_number_of_combinations(store: Store) -> None:
     assert not app.exception
 
 
+@pytest.mark.parametrize(("kind", "label"), [("folds", "Folds"), ("seeds", "Seeds")])
+def test_form_of_repetitions_asks_for_their_number(store: Store, kind: str, label: str) -> None:
+    store.create_project(moons())
+    app = open_page()
+    app.segmented_control(key="runs part").set_value("sweeps").run()
+    app.segmented_control(key="sweep kind").set_value(kind).run()
+    assert sweeps.KINDS[kind].help in [item.value for item in app.caption]
+    assert [item.label for item in app.number_input] == [label]
+    assert "Search algorithm" not in [item.label for item in app.selectbox]
+    assert not app.exception
+
+
 def test_best_sweep_values_can_be_applied_and_undone(store: Store) -> None:
     project = moons()
     project_id = store.create_project(project)

@@ -212,13 +212,14 @@ def _report(store: Store, sweep_id: str, arguments: Namespace, context: Context,
     sweep, trials = store.sweep(sweep_id), store.trials(sweep_id)
     best = sweeps.best(sweep, trials)
     caveats = high_findings(loads(sweep.document).data, context.home)
-    intervals = of_sweep(store, sweep) if sweep.plan["kind"] != "search" else []
+    is_search = sweeps.kind_of(sweep.plan).is_search
+    intervals = [] if is_search else of_sweep(store, sweep)
     value = {
         "sweep": sweep.id,
         "state": sweep.state,
         "trials": [asdict(trial) for trial in trials],
         "best": asdict(best) if best else None,
-        "importance": sweeps.importance(sweep, trials) if sweep.plan["kind"] == "search" else {},
+        "importance": sweeps.importance(sweep, trials) if is_search else {},
         "spread": [asdict(item) for item in intervals],
         "caveats": [finding.message for finding in caveats],
     }

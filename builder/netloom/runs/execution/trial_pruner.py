@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from netloom.runs.execution.pruners import PRUNERS
 from netloom.store import Run, Store, Trial
 from netloom.store.run_end import RunEnd
 from netloom.store.sweeps import SweepPlan
@@ -12,11 +13,6 @@ from netloom.training.trainer import Callback, Trainer
 
 if TYPE_CHECKING:
     import optuna
-
-PRUNERS = ("none", "median", "hyperband")
-# Trials are not pruned before this number of results, and before this share of the epochs.
-FIRST_TRIALS = 4
-WARMUP = 0.1
 
 
 class TrialPruner(Callback):
@@ -28,7 +24,7 @@ class TrialPruner(Callback):
         self._trial: optuna.Trial | None = None
         sweep = store.sweep(str(run.sweep_id))
         self._metric = str(sweep.plan["metric"])
-        if sweep.plan.get("pruner", "none") == "none":
+        if PRUNERS[sweep.plan.get("pruner", "none")].create is None:
             return
         trials = store.trials(sweep.id)
         mine = next((trial for trial in trials if trial.run_id == run.id), None)
@@ -71,11 +67,12 @@ def replay_trial(
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    create = PRUNERS[plan["pruner"]].create
     study = optuna.create_study(
         study_name=name,
         direction=plan["direction"],
         sampler=optuna.samplers.RandomSampler(seed=0),
-        pruner=_pruner(plan),
+        pruner=create(max(1, int(plan.get("epochs", 1)))) if create else optuna.pruners.NopPruner(),
     )
     for trial_number in range(number + 1):
         trial = study.ask()
@@ -93,12 +90,3 @@ def replay_trial(
         else:
             study.tell(trial, earlier.value)
     return trial
-
-
-def _pruner(plan: SweepPlan) -> optuna.pruners.BasePruner:
-    import optuna
-
-    epochs = max(1, int(plan.get("epochs", 1)))
-    if plan["pruner"] == "hyperband":
-        return optuna.pruners.HyperbandPruner(min_resource=1, max_resource=epochs, reduction_factor=3)
-    return optuna.pruners.MedianPruner(FIRST_TRIALS, n_warmup_steps=int(epochs * WARMUP))

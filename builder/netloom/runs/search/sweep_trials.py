@@ -1,14 +1,11 @@
-"""The trials of sweeps: the results of ended ones, and the values of the next one."""
+"""The trials of sweeps: their starts, and the results of ended ones."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import math
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
 
 from netloom.compile import CompileError
 from netloom.data import DataError
@@ -17,18 +14,13 @@ from netloom.runs import cluster, control
 from netloom.runs.execution.trial_pruner import monitored_curves
 from netloom.runs.resources.capacity import limits
 from netloom.runs.search import tune_drivers
-from netloom.runs.search.search_space import Assignment, SpaceError, assign, grid
+from netloom.runs.search.samplers import suggest
+from netloom.runs.search.search_space import SpaceError, assign
 from netloom.store import NotFoundError, QueueFullError, Run, Store, StoreError, Sweep, Trial
 from netloom.store.run_summary import RunOrigin, SweepTrial
-from netloom.store.sweeps import ParameterSpace, SweepPlan
 from netloom.training.weights.initialization import StartError
 from netloom.validation.issue import Issue
 
-if TYPE_CHECKING:
-    import optuna
-
-# Steps of the golden section cover an interval evenly, whatever their number.
-GOLDEN = (math.sqrt(5) - 1) / 2
 # How often a trial is retried after its worker was killed.
 RETRIES = 2
 _SPOILT = (CompileError, DataError, StartError, SpaceError, DocumentError)
@@ -94,97 +86,6 @@ def start_trial(store: Store, sweep: Sweep, trials: list[Trial], worker_host: st
     except _SPOILT as error:
         store.fail_trial(sweep.id, number, assigned, _reason(error))
         return None
-
-
-def suggest(sweep: Sweep, trials: list[Trial]) -> Assignment:
-    """Return the values of the next trial, given the existing ones."""
-    space = sweep.plan["space"]
-    if sweep.plan["sampler"] == "grid":
-        combinations = grid(space)
-        return combinations[len(trials) * _stride(len(combinations), sweep.plan) % len(combinations)]
-    import optuna
-
-    # The seed depends only on the number of the trial, so every process draws the same values.
-    seed = (sweep.plan["seed"] * 1_000_003 + len(trials)) % 2**31
-    if sweep.plan["sampler"] == "random":
-        sampler: optuna.samplers.BaseSampler = optuna.samplers.RandomSampler(seed=seed)
-    else:
-        first = max(4, min(10, sweep.plan["trials"] // 4))
-        # Optuna 4 warns at each suggestion that `multivariate` may change; in Optuna 5 it is stable.
-        warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-        # `constant_liar` treats running trials as bad ones, because parallel trials would otherwise try nearly the same
-        # values: https://optuna.readthedocs.io/en/stable/reference/samplers/generated/optuna.samplers.TPESampler.html
-        sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=first, constant_liar=True, multivariate=True)
-    params = study(sweep, trials, sampler).ask(fixed_distributions=_distributions(space)).params
-    return {path: _value(space[path], params[path]) for path in space}
-
-
-def _stride(size: int, plan: SweepPlan) -> int:
-    """Return the step of a grid between trials. It is 1 if all combinations are tried. Otherwise, it is near the golden
-    section of their number, so that the tried ones are spread over the grid and none occurs twice."""
-    if not plan.get("spread"):
-        return 1
-    return next(step for step in range(max(1, round(size * GOLDEN)), 2 * size + 2) if math.gcd(step, size) == 1)
-
-
-def study(sweep: Sweep, trials: Sequence[Trial], sampler: optuna.samplers.BaseSampler) -> optuna.Study:
-    """Return an Optuna study with the trials of the sweep; only the store persists them."""
-    import warnings
-
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = optuna.create_study(study_name=sweep.id, direction=sweep.plan["direction"], sampler=sampler)
-    states = optuna.trial.TrialState
-    kinds = {"complete": states.COMPLETE, "pruned": states.PRUNED, "failed": states.FAIL, "running": states.RUNNING}
-    distributions = _distributions(sweep.plan["space"])
-    for trial in trials:
-        has_value = trial.value is not None
-        state = kinds[trial.state] if has_value or trial.state in ("failed", "running") else states.FAIL
-        params = {
-            path: json.dumps(value) if "choices" in sweep.plan["space"][path] else value
-            for path, value in trial.assigned.items()
-        }
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            study.add_trial(
-                optuna.create_trial(
-                    params=params,
-                    distributions=distributions,
-                    state=state,
-                    value=trial.value if state == states.COMPLETE else None,
-                    # TPE ranks pruned trials by their intermediate values.
-                    intermediate_values={0: trial.value} if state == states.PRUNED and trial.value is not None else {},
-                )
-            )
-    return study
-
-
-def _distributions(space: Mapping[str, ParameterSpace]) -> dict[str, optuna.distributions.BaseDistribution]:
-    import optuna
-
-    distributions: dict[str, optuna.distributions.BaseDistribution] = {}
-    for path, spec in space.items():
-        if "choices" in spec:  # as text, because a choice of Optuna is a plain value, and one of ours can be a list
-            distributions[path] = optuna.distributions.CategoricalDistribution(
-                [json.dumps(item) for item in spec["choices"]]
-            )
-        elif spec["whole"]:
-            # Optuna does not allow a step on a logarithmic scale.
-            step = 1 if spec["log"] else int(spec.get("step", 1))
-            distributions[path] = optuna.distributions.IntDistribution(
-                int(spec["low"]), int(spec["high"]), log=spec["log"], step=step
-            )
-        else:
-            low, high = float(spec["low"]), float(spec["high"])
-            distributions[path] = optuna.distributions.FloatDistribution(
-                low, high, log=spec["log"], step=spec.get("step")
-            )
-    return distributions
-
-
-def _value(spec: ParameterSpace, param: Any) -> Any:
-    return json.loads(param) if "choices" in spec else param
 
 
 def _record_end(store: Store, sweep: Sweep, trial: Trial) -> None:

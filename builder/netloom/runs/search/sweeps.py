@@ -8,27 +8,47 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from netloom.data import prepare, schema
 from netloom.document import Edit, Project
 from netloom.runs import control
-from netloom.runs.execution.trial_pruner import PRUNERS
+from netloom.runs.execution.pruners import PRUNERS
 from netloom.runs.history.fanova import MIN_RESULTS, fanova
+from netloom.runs.search.samplers import SAMPLERS, study
 from netloom.runs.search.search_space import SpaceError, assign, check_space, edit, grid
 from netloom.runs.search.sweep_process import tend
-from netloom.runs.search.sweep_trials import study
 from netloom.store import NotFoundError, Store, StoreError, Sweep, Trial
 from netloom.store.run_summary import RunOrigin
 from netloom.store.sweeps import SweepPlan
 from netloom.tasks import higher_is_better
 from netloom.training.objectives import OBJECTIVES
 
-SAMPLERS = ("tpe", "random", "grid")
-KINDS = ("search", "folds", "seeds")
 MAX_TRIALS = 10_000
+
+
+@dataclass(frozen=True)
+class SweepKind:
+    """What a sweep is for. `repeat` returns the project and the plan of a number of repetitions of the same training,
+    whose plural is `name`; a search has none."""
+
+    name: str
+    title: str
+    help: str
+    repeat: Callable[..., tuple[Project, SweepPlan]] | None = None
+    # What users have to know about the confidence intervals of the repetitions.
+    caveat: str = ""
+
+    @property
+    def is_search(self) -> bool:
+        return self.repeat is None
+
+
+def kind_of(plan: SweepPlan) -> SweepKind:
+    return KINDS[plan["kind"]]
 
 
 def plan(
@@ -74,7 +94,7 @@ def plan(
         "epochs": project.training.epochs,
         "backend": backend,
     }
-    if sampler == "grid":
+    if SAMPLERS[sampler].uses_grid:
         size = len(grid(search_space))
         sweep_plan |= {"trials": min(trials, size), "spread": trials < size}
     return sweep_plan
@@ -115,7 +135,7 @@ def _refuse_unknown_metric(store: Store, project: Project, plan: SweepPlan) -> N
 def _refuse_search_without_validation(store: Store, project: Project, plan: SweepPlan) -> None:
     """Refuse a search by metrics on training rows, which prefers overfitting. Repetitions select nothing."""
     values = plan["space"].get("data.validation", {}).get("choices", [project.data.validation])
-    if plan["kind"] != "search" or 0 not in values:
+    if not kind_of(plan).is_search or 0 not in values:
         return
     choice = project.data.model_copy(update={"validation": 0.0})
     if prepare(choice, store.home).monitored_split != "validation":
@@ -181,7 +201,7 @@ def resume(store: Store, sweep_id: str, *, more: int = 0, owner: str | None = No
 
 def remaining_trials(sweep: Sweep) -> int:
     """Return the number of further trials that are possible, as a grid is finite."""
-    most = len(grid(sweep.plan["space"])) if sweep.plan["sampler"] == "grid" else MAX_TRIALS
+    most = len(grid(sweep.plan["space"])) if SAMPLERS[sweep.plan["sampler"]].uses_grid else MAX_TRIALS
     return max(0, min(MAX_TRIALS, most) - int(sweep.plan["trials"]))
 
 
@@ -206,9 +226,10 @@ def best_edit(sweep: Sweep, project: Project, trial: Trial, home: Path) -> Edit:
 def missing_results(sweep: Sweep, trials: Sequence[Trial]) -> str:
     """Return a sentence for a cross-validation or a repetition whose statistics lack failed trials; else ""."""
     failed = sum(trial.state == "failed" for trial in trials)
-    if sweep.plan["kind"] == "search" or not failed:
+    kind = kind_of(sweep.plan)
+    if kind.is_search or not failed:
         return ""
-    return f"{failed} of {sweep.plan['trials']} {sweep.plan['kind']} failed and are not part of these statistics."
+    return f"{failed} of {sweep.plan['trials']} {kind.name} failed and are not part of these statistics."
 
 
 def importance(sweep: Sweep, trials: Sequence[Trial]) -> dict[str, float]:
@@ -225,7 +246,24 @@ def importance(sweep: Sweep, trials: Sequence[Trial]) -> dict[str, float]:
 
 
 def _description(plan: SweepPlan) -> str:
-    if plan["kind"] == "folds":
-        return f"{plan['trials']} folds"
-    named = {"tpe": "TPE"}.get(plan["sampler"], plan["sampler"])
-    return f"{plan['trials']} seeds" if plan["kind"] == "seeds" else f"{named} sweep"
+    kind = kind_of(plan)
+    return f"{SAMPLERS[plan['sampler']].label} sweep" if kind.is_search else f"{plan['trials']} {kind.name}"
+
+
+_ALL = (
+    SweepKind("search", "Search", "Hyperparameter search. Each trial is an ordinary run in the queue."),
+    SweepKind(
+        "folds",
+        "Cross-validation",
+        "Every row is tested once, by a model that was not trained on it.",
+        folds,
+        "Folds share most of their training rows, so the true interval is wider.",
+    ),
+    SweepKind(
+        "seeds",
+        "Seeds",
+        "Repeats the run with other random seeds, to measure how much the result varies.",
+        seeds,
+    ),
+)
+KINDS: dict[str, SweepKind] = {kind.name: kind for kind in _ALL}

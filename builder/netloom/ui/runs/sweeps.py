@@ -15,11 +15,12 @@ from netloom.document import EditError
 from netloom.editing.live import Live
 from netloom.jobs.requests.hyperparameters import SweepImportance
 from netloom.runs import cluster
-from netloom.runs.execution.trial_pruner import PRUNERS
+from netloom.runs.execution.pruners import PRUNERS
 from netloom.runs.history.comparison import measure_of, shown
 from netloom.runs.history.setting_titles import setting_title, setting_value
 from netloom.runs.search import sweeps
 from netloom.runs.search.confidence_interval import of_sweep
+from netloom.runs.search.samplers import SAMPLERS, Sampler
 from netloom.runs.search.search_space import MAX_CHOICES, POINTS, Parameter, SpaceError, check_space, grid, searchable
 from netloom.store import Store, StoreError, Sweep, Trial
 from netloom.tasks import task
@@ -38,20 +39,8 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 REFRESH_S = 2.0
-KINDS = {"search": "Search", "folds": "Cross-validation", "seeds": "Seeds"}
-SAMPLERS = {"tpe": "TPE", "random": "Random", "grid": "Grid"}
-PRUNER_TITLES = {
-    "none": "None",
-    "median": "Median pruner",
-    "hyperband": "Hyperband",
-}
 STATES = {"running": "Running", "stopped": "Stopped", "finished": "Finished", "failed": "Failed"}
 _SAMPLING = "TPE uses the results of earlier trials, random search does not, grid search tries every combination"
-_ABOUT = {
-    "search": "Hyperparameter search. Each trial is an ordinary run in the queue.",
-    "folds": "Every row is tested once, by a model that was not trained on it.",
-    "seeds": "Repeats the run with other random seeds, to measure how much the result varies.",
-}
 
 
 def sweep_section(live: Live) -> None:
@@ -65,33 +54,36 @@ def sweep_section(live: Live) -> None:
 
 
 def _new(live: Live) -> None:
-    kind = st.segmented_control(
-        "Kind", list(KINDS), default="search", format_func=KINDS.__getitem__, key=Key.SWEEP_KIND
+    titles = {name: kind.title for name, kind in sweeps.KINDS.items()}
+    first = next(iter(titles))
+    chosen = st.segmented_control(
+        "Kind", list(titles), default=first, format_func=titles.__getitem__, key=Key.SWEEP_KIND
     )
-    kind = kind or "search"
-    st.caption(_ABOUT[kind])
+    kind = sweeps.KINDS[chosen or first]
+    st.caption(kind.help)
     space: dict[str, Any] = {}
     settings: dict[str, Any] = {}
-    if kind == "search":
-        sampler = st.selectbox(
-            "Search algorithm", list(SAMPLERS), format_func=SAMPLERS.__getitem__, key=Key.SAMPLER, help=_SAMPLING
+    if kind.is_search:
+        titles = {name: sampler.title for name, sampler in SAMPLERS.items()}
+        name = st.selectbox(
+            "Search algorithm", list(titles), format_func=titles.__getitem__, key=Key.SAMPLER, help=_SAMPLING
         )
-        space = _space(searchable(live.project), sampler == "grid")
-        settings = {"sampler": sampler, "trials": _trials(live, space, sampler)}
+        sampler = SAMPLERS[name]
+        space = _space(searchable(live.project), sampler.uses_grid)
+        settings = {"sampler": name, "trials": _trials(live, space, sampler)}
     else:
-        count = st.number_input("Folds" if kind == "folds" else "Seeds", 2, 100, 5, key=Key.COUNT.of(kind))
+        count = st.number_input(kind.name.capitalize(), 2, 100, 5, key=Key.COUNT.of(kind.name))
     measures = dict(task(live.project.training.objective).metrics)
     metric = st.selectbox("Validation metric", list(measures), format_func=measures.__getitem__, key=Key.METRIC)
-    if kind == "search":
-        settings["pruner"] = st.selectbox("Pruning", PRUNERS, format_func=PRUNER_TITLES.__getitem__, key=Key.PRUNER)
+    if kind.is_search:
+        titles = {name: pruner.title for name, pruner in PRUNERS.items()}
+        settings["pruner"] = st.selectbox("Pruning", list(titles), format_func=titles.__getitem__, key=Key.PRUNER)
     backend = cluster.RAY if on_cluster() else ""
-    ready = bool(space or kind != "search") and bool(live.project.data.dataset)
+    ready = bool(space or not kind.is_search) and bool(live.project.data.dataset)
     if st.button("Start sweep", type="primary", icon=":material/tune:", width="stretch", disabled=not ready):
         try:
-            if kind == "folds":
-                project, plan = sweeps.folds(live.project, int(count), metric=metric, backend=backend)
-            elif kind == "seeds":
-                project, plan = sweeps.seeds(live.project, int(count), metric=metric, backend=backend)
+            if kind.repeat:
+                project, plan = kind.repeat(live.project, int(count), metric=metric, backend=backend)
             else:
                 settings |= {"metric": metric, "backend": backend}
                 project, plan = live.project, sweeps.plan(live.project, space, **settings)
@@ -104,9 +96,9 @@ def _new(live: Live) -> None:
             st.rerun()
 
 
-def _trials(live: Live, space: dict[str, Any], sampler: str) -> int:
+def _trials(live: Live, space: dict[str, Any], sampler: Sampler) -> int:
     """Draw the number of trials, and return it; by default all combinations of a grid."""
-    if sampler != "grid" or not space:
+    if not sampler.uses_grid or not space:
         return int(st.number_input("Trials", 1, sweeps.MAX_TRIALS, 20, key=Key.TRIALS))
     try:
         size = len(grid(check_space(live.project, space)))
@@ -206,7 +198,7 @@ def _watch(live: Live, sweep_id: str, going: bool) -> None:
     pruned, failed = (sum(trial.state == state for trial in trials) for state in ("pruned", "failed"))
     extra = f" · {pruned} pruned" * bool(pruned) + f" · {failed} failed" * bool(failed)
     st.progress(min(1.0, ended / max(1, sweep.plan["trials"])), f"{ended} of {sweep.plan['trials']} trials{extra}")
-    if sweep.plan["kind"] == "search":
+    if sweeps.kind_of(sweep.plan).is_search:
         _best(live, sweep, trials)
     else:
         _spreads(live, sweep, trials)
@@ -249,7 +241,7 @@ def _controls(live: Live, sweep: Sweep) -> None:
             on_click=_resume,
             args=(store, sweep.id),
         )
-    elif sweep.plan["kind"] == "search":
+    elif sweeps.kind_of(sweep.plan).is_search:
         count = min(10, sweeps.remaining_trials(sweep))
         more: dict[str, Any] = {"on_click": _resume, "args": (store, sweep.id), "kwargs": {"more": count}}
         title = f"{count} more trials" if count else "All grid combinations were tried"
@@ -308,8 +300,9 @@ def _spreads(live: Live, sweep: Sweep, trials: list[Trial]) -> None:
         st.dataframe(rows, hide_index=True)
     if missing := sweeps.missing_results(sweep, trials):
         st.warning(missing)
-    if sweep.plan["kind"] == "folds" and rows:
-        st.caption("Folds share most of their training rows, so the true interval is wider.")
+    caveat = sweeps.kind_of(sweep.plan).caveat
+    if caveat and rows:
+        st.caption(caveat)
 
 
 def _charts(sweep: Sweep, trials: list[Trial]) -> None:
@@ -317,7 +310,7 @@ def _charts(sweep: Sweep, trials: list[Trial]) -> None:
     if not done:
         return
     st.plotly_chart(_history(sweep, done), width="stretch", config=FLAT, key=Key.HISTORY)
-    if sweep.plan["kind"] != "search" or len(done) < 2:
+    if not sweeps.kind_of(sweep.plan).is_search or len(done) < 2:
         return
     complete = tuple(trial.number for trial in trials if trial.state == "complete")
     shares = computed(SweepImportance(sweep.id, complete), IMPORTANCE_TEXT)
@@ -344,7 +337,7 @@ def _history(sweep: Sweep, done: list[Trial]) -> go.Figure:
             marker = {"color": color, "symbol": symbol, "size": 8}
             across, along = [trial.number + 1 for trial in some], [trial.value for trial in some]
             figure.add_scatter(x=across, y=along, mode="markers", name=state, marker=marker)
-    if sweep.plan["kind"] == "search":
+    if sweeps.kind_of(sweep.plan).is_search:
         complete = [trial for trial in done if trial.state == "complete"]
         values = [float(trial.value or 0.0) for trial in complete]
         best = [pick(values[: count + 1]) for count in range(len(values))]
