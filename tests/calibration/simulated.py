@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import softmax
 
-from netloom.calibration.units import Units
+from netloom.calibration.units import ClassUnits, LabelUnits, Units
 
 
 def classes(rows: int, seed: int, count: int = 5, spread: float = 2.0) -> tuple[np.ndarray, np.ndarray]:
@@ -24,8 +24,8 @@ def labels(rows: int, seed: int, count: int = 1, spread: float = 2.0) -> tuple[n
 
 
 def class_units(logits: np.ndarray, target: np.ndarray) -> Units:
-    return Units("softmax", logits, target, np.arange(len(logits)))
+    return ClassUnits(logits, target, np.arange(len(logits)))
 
 
 def label_units(logits: np.ndarray, target: np.ndarray) -> Units:
-    return Units("sigmoid", logits, target, np.arange(len(logits)))
+    return LabelUnits(logits, target, np.arange(len(logits)))

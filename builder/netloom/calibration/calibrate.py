@@ -79,7 +79,7 @@ def calibrate(
     validation = objective.calibrated_parts(output, data, validation_rows)
     test = objective.calibrated_parts(trained.output_of("test"), data, test_rows)
     _check_finite([*validation, *test])
-    if all(part.family == "numbers" for part in test):
+    if not any(part.has_probabilities for part in test):
         settings = replace(settings, method=NONE)
     rows = _split_rows(data, validation_rows, test_rows, settings)
     progress(0.1)
@@ -155,7 +155,7 @@ def _calibrated(
 ) -> tuple[PartCalibration, PartReport]:
     if test.name:
         decoding = next(part for part in decoding["parts"] if part["name"] == test.name)
-    if test.family != "numbers":
+    if test.has_probabilities:
         limits = decoding.get("thresholds") or [decoding.get("threshold", 0.5)]
         return calibrate_probabilities(calibration, validation, test, rows, limits, settings)
     known, unseen = (_in_units(part, decoding) for part in (validation, test))
@@ -207,7 +207,7 @@ def _ensembles(
     """
     if not settings.dropout_passes and not ensemble_members:
         return []
-    part = next((part for part in test if part.family != "numbers"), None)
+    part = next((part for part in test if part.has_probabilities), None)
     if part is None:
         raise UsageError(
             "Dropout and ensembles are measured by probabilities, but the outputs of this run are numbers."

@@ -78,11 +78,11 @@ def _scores(trained: TrainedRun, test: Sequence[CalibratedPart], train: Inputs) 
     """Return name, title and function of each score, and whether it can be part of predictions."""
     scores: list[tuple[str, str, Score, bool]] = []
     # Of several outputs, each has its own probabilities, and none stands for the input.
-    part = test[0] if len(test) == 1 and test[0].family != "numbers" and test[0].unit != "word" else None
+    part = test[0] if len(test) == 1 and test[0].has_probabilities and test[0].unit != "word" else None
     if part is not None:
         scores.append(("softmax", "Maximum probability", _of_output(trained, part, "softmax"), True))
         # A softmax at the end of a network removes the sum of the logits, which is the energy.
-        if part.family == "softmax" and not scales(trained.project, trained.data.schema):
+        if part.has_one_class and not scales(trained.project, trained.data.schema):
             scores.append(("energy", "Energy", _of_output(trained, part, "energy"), True))
     layer = last_linear(trained, train)
     if layer is not None:

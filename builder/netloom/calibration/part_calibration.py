@@ -65,7 +65,7 @@ def fit_scaling(part: CalibratedPart, rows: SplitRows, settings: CalibrationSett
         UsageError: there are too few validation rows.
     """
     calibration = PartCalibration(part.family, part.unit, part.axis)
-    if part.family == "numbers" or settings.method == NONE:
+    if not part.has_probabilities or settings.method == NONE:
         return calibration
     if len(rows.fitted) < MIN_ROWS:
         purpose = " besides those on which thresholds are chosen" if settings.chooses_thresholds else ""

@@ -31,7 +31,7 @@ def row_outcomes(part: CalibratedPart, calibration: Mapping[str, Any], limits: l
     words = part.target >= 0 if part.unit == "word" else None
     confidence = row_confidence(calibration, logits, limits, words)
     values = logits.movedim(part.axis, -1)
-    if part.family == "softmax":
+    if part.has_one_class:
         wrong = values.argmax(-1) != part.target
     else:
         shares = values.sigmoid()

@@ -30,30 +30,15 @@ class Platt(Calibrator):
         from scipy.optimize import minimize
 
         count = units.logits.shape[1]
-        logits = units.logits
-        if units.family == "softmax":
-            from scipy.special import log_softmax
-
-            logits = log_softmax(logits, axis=1)  # as `calibrated_logits`
-        truth = units.target if units.family == "sigmoid" else np.arange(count) == units.target[:, None]
+        logits, truth = units.scalable_logits, units.truth
         start = np.concatenate([np.ones(count), np.zeros(count)])
 
         def loss(values: np.ndarray) -> tuple[float, np.ndarray]:
             scaled = logits * values[:count] + values[count:]
-            cost, slope = _cost_and_slope(units.family, scaled, truth)
+            cost, slope = units.loss_and_gradient(scaled, truth)
             change = values - start
             gradient = np.concatenate([(slope * logits).sum(0), slope.sum(0)]) + PENALTY * change
             return (cost + PENALTY / 2 * float(change @ change)) / len(units), gradient / len(units)
 
         values = minimize(loss, start, jac=True, method="L-BFGS-B").x
         return Scaling(self.name, scale=tuple(values[:count].tolist()), shift=tuple(values[count:].tolist()))
-
-
-def _cost_and_slope(family: str, logits: np.ndarray, truth: np.ndarray) -> tuple[float, np.ndarray]:
-    """Return the negative log-likelihood, and its derivative by the logits (M, C)."""
-    from scipy.special import expit, log_softmax
-
-    if family == "sigmoid":
-        return float((np.logaddexp(0, logits) - truth * logits).sum()), expit(logits) - truth
-    logs = log_softmax(logits, axis=1)
-    return float(-(logs * truth).sum()), np.exp(logs) - truth

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from netloom.calibration.scaling import Calibrator
 from netloom.calibration.units import Units
 from netloom.runs.prediction.applied_calibration import Scaling
@@ -35,11 +33,4 @@ class Temperature(Calibrator):
 
 def _loss(units: Units, scale: float) -> float:
     """Return the negative log-likelihood of scaled logits, plus the penalty of the temperature."""
-    from scipy.special import logsumexp
-
-    logits = units.logits * scale
-    if units.family == "sigmoid":
-        losses = np.logaddexp(0, logits) - units.target * logits  # log(1 + exp(z)) − y z, without overflow
-    else:
-        losses = logsumexp(logits, axis=1) - logits[np.arange(len(logits)), units.target]
-    return float(losses.sum()) + PENALTY / 2 * math.log(scale) ** 2
+    return float(units.losses(units.logits * scale).sum()) + PENALTY / 2 * math.log(scale) ** 2

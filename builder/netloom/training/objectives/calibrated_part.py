@@ -40,6 +40,16 @@ class CalibratedPart:
     target: torch.Tensor
     classes: tuple[str, ...]
 
+    @property
+    def has_probabilities(self) -> bool:
+        """Whether the output is logits of classes or labels, not numbers."""
+        return self.family != "numbers"
+
+    @property
+    def has_one_class(self) -> bool:
+        """Whether exactly one of the classes is true, so that their probabilities add up to 1."""
+        return self.family == "softmax"
+
     def as_json(self) -> JsonObject:
         """Return what `netloom.data.preparation.calibrated` reads, without anything that was fitted."""
         return {"family": self.family, "unit": self.unit, "axis": self.axis}
