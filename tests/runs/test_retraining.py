@@ -144,9 +144,9 @@ def test_weights_are_not_used_for_other_classes_fields_or_targets(home: Path) ->
         ("dates_gru", 1_000),
         ("station_dlinear", None),
         ("commands_joint", 400),
-        ("shapes_unet", 150),
-        ("shapes_detector", 150),
-        ("spoken_cnn", 150),
+        ("shapes_unet", 60),
+        ("shapes_detector", 60),
+        ("spoken_cnn", 60),
     ],
 )
 def test_corrected_tags_texts_and_forecasts_retrain_the_run(
