@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from netloom.cli.bench.server import Server
@@ -28,6 +30,15 @@ class WatchedServer(Server):
             if self.stretches is not None:
                 patch.setenv(STRETCHES, str(self.stretches))
             super().start()
+
+    def stop(self) -> None:
+        """Stop the server and its workers, which would otherwise first finish their imports, for seconds."""
+        with suppress(psutil.NoSuchProcess):
+            workers = psutil.Process(self.process.pid).children(recursive=True)
+            super().stop()
+            for worker in workers:
+                with suppress(psutil.NoSuchProcess):
+                    worker.kill()
 
 
 def long_calls(stretches: Path) -> list[str]:
