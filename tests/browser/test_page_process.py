@@ -16,6 +16,7 @@ from netloom.cli.bench.server import Server
 from netloom.document import Augment, Project
 from netloom.templates import templates
 from tests.browser.canvas import choose
+from tests.browser.navigation import open_by_link
 from tests.runs.examples import until_state
 
 pytestmark = pytest.mark.browser
@@ -52,10 +53,10 @@ def test_pages_never_import_pytorch(page: Page, server: Server) -> None:
     server.store.save(project_id, changed, stored.epoch, stored.revision + 1, {}, stored.stamp)
     page.goto(f"{server.url}/train?project={project_id}")
     expect(page.get_by_text("The initial weights match")).to_be_visible()
-    page.goto(f"{server.url}/design?project={project_id}")
+    open_by_link(page, "design")
     page.get_by_role("tab", name="Code").click()
     expect(page.get_by_test_id("stCode").first).to_contain_text("requires_grad_(False)")
-    page.goto(f"{server.url}/data?project={project_id}")
+    open_by_link(page, "data")
     page.get_by_role("radio", name="Columns").click()
     page.get_by_role("radio", name="Augment").click()
     expect(page.get_by_text("11 augmented versions")).to_be_visible()
@@ -69,10 +70,11 @@ def test_pages_never_import_pytorch(page: Page, server: Server) -> None:
     page.goto(f"{explain}&view=what-if")
     expect(page.get_by_test_id("stMain").locator("canvas, img").first).to_be_visible()
     wait_until_drawn(page)
+    open_by_link(page, "deploy")
+    expect(page.get_by_text("Request the prediction")).to_be_visible()
+    wait_until_drawn(page)
     page.goto(f"{server.url}/explain?project={tagger_id}&run={tagger_run}")
     expect(page.get_by_role("combobox", name="Word")).to_be_visible()
-    page.goto(f"{server.url}/deploy?project={project_id}&run={run_id}")
-    expect(page.get_by_text("Request the prediction")).to_be_visible()
     wait_until_drawn(page)
     mapped = Path(f"/proc/{server.process.pid}/maps")
     assert not mapped.exists() or "libtorch" not in mapped.read_text()
