@@ -150,9 +150,14 @@ def test_chart_and_menu_are_readable_in_the_dark_theme_on_a_phone(page: Page, se
     page.emulate_media(color_scheme="null")
 
 
+# One with a chart and one with marked words; the other chart runs with -m long.
 @pytest.mark.parametrize(
     ("template", "picture"),
-    [("digits_cnn", ".js-plotly-plot"), ("intents_lstm", ".attributed"), ("breast_cancer", ".js-plotly-plot")],
+    [
+        ("digits_cnn", ".js-plotly-plot"),
+        ("intents_lstm", ".attributed"),
+        pytest.param("breast_cancer", ".js-plotly-plot", marks=pytest.mark.long),
+    ],
 )
 def test_picture_and_sentence_of_an_explanation_are_visible_without_scrolling(
     page: Page, server: Server, template: str, picture: str
