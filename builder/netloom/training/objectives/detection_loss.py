@@ -63,7 +63,7 @@ def _box_losses(output: torch.Tensor, target: torch.Tensor, boxes: torch.Tensor,
     import torch
 
     area = (boxes[..., 2:] - boxes[..., :2]).prod(2)[..., None].where(learns, torch.inf)
-    smallest = area.argmin(1)[..., None].expand(-1, -1, SIDES)  # (N, H W, 4)
+    smallest = area.min(1).indices[..., None].expand(-1, -1, SIDES)  # (N, H W, 4)
     apart = 1 - generalized_iou(cell_boxes(output), target[..., 1:].gather(1, smallest))
     is_taught = learns.any(1)
     return (apart * is_taught).sum(1) / is_taught.sum(1).clamp(min=1)

@@ -50,7 +50,7 @@ class Segmentation(Objective):
     def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
         from torch.nn import functional
 
-        is_void, predicted, target = has_void(target), output.argmax(1), target.long()
+        is_void, predicted, target = has_void(target), predicted_classes(output), target.long()
         sums = {
             "loss": functional.cross_entropy(output, target, reduction="sum"),
             "accuracy": (predicted == target).sum(),
@@ -85,7 +85,7 @@ class Segmentation(Objective):
         counts_of_rows = (target >= 0).flatten(1).sum(1)
         total_losses = functional.cross_entropy(output, target, reduction="none").flatten(1).sum(1)
         losses = total_losses / counts_of_rows.clamp(min=1)
-        predicted = output.argmax(1)
+        predicted = predicted_classes(output)
         hits = (predicted == target).flatten(1).sum(1)
         right = hits / counts_of_rows  # NaN for a row of void pixels
         labeled = int(counts_of_rows.sum())
@@ -128,6 +128,11 @@ def has_void(target: torch.Tensor) -> bool:
     import torch
 
     return target.dtype == torch.int8
+
+
+def predicted_classes(output: torch.Tensor) -> torch.Tensor:
+    """Return the class of each pixel (N, H, W) from logits (N, classes, H, W)."""
+    return output.max(1).indices  # as `argmax`, also for equal logits, but that takes seven times as long on this axis
 
 
 def dice_loss(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
