@@ -250,6 +250,17 @@ def test_curves_and_evaluation_count_the_same_objects(shapes: Prepared) -> None:
     assert curve == pytest.approx({name: result.metrics[name] for name in curve})
 
 
+def test_metrics_of_some_rows_are_those_of_their_evaluation(shapes: Prepared) -> None:
+    """Confidence intervals compute what belongs to each row only once."""
+    objective, rows = OBJECTIVES["detection"], torch.arange(60)
+    output = noisy(shapes.target)
+    chosen = {"threshold": 0.3}
+    metrics = objective.metrics_of_parts(output, shapes, rows, "test", chosen)
+    for places in (np.arange(len(rows)), np.array([5, 0, 3])):
+        expected = objective.evaluate(output[places], shapes, rows[places], "test", chosen).metrics
+        assert metrics(places) == pytest.approx(expected)
+
+
 @pytest.mark.parametrize(
     ("name", "params"),
     [

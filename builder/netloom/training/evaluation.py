@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
@@ -14,7 +14,6 @@ from netloom.training.objectives.objective import joined
 from netloom.training.uncertainty import blocks_of, metric_intervals
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
     from torch import nn
 
@@ -93,10 +92,7 @@ def with_uncertainty(
     blocks = blocks_of(data, rows.numpy()) if small else []
     independent = 0 if data.raw.has_dependent_rows else len(rows)
     proportions = {name: independent for name in evaluation.metrics if independent and objective.is_proportion(name)}
-
-    def measure(places: np.ndarray) -> Mapping[str, float]:
-        return objective.evaluate(output[places], data, rows[places], evaluation.split, chosen).metrics
-
+    measure = objective.metrics_of_parts(output, data, rows, evaluation.split, chosen)
     intervals = metric_intervals(measure, evaluation.metrics, blocks, proportions)
     return replace(
         evaluation,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
 THRESHOLDS = tuple(0.5 + 0.05 * step for step in range(10))
@@ -28,6 +29,10 @@ class Matches:
     scores: torch.Tensor
     hits: torch.Tensor
     true: torch.Tensor
+
+    def of_rows(self, places: np.ndarray) -> Matches:
+        """Return the matches of some of the rows, by their places (n,)."""
+        return Matches(self.classes[places], self.scores[places], self.hits[:, places], self.true[places])
 
 
 def matched(

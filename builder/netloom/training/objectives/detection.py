@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from netloom.data.boxes import objects_text
@@ -18,6 +19,7 @@ from netloom.training.objectives.reference_predictors import BaselinePrediction
 from netloom.training.objectives.thresholds import maximize_f1
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
     from netloom.data import Prepared
@@ -88,12 +90,7 @@ class Detection(Objective):
         return Evaluation(
             split=split,
             rows=len(rows),
-            metrics={
-                **{name: _mean([row[name] for row in report]) for name in AVERAGES},
-                **_rates(float(hits.sum()), float(called.sum()), float((matches.true >= 0).sum())),
-                "threshold": threshold,
-                "loss": float(losses.double().mean()),
-            },
+            metrics=_metrics(report, matches, threshold, losses),
             classes=classes,
             report=report,
             worst=[
@@ -110,8 +107,32 @@ class Detection(Objective):
             panels=_panels(objects, threshold, data, rows, order),
         )
 
+    def metrics_of_parts(
+        self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING
+    ) -> Callable[[np.ndarray], Mapping[str, float]]:
+        classes, target, threshold = data.schema.target.classes, data.target[rows], threshold_of(chosen)
+        matches, losses = matched(detected(output), target), row_losses(output, target)
+
+        def metrics(places: np.ndarray) -> Mapping[str, float]:
+            part = matches.of_rows(places)
+            return _metrics(_report(part, part.scores > threshold, classes), part, threshold, losses[places])
+
+        return metrics
+
     def decoding(self, data: Prepared, chosen: Settings) -> Decoding:
         return {**data.fitted_target.to_json(), "threshold": threshold_of(chosen)}
+
+
+def _metrics(report: list[ScoreRow], matches: Matches, threshold: float, losses: torch.Tensor) -> dict[str, float]:
+    """Return the metrics of rows from the scores of their classes, their matches and their losses (N,)."""
+    called = matches.scores > threshold
+    hits = matches.hits[0] & called
+    return {
+        **{name: _mean([row[name] for row in report]) for name in AVERAGES},
+        **_rates(float(hits.sum()), float(called.sum()), float((matches.true >= 0).sum())),
+        "threshold": threshold,
+        "loss": float(losses.double().mean()),
+    }
 
 
 def _rates(hits: float, called: float, true: float) -> dict[str, float]:

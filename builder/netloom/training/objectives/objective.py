@@ -18,6 +18,7 @@ from netloom.training.objectives.evaluation import Evaluation, Reference
 from netloom.training.objectives.loss_weights import LossWeights, make_loss_weights
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
     from netloom.data import Prepared, Schema
@@ -221,6 +222,13 @@ class Objective(ABC):
         self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING
     ) -> Evaluation:
         """Return the results for the Results page, from the outputs for `rows` and the result of `calibrate`."""
+
+    def metrics_of_parts(
+        self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING
+    ) -> Callable[[np.ndarray], Mapping[str, float]]:
+        """Return a function that computes the metrics of `evaluate` for some of the rows, by their places (n,). A task
+        that computes each row separately can do that once, as confidence intervals call the function 20 times."""
+        return lambda places: self.evaluate(output[places], data, rows[places], split, chosen).metrics
 
     def answers(
         self,
