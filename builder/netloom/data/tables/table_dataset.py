@@ -15,7 +15,7 @@ from netloom.data.multi_field import Categories, MultiFieldDataset
 from netloom.data.raw.table import Table
 from netloom.data.raw.texts import Texts
 from netloom.data.raw_dataset import RawDataset, RawTarget, RowFields
-from netloom.data.schema import TargetType
+from netloom.data.schema import TARGET_TYPES, TargetType
 from netloom.data.settings.column_settings import COLUMNS, ColumnChoice, refuse_unknown
 from netloom.data.settings.label_merging import aliases_of
 from netloom.data.tables import arrow_table
@@ -82,7 +82,7 @@ def table_to_raw(table: pd.DataFrame, options: Mapping[str, Json], title: str) -
     warnings += [plan.reason for plan in plans.values() if "identifies the rows" in plan.reason]
     warnings += [plan.reason for plan in plans.values() if plan.reason and plan.reason not in warnings]
     warnings += _misread(table, plans.values())
-    is_inferred = target_type is None and row_fields["target_kind"] == "class"
+    is_inferred = target_type is None and TARGET_TYPES[row_fields["target_kind"]].is_class
     if is_inferred and (note := label_sets_note(known[targets[0]], targets[0])):
         warnings.append(note)
     parts = _parts(known, [plan for plan in plans.values() if plan.role == "input"], warnings, row_fields)
