@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,16 +12,18 @@ import pytest
 import torch
 from scipy import stats
 from sklearn.dummy import DummyClassifier, DummyRegressor
-from sklearn.metrics import accuracy_score, log_loss, mean_absolute_error
+from sklearn.metrics import accuracy_score, f1_score, log_loss, mean_absolute_error, recall_score
 
 from netloom.compile import module, source
-from netloom.data import Prepared, prepare
+from netloom.data import Prepared, add_file, prepare
 from netloom.data.raw.series import Series
 from netloom.data.targets.fitted_target import FittedNumbers
-from netloom.document import DataChoice
+from netloom.document import DataChoice, Training
 from netloom.runs import TrainedRun, evaluate
 from netloom.templates import templates
 from netloom.training import OBJECTIVES
+from netloom.training.chance import is_at_chance
+from netloom.training.evaluation import with_uncertainty
 from netloom.training.objectives import reference_predictors
 from netloom.training.uncertainty import blocks_of, jackknife, mean_interval, mean_interval_by_blocks, wilson
 from tests.networks import with_rows
@@ -92,6 +95,54 @@ def test_majority_class_matches_scikit_learn() -> None:
     assert reference.metrics["loss"] == pytest.approx(
         log_loss(truth, dummy.predict_proba(features)), abs=2e-3
     )  # the counts are smoothed by one
+
+
+def imbalanced(home: Path, task: str) -> tuple[Prepared, Any]:
+    """600 rows with 6% "yes" in one column, or in two that are labels, and the objective of a task."""
+    generator = np.random.default_rng(0)
+    lines = [
+        f"{generator.normal():.4f},{','.join(generator.choice(['yes', 'no'], 2, p=[0.06, 0.94]))}" for _ in range(600)
+    ]
+    info = add_file("\n".join(["x,y,z", *lines]).encode(), "a.csv", home, target="y")
+    columns: dict[str, Any] = {"y": {"role": "target"}, "z": {"role": "target" if task == "multi_label" else "ignore"}}
+    data = prepare(DataChoice(dataset=info.name, options={"task": task, "columns": columns}), home)
+    objective = "multi_label" if task == "multi_label" else "binary_classification"
+    return data, OBJECTIVES[objective].described(Training(objective=objective), data.schema)
+
+
+def test_base_rate_decides_as_the_best_constant_predictors_of_scikit_learn(home: Path) -> None:
+    """That of a rare class: "no" for the accuracy, "yes" for F1."""
+    data, objective = imbalanced(home, "classification")
+    rows = data.split["test"]
+    truth = data.target[rows].numpy()
+    reference = objective.reference(data, rows, "test")
+    for metric, score, constant in (("accuracy", accuracy_score, 0), ("f1", f1_score, 1), ("recall", recall_score, 1)):
+        dummy = DummyClassifier(strategy="constant", constant=constant).fit([[0], [0]], [0, 1])
+        assert reference.metrics[metric] == pytest.approx(score(truth, dummy.predict(truth[:, None])))
+    assert reference.metrics["accuracy"] > 0.9
+
+
+def test_base_rate_of_rare_labels_predicts_none(home: Path) -> None:
+    data, objective = imbalanced(home, "multi_label")
+    rows = data.split["test"]
+    truth = data.target[rows].numpy()
+    metrics = objective.reference(data, rows, "test").metrics
+    assert metrics["hamming_loss"] == pytest.approx(truth.mean(), abs=1e-6)
+    assert metrics["subset_accuracy"] == pytest.approx((truth == 0).all(1).mean())
+    assert metrics["micro_f1"] == pytest.approx(f1_score(truth, np.ones_like(truth), average="micro"))
+
+
+def test_networks_that_guess_a_rare_class_do_not_beat_the_base_rate(home: Path) -> None:
+    data, objective = imbalanced(home, "classification")
+    validation, test = data.split["validation"], data.split["test"]
+    generator, at_chance = torch.Generator().manual_seed(0), 0
+    for _ in range(30):
+        output = torch.randn(len(data.target), 1, generator=generator) * 0.3 - 2.75
+        chosen = objective.calibrate(output[validation], data, validation)
+        evaluation = objective.evaluate(output[test], data, test, "test", chosen)
+        evaluation = with_uncertainty(objective, evaluation, output[test], data, test, chosen)
+        at_chance += is_at_chance(evaluation)
+    assert at_chance >= 27
 
 
 def test_mean_and_quantile_references_match_scikit_learn() -> None:

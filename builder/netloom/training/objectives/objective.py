@@ -170,15 +170,32 @@ class Objective(ABC):
         return None
 
     def reference(self, data: Prepared, rows: torch.Tensor, split: str) -> Reference | None:
-        """Return the metrics of the baseline predictor on `rows`, calibrated on the monitored rows like a network."""
+        """Return the metrics of the baseline predictor on `rows`.
+
+        A threshold is chosen on the monitored rows, as for a network. With the best F1, a constant predictor finds
+        every row positive, which is hardly ever right if few are. So each metric is the better one of two: with this
+        threshold, and without, where it predicts what is more frequent.
+        """
         from netloom.training.streaming import evaluation_rows
 
         baseline, monitored = self.trivial(data, rows), evaluation_rows(data, data.monitored_split)
         if baseline is None:
             return None
+        metrics = self.evaluate(baseline.output, data, rows, split).metrics
         tuned = self.trivial(data, monitored) if self.task.tunes_threshold else None
-        chosen = self.calibrate(tuned.output, data, monitored) if tuned else NOTHING
-        return Reference(baseline.title, self.evaluate(baseline.output, data, rows, split, chosen).metrics)
+        if tuned is not None:
+            chosen = self.calibrate(tuned.output, data, monitored)
+            metrics = self._better(self.evaluate(baseline.output, data, rows, split, chosen).metrics, metrics)
+        return Reference(baseline.title, metrics)
+
+    def _better(self, first: Mapping[str, float], second: Mapping[str, float]) -> dict[str, float]:
+        """Return the better value of each metric; the first one if one of them is NaN."""
+        better = {}
+        for name, value in first.items():
+            other = second[name]
+            is_better = other > value if self.task.higher_is_better(name) else other < value
+            better[name] = other if is_better else value
+        return better
 
     def titles(self, training: Training) -> Mapping[str, str]:
         """Return the titles of the metrics with the settings of a document."""
