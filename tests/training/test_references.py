@@ -12,7 +12,15 @@ import pytest
 import torch
 from scipy import stats
 from sklearn.dummy import DummyClassifier, DummyRegressor
-from sklearn.metrics import accuracy_score, f1_score, log_loss, mean_absolute_error, recall_score
+from sklearn.metrics import (
+    accuracy_score,
+    f1_score,
+    log_loss,
+    mean_absolute_error,
+    mean_pinball_loss,
+    recall_score,
+    root_mean_squared_error,
+)
 
 from netloom.compile import module, source
 from netloom.data import Prepared, add_file, prepare
@@ -33,7 +41,7 @@ TITLES = {
     "digits_mlp": "Majority class",
     "breast_cancer_binary": "Base rate",
     "scenes_labels": "Base rate",
-    "diabetes": "Training mean",
+    "diabetes": "Training mean or median",
     "sine": "Last value",
     "station_dlinear": "Seasonal naive, period 24",
     "shapes_two_outputs": "Majority class, Training mean",
@@ -150,12 +158,22 @@ def test_mean_and_quantile_references_match_scikit_learn() -> None:
     train, rows = data.split["train"], data.split["test"]
     target = data.restore(data.target).numpy()[:, 0]
     objective: Any = OBJECTIVES["regression"]
-    for quantile, strategy in ((None, "mean"), (0.8, "quantile")):
-        chosen = with_quantile(objective, quantile)
-        reference = chosen.reference(data, rows, "test")
-        dummy = DummyRegressor(strategy=strategy, quantile=quantile).fit(np.zeros((len(train), 1)), target[train])
-        expected = mean_absolute_error(target[rows], dummy.predict(np.zeros((len(rows), 1))))
-        assert reference.metrics["mae"] == pytest.approx(expected, rel=1e-4)
+    for quantile in (None, 0.8):
+        metrics = with_quantile(objective, quantile).reference(data, rows, "test").metrics
+        shares = {"mean": None, "median": None, "quantile": quantile} if quantile else {"mean": None, "median": None}
+        predicted = {
+            strategy: DummyRegressor(strategy=strategy, quantile=share)
+            .fit(np.zeros((len(train), 1)), target[train])
+            .predict(np.zeros((len(rows), 1)))
+            for strategy, share in shares.items()
+        }
+        for name, score in (("mae", mean_absolute_error), ("rmse", root_mean_squared_error)):
+            best = min(score(target[rows], values) for values in predicted.values())
+            assert metrics[name] == pytest.approx(best, rel=1e-4)
+        if quantile:
+            loss = mean_pinball_loss(target[rows], predicted["quantile"], alpha=quantile)
+            assert metrics["pinball"] == pytest.approx(loss, rel=1e-4)
+            assert metrics["coverage"] == pytest.approx((target[rows] <= predicted["quantile"]).mean(), abs=0.02)
 
 
 def with_quantile(objective: Any, quantile: float | None) -> Any:

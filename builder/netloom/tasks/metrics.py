@@ -20,6 +20,7 @@ class Metric:
         help: One sentence of explanation.
         bounds: The least and greatest possible value, which limit confidence intervals.
         class_title: The name of the value of one class, if the metric is a mean over the classes.
+        is_score: Whether a value can be better than another one, unlike that of a threshold.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Metric:
     help: str = ""
     bounds: tuple[float, float] = ANY
     class_title: str = ""
+    is_score: bool = True
 
     @property
     def is_percentage(self) -> bool:
@@ -105,7 +107,7 @@ METRICS: dict[str, Metric] = {
             bounds=SHARE,
         ),
         Metric("pinball", "Quantile loss", bounds=AT_LEAST_0),
-        Metric("coverage", "Coverage", form=_PERCENT),
+        Metric("coverage", "Coverage", form=_PERCENT, is_score=False),
         Metric("rmse", "RMSE", bounds=AT_LEAST_0),
         Metric("mae", "MAE", bounds=AT_LEAST_0),
         Metric("scaled_rmse", "RMSE (scaled)", help=_SCALED, bounds=AT_LEAST_0),
@@ -130,14 +132,14 @@ METRICS: dict[str, Metric] = {
         Metric("bits_per_dim", "Bits per dimension", form="{:.3f}", help="−ELBO in bits, per value of an example"),
         Metric("nll", "Negative log-likelihood", help="Of an example given a sample of its latent variables, in nats"),
         Metric("kl", "KL divergence", help="Between the latent variables and N(0, 1), in nats", bounds=AT_LEAST_0),
-        Metric("beta", "β", help="Weight of the KL divergence in the training loss", bounds=AT_LEAST_0),
+        Metric("beta", "β", help="Weight of the KL divergence in the training loss", bounds=AT_LEAST_0, is_score=False),
         Metric("mse", "Mean squared error", bounds=AT_LEAST_0),
         _up("explained", "Explained variance", _PERCENT, bounds=AT_MOST_1),
         _up("roc_auc", "ROC-AUC"),
         _up("precision", "Precision", _PERCENT),
         _up("recall", "Recall", _PERCENT),
         _up("f1", "F1"),
-        Metric("threshold", "Threshold"),
+        Metric("threshold", "Threshold", is_score=False),
         _up("dice", "Dice"),
         _up("pr_auc", "PR-AUC"),
         _up("subset_accuracy", "Subset accuracy", _PERCENT),

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
+from netloom.core.text import in_sentence
 from netloom.data.preparation.calibrated import Decoding, calibrated_logits
 from netloom.data.preparation.decode import decode
 from netloom.modalities.encoding.rows import Answer
+from netloom.tasks import metric
 from netloom.tasks.training_losses import BATCH_LOSS, WEIGHTED_LOSS
 from netloom.training.objectives.calibrated_part import CalibratedPart, calibrated_part
 from netloom.training.objectives.evaluation import Evaluation, Reference
@@ -169,12 +171,17 @@ class Objective(ABC):
         """Return the outputs of a baseline predictor; None if there is none."""
         return None
 
+    def other_trivials(self, data: Prepared, rows: torch.Tensor) -> Sequence[BaselinePrediction]:
+        """Return further baseline predictors, which are better by some metrics."""
+        return ()
+
     def reference(self, data: Prepared, rows: torch.Tensor, split: str) -> Reference | None:
         """Return the metrics of the baseline predictor on `rows`.
 
         A threshold is chosen on the monitored rows, as for a network. With the best F1, a constant predictor finds
         every row positive, which is hardly ever right if few are. So each metric is the better one of two: with this
-        threshold, and without, where it predicts what is more frequent.
+        threshold, and without, where it predicts what is more frequent; and of those of other predictors, if different
+        ones are best by different metrics.
         """
         from netloom.training.streaming import evaluation_rows
 
@@ -186,7 +193,10 @@ class Objective(ABC):
         if tuned is not None:
             chosen = self.calibrate(tuned.output, data, monitored)
             metrics = self._better(self.evaluate(baseline.output, data, rows, split, chosen).metrics, metrics)
-        return Reference(baseline.title, metrics)
+        others = self.other_trivials(data, rows)
+        for other in others:
+            metrics = self._better(metrics, self.evaluate(other.output, data, rows, split).metrics)
+        return Reference(" or ".join([baseline.title, *(in_sentence(other.title) for other in others)]), metrics)
 
     def _better(self, first: Mapping[str, float], second: Mapping[str, float]) -> dict[str, float]:
         """Return the better value of each metric; the first one if one of them is NaN."""
@@ -194,7 +204,7 @@ class Objective(ABC):
         for name, value in first.items():
             other = second[name]
             is_better = other > value if self.task.higher_is_better(name) else other < value
-            better[name] = other if is_better else value
+            better[name] = other if is_better and metric(name).is_score else value
         return better
 
     def titles(self, training: Training) -> Mapping[str, str]:

@@ -141,13 +141,16 @@ def token_by_position(data: Prepared, rows: torch.Tensor) -> BaselinePrediction:
     return BaselinePrediction("Most frequent token", torch.stack(frequencies).expand(len(rows), -1, -1))
 
 
-def mean(data: Prepared, rows: torch.Tensor, quantile: float | None = None) -> BaselinePrediction:
-    """Return the mean (N, k) of the training targets, or a quantile of each."""
+def mean(data: Prepared, rows: torch.Tensor) -> BaselinePrediction:
+    """Return the mean (N, k) of the training targets."""
     target = data.target[data.split["train"]].float()
-    if quantile is None:
-        return BaselinePrediction("Training mean", target.mean(0).expand(len(rows), *target.shape[1:]))
-    quantiles = target.quantile(quantile, dim=0)
-    return BaselinePrediction("Training quantile", quantiles.expand(len(rows), *target.shape[1:]))
+    return BaselinePrediction("Training mean", target.mean(0).expand(len(rows), *target.shape[1:]))
+
+
+def quantile(data: Prepared, rows: torch.Tensor, title: str, share: float) -> BaselinePrediction:
+    """Return a quantile (N, k) of each of the training targets."""
+    target = data.target[data.split["train"]].float()
+    return BaselinePrediction(title, target.quantile(share, dim=0).expand(len(rows), *target.shape[1:]))
 
 
 def mean_of(values: torch.Tensor, train: torch.Tensor, rows: torch.Tensor) -> BaselinePrediction:
@@ -172,15 +175,23 @@ def forecast(data: Prepared, rows: torch.Tensor) -> BaselinePrediction | None:
     return BaselinePrediction(_naive_title(known.period), _standardized(predicted, data))
 
 
+def can_forecast(data: Prepared) -> bool:
+    """Return whether the target is the future of channels of the series, so that there is a `forecast`."""
+    raw, known = data.raw, forecast_of(data.raw)
+    if known is not None and known.period is not None:
+        return True
+    return isinstance(raw, Series) and (known is not None or _forecast_channel(raw) is not None)
+
+
 def _searched_forecast(data: Prepared, rows: torch.Tensor) -> BaselinePrediction | None:
     """Return the seasonal naive forecast whose season, at most the window, has the lowest training error."""
     import numpy as np
     import torch
 
     raw = data.raw
-    known, channel = forecast_of(raw), _forecast_channel(raw)
-    if not isinstance(raw, Series) or (channel is None and known is None):
+    if not isinstance(raw, Series) or not can_forecast(data):
         return None
+    known, channel = forecast_of(raw), _forecast_channel(raw)
     channels = list(known.targets) if known is not None else [channel]
     target = raw.target.reshape(len(raw.target), len(channels), -1)
     horizon = target.shape[2]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from math import gcd
 from typing import TYPE_CHECKING, Self
 
@@ -75,7 +75,19 @@ class Regression(ErrorLoss):
         return Scores(sums, scores.count)
 
     def trivial(self, data: Prepared, rows: torch.Tensor) -> BaselinePrediction | None:
-        return reference_predictors.forecast(data, rows) or reference_predictors.mean(data, rows, self.quantile)
+        forecast = reference_predictors.forecast(data, rows)
+        if forecast is not None or self.quantile is None:
+            return forecast or reference_predictors.mean(data, rows)
+        return reference_predictors.quantile(data, rows, "Training quantile", self.quantile)
+
+    def other_trivials(self, data: Prepared, rows: torch.Tensor) -> Sequence[BaselinePrediction]:
+        """Return the constants that are best by the absolute and, if a quantile is predicted, the squared error."""
+        if reference_predictors.can_forecast(data):
+            return ()
+        median = reference_predictors.quantile(data, rows, "Median", 0.5)
+        if self.quantile is None:
+            return [median]
+        return [BaselinePrediction("Mean", reference_predictors.mean(data, rows).output), median]
 
     def evaluate(
         self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING
