@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from netloom.data import DataError, add_file, prepare
+from netloom.data.quality.summary import statistics
 from netloom.data.tables.table_dataset import table_to_raw
 from netloom.document import DataChoice
 
@@ -117,3 +118,13 @@ def test_task_is_inferred_when_absent() -> None:
     assert (
         read(target="cheap", columns={"cheap": {"role": "target"}, "price": {"role": "target"}}).target_kind == "number"
     )
+
+
+def test_labels_and_tags_are_counted(home: Path) -> None:
+    info = add_file(TABLE.to_csv(index=False).encode(), "things.csv", home, target="kind")
+    labelled = prepare(DataChoice(dataset=info.name, options={"target": "topics", "task": "multi_label"}), home)
+    assert statistics(labelled).classes == {"music": 30, "news": 30, "sport": 30}
+    tagged = add_file(b"Ann B-person\nleft O\n\nBo B-person\nand O\nCy B-person\n" * 20, "tags.txt", home)
+    counted = prepare(DataChoice(dataset=tagged.name), home)
+    assert statistics(counted).classes == {"O": 40, "B-person": 60, "I-person": 0}
+    assert counted.schema.target.type.counted == "words"

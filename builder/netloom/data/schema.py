@@ -66,7 +66,9 @@ class TargetType:
     @property
     def counted(self) -> str:
         """What has a class of its own, as the name of a number of them."""
-        return "objects" if self.is_boxes else "rows"
+        if self.is_boxes:
+            return "objects"
+        return "words" if self.is_tags else "rows"
 
     @property
     def is_in_image(self) -> bool:

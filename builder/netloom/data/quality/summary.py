@@ -13,6 +13,7 @@ from netloom.data.quality.finding import by_severity
 from netloom.data.quality.quality_view import QualityView
 from netloom.data.quality.registry import quality_checks
 from netloom.data.raw.table import Table
+from netloom.modalities.encoding.tags import IGNORE
 from netloom.modalities.labels import Labels
 
 if TYPE_CHECKING:
@@ -44,9 +45,16 @@ def statistics(data: Prepared, choice: DataChoice | None = None) -> Quality:
 
 
 def class_counts(data: Prepared, rows: np.ndarray) -> dict[str, int]:
-    """Return the number of rows of each class, or of objects of each class; {} for other targets."""
+    """Return the number of rows, objects or words of each class, or of the rows with each label; {} for other
+    targets."""
     target = data.schema.target
-    if target.type.is_boxes:
+    if target.type.is_multi_label:
+        rows_with_label = (data.target.numpy()[rows] > 0).sum(0)
+        return dict(zip(target.classes, rows_with_label.tolist(), strict=True))
+    if target.type.is_tags:
+        numbers = data.target.numpy()[rows]
+        numbers = numbers[numbers != IGNORE]
+    elif target.type.is_boxes:
         numbers = data.target.numpy()[rows][..., 0]
         numbers = numbers[numbers >= 0].astype(np.int64)
     elif target.type.is_one_of:
