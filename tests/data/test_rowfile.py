@@ -597,6 +597,17 @@ def test_last_time_steps_of_a_file_are_a_row() -> None:
     assert as_cell.rows == file.rows
 
 
+def test_symbols_and_groups_of_digits_in_time_steps_are_read_as_in_training(home: Path) -> None:
+    days = [f"{datetime(2024, 1, 1) + timedelta(days=day):%Y-%m-%d}" for day in range(60)]
+    lines = [f'{day},{index}.5%,"$1,{index:03}"' for index, day in enumerate(days)]
+    content = "\n".join(["day,share,price", *lines]).encode()
+    options: dict[str, Any] = {"target": ["price"], "values": ["share"], "window": 2}
+    info = add_file(content, "shares.csv", home, kind="series", options=options)
+    preprocess = prepare(DataChoice(dataset=info.name), home).preprocess.to_json()
+    file = read_rows(content, "shares.csv", json.loads(json.dumps(preprocess)))
+    assert file.rows == [{"series": [[1058, 58.5], [1059, 59.5]]}]
+
+
 def test_time_steps_of_a_spreadsheet_are_a_row() -> None:
     steps = {"fields": [{**STEPS["fields"][0], "time": "time"}]}
     records = [

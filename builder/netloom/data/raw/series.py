@@ -28,6 +28,7 @@ class Series(RawDataset):
         rate: The sampling rate of sounds in Hz; 0 for other series.
         forecast: The time steps of the windows, if the target is the future of the series.
         time: The column that ordered these steps; "" if there is none.
+        written: The format of the cells of grouped numbers, by column, as named in `modalities.encoding.coercion`.
     """
 
     windows: np.ndarray = field(default_factory=lambda: np.zeros((0, 1, 1)))
@@ -35,6 +36,7 @@ class Series(RawDataset):
     rate: int = 0
     forecast: Forecast | None = None
     time: str = ""
+    written: Mapping[str, str] = field(default_factory=dict)
 
     def row(self, index: int) -> RawRow:
         return {self.name: self.windows[index]}
@@ -66,11 +68,11 @@ class Series(RawDataset):
         one_series = self.forecast is not None and self.forecast.series_index is None
         channels, time = (self.channels, self.time) if one_series else ((), "")
         if self.forecast is None or not self.forecast.is_multivariate:
-            training = TrainingWindows(self.windows, rows, self.rate, channels, time)
+            training = TrainingWindows(self.windows, rows, self.rate, channels, time, self.written)
             return self.modality.fit(self.name, training, self.settings)
         # Each time step of the training part counts once, as in the scaling of the target
         steps = self.forecast.values[self.forecast.steps(rows)][None]
-        training = TrainingWindows(steps, np.zeros(1, np.int64), self.rate, channels, time)
+        training = TrainingWindows(steps, np.zeros(1, np.int64), self.rate, channels, time, self.written)
         fitted = SeriesModality().fit(self.name, training, self.settings)
         return replace(fitted, shape=list(self.windows.shape[1:]))
 

@@ -30,7 +30,6 @@ from netloom.modalities.encoding.cells import EncodeError, RawRow
 from netloom.modalities.encoding.coercion import DATE_FORMS, date_forms, moment, nearest_form, number
 from netloom.modalities.encoding.column_encoder import CellReader, ColumnEncoder, CsvColumn
 from netloom.modalities.encoding.field_encoder import FieldEncoder, field_encoder, refuse_constant
-from netloom.modalities.encoding.number_column import NumberEncoder, NumberState
 from netloom.modalities.encoding.rows import Answer
 
 _NUMBERED_NAME = re.compile(r"column \d+")
@@ -319,9 +318,7 @@ def _last_steps(
     for column_index, column in enumerate(series.step_columns):
         written = [cells[column_index] for _, cells in last]
         csv_column = CsvColumn(column, list(map(_strip_cell, written)), written, decimal, [{} for _ in written])
-        numbers = list(
-            NumberEncoder(NumberState(name=column, type=NumberEncoder.type, mean=0.0, std=1.0)).read(csv_column)
-        )
+        numbers = list(series.step_reader(column).read(csv_column))
         if None in numbers:
             line, _ = last[numbers.index(None)]
             raise EncodeError(f"Line {line} of {name[:100]!r} has no number in column {column!r}; fill it in.")

@@ -158,6 +158,10 @@ class FieldEncoder(ABC, Generic[FieldStateT]):
         """The column of such a file that ordered the time steps of training; "" if there is none."""
         return ""
 
+    def step_reader(self, column: str) -> CellReader:
+        """Return the reader of the cells of one of the `step_columns`."""
+        return self.cell_reader
+
     @property
     def source_column(self) -> str | None:
         """The table column that the field comes from, an alternative key in raw rows; None for other fields."""

@@ -1,8 +1,8 @@
 """Encodes series of numbers over time, and sounds as log-mel spectrograms."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -16,18 +16,21 @@ from netloom.modalities.encoding.field_encoder import (
     ScaledEncoder,
     Scaling,
 )
+from netloom.modalities.encoding.number_column import NumberEncoder, NumberState
 
 
 @dataclass(frozen=True, kw_only=True)
 class SeriesState(FieldState):
     """The state of a series (T, D); sounds have a `rate`, the sampling rate in Hz. `channels` are the names of the
     columns of one long series, from which windows were taken, and `time` is that of the column that ordered its rows.
+    `symbols` has the channels whose numbers have grouped digits in files, each with the symbol of its numbers, or "".
     """
 
     shape: Sequence[int]
     rate: int = 0
     channels: Sequence[str] = ()
     time: str = ""
+    symbols: Mapping[str, str] = field(default_factory=dict)
     mean: Scaling
     std: Scaling
 
@@ -73,6 +76,11 @@ class SeriesEncoder(ScaledEncoder[SeriesState]):
     @property
     def time_column(self) -> str:
         return self.state.time
+
+    def step_reader(self, column: str) -> CellReader:
+        symbol = self.state.symbols.get(column)
+        plain = NumberState(name=column, type=NumberEncoder.type, mean=0.0, std=1.0)
+        return NumberEncoder(replace(plain, grouped=symbol is not None, symbol=symbol or ""))
 
     @property
     def cell_reader(self) -> CellReader:

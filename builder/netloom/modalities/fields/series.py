@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from netloom.core.plain_json import JsonObject
 from netloom.document import ImageNormalization, Preparation
+from netloom.modalities.encoding.coercion import symbol_of
 from netloom.modalities.encoding.field_encoder import FieldEncoder
 from netloom.modalities.encoding.series_fields import SeriesEncoder, SeriesState
 from netloom.modalities.fields.modality import Editor, Modality
@@ -33,7 +34,8 @@ class TrainingWindows:
     """The input of `fit`: windows (R, T, D) or sounds (R, L, 1), and the row numbers of the training split.
 
     `rate` is the sampling rate of sounds in Hz; 0 for other series. `channels` are the D names of the channels of one
-    long series, from which the windows were taken, and `time` is the column that ordered its rows, if any.
+    long series, from which the windows were taken, and `time` is the column that ordered its rows, if any. `written` is
+    the format of the cells of numbers in a file, by column.
     """
 
     windows: np.ndarray
@@ -41,6 +43,7 @@ class TrainingWindows:
     rate: int = 0
     channels: tuple[str, ...] = ()
     time: str = ""
+    written: Mapping[str, str] = field(default_factory=dict)
 
 
 class SeriesModality(Modality[TrainingWindows]):
@@ -54,6 +57,7 @@ class SeriesModality(Modality[TrainingWindows]):
 
     def fit(self, name: str, values: TrainingWindows, settings: Mapping[str, Any]) -> SeriesState:
         scaling = fit_windows(values.windows, values.rows, settings.get("scale", "standard"))
+        symbols = {channel: symbol_of(values.written.get(channel)) for channel in values.channels}
         return SeriesState(
             name=name,
             encoding=SeriesEncoder.encoding,
@@ -61,6 +65,7 @@ class SeriesModality(Modality[TrainingWindows]):
             rate=values.rate,
             channels=list(values.channels) or (),
             time=values.time,
+            symbols={channel: symbol for channel, symbol in symbols.items() if symbol is not None},
             mean=scaling.mean,
             std=scaling.std,
         )

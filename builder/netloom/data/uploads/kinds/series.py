@@ -151,6 +151,7 @@ class Series(Tabular):
         time, series = chosen.optional_choice("time"), chosen.optional_choice("series")
         _refuse(table, channels, time, series)
         warnings: list[str] = []
+        written: dict[str, str] = table.attrs.get("written", {})
         table, row_numbers = _ordered(table, time, series, warnings)
         series_index = None if series is None else _numbered(table[series])
         values = np.column_stack([_filled(table[name], name, series_index, warnings) for name in channels])
@@ -181,6 +182,7 @@ class Series(Tabular):
             windows=windows,
             channels=tuple(channels),
             time=time or "",
+            written=written,
             contiguous=True,
             given=split,
             gap=gap,
