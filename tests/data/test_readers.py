@@ -18,6 +18,7 @@ from netloom.data import DataError, Prepared, add_file, prepare
 from netloom.data.uploads import fitting, open_source, readers
 from netloom.data.uploads.kinds.arrays import Arrays
 from netloom.document import DataChoice
+from netloom.sandbox import read_batch
 from netloom.templates.starting import starters
 from tests.data import brought
 from tests.data.brought import EXAMPLE_FILES, bars, conll, excel, idx, npz, people, png, tone
@@ -135,6 +136,24 @@ def test_excel_sheet_is_selectable_and_formulas_are_rejected(home: Path) -> None
     sums = excel({"S": [["x", "y"], *([f"={i}+1", f"=1+{i % 2}"] for i in range(40))]})
     with pytest.raises(DataError, match="formulas whose results were never saved"):
         _add(sums, home, "book.xlsx")
+
+
+def test_first_sheet_that_is_a_table_is_read(home: Path) -> None:
+    about: list[list[Any]] = [["About"], ["Measured in May"], ["Heights in meters"]]
+    data = _add(excel({"About": about, "Empty": [["a", "b"]], "People": people()}), home, "book.xlsx")
+    assert data.schema.target.name == "kind"
+    assert any("'People'" in warning for warning in data.warnings)
+    with pytest.raises(DataError, match="has one column"):
+        _add(excel({"About": about}), home, "book.xlsx")
+
+
+def test_sheet_with_the_columns_of_the_network_is_predicted(home: Path) -> None:
+    other: list[list[Any]] = [["x", "y"], [1, "u"]]
+    content = excel({"About": [["Measured in May"]], "Other": other, "People": people()})
+    data = _add(content, home, "book.xlsx", sheet="People")
+    file = read_batch(content, "book.xlsx", data.preprocess.to_json())
+    assert [row["height"] for row in file.rows] == [row[0] for row in people()[1:]]
+    assert file.notes == ["Of 3 sheets, 'People' was read."]
 
 
 def test_train_and_test_tables_give_the_split(home: Path) -> None:

@@ -9,6 +9,7 @@ import io
 import math
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import PurePath
 from typing import Any
 
@@ -102,9 +103,12 @@ def _read_confined(
     progress: Callable[[float], None],
 ) -> RowFile:
     process.ask({"do": "open", "path": "", "names": [name], "filename": name}, (content,))
-    answer = process.ask({"do": "batch", "texts": _field_for(file_types.TEXT, preprocess) is not None})
+    columns = row_file.readable_columns(preprocess)
+    texts = _field_for(file_types.TEXT, preprocess) is not None
+    answer = process.ask({"do": "batch", "texts": texts, "columns": columns})
     if "table" in answer:
-        return _rows(str(answer["table"]).encode(), f"{name}.json", preprocess)
+        file = _rows(str(answer["table"]).encode(), f"{name}.json", preprocess)
+        return replace(file, notes=[*map(str, answer["notes"]), *file.notes])
     files = [(str(path), str(form)) for path, form in answer["files"]]
     fields = {form: _field_for(form, preprocess) for form in {form for _, form in files}}
     unread = [path for path, form in files if fields[form] is None]

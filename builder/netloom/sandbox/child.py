@@ -188,8 +188,8 @@ class RequestHandler:
         return as_json(read_sound(blobs[0], request["filename"], request["rate"])[: request["most"]])
 
     def answer_batch(self, request: messages.Message, blobs: list[bytes]) -> Any:
-        """Return the rows of a table as JSON, or the names and types of the files of a zip. With `texts`, the only file
-        of a zip can be a text."""
+        """Return the rows of a table as JSON, and notes, or the names and types of the files of a zip. With `texts`,
+        the only file of a zip can be a text. Of several sheets, the first with one of the `columns` is read."""
         from netloom.data import file_types
         from netloom.data.limits import MAX_FILE_BYTES
         from netloom.data.tables.readers import TABLE_FORMS, read_table
@@ -198,9 +198,11 @@ class RequestHandler:
         if not self._source.alone or self._source.form() not in forms:
             return {"files": [[name, self._source.members.form(name)] for name in self._source.names]}
         [name], form = self._source.names, self._source.form()
-        table, _ = read_table(self._source.members.read(name, MAX_FILE_BYTES), form, name, to_learn=False)
+        content = self._source.members.read(name, MAX_FILE_BYTES)
+        table, notes = read_table(content, form, name, to_learn=False, columns=request["columns"])
         # Dates as texts in ISO format, and missing cells as null, as files of rows have them.
-        return {"table": table.to_json(orient="records", date_format="iso", double_precision=15)}
+        rows = table.to_json(orient="records", date_format="iso", date_unit="us", double_precision=15)
+        return {"table": rows, "notes": notes}
 
     def answer_batch_picture(self, request: messages.Message, blobs: list[bytes]) -> Any:
         """Return the pixels of an image of a zip."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from netloom.core.errors import DataError
@@ -44,13 +44,20 @@ HEADLESS_NOTE = "The first line looks like data, not like column names, so the c
 
 
 def read_table(
-    data: bytes, form: str, filename: str, sheet: str = "", *, to_learn: bool = True
+    data: bytes,
+    form: str,
+    filename: str,
+    sheet: str = "",
+    *,
+    to_learn: bool = True,
+    columns: Collection[str] = (),
 ) -> tuple[pd.DataFrame, list[str]]:
     """Return the table in the bytes of a file, and notes on what had to be assumed.
 
     Args:
         form: One of `TABLE_FORMS`.
-        sheet: The name of a sheet of a spreadsheet; "" chooses the first that is not empty.
+        sheet: The name of a sheet of a spreadsheet; "" chooses the first that is a table, or that has one of the
+            `columns`.
         to_learn: Whether a network learns from it, which needs two columns, and not only predicts its rows.
 
     Raises:
@@ -60,7 +67,7 @@ def read_table(
     if form == "parquet":
         table = _parquet(data, filename)
     elif form == "excel":
-        table = plain_table(read_spreadsheet(data, filename, sheet, notes))
+        table = plain_table(read_spreadsheet(data, filename, sheet, notes, columns))
     else:
         text = _decode_noting(data, filename, notes)
         tables = (read(text, filename) for read in (json_table, arff_table, svmlight_table, labeled_lines))

@@ -83,6 +83,12 @@ def read_rows(data: bytes, name: str, preprocess: Mapping[str, Any]) -> RowFile:
     return rows
 
 
+def readable_columns(preprocess: Mapping[str, Any]) -> list[str]:
+    """Return the names of the columns that the fields can be read from."""
+    steps = [column for field in map(field_encoder, preprocess["fields"]) for column in field.step_columns]
+    return [*_required_columns(preprocess).readers, *steps]
+
+
 def unknown_categories(preprocess: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     """Return for each row the categories that the training data did not have, by column. They share one encoding."""
     return unknown_in([column for field in preprocess["fields"] for column in field_encoder(field).columns], rows)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from netloom.core.errors import DataError
 from netloom.data.limits import MAX_COLUMNS, MAX_ROWS, MAX_SHEET_CELLS
@@ -26,47 +26,77 @@ def sheet_names(data: bytes, filename: str) -> list[str]:
         return [str(name) for name in book.sheetnames]
 
 
-def read_spreadsheet(data: bytes, filename: str, sheet: str, notes: list[str]) -> pd.DataFrame:
+def read_spreadsheet(
+    data: bytes, filename: str, sheet: str, notes: list[str], columns: Collection[str] = ()
+) -> pd.DataFrame:
     """Return a sheet as a table. Its first row with values has the column names; columns after the last are cut.
+
+    Args:
+        sheet: The name of the sheet; "" chooses the first with one of the `columns`, or without `columns` the first
+            table, which has two columns; if there is none, the first sheet that is not empty.
 
     Raises:
         DataError: The file cannot be read, is too large, or has no such sheet.
     """
     import pandas as pd
 
-    rows: list[tuple[Any, ...]] = []
-    empty_rows = 0
+    read = _Sheet("", [], 0)
     with _open_workbook(data, filename) as book:
         names = [str(name) for name in book.sheetnames]
         if sheet and sheet not in names:
             listed = ", ".join(repr(name[:40]) for name in names[:20])
             raise DataError(f"{filename[:100]!r} has no sheet {sheet[:60]!r}; it has {listed}.")
         for name in [sheet] if sheet else names:
-            rows, empty_rows = _rows(book[name], filename)
-            if rows:
+            other = _Sheet(name, *_rows(book[name], filename))
+            read = read if read.rows else other
+            if other.has(columns):
+                read = other
                 break
-        if not sheet and len(names) > 1:
-            notes.append(f"Of {len(names)} sheets, {name!r} was read.")
-    if not rows:
+    if not read.rows:
         raise DataError(f"{filename[:100]!r} has no cells in {'that sheet' if sheet else 'any sheet'}.")
-    head, *body = rows[_header_row(rows) :]
+    if not sheet and len(names) > 1:
+        notes.append(f"Of {len(names)} sheets, {read.name!r} was read.")
+    head, body = read.head, read.body
     width = max((column_index for column_index, cell in enumerate(head, 1) if cell is not None), default=0)
     if width > MAX_COLUMNS:
         raise DataError(f"{filename[:100]!r} has {width:,} columns; at most {MAX_COLUMNS:,} can be read.")
     # Formulas without saved results read as empty cells
-    if empty_rows > len(body):
+    if read.empty_rows > len(body):
         raise DataError(
             f"{filename[:100]!r} has formulas whose results were never saved; open it in Excel, save it, and try again."
         )
-    columns = {
+    cells = {
         column_index: [row[column_index] if column_index < len(row) else None for row in body]
         for column_index in range(width)
     }
-    table = pd.DataFrame(columns)
+    table = pd.DataFrame(cells)
     table.columns = pd.Index(
         [str(head[column_index] if head[column_index] is not None else "") for column_index in range(width)]
     )
     return table
+
+
+class _Sheet(NamedTuple):
+    """The rows of a sheet with values, and the number of empty rows."""
+
+    name: str
+    rows: list[tuple[Any, ...]]
+    empty_rows: int
+
+    @property
+    def head(self) -> tuple[Any, ...]:
+        return self.rows[_header_row(self.rows)]
+
+    @property
+    def body(self) -> list[tuple[Any, ...]]:
+        return self.rows[_header_row(self.rows) + 1 :]
+
+    def has(self, columns: Collection[str]) -> bool:
+        """Return whether the sheet has one of these columns, or without `columns`, two columns with rows below."""
+        if not self.rows:
+            return False
+        names = [str(cell).strip() for cell in self.head if cell is not None]
+        return any(name in columns for name in names) if columns else len(names) > 1 and bool(self.body)
 
 
 def _header_row(rows: list[tuple[Any, ...]]) -> int:

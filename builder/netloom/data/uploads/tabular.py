@@ -42,7 +42,7 @@ SHEET = Question(
     "Sheet to read, if the file has several",
     optional=True,
     when_added=True,
-    empty="the first",
+    empty="the first table",
 )
 DATA_SET = Question(
     "data_set", "Data set", "choice", "The data set to read, because the files have several", when_added=True
