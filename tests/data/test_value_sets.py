@@ -158,6 +158,40 @@ def test_exported_bundle_is_bitwise_equal_without_netloom(
     assert done.stdout.strip() == features.numpy().tobytes().hex()
 
 
+@pytest.mark.parametrize("form", ["jsonl", "parquet", "csv", "pandas.csv"])
+def test_lists_in_cells_are_sets_of_their_items(form: str, home: Path) -> None:
+    """In each file, as in JSON rows to predict; a name may hold a comma."""
+    dice = random.Random(1)
+    lists = [dice.sample((*GENRES, "Crime, Noir"), dice.randint(0, 3)) for _ in range(100)]
+    table = pd.DataFrame({"year": range(100), "genres": lists, "liked": ["yes", "no"] * 50})
+    if form == "csv":
+        table["genres"] = [json.dumps(items) for items in lists]
+    content = (
+        table.to_parquet()
+        if form == "parquet"
+        else table.to_json(orient="records", lines=True).encode()
+        if form == "jsonl"
+        else table.to_csv(index=False).encode()
+    )
+    data = prepare(DataChoice(dataset=add_file(content, f"films.{form}", home, target="liked").name), home)
+    binarized = MultiLabelBinarizer().fit(lists)
+    preprocess: Any = data.preprocess.to_json()
+    [column] = preprocess["fields"][0]["columns"][1:]
+    assert column["values"] == list(binarized.classes_)
+    assert np.array_equal(data.inputs["features"][:, 1:], binarized.transform(lists))
+    rows = [{"year": year, "genres": items} for year, items in enumerate(lists)]
+    assert torch.equal(torch.cat([data.encode(row)["features"] for row in rows]), data.inputs["features"])
+
+
+def test_lists_in_cells_of_categories_are_read_as_on_import(home: Path) -> None:
+    rows: list[dict[str, Any]] = [{"size": ["S", "M"][: index % 3], "n": index} for index in range(60)]
+    columns: Any = {"size": {"kind": "category"}}
+    content = "\n".join(json.dumps({**row, "kind": "ab"[row["n"] // 2 % 2]}) for row in rows).encode()
+    name = add_file(content, "sizes.jsonl", home, target="kind").name
+    data = prepare(DataChoice(dataset=name, options={"columns": columns}), home)
+    assert torch.equal(torch.cat([data.encode(row)["features"] for row in rows]), data.inputs["features"])
+
+
 def editor() -> None:
     import streamlit as st
 

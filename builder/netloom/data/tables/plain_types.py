@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -158,7 +159,13 @@ def to_texts(values: pd.Series) -> pd.Series:
 
 
 def _to_text(value: Any) -> str:
+    if isinstance(value, np.ndarray | list | tuple | dict):  # as in a file of JSON records
+        return json.dumps(value, ensure_ascii=False, default=_plain_value)
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _plain_value(value: Any) -> Any:
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else str(value)
 
 
 def _grouped_numbers(values: pd.Series, decimal: str) -> pd.Series:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import ast
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +14,7 @@ from netloom.data.schema import TARGET_TYPES, TargetSpec, TargetType, target_typ
 from netloom.data.tables.code_columns import padded_texts
 from netloom.data.tables.column_inference import ColumnPlan
 from netloom.modalities.columns import conversion
+from netloom.modalities.encoding.cells import items_of
 from netloom.modalities.labels import Labels
 
 if TYPE_CHECKING:
@@ -97,21 +95,9 @@ def _most_frequent_separator(texts: Labels) -> str:
 
 
 def _split_labels(text: str, separator: str) -> list[str]:
-    listed = _listed(text)
+    listed = items_of(text)
     parts = text.split(separator) if listed is None else listed
     return list(dict.fromkeys(part.strip() for part in parts if part.strip()))
-
-
-def _listed(text: str) -> list[str] | None:
-    """Return the items of a list in a cell, as JSON or pandas write it; None for another text."""
-    if not (text.startswith("[") and text.endswith("]")):
-        return None
-    for read in (json.loads, ast.literal_eval):
-        with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
-            items = read(text)
-            if isinstance(items, list) and not any(isinstance(item, list | tuple | dict | set) for item in items):
-                return [str(item) for item in items if item is not None]
-    return None
 
 
 def label_sets_note(values: pd.Series, name: str) -> str:
@@ -122,7 +108,7 @@ def label_sets_note(values: pd.Series, name: str) -> str:
     split = {text: _split_labels(text, mark) for text in cells}
     sets = [text for text in cells if len(split[text]) > 1]
     counts = Counter(label for labels in split.values() for label in labels)
-    are_lists = all(_listed(text) is not None for text in cells)
+    are_lists = all(items_of(text) is not None for text in cells)
     in_sets = [counts[label] > 1 for text in sets for label in split[text]]
     recur = len(counts) < len(cells) and sum(in_sets) >= MIN_RECURRING * len(in_sets)
     if not sets or not (are_lists or recur):

@@ -17,6 +17,7 @@ from netloom.modalities.columns.column_kind import (
     ReadColumn,
     TrainingColumn,
 )
+from netloom.modalities.encoding.cells import items_of
 from netloom.modalities.encoding.column_encoder import ColumnEncoder
 from netloom.modalities.encoding.set_column import SetEncoder, SetState, members
 from netloom.modalities.row_field import RowField
@@ -65,14 +66,16 @@ class ValueSet(ColumnKind):
     def fit(self, column: TrainingColumn) -> SetState:
         """Return the fitted state, with the most frequent values of the training rows."""
         counts = column.values.counts(column.rows)
-        separator = column.settings.get("separator") or _separator([text for text, _ in counts])
+        texts = [text for text, _ in counts]
+        separator = column.settings.get("separator") or _separator(texts)
+        has_lists = any(items_of(text) is not None for text in texts)
         times = Counter[str]()
         for text, count in counts:
             times.update(dict.fromkeys(members(text, separator), count))
         # Ties by name, so that the choice does not depend on the order of rows
         common = sorted(times, key=lambda value: (-times[value], value))
         values = sorted(common[: column.settings.get("values", VALUES_LIMIT)])
-        return SetState(name=column.name, type=SetEncoder.type, separator=separator, values=values)
+        return SetState(name=column.name, type=SetEncoder.type, separator=separator, has_lists=has_lists, values=values)
 
     def details(self, settings: Mapping[str, Any]) -> list[Field]:
         most = NumberInput(settings.get("values", VALUES_LIMIT), 1, 4_096, step=1)
@@ -89,7 +92,7 @@ class ValueSet(ColumnKind):
 
     def widget(self, column: ColumnEncoder, name: str, value: Any) -> Widget:
         separator, known = _sets(column).separator, _sets(column).values
-        chosen = members(value, separator)
+        chosen = _sets(column).members(value)
         return MultiSelect(
             chosen, [*known, *(value_name for value_name in chosen if value_name not in known)], separator
         )
@@ -104,8 +107,9 @@ def _sets(column: ColumnEncoder) -> SetEncoder:
 def _are_sets(cells: Sequence[str], separator: str) -> bool:
     """Return whether most cells contain the separator, in varying numbers, and the values between them recur, also in
     other combinations: without any, the separator is part of a name."""
+    are_lists = bool(cells) and all(items_of(cell) is not None for cell in cells)
     # First, as cells of most columns need not be divided then
-    if sum(separator in cell for cell in cells) <= _MAX_CELLS * len(cells):
+    if not are_lists and sum(separator in cell for cell in cells) <= _MAX_CELLS * len(cells):
         return False
     parted = [members(cell, separator) for cell in cells]
     times = Counter(value for values in parted for value in values)
@@ -114,12 +118,15 @@ def _are_sets(cells: Sequence[str], separator: str) -> bool:
     recur = times.total() >= _FEWEST_TIMES * len(times)
     is_short = max(map(len, times)) <= _LONGEST
     # A fixed number of parts is a record, such as a city and its state, and commas stand within numbers.
-    varies = len({len(values) for values in parted}) > 1
+    varies = are_lists or len({len(values) for values in parted}) > 1
     combinations = Counter(value for values in set(map(frozenset, parted)) for value in values)
     recombine = max(combinations.values()) > 1
     return recur and is_short and varies and recombine and not all(value.replace(".", "").isdigit() for value in times)
 
 
 def _separator(cells: Sequence[str]) -> str:
-    """Return the separator that is in most of these cells."""
+    """Return the separator that is in most of these cells; of lists, one that is in none of their items."""
+    lists = [items for cell in cells if (items := items_of(cell)) is not None]
+    if lists:
+        return next((mark for mark in SEPARATORS if not any(mark in item for items in lists for item in items)), ",")
     return max(SEPARATORS, key=lambda mark: sum(mark in cell for cell in cells))

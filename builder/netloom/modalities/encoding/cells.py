@@ -1,7 +1,10 @@
 """Reads the values of raw rows and the text of cells, for all encoders."""
 
+import ast
+import json
 import math
 import re
+from contextlib import suppress
 from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any, TypeAlias
@@ -41,8 +44,22 @@ def as_text(value: Any) -> Any:
 
 
 def text_of(value: Any) -> str:
-    """Return a value as text, empty if it is missing."""
+    """Return a value as text, empty if it is missing; a list or an object as JSON, as on import."""
+    if isinstance(value, list | tuple | dict):
+        return json.dumps(value, ensure_ascii=False, default=str)
     return "" if value is None or (isinstance(value, float) and math.isnan(value)) else str(value)
+
+
+def items_of(text: str) -> list[str] | None:
+    """Return the items of a list in a cell, as JSON or pandas write it; None for another text."""
+    if not (text.startswith("[") and text.endswith("]")):
+        return None
+    for read in (json.loads, ast.literal_eval):
+        with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
+            items = read(text)
+            if isinstance(items, list) and not any(isinstance(item, list | tuple | dict | set) for item in items):
+                return [str(item) for item in items if item is not None]
+    return None
 
 
 def array_of(row: RawRow, name: str, dtype: Any) -> np.ndarray:

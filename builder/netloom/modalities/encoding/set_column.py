@@ -7,21 +7,27 @@ from typing import Any
 
 import numpy as np
 
-from netloom.modalities.encoding.cells import text_of
+from netloom.modalities.encoding.cells import items_of, text_of
 from netloom.modalities.encoding.column_encoder import ColumnState, CsvColumn, LabelEncoder
 
 
-def members(value: Any, separator: str) -> list[str]:
-    """Return the distinct values of a cell, a text with separators or a list."""
-    parts = value if isinstance(value, (list, tuple, set)) else text_of(value).split(separator)
-    return list(dict.fromkeys(text for part in parts if (text := str(part).strip())))
+def members(value: Any, separator: str, *, has_lists: bool = True) -> list[str]:
+    """Return the distinct values of a cell: a list, a text with a list if the column `has_lists`, or a text with
+    separators."""
+    if not isinstance(value, (list, tuple, set)):
+        text = text_of(value).strip()
+        items = items_of(text) if has_lists else None
+        value = text.split(separator) if items is None else items
+    return list(dict.fromkeys(text for part in value if (text := str(part).strip())))
 
 
 @dataclass(frozen=True, kw_only=True)
 class SetState(ColumnState):
-    """The state of sets: the separator in a cell, and the most frequent values of the training rows."""
+    """The state of sets: the separator in a cell, the most frequent values of the training rows, and whether cells can
+    hold lists, which earlier versions split at the separator."""
 
     separator: str
+    has_lists: bool = False
     values: Sequence[str]
 
 
@@ -66,7 +72,7 @@ class SetEncoder(LabelEncoder):
 
     def members(self, value: Any) -> list[str]:
         """Return the values of a cell."""
-        return members(value, self.state.separator)
+        return members(value, self.state.separator, has_lists=self.state.has_lists)
 
     def unknown(self, value: Any) -> str:
         return ", ".join(text for text in self.members(value) if text not in self._places)
