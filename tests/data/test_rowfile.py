@@ -223,6 +223,33 @@ def test_prediction_rows_encode_bitwise_equal_to_training(filename: str, home: P
             assert array.tobytes() == data.inputs[name][:3].numpy().tobytes(), (form, name)
 
 
+@pytest.mark.parametrize("tokens", ["words", "characters", "bpe"])
+def test_records_without_a_name_have_missing_values_as_in_training(tokens: str, home: Path) -> None:
+    draw = random.Random(0)
+    records: list[dict[str, Any]] = []
+    for index in range(60):
+        record = {
+            "size": index,
+            "place": {"town": "AB"[index % 2], "rooms": index % 7},
+            "note": f"no {draw.choice(['good', 'bad'])} things to say about the number {draw.random()}",
+            "label": "xy"[index // 2 % 2],
+        }
+        left_out = {3: ("size", "note"), 4: ("place",), 5: (), 6: ("note",)}.get(index % 9, ())
+        records.append({name: value for name, value in record.items() if name not in left_out})
+    records[5] |= {"place": None, "note": None}
+    content = "\n".join(map(json.dumps, records)).encode()
+    info = add_file(content, "places.jsonl", home, kind="table", target="label")
+    options: dict[str, Any] = {"columns": {"note": {"kind": "text", "tokens": tokens}}}
+    data = prepare(DataChoice(dataset=info.name, options=options), home)
+    preprocess = json.loads(json.dumps(data.preprocess.to_json()))
+    arrays = encode_rows(preprocess, read_rows(content, "places.jsonl", preprocess).rows)
+    assert {name: array.tobytes() for name, array in arrays.items()} == {
+        name: values.numpy().tobytes() for name, values in data.inputs.items()
+    }
+    with pytest.raises(EncodeError, match="no column 'size'"):
+        encode_rows(preprocess, read_rows(json.dumps(records[3]).encode(), "places.json", preprocess).rows)
+
+
 @pytest.mark.parametrize("filename", ["people.jsonl", "numbers.tsv", "questions.csv", "stars.csv"])
 def test_imported_file_is_a_valid_row_file(filename: str, home: Path) -> None:
     """With the file's column names, whatever the fields made from them are called."""

@@ -146,8 +146,20 @@ def _json_rows(text: str, name: str, preprocess: Mapping[str, Any]) -> RowFile:
             raise FileError(
                 f"A row is an object with a value for each column; row {position} of {name[:100]!r} is not one."
             )
-    flat_rows = [{**row, **flatten(row)} for row in rows]
+    flat_rows = _with_missing([{**row, **flatten(row)} for row in rows], preprocess)
     return _steps_of_records(flat_rows, name, preprocess) or RowFile(flat_rows, is_single=not isinstance(value, list))
+
+
+def _with_missing(rows: list[RawRow], preprocess: Mapping[str, Any]) -> list[RawRow]:
+    """Return the rows with None in columns and texts that other rows have: a record can leave out what is missing."""
+    available = {name for row in rows for name in row}
+    for encoder in map(field_encoder, preprocess["fields"]):
+        for readers in encoder.cell_readers if encoder.columns or encoder.is_text else []:
+            name = next((name for name in readers if name in available), None)
+            for row in rows:
+                if name is not None and not row.keys() & readers:
+                    row[name] = None
+    return rows
 
 
 def _steps_of_records(rows: Sequence[RawRow], name: str, preprocess: Mapping[str, Any]) -> RowFile | None:

@@ -39,7 +39,9 @@ def value_of(row: RawRow, name: str) -> Any:
 
 
 def as_text(value: Any) -> Any:
-    """Return a text; a list of words is joined by spaces, other values are unchanged."""
+    """Return a text, empty if it is missing; a list of words is joined by spaces, other values are unchanged."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
     return " ".join(map(str, value)) if isinstance(value, list) else value
 
 

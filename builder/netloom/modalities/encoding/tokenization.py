@@ -22,7 +22,8 @@ def words(text: str | list[str], lower: bool = True) -> list[str]:
     """Return the words and punctuation marks of a text, or the given words, in lower case by default."""
     if isinstance(text, list):
         return [str(word).lower() if lower else str(word) for word in text]
-    return _WORD.findall((str(text).lower() if lower else str(text)).replace("’", "'"))
+    plain = str(as_text(text))
+    return _WORD.findall((plain.lower() if lower else plain).replace("’", "'"))
 
 
 def letters(text: Any, lower: bool = False) -> list[str]:
