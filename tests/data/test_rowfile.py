@@ -223,6 +223,22 @@ def test_prediction_rows_encode_bitwise_equal_to_training(filename: str, home: P
             assert array.tobytes() == data.inputs[name][:3].numpy().tobytes(), (form, name)
 
 
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_records_hold_numbers_with_symbols_and_groups_as_files_do(form: str, home: Path) -> None:
+    rows = [
+        {"price": f"${1000 + index:,}", "share": f"{index}.5%", "size": f"{index},000,250.5", "label": "ab"[index % 2]}
+        for index in range(40)
+    ]
+    lines = "\n".join(map(json.dumps, rows)).encode()
+    content = lines if form == "jsonl" else pd.DataFrame(rows).to_csv(index=False).encode()
+    data = prepare(DataChoice(dataset=add_file(content, f"goods.{form}", home, target="label").name), home)
+    preprocess = data.preprocess.to_json()
+    [features] = encode_rows(preprocess, read_rows(lines, "goods.jsonl", preprocess).rows).values()
+    assert features.tobytes() == data.inputs["features"].numpy().tobytes()
+    with pytest.raises(EncodeError, match="takes numbers, received '€5'"):
+        encode_rows(preprocess, [{**rows[0], "price": "€5"}])
+
+
 @pytest.mark.parametrize("tokens", ["words", "characters", "bpe"])
 def test_records_without_a_name_have_missing_values_as_in_training(tokens: str, home: Path) -> None:
     draw = random.Random(0)

@@ -193,6 +193,9 @@ class NumberEncoder(ColumnEncoder):
         if isinstance(value, str):
             text = value.strip().lower()
             value = None if text in NOTHING else {"true": 1.0, "false": 0.0}.get(text, value)
+            if self.state.grouped and isinstance(value, str):
+                parsed_text = number(value, grouped=True, symbol=self.state.symbol)
+                value = value if parsed_text is None else parsed_text
         if value is None:
             return math.nan
         if self.is_boolean:
