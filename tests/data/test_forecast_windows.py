@@ -14,7 +14,7 @@ from netloom.core.plain_json import Json, JsonObject
 from netloom.data import DataError, Prepared, add_file, prepare
 from netloom.data.preparation.decode import decode
 from netloom.data.quality.reach_back import reach_back_note
-from netloom.data.raw.series import forecast_of
+from netloom.data.raw.series import Series, forecast_of
 from netloom.data.uploads.series_windows import parts_of_windows, season
 from netloom.data.uploads.upload_meta import read_meta, write_meta
 from netloom.document import DataChoice
@@ -47,6 +47,23 @@ def steps_of(data: Prepared, part: str) -> tuple[set[int], set[int]]:
         round(float(step)) for row in rows for step in data.restore(data.target[row]).reshape(2, HORIZON)[1].tolist()
     }
     return read, forecast
+
+
+@pytest.mark.parametrize(
+    ("form", "note"),
+    [
+        ("%d.%m.%Y %H:%M", ""),
+        ("%m/%d/%Y %I:%M %p", "The times in 'time' cannot be read, as its dates can begin with the day"),
+        ("%d.%m.%y %H:%M", "The texts in 'time', such as '01.01.24 00:00', are not read as times"),
+    ],
+)
+def test_times_that_cannot_be_read_are_named(form: str, note: str, home: Path) -> None:
+    """Here all days are at most 9, so that they cannot be told from months."""
+    table = pd.DataFrame({"time": HOURS.strftime(form), "sun": np.arange(STEPS)})
+    data = added(home, table.to_csv(index=False).encode(), target=["sun"])
+    assert [text.startswith(note) for text in data.warnings] == [True] * bool(note)
+    assert isinstance(data.raw, Series)
+    assert data.raw.time == ("" if note else "time")
 
 
 def test_several_targets_are_forecast_one_after_the_other_beside_a_covariate(home: Path) -> None:

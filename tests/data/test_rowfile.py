@@ -87,6 +87,10 @@ DIALECTS = {
     "everything in quotes": Writing(quote_all=True, grouped=True, missing="None"),
     "other spelling": Writing(true="TRUE", dates="%d/%m/%Y", missing="NaN", newline="\r", quote_all=True),
     "names of months": Writing(dates="%d-%b-%Y"),
+    "German times": Writing(";", ",", dates="%d.%m.%Y %H:%M"),
+    "American times": Writing(dates="%m/%d/%Y %I:%M %p"),
+    "times to the second": Writing(dates="%d/%m/%Y %H:%M:%S"),
+    "year first": Writing(dates="%Y/%m/%d"),
     "another order": Writing(shuffled=True, extra=True, encoding="utf-16-le", true="true"),
     "separators at the end": Writing(trailing=True, missing="n/a"),
 }
@@ -190,7 +194,7 @@ def test_every_csv_dialect_encodes_bitwise_equal_to_import(
     """Import and prediction read the same file; or training reads the dialect and prediction a plain file; or the other
     way around, for a file written by another program."""
     dialect = DIALECTS[name]
-    dated = dialect.dates == "iso"
+    dated = dialect.dates == "iso" or ":" in dialect.dates
     table_rows = rows(dated=dated)
     data = import_csv(write(table_rows, replace(dialect, extra=False)), home)
     assert data.schema.rows == ROWS
@@ -368,6 +372,27 @@ def test_number_parsing_follows_decimal_and_grouping(
     cell: str, decimal: str, grouped: bool, value: float | None
 ) -> None:
     assert number(cell, decimal, grouped) == value
+
+
+@pytest.mark.parametrize(
+    ("cell", "time"),
+    [
+        ("31.05.2024 13:05", "2024-05-31T13:05:00"),
+        ("31.5.2024 9:05:07.25", "2024-05-31T09:05:07.250000"),
+        ("31/05/2024 12:00 AM", "2024-05-31T00:00:00"),
+        ("05/31/2024 12:30 p.m.", "2024-05-31T12:30:00"),
+        ("05/31/2024 1:30:15 PM", "2024-05-31T13:30:15"),
+        ("2024/05/31 13:30", "2024-05-31T13:30:00"),
+        ("31.05.2024 24:00", None),
+        ("05/31/2024 13:30 PM", None),
+        ("05/31/2024 0:30 AM", None),
+        ("31.05.2024 13", None),
+    ],
+)
+def test_dates_of_numbers_can_have_a_time(cell: str, time: str | None) -> None:
+    forms = date_forms([cell])
+    times = [read.isoformat() for form in forms if (read := moment(cell, form))]
+    assert times == ([f"{time}+00:00"] if time else [])
 
 
 def test_date_forms_lists_ambiguous_formats() -> None:

@@ -7,7 +7,7 @@ each exported network.
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from netloom.modalities.encoding.cells import NOTHING, iso_moment
@@ -18,16 +18,23 @@ LARGEST = 1e100
 # symbol have it behind this word.
 ISO, GROUPED = "iso", "grouped"
 ISO_DATE = r"\d{4}-\d{2}(-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?)?"
+# After a date of numbers, such as 13:00, 13:00:30.5 or 1:00 PM
+_TIME = (
+    r"(?:[ T](?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?P<fraction>\.\d{1,6})?)?"
+    r"(?: ?(?P<half>[AaPp])\.?[Mm]\.?)?)?"
+)
 _DAY, _MONTH, _YEAR = r"(?P<day>\d{1,2})", r"(?P<month>\d{1,2})", r"(?P<year>\d{4})"
 _NEAR_YEAR = r"(?P<year>1[5-9]\d{2}|2[01]\d{2})"  # so that codes such as 4711Q2 are not periods
 _NAME, _BETWEEN = r"(?P<name>[A-Za-z]{3,9})\.?", r"[ /_.,-]*"
-# Other formats, with the codes of strftime; %q is the quarter. Periods begin with their first day.
+# Other formats, with the codes of strftime; %q is the quarter. Periods begin with their first day. Dates of numbers can
+# have a time.
 _WRITTEN = {
     form: re.compile(pattern)
     for form, pattern in (
-        ("%d.%m.%Y", rf"{_DAY}\.{_MONTH}\.{_YEAR}"),
-        ("%d/%m/%Y", f"{_DAY}/{_MONTH}/{_YEAR}"),
-        ("%m/%d/%Y", f"{_MONTH}/{_DAY}/{_YEAR}"),
+        ("%d.%m.%Y", rf"{_DAY}\.{_MONTH}\.{_YEAR}{_TIME}"),
+        ("%d/%m/%Y", f"{_DAY}/{_MONTH}/{_YEAR}{_TIME}"),
+        ("%m/%d/%Y", f"{_MONTH}/{_DAY}/{_YEAR}{_TIME}"),
+        ("%Y/%m/%d", f"{_YEAR}/{_MONTH}/{_DAY}{_TIME}"),
         ("%d %b %Y", f"{_DAY}{_BETWEEN}{_NAME}{_BETWEEN}{_NEAR_YEAR}"),  # 31 May 2024, 31-May-2024
         ("%b %d %Y", f"{_NAME}{_BETWEEN}{_DAY}[ /_.,-]+{_NEAR_YEAR}"),  # May 31, 2024
         ("%b %Y", f"{_NAME}{_BETWEEN}{_NEAR_YEAR}"),
@@ -137,9 +144,23 @@ def moment(cell: str, form: str = ISO) -> datetime | None:
     try:
         if "week" in parts:
             return datetime.fromisocalendar(year, int(parts["week"]), 1).replace(tzinfo=UTC)
-        return datetime(year, _month(parts), int(parts.get("day", 1)), tzinfo=UTC)
+        return datetime(year, _month(parts), int(parts.get("day", 1)), *_time(parts), tzinfo=UTC)
     except ValueError:
         return None
+
+
+def _time(parts: Mapping[str, str | None]) -> tuple[int, int, int, int]:
+    """Return the hour, minute, second and microsecond in the parts of a date; midnight without a time.
+
+    Raises:
+        ValueError: the hour does not fit AM or PM.
+    """
+    hour, half = int(parts.get("hour") or 0), (parts.get("half") or "").lower()
+    if half and not 1 <= hour <= 12:
+        raise ValueError(f"There is no hour {hour} {half}m.")
+    hour = hour % 12 + 12 * (half == "p") if half else hour
+    fraction = round(float(parts.get("fraction") or 0) * 1_000_000)
+    return hour, int(parts.get("minute") or 0), int(parts.get("second") or 0), fraction
 
 
 def _month(parts: dict[str, str]) -> int:

@@ -25,7 +25,7 @@ from netloom.data.uploads.series_windows import (
     window_views,
 )
 from netloom.data.uploads.source import Source
-from netloom.data.uploads.tabular import Tabular, no_number, numeric
+from netloom.data.uploads.tabular import Tabular, no_number, numeric, textual
 from netloom.data.uploads.upload_kind import Answers, Question
 from netloom.modalities.columns.conversion import first_other_cell
 
@@ -42,6 +42,8 @@ UNITS = (
 )
 MAX_CHANNELS = 64
 FLAGS = 5  # a column with at most this number of distinct values is more likely a flag than a measurement
+_DISTINCT = 0.98  # the share of distinct values in a column of the times of one series
+_FORMS = "2024-05-31 or 2024-05-31 14:00"
 FEWEST, REGULAR = 20, 0.9  # rows per series, and the share of equal time steps, to infer several series
 
 
@@ -152,6 +154,8 @@ class Series(Tabular):
         _refuse(table, channels, time, series)
         warnings: list[str] = []
         written: dict[str, str] = table.attrs.get("written", {})
+        if time is None and (unread := _unread_times(table)):
+            warnings.append(unread)
         table, row_numbers = _ordered(table, time, series, warnings)
         series_index = None if series is None else _numbered(table[series])
         values = np.column_stack([_filled(table[name], name, series_index, warnings) for name in channels])
@@ -207,7 +211,7 @@ def _dated(table: pd.DataFrame) -> list[str]:
 
 def _twice(table: pd.DataFrame, time: str) -> bool:
     """Return whether many rows share their time with others."""
-    return bool(table[time].dropna().nunique() < 0.98 * len(table))
+    return bool(table[time].dropna().nunique() < _DISTINCT * len(table))
 
 
 def _several(table: pd.DataFrame, time: Any) -> str | None:
@@ -274,6 +278,18 @@ def _refuse(table: pd.DataFrame, names: list[str], time: str | None, several: st
         raise DataError(f"A window holds at most {MAX_CHANNELS} columns; {len(set(names))} were chosen.")
 
 
+def _unread_times(table: pd.DataFrame) -> str:
+    """Return a note on a column that seems to hold times and cannot be read, so that the rows keep their order."""
+    order = "The rows are taken in the order of the file."
+    for name in textual(table):
+        if odd := first_other_cell(table[name], ("date",)):
+            return f"The times in {name!r} cannot be read{odd}. {order}"
+        if table[name].nunique() >= _DISTINCT * len(table):
+            first = str(table[name].iloc[0])[:40]
+            return f"The texts in {name!r}, such as {first!r}, are not read as times; write times as {_FORMS}. {order}"
+    return ""
+
+
 def _ordered(
     table: pd.DataFrame, time: str | None, several: str | None, warnings: list[str]
 ) -> tuple[pd.DataFrame, np.ndarray]:
@@ -287,7 +303,7 @@ def _ordered(
             raise DataError(f"The times in {time!r} cannot be put in order{odd}.")
         raise DataError(
             f"The column {time!r} has no readable times, but values such as {str(table[time].iloc[0])[:40]!r}; write "
-            "them as 2024-05-31 or 2024-05-31 14:00, or as numbers."
+            f"them as {_FORMS}, or as numbers."
         )
     rows = table
     for name, reason in ((time, "a time"), (several, "a name")):
