@@ -77,6 +77,32 @@ def test_version_has_more_training_rows_and_the_same_others(name: str, home: Pat
     assert {item[1] for item in added} == {label if classes else "123.5"}
 
 
+def test_examples_have_the_formats_of_the_training_file(home: Path) -> None:
+    """Dates and numbers as a program sends them; in a version, other formats would make a column text."""
+    lines = [
+        f'{index % 28 + 1:02}.{index % 12 + 1:02}.2024 13:{index % 60:02},"$1,{index:03}",{index}.5%,{"ab"[index % 2]}'
+        for index in range(60)
+    ]
+    content = "\n".join(["day,price,share,label", *lines]).encode()
+    info = add_file(content, "goods.csv", home, target="label")
+    data = prepare(DataChoice(dataset=info.name), home)
+    rows: list[dict[str, Any]] = [
+        {"day": "03.04.2024 13:05", "price": "$1,234", "share": "7.5%"},
+        {"day": "2024-04-03T13:05:00", "price": 1234, "share": " 7.5 "},
+        {"day": None, "price": "", "share": "-"},
+    ]
+    made = make_version(data, [(row, "a") for row in rows], home, "More")
+    version = prepare(DataChoice(dataset=made.name), home)
+    added = [version.row(index) for index in sorted(version.split["train"].tolist())[-3:]]
+    days = 19_816 + (13 + 5 / 60) / 24
+    assert added[0] == added[1]
+    assert added[0]["day (days)"] == pytest.approx(days)
+    assert (added[0]["price"], added[0]["share"]) == (1234.0, 7.5)
+    assert (added[2]["day (days)"], added[2]["price"], added[2]["share"]) == (None, None, None)
+    with pytest.raises(DataError, match="Example 1 does not fit the data: The column 'day' takes dates"):
+        make_version(data, [({**rows[0], "day": "soon"}, "a")], home, "Odd")
+
+
 def test_uploaded_sounds_stay_sounds_of_their_rate(home: Path) -> None:
     """As spectrograms with the scales of the first data; the added sound ends in silence."""
     info = add_file(uploaded_sounds(), "tones.zip", home)

@@ -217,8 +217,15 @@ def _csv(data: Prepared, examples: Examples) -> tuple[str, str]:
     encoders = [column for field in data.fields for column in field.columns]
     target = data.schema.target.name
     rows = []
-    for part, row, label in _parts(data, examples):
-        rows.append((part, with_dates(encoders, row), label))
+    all_rows = _parts(data, examples)
+    for example, (part, row, label) in enumerate(all_rows, 1 + len(examples) - len(all_rows)):
+        try:
+            plain = {name: cell for column in encoders for name, cell in column.plain_cells(dict(row)).items()}
+        except EncodeError as error:
+            raise DataError(
+                f"Example {example} does not fit the data: {error} Delete it, or collect it again."
+            ) from None
+        rows.append((part, with_dates(encoders, {**row, **plain}), label))
     names = list(rows[0][1])
     split = free_name("split", (*names, target))
     for number, (_, row, _) in enumerate(rows):

@@ -119,6 +119,14 @@ class ColumnEncoder(CellReader):
         """The file columns from which this one can be read, each with the reader of its cells."""
         return {self.name: self}
 
+    def plain_cells(self, row: RawRow) -> dict[str, Any]:
+        """Return the cells of a raw row that depend on the formats of the training file in plain form, by column.
+
+        Raises:
+            EncodeError: a cell does not fit the column.
+        """
+        return {}
+
     def unknown(self, value: Any) -> str:
         """Return the part of a value that training did not have, as text; empty if there is none."""
         return ""

@@ -167,6 +167,18 @@ class NumberEncoder(ColumnEncoder):
         parsed = moment(date, form) if form and isinstance(date, str) else None
         return date_part(date if parsed is None else parsed.isoformat(), self.state.part or "", self.date_column or "")
 
+    def plain_cells(self, row: RawRow) -> dict[str, Any]:
+        """Return the number, or the date in ISO format."""
+        date = self.date_column
+        if date is not None and isinstance(row.get(date), str):
+            self.part_of(row[date])  # refuses other texts
+            parsed = moment(row[date], self.state.form or DATE_FORMS[0])
+            return {} if parsed is None else {date: parsed.isoformat()}
+        if date is None and not self.is_boolean and isinstance(row.get(self.name), str):
+            value = self._number(row)
+            return {self.name: None if math.isnan(value) else value}
+        return {}
+
     @property
     def is_bounded(self) -> bool:
         return self.state.quantiles is not None
@@ -189,7 +201,7 @@ class NumberEncoder(ColumnEncoder):
         date = self.date_column
         if date is not None and self.name not in row and date in row:
             return self.part_of(row[date])
-        value = value_of(row, self.name)
+        value = value_of(row, self.name if date is None or self.name in row else date)
         if isinstance(value, str):
             text = value.strip().lower()
             value = None if text in NOTHING else {"true": 1.0, "false": 0.0}.get(text, value)
