@@ -38,6 +38,12 @@ def added(home: Path, content: bytes = b"", choice: dict[str, Any] | None = None
     return prepare(DataChoice(dataset=info.name, **(choice or {})), home)
 
 
+def test_rows_that_are_left_out_are_named_if_too_few_remain(home: Path) -> None:
+    table = pd.DataFrame({"day": HOURS.strftime("%Y-%m-%d"), "hour": HOURS.strftime("%H:%M"), "sun": np.arange(STEPS)})
+    with pytest.raises(DataError, match=r"9 rows are too few .* Left out 191 rows with the same time as a later row"):
+        added(home, table.to_csv(index=False).encode(), target=["sun"])
+
+
 def steps_of(data: Prepared, part: str) -> tuple[set[int], set[int]]:
     """The steps that the windows of a part read, and those that they forecast, told by the values themselves."""
     rows = data.split[part].tolist()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -104,8 +105,10 @@ def numbers_of(times: pd.Series) -> np.ndarray:
     return days
 
 
-def check_size(shape: tuple[int, ...], count: int, window: int, horizon: int, targets: int) -> None:
-    """Check the number of windows of values with this shape (steps, channels).
+def check_size(
+    shape: tuple[int, ...], count: int, window: int, horizon: int, targets: int, warnings: Sequence[str]
+) -> None:
+    """Check the number of windows of values with this shape (steps, channels); `warnings` name rows that are left out.
 
     Raises:
         DataError: There is none, or they are too many numbers.
@@ -113,7 +116,13 @@ def check_size(shape: tuple[int, ...], count: int, window: int, horizon: int, ta
     steps, channels = shape
     if count < 1:
         raise DataError(
-            f"{steps:,} rows are too few for a window of {window} and a horizon of {horizon}; choose a shorter window."
+            " ".join(
+                [
+                    f"{steps:,} rows are too few for a window of {window} and a horizon of {horizon}; choose a shorter "
+                    "window.",
+                    *warnings[:3],
+                ]
+            )
         )
     if count * max(window * channels, horizon * targets) > MAX_CELLS:
         raise DataError(

@@ -161,7 +161,7 @@ class Series(Tabular):
         values = np.column_stack([_filled(table[name], name, series_index, warnings) for name in channels])
         positions = tuple(map(channels.index, dict.fromkeys(targets)))
         starts = window_starts(len(values), series_index, window + horizon, warnings)
-        check_size(values.shape, len(starts), window, horizon, len(positions))
+        check_size(values.shape, len(starts), window, horizon, len(positions), warnings)
         windows, answers = window_views(values, positions, window, horizon)
         gap, target_gap = window + horizon - 1, horizon - 1  # so that two parts of the split share no value, or target
         times = None
