@@ -86,6 +86,29 @@ def test_parallel_files_of_parts_give_the_split(pattern: str, home: Path) -> Non
     assert data.schema.target.kind == "class_and_tags"
 
 
+def test_numbers_of_words_are_not_words(home: Path) -> None:
+    """As in the files of GermEval and, with word classes, in CoNLL-U."""
+    pairs = [list(enumerate(zip(words, tags, strict=True), 1)) for words, tags, _ in ROWS]
+    germeval = "\n".join(
+        "#\thttps://example.org/page [2009-10-17]\n"
+        + "".join(f"{number}\t{word}\t{tag}\tO\n" for number, (word, tag) in sentence)
+        for sentence in pairs
+    )
+    universal = "\n".join(
+        "# sent_id = 1\n1-2\t_\t_\t_\n"
+        + "".join(f"{number}\t{word}\t{word}\t{tag[0]}\n" for number, (word, tag) in sentence)
+        for sentence in pairs
+    )
+    for text, column, tags in (
+        (germeval, 3, [row[1] for row in ROWS]),
+        (universal, 4, [[tag[0] for tag in row[1]] for row in ROWS]),
+    ):
+        info = add_file(text.encode(), "words.txt", home, kind="tagged", options={"column": column})
+        data = prepare(DataChoice(dataset=info.name), home)
+        assert [data.raw.row(row)["text"] for row in range(len(ROWS))] == [words for words, _, _ in ROWS]
+        assert data.raw.tags == tags  # type: ignore[attr-defined]
+
+
 def test_json_with_a_list_per_part_gives_the_split(home: Path) -> None:
     rows = [{"words": words, "tags": tags, "intent": intent} for words, tags, intent in ROWS]
     data = added(json.dumps({"train": rows[:45], "test": rows[45:]}).encode(), home)

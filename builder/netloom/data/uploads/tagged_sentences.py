@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Layout = Literal["columns", "parallel files", "records"]
 TAG = re.compile(r"O|[BIESLUM]-\S{1,80}")
 _INTENT_LINE = re.compile(r"#\s*(?:intent|label|class|domain)\s*[:=]\s*(\S.*)", re.IGNORECASE)
+_PARTIAL_NUMBER = re.compile(r"\d+[-.]\d+")  # in CoNLL-U: several words that are written as one, and words left out
 _SAMPLE_LINES = 400
 _MAX_ODD = 0.1  # share of the lines of a sample; reading the file reports their errors
 _MAX_FILES = 600
@@ -132,7 +133,9 @@ def _of_file(source: Source, name: str, column: int, most: int | None, part: int
         DataError: A line has no tag, or another number of columns than the line before.
     """
     text, _ = decode_text(source.members.read(name, MAX_FILE_BYTES), name)
-    blocks = [_block(lines, name, column) for lines in _blocks(text, most)]
+    line_blocks = list(_blocks(text, most))
+    is_numbered = _are_numbered(line_blocks)
+    blocks = [_block(lines, name, column, is_numbered=is_numbered) for lines in line_blocks]
     tagged_blocks = [(block, untagged) for block, untagged in blocks if block.words]
     intents = [untagged for block, untagged in tagged_blocks if untagged]
     if intents and len(intents) < len(tagged_blocks) / 2:  # most blocks have none, so that the tag of a word is missing
@@ -156,13 +159,32 @@ def _blocks(text: str, most: int | None) -> Iterator[list[tuple[int, str]]]:
             return
 
 
-def _block(lines: list[tuple[int, str]], name: str, column: int) -> tuple[Sentence, tuple[int, str] | None]:
+def _are_numbered(blocks: Sequence[list[tuple[int, str]]]) -> bool:
+    """Return whether the first column numbers the words of each sentence, as in CoNLL-U and GermEval."""
+    columns = [
+        [cells[0] for _, line in lines if len(cells := _cells(line)) > 2 and not line.startswith("#")]
+        for lines in blocks
+    ]
+    numbers = [[cell for cell in cells if not _PARTIAL_NUMBER.fullmatch(cell)] for cells in columns]
+    numbered = sum(
+        bool(cells) and cells in ([str(place) for place in range(first, first + len(cells))] for first in (0, 1))
+        for cells in numbers
+    )
+    return max(map(len, numbers), default=0) > 1 and numbered >= (1 - _MAX_ODD) * len(numbers)
+
+
+def _block(
+    lines: list[tuple[int, str]], name: str, column: int, *, is_numbered: bool
+) -> tuple[Sentence, tuple[int, str] | None]:
     """Return the sentence in a block of lines, and its first or last line if that is a single word, its intent."""
     intent, untagged = "", None
     tagged: list[tuple[int, str, list[str]]] = []
     for number, line in lines:
         cells = _cells(line)
-        if not _is_comment(line, cells):
+        is_comment = line.startswith("#") if is_numbered else _is_comment(line, cells)
+        if is_numbered and _PARTIAL_NUMBER.fullmatch(cells[0]):
+            continue
+        if not is_comment:
             tagged.append((number, line, cells))
         elif match := _INTENT_LINE.match(line.strip()):
             intent = match[1].strip()
@@ -171,6 +193,8 @@ def _block(lines: list[tuple[int, str]], name: str, column: int) -> tuple[Senten
             untagged = (tagged[line_index][0], tagged[line_index][1])
             intent = tagged.pop(line_index)[2][0]
     words, tags, width = list[str](), list[str](), 0
+    word_column = 1 if is_numbered else 0
+    word_column += column == word_column + 1
     for number, line, cells in tagged:
         if len(cells) < 2 or column > len(cells) or not cells[column - 1]:
             raise _no_tag(number, line, name)
@@ -180,7 +204,7 @@ def _block(lines: list[tuple[int, str]], name: str, column: int) -> tuple[Senten
                 f"{line[:60]!r}; all lines of a sentence need the same number."
             )
         width = len(cells)
-        words.append((cells[0] if column != 1 else cells[1]) or UNKNOWN_TOKENS[1])
+        words.append(cells[word_column] or UNKNOWN_TOKENS[1])
         tags.append(cells[column - 1])
     return Sentence(words, tags, intent), untagged
 
