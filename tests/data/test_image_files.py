@@ -86,6 +86,15 @@ def test_full_size_pixels_equal_the_file_that_holds_them(options: dict[str, Any]
             )
 
 
+def test_stored_images_are_encoded_like_lists(home: Path) -> None:
+    """Their strides differ, with which convolutions would round differently."""
+    data = import_and_prepare(make_zip(_photos("PNG", 30)), home, "photos.zip")
+    image = data.raw.row(0)["image"]
+    (stored,), (listed,) = (data.encode({"image": value})["image"] for value in (image, image.tolist()))
+    np.testing.assert_array_equal(stored, listed)
+    assert stored.stride() == listed.stride()
+
+
 def test_pixels_are_resized_as_by_pillow_bit_for_bit() -> None:
     random = np.random.default_rng(0)
     for _ in range(40):

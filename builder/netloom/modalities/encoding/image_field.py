@@ -112,8 +112,10 @@ class ImageEncoder(ScaledEncoder[ImageState]):
                 expected = f"{height}×{width} with {channels} channel{'s' * (channels != 1)}"
                 raise EncodeError(f"An image must be {expected}, received values of shape {pixels.shape}.")
             images.append(pixels)
+        # `stack` alone keeps the order of strided images, with which convolutions round differently
+        stacked = np.stack(images, out=np.empty((len(images), channels, height, width), np.float32))
         with np.errstate(over="ignore"):  # the clip below makes infinite results finite
-            scaled = (np.stack(images) * np.float32(state.scale) - np.asarray(state.mean, np.float32)) / np.asarray(
+            scaled = (stacked * np.float32(state.scale) - np.asarray(state.mean, np.float32)) / np.asarray(
                 state.std, np.float32
             )
         np.clip(scaled, -LARGEST_ENCODED, LARGEST_ENCODED, out=scaled)
