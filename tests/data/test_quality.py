@@ -355,15 +355,16 @@ def test_empty_texts_are_found(home: Path) -> None:
 def test_column_statistics_match_pandas(home: Path) -> None:
     table = pd.DataFrame(example_columns())
     table.loc[::7, "size"] = np.nan
+    table.loc[::5, "kind"] = None
     quality = statistics(import_and_prepare(table.to_csv(index=False).encode(), home))
     size, kind = quality.columns
     assert size["missing"] == table["size"].isna().sum()
     assert (size["minimum"], size["maximum"]) == (table["size"].min(), table["size"].max())
     assert size["mean"] == pytest.approx(table["size"].mean())
-    assert kind["distinct"] == table["kind"].nunique()
+    assert (kind["missing"], kind["distinct"]) == (table["kind"].isna().sum(), table["kind"].nunique())
     assert quality.classes == table["label"].value_counts().to_dict()
     assert sum(quality.splits.values()) == quality.rows == ROWS
-    assert any("missing in 'size'" in remark for remark in quality.remarks)
+    assert any("missing in 2 columns" in remark for remark in quality.remarks)
 
 
 def test_leaked_rows_are_counted_for_every_modality(home: Path) -> None:

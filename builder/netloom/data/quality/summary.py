@@ -75,7 +75,7 @@ def _columns(data: Prepared) -> Iterator[dict[str, Any]]:
         for name, texts in field_data.categories.items():
             counts = dict(Labels.of(texts).counts(np.arange(len(texts))))
             kind = field_data.kind_of(name)
-            yield {"column": name, "type": kind, "missing": counts.get("", 0), "distinct": len(counts)}
+            yield {"column": name, "type": kind, "missing": counts.get("", 0), "distinct": len(counts.keys() - {""})}
 
 
 def _range(numbers: np.ndarray) -> dict[str, Any]:
