@@ -39,7 +39,7 @@ def times(
     networks: Sequence[Network], tensors: Sequence[torch.Tensor], repeats: int, threads: int, batch: int
 ) -> Times:
     """Measure single rows and batches of inputs (N, …). The networks take turns, because the speed of a machine
-    drifts."""
+    drifts, in a random order, because each finds the caches as the one before has left them."""
     import torch
 
     before = torch.get_num_threads()
@@ -61,12 +61,13 @@ def _milliseconds(
     """Return the milliseconds of each prediction, (networks, repeats)."""
     milliseconds = np.zeros((len(networks), repeats))
     starts = max(1, len(tensors[0]) - size + 1)
+    random = np.random.default_rng(0)
     for repeat in range(warmup + repeats):
         first = repeat * size % starts
         part = [tensor[first : first + size] for tensor in tensors]
-        for index, network in enumerate(networks):
+        for index in random.permutation(len(networks)).tolist():
             begin = perf_counter()
-            network(part)
+            networks[index](part)
             elapsed = perf_counter() - begin
             if repeat >= warmup:
                 milliseconds[index, repeat - warmup] = 1_000 * elapsed
