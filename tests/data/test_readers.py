@@ -369,6 +369,33 @@ def test_translations_have_sequence_targets(home: Path) -> None:
     assert (data.example(42).text, data.example(42).answer) == ("four two.", "42-x")
 
 
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "{text}\t{answer}\tCC-BY 2.0 (France) Attribution: tatoeba.org #{number} (CM) & #{number}7 (sac)",
+        "id\ten\tfr\n{number}\t{text}\t{answer}",
+        "en\tsource\tfr\n{text}\tbook\t{answer}",
+    ],
+)
+def test_ids_and_sources_beside_translations_are_ignored(pattern: str, home: Path) -> None:
+    header, _, line = pattern.rpartition("\n")
+    pairs = [line.split("\t") for line in brought.translations().decode().splitlines()]
+    lines = [
+        line.format(text=text, answer=f"Say {answer}", number=number) for number, (text, answer) in enumerate(pairs)
+    ]
+    data = _add("\n".join([header, *lines]).lstrip().encode(), home)
+    assert data.schema.target.kind == "sequence"
+    assert (data.example(42).text, data.example(42).answer) == ("four two.", "Say 42-x")
+
+
+def test_a_number_beside_two_texts_stays_the_target(home: Path) -> None:
+    pairs = [line.split("\t") for line in brought.translations().decode().splitlines()]
+    rows = [
+        f"The number {text},We say {answer} in short,{number / 7:.2f}" for number, (text, answer) in enumerate(pairs)
+    ]
+    assert _add(make_csv("title,description,price", rows), home).schema.target.name == "price"
+
+
 def test_text_pairs_share_one_vocabulary(home: Path) -> None:
     data = _add(brought.text_pairs(), home)
     first, second = data.token_field("first"), data.token_field("second")

@@ -72,6 +72,18 @@ def default_target(table: pd.DataFrame) -> str:
     return ranked_targets(table)[0]
 
 
+def possible_targets(table: pd.DataFrame) -> list[str]:
+    """Return the columns that can be predicted as a class or a number, which texts, ids and constants cannot.
+
+    A constant that is named like a target is among them.
+    """
+    table = _sample(table)
+    names = [str(name) for name in table.columns]
+    return [
+        name for name in names if _is_suitable(table, name) or (_weight(_plain(name)) and _is_constant(table, name))
+    ]
+
+
 def is_timestamp(values: pd.Series) -> bool:
     """Return whether whole numbers are moments in seconds or milliseconds since 1970."""
     import pandas as pd
@@ -121,11 +133,20 @@ def _is_suitable(table: pd.DataFrame, name: str) -> bool:
     return bool(values.nunique() > 1)
 
 
+def are_numbered(columns: Sequence[str]) -> bool:
+    """Return whether the columns of a table have no names, so that they were numbered."""
+    return all(map(_NUMBERED.fullmatch, columns))
+
+
+def _is_constant(table: pd.DataFrame, name: str) -> bool:
+    return bool(inference_values(table, name).nunique() < 2)
+
+
 def _only_classes(table: pd.DataFrame, columns: Sequence[str], suitable: Collection[str]) -> str | None:
     """Return the only column of texts of a table without column names, if it has few values; None otherwise."""
     import pandas as pd
 
-    if not all(map(_NUMBERED.fullmatch, columns)):
+    if not are_numbered(columns):
         return None
     texts = [name for name in columns if pd.api.types.is_string_dtype(inference_values(table, name))]
     is_only = len(texts) == 1 and texts[0] in suitable and _has_few_values(table, texts[0])

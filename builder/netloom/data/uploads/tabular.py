@@ -302,6 +302,16 @@ def textual(table: pd.DataFrame) -> list[str]:
     return [str(name) for name, values in table.items() if pd.api.types.is_string_dtype(values)]
 
 
+def sentences(table: pd.DataFrame) -> list[str]:
+    """Return the text columns with several words per cell and many distinct cells."""
+    columns = []
+    for name in textual(table):
+        cells = table[name].dropna().head(1_000)
+        if len(cells) and cells.nunique() > 0.3 * len(cells) and cells.str.count(" ").mean() >= 1.0:
+            columns.append(name)
+    return columns
+
+
 def known_rows(table: pd.DataFrame, columns: list[str], warnings: list[str]) -> pd.DataFrame:
     """Return the rows that have a value in each of these columns.
 

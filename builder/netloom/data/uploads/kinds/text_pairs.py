@@ -22,6 +22,7 @@ from netloom.data.uploads.tabular import (
     known_rows,
     numeric,
     parts_of_rows,
+    sentences,
     target_of,
     textual,
 )
@@ -53,7 +54,7 @@ class TextPairs(Tabular):
     )
 
     def suits(self, table: pd.DataFrame) -> float:
-        texts = _sentences(table)
+        texts = sentences(table)
         others_columns = [str(name) for name in table.columns if str(name) not in texts]
         is_named = all(map(_PAIRED.fullmatch, texts))
         if len(texts) != 2 or not others_columns or (len(others_columns) > 3 and not is_named):
@@ -65,13 +66,13 @@ class TextPairs(Tabular):
         return 0.6 if is_named and any(_is_score(table[name]) for name in numeric(table)) else 0.0
 
     def guesses(self, table: pd.DataFrame, answers: Answers) -> JsonObject:
-        texts = _sentences(table) or textual(table) or [str(table.columns[0])]
+        texts = sentences(table) or textual(table) or [str(table.columns[0])]
         first = text(answers, "first") or texts[0]
         second = text(answers, "second") or next((name for name in texts if name != first), str(table.columns[-1]))
         return {"first": first, "second": second, "target": _relations(table, [first, second])[0]}
 
     def likely_answers(self, table: pd.DataFrame) -> dict[str, tuple[str, ...]]:
-        return {"target": tuple(_relations(table, _sentences(table))[:GUESSES])}
+        return {"target": tuple(_relations(table, sentences(table))[:GUESSES])}
 
     def learned(self, source: Source, answers: Answers) -> str:
         return f"Predict {answers.get('target')!r} from two texts, with one shared encoder."
@@ -117,13 +118,3 @@ def _is_score(values: pd.Series) -> bool:
     """Return whether numbers may be a score of pairs, rather than their ids."""
     known = values.dropna()
     return known.nunique() > 1 and (not known.is_unique or bool((known % 1 != 0).any()))
-
-
-def _sentences(table: pd.DataFrame) -> list[str]:
-    """Return the text columns with several words per cell and many distinct cells."""
-    columns = []
-    for name in textual(table):
-        cells = table[name].dropna().head(1_000)
-        if len(cells) and cells.nunique() > 0.3 * len(cells) and cells.str.count(" ").mean() >= 1.0:
-            columns.append(name)
-    return columns

@@ -12,9 +12,11 @@ from netloom.core.text import counted
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.sequence_pairs import Pairs
 from netloom.data.tables.code_columns import cell_texts
+from netloom.data.tables.target_guess import are_numbered, possible_targets
 from netloom.data.uploads.chosen import Chosen
+from netloom.data.uploads.pairing import triplet_columns
 from netloom.data.uploads.source import Source
-from netloom.data.uploads.tabular import Tabular, known_rows, parts_of_rows, textual
+from netloom.data.uploads.tabular import Tabular, known_rows, parts_of_rows, sentences, textual
 from netloom.data.uploads.upload_kind import Answers, Question
 from netloom.modalities.columns.text import LENGTH_LIMIT
 
@@ -40,12 +42,12 @@ class Translation(Tabular):
     def suits(self, table: pd.DataFrame) -> float:
         texts = textual(table)
         if len(texts) != 2 or table.shape[1] != 2:
-            return 0.0
+            return 0.6 if _are_beside_others(table) else 0.0
         varied = all(table[name].nunique() > 0.5 * len(table) for name in texts)
         return 0.6 if varied else 0.0
 
     def guesses(self, table: pd.DataFrame, answers: Answers) -> JsonObject:
-        texts = textual(table)
+        texts = sentences(table) if _are_beside_others(table) else textual(table)
         text = answers.get("text") or (texts or [str(table.columns[0])])[0]
         candidates = [name for name in texts if name != text] or [str(table.columns[-1])]
         return {"text": text, "answer": candidates[0]}
@@ -84,3 +86,12 @@ class Translation(Tabular):
             given=parts_of_rows(parts, rows),
             warnings=warnings,
         )
+
+
+def _are_beside_others(table: pd.DataFrame) -> bool:
+    """Return whether two texts are beside columns that cannot be predicted, such as an id, or a source as in the files
+    of Tatoeba, which do not name their columns."""
+    texts = sentences(table)
+    columns = [str(name) for name in table.columns]
+    is_pair = len(texts) == 2 or (len(texts) > 2 and are_numbered(columns))
+    return len(columns) > 2 and is_pair and not triplet_columns(columns) and not possible_targets(table)
