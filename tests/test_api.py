@@ -112,10 +112,19 @@ def test_custom_data_is_added_and_trained_on(home: Path, tmp_path: Path) -> None
     assert set(answer["probabilities"]) == {"high", "low"}
     with pytest.raises(UsageError, match="no dataset 'nothing'"):
         netloom.train(run.project, data="nothing")
-    with pytest.raises(UsageError, match="'digits_cnn' for the dataset 'levels'; these fit it: breast_cancer"):
+    with pytest.raises(UsageError, match="'digits_cnn' does not fit the dataset 'levels'; these fit it: breast_cancer"):
         netloom.create_project("levels", "digits_cnn")
+    with pytest.raises(UsageError, match="no template 'anything' for the dataset 'levels'"):
+        netloom.create_project("levels", "anything")
     with pytest.raises(UsageError, match="no such file"):
         netloom.add_data(tmp_path / "nowhere.csv")
+
+
+@pytest.mark.parametrize("template", ["digits_autoencoder", "lenet5"])
+def test_templates_of_other_tasks_fit_data_with_their_inputs(template: str, home: Path) -> None:
+    project = netloom.create_project("shapes", template, home=home)
+    assert not [issue for issue in netloom.check(project, home) if issue.severity == "error"]
+    assert project.training.objective == netloom.open_project(template).training.objective
 
 
 def test_check_reports_a_broken_network(home: Path) -> None:

@@ -14,7 +14,7 @@ from netloom.data.preparation.project_defaults import default_choice
 from netloom.document import Project, read
 from netloom.store import open_store
 from netloom.templates import Architecture, Template, architectures, templates
-from netloom.templates.starting import start, starters
+from netloom.templates.starting import fit, start, starters
 from netloom.validation import Issue
 from netloom.validation.project_check import check_project
 
@@ -76,7 +76,8 @@ def create_project(data: str, template: str | None = None, *, home: str | Path |
 
     Args:
         data: the name of a dataset, from :func:`list_datasets` or :func:`add_data`.
-        template: the template; default: the first that fits the kinds of the inputs and of the target.
+        template: a template or published architecture; default: the first template that fits the kinds of the inputs
+            and of the target.
         home: the data folder.
 
     Returns:
@@ -84,7 +85,7 @@ def create_project(data: str, template: str | None = None, *, home: str | Path |
 
     Raises:
         DataError: the data cannot be read.
-        UsageError: there is no such dataset, or no such template for it.
+        UsageError: there is no such dataset or template, or the template does not fit the data.
 
     Example:
         >>> project = netloom.create_project("wine")
@@ -98,11 +99,18 @@ def create_project(data: str, template: str | None = None, *, home: str | Path |
     fields = schema(choice, folder)
     candidates = {starter.name: starter for starter in starters(choice, fields)} if fields else {}
     name = template or next(iter(candidates), "")
-    project = start(candidates[name], choice, info.title, folder) if name in candidates else None
-    if project is None:
-        names = ", ".join(candidates) or "none"
-        raise UsageError(f"There is no template {name[:60]!r} for the dataset {data[:60]!r}; these fit it: {names}.")
-    return project
+    if name in candidates and (project := start(candidates[name], choice, info.title, folder)) is not None:
+        return project
+    these = f"these fit it: {', '.join(candidates) or 'none'}."
+    documents = list_templates()
+    if name not in documents:
+        raise UsageError(f"There is no template {name[:60]!r} for the dataset {data[:60]!r}; {these}")
+    # Such as an autoencoder for images with classes
+    fitted = fit(documents[name].project, choice, info.title, folder)
+    errors = [issue.message for issue in fitted.remaining if issue.severity == "error"] if fitted else [""]
+    if fitted is None or errors:
+        raise UsageError(f"The template {name!r} does not fit the dataset {data[:60]!r}; {these} {errors[0]}".rstrip())
+    return fitted.project
 
 
 def check(project: Project, home: str | Path | None = None) -> list[Issue]:
