@@ -457,6 +457,22 @@ def test_a_cell_that_makes_written_dates_texts_is_named(period: str, written: st
         add_file(content, "data.csv", home, kind="series", options={"time": "day"})
 
 
+def test_total_in_a_row_without_a_target_is_named(home: Path) -> None:
+    lines = [f"{index * 1.5},{index % 7},{'ab'[index % 2]}" for index in range(60)]
+    content = "\n".join(["size,count,label", *lines, "Total,200,"]).encode()
+    data = prepare(DataChoice(dataset=add_file(content, "sizes.csv", home, target="label").name), home)
+    assert any("left out, as 'Total' in row 61 is not a number like the others" in text for text in data.warnings)
+
+
+def test_numbers_with_groups_or_three_decimals_are_named(home: Path) -> None:
+    lines = [f'"{index + 20},{index:03}",{index % 7},{"ab"[index % 2]}' for index in range(60)]
+    content = "\n".join(["salary,count,label", *lines]).encode()
+    data = prepare(DataChoice(dataset=add_file(content, "salaries.csv", home, target="label").name), home)
+    assert any("as '20,000' can have a group of digits or three decimals" in text for text in data.warnings)
+    with pytest.raises(DataError, match=r"'salary' has 60 different values .* as '20,000' can have a group"):
+        add_file(content, "salaries.csv", home, target="salary")
+
+
 def test_ambiguous_dates_are_named(home: Path) -> None:
     days = [f"{row % 12 + 1:02}/{row // 12 + 1:02}/2024" for row in range(60)]
     table = {"day": days, "size": range(60), "label": [*"ab" * 30]}

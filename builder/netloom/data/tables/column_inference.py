@@ -74,9 +74,17 @@ def targets_of(table: pd.DataFrame, options: Mapping[str, Any], choices: Mapping
 
 
 def column_plans(
-    table: pd.DataFrame, options: Mapping[str, Any], choices: Mapping[str, ColumnChoice], targets: list[str]
+    table: pd.DataFrame,
+    options: Mapping[str, Any],
+    choices: Mapping[str, ColumnChoice],
+    targets: list[str],
+    whole: pd.DataFrame | None = None,
 ) -> dict[str, ColumnPlan]:
     """Return the kind and role of each column, by name. A column with any setting is an input unless its role is set.
+
+    Args:
+        table: The rows with a target.
+        whole: All rows; None if these are all. A cell in any of them, such as a total, can make a column text.
 
     Raises:
         DataError: A setting does not fit its column.
@@ -85,7 +93,7 @@ def column_plans(
     candidates = table[
         [name for name in table.columns if name not in targets and roles.get(str(name), "input") == "input"]
     ]
-    left_out = _ignored_columns(candidates, options, roles)
+    left_out = _ignored_columns(candidates, options, roles, table if whole is None else whole)
     column_plans: dict[str, ColumnPlan] = {}
     for column in table.columns:
         name = str(column)
@@ -116,7 +124,7 @@ def prose_columns(candidates: pd.DataFrame) -> list[str]:
 
     If all inputs are texts, such as titles and bodies of articles, these are all of them.
     """
-    ignored = _ignored_columns(candidates, {}, {})
+    ignored = _ignored_columns(candidates, {}, {}, candidates)
     names = [str(name) for name in candidates.columns]
     if ignored.text is None:
         return [name for name in names if name in ignored.reasons and is_prose(inference_values(candidates, name))]
@@ -144,7 +152,7 @@ class _IgnoredColumns:
 
 
 def _ignored_columns(
-    candidates: pd.DataFrame, options: Mapping[str, Any], roles: Mapping[str, Role]
+    candidates: pd.DataFrame, options: Mapping[str, Any], roles: Mapping[str, Role], whole: pd.DataFrame
 ) -> _IgnoredColumns:
     """Return the columns, among the possible inputs, that inference ignores."""
     reasons = {name: reason for name, reason in _row_ids(candidates).items() if name not in roles}
@@ -162,7 +170,7 @@ def _ignored_columns(
         if not (values.notna().any() if len(values) else _has_stored_values(remaining, label)):
             reasons[name] = f"The column {name!r} is empty and was left out."
         elif name not in roles and is_names(values):
-            because = first_other_cell(values)
+            because = first_other_cell(inference_values(whole, label))
             reasons[name] = f"The column {name!r} has {values.nunique():,} different texts and was left out{because}."
     return _IgnoredColumns(reasons, None)
 

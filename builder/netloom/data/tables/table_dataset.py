@@ -77,7 +77,7 @@ def table_to_raw(table: pd.DataFrame, options: Mapping[str, Json], title: str) -
     timed = [name for name in choices if choices[name].role == "time" and name in table.columns]
     alone = has_label_sets and len(targets) == 1  # for label sets, an empty cell has no labels
     known = _with_values(table, timed if alone else [*targets, *timed], warnings)
-    plans = column_plans(known, options, choices, targets)
+    plans = column_plans(known, options, choices, targets, table)
     row_fields: RowFields = {**_target(known, [plans[name] for name in targets], options), **column_roles(known, plans)}
     warnings += [plan.reason for plan in plans.values() if "identifies the rows" in plan.reason]
     warnings += [plan.reason for plan in plans.values() if plan.reason and plan.reason not in warnings]

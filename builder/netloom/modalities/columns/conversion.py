@@ -14,6 +14,7 @@ from netloom.modalities.encoding.coercion import (
     ISO_DATE,
     LARGEST,
     WRITTEN_FORMS,
+    are_grouped,
     date_forms,
     is_grouped,
     is_nothing,
@@ -154,7 +155,8 @@ def stands(values: pd.Series) -> bool:
 def first_other_cell(values: pd.Series, kinds: Sequence[str] = ("date", "number"), least: float = 0.9) -> str:
     """Return the end of a sentence about the first cell that is not a date or number, if at least the share `least` is.
 
-    Dates whose day and month cannot be told apart do not fit either. Returns "" for other columns.
+    Dates whose day and month cannot be told apart do not fit either, nor numbers such as 1,234 whose comma can be a
+    decimal mark. Returns "" for other columns.
     """
     known = values.dropna().astype("string")
     first = known.head(100)
@@ -171,6 +173,15 @@ def first_other_cell(values: pd.Series, kinds: Sequence[str] = ("date", "number"
             cells = "these cells" if more else "that cell"
             cell = known.iloc[odd[0]][:40]
             return f", as {cell!r} in row {row:,} is not a {kind} like the others{more}; fix or empty {cells}"
+    return _ambiguous_groups(first.tolist()) if "number" in kinds else ""
+
+
+def _ambiguous_groups(texts: Sequence[str]) -> str:
+    """Return the end of a sentence about numbers such as 1,234, whose mark can begin a group or the decimals."""
+    for decimal, group in (".,", ",."):
+        cell = next((text for text in texts if group in text), None)
+        if cell is not None and are_grouped(texts, decimal, surely=False) and not is_grouped(texts, decimal):
+            return f", as {cell[:40]!r} can have a group of digits or three decimals; write numbers without groups"
     return ""
 
 
