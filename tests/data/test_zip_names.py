@@ -79,8 +79,24 @@ def test_tables_may_name_files_in_other_case(home: Path) -> None:
 
 def test_a_table_that_names_other_files_is_refused_with_both_names(home: Path) -> None:
     files = {f"photos/{number}.png": noise_image(number) for number in range(12)}
-    rows = (f"/home/me/{number}.png,{'ab'[number % 2]}" for number in range(12))
-    with pytest.raises(DataError, match=r"'labels.csv' names files such as '/home/me/0.png', but .* 'photos/0.png'"):
+    rows = (f"mine/{number}.png,{'ab'[number % 2]}" for number in range(12))
+    with pytest.raises(DataError, match=r"'labels.csv' names files such as 'mine/0.png', but .* 'photos/0.png'"):
+        import_and_prepare(make_zip(files | {"labels.csv": make_csv("file,label", rows)}), home, "x.zip")
+
+
+@pytest.mark.parametrize("folder", ["/home/me/photos/", "/home/me/others/", "C:\\data\\photos\\"])
+def test_a_table_may_have_absolute_paths_of_another_computer(folder: str, home: Path) -> None:
+    files = {f"photos/{side}/{number}.png": noise_image(number) for side in ("left", "right") for number in range(6)}
+    rows = (f"{folder}{side}/{number}.png,{side}" for side in ("left", "right") for number in range(6))
+    data = import_and_prepare(make_zip(files | {"labels.csv": make_csv("file,label", rows)}), home, "x.zip")
+    assert (data.schema.target.name, data.schema.rows) == ("label", 12)
+    assert not data.warnings
+
+
+def test_absolute_paths_in_another_part_of_the_split_name_no_file(home: Path) -> None:
+    files = {f"train/{number}.png": noise_image(number) for number in range(12)}
+    rows = (f"/home/me/test/{number}.png,{'ab'[number % 2]}" for number in range(12))
+    with pytest.raises(DataError, match=r"names files such as '/home/me/test/0\.png'"):
         import_and_prepare(make_zip(files | {"labels.csv": make_csv("file,label", rows)}), home, "x.zip")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 MAX_TABLES = 20
 _SAMPLE = 200
 _TRAINING_AND_VALIDATION = ("trainval", "train_val", "train-val")
+_ABSOLUTE = re.compile(r"/|[A-Za-z]:[/\\]")
 FEWEST_NAMES = 0.2  # of the most different files that a column names, in one that names files, too
 
 
@@ -175,12 +177,35 @@ def files_by_path(files: Sequence[str]) -> dict[str, str]:
 
 
 def files_of_cells(values: pd.Series, file_of: dict[str, str]) -> list[str | None]:
-    """Return the file that each cell names, ignoring case if no name is equal; None if there is no such file."""
+    """Return the file that each cell names, ignoring case if no name is equal; None if there is no such file.
+
+    Absolute paths of another computer may begin with folders that are not in the upload.
+    """
     folded: dict[str, str | None] = {}
     for path, file in file_of.items():
         folded[path.casefold()] = file if folded.get(path.casefold(), file) == file else None
-    paths = ["/".join(path_of(composed(str(value).strip()))).removeprefix("./") for value in padded_texts(values)]
-    return [file_of.get(path) or folded.get(path.casefold()) for path in paths]
+    names = [composed(str(value).strip()) for value in padded_texts(values)]
+    paths = [path_of(name) for name in names]
+    around = _common_folders([path for name, path in zip(names, paths, strict=True) if _ABSOLUTE.match(name)])
+
+    def named(name: str, path: tuple[str, ...]) -> str | None:
+        for start in range(around + 1 if _ABSOLUTE.match(name) else 1):
+            end = "/".join(path[start:]).removeprefix("./")
+            if file := file_of.get(end) or folded.get(end.casefold()):
+                return file
+        return None
+
+    return list(map(named, names, paths))
+
+
+def _common_folders(paths: Sequence[tuple[str, ...]]) -> int:
+    """Return the number of folders around all paths, without one that names a part of the split and those in it."""
+    count = 0
+    for folders in zip(*(path[:-1] for path in paths), strict=False):
+        if len({*folders}) > 1 or part_of(folders[0]) is not None:
+            break
+        count += 1
+    return count
 
 
 def refuse_other_names(source: Source, files: Sequence[str]) -> None:
