@@ -152,13 +152,16 @@ def _json_rows(text: str, name: str, preprocess: Mapping[str, Any]) -> RowFile:
 
 def _with_missing(rows: list[RawRow], preprocess: Mapping[str, Any]) -> list[RawRow]:
     """Return the rows with None in columns and texts that other rows have: a record can leave out what is missing."""
+    encoders = [encoder for encoder in map(field_encoder, preprocess["fields"]) if encoder.columns or encoder.is_text]
+    columns = [readers for encoder in encoders for readers in encoder.cell_readers]
+    names = {name for readers in columns for name in readers}
     available = {name for row in rows for name in row}
-    for encoder in map(field_encoder, preprocess["fields"]):
-        for readers in encoder.cell_readers if encoder.columns or encoder.is_text else []:
-            name = next((name for name in readers if name in available), None)
-            for row in rows:
-                if name is not None and not row.keys() & readers:
-                    row[name] = None
+    known = [row for row in rows if row.keys() & names]  # a row without any of the names is a mistake
+    for readers in columns:
+        name = next((name for name in readers if name in available), None)
+        for row in known:
+            if name is not None and not row.keys() & readers:
+                row[name] = None
     return rows
 
 
