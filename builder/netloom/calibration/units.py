@@ -21,7 +21,7 @@ MAX_UNITS = 200_000
 
 @dataclass(frozen=True)
 class Units(ABC):
-    """Logits and targets of M units with C classes or labels. A subclass tells how logits become probabilities.
+    """Logits and targets of M units with C classes or labels. A subclass defines how logits become probabilities.
 
     Args:
         logits: (M, C).

@@ -39,7 +39,7 @@ def times(
     networks: Sequence[Network], tensors: Sequence[torch.Tensor], repeats: int, threads: int, batch: int
 ) -> Times:
     """Measure single rows and batches of inputs (N, …). The networks take turns, because the speed of a machine
-    drifts, in a random order, because each finds the caches as the one before has left them."""
+    drifts, and in a random order, because the caches depend on which network ran before."""
     import torch
 
     before = torch.get_num_threads()

@@ -115,15 +115,8 @@ def check_size(
     """
     steps, channels = shape
     if count < 1:
-        raise DataError(
-            " ".join(
-                [
-                    f"{steps:,} rows are too few for a window of {window} and a horizon of {horizon}; choose a shorter "
-                    "window.",
-                    *warnings[:3],
-                ]
-            )
-        )
+        problem = f"{steps:,} rows are too few for a window of {window} and a horizon of {horizon}"
+        raise DataError(" ".join([f"{problem}; choose a shorter window.", *warnings[:3]]))
     if count * max(window * channels, horizon * targets) > MAX_CELLS:
         raise DataError(
             f"{count:,} windows of {window} steps and {channels} columns, and a horizon of {horizon}, are too many "

@@ -194,7 +194,8 @@ def _block(
             intent = tagged.pop(line_index)[2][0]
     words, tags, width = list[str](), list[str](), 0
     word_column = 1 if is_numbered else 0
-    word_column += column == word_column + 1
+    if column == word_column + 1:  # the tags, whose column is counted from 1, are in front of the words
+        word_column += 1
     for number, line, cells in tagged:
         if len(cells) < 2 or column > len(cells) or not cells[column - 1]:
             raise _no_tag(number, line, name)

@@ -4,6 +4,7 @@ import ast
 import json
 import math
 import re
+import warnings
 from contextlib import suppress
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -57,7 +58,8 @@ def items_of(text: str) -> list[str] | None:
     if not (text.startswith("[") and text.endswith("]")):
         return None
     for read in (json.loads, ast.literal_eval):
-        with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
+        with suppress(ValueError, SyntaxError, RecursionError, MemoryError), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Python warns of backslashes such as those in ['\d']
             items = read(text)
             if isinstance(items, list) and not any(isinstance(item, list | tuple | dict | set) for item in items):
                 return [str(item) for item in items if item is not None]

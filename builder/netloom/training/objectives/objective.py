@@ -196,7 +196,8 @@ class Objective(ABC):
         others = self.other_trivials(data, rows)
         for other in others:
             metrics = self._better(metrics, self.evaluate(other.output, data, rows, split).metrics)
-        return Reference(" or ".join([baseline.title, *(in_sentence(other.title) for other in others)]), metrics)
+        *first, last = baseline.title, *(in_sentence(other.title) for other in others)
+        return Reference(f"{', '.join(first)} or {last}" if first else last, metrics)
 
     def _better(self, first: Mapping[str, float], second: Mapping[str, float]) -> dict[str, float]:
         """Return the better value of each metric; the first one if one of them is NaN."""

@@ -96,7 +96,7 @@ class StepSpeedups:
             if training.compile == "auto":
                 trainer.callbacks.log_event("compile", trainer.why_not_compiled)
         elif not trainer.needs_hooks:
-            if training.cuda_graphs == "auto":
+            if training.cuda_graphs == "auto" and not self.compiled:  # a resumed run that calls a compiled model
                 self.record_if_faster()
             if training.compile == "auto":
                 self.compile_if_faster()
