@@ -10,14 +10,17 @@ import pytest
 
 import netloom.validation.analysis as analysis_module
 import netloom.validation.context as context_module
+import netloom.validation.context_cache as cache_module
+import netloom.validation.network_measurement as measurement_module
 from netloom.compile import CompileError, source
 from netloom.document import DocumentError, EditError, Network, Project, apply, dumps, loads, parse
 from netloom.layers import registry
 from netloom.validation import Analysis, Issue, analyze
-from netloom.validation.context import MAX_DEPTH, Context
+from netloom.validation.context import Context
 from netloom.validation.context_cache import ContextCache
 from netloom.validation.facts import MOST
 from netloom.validation.measure import measure
+from netloom.validation.network_measurement import MAX_DEPTH, measure_network
 from netloom.validation.rule import Rule, rules, rules_of_every_network
 from tests.networks import TABLE, chain, digits_mlp, network, networks, project
 
@@ -100,8 +103,8 @@ def test_failing_layer_raises_one_issue_at_its_node(error: BaseException, monkey
 
 PARTS: dict[str, tuple[Any, str]] = {
     "order": (context_module, "topological_order"),
-    "reading": (context_module, "parse"),
-    "interface": (context_module, "interface"),
+    "reading": (measurement_module, "parse"),
+    "interface": (measurement_module, "interface"),
     "measuring": (analysis_module, "measure"),
     "inside": (Context, "output_spec"),
     "facts": (Context, "count_tied_parameters"),
@@ -208,13 +211,13 @@ def test_deep_network_is_analyzed_from_a_deep_call_stack() -> None:
 
 
 def test_unused_nested_networks_are_measured_at_most_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    measure_all, measured = Context.measure_all, list[str]()
+    measured = list[str]()
 
-    def record_and_measure(self: Context) -> None:
-        measured.append(self.name)
-        measure_all(self)
+    def record_and_measure(context: Context) -> None:
+        measured.append(context.name)
+        measure_network(context)
 
-    monkeypatch.setattr(Context, "measure_all", record_and_measure)
+    monkeypatch.setattr(cache_module, "measure_network", record_and_measure)
     analyze(nested_networks(60, {}, used=False))
     assert len(measured) <= 2 * 61
 

@@ -11,18 +11,10 @@ from typing import TYPE_CHECKING, Protocol
 from netloom.core.field_errors import FieldError
 from netloom.document import Edge, Network, Project
 from netloom.document.expression import Number
-from netloom.layers import Layer, ParameterError, Port, TensorSpec, asks_for_size, label, parse
+from netloom.layers import Layer, Port, TensorSpec, label
 from netloom.layers.io import Input, Output
-from netloom.layers.subnetwork import Subnetwork, interface
-from netloom.validation.along_axis import (
-    Step,
-    StepError,
-    count_steps,
-    learned_shapes,
-    misnamed_ports,
-    sequence_specs,
-    step_specs,
-)
+from netloom.layers.subnetwork import Subnetwork
+from netloom.validation.along_axis import Step, count_steps
 from netloom.validation.facts import (
     BYTES_PER_TRAINED_WEIGHT,
     BYTES_PER_WEIGHT,
@@ -35,17 +27,11 @@ from netloom.validation.faults import fault
 from netloom.validation.graph_views import cyclic, digraph, topological_order
 from netloom.validation.issue import Issue
 from netloom.validation.measure import Measure, Measured
-from netloom.validation.subnetwork_measurement import subnetwork_measurement
 
 if TYPE_CHECKING:
     import networkx as nx
 
     from netloom.data import Schema
-
-# The maximum number of combinations of networks, input shapes and parameter values; each one is measured.
-MAX_USES = 500
-# The maximum nesting depth: networks are measured recursively, on the stack that the page also uses.
-MAX_DEPTH = 100
 
 
 class Contexts(Protocol):
@@ -237,80 +223,6 @@ class Context:
         """Record a failure of Netloom itself as an issue."""
         self.faults.append(fault(error, doing, self.name, node))
 
-    def measure_all(self) -> None:
-        """Parse and measure every node. If Netloom fails for a node, its previous result is used."""
-        known = self._known()
-        for key in self.network.nodes:
-            if key in known:
-                self.layers[key] = known[key]
-                continue
-            try:
-                self._parse(key)
-            except Exception as error:
-                self._recover(error, "read", key)
-        for key in self.order:
-            if key in known and self._is_unchanged(key):
-                self.unchanged.add(key)
-                if self.before and key in self.before.measured:
-                    self.measured[key] = self.before.measured[key]
-                continue
-            try:
-                self._measure(key)
-            except Exception as error:
-                self._recover(error, "measure", key)
-
-    def _known(self) -> dict[str, Layer]:
-        """Return the layers of the previous context that are the same in this one: those of the same nodes.
-
-        Documents are immutable, so that the same node has not changed. Subnetworks and sizes of inputs depend on more.
-        """
-        before = self.before
-        if before is None or before.values != self.values or before.input_specs or self.input_specs:
-            return {}
-        nodes, old_nodes = self.network.nodes, before.network.nodes
-        return {
-            key: layer
-            for key, layer in before.layers.items()
-            if key in nodes
-            and nodes[key] is old_nodes.get(key)
-            and key not in before.unstable
-            and not isinstance(layer, Subnetwork)
-            and not layer.refusal()
-        }
-
-    def _is_unchanged(self, key: str) -> bool:
-        """Return whether a node of `_known` has the same edges as before, and its sources are unchanged."""
-        before = self.before
-        return (
-            before is not None
-            and self.incoming[key] == before.incoming.get(key)
-            and self.unchanged.issuperset(self.predecessors[key])
-        )
-
-    def _recover(self, error: Exception, doing: str, key: str) -> None:
-        self.record_fault(error, f"{doing} {self.label(key)}", key)
-        self.unstable.add(key)
-        before = self.before
-        if before is None or key not in before.layers or before.network.nodes[key].type != self.network.nodes[key].type:
-            return
-        self.layers.setdefault(key, before.layers[key])
-        if key in before.measured and before.measured[key].refusal is None:
-            self.measured[key] = before.measured[key]
-
-    def _parse(self, key: str, specs: dict[str, TensorSpec] | None = None) -> None:
-        node = self.network.nodes[key]
-        first = next(iter(specs.values()), None) if specs else None
-        try:
-            # Parameters may be expressions of the sizes of the first input.
-            layer = parse(node, self.values, first.size if first else None)
-        except ParameterError as error:
-            self.parameter_errors[key] = error.errors
-            self.layers.pop(key, None)
-            return
-        if isinstance(layer, Subnetwork) and layer.network in self.project.networks:
-            layer = layer.with_interface(interface(self.project.networks[layer.network]))
-        self.layers[key] = layer
-
     def input_ports(self, key: str) -> tuple[Port, ...]:
         """Return the input ports of a node with a layer; those of a layer that has not changed are not made again."""
         if key not in self._input_ports:
@@ -318,73 +230,6 @@ class Context:
             known = before is not None and before.layers.get(key) is layer and key in before._input_ports
             self._input_ports[key] = before._input_ports[key] if before is not None and known else layer.inputs()
         return self._input_ports[key]
-
-    def _measure(self, key: str) -> None:
-        layer = self.layers.get(key)
-        if layer is None:
-            return
-        if isinstance(layer, Input):
-            self.measured[key] = Measured({"out": self.input_specs.get(key, layer.spec())})
-            return
-        specs = self._arriving(key, layer)
-        if specs is not None and asks_for_size(self.network.nodes[key]):
-            self.unstable.add(key)
-            self._parse(key, specs)
-            layer = self.layers.get(key)
-            # Other parameters may have changed the ports of the layer.
-            specs = self._arriving(key, layer) if layer else None
-        if specs is None:
-            return
-        if isinstance(layer, Subnetwork):
-            self.measured[key] = self._measure_inside(key, layer, specs)
-        elif isinstance(layer, Output):
-            self.measured[key] = Measured()
-        elif layer is not None:
-            self.measured[key] = self.cache.measure(layer, tuple(specs.items()))
-
-    def _arriving(self, key: str, layer: Layer) -> dict[str, TensorSpec] | None:
-        """Return the tensors at the input ports of a layer; None if one is missing or has the wrong kind."""
-        specs, ports = self.specs(key), layer.inputs()
-        if any(port.name not in specs or not fits(specs[port.name], port.kinds) for port in ports):
-            return None
-        return {port.name: specs[port.name] for port in ports}
-
-    def _measure_inside(self, key: str, layer: Subnetwork, specs: dict[str, TensorSpec]) -> Measured:
-        """Return the measurement of the network of a subnetwork node."""
-        if layer.network not in self.project.networks or layer.network in (*self.ancestors, self.name):
-            return Measured()  # see netloom.validation.rules.networks
-        if len(self.ancestors) >= MAX_DEPTH:
-            return Measured(refusal=f"networks are nested more than {MAX_DEPTH} levels deep", code="depth")
-        steps = 1
-        if layer.is_loop:
-            if any(misnamed_ports(layer)):
-                return Measured()  # see netloom.validation.rules.networks
-            try:
-                steps, specs = count_steps(layer, specs), step_specs(layer, specs)
-            except StepError as error:
-                return Measured(refusal=str(error), code="along_axis")
-        inputs = {node: specs[port] for port, node in layer.interface.inputs if port in specs}
-        inner = self.cache.use(layer.network, layer.values, inputs, (*self.ancestors, self.name))
-        if inner is None:
-            return Measured(
-                refusal=f"the networks of this project are used with more than {MAX_USES} different shapes and values"
-            )
-        self.inner[key] = inner
-        try:
-            outputs = self._outputs_of(layer, inner, steps)
-        except StepError as error:
-            return Measured(refusal=str(error), code="along_axis")
-        if len(outputs) < len(layer.outputs()):
-            return Measured()  # the issues of that network say why
-        learned = learned_shapes(layer, inner.step(layer))
-        return subnetwork_measurement(layer, specs, outputs, inner.totals, learned, steps, use=id(inner))
-
-    @staticmethod
-    def _outputs_of(layer: Subnetwork, inner: Context, steps: int) -> dict[str, TensorSpec]:
-        """Return the tensors at the output ports of a subnetwork node, without unknown ones."""
-        if layer.is_loop:
-            return sequence_specs(layer, inner.step(layer), steps)
-        return dict(inner.step(layer).outputs)
 
     def _known_facts(self, key: str) -> NodeFacts | None:
         """Return the facts of an unchanged node that shares no weights; None if they have to be computed."""

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from netloom.document import Project
 from netloom.document.expression import Number
 from netloom.layers import TensorSpec
-from netloom.validation.context import MAX_USES, Context
+from netloom.validation.context import Context
 from netloom.validation.issue import Issue
 from netloom.validation.measure import Measure, measure
+from netloom.validation.network_measurement import MAX_USES, measure_network
 
 if TYPE_CHECKING:
     from netloom.data import Schema
@@ -60,7 +61,7 @@ class ContextCache:
             context = Context(
                 self.project, name, self.schema, self, network_values, inputs or {}, around, before=before
             )
-            context.measure_all()
+            measure_network(context)
             # After the measurement, which adds the networks inside it, so that `contexts` lists those first
             self._uses[key] = context
         return self._uses[key]
