@@ -157,7 +157,7 @@ def test_attention_relevance_sums_to_the_score_when_linear() -> None:
     explanation = explain_model(document, model, run.data, "attention_relevance", 3)
     assert explanation.attention is not None
     (layer,) = explanation.attention.layers
-    assert layer.weights.sum() == pytest.approx(explanation.answer, rel=1e-5)
+    assert layer.weights.sum() == pytest.approx(explanation.score, rel=1e-5)
     assert explanation.attention.rollout is not None
     np.testing.assert_allclose(explanation.attention.rollout, layer.weights[0].clip(min=0), atol=1e-12)
 
@@ -247,7 +247,7 @@ def test_patch_attention_is_mapped_onto_the_image(method: str) -> None:
     assert maps.rollout is not None
     (stream,) = maps.streams
     assert (stream.field, stream.grid, stream.special) == ("image", (4, 4), 1)
-    assert maps.read == (0,), "only the class token is read"
+    assert maps.output_rows == (0,), "only the class token is read"
     squares = explanation.attributions["image"][0].reshape(4, 2, 4, 2).sum((1, 3))
     np.testing.assert_allclose(squares.ravel(), maps.rollout[0, 1:], atol=1e-12)
     # The effect of the patch in the second row and third column, by occluding it manually.

@@ -218,7 +218,7 @@ def test_cross_attention_rollout_reproduces_the_output(dates: Any) -> None:
             ]
         )
         answer = context.forward(context.inputs)[0].double().numpy()
-    (row,) = maps.read
+    (row,) = maps.output_rows
     np.testing.assert_allclose(total[row] @ vectors, answer[4], atol=1e-5)
     np.testing.assert_allclose(total.sum(axis=1), 1.0, atol=1e-6)
 
@@ -263,7 +263,7 @@ def test_head_effects_sum_to_the_score_when_linear(layer: tuple[str, dict[str, A
     assert only.effects is not None
     assert only.slopes is not None
     np.testing.assert_allclose(only.effects, only.slopes, rtol=1e-4, atol=1e-6)
-    assert only.effects.sum() == pytest.approx(explanation.answer, rel=1e-4)
+    assert only.effects.sum() == pytest.approx(explanation.score, rel=1e-4)
 
 
 def test_head_ablation_equals_zeroed_output_projection() -> None:

@@ -105,7 +105,7 @@ def test_integrated_gradients_match_captum_for_each_baseline() -> None:
         assert explanation.proofs.completeness is not None
         assert explanation.proofs.completeness.steps == 48
         with torch.no_grad():
-            assert explanation.ground == pytest.approx(
+            assert explanation.baseline_score == pytest.approx(
                 float(run.model(baseline)[0, explanation.target.index]), abs=1e-4
             )
 
@@ -148,7 +148,7 @@ def test_methods_apply_or_refuse_baseline_and_steps(name: str) -> None:
             strict=True,
         )
         assert any(not np.allclose(method_, two, atol=1e-9) for method_, two in pairs), (method, option)
-        assert other.compared == ("row 7 of the data" if option == "baseline" else plain.compared)
+        assert other.baseline == ("row 7 of the data" if option == "baseline" else plain.baseline)
 
 
 def test_baseline_appears_in_headlines_and_cache_keys(tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_baseline_appears_in_headlines_and_cache_keys(tmp_path: Path) -> None:
     assert len(list((tmp_path / FOLDER).glob("*.npz"))) == 1
     first = explain(run, "occlusion", 3, baseline=run.data.row(7), folder=tmp_path)
     other = explain(run, "occlusion", 3, baseline=run.data.row(8), folder=tmp_path)
-    assert first.ground != other.ground, "a custom baseline row is part of the cache key"
+    assert first.baseline_score != other.baseline_score, "a custom baseline row is part of the cache key"
     assert "compared" not in explain(run, "saliency", 3).headline
     assert "128 training rows" in explain(run, "gradient_shap", 3, proofs=False).headline
 
@@ -170,8 +170,10 @@ def test_baseline_appears_in_headlines_and_cache_keys(tmp_path: Path) -> None:
 def test_attribution_flow_uses_the_chosen_baseline() -> None:
     run = trained("table")
     flow_result = flow(run, 3, baseline="row:7")
-    assert flow_result.ground == pytest.approx(explain(run, "occlusion", 3, baseline="row:7").ground, abs=1e-4)
-    assert flow_result.compared == "row 7 of the data"
+    assert flow_result.baseline_score == pytest.approx(
+        explain(run, "occlusion", 3, baseline="row:7").baseline_score, abs=1e-4
+    )
+    assert flow_result.baseline == "row 7 of the data"
 
 
 def test_global_attribution_uses_the_chosen_baseline() -> None:
@@ -202,11 +204,11 @@ def test_global_layer_attribution_is_the_mean_over_rows(name: str) -> None:
             continue
         quick = QUICK.get(method.name, {})
         summary = global_attribution(run, rows=3, method=method.name, **quick)
-        assert summary.about, method.name
-        assert summary.about in summary.sentence
+        assert summary.layer, method.name
+        assert summary.layer in summary.sentence
         assert summary.parts or summary.maps
-        node = summary.about.rpartition(" of ")[2]
-        neuron = summary.about.removeprefix("neuron ").partition(" of ")[0] if "neuron" in method.name else ""
+        node = summary.layer.rpartition(" of ")[2]
+        neuron = summary.layer.removeprefix("neuron ").partition(" of ")[0] if "neuron" in method.name else ""
         options = quick | {"node": node} | ({"neuron": neuron} if neuron else {})
         explanations = [explain(run, method.name, row.row, proofs=False, **options) for row in summary.rows]
         if explanations[0].attributions:

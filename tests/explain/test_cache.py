@@ -105,13 +105,13 @@ def test_progress_ends_at_one() -> None:
 def test_faithful_methods_pass_the_randomization_test() -> None:
     run = trained("strided")
     for method in ("integrated_gradients", "deep_lift", "input_x_gradient", "occlusion"):
-        proof = explain(run, method, 5, proofs=False, randomize=True).proofs.randomised
+        proof = explain(run, method, 5, proofs=False, randomize=True).proofs.randomization
         assert proof is not None
         assert proof.passed, (method, proof)
         assert abs(proof.spearman) <= 0.5
     with torch.no_grad():
         flat = explain_model(run.project, shuffle_weights(run.model, 0), run.data, "saliency", 5)
-    assert flat.proofs.randomised is None
+    assert flat.proofs.randomization is None
 
 
 def test_constant_attribution_skips_the_randomization_test() -> None:
@@ -127,7 +127,7 @@ def test_constant_attribution_skips_the_randomization_test() -> None:
         explanation = explain(
             constant, "saliency", 3, target=1, proofs=False, randomize=randomize, progress=shares.append
         )
-        assert explanation.proofs.randomised is None
+        assert explanation.proofs.randomization is None
         calls[randomize] = len(shares)
     assert calls[True] == calls[False]
 
@@ -141,7 +141,9 @@ def test_guided_backprop_fails_the_randomization_test() -> None:
     for method, fails in (("guided_backprop", True), ("saliency", False), ("integrated_gradients", False)):
         explanations = [explain(run, method, row, proofs=False, randomize=True) for row in rows]
         proofs = [
-            explanation.proofs.randomised for explanation in explanations if explanation.proofs.randomised is not None
+            explanation.proofs.randomization
+            for explanation in explanations
+            if explanation.proofs.randomization is not None
         ]
         assert len(proofs) == len(rows)
         mean = float(np.mean([proof.spearman for proof in proofs]))
@@ -168,7 +170,7 @@ def test_weight_independent_attribution_fails_randomization_test() -> None:
         for parameter in same_weights.model.parameters():
             parameter.fill_(0.1 if parameter.ndim == 2 else 0.0)
     explanation = explain(same_weights, "input_x_gradient", 3, target=1, proofs=False, randomize=True)
-    proof = explanation.proofs.randomised
+    proof = explanation.proofs.randomization
     assert proof is not None
     assert proof.spearman == pytest.approx(1.0)
     assert not proof.passed
@@ -197,7 +199,7 @@ def test_layer_conductance_at_a_cut_sums_to_the_score() -> None:
     project, model, data = run.project, run.model, run.data
     # The class with the largest score difference to the baseline: an untrained network hardly separates classes.
     classes = [explain(run, "saliency", 3, target=number, proofs=False) for number in range(10)]
-    target = int(np.argmax([abs(explanation.answer - explanation.ground) for explanation in classes]))
+    target = int(np.argmax([abs(explanation.score - explanation.baseline_score) for explanation in classes]))
     for path in ("conv2d_1", "basic_1.1.relu_2", "globalavgpool_1"):
         explanation = explain_model(project, model, data, "layer_conductance", 3, node=path, target=target)
         proof = explanation.proofs.completeness

@@ -96,7 +96,7 @@ def test_all_views_and_exports_use_the_same_columns(mixed_run: TrainedRun, tmp_p
     summary = global_attribution(mixed_run, rows=8)
     assert {part.name for part in summary.parts} == set(COLUMNS)
     assert summary.maps[name].shape == (1, 4)
-    assert all(top.split()[0] in COLUMNS for row in summary.rows for top in row.tops)
+    assert all(top.split()[0] in COLUMNS for row in summary.rows for top in row.top_features)
     occlusion_summary = global_attribution(mixed_run, rows=4, method="occlusion")
     assert {part.name for part in occlusion_summary.parts} == set(COLUMNS)
     sides = [Side(mixed_run, method) for method in ("integrated_gradients", "occlusion")]

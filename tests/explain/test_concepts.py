@@ -58,7 +58,7 @@ def test_relevant_concept_scores_high_and_irrelevant_one_is_unused(marked_run: M
     for score in score_concept(marked_run, "stripes").scores:
         assert score.word == "for"
         assert score.score >= 0.95
-        assert score.p < 0.05
+        assert score.p_value < 0.05
         assert score.accuracy >= 0.95
         assert score.strength > 0.5
         assert 0.35 < score.random_accuracy < 0.65

@@ -65,7 +65,7 @@ def check_explanation(explanation: Explanation, run: TrainedRun) -> None:
         assert values is None or values.shape == field.shape
     parts = [*explanation.attributions.values(), *explanation.nodes.values()]
     assert all(np.isfinite(values).all() for values in parts)
-    assert np.isfinite([explanation.answer, explanation.ground]).all()
+    assert np.isfinite([explanation.score, explanation.baseline_score]).all()
     assert explanation.verdict.sentence.endswith(".")
     assert json.loads(json.dumps(explanation.as_json(), allow_nan=False))["method"] == explanation.method
 
@@ -77,7 +77,7 @@ def test_integrated_gradients_satisfy_completeness(name: str) -> None:
         proof = explain(run, "integrated_gradients", row).proofs.completeness
         assert proof is not None
         assert proof.relative_error is None or proof.relative_error <= 0.01
-        assert proof.sum == pytest.approx(proof.answer - proof.baseline_answer + proof.delta, abs=1e-6)
+        assert proof.sum == pytest.approx(proof.score - proof.baseline_score + proof.delta, abs=1e-6)
 
 
 @pytest.mark.parametrize("name", PROJECTS)
@@ -88,15 +88,15 @@ def test_completeness_uses_the_network_output(name: str) -> None:
     proof = explanation.proofs.completeness
     assert proof is not None
     if explanation.target.kind == "class":
-        assert proof.answer == pytest.approx(float(output[0].max()), rel=1e-5)
+        assert proof.score == pytest.approx(float(output[0].max()), rel=1e-5)
         shares = run.objective.answers(output, run.data)[0]
         assert explanation.prediction.text == shares["prediction"]
         assert explanation.prediction.probabilities == pytest.approx(shares["probabilities"], abs=1e-6)
     elif explanation.target.kind == "number":
-        assert proof.answer == pytest.approx(run.objective.answers(output, run.data)[0]["prediction"], rel=1e-4)
+        assert proof.score == pytest.approx(run.objective.answers(output, run.data)[0]["prediction"], rel=1e-4)
     else:
         assert explanation.target.position is not None
-        assert proof.answer == pytest.approx(float(output[0, explanation.target.position].max()), rel=1e-5)
+        assert proof.score == pytest.approx(float(output[0, explanation.target.position].max()), rel=1e-5)
 
 
 @pytest.mark.parametrize("name", ["table", "image", "series", "transformer", "characters"])
@@ -179,8 +179,8 @@ def test_faithfulness_curves_run_between_score_and_baseline(name: str) -> None:
     assert sums is not None
     assert proof.fractions[0] == 0
     assert proof.fractions[-1] == 1
-    for curve, ends in (("deletion", (sums.answer, sums.baseline_answer)),
-                        ("insertion", (sums.baseline_answer, sums.answer))):  # fmt: skip
+    for curve, ends in (("deletion", (sums.score, sums.baseline_score)),
+                        ("insertion", (sums.baseline_score, sums.score))):  # fmt: skip
         for kind in (curve, f"{curve}_chance"):
             assert (proof.curves[kind][0], proof.curves[kind][-1]) == pytest.approx(ends, rel=1e-4, abs=1e-4)
 

@@ -95,8 +95,8 @@ def test_rows_with_different_targets_are_batched_together(forward_batch_sizes: l
     assert len(forward_batch_sizes) < 6 * SPANS
     for index, row in enumerate(summary.rows):
         single = explain(masks, "integrated_gradients", row.row, proofs=False)
-        assert single.target.name == row.explained
-        np.testing.assert_allclose(summary.each["image"][index], single.attributions["image"], atol=1e-4)
+        assert single.target.name == row.target
+        np.testing.assert_allclose(summary.row_maps["image"][index], single.attributions["image"], atol=1e-4)
 
 
 def per_sample_gradients_on(name: str) -> tuple[PerSampleGradients, np.ndarray, list[torch.Tensor], torch.Tensor]:

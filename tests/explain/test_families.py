@@ -68,7 +68,7 @@ def test_every_template_is_explained_or_refused_with_a_reason(name: str) -> None
         proof = explanation.proofs.completeness
         if method.name in EXACT:
             assert proof is not None
-            rounding = 2 * np.finfo(np.float32).eps * abs(proof.answer)  # where both answers are nearly equal
+            rounding = 2 * np.finfo(np.float32).eps * abs(proof.score)  # where both answers are nearly equal
             assert proof.relative_error is None or proof.relative_error <= 1e-3 or abs(proof.delta) <= rounding, (
                 method.name
             )

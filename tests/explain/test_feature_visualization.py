@@ -26,15 +26,15 @@ def test_linear_output_is_maximized_within_training_range() -> None:
     answers = (rows @ weights[0] + bias[0]) * std + mean
     assert std > 2, "original and standardized units must differ"
     assert visualization.name == f"{run.data.schema.target.name}, in the units of the data"
-    assert visualization.highest == pytest.approx(float(answers.max()), rel=1e-4)
-    assert visualization.rows_most[0] == int(run.data.split["train"][answers.argmax()])
-    assert visualization.mean == pytest.approx(float(answers.mean()), abs=1e-4)
-    assert visualization.highest < visualization.reached[0] <= float(most) + 1e-4
+    assert visualization.train_max == pytest.approx(float(answers.max()), rel=1e-4)
+    assert visualization.top_rows[0] == int(run.data.split["train"][answers.argmax()])
+    assert visualization.train_mean == pytest.approx(float(answers.mean()), abs=1e-4)
+    assert visualization.train_max < visualization.optimized_values[0] <= float(most) + 1e-4
     heaviest = int(weights[0].abs().argmax())
     name = run.data.schema.inputs[0].columns[heaviest]
     column_values = [run.data.row(int(row))[name] for row in run.data.split["train"]]
     end = max(column_values) if weights[0, heaviest] > 0 else min(column_values)
-    assert visualization.made["features"][0][name] == pytest.approx(end, rel=1e-3)
+    assert visualization.optimized_inputs["features"][0][name] == pytest.approx(end, rel=1e-3)
 
 
 @pytest.mark.parametrize(("name", "path"), [("strided", ""), ("strided", "conv2d_2"), ("series", "gru_1")])
@@ -44,7 +44,7 @@ def test_visualization_reaches_the_reported_activation(name: str, path: str) -> 
     visualization = visualize_unit(run, path, 1 if path else 0, seeds=2)
     spec, field = run.data.schema.inputs[0], run.data.fields[0]
     assert isinstance(field, ScaledEncoder)
-    generated = torch.tensor(visualization.made[spec.name], dtype=torch.float32)
+    generated = torch.tensor(visualization.optimized_inputs[spec.name], dtype=torch.float32)
     if spec.kind == "image":
         assert generated.min() >= 0
         assert generated.max() <= 1
@@ -55,16 +55,16 @@ def test_visualization_reaches_the_reported_activation(name: str, path: str) -> 
     )
     with torch.no_grad():
         run.model(scaled.float())
-        real = run.model(run.data.inputs[spec.name][list(visualization.rows_most)])
+        real = run.model(run.data.inputs[spec.name][list(visualization.top_rows)])
     hook.remove()
-    for value, reported in zip(activations, (visualization.reached, visualization.real), strict=True):
+    for value, reported in zip(activations, (visualization.optimized_values, visualization.top_values), strict=True):
         unit = value.flatten(2).mean(2)[:, 1] if value.ndim == 4 else value[..., visualization.unit]
         unit = unit.mean(1) if unit.ndim > 1 else unit
         np.testing.assert_allclose(unit.numpy(), reported, rtol=1e-3, atol=1e-3)
-    assert len(real) == len(visualization.real)
-    assert visualization.reached[0] > visualization.mean + 0.8 * (visualization.highest - visualization.mean), (
-        "it reaches about the maximum of the rows"
-    )
+    assert len(real) == len(visualization.top_values)
+    assert visualization.optimized_values[0] > visualization.train_mean + 0.8 * (
+        visualization.train_max - visualization.train_mean
+    ), "it reaches about the maximum of the rows"
     assert visualization.verdict.level in ("good", "caution")
     assert str(state(run)) == str(before)
 
@@ -88,7 +88,7 @@ def test_unit_inactive_at_the_mean_is_activated() -> None:
     run = trained("table")
     for unit in range(4):
         visualization = visualize_unit(run, "relu_1", unit, steps=40)
-        assert min(visualization.reached) > 0 or visualization.highest <= 0
+        assert min(visualization.optimized_values) > 0 or visualization.train_max <= 0
 
 
 def test_visualization_is_cached_reports_progress_and_cancels(tmp_path: Path) -> None:
@@ -96,11 +96,15 @@ def test_visualization_is_cached_reports_progress_and_cancels(tmp_path: Path) ->
     shares: list[float] = []
     first = visualize_unit(run, steps=20, folder=tmp_path, progress=shares.append)
     again = visualize_unit(run, steps=20, folder=tmp_path)
-    assert (again.seconds, again.reached, again.made) == (first.seconds, first.reached, first.made)
+    assert (again.seconds, again.optimized_values, again.optimized_inputs) == (
+        first.seconds,
+        first.optimized_values,
+        first.optimized_inputs,
+    )
     assert shares == sorted(shares)
     assert 0 <= shares[0] <= shares[-1] <= 1
-    assert visualize_unit(run, steps=20, seed=3, folder=tmp_path).made != first.made
-    assert visualize_unit(run, steps=20).made == first.made
+    assert visualize_unit(run, steps=20, seed=3, folder=tmp_path).optimized_inputs != first.optimized_inputs
+    assert visualize_unit(run, steps=20).optimized_inputs == first.optimized_inputs
 
     def stop(share: float) -> None:
         raise InterruptedError

@@ -58,8 +58,8 @@ def test_flow_is_conserved_at_every_cut(name: str) -> None:
     attribution_flow = flow(run, 3)
     assert state(run) == before
     other = explain(run, "integrated_gradients", 3, proofs=False)
-    gap = other.answer - other.ground
-    assert attribution_flow.answer - attribution_flow.ground == pytest.approx(gap, rel=1e-4, abs=1e-4)
+    gap = other.score - other.baseline_score
+    assert attribution_flow.score - attribution_flow.baseline_score == pytest.approx(gap, rel=1e-4, abs=1e-4)
     assert len(attribution_flow.cuts) >= len(run.project.main_network.nodes) - 2
     for cut in attribution_flow.cuts:
         assert cut.sum == pytest.approx(gap, rel=0.011, abs=1e-4), cut.after
@@ -226,7 +226,7 @@ def test_flow_follows_each_repetition_of_a_subnetwork(shared: bool) -> None:
         for part in parts[1:]:
             part.load_state_dict(parts[0].state_dict())
     attribution_flow = flow(run, 3, tolerance=1e-4)
-    gap = attribution_flow.answer - attribution_flow.ground
+    gap = attribution_flow.score - attribution_flow.baseline_score
     inner = [node_values(attribution_flow, f"block_1.{turn}") for turn in range(3)]
     for values in inner:
         assert values["input_1"] == pytest.approx(gap, rel=1e-3)
@@ -273,7 +273,7 @@ def test_flow_is_conserved_inside_template_subnetworks(name: str) -> None:
             if cut.path == path:
                 whole = node_values(attribution_flow, around)[key] or 0.0
                 assert cut.sum == pytest.approx(
-                    whole, abs=0.06 * abs(attribution_flow.answer - attribution_flow.ground)
+                    whole, abs=0.06 * abs(attribution_flow.score - attribution_flow.baseline_score)
                 )
     if name == "digits_autoencoder":
         assert attribution_flow.direct != 0.0, "the score compares the output with the input directly"

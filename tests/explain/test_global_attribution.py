@@ -56,14 +56,14 @@ def test_batched_attributions_match_single_ones(name: str) -> None:
     summary = global_attribution(run, "test", rows=4, seed=1)
     for index, row in enumerate(summary.rows):
         single = explain(run, BATCHED_METHOD, row.row, proofs=False)
-        assert row.explained == single.target.name
+        assert row.target == single.target.name
         completeness = single.proofs.completeness
         assert completeness is not None
-        near = 0.02 * abs(completeness.answer - completeness.baseline_answer) + 1e-4
+        near = 0.02 * abs(completeness.score - completeness.baseline_score) + 1e-4
         for field, values in single.attributions.items():
-            if field in summary.each:
-                assert np.corrcoef(summary.each[field][index].ravel(), values.ravel())[0, 1] > 0.98
-                assert summary.each[field][index].sum() == pytest.approx(values.sum(), abs=2 * near)
+            if field in summary.row_maps:
+                assert np.corrcoef(summary.row_maps[field][index].ravel(), values.ravel())[0, 1] > 0.98
+                assert summary.row_maps[field][index].sum() == pytest.approx(values.sum(), abs=2 * near)
     if name in ("transformer", "recurrent"):
         means = {part.name: part.mean for part in summary.parts}
         token_sizes: dict[str, list[float]] = {}
@@ -127,10 +127,10 @@ def test_images_have_a_mean_map_per_class() -> None:
     assert summary.parts == ()
     assert summary.maps["image"].shape[0] == len(summary.groups)
     for index, name in enumerate(summary.groups):
-        rows = [number for number, row in enumerate(summary.rows) if row.explained == name]
-        np.testing.assert_allclose(summary.maps["image"][index], summary.each["image"][rows].mean(0), atol=1e-5)
+        rows = [number for number, row in enumerate(summary.rows) if row.target == name]
+        np.testing.assert_allclose(summary.maps["image"][index], summary.row_maps["image"][rows].mean(0), atol=1e-5)
         np.testing.assert_allclose(
-            summary.sizes["image"][index], np.abs(summary.each["image"][rows]).mean(0), atol=1e-5
+            summary.magnitudes["image"][index], np.abs(summary.row_maps["image"][rows]).mean(0), atol=1e-5
         )
 
 
@@ -138,13 +138,15 @@ def test_worst_rows_are_those_with_the_largest_loss() -> None:
     run = trained("table")
     summary = global_attribution(run, "worst")
     worst = evaluate(run, "test").worst
-    assert [(row.row, row.loss, row.said) for row in summary.rows] == [(w.row, w.loss, w.predicted) for w in worst]
+    assert [(row.row, row.loss, row.prediction) for row in summary.rows] == [
+        (w.row, w.loss, w.predicted) for w in worst
+    ]
     assert "largest loss" in summary.sentence
-    assert all(len(row.tops) == 4 for row in summary.rows)
-    name, _, value = summary.rows[0].tops[0].rpartition(" ")
+    assert all(len(row.top_features) == 4 for row in summary.rows)
+    name, _, value = summary.rows[0].top_features[0].rpartition(" ")
     place = run.data.schema.inputs[0].columns.index(name)
-    assert float(value) == pytest.approx(summary.each["features"][0, place], rel=0.06)
-    assert abs(float(value)) == pytest.approx(np.abs(summary.each["features"][0]).max(), rel=0.06)
+    assert float(value) == pytest.approx(summary.row_maps["features"][0, place], rel=0.06)
+    assert abs(float(value)) == pytest.approx(np.abs(summary.row_maps["features"][0]).max(), rel=0.06)
 
 
 def test_sample_is_bounded_seeded_and_reported(tmp_path: Path) -> None:
@@ -172,7 +174,7 @@ def test_unbatched_method_matches_single_rows_and_can_be_cancelled() -> None:
     assert summary.converged is None
     for index, row in enumerate(summary.rows):
         single = explain(run, "occlusion", row.row, proofs=False).attributions["features"]
-        np.testing.assert_allclose(summary.each["features"][index], single, atol=1e-6)
+        np.testing.assert_allclose(summary.row_maps["features"][index], single, atol=1e-6)
 
     class EndedError(Exception):
         pass

@@ -78,8 +78,8 @@ def test_influence_matches_tracin_definition_over_checkpoints(against: Any, tmp_
     actual = np.array([by_row[int(other)] for other in result.rows[:40]])
     assert np.abs(actual - squares).max() < 1e-5 * max(1.0, squares.max())
     best = result.rows[np.argsort(-result.influences)[:10]]
-    assert [lesson.row for lesson in result.lessons_for] == best.tolist()
-    assert result.lessons_against[0].influence == pytest.approx(result.influences.min())
+    assert [example.row for example in result.proponents] == best.tolist()
+    assert result.opponents[0].influence == pytest.approx(result.influences.min())
 
 
 class Keeping(Callback):
@@ -109,7 +109,7 @@ def test_flipped_labels_rank_first(tmp_path: Path) -> None:
     assert roc_auc_score(is_flipped, ranking.self_influence) >= 0.9  # 0.98 measured
     assert is_flipped[: len(flipped)].mean() >= 0.6  # 0.82 measured; chance: 0.1
     assert len(ranking.labels) == len(ranking.rows) == len(train)
-    assert {lesson.label for lesson in ranking.first} <= set(run.data.schema.target.classes)
+    assert {example.label for example in ranking.top_rows} <= set(run.data.schema.target.classes)
 
 
 BODIES: dict[str, list[Layer]] = {
@@ -136,11 +136,11 @@ def test_influence_supports_every_network_and_restores_it(name: str, tmp_path: P
     assert (result.influences[:-1] != result.influences[1:]).any()
     assert (ranked.self_influence > 0).any()
     assert (np.diff(ranked.self_influence) <= 0).all()
-    assert [lesson.influence for lesson in result.lessons_for] == sorted(
+    assert [example.influence for example in result.proponents] == sorted(
         (value for value in result.influences if value > 0), reverse=True
     )[:10]
-    assert result.tried is not None
-    assert result.tried.gain > 0 > -result.tried.harm
+    assert result.validation is not None
+    assert result.validation.gain > 0 > -result.validation.harm
     assert result.level in ("good", "caution")
 
 
@@ -192,6 +192,6 @@ def test_multi_labels_and_masks_are_described_by_class_names(dataset: str, objec
     run = fit_here(network(dataset, *body, options={"rows": 120}, epochs=1, objective=objective))
     result = influence(run, int(run.data.split["test"][0]))
     classes = set(run.data.schema.target.classes)
-    for lesson in (*result.lessons_for, *result.lessons_against):
-        names = {part.rpartition(" ")[0] if "%" in part else part for part in lesson.says.split(", ")}
-        assert names <= classes | {"none"}, lesson.says
+    for example in (*result.proponents, *result.opponents):
+        names = {part.rpartition(" ")[0] if "%" in part else part for part in example.prediction.split(", ")}
+        assert names <= classes | {"none"}, example.prediction

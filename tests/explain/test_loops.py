@@ -19,12 +19,12 @@ def run() -> TrainedRun:
 
 def test_flow_is_conserved_in_each_step(run: TrainedRun) -> None:
     attribution_flow = flow(run, 3, tolerance=1e-4)
-    gap = attribution_flow.answer - attribution_flow.ground
+    gap = attribution_flow.score - attribution_flow.baseline_score
     assert {cut.path for cut in attribution_flow.cuts} == {"", *(f"cell_1.{step}" for step in range(STEPS))}
     for cut in attribution_flow.cuts:
         assert cut.sum == pytest.approx(cut.expected, rel=1e-2, abs=2e-4 * abs(gap)), (cut.path, cut.after)
     expected = explain(run, "integrated_gradients", 3, proofs=False)
-    assert gap == pytest.approx(expected.answer - expected.ground, rel=1e-4)
+    assert gap == pytest.approx(expected.score - expected.baseline_score, rel=1e-4)
     last = [node.value for node in attribution_flow.nodes if node.path == f"cell_1.{STEPS - 1}" and node.key == "act"]
     assert last == [pytest.approx(gap, rel=1e-3)]
 

@@ -45,8 +45,8 @@ def explanation(name: str, values: np.ndarray, example: Example, labels: tuple[s
         proofs=Proofs(Completeness(total, 1.0 + total, 1.0, 0.0, 0.0, 8, True), None, 0),
         verdict=Verdict("good", "It adds up."),
         options={},
-        answer=1.0 + total,
-        ground=1.0,
+        score=1.0 + total,
+        baseline_score=1.0,
     )
 
 
@@ -107,8 +107,8 @@ def test_waterfall_runs_from_baseline_to_score() -> None:
     assert plot.figure is not None
     waterfall = plot.figure.data[0]
     assert waterfall.type == "waterfall"
-    assert waterfall.base == TABLE.ground
-    assert waterfall.base + sum(waterfall.x) == pytest.approx(TABLE.answer)
+    assert waterfall.base == TABLE.baseline_score
+    assert waterfall.base + sum(waterfall.x) == pytest.approx(TABLE.score)
 
 
 def test_excess_bars_are_summed_into_one() -> None:

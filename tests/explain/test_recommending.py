@@ -38,7 +38,7 @@ def test_global_features_use_user_and_film_names(rating: TrainedRun) -> None:
     assert all(name.startswith(("user ", "film ")) for name in names)
     row = next(iter(summary.rows))
     columns = rating.data.example(row.row).columns
-    assert any(columns["user"] in top or columns["film"] in top for top in row.tops)
+    assert any(columns["user"] in top or columns["film"] in top for top in row.top_features)
 
 
 def test_numeric_category_names_include_their_column() -> None:

@@ -43,12 +43,14 @@ def closed_form_strength(run: TrainedRun, row: int) -> float:
 @pytest.mark.parametrize("row", [0, 19, 100, 300])
 def test_minimum_strength_matches_linear_closed_form(linear_run: TrainedRun, method: str, row: int) -> None:
     attack = find_adversarial_example(linear_run, row, method)
-    assert attack.least == pytest.approx(closed_form_strength(linear_run, row), rel=2e-3)
-    assert attack.least is not None
-    assert attack.least > closed_form_strength(linear_run, row) * (1 - 1e-5), "no smaller perturbation can succeed"
+    assert attack.min_strength == pytest.approx(closed_form_strength(linear_run, row), rel=2e-3)
+    assert attack.min_strength is not None
+    assert attack.min_strength > closed_form_strength(linear_run, row) * (1 - 1e-5), (
+        "no smaller perturbation can succeed"
+    )
     assert attack.before.text != attack.after.text
     column = linear_run.data.fields[0].columns[3]
-    name, step = column.name, column.step * attack.least
+    name, step = column.name, column.step * attack.min_strength
     assert abs(attack.changed["features"][name] - attack.values["features"][name]) == pytest.approx(step, rel=1e-3)
 
 
@@ -78,8 +80,8 @@ def test_attacks_grow_with_strength_and_beat_random_noise(name: str, method: str
     steps = worse * np.diff(report.scores)
     assert (steps >= -0.05).all(), "scores do not improve with strength, within three of 64 rows"
     assert worse * (report.scores[-1] - report.scores[0]) > 0.2
-    assert worse * (report.scores[-1] - report.chance[-1]) > 0.1
-    assert report.scores[0] == pytest.approx(report.chance[0])
+    assert worse * (report.scores[-1] - report.random_scores[-1]) > 0.1
+    assert report.scores[0] == pytest.approx(report.random_scores[0])
 
 
 def test_pgd_is_at_least_as_strong_as_fgsm() -> None:
@@ -94,13 +96,13 @@ def test_adversarial_images_stay_in_range_and_strength() -> None:
         attack = find_adversarial_example(run, 5, method)
         before, after = attack.values["image"], attack.changed["image"]
         assert attack.unit.startswith("brightness")
-        assert attack.least is not None
+        assert attack.min_strength is not None
         shown = np.atleast_3d(run.data.example(5).image)
         np.testing.assert_allclose(before.transpose(1, 2, 0), shown, atol=1e-5)
         assert after.min() >= -1e-6
         assert after.max() <= 1 + 1e-6
-        assert np.abs(after - before).max() <= attack.least + 1e-5
-        assert np.abs(after - before).max() > attack.least / 2
+        assert np.abs(after - before).max() <= attack.min_strength + 1e-5
+        assert np.abs(after - before).max() > attack.min_strength / 2
         field = run.data.image_field("image")
         scaled = (torch.tensor(after, dtype=torch.float32) - torch.tensor(field.mean)) / torch.tensor(field.std)
         with torch.no_grad():
@@ -112,7 +114,7 @@ def test_regression_attack_succeeds_at_half_a_standard_deviation() -> None:
     run = trained("regression")
     attack = find_adversarial_example(run, 3)
     (weights, _) = (value.double() for value in run.model.state_dict().values())
-    assert attack.least == pytest.approx(MIN_MOVE / float(weights.abs().sum()), rel=2e-3)
+    assert attack.min_strength == pytest.approx(MIN_MOVE / float(weights.abs().sum()), rel=2e-3)
 
 
 def test_cancelled_attack_restores_model_and_rng_state() -> None:
@@ -200,7 +202,7 @@ def test_multi_label_segmentation_and_multi_output_are_attacked(
     assert report.scores[0] == pytest.approx(float(expected), rel=1e-5)
     worse = 1 if measure == "mean absolute error" else -1
     assert worse * (report.scores[2] - report.scores[1]) > 0
-    assert worse * (report.scores[2] - report.chance[2]) > 0
+    assert worse * (report.scores[2] - report.random_scores[2]) > 0
     assert report.shares == (worse < 0)
 
 
@@ -215,10 +217,10 @@ def test_multi_label_attack_needs_at_least_closed_form_strength(task_runs: dict[
     limits = torch.tensor([run.calibration[str(label)] for label in range(4)]).logit()
     least = ((logits - limits).abs() / (weights * space).abs().sum(1)).min()
     attack = find_adversarial_example(run, row, "pgd")
-    assert attack.least is not None
-    assert attack.least >= float(least) * (1 - 1e-4)
+    assert attack.min_strength is not None
+    assert attack.min_strength >= float(least) * (1 - 1e-4)
     assert attack.before.text != attack.after.text
-    assert attack.turned == "adds or removes a label"
+    assert attack.change == "adds or removes a label"
 
 
 def pixel_scale(run: TrainedRun) -> torch.Tensor:
@@ -246,7 +248,7 @@ def test_explained_target_selects_the_attacked_output(task_runs: dict[str, Train
     ]
     assert attacked_output(task_runs["labels"], "circle") == ""
     attack = find_adversarial_example(run, 3, output="area")
-    assert attack.turned == "changes the prediction by half a standard deviation of the target"
+    assert attack.change == "changes the prediction by half a standard deviation of the target"
     with pytest.raises(ExplainError, match="There is no output 'size'; choose one of shape, area"):
         find_adversarial_example(run, 3, output="size")
     with pytest.raises(ExplainError, match="this network has one"):

@@ -82,5 +82,5 @@ def test_linear_sound_attributions_are_summed_per_segment() -> None:
     shown = global_plots.profile(summary, spec.name)
     assert tuple(shown.data[0].x) == segments.names
     np.testing.assert_allclose(shown.data[0].y, np.abs(parts).mean(0), atol=1e-5)
-    assert all(top.rpartition(" ")[0] in table for row in summary.rows for top in row.tops)
+    assert all(top.rpartition(" ")[0] in table for row in summary.rows for top in row.top_features)
     assert summary.as_json()["spans"] == {spec.name: segments.names}

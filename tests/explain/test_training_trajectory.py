@@ -78,7 +78,7 @@ def test_initial_weights_are_listed_first(folder: Path) -> None:
     )
     frames = explain_trajectory(run, folder, "saliency", 3).frames
     assert frames[0].label == "Before training"
-    assert frames[0].explanation.answer == pytest.approx(0.0), "these weights are all zero"
+    assert frames[0].explanation.score == pytest.approx(0.0), "these weights are all zero"
 
 
 def test_ema_weights_are_listed_separately(folder: Path) -> None:
@@ -123,7 +123,7 @@ def test_each_frame_matches_an_explanation_with_its_weights(folder: Path) -> Non
         np.testing.assert_allclose(frame.explanation.attributions["features"], expected.attributions["features"])
         output = other.output({"features": run.data.inputs["features"][3:4]})
         assert frame.probability == pytest.approx(float(output.softmax(1)[0, last.target.index]))
-        assert frame.explanation.answer == pytest.approx(float(output[0, last.target.index]), rel=1e-5)
+        assert frame.explanation.score == pytest.approx(float(output[0, last.target.index]), rel=1e-5)
     assert trajectory.final.agreement.spearman == pytest.approx(1.0)
     assert trajectory.bounds["features"] == pytest.approx(
         max(float(np.abs(frame.explanation.attributions["features"]).max()) for frame in trajectory.frames)

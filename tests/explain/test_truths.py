@@ -307,9 +307,9 @@ def test_linear_faithfulness_curves_match_hand_computation() -> None:
     assert proof is not None
     assert sums is not None
     falling = np.concatenate([[0.0], np.cumsum(np.sort(parts)[::-1])])
-    np.testing.assert_allclose(proof.curves["deletion"], sums.answer - falling, rtol=1e-4, atol=1e-3)
-    np.testing.assert_allclose(proof.curves["insertion"], sums.baseline_answer + falling, rtol=1e-4, atol=1e-3)
-    assert proof.deletion == pytest.approx(float(np.trapezoid(sums.answer - falling, dx=0.1)), rel=1e-4)
+    np.testing.assert_allclose(proof.curves["deletion"], sums.score - falling, rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(proof.curves["insertion"], sums.baseline_score + falling, rtol=1e-4, atol=1e-3)
+    assert proof.deletion == pytest.approx(float(np.trapezoid(sums.score - falling, dx=0.1)), rel=1e-4)
 
 
 class Refuses(nn.Module):

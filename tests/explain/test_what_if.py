@@ -16,7 +16,7 @@ def test_linear_score_changes_by_weight_times_input_change() -> None:
     column = run.data.fields[0].columns[2]
     comparison = what_if(run, 7, raw | {column.name: raw[column.name] + 2 * column.step})
     weight = float(run.model.state_dict()["linear_1.weight"][0, 2]) * run.data.fitted_numbers.std[0]
-    assert comparison.moved == pytest.approx(2 * weight, rel=1e-4)
+    assert comparison.score_change == pytest.approx(2 * weight, rel=1e-4)
     difference = comparison.after.attributions["features"] - comparison.before.attributions["features"]
     assert difference[2] == pytest.approx(2 * weight, rel=1e-3)
     np.testing.assert_allclose(np.delete(difference, 2), 0, atol=1e-3)
@@ -26,12 +26,12 @@ def test_unchanged_example_keeps_score_and_target() -> None:
     for name in ("table", "image", "series", "transformer"):
         run = trained(name)
         comparison = what_if(run, 11, raw_row(run.data, 11), "saliency", proofs=False)
-        assert comparison.moved == pytest.approx(0, abs=1e-5)
-        assert not comparison.another
+        assert comparison.score_change == pytest.approx(0, abs=1e-5)
+        assert not comparison.is_prediction_changed
         for field, values in comparison.before.attributions.items():
             np.testing.assert_allclose(values, comparison.after.attributions[field], atol=1e-5)
         assert comparison.before.target == comparison.after.target
-        assert all(before == pytest.approx(after, abs=1e-6) for before, after in comparison.shares.values())
+        assert all(before == pytest.approx(after, abs=1e-6) for before, after in comparison.probabilities.values())
 
 
 def test_changed_text_gets_the_networks_probabilities() -> None:
@@ -40,7 +40,7 @@ def test_changed_text_gets_the_networks_probabilities() -> None:
     with torch.no_grad():
         shares = run.model(*run.data.encode({"text": "turn off the kitchen light"}).values()).softmax(1)[0]
     for index, name in enumerate(run.data.schema.target.classes):
-        assert comparison.shares[name][1] == pytest.approx(float(shares[index]), abs=1e-5)
+        assert comparison.probabilities[name][1] == pytest.approx(float(shares[index]), abs=1e-5)
     assert comparison.after.target.index == comparison.before.target.index, (
         "both explain the class predicted before the change"
     )

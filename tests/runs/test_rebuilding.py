@@ -236,7 +236,7 @@ def test_anomaly_predictions_and_attributions_match_the_error() -> None:
     explanation = explain(run, "integrated_gradients", worst)
     assert explanation.target.kind == "error"
     assert explanation.proofs.completeness is not None
-    assert explanation.proofs.completeness.answer == pytest.approx(float(error.max()), rel=1e-4)
+    assert explanation.proofs.completeness.score == pytest.approx(float(error.max()), rel=1e-4)
     assert (explanation.proofs.completeness.relative_error or 0) < 0.02
     with pytest.raises(ExplainError, match="leave the target out"):
         explain(run, "occlusion", worst, target="unusual")

@@ -254,7 +254,7 @@ def test_explanations_target_the_same_logit(name: str, ending: str) -> None:
     assert predict_example(scaled_run, row).target == predict_example(logits_run, row).target
     if name in ("breast_cancer", "breast_cancer_binary", "scenes_labels", "shapes_two_outputs"):
         explanations = [explain(run, "saliency", row, proofs=False) for run in (logits_run, scaled_run)]
-        assert_close(explanations[1].answer, explanations[0].answer, "F")
+        assert_close(explanations[1].score, explanations[0].score, "F")
         assert_close(explanations[1].attributions, explanations[0].attributions, "attributions")
 
 
@@ -271,7 +271,7 @@ def test_every_method_matches_logit_network(name: str) -> None:
         actual, expected = (explain(run, method.name, row, proofs=False, **quick) for run in (scaled_run, logits_run))
         assert_close(actual.attributions, expected.attributions, method.name)
         assert_close(actual.nodes, expected.nodes, method.name)
-        assert_close([actual.answer, actual.ground], [expected.answer, expected.ground], method.name)
+        assert_close([actual.score, actual.baseline_score], [expected.score, expected.baseline_score], method.name)
 
 
 def test_removed_softmax_still_reports_its_activation() -> None:
@@ -345,7 +345,7 @@ def test_attacks_and_influence_match_logit_network(name: str) -> None:
     row = int(logits_run.data.split["test"][0])
     influences = [influence(run, row) for run in (logits_run, scaled_run)]
     assert_close(influences[1].influences, influences[0].influences, "influence", 1e-4)
-    assert (influences[1].answer, influences[1].looked_by) == (influences[0].answer, influences[0].looked_by)
+    assert (influences[1].prediction, influences[1].parameters) == (influences[0].prediction, influences[0].parameters)
 
 
 def teacher_files(folder: Path, run: TrainedRun) -> Any:

@@ -250,10 +250,10 @@ def test_cross_attention_maps_answer_to_source() -> None:
     source, decoder_input = run.data.schema.inputs
     assert layer.weights.shape == (2, decoder_input.shape[0], source.shape[0])
     np.testing.assert_allclose(layer.weights.sum(-1), 1.0, atol=1e-6)
-    assert layer.looking == ("⟨start⟩", *answer_token_by_token(run, row)[: decoder_input.shape[0] - 1])
+    assert layer.query_labels == ("⟨start⟩", *answer_token_by_token(run, row)[: decoder_input.shape[0] - 1])
     tokens = run.data.example(row).tokens
-    assert layer.looked_at[: len(tokens)] == tokens
-    assert not any(layer.looked_at[len(tokens) :])
+    assert layer.key_labels[: len(tokens)] == tokens
+    assert not any(layer.key_labels[len(tokens) :])
     assert layer.weights[..., len(tokens) :].max() == 0.0  # the mask hides the padding
 
 
@@ -267,9 +267,9 @@ def test_transformer_attention_maps_have_matching_tokens() -> None:
         (answer_length, answer_length),
         (answer_length, source_length),
     ]
-    words, letters = maps.layers[0].looking, maps.layers[1].looking
+    words, letters = maps.layers[0].query_labels, maps.layers[1].query_labels
     assert letters[0] == "⟨start⟩"
-    assert [(layer.looking, layer.looked_at) for layer in maps.layers] == [
+    assert [(layer.query_labels, layer.key_labels) for layer in maps.layers] == [
         (words, words),
         (letters, letters),
         (letters, words),

@@ -114,7 +114,7 @@ def _comparison_lines(comparison: Comparison) -> list[str]:
         comparison.agreement.sentence,
     ]
     for position, explanation in (("first", comparison.first), ("second", comparison.second)):
-        compared = f" compared with {explanation.compared}" if explanation.compared else ""
+        compared = f" compared with {explanation.baseline}" if explanation.baseline else ""
         weights = f"{explanation.checkpoint} weights {explanation.weights[:8]}"
         summary = f"{position}: {explanation.title}{compared}, {weights}, prediction {explanation.prediction.text}"
         lines.append(plain(f"{summary}; {explanation.verdict.level}"))
@@ -131,7 +131,7 @@ def _through_training(
     trajectory = explain_trajectory(trained, folder, method, example, target=target, seed=arguments.seed, **options)
     rows = [
         (frame.label, plain(frame.explanation.prediction.text), _number_cell(frame.probability),
-         number(frame.explanation.answer), _number_cell(frame.agreement.spearman))
+         number(frame.explanation.score), _number_cell(frame.agreement.spearman))
         for frame in trajectory.frames
     ]  # fmt: skip
     header = ("checkpoint", "prediction", "probability", "score", "correlation with the last")

@@ -281,7 +281,7 @@ def real_parts_mask(explanation: Explanation, name: str, shape: tuple[int, ...])
     if explanation.attention is not None and name not in explanation.attributions:
         layers = {layer.name: layer for layer in explanation.attention.layers}
         layer, tokens = layers[name], explanation.attention.tokens
-        sides = (layer.looking or tokens, layer.looked_at or tokens)
+        sides = (layer.query_labels or tokens, layer.key_labels or tokens)
         down, across = (np.array([bool(token) for token in side], dtype=bool) for side in sides)
         if shape == (len(down), len(across)):
             mask: np.ndarray = down[:, None] & across

@@ -229,9 +229,11 @@ def _describe(
         options=plain_options(explainer),
         attention=result.attention,
         nodes=result.nodes,
-        answer=float(context.score(context.inputs)),
-        ground=result.baseline_score if result.baseline_score is not None else float(context.score(context.baseline)),
-        compared=result.compared or (context.compared if isinstance(explainer, BaselineExplainer) else ""),
+        score=float(context.score(context.inputs)),
+        baseline_score=result.baseline_score
+        if result.baseline_score is not None
+        else float(context.score(context.baseline)),
+        baseline=result.baseline or (context.baseline_text if isinstance(explainer, BaselineExplainer) else ""),
         axes=axes_of(data),
     )
 

@@ -147,24 +147,34 @@ def _concept(arguments: Namespace) -> ConceptDefinition:
 def _influence_lines(result: Taught) -> list[str]:
     label = {"answer": "the predicted class", "truth": "the true label"}[result.against]
     lines = [
-        f"row {result.row}: predicted {plain(result.answer)}, true {plain(result.label)}; "
+        f"row {result.row}: predicted {plain(result.prediction)}, true {plain(result.label)}; "
         f"training examples that influence {label}",
-        f"{result.level}: {result.verdict} By {result.looked_by}.",
+        f"{result.level}: {result.verdict} By {result.parameters}.",
     ]
-    for title, lessons in (("supports", result.lessons_for), ("opposes", result.lessons_against)):
-        lines += ["", title, _lessons(lessons, "influence")]
+    for title, examples in (("supports", result.proponents), ("opposes", result.opponents)):
+        lines += ["", title, _example_table(examples, "influence")]
     return lines
 
 
 def _suspect_lines(errors: PossibleLabelErrors) -> list[str]:
     counts = f"{len(errors.rows):,} of {errors.training_rows:,} training rows."
-    return [f"{counts} {errors.sentence} By {errors.looked_by}.", "", _lessons(errors.first, "self-influence")]
+    return [
+        f"{counts} {errors.sentence} By {errors.parameters}.",
+        "",
+        _example_table(errors.top_rows, "self-influence"),
+    ]
 
 
-def _lessons(lessons: tuple[InfluentialRow, ...], title: str) -> str:
+def _example_table(examples: tuple[InfluentialRow, ...], title: str) -> str:
     rows = [
-        (lesson.row, number(lesson.influence), short(lesson.label, 30), short(lesson.says, 30), number(lesson.loss))
-        for lesson in lessons
+        (
+            example.row,
+            number(example.influence),
+            short(example.label, 30),
+            short(example.prediction, 30),
+            number(example.loss),
+        )
+        for example in examples
     ]
     return table(("row", title, "label", "prediction", "loss"), rows, right=("row", title, "loss"))
 
@@ -172,12 +182,12 @@ def _lessons(lessons: tuple[InfluentialRow, ...], title: str) -> str:
 def _concept_lines(concepts: Found) -> list[str]:
     rows = [
         (short(score.title, 30), short(score.target, 20), f"{score.score:.2f}", f"{score.low:.2f}–{score.high:.2f}",
-         number(score.p), f"{score.accuracy:.2f}", f"{score.strength:+.2f}", score.word)
+         number(score.p_value), f"{score.accuracy:.2f}", f"{score.strength:+.2f}", score.word)
         for score in concepts.scores
     ]  # fmt: skip
     head = ("layer", "class", "TCAV score", "random", "p", "accuracy", "strength", "verdict")
     counts = (
-        f"{len(concepts.rows):,} rows with it (of {concepts.found:,}), {concepts.others:,} without; "
+        f"{len(concepts.rows):,} rows with it (of {concepts.available_rows:,}), {concepts.other_rows:,} without; "
         f"{concepts.repeats} concept vectors"
     )
     sentences = [*([plain(concepts.model)] if concepts.model else []), *(score.sentence for score in concepts.scores)]

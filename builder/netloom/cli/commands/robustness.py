@@ -56,12 +56,12 @@ class Robust(Command):
         trained = load_trained_run(store, arguments.run, arguments.checkpoint or "")
         if arguments.example is not None:
             attack = find_adversarial_example(trained, arguments.example, arguments.method, output=arguments.output)
-            change = "no change up to" if attack.least is None else "smallest change of the prediction:"
-            line = f"row {attack.row}: {attack.before.text} becomes {attack.after.text}; {change} "
-            context.answer(
-                as_plain(attack),
-                plain(f"{line}{number(attack.largest if attack.least is None else attack.least)} {attack.unit}"),
-            )
+            if attack.min_strength is None:
+                change, strength = "no change up to", attack.max_strength
+            else:
+                change, strength = "smallest change of the prediction:", attack.min_strength
+            line = f"row {attack.row}: {attack.before.text} becomes {attack.after.text}; {change}"
+            context.answer(as_plain(attack), plain(f"{line} {number(strength)} {attack.unit}"))
             return 0
         result = robustness(
             trained,
@@ -100,7 +100,7 @@ def _text(result: Robustness) -> str:
                 (
                     strength,
                     result.scores[index],
-                    result.chance[index],
+                    result.random_scores[index],
                     *(result.by_class[name][index] for name in classes),
                 ),
             )
@@ -111,6 +111,6 @@ def _text(result: Robustness) -> str:
         f"{result.title} on {result.rows} {result.split} rows; strength in {result.unit}",
         table(head, rows, right=head),
     ]
-    if result.half is not None:
-        lines.append(f"Half of the correct predictions become wrong at {number(result.half)}.")
+    if result.half_strength is not None:
+        lines.append(f"Half of the correct predictions become wrong at {number(result.half_strength)}.")
     return "\n".join([*lines, f"{result.verdict.level}: {result.verdict.sentence}"])

@@ -53,12 +53,12 @@ class AttentionRecord:
 
     context: ExplanationContext
     layers: list[AttentionLayer]
-    known: StreamIndex
+    stream_index: StreamIndex
     reason: str
 
     def joined(self, maps: Iterable[np.ndarray]) -> list[np.ndarray]:
         """Place one map (heads, T, S) per layer into maps over all concatenated sequences, (heads, ΣT, ΣT)."""
-        starts, joined = self.known.starts(), []
+        starts, joined = self.stream_index.starts(), []
         for layer, weights in zip(self.layers, maps, strict=True):
             query, key = layer.streams
             joint = np.zeros((len(weights), starts[-1], starts[-1]))
@@ -70,7 +70,7 @@ class AttentionRecord:
         """Return the maps with their combination `total` (ΣT, ΣT), and the attributions of the input by field."""
         from netloom.explain.attention.token_streams import distribute_to_values, with_effects
 
-        streams, starts = with_effects(self.context, self.known), self.known.starts()
+        streams, starts = with_effects(self.context, self.stream_index), self.stream_index.starts()
         attributions: dict[str, np.ndarray] = {}
         rows, correlation = output_rows(self.context, self), None
         if total is not None:
@@ -80,7 +80,7 @@ class AttentionRecord:
                 if stream.field:
                     shares = distribute_to_values(self.context, stream, steps[start : start + len(stream.tokens)])
                     attributions[stream.field] = attributions.get(stream.field, 0.0) + shares
-            effects = np.concatenate([stream.lost for stream in streams])
+            effects = np.concatenate([stream.effect_array for stream in streams])
             is_known = np.isfinite(effects)
             correlation = spearman(steps[is_known], np.abs(effects[is_known])) if is_known.sum() > 1 else None
         tokens = streams[self.layers[0].streams[1]].tokens
@@ -178,7 +178,7 @@ def output_rows(context: ExplanationContext, record: AttentionRecord) -> tuple[i
     that are not padding.
     """
     query = record.layers[-1].streams[0]
-    start, stream = record.known.starts()[query], record.known.streams[query]
+    start, stream = record.stream_index.starts()[query], record.stream_index.streams[query]
     count = len(stream.tokens)
     has_gradient = _rows_with_gradient(context)
     if has_gradient is not None and has_gradient.any():

@@ -52,8 +52,10 @@ class AttentionHeads(Explainer):
                 for layer, effect, slope in zip(record.layers, np.split(effects, bounds), slopes, strict=True)
             ],
         )
-        maps = replace(record.through(None)[0], order=_removal_order(context, record, effects, np.concatenate(slopes)))
-        return Result({}, attention=maps, remarks=(_remark(maps.order),))
+        maps = replace(
+            record.through(None)[0], head_order=_removal_order(context, record, effects, np.concatenate(slopes))
+        )
+        return Result({}, attention=maps, remarks=(_remark(maps.head_order),))
 
 
 def scores_without_heads(context: ExplanationContext, record: AttentionRecord, is_removed: np.ndarray) -> np.ndarray:

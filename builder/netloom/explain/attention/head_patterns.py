@@ -34,11 +34,11 @@ class HeadFigures:
 
 def head_figures(maps: AttentionMaps, layer: AttentionLayer) -> list[HeadFigures]:
     """Compute the statistics of each head of a layer over positions that are not padding."""
-    rows, columns = (side or maps.tokens for side in (layer.looking, layer.looked_at))
+    rows, columns = (side or maps.tokens for side in (layer.query_labels, layer.key_labels))
     is_self_attention = layer.streams[0] == layer.streams[1] and len(rows) == len(columns)
     is_token = [np.array([bool(token) for token in side]) for side in (rows, columns)]
     special = np.array([token.startswith(SPECIAL_PREFIX) for token in columns]) | ~is_token[1]
-    effects = maps.streams[layer.streams[1]].lost if maps.streams else None
+    effects = maps.streams[layer.streams[1]].effect_array if maps.streams else None
     return [_figures(weights, is_token, special, effects, within=is_self_attention) for weights in layer.weights]
 
 

@@ -63,8 +63,8 @@ class ConceptScore:
     """The TCAV score of a concept at one node for one target.
 
     `score` is the mean of `scores`, one for each sample of rows without the concept. `low` to `high` is the central 95%
-    of the scores of random concepts. `p` is the two-sided p-value, corrected for the number of tests in the table.
-    `accuracy` and `random_accuracy` are on held-out rows. `strength` is the change of the target score from rows
+    of the scores of random concepts. `p_value` is the two-sided p-value, corrected for the number of tests in the
+    table. `accuracy` and `random_accuracy` are on held-out rows. `strength` is the change of the target score from rows
     without to rows with the concept, in standard deviations of the score.
     """
 
@@ -73,10 +73,10 @@ class ConceptScore:
     target: str
     score: float
     scores: tuple[float, ...]
-    random: tuple[float, ...]
+    random_scores: tuple[float, ...]
     low: float
     high: float
-    p: float
+    p_value: float
     accuracy: float
     random_accuracy: float
     strength: float
@@ -89,7 +89,7 @@ class ConceptScore:
         if self.word == "absent":
             return f"{self.title} does not encode the concept: {accuracy}."
         effect = (
-            f"TCAV score {self.score:.0%} (random concepts {self.low:.0%} to {self.high:.0%}, p = {self.p:.2g}), "
+            f"TCAV score {self.score:.0%} (random concepts {self.low:.0%} to {self.high:.0%}, p = {self.p_value:.2g}), "
             f"strength {self.strength:+.2f} σ"
         )
         if self.word == "unused":
@@ -102,14 +102,14 @@ class ConceptScore:
 class Concepts:
     """The TCAV scores of a concept at several nodes for several targets.
 
-    `rows` are the rows with the concept that were used, out of `found`; `others` is the number of rows without it.
-    `model` says what is wrong with the network itself, or is empty.
+    `rows` are the rows with the concept that were used, out of `available_rows`; `other_rows` is the number of rows
+    without it. `model` says what is wrong with the network itself, or is empty.
     """
 
     concept: str
     rows: tuple[int, ...]
-    found: int
-    others: int
+    available_rows: int
+    other_rows: int
     repeats: int
     scores: tuple[ConceptScore, ...]
     weights: str = ""
@@ -321,14 +321,14 @@ def _concept_score(
 
 def _with_verdict(score: ConceptScore, tests: int) -> ConceptScore:
     """Add the verdict and correct p for the number of tests (Bonferroni)."""
-    p = min(1.0, score.p * tests)
+    p = min(1.0, score.p_value * tests)
     word: Word = "for" if score.strength > 0 else "against"
     if score.accuracy < MIN_ACCURACY or score.accuracy <= score.random_accuracy:
         word = "absent"
     # The score counts signs and the strength averages sizes; if they point in opposite directions, neither is evidence.
     elif p > MAX_P_VALUE or abs(score.strength) < MIN_STRENGTH or (score.score > 0.5) != (score.strength > 0):
         word = "unused"
-    return replace(score, p=p, word=word)
+    return replace(score, p_value=p, word=word)
 
 
 def _target(trained: Trained, row: int, name: str) -> Target:

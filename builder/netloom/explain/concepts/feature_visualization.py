@@ -28,10 +28,11 @@ UNREALISTIC_FACTOR = 1.5
 class VisualizedUnit:
     """Inputs that maximize one unit of the node at `path`, or of the output if `path` is empty.
 
-    The value of a unit of a feature map or a sequence is its mean over all positions. `made` holds the optimized inputs
-    by field in the units of the data, (seeds, …), or for a table a list of values by column; `reached` holds the values
-    of the unit for them. Of the `rows` training rows, `highest` is the maximum value, `mean` and `deviation` describe
-    all, and `rows_most` are the rows with the highest values `real`. `told` describes how the inputs were regularized.
+    The value of a unit of a feature map or a sequence is its mean over all positions. `optimized_inputs` holds the
+    optimized inputs by field in the units of the data, (seeds, …), or for a table a list of values by column;
+    `optimized_values` holds the values of the unit for them. Of the `rows` training rows, `train_max` is the maximum
+    value, `train_mean` and `train_std` describe all, and `top_rows` are the rows with the highest values `top_values`.
+    `regularization` describes how the inputs were regularized.
     """
 
     path: str
@@ -39,15 +40,15 @@ class VisualizedUnit:
     unit: int
     units: int
     name: str
-    made: dict[str, Any]
-    reached: tuple[float, ...]
-    highest: float
-    mean: float
-    deviation: float
+    optimized_inputs: dict[str, Any]
+    optimized_values: tuple[float, ...]
+    train_max: float
+    train_mean: float
+    train_std: float
     rows: int
-    rows_most: tuple[int, ...]
-    real: tuple[float, ...]
-    told: str
+    top_rows: tuple[int, ...]
+    top_values: tuple[float, ...]
+    regularization: str
     verdict: Verdict
     weights: str = ""
     checkpoint: str = ""
@@ -129,15 +130,15 @@ def _visualized(unit: Unit, seeds: int, steps: int, seed: int, progress: Progres
         unit=unit.number,
         units=unit.count,
         name=unit.name(),
-        made={name: _stack([display[name] for display in displays]) for name in unit.space.parts},
-        reached=tuple(scores.tolist()),
-        highest=highest,
-        mean=float(row_scores.mean()),
-        deviation=deviation,
+        optimized_inputs={name: _stack([display[name] for display in displays]) for name in unit.space.parts},
+        optimized_values=tuple(scores.tolist()),
+        train_max=highest,
+        train_mean=float(row_scores.mean()),
+        train_std=deviation,
         rows=len(rows),
-        rows_most=tuple(rows[best].tolist()),
-        real=tuple(row_scores[best].tolist()),
-        told=maximization.describe(steps),
+        top_rows=tuple(rows[best].tolist()),
+        top_values=tuple(row_scores[best].tolist()),
+        regularization=maximization.describe(steps),
         verdict=_verdict(best_score, highest, float(row_scores.mean())),
     )
 

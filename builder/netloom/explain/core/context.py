@@ -58,8 +58,8 @@ class InputPoint:
 class ExplanationContext:
     """One example, its baseline, and a private copy of the network.
 
-    `inputs` and `baseline` hold tensors (1, …) by field, and `compared` describes the baseline. `score` computes F, the
-    explained number. `rows` is the batch size, and `flops` the cost of one row.
+    `inputs` and `baseline` hold tensors (1, …) by field, and `baseline_text` describes the baseline. `score` computes
+    F, the explained number. `rows` is the batch size, and `flops` the cost of one row.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class ExplanationContext:
 
     def _set_baseline(self) -> None:
         chosen = choose(self.baseline_choice, self.data, self.inputs)
-        self.baseline, self.compared, self._of_example = chosen.values, chosen.words, chosen.of_example
+        self.baseline, self.baseline_text, self._of_example = chosen.values, chosen.words, chosen.of_example
 
     def _copy_model(self, model: nn.Module) -> None:
         scorer = with_logits(self.project, model, self.data.schema)

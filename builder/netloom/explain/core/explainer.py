@@ -64,7 +64,7 @@ class Result:
         nodes: An array by the path of a node, in the shape of its output.
         total: The sum of all parts, if it is not the sum of `attributions`.
         baseline_score: F(baseline), if it is not the score of the baseline of the context.
-        compared: A description of the reference, if it is not a chosen baseline.
+        baseline: A description of the reference, if it is not a chosen baseline.
         covers_score: Whether the whole score passes through the explained node, so that the parts can sum to it.
         repeats: Independent estimates (R, …) by field of a method that samples. `attributions` are their mean (for a
             method without signs, the mean before the signs are dropped).
@@ -78,7 +78,7 @@ class Result:
     nodes: dict[str, np.ndarray] = field(default_factory=dict)
     total: float | None = None
     baseline_score: float | None = None
-    compared: str = ""
+    baseline: str = ""
     covers_score: bool = True
     repeats: dict[str, np.ndarray] = field(default_factory=dict)
     enumerated: bool = False

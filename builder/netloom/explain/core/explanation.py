@@ -72,8 +72,8 @@ class Completeness:
     """
 
     sum: float
-    answer: float
-    baseline_answer: float
+    score: float
+    baseline_score: float
     delta: float
     relative_error: float | None
     steps: int | None
@@ -155,7 +155,7 @@ class Proofs:
     completeness: Completeness | None
     faithfulness: Faithfulness | None
     seed: int
-    randomised: RandomizationTest | None = None
+    randomization: RandomizationTest | None = None
     sampling: Sampling | None = None
     cross_check: CrossCheck | None = None
 
@@ -205,8 +205,8 @@ class Verdict:
 class AttentionLayer:
     """One attention layer with `weights` (heads, T, S): queries in rows, keys in columns.
 
-    `looking` (T) and `looked_at` (S) label them, if not with `AttentionMaps.tokens`. `streams` are the indexes of the
-    query and key sequence in `AttentionMaps.streams`. For each head, `effects` is F(x) − F(x without the head), and
+    `query_labels` (T) and `key_labels` (S) label them, if not with `AttentionMaps.tokens`. `streams` are the indexes of
+    the query and key sequence in `AttentionMaps.streams`. For each head, `effects` is F(x) − F(x without the head), and
     `slopes` its first-order estimate.
     """
 
@@ -214,8 +214,8 @@ class AttentionLayer:
     title: str
     causal: bool
     weights: np.ndarray
-    looking: tuple[str, ...] = ()
-    looked_at: tuple[str, ...] = ()
+    query_labels: tuple[str, ...] = ()
+    key_labels: tuple[str, ...] = ()
     streams: tuple[int, ...] = (0, 0)
     effects: np.ndarray | None = None
     slopes: np.ndarray | None = None
@@ -236,7 +236,7 @@ class Stream:
     effects: tuple[float | None, ...] = ()
 
     @property
-    def lost(self) -> np.ndarray:
+    def effect_array(self) -> np.ndarray:
         """The effects (T,), NaN where there is none."""
         effects = self.effects or (None,) * len(self.tokens)
         return np.array([np.nan if effect is None else effect for effect in effects])
@@ -263,7 +263,7 @@ class AttentionMaps:
 
     `tokens` label the positions. `rollout` (ΣT, ΣT) covers all concatenated `streams`; it is None if the layers cannot
     be combined, and `reason` says why. `correlation` is Spearman's between the rollout and the effect of removing each
-    position. `read` are the rows of the rollout from which the output is read.
+    position. `output_rows` are the rows of the rollout from which the output is read.
     """
 
     layers: tuple[AttentionLayer, ...]
@@ -272,8 +272,8 @@ class AttentionMaps:
     reason: str
     correlation: float | None
     streams: tuple[Stream, ...] = ()
-    read: tuple[int, ...] = ()
-    order: HeadOrder | None = None
+    output_rows: tuple[int, ...] = ()
+    head_order: HeadOrder | None = None
 
 
 @dataclass(frozen=True)
@@ -281,8 +281,8 @@ class Explanation:
     """An explanation of one prediction.
 
     `attributions` has an array in the shape of each input (tokens (T,), tables one value per column), and `nodes` one
-    in the shape of a node's output by path. `answer` is F(x) and `ground` F(baseline). `weights` is a hash of the
-    weights, `checkpoint` their name, and `seconds` the run time. `compared` describes the baseline, or is empty.
+    in the shape of a node's output by path. `score` is F(x) and `baseline_score` F(baseline). `weights` is a hash of
+    the weights, `checkpoint` their name, and `seconds` the run time. `baseline` describes the baseline, or is empty.
     `labels` names columns, channels or tokens; `axes` describes the rows and columns of a series or graph.
     """
 
@@ -298,19 +298,19 @@ class Explanation:
     options: dict[str, Any]
     attention: AttentionMaps | None = None
     nodes: dict[str, np.ndarray] = field(default_factory=dict)
-    answer: float = 0.0
-    ground: float = 0.0
+    score: float = 0.0
+    baseline_score: float = 0.0
     weights: str = ""
     checkpoint: str = ""
     seconds: float = 0.0
     axes: dict[str, Axes] = field(default_factory=dict)
-    compared: str = ""
+    baseline: str = ""
 
     @property
     def headline(self) -> str:
         """The target, the method and the baseline in words."""
         headline = f"{self.title} of {self.target.quantity}"
-        return f"{headline}, compared with {self.compared}" if self.compared else headline
+        return f"{headline}, compared with {self.baseline}" if self.baseline else headline
 
     def as_json(self) -> JsonObject:
         """Return the explanation as plain JSON values."""

@@ -57,30 +57,30 @@ class ExplainedRow:
     prediction."""
 
     row: int
-    explained: str
-    truth: str
+    target: str
+    label: str
     loss: float | None = None
-    said: str = ""
-    tops: tuple[str, ...] = ()
+    prediction: str = ""
+    top_features: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class GlobalAttributions:
-    """Attributions over `rows`, sampled with `seed` from the `there` available rows.
+    """Attributions over `rows`, sampled with `seed` from the `available_rows` available rows.
 
     `parts` are features, tokens, steps or segments of long series, in descending order of the mean magnitude, without
-    pixels. `maps` holds the mean attribution and `sizes` the mean magnitude by field and group, (groups, …), except for
-    tokens; long series have one position per segment, named in `spans`, and `axes` describes them. `groups` names the
-    explained targets, with `counts` rows each. `each` (N, …) holds the maps of single rows if they are small.
-    `converged` is the share of rows with a completeness error of at most 1% (None if the method is not complete).
-    `compared` describes the baseline, `model` the problems of the model, `about` the layer or neuron, and `options` the
-    options of the method.
+    pixels. `maps` holds the mean attribution and `magnitudes` the mean magnitude by field and group, (groups, …),
+    except for tokens; long series have one position per segment, named in `spans`, and `axes` describes them. `groups`
+    names the explained targets, with `counts` rows each. `row_maps` (N, …) holds the maps of single rows if they are
+    small. `converged` is the share of rows with a completeness error of at most 1% (None if the method is not
+    complete). `baseline` describes the baseline, `model` the problems of the model, `layer` the layer or neuron, and
+    `options` the options of the method.
     """
 
     method: str
     title: str
-    which: str
-    there: int
+    row_choice: str
+    available_rows: int
     seed: int
     quantity: str
     rows: tuple[ExplainedRow, ...]
@@ -88,25 +88,25 @@ class GlobalAttributions:
     groups: tuple[str, ...]
     counts: tuple[int, ...]
     maps: dict[str, np.ndarray]
-    sizes: dict[str, np.ndarray]
-    each: dict[str, np.ndarray]
+    magnitudes: dict[str, np.ndarray]
+    row_maps: dict[str, np.ndarray]
     spans: dict[str, tuple[str, ...]] = field(default_factory=dict)
     axes: dict[str, Axes] = field(default_factory=dict)
     converged: float | None = None
-    compared: str = ""
+    baseline: str = ""
     model: str = ""
-    about: str = ""
+    layer: str = ""
     options: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
 
     @property
     def sentence(self) -> str:
         """The method, the sample and its completeness in words."""
-        row_kind = "rows with the largest loss" if self.which == "worst" else f"{self.which} rows"
-        sampling = f" sampled with seed {self.seed}" if len(self.rows) < self.there else ""
-        layer = f" in {self.about}" if self.about else ""
-        compared = f", compared with {self.compared}" if self.compared else ""
-        counts = f"{len(self.rows)} of {self.there} {row_kind}{sampling}"
+        row_kind = "rows with the largest loss" if self.row_choice == "worst" else f"{self.row_choice} rows"
+        sampling = f" sampled with seed {self.seed}" if len(self.rows) < self.available_rows else ""
+        layer = f" in {self.layer}" if self.layer else ""
+        compared = f", compared with {self.baseline}" if self.baseline else ""
+        counts = f"{len(self.rows)} of {self.available_rows} {row_kind}{sampling}"
         warning = f" {self.model}" if self.model else ""
         text = f"{self.title} of {self.quantity}{layer}{compared}, over {counts}.{warning}"
         if self.converged is None:
@@ -116,19 +116,25 @@ class GlobalAttributions:
     def as_json(self) -> JsonObject:
         """Return plain JSON values, without the points and maps of single rows."""
         maps = {name: values.tolist() for name, values in self.maps.items()}
-        sizes = {name: values.tolist() for name, values in self.sizes.items()}
+        magnitudes = {name: values.tolist() for name, values in self.magnitudes.items()}
         header: JsonObject = {
             "method": self.method,
             "title": self.title,
-            "which": self.which,
-            "there": self.there,
+            "row_choice": self.row_choice,
+            "available_rows": self.available_rows,
             "seed": self.seed,
         }
         header |= {"sentence": self.sentence, "quantity": self.quantity, "converged": self.converged}
-        header |= {"compared": self.compared, "about": self.about, "options": self.options}
+        header |= {"baseline": self.baseline, "layer": self.layer, "options": self.options}
         groups = dict(zip(self.groups, self.counts, strict=True))
         rows = [asdict(row) for row in self.rows]
-        body: JsonObject = {"groups": groups, "parts": self.table(), "maps": maps, "sizes": sizes, "spans": self.spans}
+        body: JsonObject = {
+            "groups": groups,
+            "parts": self.table(),
+            "maps": maps,
+            "magnitudes": magnitudes,
+            "spans": self.spans,
+        }
         return {**header, **body, "rows": rows}
 
     def table(self) -> list[JsonObject]:
@@ -187,15 +193,17 @@ def global_attribution(
     samples = attribute_rows(trained, explainer, row_numbers, target, seed, progress)
     result = _aggregate(trained, name, samples, row_numbers)
     explained_rows = tuple(
-        replace(row, loss=largest_losses[row.row].loss, said=largest_losses[row.row].predicted)
+        replace(row, loss=largest_losses[row.row].loss, prediction=largest_losses[row.row].predicted)
         if row.row in largest_losses
         else row
         for row in result.rows
     )
     error = samples.errors
     converged = None if error is None else float((error <= CONVERGED).mean())
-    result = replace(result, which=choice, there=row_count, seed=seed, rows=explained_rows, converged=converged)
-    result = replace(result, compared=samples.compared, about=samples.about, options=plain_options(explainer))
+    result = replace(
+        result, row_choice=choice, available_rows=row_count, seed=seed, rows=explained_rows, converged=converged
+    )
+    result = replace(result, baseline=samples.baseline, layer=samples.layer, options=plain_options(explainer))
     check_model = model_check(
         trained.project, trained.model, trained.data, weights, measure_network(trained.project).totals.flops
     )
@@ -300,14 +308,14 @@ def _aggregate(trained: Trained, method: str, samples: SampleAttributions, rows:
         sizes[path] = np.stack([np.abs(layer_map[mask]).mean(0) for mask in group_masks])
     has_single_maps = sum(values[name].size for name in mapped) <= MAX_MAP_NUMBERS
     explained_rows = tuple(
-        ExplainedRow(row, name, data.target_text(row), tops=top)
+        ExplainedRow(row, name, data.target_text(row), top_features=top)
         for row, name, top in zip(rows, names, tops, strict=True)
     )
     return GlobalAttributions(
         method=method,
         title=registry()[method].title,
-        which="",
-        there=0,
+        row_choice="",
+        available_rows=0,
         seed=0,
         quantity="",
         rows=explained_rows,
@@ -315,8 +323,8 @@ def _aggregate(trained: Trained, method: str, samples: SampleAttributions, rows:
         groups=groups,
         counts=tuple(int(mask.sum()) for mask in group_masks),
         maps=maps,
-        sizes=sizes,
-        each={name: values[name].astype(np.float32) for name in mapped} if has_single_maps else {},
+        magnitudes=sizes,
+        row_maps={name: values[name].astype(np.float32) for name in mapped} if has_single_maps else {},
         spans={name: spans.names for name, spans in segments.items()},
         axes=axes_of(data),
     )

@@ -33,15 +33,15 @@ class SampleAttributions:
     """The attributions of N rows.
 
     `targets` has one target per row, `values` attributions (N, …) by field, and `nodes` those of layer outputs by node
-    path. `errors` (N,) are completeness errors, `compared` describes the baseline, and `about` the layer or neuron.
+    path. `errors` (N,) are completeness errors, `baseline` describes the baseline, and `layer` the layer or neuron.
     """
 
     targets: list[Target]
     values: dict[str, np.ndarray]
     nodes: dict[str, np.ndarray] = field(default_factory=dict)
     errors: np.ndarray | None = None
-    compared: str = ""
-    about: str = ""
+    baseline: str = ""
+    layer: str = ""
 
 
 def attribute_rows(
@@ -91,7 +91,7 @@ def _attribute_batches(
         for name, value in values.items():
             fields.setdefault(name, np.zeros((len(rows), *value.shape[1:])))[positions] = value
         done += len(positions)
-    return SampleAttributions(targets, by_column(trained.data, fields), errors=errors, compared=context.compared)
+    return SampleAttributions(targets, by_column(trained.data, fields), errors=errors, baseline=context.baseline_text)
 
 
 def _inputs(trained: Trained, rows: list[int]) -> dict[str, torch.Tensor]:
@@ -153,7 +153,7 @@ def _attribute_each(
         context = _row_context(trained, request, baseline_of(explainer))
         result = explainer.run(context)
         targets.append(context.target)
-        compared = result.compared or (context.compared if isinstance(explainer, BaselineExplainer) else "")
+        compared = result.baseline or (context.baseline_text if isinstance(explainer, BaselineExplainer) else "")
         # A layer map that is upsampled to the input is reported as an attribution of the input only.
         kinds = (result.attributions, {} if result.attributions else result.nodes)
         for parts_by_name, parts in zip(collected, kinds, strict=True):

@@ -60,7 +60,7 @@ class Trajectory:
                 "step": frame.step,
                 "answer": frame.explanation.prediction.text,
                 "probability": frame.probability,
-                "explained number": frame.explanation.answer,
+                "explained number": frame.explanation.score,
                 "rank agreement": frame.agreement.spearman,
                 "strongest alike": f"{frame.agreement.overlap} of {frame.agreement.top}",
                 "orders that do as well": faithful.chance

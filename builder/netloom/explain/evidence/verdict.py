@@ -60,7 +60,7 @@ def _worst(levels: Iterable[Level]) -> Level:
 
 def on_completeness(proof: Completeness) -> Remark:
     """Judge how closely the attributions sum to the change of the score."""
-    gap = proof.answer - proof.baseline_answer
+    gap = proof.score - proof.baseline_score
     if proof.relative_error is None:
         sentence = "The score of this example equals that of the baseline, so there is nothing to attribute."
         return Remark("caution", sentence)

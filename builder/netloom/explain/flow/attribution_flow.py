@@ -44,9 +44,9 @@ TOLERANCE = 0.01
 class Flow:
     """The attribution flow of one score through all networks of a document.
 
-    `answer` is F(x) and `ground` is F(baseline). `direct` bypasses the graph: the loss of a reconstruction depends on
-    the input directly. `relative_error` is the completeness error of the worst cut, and `word` names it. `steps` is the
-    number of integration steps, and `compared` describes the baseline.
+    `score` is F(x) and `baseline_score` is F(baseline). `direct` bypasses the graph: the loss of a reconstruction
+    depends on the input directly. `relative_error` is the completeness error of the worst cut, and `word` names it.
+    `steps` is the number of integration steps, and `baseline` describes the baseline.
     """
 
     method: str
@@ -54,8 +54,8 @@ class Flow:
     target: Target
     prediction: Prediction
     row: int | None
-    answer: float
-    ground: float
+    score: float
+    baseline_score: float
     edges: tuple[EdgeFlow, ...]
     nodes: tuple[NodeFlow, ...]
     cuts: tuple[Cut, ...]
@@ -68,12 +68,12 @@ class Flow:
     weights: str = ""
     checkpoint: str = ""
     seconds: float = 0.0
-    compared: str = ""
+    baseline: str = ""
 
     @property
     def headline(self) -> str:
         """The target and the baseline in words."""
-        return f"{self.title} of {self.target.quantity}, compared with {self.compared}"
+        return f"{self.title} of {self.target.quantity}, compared with {self.baseline}"
 
     def as_json(self) -> JsonObject:
         """Return the flow as plain JSON values."""
@@ -141,7 +141,7 @@ def _computed(
 
     integrated = integrate_flow(context, options["max_steps"], options["tolerance"])
     error = worst_error(integrated.cuts)
-    verdict = _verdict(integrated.answer - integrated.ground, error, len(integrated.cuts), integrated.steps)
+    verdict = _verdict(integrated.score - integrated.baseline_score, error, len(integrated.cuts), integrated.steps)
     quality = model_check(trained.project, trained.model, trained.data, weights, context.flops)
     return Flow(
         method=METHOD,
@@ -149,8 +149,8 @@ def _computed(
         target=context.target,
         prediction=predict(context.target, output, trained.data, context.inputs, chosen_settings(trained)),
         row=row,
-        answer=integrated.answer,
-        ground=integrated.ground,
+        score=integrated.score,
+        baseline_score=integrated.baseline_score,
         edges=integrated.edges,
         nodes=integrated.nodes,
         cuts=integrated.cuts,
@@ -161,7 +161,7 @@ def _computed(
         verdict=with_model(verdict, quality),
         options=options,
         weights=weights,
-        compared=context.compared,
+        baseline=context.baseline_text,
     )
 
 

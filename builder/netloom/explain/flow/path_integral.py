@@ -30,8 +30,8 @@ FAR = 2.0
 class IntegratedFlow:
     """The result of the integral; the fields are those of `Flow`."""
 
-    answer: float
-    ground: float
+    score: float
+    baseline_score: float
     edges: tuple[EdgeFlow, ...]
     nodes: tuple[NodeFlow, ...]
     cuts: tuple[Cut, ...]

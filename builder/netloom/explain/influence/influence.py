@@ -46,24 +46,24 @@ Against = Literal["answer", "truth"]
 class Influence:
     """The training rows that influenced the prediction for one example.
 
-    `lessons_for` are the proponents, which decreased the loss of the example most, in descending order;
-    `lessons_against` are the opponents, which increased it. `influences` (N,) belongs to `rows` (N,), a subset of the
-    `training_rows` rows of the training split. `model` says what is wrong with the network itself, or is empty.
+    `proponents` decreased the loss of the example most, in descending order; `opponents` increased it. `influences`
+    (N,) belongs to `rows` (N,), a subset of the `training_rows` rows of the training split. `parameters` describes the
+    weights whose gradients are compared. `model` says what is wrong with the network itself, or is empty.
     """
 
     row: int
-    answer: str
+    prediction: str
     label: str
     against: Against
-    lessons_for: tuple[InfluentialRow, ...]
-    lessons_against: tuple[InfluentialRow, ...]
+    proponents: tuple[InfluentialRow, ...]
+    opponents: tuple[InfluentialRow, ...]
     stages: tuple[Stage, ...]
-    looked_by: str
+    parameters: str
     rows: np.ndarray
     influences: np.ndarray
     training_rows: int
     loss: float
-    tried: InfluenceValidation | None
+    validation: InfluenceValidation | None
     level: Level
     verdict: str
     weights: str = ""
@@ -175,17 +175,17 @@ def _influence(
     level, verdict = influence_verdict(validation, loss, len(stages))
     return {
         "row": row,
-        "answer": answer,
+        "prediction": answer,
         "against": against,
-        "lessons_for": listed[0],
-        "lessons_against": listed[1],
+        "proponents": listed[0],
+        "opponents": listed[1],
         "stages": tuple(stage for stage, _ in stages),
-        "looked_by": describe_parameters(gradients),
+        "parameters": describe_parameters(gradients),
         "rows": rows,
         "influences": influences,
         "training_rows": len(trained.data.split["train"]),
         "loss": loss,
-        "tried": validation,
+        "validation": validation,
         "level": level,
         "verdict": verdict,
     }

@@ -37,15 +37,15 @@ class PossibleLabelErrors:
     rows: np.ndarray
     self_influence: np.ndarray
     loss: np.ndarray
-    first: tuple[InfluentialRow, ...]
+    top_rows: tuple[InfluentialRow, ...]
     stages: tuple[Stage, ...]
-    looked_by: str
+    parameters: str
     training_rows: int
     sentence: str
     weights: str = ""
     seconds: float = 0.0
     labels: tuple[str, ...] = field(default=())
-    says: tuple[str, ...] = field(default=())
+    predictions: tuple[str, ...] = field(default=())
 
     def as_json(self) -> JsonObject:
         """Return plain JSON values."""

@@ -42,8 +42,8 @@ class InfluentialRow:
     influence: float
     loss: float
     label: str
-    says: str
-    sure: float | None
+    prediction: str
+    confidence: float | None
 
 
 def unavailable_reason(trained: Trained) -> str:

@@ -194,7 +194,7 @@ def _bars(explanation: Explanation, name: str, values: np.ndarray, options: Plot
     }
     is_only_field = len(explanation.attributions) == 1
     if options.waterfall and is_only_field and has_waterfall(explanation):
-        figure = figures.waterfall(shown_values, shown_names, explanation.ground, explanation.answer)
+        figure = figures.waterfall(shown_values, shown_names, explanation.baseline_score, explanation.score)
     else:
         figure = figures.bars(shown_values, shown_names)
     return Plot(f"bars {name}", name, PlotKind.BARS, figure, table=table | {"attribution": values.tolist()})

@@ -89,7 +89,7 @@ def flow_svg(project: Project, flow: Flow, path: str = "", theme: Theme = LIGHT)
     All networks of a flow share one scale: the largest magnitude through a node of the main network.
     """
     most = bound([node.value for node in flow.nodes if not node.path and node.value is not None])
-    analysis, gap = analysis_at(project, path), abs(flow.answer - flow.ground)
+    analysis, gap = analysis_at(project, path), abs(flow.score - flow.baseline_score)
     return graph_svg(analysis, flow_values(flow, path), most, _title(flow), gap=gap, theme=theme)
 
 
@@ -146,7 +146,9 @@ def graph_svg(
 
 
 def _title(flow: Flow) -> str:
-    return f"Attribution flow of {plain(flow.target.quantity)}: {flow.answer - flow.ground:+.3g} from the baseline"
+    return (
+        f"Attribution flow of {plain(flow.target.quantity)}: {flow.score - flow.baseline_score:+.3g} from the baseline"
+    )
 
 
 def _color(value: float) -> str:

@@ -123,7 +123,7 @@ def swarm_offsets(values: np.ndarray) -> np.ndarray:
 
 def maps(attributions: GlobalAttributions, field: str, *, signed: bool) -> go.Figure:
     """Draw the mean map (H, W) of each group of images side by side on one scale."""
-    values = (attributions.maps if signed else attributions.sizes)[field]
+    values = (attributions.maps if signed else attributions.magnitudes)[field]
     flat = values.sum(1)  # (groups, H, W)
     titles = [
         f"{figures.short_name(name)} ({count})"
@@ -182,7 +182,11 @@ def profile(attributions: GlobalAttributions, field: str) -> go.Figure:
     spans, axes = attributions.spans.get(field, ()), attributions.axes.get(field, Axes())
     traces = []
     for group_index, (group, color) in enumerate(zip(attributions.groups, COLORS, strict=False)):
-        values = attributions.sizes[field][group_index].reshape(len(attributions.sizes[field][group_index]), -1).sum(1)
+        values = (
+            attributions.magnitudes[field][group_index]
+            .reshape(len(attributions.magnitudes[field][group_index]), -1)
+            .sum(1)
+        )
         trace = {
             "type": "scatter",
             "x": spans or axes.along(len(values)),

@@ -63,7 +63,7 @@ class Attack:
         self.method, self.seed, self.trained = method, seed, trained
         self.space = InputSpace(trained.project, trained.data)
         self.pictures = self.space.unit == BRIGHTNESS
-        self.aim, self.output_name = attack_target(trained, output), output
+        self.target, self.output_name = attack_target(trained, output), output
         scorer = with_logits(trained.project, trained.model, trained.data.schema)
         self.model: nn.Module = deepcopy(scorer).to("cpu").float().eval().requires_grad_(False)
 
@@ -75,7 +75,7 @@ class Attack:
         outputs = self.model(*[inputs[name] for name in self.space.arguments])
         answer: torch.Tensor = (
             joined(outputs)
-            if isinstance(self.aim, OutputHead)
+            if isinstance(self.target, OutputHead)
             else outputs[0]
             if isinstance(outputs, tuple)
             else outputs
@@ -101,7 +101,7 @@ class Attack:
         if not bool(radius.any()):
             return flat.clone()
         mute_captum()
-        attack = (FGSM if self.method == "fgsm" else PGD)(self.output, loss or self.aim.loss)
+        attack = (FGSM if self.method == "fgsm" else PGD)(self.output, loss or self.target.loss)
         attack.bound = self.space.bound
         # A confident network has small gradients, and Captum treats those below its threshold as zero.
         (attack if self.method == "fgsm" else attack.fgsm).zero_thresh = 0.0
@@ -158,7 +158,7 @@ def find_least_strength(
 
     with torch.no_grad():
         output = attack.output(flat)
-    directions = attack.aim.directions
+    directions = attack.target.directions
     attempts = [
         _search_direction(attack, flat, output, direction, progress, index / len(directions))
         for index, direction in enumerate(directions)
@@ -178,31 +178,31 @@ def _search_direction(
     """Search in one direction of the output, -1 or +1; 0 for classes."""
     import torch
 
-    aim = attack.aim
+    target = attack.target
 
     def same(output: torch.Tensor, **_: Any) -> bool:
         """Return whether the prediction is unchanged, in the form of Captum's `correct_fn`."""
-        return not bool(aim.differs(output, prediction).any())
+        return not bool(target.differs(output, prediction).any())
 
     # The attack moves away from the network's own prediction, which need not be the label.
-    truth = aim.predictions(prediction)
+    truth = target.predictions(prediction)
 
     # Captum calls it like the loss of the other outputs, but a number is pushed without a target.
     def loss(output: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
-        return aim.pushed(output, direction)
+        return target.pushed(output, direction)
 
     def at(line: torch.Tensor, strength: float) -> torch.Tensor:
         strengths = torch.tensor([strength])
-        return attack.changed(line, truth, strengths, loss if aim.number else None)
+        return attack.changed(line, truth, strengths, loss if target.number else None)
 
     if progress is not None:
         progress(share)
     strengths = MAX_STRENGTH[attack.pictures] * torch.logspace(-3.5, 0, TRIES)
     # One batch for all strengths: each row has its own radius.
     repeated = flat.expand(TRIES, -1), truth.expand(TRIES, *truth.shape[1:])
-    lines = attack.changed(*repeated, strengths, loss if aim.number else None)
+    lines = attack.changed(*repeated, strengths, loss if target.number else None)
     with torch.no_grad():
-        differs = aim.differs(attack.output(lines), prediction)
+        differs = target.differs(attack.output(lines), prediction)
     if not bool(differs.any()):
         return None, lines[-1:]
     first = int(differs.nonzero()[0])

@@ -26,12 +26,12 @@ class AttackTarget:
     """Several classes with one score each: the loss is the cross-entropy, and a prediction changes with its class.
 
     `chosen` is what was chosen on the validation rows, such as a threshold. `measure` names the score over many rows,
-    and `turned` describes what the smallest adversarial change of one row does. `number` marks regression, and
+    and `change` says in words what the smallest adversarial example changes. `number` marks regression, and
     `directions` are those in which the output is pushed.
     """
 
     measure = "accuracy"
-    turned = "changes the predicted class"
+    change = "changes the predicted class"
     number = False
     # A regression output is pushed up and down; all others have one direction, away from the prediction.
     directions: tuple[float, ...] = (0.0,)
@@ -93,7 +93,7 @@ class Labels(AttackTarget):
     label."""
 
     measure = "labels right"
-    turned = "adds or removes a label"
+    change = "adds or removes a label"
 
     def loss(self, output: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
         from torch.nn import functional
@@ -117,7 +117,7 @@ class Pixels(AttackTarget):
     """
 
     measure = "pixels right"
-    turned = "changes the class of half of the foreground pixels"
+    change = "changes the class of half of the foreground pixels"
 
     def truth(self, target: torch.Tensor) -> torch.Tensor:
         return target.long()  # masks are stored in bytes
@@ -160,7 +160,7 @@ class Numbers(AttackTarget):
     `MIN_MOVE`."""
 
     measure = "mean absolute error"
-    turned = "changes the prediction by half a standard deviation of the target"
+    change = "changes the prediction by half a standard deviation of the target"
     number = True
     directions = (1.0, -1.0)
 
@@ -188,10 +188,11 @@ class Numbers(AttackTarget):
 class OutputHead(AttackTarget):
     """One of several concatenated outputs: columns `start` to `start + width`."""
 
-    def __init__(self, aim: AttackTarget, output_index: int, start: int, width: int) -> None:
-        super().__init__(aim.data, aim.classes, aim.chosen)
-        self.aim, self.output_index, self.start, self.width = aim, output_index, start, width
-        self.measure, self.turned, self.number, self.directions = aim.measure, aim.turned, aim.number, aim.directions
+    def __init__(self, target: AttackTarget, output_index: int, start: int, width: int) -> None:
+        super().__init__(target.data, target.classes, target.chosen)
+        self.target, self.output_index, self.start, self.width = target, output_index, start, width
+        self.measure, self.change = target.measure, target.change
+        self.number, self.directions = target.number, target.directions
 
     def _of(self, output: torch.Tensor) -> torch.Tensor:
         return output[:, self.start : self.start + self.width]
@@ -201,22 +202,22 @@ class OutputHead(AttackTarget):
         return values.unsqueeze(1) if self.number else values.long()
 
     def loss(self, output: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-        return self.aim.loss(self._of(output), truth)
+        return self.target.loss(self._of(output), truth)
 
     def pushed(self, output: torch.Tensor, sign: float) -> torch.Tensor:
-        return self.aim.pushed(self._of(output), sign)
+        return self.target.pushed(self._of(output), sign)
 
     def predictions(self, output: torch.Tensor) -> torch.Tensor:
-        return self.aim.predictions(self._of(output))
+        return self.target.predictions(self._of(output))
 
     def score(self, output: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-        return self.aim.score(self._of(output), truth)
+        return self.target.score(self._of(output), truth)
 
     def differs(self, output: torch.Tensor, prediction: torch.Tensor) -> torch.Tensor:
-        return self.aim.differs(self._of(output), self._of(prediction))
+        return self.target.differs(self._of(output), self._of(prediction))
 
     def groups(self, truth: torch.Tensor) -> dict[str, torch.Tensor]:
-        return self.aim.groups(truth)
+        return self.target.groups(truth)
 
 
 # Keyed by `Task.attacked`.
@@ -254,8 +255,8 @@ def _output_head(trained: Trained, output: str) -> OutputHead:
     position = names.index(name)
     part, spec = objective.parts[position], trained.data.schema.target.parts[position]
     chosen = output_settings(chosen_settings(trained), position)
-    aim = ATTACK_TARGETS[part.objective.task.attacked](view(trained.data, position), spec.classes, chosen)
-    return OutputHead(aim, position, part.start, part.width)
+    target = ATTACK_TARGETS[part.objective.task.attacked](view(trained.data, position), spec.classes, chosen)
+    return OutputHead(target, position, part.start, part.width)
 
 
 def attacked_output(trained: Trained, choice: Any) -> str:

@@ -123,7 +123,7 @@ class InputSpace:
         return {name: part.shown(inputs[name][0]) for name, part in self.parts.items()}
 
     @property
-    def own(self) -> dict[str, float]:
+    def scales(self) -> dict[str, float]:
         """The size of one common unit in the units of the data, by column or channel, where the encoding is linear."""
         step_by_name: dict[str, float] = {}
         for name, part in self.parts.items():

@@ -39,10 +39,10 @@ class Robustness:
     """The effect of an attack on `rows` rows of a split at each of the `strengths`, which are in `unit`.
 
     `scores` are shares of correct predictions, or mean absolute errors in the units of the data for regression;
-    `measure` names them, and `output` the attacked output if there are several. `chance` holds the scores under random
-    changes of the same strength. `by_class` splits the scores by true class, with `counts` rows each. `half` is the
-    strength at which half of the initially correct predictions are wrong, or None. `own` is the size of a strength of 1
-    in the units of the data, by column.
+    `measure` names them, and `output` the attacked output if there are several. `random_scores` holds the scores under
+    random changes of the same strength. `by_class` splits the scores by true class, with `counts` rows each.
+    `half_strength` is the strength at which half of the initially correct predictions are wrong, or None. `scales` is
+    the size of a strength of 1 in the units of the data, by column.
     """
 
     method: str
@@ -53,11 +53,11 @@ class Robustness:
     measure: str
     strengths: tuple[float, ...]
     scores: tuple[float, ...]
-    chance: tuple[float, ...]
+    random_scores: tuple[float, ...]
     by_class: dict[str, tuple[float, ...]]
     counts: dict[str, int]
-    half: float | None
-    own: dict[str, float]
+    half_strength: float | None
+    scales: dict[str, float]
     verdict: Verdict
     weights: str = ""
     checkpoint: str = ""
@@ -74,23 +74,23 @@ class Robustness:
 class AdversarialExample:
     """The smallest change of one example that an attack finds to change its prediction.
 
-    `least` is the strength at which the prediction changes from `before` to `after`; None if none up to `largest` does,
-    and `after` is then the prediction at `largest`. `turned` says in words what counts as a change. `values` and
-    `changed` are the inputs before and after by field, in the units of the data: images (C, H, W), series (T, D), and
-    for a table a value by column.
+    `min_strength` is the strength at which the prediction changes from `before` to `after`; None if none up to
+    `max_strength` does, and `after` is then the prediction at `max_strength`. `change` says in words what counts as a
+    change. `values` and `changed` are the inputs before and after by field, in the units of the data: images (C, H, W),
+    series (T, D), and for a table a value by column.
     """
 
     method: str
     title: str
     row: int
     unit: str
-    least: float | None
-    largest: float
+    min_strength: float | None
+    max_strength: float
     before: Prediction
     after: Prediction
     values: dict[str, Any]
     changed: dict[str, Any]
-    turned: str = ""
+    change: str = ""
 
 
 def robustness(
@@ -132,13 +132,13 @@ def robustness(
     row_numbers = trained.data.split[split]
     row_numbers = row_numbers[torch.randperm(len(row_numbers), generator=torch.Generator().manual_seed(seed))[:rows]]
     inputs = {name: trained.data.inputs[name][row_numbers] for name in attack.space.parts}
-    question = {"robustness": method, "strengths": steps, "seed": seed, "split": split, "loss": attack.aim.measure}
+    question = {"robustness": method, "strengths": steps, "seed": seed, "split": split, "loss": attack.target.measure}
     question |= {"output": output} if output else {}
     name = cache.stored_name(ROBUSTNESS, weights, cache.key(weights, inputs, question))
     cached = cache.load_as(Robustness, folder, name) if folder else None
     if cached is not None:
         return replace(cached, checkpoint=checkpoint)
-    result = _attack_rows(attack, inputs, attack.aim.truth(trained.data.target[row_numbers]), steps, progress)
+    result = _attack_rows(attack, inputs, attack.target.truth(trained.data.target[row_numbers]), steps, progress)
     flops = measure_network(trained.project).totals.flops
     check_model = model_check(trained.project, trained.model, trained.data, weights, flops)
     # A network at chance appears robust against any attack.
@@ -177,13 +177,13 @@ def find_adversarial_example(
         title=METHODS[method][0],
         row=example.row,
         unit=attack.space.unit,
-        least=least,
-        largest=MAX_STRENGTH[attack.pictures],
+        min_strength=least,
+        max_strength=MAX_STRENGTH[attack.pictures],
         before=attack.predicted(inputs),
         after=attack.predicted(after),
         values=attack.space.shown(inputs),
         changed=attack.space.shown(after),
-        turned=attack.aim.turned,
+        change=attack.target.change,
     )
 
 
@@ -207,9 +207,9 @@ def _attack_rows(
         changed = attack.changed(flat[batch], truth[batch], strength)
         random = attack.at_random(flat[batch], strength, step * len(flat) + start)
         with torch.no_grad():
-            scores_by_row[step, batch] = attack.aim.score(attack.output(changed), truth[batch]).float()
-            random_scores[step, batch] = attack.aim.score(attack.output(random), truth[batch]).float()
-    groups = attack.aim.groups(truth)
+            scores_by_row[step, batch] = attack.target.score(attack.output(changed), truth[batch]).float()
+            random_scores[step, batch] = attack.target.score(attack.output(random), truth[batch]).float()
+    groups = attack.target.groups(truth)
     mean_scores = _means(scores_by_row)
     return Robustness(
         method=attack.method,
@@ -217,14 +217,14 @@ def _attack_rows(
         split="",
         rows=len(flat),
         unit=attack.space.unit,
-        measure=attack.aim.measure,
+        measure=attack.target.measure,
         strengths=strengths,
         scores=mean_scores,
-        chance=_means(random_scores),
+        random_scores=_means(random_scores),
         by_class={name: _means(scores_by_row[:, is_class]) for name, is_class in groups.items()},
         counts={name: int(is_class.sum()) for name, is_class in groups.items()},
-        half=None if attack.aim.number else _halving_strength(strengths, mean_scores),
-        own=attack.space.own,
+        half_strength=None if attack.target.number else _halving_strength(strengths, mean_scores),
+        scales=attack.space.scales,
         verdict=_verdict(attack, mean_scores, _means(random_scores)),
     )
 
@@ -254,7 +254,7 @@ def _halving_strength(strengths: tuple[float, ...], share: tuple[float, ...]) ->
 def _verdict(attack: Attack, share: tuple[float, ...], chance: tuple[float, ...]) -> Verdict:
     """Judge how tight the curve is: an attack finds one harmful change, not the worst one."""
     margins = [b - a for a, b in zip(share, chance, strict=True)]
-    margins = [-gap for gap in margins] if attack.aim.number else margins
+    margins = [-gap for gap in margins] if attack.target.number else margins
     if any(gap < -0.02 * max(1.0, abs(share[0])) for gap in margins):
         return Verdict(
             "poor",

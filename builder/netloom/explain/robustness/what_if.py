@@ -29,16 +29,16 @@ if TYPE_CHECKING:
 class WhatIf:
     """The explanations of the same target `before` and `after` a change.
 
-    `moved` is the increase of the score, and `shares` are the probabilities before and after by class.
+    `score_change` is the increase of the score, and `probabilities` are the probabilities before and after by class.
     """
 
     before: Explanation
     after: Explanation
-    moved: float
-    shares: dict[str, tuple[float, float]]
+    score_change: float
+    probabilities: dict[str, tuple[float, float]]
 
     @property
-    def another(self) -> bool:
+    def is_prediction_changed(self) -> bool:
         """Whether the predicted value or class changed."""
         return self.before.prediction.text != self.after.prediction.text
 
@@ -70,7 +70,7 @@ def what_if(
     before_shares, after_shares = before.prediction.probabilities, after.prediction.probabilities
     # A text prediction lists only the most likely tokens, so a token may be missing on one side.
     shares = {name: (before_shares.get(name, float("nan")), after_shares.get(name, float("nan"))) for name in names}
-    return WhatIf(before, after, after.answer - before.answer, shares)
+    return WhatIf(before, after, after.score - before.score, shares)
 
 
 def target_request(target: Target) -> TargetChoice:

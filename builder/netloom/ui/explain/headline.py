@@ -96,7 +96,7 @@ def _sentence(
     text = _relation(explanation, increasing, decreasing) if signed else _importance(explanation, increasing)
     if not (increasing or decreasing)[0].given:
         text = f"{text[:1].upper()}{text[1:]}"
-    baseline = f" (compared with {escape(explanation.compared)})" if explanation.compared else ""
+    baseline = f" (compared with {escape(explanation.baseline)})" if explanation.baseline else ""
     return f"{text}{baseline}. {escape(explanation.verdict.title)}."
 
 

@@ -59,4 +59,4 @@ class FeaturePermutation(Explainer):
         effects = method.attribute(all_present, perturbations_per_eval=max(1, groups.rows // count)).double().numpy()
         repeats, mean = combine_estimates([groups.to_fields(row_effects) for row_effects in effects])
         text = f"Each group was taken from {len(row_numbers)} other rows; the attributions are not meant to add up."
-        return Result(mean, compared=f"{count} other training rows", repeats=repeats, remarks=(Remark("good", text),))
+        return Result(mean, baseline=f"{count} other training rows", repeats=repeats, remarks=(Remark("good", text),))

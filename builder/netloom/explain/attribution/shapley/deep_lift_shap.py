@@ -55,5 +55,5 @@ class DeepLiftShap(Explainer):
             estimates.append(context.to_fields(tuple(sums / len(share) for sums in total)))
         repeats, parts = combine_estimates(estimates, [len(share) for share in shares])
         return Result(
-            parts, baseline_score=baseline_score, compared=f"{len(baselines[0])} training rows", repeats=repeats
+            parts, baseline_score=baseline_score, baseline=f"{len(baselines[0])} training rows", repeats=repeats
         )

@@ -73,7 +73,7 @@ class GradientShap(Explainer):
             for index, share in enumerate(shares)
         ]
         repeats, parts = combine_estimates(estimates, [len(share) for share in shares])
-        return Result(parts, drawn, baseline_score=baseline_score, compared=f"{count} training rows", repeats=repeats)
+        return Result(parts, drawn, baseline_score=baseline_score, baseline=f"{count} training rows", repeats=repeats)
 
 
 def _expected_gradients(

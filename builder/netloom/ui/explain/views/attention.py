@@ -107,7 +107,7 @@ def _trust(explanation: Explanation) -> None:
             badges(explanation.verdict)
             if faithful is not None:
                 st.markdown(f"Better than **{1 - faithful.chance:.0%}** of random baselines", width="content")
-            order = explanation.attention.order if explanation.attention else None
+            order = explanation.attention.head_order if explanation.attention else None
             if order is not None:
                 same = "" if order.agreement is None else f" · correlation with gradients **{order.agreement:+.2f}**"
                 st.markdown(f"Better than **{1 - order.chance:.0%}** of random baselines{same}", width="content")
@@ -209,7 +209,7 @@ def _large(raw: Explanation, maps: AttentionMaps, attention_maps: AttentionMaps,
 
     def on_image() -> None:
         # The position from which the output is read is the first query to be shown.
-        reads = next((reader for reader in maps.read if reader < len(weights)), 0)
+        reads = next((reader for reader in maps.output_rows if reader < len(weights)), 0)
         svg = patches(weights, stream.tokens, stream.grid, stream.special, np.asarray(picture), reads)
         drawing(svg, Key.ATTENTION_PATCHES.of(layer_index, head))
         exports(name, key=Key.ATTENTION_PATCHES_EXPORT, svg=svg, table=table)

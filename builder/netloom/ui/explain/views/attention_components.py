@@ -46,7 +46,7 @@ button span { opacity: 0.7; font-size: 0.72rem; }
 
 def sides(maps: AttentionMaps, layer: AttentionLayer) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the labels of a layer's rows (queries) and columns (keys)."""
-    return layer.looking or maps.tokens, layer.looked_at or maps.tokens
+    return layer.query_labels or maps.tokens, layer.key_labels or maps.tokens
 
 
 def called(index: int, layer: AttentionLayer) -> str:

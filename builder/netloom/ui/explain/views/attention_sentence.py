@@ -35,8 +35,8 @@ def attention_sentence(words: Explanation, heads: Explanation | None) -> str:
         detail = f". The head with the largest effect, {name}, opposes it: without this head,"
     target = quantity_of(words.target).phrase(words.target, escape(visible(words.target.name)[:60]))
     return (
-        f"{text}{detail} {target} {'falls' if effect > 0 else 'rises'} from {heads.answer:.3g} to "
-        f"{heads.answer - effect:.3g}. {_checks(kind, words.verdict, heads.verdict)}"
+        f"{text}{detail} {target} {'falls' if effect > 0 else 'rises'} from {heads.score:.3g} to "
+        f"{heads.score - effect:.3g}. {_checks(kind, words.verdict, heads.verdict)}"
     )
 
 
@@ -55,11 +55,11 @@ def _within(title: str) -> str:
 def _strongest(words: Explanation) -> list[str]:
     """Return the display names of the positions with the largest relevance; [] if positions have no names."""
     maps = words.attention
-    if maps is None or maps.rollout is None or not maps.read:
+    if maps is None or maps.rollout is None or not maps.output_rows:
         return []
     names = [name for stream in maps.streams for name in _names(words, stream, in_figure=len(maps.streams) == 1)]
     # (positions, positions) -> (positions,): the mean over those from which the output is read
-    shares = maps.rollout[list(maps.read)].mean(axis=0)
+    shares = maps.rollout[list(maps.output_rows)].mean(axis=0)
     order = [index for index in np.argsort(-shares) if names[index] and shares[index] > 0]
     best = [index for index in order[:MAX_NAMED] if shares[index] >= 0.5 * shares[order[0]]]
     return [escape(name) for name in dict.fromkeys(names[index] for index in best)]

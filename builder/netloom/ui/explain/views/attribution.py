@@ -131,7 +131,7 @@ def trust(explanation: Explanation) -> None:
     completeness, faithful, forgotten = (
         explanation.proofs.completeness,
         explanation.proofs.faithfulness,
-        explanation.proofs.randomised,
+        explanation.proofs.randomization,
     )
     sentences = []
     if completeness is not None and completeness.word and completeness.relative_error is not None:
@@ -169,7 +169,7 @@ def _proofs(context: ViewContext, explanation: Explanation, options: dict[str, A
                 delta_color="off",
                 delta_arrow="off",
             )
-            columns[1].metric("Score − baseline score", f"{completeness.answer - completeness.baseline_answer:+.4g}")
+            columns[1].metric("Score − baseline score", f"{completeness.score - completeness.baseline_score:+.4g}")
             if completeness.steps and completeness.promised:
                 columns[2].metric(
                     "Integration steps",
@@ -208,7 +208,7 @@ def _randomize(context: ViewContext, explanation: Explanation, options: dict[str
         help="Computes the explanation again with shuffled weights. If it stays the same, it does not depend on what "
         "the network learned.",
     ):
-        randomized = context.explanation(explanation.method, randomize=True, **options).proofs.randomised
+        randomized = context.explanation(explanation.method, randomize=True, **options).proofs.randomization
         if randomized is not None:
             verdict = "depends" if randomized.passed else "hardly depends"
             st.info(

@@ -105,8 +105,8 @@ def _both(comparison: Comparison, titles: tuple[str, str], *, with_predictions: 
             for plot in listed if pictures else ():
                 _plain_picture(plot)
             show(listed, key, f"{explanation.method} {side}", beside=False)
-            if comparison.first.compared or comparison.second.compared:
-                st.caption(f"Baseline: {escape(explanation.compared) or 'none'}")
+            if comparison.first.baseline or comparison.second.baseline:
+                st.caption(f"Baseline: {escape(explanation.baseline) or 'none'}")
             badges(explanation.verdict)
     unsigned = [
         title

@@ -144,16 +144,16 @@ def _results(context: ViewContext, concepts: Concepts) -> None:
     st.caption(
         f"Dots: TCAV score, the share of rows whose target score increases along the concept. Gray bars: 95% of "
         f"random concepts. Hollow dots: not significant. Estimated from {concepts.repeats} directions between "
-        f"{len(concepts.rows)} of {concepts.found:,} rows with the concept and "
-        f"{concepts.others:,} rows without it, and as many "
+        f"{len(concepts.rows)} of {concepts.available_rows:,} rows with the concept and "
+        f"{concepts.other_rows:,} rows without it, and as many "
         "random directions. In the last layers, the gradient is the same for all rows, so the score is 0 or 1; use the "
         "strength there: the change of the target from rows without to rows with the concept, in its standard "
         "deviations σ."
     )
     st.dataframe(
         [
-            {"layer": item.title, "target": item.target, "score": item.score, "p": item.p, "accuracy": item.accuracy,
-             "strength (σ)": item.strength, "verdict": WORDS[item.word]}
+            {"layer": item.title, "target": item.target, "score": item.score, "p": item.p_value,
+             "accuracy": item.accuracy, "strength (σ)": item.strength, "verdict": WORDS[item.word]}
             for item in concepts.scores
         ],
         hide_index=True,
@@ -215,4 +215,4 @@ def _figure(concepts: Concepts) -> go.Figure:
 
 
 def _hover(score: ConceptScore) -> str:
-    return f"{score.title}: {score.score:.0%}, p = {score.p:.2g}, accuracy {score.accuracy:.0%}"
+    return f"{score.title}: {score.score:.0%}, p = {score.p_value:.2g}, accuracy {score.accuracy:.0%}"

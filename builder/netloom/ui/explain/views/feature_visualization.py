@@ -64,8 +64,8 @@ def _chosen(context: ViewContext, widths: dict[str, int]) -> tuple[str, int]:
 
 def _drawn(context: ViewContext, visualization: VisualizedUnit) -> None:
     st.markdown(f"**Maximizes {escape(visualization.name)}**")
-    for name, values in visualization.made.items():
-        if len(visualization.made) > 1:
+    for name, values in visualization.optimized_inputs.items():
+        if len(visualization.optimized_inputs) > 1:
             st.markdown(f"**{escape(name)}**")
         if isinstance(values, list):
             _columns(context, visualization, name, values)
@@ -75,27 +75,29 @@ def _drawn(context: ViewContext, visualization: VisualizedUnit) -> None:
             _series(visualization, name, values, axes_of(context.trained.data).get(name, Axes()))
     st.markdown(
         f"The optimized input reaches "
-        f"**{visualization.reached[0]:.4g}**; the highest of "
-        f"{visualization.rows:,} training rows reaches **{visualization.highest:.4g}** (mean "
-        f"{visualization.mean:.3g} ± {visualization.deviation:.2g})."
+        f"**{visualization.optimized_values[0]:.4g}**; the highest of "
+        f"{visualization.rows:,} training rows reaches **{visualization.train_max:.4g}** (mean "
+        f"{visualization.train_mean:.3g} ± {visualization.train_std:.2g})."
     )
     with st.container(horizontal=True, vertical_alignment="center"):
         badges(visualization.verdict)
         st.caption(escape(visualization.verdict.sentence), width="content")
     st.markdown("**Training rows with the highest activation**")
     with st.container(horizontal=True):
-        for row, value in zip(visualization.rows_most, visualization.real, strict=True):
+        for row, value in zip(visualization.top_rows, visualization.top_values, strict=True):
             with st.container(border=True, width=CARD):
                 show_row(context.trained.data.example(row))
                 st.caption(f"Row {row} · {value:.4g} · {escape(context.trained.data.target_text(row)[:40])}")
-    table = {"input": ["optimized"] * len(visualization.reached) + [f"row {row}" for row in visualization.rows_most]}
+    table = {
+        "input": ["optimized"] * len(visualization.optimized_values) + [f"row {row}" for row in visualization.top_rows]
+    }
     chart(
         _levels(visualization),
         key=Key.FEATURE_LEVELS,
         name="activations",
-        table=table | {"value": [*visualization.reached, *visualization.real]},
+        table=table | {"value": [*visualization.optimized_values, *visualization.top_values]},
     )
-    st.caption(f"Optimization: {visualization.told}. Each seed has its own random start.")
+    st.caption(f"Optimization: {visualization.regularization}. Each seed has its own random start.")
 
 
 def _levels(visualization: VisualizedUnit) -> go.Figure:
@@ -104,13 +106,13 @@ def _levels(visualization: VisualizedUnit) -> go.Figure:
 
     figure = go.Figure()
     spread = go.Scatter(
-        x=[visualization.mean], y=["all rows"], mode="markers", marker={"color": REAL, "size": 9}, name="mean"
+        x=[visualization.train_mean], y=["all rows"], mode="markers", marker={"color": REAL, "size": 9}, name="mean"
     )
-    spread.error_x = {"type": "data", "array": [visualization.deviation], "color": REAL}
+    spread.error_x = {"type": "data", "array": [visualization.train_std], "color": REAL}
     figure.add_trace(spread)
     for label, values, color, symbol in (
-        ("highest rows", visualization.real, REAL, "circle"),
-        ("optimized", visualization.reached, OPTIMIZED, "diamond"),
+        ("highest rows", visualization.top_values, REAL, "circle"),
+        ("optimized", visualization.optimized_values, OPTIMIZED, "diamond"),
     ):
         marker = {"color": color, "size": 11, "symbol": symbol, "opacity": 0.8}
         figure.add_scatter(x=values, y=[label] * len(values), mode="markers", marker=marker, name=label)
@@ -124,7 +126,7 @@ def _pictures(visualization: VisualizedUnit, name: str, values: np.ndarray) -> N
     columns = column_row(len(values), Key.FEATURE_PLOT.of(name), OnPhone.SWIPED, "medium")
     for index, (column, picture) in enumerate(zip(columns, values, strict=True)):
         pixels = channels_last(picture)
-        figure = figures.picture(pixels, f"{visualization.reached[index]:.4g}")
+        figure = figures.picture(pixels, f"{visualization.optimized_values[index]:.4g}")
         figure.update_layout(height=280)
         positions = np.indices(picture.shape).reshape(3, -1).tolist()
         table: dict[str, list[Any]] = dict(zip(("channel", "row", "column"), positions, strict=True))
@@ -147,7 +149,9 @@ def _series(visualization: VisualizedUnit, name: str, values: np.ndarray, axes: 
         for index, series in enumerate(values):
             line = {"color": OPTIMIZED, "width": 2.4 - 0.6 * index, "dash": ("solid", "dash", "dot")[index % 3]}
             x = axes.along(len(series))
-            figure.add_scatter(x=x, y=series[:, channel], name=f"{visualization.reached[index]:.4g}", line=line)
+            figure.add_scatter(
+                x=x, y=series[:, channel], name=f"{visualization.optimized_values[index]:.4g}", line=line
+            )
         title = on_one_line(name) if values.shape[2] == 1 else f"{on_one_line(name)} {channel + 1}"
         figure.update_layout(height=260, margin=figures.MARGIN, xaxis_title=axes.title, yaxis_title=title)
         table = {f"seed {index + 1}": series[:, channel].tolist() for index, series in enumerate(values)}
@@ -170,7 +174,9 @@ def _columns(context: ViewContext, visualization: VisualizedUnit, name: str, row
     figure = go.Figure()
     for index in range(len(rows)):
         values = [apart[key][index] for key in order]
-        trace = go.Bar(x=values, y=list(range(len(order))), orientation="h", name=f"{visualization.reached[index]:.4g}")
+        trace = go.Bar(
+            x=values, y=list(range(len(order))), orientation="h", name=f"{visualization.optimized_values[index]:.4g}"
+        )
         figure.add_trace(trace.update(marker_color=OPTIMIZED, opacity=1 - 0.3 * index))
     figure.update_layout(height=110 + 30 * len(order), margin=figures.MARGIN, barmode="group", showlegend=False)
     figure.update_xaxes(title="Standard deviations from the training mean")

@@ -39,10 +39,10 @@ def flow_view(context: ViewContext) -> None:
     _graph(context, flow, path)
     LEVELS[flow.verdict.level](f"**{escape(flow.verdict.title)}.** {escape(flow.verdict.sentence)}")
     st.caption(
-        f"The score changes by {flow.answer - flow.ground:+.4g}, from {flow.ground:.4g} for the baseline "
-        f"({escape(flow.compared)}) to {flow.answer:.4g} for the example. Line width and color intensity show how "
-        "much of this change passes through each connection and layer: orange increases the score, blue decreases it. "
-        "Parallel paths can cancel each other."
+        f"The score changes by {flow.score - flow.baseline_score:+.4g}, from {flow.baseline_score:.4g} for the "
+        f"baseline ({escape(flow.baseline)}) to {flow.score:.4g} for the example. Line width and color intensity show "
+        "how much of this change passes through each connection and layer: orange increases the score, blue decreases "
+        "it. Parallel paths can cancel each other."
     )
     if _single(flow):
         st.info(

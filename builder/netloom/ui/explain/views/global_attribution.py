@@ -57,11 +57,11 @@ def global_attribution_view(context: ViewContext) -> None:
         _parts(attribution)
         st.markdown(escape(attribution.sentence))
     # (groups, C, H, W) for images, (groups, T, D) for series; (groups, columns) for tables, whose columns are `parts`
-    for name, values in attribution.sizes.items():
+    for name, values in attribution.magnitudes.items():
         if values.ndim == 4:
             _maps(attribution, name, error=context.trained.objective.task.reconstructs_input)
         elif values.ndim == 3 or (values.ndim == 2 and not attribution.parts):
-            if len(attribution.sizes) > 1:
+            if len(attribution.magnitudes) > 1:
                 st.markdown(f"**{escape(name)}**")
             chart(
                 global_plots.profile(attribution, name),
@@ -141,7 +141,7 @@ def _parts(attribution: GlobalAttributions) -> None:
 
 
 def _maps(attribution: GlobalAttributions, name: str, *, error: bool) -> None:
-    suffix = f", {escape(name)}" if len(attribution.sizes) > 1 else ""
+    suffix = f", {escape(name)}" if len(attribution.magnitudes) > 1 else ""
     st.markdown(f"**Mean attribution for each prediction{suffix}**")
     signed = knows_signs(attribution)
     if signed:
@@ -150,7 +150,7 @@ def _maps(attribution: GlobalAttributions, name: str, *, error: bool) -> None:
             key=Key.GLOBAL_VALUES.of(name), label_visibility="collapsed",
         )  # fmt: skip
         signed = statistic == "Signed"
-    values = (attribution.maps if signed else attribution.sizes)[name]
+    values = (attribution.maps if signed else attribution.magnitudes)[name]
     positions = np.indices(values.shape).reshape(values.ndim, -1).tolist()
     table: dict[str, list[Any]] = {
         "prediction": [attribution.groups[index] for index in positions[0]],
@@ -169,7 +169,9 @@ def _maps(attribution: GlobalAttributions, name: str, *, error: bool) -> None:
 
 
 def _profile(attribution: GlobalAttributions, name: str) -> list[dict[str, object]]:
-    values = attribution.sizes[name].reshape(len(attribution.groups), attribution.sizes[name].shape[1], -1).sum(2)
+    values = (
+        attribution.magnitudes[name].reshape(len(attribution.groups), attribution.magnitudes[name].shape[1], -1).sum(2)
+    )
     spans, down = attribution.spans.get(name), attribution.axes.get(name, Axes()).down
     return [
         {"prediction": group, down: spans[step] if spans else step, "mean magnitude": float(values[group_index, step])}
@@ -182,24 +184,26 @@ def _worst(attribution: GlobalAttributions) -> None:
     """Draw the rows with the largest loss: predictions, labels and most important features."""
     st.markdown("**Rows with the largest loss**")
     worst_rows = attribution.rows[:MAX_WORST]
-    pictures = [name for name, values in attribution.each.items() if values.ndim == 4]
+    pictures = [name for name, values in attribution.row_maps.items() if values.ndim == 4]
     for name in pictures:
-        titles = [f"row {row.row}: {row.said[:12]}, label {row.truth[:12]}" for row in worst_rows]
-        table = [{"row": row.row, "prediction": row.said, "label": row.truth, "loss": row.loss} for row in worst_rows]
-        figure = global_plots.single(attribution.each[name][: len(worst_rows)], titles)
+        titles = [f"row {row.row}: {row.prediction[:12]}, label {row.label[:12]}" for row in worst_rows]
+        table = [
+            {"row": row.row, "prediction": row.prediction, "label": row.label, "loss": row.loss} for row in worst_rows
+        ]
+        figure = global_plots.single(attribution.row_maps[name][: len(worst_rows)], titles)
         chart(figure, key=Key.GLOBAL_WORST.of(name), name="worst rows", table=table)
         st.caption("Attributions to the target of each row. Each map has its own color scale.")
     rows = [
         {
             "Row": row.row,
-            "Prediction": row.said,
-            "Label": row.truth,
+            "Prediction": row.prediction,
+            "Label": row.label,
             "Loss": row.loss,
-            "Top features": ", ".join(row.tops),
+            "Top features": ", ".join(row.top_features),
         }
         for row in attribution.rows
     ]
-    if pictures or not any(row.tops for row in attribution.rows):
+    if pictures or not any(row.top_features for row in attribution.rows):
         for line in rows:
             del line["Top features"]
     st.dataframe(rows, hide_index=True, column_config={"Loss": st.column_config.NumberColumn(format="%.3g")})

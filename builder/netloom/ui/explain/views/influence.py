@@ -39,13 +39,13 @@ def influence_view(context: ViewContext) -> None:
     influence = _computed(context)
     key = Key.INFLUENCE_CHART.of(influence.against)
     sides = (
-        ("Proponents", "Training on these rows decreased the loss.", influence.lessons_for),
-        ("Opponents", "Training on these rows increased the loss.", influence.lessons_against),
+        ("Proponents", "Training on these rows decreased the loss.", influence.proponents),
+        ("Opponents", "Training on these rows increased the loss.", influence.opponents),
     )
-    for title, meaning, lessons in sides:
+    for title, meaning, examples in sides:
         st.markdown(f"### {title}")
-        st.caption(meaning if lessons else "There are none.")
-        _cards(context, lessons)
+        st.caption(meaning if examples else "There are none.")
+        _cards(context, examples)
     with st.container(border=True, gap="small"):
         with st.container(horizontal=True, vertical_alignment="center"):
             badges(Verdict(influence.level, influence.verdict, model=influence.model))
@@ -54,7 +54,7 @@ def influence_view(context: ViewContext) -> None:
     st.caption(
         f"[TracInCP]({URL}) estimates how much each training row decreased (proponents) or increased (opponents) the "
         f"loss of this example, computed with its {OF[influence.against].lower()} and "
-        f"{influence.looked_by}. Removing these "
+        f"{influence.parameters}. Removing these "
         "rows would not necessarily change the prediction."
     )
     table = {"row": influence.rows.tolist(), "influence": influence.influences.tolist()}
@@ -82,21 +82,21 @@ def _computed(context: ViewContext) -> Influence:
 
 def _numbers(influence: Influence) -> str:
     count = f"**{len(influence.stages)}** checkpoint{'s' if len(influence.stages) > 1 else ''}"
-    if influence.tried is None:
+    if influence.validation is None:
         return count
     # The weaker result of the two tests, of proponents and of opponents.
-    ahead = 1 - max(influence.tried.gain_chance, influence.tried.harm_chance)
+    ahead = 1 - max(influence.validation.gain_chance, influence.validation.harm_chance)
     return f"larger effect than **{ahead:.0%}** of random rows · {count}"
 
 
-def _cards(context: ViewContext, lessons: tuple[InfluentialRow, ...]) -> None:
+def _cards(context: ViewContext, examples: tuple[InfluentialRow, ...]) -> None:
     """Draw rows side by side with their influence, label and prediction."""
     with st.container(horizontal=True):  # as many per line as fit
-        for lesson in lessons:
+        for example in examples:
             with st.container(border=True, gap="small", width=CARD):
-                show_row(context.trained.data.example(lesson.row))
-                st.markdown(f"**{lesson.influence:+.3g}**")
-                st.caption(f"Row {lesson.row} · {_step_text(lesson)}")
+                show_row(context.trained.data.example(example.row))
+                st.markdown(f"**{example.influence:+.3g}**")
+                st.caption(f"Row {example.row} · {_step_text(example)}")
 
 
 def show_row(example: Example) -> None:
@@ -113,26 +113,26 @@ def _cell(value: Any) -> str:
     return number(value) if isinstance(value, float) else str(value)[:40]
 
 
-def _step_text(lesson: InfluentialRow) -> str:
-    sure = f" ({lesson.sure:.0%})" if lesson.sure is not None else ""
-    return f"label **{escape(lesson.label[:40])}** · predicted **{escape(lesson.says[:40])}**{sure}"
+def _step_text(example: InfluentialRow) -> str:
+    sure = f" ({example.confidence:.0%})" if example.confidence is not None else ""
+    return f"label **{escape(example.label[:40])}** · predicted **{escape(example.prediction[:40])}**{sure}"
 
 
 def _bars(influence: Influence) -> go.Figure:
     import plotly.graph_objects as go
 
-    lessons = [*influence.lessons_for, *reversed(influence.lessons_against)]
+    examples = [*influence.proponents, *reversed(influence.opponents)]
     trace = {
         "type": "bar",
-        "x": [lesson.influence for lesson in lessons],
-        "y": [f"row {lesson.row} · {lesson.label[:24]}" for lesson in lessons],
+        "x": [example.influence for example in examples],
+        "y": [f"row {example.row} · {example.label[:24]}" for example in examples],
         "orientation": "h",
-        "marker": {"color": [f"rgb({FOR if lesson.influence > 0 else AGAINST})" for lesson in lessons]},
+        "marker": {"color": [f"rgb({FOR if example.influence > 0 else AGAINST})" for example in examples]},
         "hovertemplate": "%{y}: %{x:.4g}<extra></extra>",
     }
-    bound = max((abs(lesson.influence) for lesson in lessons), default=1.0) * 1.05
+    bound = max((abs(example.influence) for example in examples), default=1.0) * 1.05
     layout = {
-        "height": 90 + 22 * len(lessons),
+        "height": 90 + 22 * len(examples),
         "margin": MARGIN,
         "xaxis": {"title": "Influence (decrease of the loss)", "range": [-bound, bound]},
         "yaxis": {"autorange": "reversed", "type": "category"},
@@ -158,16 +158,16 @@ def _stages_table(stages: tuple[Stage, ...]) -> None:
 def label_errors_view(context: ViewContext) -> None:
     """Draw the training rows whose labels may be wrong."""
     suspects = computed(LabelErrors(context.weights), SEARCHING)
-    if suspects.first:
-        first = suspects.first[0]
+    if suspects.top_rows:
+        first = suspects.top_rows[0]
         st.markdown(
             f"**Check row {first.row} first: its label is {escape(first.label)}, and the network predicts "
-            f"{escape(first.says)}.** Its self-influence is the largest of {len(suspects.rows):,} training rows."
+            f"{escape(first.prediction)}.** Its self-influence is the largest of {len(suspects.rows):,} training rows."
         )
-    _cards(context, suspects.first[:CARDS])
+    _cards(context, suspects.top_rows[:CARDS])
     st.caption(
         f"Training rows sorted by self-influence: how much training on a row decreased its own loss, computed with "
-        f"{suspects.looked_by} ([TracInCP]({URL})). {escape(suspects.sentence)}"
+        f"{suspects.parameters} ([TracInCP]({URL})). {escape(suspects.sentence)}"
     )
     if not context.side and st.button(
         "Open data quality report",
@@ -178,15 +178,15 @@ def label_errors_view(context: ViewContext) -> None:
     chart(_ranking(suspects), key=Key.LABEL_ERRORS, name="possible label errors", table=_table(suspects))
     st.dataframe(
         [
-            {"row": suspect.row, "label": suspect.label, "prediction": suspect.says, "probability": suspect.sure,
-             "self-influence": suspect.influence, "mean loss": suspect.loss}
-            for suspect in suspects.first
+            {"row": suspect.row, "label": suspect.label, "prediction": suspect.prediction, 
+             "probability": suspect.confidence, "self-influence": suspect.influence, "mean loss": suspect.loss}
+            for suspect in suspects.top_rows
         ],
         hide_index=True,
         column_config={"probability": st.column_config.ProgressColumn(min_value=0, max_value=1, format="percent")},
     )  # fmt: skip
     st.caption(
-        f"The first {len(suspects.first)} rows. The CSV above has the {len(suspects.rows):,} examined rows of "
+        f"The first {len(suspects.top_rows)} rows. The CSV above has the {len(suspects.rows):,} examined rows of "
         f"{suspects.training_rows:,} training rows."
     )
     _stages_table(suspects.stages)
@@ -198,7 +198,7 @@ def _table(suspects: PossibleLabelErrors) -> dict[str, list[Any]]:
         "self_influence": suspects.self_influence.tolist(),
         "mean_loss": suspects.loss.tolist(),
         "label": list(suspects.labels),
-        "prediction": list(suspects.says),
+        "prediction": list(suspects.predictions),
     }
 
 

@@ -69,20 +69,23 @@ def _row_count() -> int:
 def _smallest_change(context: ViewContext, attacked: AdversarialExample) -> None:
     before, after, unit = escape(attacked.before.text[:60]), escape(attacked.after.text[:60]), escape(attacked.unit)
     # Above the pictures, because a narrow screen shows the three of an image one below the other.
-    if attacked.least is None:
+    if attacked.min_strength is None:
         st.info(
-            f"The prediction **{before}** does not change under this attack up to ε = {attacked.largest:g} ({unit})."
+            f"The prediction **{before}** does not change under this attack "
+            f"up to ε = {attacked.max_strength:g} ({unit})."
         )
     else:
-        st.markdown(f"**With ε = {attacked.least:.3g}, the prediction changes from {before} to** **:orange[{after}]**.")
+        st.markdown(
+            f"**With ε = {attacked.min_strength:.3g}, the prediction changes from {before} to** **:orange[{after}]**."
+        )
     axes = axes_of(context.trained.data)
     for name, value in attacked.values.items():
         if len(attacked.values) > 1:
             st.markdown(f"**{escape(name)}**")
         _field(name, value, attacked.changed[name], axes.get(name, Axes()))
-    if attacked.least is not None:
+    if attacked.min_strength is not None:
         st.caption(
-            f"ε is the smallest strength found that {attacked.turned}, in {unit}: no value changes by more than ε. "
+            f"ε is the smallest strength found that {attacked.change}, in {unit}: no value changes by more than ε. "
             "Other attacks may find smaller changes."
         )
 
@@ -158,7 +161,7 @@ def columns(value: dict[str, Any], changed: dict[str, Any]) -> tuple[go.Figure, 
 
 def _many(robustness: Robustness, method: str) -> None:
     table: dict[str, list[Any]] = {"strength": list(robustness.strengths), robustness.measure: list(robustness.scores)}
-    table |= {"random noise": list(robustness.chance)}
+    table |= {"random noise": list(robustness.random_scores)}
     table |= {f"class {name}": list(values) for name, values in robustness.by_class.items()}
     chart(curve(robustness), key=Key.ROBUSTNESS_CURVE, name=f"robustness {method}", table=table)
     st.markdown(f"### {sentence(robustness)}")
@@ -167,10 +170,10 @@ def _many(robustness: Robustness, method: str) -> None:
         st.caption(escape(robustness.verdict.sentence), width="content")
     if robustness.by_class:
         chart(by_class(robustness), key=Key.ROBUSTNESS_CLASSES, name=f"robustness {method} by class", table=table)
-    if robustness.own:
-        listed = list(robustness.own.items())[:4]
+    if robustness.scales:
+        listed = list(robustness.scales.items())[:4]
         sizes = "; ".join(f"{escape(name)}: {size:.3g}" for name, size in listed)
-        more = f"; {len(robustness.own) - 4} more" if len(robustness.own) > 4 else ""
+        more = f"; {len(robustness.scales) - 4} more" if len(robustness.scales) > 4 else ""
         st.caption(f"ε = 1 in the units of the data: {sizes}{more}.")
 
 
@@ -183,19 +186,19 @@ def sentence(robustness: Robustness) -> str:
             f"is **{robustness.scores[0]:.3g}** without an "
             f"attack and **{robustness.scores[-1]:.3g}** at ε = {robustness.strengths[-1]:g}; "
             "random noise of that size gives "
-            f"**{robustness.chance[-1]:.3g}**."
+            f"**{robustness.random_scores[-1]:.3g}**."
         )
     subject = OF.get(robustness.measure, "")
     opening = (
         f"On {robustness.rows} {robustness.split} rows, the accuracy{subject}{output_text} is "
         f"**{robustness.scores[0]:.0%}**"
     )
-    if robustness.half is None:
+    if robustness.half_strength is None:
         return f"{opening} without an attack and **{robustness.scores[-1]:.0%}** at ε = {robustness.strengths[-1]:g}."
-    chance_at_half = float(np.interp(robustness.half, robustness.strengths, robustness.chance))
+    chance_at_half = float(np.interp(robustness.half_strength, robustness.strengths, robustness.random_scores))
     return (
-        f"{opening} without an attack. At ε = **{robustness.half:.2g}**, an attack halves it; random noise of that "
-        f"size leaves **{chance_at_half:.0%}**."
+        f"{opening} without an attack. At ε = **{robustness.half_strength:.2g}**, an attack halves it; random noise of "
+        f"that size leaves **{chance_at_half:.0%}**."
     )
 
 
@@ -207,15 +210,15 @@ def curve(robustness: Robustness) -> go.Figure:
     form = "%{y:.1%}" if shares else "%{y:.4g}"
     figure = go.Figure()
     for name, values, color, dash in (
-        ("random noise", robustness.chance, CHANCE, "dot"),
+        ("random noise", robustness.random_scores, CHANCE, "dot"),
         ("attack", robustness.scores, ATTACK, "solid"),
     ):
         line = go.Scatter(x=robustness.strengths, y=values, name=name, mode="lines+markers")
         line.update(line={"color": color, "dash": dash, "width": 2.5}, hovertemplate=f"{name}, %{{x:g}}: {form}")
         figure.add_trace(line)
-    if robustness.half is not None:
+    if robustness.half_strength is not None:
         half = {"annotation_text": "half of the<br>accuracy", "annotation_position": "bottom left"}
-        figure.add_vline(x=robustness.half, line={"color": SHADE, "dash": "dash"}, **half)
+        figure.add_vline(x=robustness.half_strength, line={"color": SHADE, "dash": "dash"}, **half)
     figure.update_layout(height=320, margin=figures.MARGIN, legend=ABOVE)
     figure.update_xaxes(title=figures.axis_title(f"Attack strength ε, in {robustness.unit}"))
     figure.update_yaxes(title=robustness.measure.capitalize(), rangemode="tozero")

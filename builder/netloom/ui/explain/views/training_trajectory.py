@@ -104,7 +104,7 @@ def answers(trajectory: Trajectory, by_class: bool) -> tuple[str, dict[str, list
     if any(value is None for value in likely):
         # Plotly interprets HTML tags in texts.
         title = on_one_line(final.target.quantity)[:60].replace("<", "&lt;")
-        return title[:1].upper() + title[1:], {name: [frame.explanation.answer for frame in trajectory.frames]}
+        return title[:1].upper() + title[1:], {name: [frame.explanation.score for frame in trajectory.frames]}
     if not by_class or truth == name or truth not in final.prediction.probabilities:
         return f"{PROBABILITY} of {name}", {f"of {name}": likely}
     true = [frame.explanation.prediction.probabilities.get(truth) for frame in trajectory.frames]

@@ -103,13 +103,13 @@ def _weights(explanation: Explanation) -> dict[str, float]:
 def _answers(comparison: WhatIf) -> None:
     before, after = comparison.before, comparison.after
     with st.container(border=True):
-        if comparison.another:
+        if comparison.is_prediction_changed:
             st.markdown(f"## Prediction: {prediction_text(before)} → **:orange[{prediction_text(after)}]**")
         else:
             st.markdown(f"## Prediction: **{prediction_text(before)}** (unchanged)")
         st.markdown(
-            f"{_capitalized(escape(before.target.quantity))}: {before.answer:.4g} → "
-            f"**{after.answer:.4g}** ({comparison.moved:+.3g})"
+            f"{_capitalized(escape(before.target.quantity))}: {before.score:.4g} → "
+            f"**{after.score:.4g}** ({comparison.score_change:+.3g})"
         )
 
 
@@ -122,7 +122,7 @@ def _shares(comparison: WhatIf, key: str) -> None:
     """Draw the probability of each class before and after, and the change."""
     import plotly.graph_objects as go
 
-    shares = {name: pair for name, pair in comparison.shares.items() if not np.isnan(pair).all()}
+    shares = {name: pair for name, pair in comparison.probabilities.items() if not np.isnan(pair).all()}
     if not shares:
         return
     ranked = sorted(shares, key=lambda name: -np.nanmax(shares[name]))[:MAX_SHARES]
@@ -152,7 +152,7 @@ def _shares(comparison: WhatIf, key: str) -> None:
     figure = go.Figure(traces, layout)
     table = [
         {"class": name, "before": pair[0], "after": pair[1], "change": pair[1] - pair[0]}
-        for name, pair in comparison.shares.items()
+        for name, pair in comparison.probabilities.items()
     ]
     chart(figure, key=Part.PROBABILITIES.within(key), name="what if probabilities", table=table)
 
