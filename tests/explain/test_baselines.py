@@ -157,7 +157,7 @@ def test_baseline_appears_in_headlines_and_cache_keys(tmp_path: Path) -> None:
     words = "compared with the mean of the training rows of the class benign"
     for text in (explanation.headline, html(explanation), headline(explanation)):
         assert words in text
-    assert json.loads(json.dumps(explanation.as_json()))["compared"] in words
+    assert json.loads(json.dumps(explanation.as_json()))["baseline"] in words
     assert explain(run, "integrated_gradients", 3, baseline="class:benign", folder=tmp_path) is not None
     assert len(list((tmp_path / FOLDER).glob("*.npz"))) == 1
     first = explain(run, "occlusion", 3, baseline=run.data.row(7), folder=tmp_path)
