@@ -19,7 +19,7 @@ from netloom.runs.cluster import check
 from netloom.runs.distillation import TeacherFiles
 from netloom.store import RunArtifacts
 from netloom.templates import templates
-from netloom.training.evaluation import mean_metrics, metric_sums
+from netloom.training.evaluation import batch_totals, metrics_of_totals
 from netloom.training.trainers.distributed import MIN_ROWS, share
 from netloom.training.weights.initialization import StartError
 from tests.networks import digits_mlp
@@ -177,11 +177,11 @@ def test_metrics_of_shards_combine_to_the_whole(world: int, size: int, home: Pat
     inputs, target = trainer.loader.validation
     assert len(target) == 270
     parts = [
-        metric_sums(trainer.model, trainer.objective, inputs, target, range(rank * size, 270, world * size), size)
+        batch_totals(trainer.model, trainer.objective, inputs, target, range(rank * size, 270, world * size), size)
         for rank in range(world)
     ]
-    assert sum(count for _, count in parts) == 270
-    assert trainer.objective.finish(mean_metrics(parts)) == pytest.approx(trainer.evaluate("validation"), rel=1e-6)
+    assert sum(part.count for part in parts) == 270
+    assert metrics_of_totals(trainer.objective, parts) == pytest.approx(trainer.evaluate("validation"), rel=1e-6)
 
 
 @pytest.mark.parametrize("world", [1, 2, 3, 8])

@@ -271,10 +271,14 @@ def test_folds_and_seeds_are_grids() -> None:
 
 @pytest.mark.parametrize(
     ("template", "metric", "choices"),
-    [("shapes_detector", "map", "loss, f1, precision, recall"), ("breast_cancer", "mape", "loss, accuracy")],
+    [
+        ("shapes_detector", "map_75", "loss, map, f1, precision, recall"),
+        ("breast_cancer", "mape", "loss, accuracy, macro_f1"),
+        ("breast_cancer_binary", "precision", "loss, accuracy, roc_auc, pr_auc"),
+    ],
 )
 def test_a_metric_that_no_trial_would_have_is_refused(template: str, metric: str, choices: str, home: Path) -> None:
-    """The average precision is measured once, after training; its trials would all be trained for nothing."""
+    """Its trials would all be trained for nothing."""
     store, project = open_store(home), with_rows(templates()[template].project, 60)
     project, plan = sweeps.seeds(project, 2, metric=metric)
     with pytest.raises(SpaceError, match=f"has no metric '{metric}' on validation rows .* choose one of {choices}"):

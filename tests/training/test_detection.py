@@ -245,7 +245,9 @@ def test_curves_and_evaluation_count_the_same_objects(shapes: Prepared) -> None:
     output = noisy(shapes.target)
     batches = [objective.scores(output[part], shapes.target[part]) for part in (rows[:23], rows[23:])]
     sums = {name: sum(float(batch.sums[name]) for batch in batches) for name in batches[0].sums}
-    curve = objective.finish({name: total / 60 for name, total in sums.items()})
+    values = {name: torch.cat([batch.values[name] for batch in batches]).numpy() for name in batches[0].values}
+    curve = objective.finish({name: total / 60 for name, total in sums.items()}) | objective.metrics_of_values(values)
+    assert 0 < curve["map"] < 1
     result = objective.evaluate(output, shapes, rows, "test", {"threshold": 0.3})
     assert curve == pytest.approx({name: result.metrics[name] for name in curve})
 

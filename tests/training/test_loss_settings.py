@@ -24,7 +24,7 @@ from netloom.tasks.training_losses import TRAINING_LOSSES
 from netloom.templates import templates
 from netloom.training import OBJECTIVES, TrainingError
 from netloom.training.batch_loss import batch_loss
-from netloom.training.evaluation import mean_metrics
+from netloom.training.evaluation import Totals, metrics_of_totals
 from netloom.training.objectives.contrastive import Contrastive, knn, nt_xent, probe, spread
 from netloom.training.objectives.loss_weights import positive_weight
 from netloom.training.objectives.ranking import Ranking, ranking_metrics
@@ -166,7 +166,8 @@ def test_multi_output_loss_is_the_weighted_sum(facts: Prepared) -> None:
     assert means["loss"] == pytest.approx(float(0.5 * plain + 3 * second), rel=1e-5)
     right = float((output[:, :4].argmax(1) == target[:, 0]).float().mean())
     assert means["accuracy (shape)"] == pytest.approx(right)
-    assert set(means) == set(objective.metrics)
+    values = {name: value.numpy() for name, value in scores.values.items()}
+    assert {*means, *objective.metrics_of_values(values)} == set(objective.metrics)
     assert objective.task.higher_is_better("accuracy (shape)")
     assert not objective.task.higher_is_better("mae (area)")
 
@@ -520,8 +521,8 @@ def test_liked_items_without_training_rows_are_counted_in_words(ratings: Prepare
 
 
 def test_rows_without_anything_to_measure_have_nan_metrics() -> None:
-    parts = [({"loss": 0.0, "accuracy": 0.0}, 0.0)]
-    assert all(math.isnan(value) for value in mean_metrics(parts).values())
+    parts = [Totals({"loss": 0.0, "accuracy": 0.0}, 0.0, {})]
+    assert all(math.isnan(value) for value in metrics_of_totals(OBJECTIVES["classification"], parts).values())
 
 
 def test_every_item_is_relevant_without_ratings(ratings: Prepared) -> None:

@@ -156,7 +156,9 @@ def test_language_model_reports_nats_bits_and_perplexity(tales: Prepared) -> Non
 def test_batched_metrics_equal_metrics_of_the_whole(name: str, output: torch.Tensor, target: torch.Tensor) -> None:
     objective = Tagging().marked(("O", "B-a", "I-a", "B-b", "I-b")) if name == "tagging" else OBJECTIVES[name]
     scores = objective.scores(output, target)
+    values = {key: value.numpy() for key, value in scores.values.items()}
     whole = objective.finish({key: float(value) / scores.count for key, value in scores.sums.items()})
+    whole |= objective.metrics_of_values(values) if values else {}
     parts = compute_metrics(torch.nn.Identity(), objective, [output], target)
     assert parts == pytest.approx(whole, rel=1e-4)
     assert set(parts) == set(objective.metrics)

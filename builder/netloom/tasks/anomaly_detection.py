@@ -16,7 +16,7 @@ class AnomalyDetection(Reconstruction):
     order = 120
     # The most common class marks the normal rows, which alone enter the loss.
     target = "class"
-    metrics: ClassVar = {"loss": "Mean squared error of usual rows", "mae": "Mean absolute error"}
+    metrics: ClassVar = {"loss": "Mean squared error of usual rows", "mae": "Mean absolute error", "roc_auc": "ROC-AUC"}
     settings = ERROR_SETTINGS  # of the loss; the threshold is one of squared errors
     tunes_threshold = True
 

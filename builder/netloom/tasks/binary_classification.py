@@ -22,7 +22,12 @@ class BinaryClassification(Task):
     target = "class"
     probabilities = (LABEL_LOGITS,)
     as_head = True
-    metrics: ClassVar = {"loss": "Binary cross-entropy", "accuracy": "Accuracy at ½"}
+    metrics: ClassVar = {
+        "loss": "Binary cross-entropy",
+        "accuracy": "Accuracy at ½",
+        "roc_auc": "ROC-AUC",
+        "pr_auc": "PR-AUC",
+    }
     proportions = ("accuracy",)
     settings = ("positive_weight", "label_smoothing", "focal_gamma")
     tunes_threshold = True

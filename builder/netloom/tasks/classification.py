@@ -20,7 +20,7 @@ class Classification(Task):
     target = "class"
     probabilities = (CLASS_LOGITS,)
     as_head = True
-    metrics: ClassVar = {"loss": "Cross-entropy", "accuracy": "Accuracy"}
+    metrics: ClassVar = {"loss": "Cross-entropy", "accuracy": "Accuracy", "macro_f1": "Macro F1"}
     proportions = ("accuracy",)
     settings: ClassVar[tuple[str, ...]] = ("class_weights", "label_smoothing", "focal_gamma")
     per_class_scores = True

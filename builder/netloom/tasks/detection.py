@@ -24,6 +24,7 @@ class Detection(Task):
     activations = "applies a sigmoid to the scores and a softplus to the sides of the boxes"
     metrics: ClassVar = {
         "loss": "Loss",
+        "map": "mAP50–95",
         "f1": "F1 (IoU ≥ 0.5)",
         "precision": "Precision (IoU ≥ 0.5)",
         "recall": "Recall (IoU ≥ 0.5)",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import replace
-from typing import TYPE_CHECKING, TypeAlias
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from netloom.training.latent_sampling import sampled_latents
 from netloom.training.objectives import EVALUATION_BATCH, Objective
@@ -14,6 +15,7 @@ from netloom.training.objectives.objective import joined
 from netloom.training.uncertainty import blocks_of, metric_intervals
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
     from torch import nn
 
@@ -22,19 +24,26 @@ if TYPE_CHECKING:
 
 # The metrics of larger outputs take too long to be computed twenty times.
 MAX_NUMBERS = 50_000_000
-Totals: TypeAlias = tuple[dict[str, float], float]
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What the batches of some rows add up to: the sums of the metrics, their divisor, and values of rows (n, …)."""
+
+    sums: dict[str, float]
+    count: float
+    values: dict[str, np.ndarray]
 
 
 def compute_metrics(
     model: nn.Module, objective: Objective, inputs: list[torch.Tensor], target: torch.Tensor
 ) -> dict[str, float]:
     """Return the metrics of `model` in evaluation mode."""
-    return objective.finish(
-        mean_metrics([metric_sums(model, objective, inputs, target, range(0, len(target), EVALUATION_BATCH))])
-    )
+    starts = range(0, len(target), EVALUATION_BATCH)
+    return metrics_of_totals(objective, [batch_totals(model, objective, inputs, target, starts)])
 
 
-def metric_sums(
+def batch_totals(
     model: nn.Module,
     objective: Objective,
     inputs: list[torch.Tensor],
@@ -42,12 +51,13 @@ def metric_sums(
     starts: range,
     size: int = EVALUATION_BATCH,
 ) -> Totals:
-    """Return the sums of the metrics over the batches that begin at `starts`, and their divisor."""
+    """Return the totals of the metrics over the batches that begin at `starts`."""
     import torch
 
     was_training = model.training
     model.eval()
     sums: dict[str, torch.Tensor] = {}
+    values = defaultdict[str, list[torch.Tensor]](list)
     count = 0
     sampling = sampled_latents(model) if objective.samples_latents else nullcontext()
     with torch.no_grad(), sampling as latents:
@@ -59,20 +69,34 @@ def metric_sums(
             scores = objective.scores(joined(model(*[value[part] for value in inputs])), target[part])
             for name, value in scores.sums.items():
                 sums[name] = sums[name] + value if name in sums else value
+            for name, value in scores.values.items():
+                values[name].append(value)
             count += scores.count
         sums |= latents.sums() if latents is not None else {}
     model.train(was_training)
-    return {name: float(value) for name, value in sums.items()}, count
+    return Totals(
+        {name: float(value) for name, value in sums.items()},
+        count,
+        {name: torch.cat(parts).cpu().numpy() for name, parts in values.items()},
+    )
 
 
-def mean_metrics(parts: Sequence[Totals]) -> dict[str, float]:
-    """Return the means over several parts of the rows, such as those of the ranks."""
+def metrics_of_totals(objective: Objective, parts: Sequence[Totals]) -> dict[str, float]:
+    """Return the metrics of several parts of the rows together, such as those of the ranks."""
+    import numpy as np
+
+    names = dict.fromkeys(name for part in parts for name in part.values)
+    values = {name: np.concatenate([part.values[name] for part in parts if name in part.values]) for name in names}
+    return {**objective.finish(_means(parts)), **(objective.metrics_of_values(values) if values else {})}
+
+
+def _means(parts: Sequence[Totals]) -> dict[str, float]:
     # `fsum` is exact, so the result does not depend on the order of the parts.
-    count = sum(count for _, count in parts)
-    names = dict.fromkeys(name for sums, _ in parts for name in sums)
+    count = sum(part.count for part in parts)
+    names = dict.fromkeys(name for part in parts for name in part.sums)
     if not count:  # the first rows of a split can be without any, such as the liked items of sorted ratings
         return dict.fromkeys(names, math.nan)
-    return {name: math.fsum(sums.get(name, 0.0) for sums, _ in parts) / count for name in names}
+    return {name: math.fsum(part.sums.get(name, 0.0) for part in parts) / count for name in names}
 
 
 def with_uncertainty(

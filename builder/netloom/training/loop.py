@@ -156,11 +156,21 @@ class SupervisedTrainer(Trainer):
             train = self.evaluate("train")
             is_validated = self.monitored_split == "validation"
             monitored = self.evaluate("validation") if is_validated else train
+            self._check_monitored(monitored)
             self.early_stopping.update(monitored[self.monitor], self.epoch, self.step, self.model)
         self.callbacks.log_metrics(self.step, self.epoch, "train", train | self.mean_auxiliary_loss())
         if is_validated:
             self.callbacks.log_metrics(self.step, self.epoch, "validation", monitored)
         return monitored
+
+    def _check_monitored(self, metrics: dict[str, float]) -> None:
+        """Check that the monitored metric is defined, so that it can select weights. A NaN loss is another problem."""
+        if math.isnan(metrics[self.monitor]) and not math.isnan(metrics.get("loss", 0.0)):
+            title = in_sentence(self.titles.get(self.monitor, self.monitor))
+            raise TrainingError(
+                f"The {title} of the {self.monitored_split} rows is undefined, so it cannot select the best weights, "
+                "for example because all rows have the same label. Monitor the loss, or choose another split."
+            )
 
     def mean_auxiliary_loss(self) -> dict[str, float]:
         """Return the mean auxiliary loss over the steps of the epoch, such as a KL divergence."""

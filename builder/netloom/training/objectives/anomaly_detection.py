@@ -18,6 +18,7 @@ from netloom.training.objectives.reference_predictors import BaselinePrediction
 from netloom.training.objectives.thresholds import maximize_f1
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
     from netloom.data import Prepared
@@ -60,7 +61,14 @@ class AnomalyDetection(Reconstruction):
         error = (output.flatten(1) - target[:, 1:])[usual].abs().mean(1)
         # Metrics are means over normal rows; a batch without any adds nothing to the sums.
         losses = self._row_losses(output, target)[usual]
-        return Scores({"loss": losses.sum(), "mae": error.sum()}, int(usual.sum()))
+        values = {"unusual": ~usual, "error": row_errors(output.flatten(1), target[:, 1:])}
+        return Scores({"loss": losses.sum(), "mae": error.sum()}, int(usual.sum()), values)
+
+    def metrics_of_values(self, values: Mapping[str, np.ndarray]) -> dict[str, float]:
+        """Return the ROC-AUC of the errors; NaN without both normal and anomalous rows."""
+        unusual = values["unusual"]
+        is_defined = unusual.any() and not unusual.all()
+        return {"roc_auc": roc_auc(unusual, values["error"]) if is_defined else float("nan")}
 
     def _row_losses(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """Return the mean loss of the values of each row, (N,)."""

@@ -74,6 +74,14 @@ def iou(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     return both / (areas[0][:, :, None] + areas[1][:, None] - both).clamp(min=1e-12)
 
 
+def mean_average_precision(matches: Matches) -> float:
+    """Return the mean average precision over the classes that occur and over the thresholds; NaN without objects."""
+    classes = int(matches.true.max()) + 1 if matches.true.numel() else 0
+    averages = [average_precisions(matches, number) for number in range(classes)]
+    values = [float(average.mean()) for average in averages if average is not None]
+    return sum(values) / len(values) if values else float("nan")
+
+
 def average_precisions(matches: Matches, number: int) -> torch.Tensor | None:
     """Return the average precision of a class at each threshold (thresholds,); None if there is no such object."""
     import torch

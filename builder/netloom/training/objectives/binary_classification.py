@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from netloom.data.preparation.calibrated import Decoding
@@ -16,6 +17,7 @@ from netloom.training.objectives.reference_predictors import BaselinePrediction
 from netloom.training.objectives.thresholds import areas, best_threshold, curves
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
     from netloom.data import Prepared
@@ -38,7 +40,11 @@ class BinaryClassification(Objective):
 
         loss = functional.binary_cross_entropy_with_logits(output, target, reduction="sum")
         # A logit above 0 is a probability above 0.5; the tuned threshold is chosen only after training.
-        return Scores({"loss": loss, "accuracy": ((output > 0) == (target > HALF)).sum()}, len(target))
+        sums = {"loss": loss, "accuracy": ((output > 0) == (target > HALF)).sum()}
+        return Scores(sums, len(target), {"positive": target[:, 0] > HALF, "score": output[:, 0].sigmoid()})
+
+    def metrics_of_values(self, values: Mapping[str, np.ndarray]) -> dict[str, float]:
+        return areas(values["positive"], values["score"].astype("float64"))
 
     def guess_loss(self, output: torch.Tensor) -> float | None:
         return math.log(2)

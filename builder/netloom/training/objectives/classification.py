@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from netloom.tasks import classification
 from netloom.training.objectives import reference_predictors
-from netloom.training.objectives.classification_report import by_class, class_scores, confusion, roc_auc
+from netloom.training.objectives.classification_report import by_class, class_scores, confusion, macro_f1, roc_auc
 from netloom.training.objectives.evaluation import Evaluation, Worst
 from netloom.training.objectives.objective import NOTHING, WORST, Objective, Scores, Settings
 from netloom.training.objectives.reference_predictors import BaselinePrediction
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
     from netloom.data import Prepared
@@ -36,7 +38,12 @@ class Classification(Objective):
         from torch.nn import functional
 
         loss = functional.cross_entropy(output, target, reduction="sum")
-        return Scores({"loss": loss, "accuracy": (output.argmax(1) == target).sum()}, len(target))
+        predicted = output.argmax(1)
+        sums = {"loss": loss, "accuracy": (predicted == target).sum()}
+        return Scores(sums, len(target), {"true": target, "predicted": predicted})
+
+    def metrics_of_values(self, values: Mapping[str, np.ndarray]) -> dict[str, float]:
+        return {"macro_f1": macro_f1(values["true"], values["predicted"])}
 
     def guess_loss(self, output: torch.Tensor) -> float | None:
         return math.log(output.shape[1])

@@ -1,8 +1,8 @@
 """The confusion matrix and the scores of each class.
 
-Implemented here, as the import of sklearn.metrics takes 0.74 s at the end of each run, and a call takes 5 to 55 times
+Implemented here, as the import of sklearn.metrics takes 0.74 s in each run, and a call takes 5 to 55 times
 as long: 0.92 ms instead of 0.02 ms for the ROC-AUC of 360 rows, 21.6 ms instead of 4.5 ms for 100,000. Confidence
-intervals repeat the calls. The tests compare the results with scikit-learn's.
+intervals and the evaluations after each epoch repeat the calls. The tests compare the results with scikit-learn's.
 """
 
 from __future__ import annotations
@@ -47,6 +47,29 @@ def roc_auc(positive: np.ndarray, scores: np.ndarray) -> float:
     yes = positive.astype(bool)
     count = int(yes.sum())
     return float((ranks[yes].sum() - count * (count + 1) / 2) / (count * (len(yes) - count)))
+
+
+def average_precision(positive: np.ndarray, scores: np.ndarray) -> float:
+    """Return the area under the precision-recall curve as the mean precision over the `positive` rows (N,), each at the
+    threshold that its score (N,) reaches. Needs a positive row. NaN if a score is NaN."""
+    if np.isnan(scores).any():
+        return float("nan")
+    order = scores.argsort()[::-1]
+    hits = positive[order].cumsum()
+    # No threshold separates equal scores, so only the last row of each score counts
+    ends = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
+    recall_steps = np.diff(hits[ends], prepend=0) / hits[-1]
+    return float((recall_steps * hits[ends] / (ends + 1)).sum())
+
+
+def macro_f1(truth: np.ndarray, guess: np.ndarray) -> float:
+    """Return the mean F1 of the classes that occur or are predicted, from class indices (N,); NaN without rows."""
+    if not len(truth):
+        return float("nan")
+    classes = int(max(truth.max(), guess.max())) + 1
+    right = np.bincount(truth[truth == guess], minlength=classes)
+    either = np.bincount(truth, minlength=classes) + np.bincount(guess, minlength=classes)
+    return float((2 * right[either > 0] / either[either > 0]).mean())
 
 
 def by_class(classes: Sequence[str], scores: Any) -> list[ScoreRow]:

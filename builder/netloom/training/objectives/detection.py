@@ -11,7 +11,7 @@ from netloom.data.preparation.calibrated import Decoding
 from netloom.tasks import detection
 from netloom.tasks.chosen_thresholds import threshold_of
 from netloom.training.objectives import reference_predictors
-from netloom.training.objectives.average_precision import Matches, average_precisions, matched
+from netloom.training.objectives.average_precision import Matches, average_precisions, matched, mean_average_precision
 from netloom.training.objectives.detection_loss import row_losses
 from netloom.training.objectives.evaluation import Evaluation, Panel, Picture, Reference, ScoreRow, Worst
 from netloom.training.objectives.objective import NOTHING, WORST, Objective, Scores, Settings
@@ -45,7 +45,7 @@ class Detection(Objective):
         return row_losses(output, target).mean()
 
     def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
-        matches = matched(detected(output.float()), target, _IOU)
+        matches = matched(detected(output.float()), target)
         called = matches.scores > _TRAINING_THRESHOLD
         sums = {
             "loss": row_losses(output, target).sum(),
@@ -53,7 +53,19 @@ class Detection(Objective):
             "called": called.sum(),
             "true": (matches.true >= 0).sum(),
         }
-        return Scores(sums, len(target))
+        values = {
+            "classes": matches.classes,
+            "scores": matches.scores,
+            "hits": matches.hits.transpose(0, 1),
+            "true": matches.true,
+        }
+        return Scores(sums, len(target), values)
+
+    def metrics_of_values(self, values: Mapping[str, np.ndarray]) -> dict[str, float]:
+        import torch
+
+        classes, scores, hits, true = (torch.from_numpy(values[name]) for name in ("classes", "scores", "hits", "true"))
+        return {"map": mean_average_precision(Matches(classes, scores, hits.transpose(0, 1), true))}
 
     def finish(self, means: dict[str, float]) -> dict[str, float]:
         return {"loss": means["loss"], **_rates(means["hits"], means["called"], means["true"])}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
@@ -40,10 +40,14 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class Scores:
-    """Sums over the rows of a batch, scalars that stay on the device. `count` is their divisor for means."""
+    """Sums over the rows of a batch, scalars that stay on the device, and their divisor for means, `count`.
+
+    `values` of single rows, (N, …), are for metrics that are not means over rows, such as the area under a curve.
+    """
 
     sums: dict[str, torch.Tensor]
     count: int
+    values: dict[str, torch.Tensor] = field(default_factory=dict)
 
 
 def joined(answer: torch.Tensor | tuple[torch.Tensor, ...]) -> torch.Tensor:
@@ -240,6 +244,11 @@ class Objective(ABC):
     def finish(self, means: dict[str, float]) -> dict[str, float]:
         """Return the final metrics from the means of the sums."""
         return means
+
+    def metrics_of_values(self, values: Mapping[str, np.ndarray]) -> dict[str, float]:
+        """Return the metrics that are not means over rows, from the `values` of all `scores`, (N, …) each. NaN where
+        they are undefined, such as an area under a curve without positive rows."""
+        return {}
 
     def calibrate(self, output: torch.Tensor, data: Prepared, rows: torch.Tensor) -> Settings:
         """Choose parameters after training, such as thresholds, from the outputs for the validation rows."""

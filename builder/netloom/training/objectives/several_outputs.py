@@ -19,6 +19,7 @@ from netloom.training.objectives.reference_predictors import BaselinePrediction
 from netloom.training.objectives.registry import objectives
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
     from netloom.data import Prepared, Schema
@@ -112,10 +113,20 @@ class SeveralOutputs(Objective):
 
     def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
         sums: dict[str, torch.Tensor] = {}
+        values: dict[str, torch.Tensor] = {}
         for index, part in enumerate(self.parts):
             scores = part.objective.scores(part.answer(output), _part_targets(part, target[:, index]))
             sums |= {part.called(name): value for name, value in scores.sums.items()}
-        return Scores(sums, len(target))
+            values |= {f"{index}:{name}": value for name, value in scores.values.items()}
+        return Scores(sums, len(target), values)
+
+    def metrics_of_values(self, values: Mapping[str, np.ndarray]) -> dict[str, float]:
+        metrics: dict[str, float] = {}
+        for index, part in enumerate(self.parts):
+            start = f"{index}:"
+            of_part = {name.removeprefix(start): value for name, value in values.items() if name.startswith(start)}
+            metrics |= {part.called(name): value for name, value in part.objective.metrics_of_values(of_part).items()}
+        return metrics
 
     def finish(self, means: dict[str, float]) -> dict[str, float]:
         loss = sum(part.weight * means[part.called("loss")] for part in self.parts)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from netloom.tasks.chosen_thresholds import HALF
-from netloom.training.objectives.classification_report import roc_auc
+from netloom.training.objectives.classification_report import average_precision, roc_auc
 from netloom.training.objectives.evaluation import RateCurves
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
 
@@ -68,14 +69,9 @@ def _thin(values: Any) -> list[float]:
     return [float(values[index]) for index in positions]
 
 
-def areas(positive: Any, scores: Any) -> dict[str, float]:
-    """Return ROC-AUC and PR-AUC (average precision); NaN without positive or negative rows."""
-    import numpy as np
-    from sklearn.metrics import average_precision_score
-
-    if len(set(np.asarray(positive).tolist())) < 2:
+def areas(positive: np.ndarray, scores: np.ndarray) -> dict[str, float]:
+    """Return ROC-AUC and PR-AUC (average precision) of scores (N,); NaN without positive or negative rows."""
+    yes = positive.astype(bool)
+    if yes.all() or not yes.any():
         return {"roc_auc": float("nan"), "pr_auc": float("nan")}
-    return {
-        "roc_auc": roc_auc(np.asarray(positive), np.asarray(scores)),
-        "pr_auc": float(average_precision_score(positive, scores)),
-    }
+    return {"roc_auc": roc_auc(yes, scores), "pr_auc": average_precision(yes, scores)}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from netloom.training.batch_loss import batch_loss, partial_loss
 from netloom.training.batches import batch_bounds
 from netloom.training.errors import DivergedError, TrainingError
-from netloom.training.evaluation import mean_metrics, metric_sums
+from netloom.training.evaluation import batch_totals, metrics_of_totals
 from netloom.training.loop import SupervisedTrainer
 from netloom.training.objectives.objective import EVALUATION_BATCH, joined
 from netloom.training.trainer import Callback
@@ -103,9 +103,9 @@ class DistributedTrainer(SupervisedTrainer):
         size = max(MIN_EVALUATED, min(EVALUATION_BATCH, -(-len(targets) // self.world)))
         size += size % self._together
         mine = range(self.rank * size, len(targets), self.world * size)
-        sums: list[Any] = [None] * self.world
-        dist.all_gather_object(sums, metric_sums(self.model, self.objective, inputs, targets, mine, size))
-        return self.objective.finish(mean_metrics(sums))
+        totals: list[Any] = [None] * self.world
+        dist.all_gather_object(totals, batch_totals(self.model, self.objective, inputs, targets, mine, size))
+        return metrics_of_totals(self.objective, totals)
 
     def mean_auxiliary_loss(self) -> dict[str, float]:
         return {}  # each rank has the sum over its own rows only
