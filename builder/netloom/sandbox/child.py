@@ -6,6 +6,7 @@ With `--alone`, it is a single confined process. A process answers requests over
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import platform
 import signal
@@ -192,6 +193,7 @@ class RequestHandler:
         the only file of a zip can be a text. Of several sheets, the first with one of the `columns` is read."""
         from netloom.data import file_types
         from netloom.data.limits import MAX_FILE_BYTES
+        from netloom.data.tables.plain_types import records
         from netloom.data.tables.readers import TABLE_FORMS, read_table
 
         forms = [form for form in TABLE_FORMS if form != file_types.TEXT or not request["texts"]]
@@ -200,9 +202,7 @@ class RequestHandler:
         [name], form = self._source.names, self._source.form()
         content = self._source.members.read(name, MAX_FILE_BYTES)
         table, notes = read_table(content, form, name, to_learn=False, columns=request["columns"])
-        # Dates as texts in ISO format, and missing cells as null, as files of rows have them.
-        rows = table.to_json(orient="records", date_format="iso", date_unit="us", double_precision=15)
-        return {"table": rows, "notes": notes}
+        return {"table": json.dumps(records(table)), "notes": notes}
 
     def answer_batch_picture(self, request: messages.Message, blobs: list[bytes]) -> Any:
         """Return the pixels of an image of a zip."""

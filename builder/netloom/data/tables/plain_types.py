@@ -72,6 +72,25 @@ def plain_table(
     return plain
 
 
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a plain table as JSON values: dates as texts in ISO format, and missing cells as None.
+
+    Numbers have all of their digits, of which `DataFrame.to_json` drops those after the 15th decimal.
+    """
+    columns = [_json_values(table[name]) for name in table.columns]
+    return [dict(zip(table.columns, cells, strict=True)) for cells in zip(*columns, strict=True)]
+
+
+def _json_values(values: pd.Series) -> list[Any]:
+    import pandas as pd
+
+    is_known = values.notna()
+    if pd.api.types.is_datetime64_any_dtype(values):
+        values = values.dt.floor("us").map(lambda date: date.isoformat(), na_action="ignore")
+    plain: list[Any] = values.astype(object).where(is_known, None).tolist()
+    return plain
+
+
 def strip_cells(values: pd.Series, decimal: str = ".", *, as_texts: bool = False) -> pd.Series:
     """Return a text column with stripped cells, parsed again: blanks hide numbers and missing marks from pandas.
 
