@@ -29,8 +29,9 @@ from netloom.data.dialect import (
 )
 from netloom.data.sequence_pairs import DECODER_INPUT
 from netloom.data.tables.plain_types import strip_cells
+from netloom.data.tables.raw_rows import RowFile, summarize_warnings, unknown_categories, with_warnings
 from netloom.data.tables.readers import read_table
-from netloom.data.tables.row_file import RowFile, read_rows, summarize_warnings, unknown_categories, with_warnings
+from netloom.data.tables.row_file import read_rows
 from netloom.document import DataChoice
 from netloom.modalities.encoding.cells import EncodeError
 from netloom.modalities.encoding.coercion import are_grouped, date_forms, moment, number
@@ -636,7 +637,6 @@ def test_header_differs_from_a_pair_of_sentences_without_punctuation() -> None:
         (b"size\x00,price\n1,2\n", "NUL character in line 1"),
         (bytes(range(256)), "is not UTF-8 text"),
         (b'[{"size": 1}, 2]', "row 2 of 'new.csv' is not one"),
-        (b'{"size": NaN}', "NaN is not a number in JSON"),
         (b"[[" * 100_000, "nested too deeply"),
     ],
 )
@@ -720,11 +720,48 @@ def test_time_steps_of_a_file_are_ordered_as_in_training(times: list[str]) -> No
     assert repeated.rows == [{"series": [[9, 9], [30, 3], [40, 4]]}]
 
 
+def test_missing_numbers_of_time_steps_are_filled_as_in_training() -> None:
+    file = read_rows(b"a,b\n9,7\n,8\n3,\n4,5\n", "a.csv", STEPS)
+    assert file.rows == [{"series": [[8, 9], [8, 3], [5, 4]]}]
+    assert file.notes[1:] == [
+        "1 missing value of 'b' in these steps is filled with the last value before, as in training.",
+        "1 missing value of 'a' in these steps is filled with the last value before, as in training.",
+    ]
+    assert read_rows(b"a,b\n,7\n2,8\n3,9\n", "a.csv", STEPS).rows == [{"series": [[7, 2], [8, 2], [9, 3]]}]
+    records = [{"a": 9, "b": 7}, {"b": 8}, {"a": 3}, {"a": 4, "b": float("nan")}]
+    assert read_rows(json.dumps(records).encode(), "a.json", STEPS).rows == [{"series": [[8, 9], [8, 3], [8, 4]]}]
+
+
+@pytest.mark.parametrize("series", ["shop", "series"])
+def test_the_file_of_a_run_on_several_series_has_a_row_for_each(home: Path, series: str) -> None:
+    """The ID can also have the name of the field."""
+    days = [f"{datetime(2024, 1, 1) + timedelta(days=day):%Y-%m-%d}" for day in range(60)]
+    starts = (("ö", 0), ("b", 500))
+    lines = [f"{name},{day},{start + index}" for index, day in enumerate(days) for name, start in starts]
+    header = f"{series},day,sales"
+    options: dict[str, Any] = {"target": ["sales"], "series": series, "window": 2}
+    content = "\n".join([header, *lines]).encode()
+    info = add_file(content, "shops.csv", home, kind="series", options=options)
+    preprocess = json.loads(json.dumps(prepare(DataChoice(dataset=info.name), home).preprocess.to_json()))
+    file = read_rows("\n".join([header, *lines, "c,2024-01-01,3"]).encode(), "shops.csv", preprocess)
+    assert [row["series"] for row in file.rows] == [[[58], [59]], [[558], [559]]]
+    assert (file.names, file.name_column) == (["ö", "b"], series)
+    assert file.notes == [
+        f"The last 2 time steps of each of 2 series in '{series}' are the input, in the order of 'day'.",
+        "Left out 1 series with fewer than 2 time steps, such as 'c'.",
+    ]
+    records = [dict(zip(header.split(","), line.split(","), strict=True)) for line in lines]
+    assert read_rows(json.dumps(records).encode(), "a.json", preprocess).rows == file.rows
+    unnamed = read_rows("\n".join(["day,sales", *(f"{day},7" for day in days)]).encode(), "a.csv", preprocess)
+    assert unnamed.rows == [{"series": [[7], [7]]}]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("a,b\n1,2\n", "1 time steps, but the network reads 3"),
-        ("a,b\n1,2\n3,\n4,5\n", "Line 3 of 'a.csv' has no number in column 'b'"),
+        ("a,b\n1,2\n3,x\n4,5\n", "Line 3 of 'a.csv' has no number in column 'b', but 'x'; correct it."),
+        ("a,b\n1,\n3,\n4,\n", "'a.csv' has no numbers in the column 'b'"),
         ("a,c\n1,2\n", "has no column 'b'; it has 'a', 'c'. It needs the columns of the series with one time step"),
     ],
 )

@@ -16,7 +16,7 @@ import pytest
 from netloom import export
 from netloom.cli.rows import read_rows
 from netloom.data import add_file, schema
-from netloom.data.tables.row_file import with_warnings
+from netloom.data.tables.raw_rows import with_warnings
 from netloom.document import DataChoice, Training
 from netloom.export.archive import python, sources
 from netloom.runs import TrainedRun, fit_here, predict

@@ -11,7 +11,7 @@ from netloom.core.errors import UsageError
 from netloom.core.text import plain
 
 if TYPE_CHECKING:
-    from netloom.data.tables.row_file import RowFile
+    from netloom.data.tables.raw_rows import RowFile
     from netloom.modalities.encoding.cells import RawRow
 
 MAX_BYTES = 200 * 2**20
@@ -40,7 +40,7 @@ def read_row(path: str, preprocess: Mapping[str, Any]) -> RawRow:
         Failure: the file cannot be read.
         UsageError: the file has more or less than one row.
     """
-    from netloom.data.tables.row_file import summarize_warnings, unknown_categories, with_warnings
+    from netloom.data.tables.raw_rows import summarize_warnings, unknown_categories, with_warnings
 
     file = read_rows(path, preprocess)
     if len(file.rows) != 1:

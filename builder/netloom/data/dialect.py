@@ -309,6 +309,11 @@ def column_names(first: list[str]) -> list[str]:
     return names
 
 
+def strip_cell(cell: str | None) -> str | None:
+    """Return a cell without surrounding blanks; None if it is missing."""
+    return None if cell is None or (plain := cell.strip()) in MISSING_MARKS else plain
+
+
 def looks_like_number(text: str) -> bool:
     """Return whether a cell is a number, with either decimal mark."""
     return _PLAIN_NUMBER.fullmatch(text) is not None

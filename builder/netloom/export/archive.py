@@ -36,6 +36,8 @@ _NETLOOM_IMPORT = re.compile(
 _PACKAGE = re.compile(r"netloom\.(?:(?:data|serving)(?:\.\w+(?=\.))?|modalities)\.")
 # The package that encodes rows travels as a whole.
 _ENCODING, _INIT = "netloom.modalities.encoding", "__init__.py"
+# The modules that read files as rows
+_ROW_FILES = ("raw_rows.py", "record_reader.py", "row_file.py", "time_steps.py")
 
 
 def exported_fields(trained: Trained) -> Preprocess:
@@ -96,7 +98,7 @@ def sources() -> list[Source]:
         Source("netloom.data.preparation", "calibrated.py", "calibrated.py"),
         Source("netloom.data.preparation", "decode.py", "decode.py"),
         Source("netloom.data", "dialect.py", "dialect.py"),
-        Source("netloom.data.tables", "row_file.py", "row_file.py"),
+        *(Source("netloom.data.tables", name, name) for name in _ROW_FILES),
     ]
     modules = {source.module: source for source in bundled}
     imports = {source.module: _NETLOOM_IMPORT.findall(source_text(source.package, source.name)) for source in bundled}

@@ -20,7 +20,8 @@ from encoding.text_fields import write, written  # type: ignore[import-not-found
 from encoding.tokenization import last_places  # type: ignore[import-not-found]
 from model import Main  # type: ignore[import-not-found]
 from probability import logits  # type: ignore[import-not-found]
-from row_file import FileError, read_rows, summarize_warnings, unknown_categories, with_warnings  # type: ignore[import-not-found]
+from raw_rows import summarize_warnings, unknown_categories, with_warnings  # type: ignore[import-not-found]
+from row_file import FileError, read_rows  # type: ignore[import-not-found]
 from safetensors.torch import load_file
 
 HERE = Path(__file__).resolve().parent

@@ -20,7 +20,7 @@ from netloom.data import file_types
 from netloom.data.dialect import FileError
 from netloom.data.limits import MAX_STORED_BYTES
 from netloom.data.tables import row_file
-from netloom.data.tables.row_file import RowFile
+from netloom.data.tables.raw_rows import RowFile
 from netloom.modalities.encoding.cells import EncodeError
 from netloom.modalities.encoding.field_encoder import FieldEncoder, field_encoder
 from netloom.modalities.encoding.image_field import image_encoder
@@ -125,7 +125,7 @@ def _read_confined(
         f"Left out {len(unread):,} of {len(files):,} files in {name[:100]!r}, such as {path[:100]!r}."
         for path in unread[:1]
     ]
-    return RowFile(rows, [{} for _ in rows], notes)
+    return RowFile(rows, notes=notes, names=[path for path, _, _ in read], name_column=FILE)
 
 
 def _refuse_large(name: str, fields: Sequence[FieldEncoder[Any]]) -> None:

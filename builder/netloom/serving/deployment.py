@@ -184,7 +184,8 @@ class Deployment:
         if agreement is None:
             return
         try:
-            shadow_outcomes = await shadow.batcher.predict(rows)
+            # Its columns can be others, or be read in another way
+            shadow_outcomes = await shadow.batcher.predict(shadow.model.reader.read(list(rows)).rows)
         except RequestError:  # its queue is full; a shadow must not slow down the others
             agreement.dropped += len(rows)
             return

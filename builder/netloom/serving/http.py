@@ -52,21 +52,21 @@ class Call:
         """The media type of the body in lower case, without parameters."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
-    def json(self) -> Any:
-        """Return the body as JSON.
+    def json(self, *, allow_nan: bool = False) -> Any:
+        """Return the body as JSON. Rows `allow_nan`, which Python writes for missing numbers.
 
         Raises:
             RequestError: it is not JSON.
         """
-        return read_json(self.body)
+        return read_json(self.body, allow_nan=allow_nan)
 
-    def json_object(self) -> JsonObject:
-        """Return the body as a JSON object.
+    def json_object(self, *, allow_nan: bool = False) -> JsonObject:
+        """Return the body as a JSON object, as `json`.
 
         Raises:
             RequestError: it is not one.
         """
-        value = self.json()
+        value = self.json(allow_nan=allow_nan)
         if not isinstance(value, dict):
             raise RequestError(f"The body must be a JSON object, received {kind_of(value)}.")
         return value
@@ -87,14 +87,14 @@ def json_reply(value: Any, status: int = 200, headers: tuple[tuple[str, str], ..
     return Reply(to_json(value, inf_nan_mode="null"), status, headers=headers)
 
 
-def read_json(body: bytes) -> Any:
-    """Return JSON text as a value.
+def read_json(body: bytes, *, allow_nan: bool = False) -> Any:
+    """Return JSON text as a value, also with NaN and infinity if they are allowed.
 
     Raises:
         RequestError: it is not JSON.
     """
     try:
-        return from_json(body, allow_inf_nan=False)
+        return from_json(body, allow_inf_nan=allow_nan)
     except ValueError as error:
         raise RequestError(f"The body is not valid JSON: {str(error)[:150]}.") from None
 

@@ -27,15 +27,17 @@ def row_schema(model: ServedModel) -> JsonSchema:
 
 def answer_schema(model: ServedModel) -> JsonSchema:
     """Return the schema of a prediction, with the keys that its calibration can add."""
-    unknown = {
-        "type": "object",
-        "additionalProperties": {"type": "string"},
-        "description": "Categories that the training rows did not have, by column",
+    warnings = {
+        name: {"type": "object", "additionalProperties": {"type": "string"}, "description": description}
+        for name, description in (
+            ("unknown", "Categories that the training rows did not have, by column"),
+            ("unreadable", "Cells that cannot be read like the training data, and count as missing, by column"),
+        )
     }
     calibrated = {} if model.trained.applied is None else CALIBRATED
     return {
         "type": "object",
-        "properties": {**{part.name: dict(part.schema) for part in model.parts}, **calibrated, "unknown": unknown},
+        "properties": {**{part.name: dict(part.schema) for part in model.parts}, **calibrated, **warnings},
         "required": [part.name for part in model.parts],
     }
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from netloom.chat import Writers, run_policy, unavailable_reason
+from netloom.data.tables.raw_rows import RowFile, with_warnings
 from netloom.monitoring.request_log import RequestLog
 from netloom.runs.prediction.trained_run import load_run
 from netloom.runs.run_lookup import find_run
@@ -89,13 +90,13 @@ class ServerState:
         call.version = served.model.title
         return deployment, served
 
-    async def predict(self, call: Call, deployment: Deployment, served: Served, rows: Sequence[Row]) -> list[Answer]:
+    async def predict(self, call: Call, deployment: Deployment, served: Served, file: RowFile) -> list[Answer]:
         """Return the predictions for the rows of a request.
 
         Raises:
             RequestError: there are no or too many rows, a row is invalid, or the server is too busy.
         """
-        limits = self.settings.limits
+        limits, rows = self.settings.limits, file.rows
         if not rows:
             raise RequestError("The request has no rows; send at least one.")
         if len(rows) > limits.rows:
@@ -108,6 +109,7 @@ class ServerState:
                 message = outcome.message if len(rows) == 1 else f"Row {number}: {outcome.message}"
                 raise RequestError(message, outcome.status)
             answers.append(outcome)
+        answers = with_warnings(answers, unreadable=file.unreadable)
         await self._log_rows(call, deployment.name, served.model, rows, answers)
         return answers
 

@@ -30,9 +30,8 @@ class Predict(Command):
         )
 
     def run(self, arguments: Namespace, context: Context) -> int:
-        from netloom.data.tables.row_file import summarize_warnings, with_warnings
+        from netloom.data.tables.raw_rows import summarize_warnings, with_warnings
         from netloom.runs.prediction.batch_prediction import predict_rows
-        from netloom.sandbox.batch_files import FILE
         from netloom.store import open_store
 
         trained = load_trained_run(open_store(context.home), arguments.run)
@@ -44,16 +43,13 @@ class Predict(Command):
         predictions = with_warnings(predict_rows(trained, file.rows), unreadable=file.unreadable)
         for remark in (*file.notes, *summarize_warnings(predictions)):
             context.note(plain(remark))
-        # A zip of images, sounds or texts has a file for each row
-        names = ["" if FILE in trained.fields else plain(str(row.get(FILE, ""))) for row in file.rows]
+        names = list(map(plain, file.names)) or range(1, len(file.rows) + 1)
         rows: list[tuple[object, ...]] = [
-            (name or rank, _prediction_text(answer))
-            for rank, (name, answer) in enumerate(zip(names, predictions, strict=True), 1)
+            (name, _prediction_text(answer)) for name, answer in zip(names, predictions, strict=True)
         ]
-        columns: tuple[str, ...] = ("file" if any(names) else "row", "prediction")
-        predictions = [
-            {FILE: name, **answer} if name else answer for name, answer in zip(names, predictions, strict=True)
-        ]
+        columns: tuple[str, ...] = (plain(file.name_column) or "row", "prediction")
+        if file.names:
+            predictions = [{file.name_column: name, **answer} for name, answer in zip(names, predictions, strict=True)]
         for column, text in (("probability", _probability_text), ("remark", _confidence_text)):
             if any(map(text, predictions)):
                 columns = (*columns, column)

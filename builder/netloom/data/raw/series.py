@@ -28,6 +28,7 @@ class Series(RawDataset):
         rate: The sampling rate of sounds in Hz; 0 for other series.
         forecast: The time steps of the windows, if the target is the future of the series.
         time: The column that ordered these steps; "" if there is none.
+        series: The column that names the series of a step; "" if there is one series.
         written: The format of the cells of grouped numbers, by column, as named in `modalities.encoding.coercion`.
     """
 
@@ -36,6 +37,7 @@ class Series(RawDataset):
     rate: int = 0
     forecast: Forecast | None = None
     time: str = ""
+    series: str = ""
     written: Mapping[str, str] = field(default_factory=dict)
 
     def row(self, index: int) -> RawRow:
@@ -65,15 +67,17 @@ class Series(RawDataset):
         return replace(self, settings={**defaults, **self.settings})
 
     def fit(self, rows: np.ndarray) -> FieldState:
-        one_series = self.forecast is not None and self.forecast.series_index is None
-        channels, time = (self.channels, self.time) if one_series else ((), "")
-        if self.forecast is None or not self.forecast.is_multivariate:
-            training = TrainingWindows(self.windows, rows, self.rate, channels, time, self.written)
+        training = TrainingWindows(self.windows, rows, self.rate, written=self.written)
+        if self.forecast is None:
+            return self.modality.fit(self.name, training, self.settings)
+        training = replace(training, channels=self.channels, time=self.time, series=self.series)
+        if not self.forecast.is_multivariate:
             return self.modality.fit(self.name, training, self.settings)
         # Each time step of the training part counts once, as in the scaling of the target
-        steps = self.forecast.values[self.forecast.steps(rows)][None]
-        training = TrainingWindows(steps, np.zeros(1, np.int64), self.rate, channels, time, self.written)
-        fitted = SeriesModality().fit(self.name, training, self.settings)
+        values = self.forecast.values[self.forecast.steps(rows)][None]
+        fitted = SeriesModality().fit(
+            self.name, replace(training, windows=values, rows=np.zeros(1, np.int64)), self.settings
+        )
         return replace(fitted, shape=list(self.windows.shape[1:]))
 
     def example(self, index: int, target: str) -> Example:

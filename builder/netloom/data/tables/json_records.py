@@ -11,7 +11,7 @@ from netloom.core.errors import DataError
 from netloom.core.text import no_json
 from netloom.data.limits import MAX_CELLS, MAX_COLUMNS, MAX_ROWS
 from netloom.data.splits.given_splits import NAMES, is_split, part_in
-from netloom.data.tables.row_file import flatten
+from netloom.data.tables.record_reader import flatten
 from netloom.modalities.columns.column_kind import free_name
 from netloom.modalities.encoding.cells import RawRow
 

@@ -12,7 +12,6 @@ from typing import Any
 
 from netloom.data.dialect import (
     LATIN,
-    MISSING_MARKS,
     SAMPLE_LINES,
     FileError,
     column_names,
@@ -23,43 +22,25 @@ from netloom.data.dialect import (
     numbered_names,
     read_records,
     refuse_empty,
+    strip_cell,
     with_tabs,
     without_preamble,
 )
-from netloom.modalities.encoding.cells import EncodeError, RawRow
-from netloom.modalities.encoding.coercion import DATE_FORMS, date_forms, moment, nearest_form, number
-from netloom.modalities.encoding.column_encoder import CellReader, ColumnEncoder, CsvColumn
-from netloom.modalities.encoding.field_encoder import FieldEncoder, field_encoder, refuse_constant
-from netloom.modalities.encoding.rows import Answer
+from netloom.data.tables.raw_rows import RowFile
+from netloom.data.tables.record_reader import RecordReader
+from netloom.data.tables.time_steps import TimeSteps, is_window
+from netloom.modalities.encoding.cells import EncodeError
+from netloom.modalities.encoding.column_encoder import CellReader, CsvColumn
+from netloom.modalities.encoding.field_encoder import FieldEncoder, field_encoder
 
 _NUMBERED_NAME = re.compile(r"column \d+")
-_MAX_EXAMPLES = 5
-_MAX_DEPTH = 3  # of nested objects; deeper ones are cells
-_MAX_NAME = 200
-
-
-@dataclass
-class RowFile:
-    """The rows of a file.
-
-    Attributes:
-        rows: For each row, the values by column.
-        unreadable: For each row, the cells that cannot be read as their column's kind and count as missing, by column.
-        notes: Sentences on what had to be assumed.
-        is_single: Whether the file holds a single row instead of a list.
-    """
-
-    rows: list[RawRow]
-    unreadable: list[dict[str, str]] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    is_single: bool = False
 
 
 def read_rows(data: bytes, name: str, preprocess: Mapping[str, Any]) -> RowFile:
     """Read the rows of a file: CSV with a header, or JSON with one row, a list of rows or a row per line.
 
     In CSV, the cell of an image, a series or a sound holds a JSON list. A file with the columns of a time series, one
-    time step per line, is a single row: its last steps.
+    time step per line, is a single row: its last steps; if they belong to several series, it has a row for each.
 
     Raises:
         FileError: The file cannot be read; the message is one sentence.
@@ -79,7 +60,6 @@ def read_rows(data: bytes, name: str, preprocess: Mapping[str, Any]) -> RowFile:
         rows.notes.append(f"{name[:100]!r} is not UTF-8 and was read as Windows-1252.")
     if not rows.rows:
         raise FileError(f"{name[:100]!r} has no rows.")
-    rows.unreadable = rows.unreadable or [{} for _ in rows.rows]
     return rows
 
 
@@ -89,99 +69,25 @@ def readable_columns(preprocess: Mapping[str, Any]) -> list[str]:
     return [*_required_columns(preprocess).readers, *steps]
 
 
-def unknown_categories(preprocess: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """Return for each row the categories that the training data did not have, by column. They share one encoding."""
-    return unknown_in([column for field in preprocess["fields"] for column in field_encoder(field).columns], rows)
-
-
-def unknown_in(columns: Sequence[ColumnEncoder], rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """Return the same as `unknown_categories` for the encoders of columns."""
-    each = [{column.name: column.unknown(row.get(column.name)) for column in columns} for row in rows]
-    return [{name: text for name, text in unknown.items() if text} for unknown in each]
-
-
-def with_warnings(answers: list[Answer], **about: Sequence[Mapping[str, str]]) -> list[Answer]:
-    """Return the predictions with the warnings about their rows, such as `unknown` or `unreadable` cells by column."""
-    return [
-        {**answer, **{kind: dict(rows[row_index]) for kind, rows in about.items() if rows[row_index]}}
-        for row_index, answer in enumerate(answers)
-    ]
-
-
-def summarize_warnings(answers: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the warnings of all rows, as one sentence per column and kind of warning."""
-    sentences = []
-    for kind, reason in (
-        ("unknown", "a category that the training data did not have"),
-        ("unreadable", "a cell that cannot be read like the training data, and counts as missing"),
-    ):
-        columns: dict[str, dict[str, int]] = {}
-        for answer in answers:
-            for name, cell in answer.get(kind, {}).items():
-                counts = columns.setdefault(name, {})
-                counts[cell] = counts.get(cell, 0) + 1
-        for name, counts in columns.items():
-            examples = [
-                f"{cell[:60]!r} ({count:,})" for cell, count in sorted(counts.items(), key=lambda item: -item[1])
-            ]
-            more = f" and {len(examples) - _MAX_EXAMPLES:,} more" if len(examples) > _MAX_EXAMPLES else ""
-            sentences.append(
-                f"Column {name!r}: {sum(counts.values()):,} of {len(answers):,} rows hold {reason}: "
-                f"{', '.join(examples[:_MAX_EXAMPLES])}{more}."
-            )
-    return sentences
-
-
 def _json_rows(text: str, name: str, preprocess: Mapping[str, Any]) -> RowFile:
     try:
-        value = json.loads(text, parse_constant=refuse_constant)
+        records = _json(text)
     except (ValueError, RecursionError) as error:
-        json_lines = _json_lines(text)
-        if json_lines is None:
+        records = _json_lines(text)
+        if records is None:
             raise FileError(f"{name[:100]!r} is not valid JSON: {_json_error(error)}.") from None
-        value = json_lines
-    rows = value if isinstance(value, list) else [value]
-    for position, row in enumerate(rows, 1):
-        if not isinstance(row, dict):
-            raise FileError(
-                f"A row is an object with a value for each column; row {position} of {name[:100]!r} is not one."
-            )
-    flat_rows = _with_missing([{**row, **flatten(row)} for row in rows], preprocess)
-    return _steps_of_records(flat_rows, name, preprocess) or RowFile(flat_rows, is_single=not isinstance(value, list))
+    return RecordReader(list(map(field_encoder, preprocess["fields"]))).read(records, name)
 
 
-def _with_missing(rows: list[RawRow], preprocess: Mapping[str, Any]) -> list[RawRow]:
-    """Return the rows with None in columns and texts that other rows have: a record can leave out what is missing."""
-    encoders = [encoder for encoder in map(field_encoder, preprocess["fields"]) if encoder.columns or encoder.is_text]
-    columns = [readers for encoder in encoders for readers in encoder.cell_readers]
-    names = {name for readers in columns for name in readers}
-    available = {name for row in rows for name in row}
-    known = [row for row in rows if row.keys() & names]  # a row without any of the names is a mistake
-    for readers in columns:
-        name = next((name for name in readers if name in available), None)
-        for row in known:
-            if name is not None and not row.keys() & readers:
-                row[name] = None
-    return rows
-
-
-def _steps_of_records(rows: Sequence[RawRow], name: str, preprocess: Mapping[str, Any]) -> RowFile | None:
-    """Return the last of several records with a time step each, as of a spreadsheet; None if they are rows."""
-    series, *other_fields = map(field_encoder, preprocess["fields"])
-    columns = [*series.step_columns, *filter(None, [series.time_column])]
-    if other_fields or not series.step_columns or len(rows) < 2:
-        return None
-    if any(series.name in row for row in rows) or not all({*series.step_columns} <= row.keys() for row in rows):
-        return None
-    positions = {column: position for position, column in enumerate(columns)}
-    cells = [["" if row.get(column) is None else str(row[column]) for column in columns] for row in rows]
-    return _forecast_row(series, list(enumerate(cells, 1)), positions, name, ".")
+def _json(text: str) -> Any:
+    """Return a JSON value. NaN, which Python and pandas write for missing numbers, is read as in the import."""
+    return json.loads(text, parse_constant=float)
 
 
 def _json_lines(text: str) -> list[Any] | None:
     """Return the records of JSON Lines; None if the text is something else."""
     try:
-        parsed = [json.loads(line, parse_constant=refuse_constant) for line in text.splitlines() if line.strip()]
+        parsed = [_json(line) for line in text.splitlines() if line.strip()]
     except (ValueError, RecursionError):
         return None
     return parsed if len(parsed) > 1 and all(isinstance(row, dict) for row in parsed) else None
@@ -194,18 +100,6 @@ def _json_error(error: Exception) -> str:
     if "set_int_max_str_digits" in str(error):
         return "a whole number in it has too many digits"
     return "it is nested too deeply" if isinstance(error, RecursionError) else str(error)[:150]
-
-
-def flatten(record: Mapping[Any, Any], prefix: str = "", depth: int = 1) -> RawRow:
-    """Return the values of a record by column; nested objects become columns such as `address.city`."""
-    cells: dict[str, Any] = {}
-    for name, value in record.items():
-        path = f"{prefix}{name}"[:_MAX_NAME]
-        if isinstance(value, dict) and value and depth < _MAX_DEPTH:
-            cells |= flatten(value, f"{path}.", depth + 1)
-        else:
-            cells[path] = value
-    return cells
 
 
 def _csv_rows(text: str, name: str, preprocess: Mapping[str, Any]) -> RowFile:
@@ -226,131 +120,44 @@ def _csv_rows(text: str, name: str, preprocess: Mapping[str, Any]) -> RowFile:
                 "expected; put quotes around text that holds the separator."
             )
     positions = {column: column_index for column_index, column in enumerate(names)}
-    if (series := _series_of_steps(preprocess, positions)) is not None:
-        return _forecast_row(series, body, positions, name, dialect.decimal)
+    if (series := _series_of_steps(preprocess, positions, body)) is not None:
+        return TimeSteps(series, body, positions, name, dialect.decimal).last_windows()
     cells_of = {
         column: [_cell_at(cells, positions[column]) for _, cells in body]
         for column in required.names_of_columns(positions, name, body)
     }
     # Columns that the network does not read, such as an id, stay beside the predictions.
     rows = RowFile(
-        [{column: _cell_at(cells, column_index) for column, column_index in positions.items()} for _, cells in body],
-        [{} for _ in body],
+        [{column: _cell_at(cells, column_index) for column, column_index in positions.items()} for _, cells in body]
     )
     for column, written in cells_of.items():
-        csv_column = CsvColumn(column, list(map(_strip_cell, written)), written, dialect.decimal, rows.unreadable)
+        csv_column = CsvColumn(column, list(map(strip_cell, written)), written, dialect.decimal, rows.unreadable)
         for column_index, value in enumerate(required.readers[column].read(csv_column)):
             rows.rows[column_index][column] = value
     return rows
 
 
-def _series_of_steps(preprocess: Mapping[str, Any], places: Mapping[str, int]) -> FieldEncoder[Any] | None:
+def _series_of_steps(
+    preprocess: Mapping[str, Any], places: Mapping[str, int], body: Sequence[tuple[int, list[str]]]
+) -> FieldEncoder[Any] | None:
     """Return the only field if it is a series and the file has its channels as columns, with a time step per line.
 
     Raises:
         EncodeError: The file has neither the field nor all of its channels.
     """
     field, *other_fields = map(field_encoder, preprocess["fields"])
-    if other_fields or not field.step_columns or field.name in places:
+    if other_fields or not field.step_columns:
         return None
-    if missing := [column for column in field.step_columns if column not in places]:
+    missing = [column for column in field.step_columns if column not in places]
+    if field.name in places and (missing or is_window(_cell_at(body[0][1], places[field.name]) if body else None)):
+        return None
+    if missing:
         available = ", ".join(map(repr, list(places)[:20]))
         raise EncodeError(
             f"The file has no column {', '.join(map(repr, missing))}; it has {available}. "
             f"It needs the columns of the series with one time step per line, or a column {field.name!r} of JSON lists."
         )
     return field
-
-
-def _forecast_row(
-    series: FieldEncoder[Any],
-    lines: Sequence[tuple[int, list[str]]],
-    places: Mapping[str, int],
-    name: str,
-    decimal: str,
-) -> RowFile:
-    """Return the last of these time steps as a row; `places` are those of the columns in a line."""
-    ordered, in_order = _in_order_of_time(lines, places.get(series.time_column), series.time_column, decimal)
-    steps = [(line, [_cell_at(cells, places[column]) for column in series.step_columns]) for line, cells in ordered]
-    return _last_steps(series, steps, name, decimal, in_order)
-
-
-def _in_order_of_time(
-    lines: Sequence[tuple[int, list[str]]], place: int | None, column: str, decimal: str
-) -> tuple[Sequence[tuple[int, list[str]]], str]:
-    """Return the lines in the order of their times, as in training, and that order in words.
-
-    Of lines with the same time, the last one is left, and lines without a time are left out. A file without times stays
-    in its own order.
-
-    Raises:
-        EncodeError: The times are neither numbers nor dates, or days and months cannot be told apart.
-    """
-    if place is None:
-        return lines, "the file"
-    cells = {index: plain for index, (_, line) in enumerate(lines) if (plain := _strip_cell(_cell_at(line, place)))}
-    times = _times(list(cells.values()), decimal)
-    if times is None:
-        texts = list(cells.values())
-        form = nearest_form(texts, DATE_FORMS)
-        odd = next((text for text in texts if moment(text, form) is None and number(text, decimal) is None), texts[0])
-        raise EncodeError(
-            f"The times in {column!r}, such as {odd[:40]!r}, cannot be put in order; write all of them as 2024-05-31 "
-            "or 2024-05-31 14:00."
-        )
-    if not times:
-        return lines, "the file"
-    last = dict(zip(times, cells, strict=True))
-    return [lines[last[time]] for time in sorted(last)], repr(column)
-
-
-def _times(cells: Sequence[str], decimal: str) -> list[float] | None:
-    """Return cells as numbers, dates as seconds; None if they are neither, or if days and months are ambiguous."""
-    numbers = [value for cell in cells if (value := number(cell, decimal)) is not None]
-    if len(numbers) == len(cells):
-        return numbers
-    form, *other_forms = date_forms(cells) or [""]
-    if not form or other_forms:
-        return None
-    return [date.timestamp() for cell in cells if (date := moment(cell, form)) is not None]
-
-
-def _last_steps(
-    series: FieldEncoder[Any],
-    lines: Sequence[tuple[int, list[str | None]]],
-    name: str,
-    decimal: str,
-    in_order: str,
-) -> RowFile:
-    """Return a file with one row, the last time steps, from which a network forecasts those after the end of the file.
-
-    Args:
-        in_order: The order of the lines, as the end of a note.
-
-    Raises:
-        EncodeError: The file has too few time steps, or one of the last steps lacks a number.
-    """
-    length = series.shape[0]
-    if len(lines) < length:
-        raise EncodeError(
-            f"{name[:100]!r} has {len(lines):,} time steps, but the network reads {length:,}; add earlier ones."
-        )
-    last, channels = lines[-length:], []
-    for column_index, column in enumerate(series.step_columns):
-        written = [cells[column_index] for _, cells in last]
-        csv_column = CsvColumn(column, list(map(_strip_cell, written)), written, decimal, [{} for _ in written])
-        numbers = list(series.step_reader(column).read(csv_column))
-        if None in numbers:
-            line, _ = last[numbers.index(None)]
-            raise EncodeError(f"Line {line} of {name[:100]!r} has no number in column {column!r}; fill it in.")
-        channels.append(numbers)
-    note = f"The last {length:,} of {len(lines):,} time steps are the input, in the order of {in_order}."
-    return RowFile([{series.name: [list(step) for step in zip(*channels, strict=True)]}], notes=[note])
-
-
-def _strip_cell(cell: str | None) -> str | None:
-    """Return a cell without surrounding blanks; None if it is missing."""
-    return None if cell is None or (plain := cell.strip()) in MISSING_MARKS else plain
 
 
 def _cell_at(cells: Sequence[str], column_index: int) -> str | None:

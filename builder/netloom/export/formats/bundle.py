@@ -83,6 +83,7 @@ they cannot be read; a summary of both goes to standard error.
             "`model.py`": "the network as PyTorch source, exactly as it was trained",
             "`weights.safetensors`": "its trained weights",
             "`row_file.py`, `dialect.py`": "from a file to rows, as Netloom reads it",
+            "`record_reader.py`, `time_steps.py`, `raw_rows.py`": "its records, time steps and unreadable cells",
             "`encoding/`, `preprocess.json`": "from rows to tensors, with what was fitted on the training data",
             "`decode.py`, `box_decoding.py`, `calibrated.py`": "from outputs to answers, calibrated if it applies",
             "`probability.py`": "converts outputs of a softmax or a sigmoid to logits",
@@ -118,9 +119,11 @@ def _steps(trained: Trained) -> str:
     channels = ", ".join(f"`{_comment(name).replace('`', '')}`" for name in fields[0].step_columns[:12])
     if not channels or len(fields) > 1:
         return ""
+    series = _comment(fields[0].series_column).replace("`", "")
+    each = f" If it has the column `{series}`, each of its series is a row." if series else ""
     return (
         f" A CSV file with the columns {channels} and one time step per line is a row, too: its last "
-        f"{fields[0].shape[0]} steps."
+        f"{fields[0].shape[0]} steps.{each}"
     )
 
 

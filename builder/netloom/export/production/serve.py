@@ -37,7 +37,8 @@ from encoding.cells import EncodeError  # type: ignore[import-not-found]
 from errors import RequestError  # type: ignore[import-not-found]
 from metrics import Metrics  # type: ignore[import-not-found]
 from predict import load, predict  # type: ignore[import-not-found]
-from row_file import FileError, RowFile, read_rows, with_warnings  # type: ignore[import-not-found]
+from raw_rows import RowFile, with_warnings  # type: ignore[import-not-found]
+from row_file import FileError, read_rows  # type: ignore[import-not-found]
 from server_settings import LOOPBACK, BatchSettings, Limits  # type: ignore[import-not-found]
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request

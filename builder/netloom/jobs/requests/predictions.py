@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from netloom.data.tables.row_file import summarize_warnings, with_warnings
+from netloom.data.tables.raw_rows import summarize_warnings, with_warnings
 from netloom.explain.core.serialization import dumps, loads
 from netloom.jobs.loaded_runs import RunWeights
 from netloom.jobs.request import Context, Request

@@ -115,7 +115,11 @@ class CategoryEncoder(LabelEncoder):
         return "" if text in self._places else text
 
     def read(self, column: CsvColumn) -> Iterable[Any]:
-        return [self._cell(cell, column.decimal) for cell in column.cells]
+        # A category that training had from a file of another kind can have blanks, or be the text NA
+        return [
+            written if written in self._places and not self.state.numeric else self._cell(cell, column.decimal)
+            for written, cell in zip(column.written, column.cells, strict=True)
+        ]
 
     @property
     def is_exclusive(self) -> bool:

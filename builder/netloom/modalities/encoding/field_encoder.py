@@ -158,6 +158,11 @@ class FieldEncoder(ABC, Generic[FieldStateT]):
         """The column of such a file that ordered the time steps of training; "" if there is none."""
         return ""
 
+    @property
+    def series_column(self) -> str:
+        """The column of such a file that names the series of a step, if training had several; "" if it had one."""
+        return ""
+
     def step_reader(self, column: str) -> CellReader:
         """Return the reader of the cells of one of the `step_columns`."""
         return self.cell_reader

@@ -22,14 +22,16 @@ from netloom.modalities.encoding.number_column import NumberEncoder, NumberState
 @dataclass(frozen=True, kw_only=True)
 class SeriesState(FieldState):
     """The state of a series (T, D); sounds have a `rate`, the sampling rate in Hz. `channels` are the names of the
-    columns of one long series, from which windows were taken, and `time` is that of the column that ordered its rows.
-    `symbols` has the channels whose numbers have grouped digits in files, each with the symbol of its numbers, or "".
+    columns of long series, from which windows were taken, `time` is that of the column that ordered their rows, and
+    `series` that of the column that names the series of a row, if there were several. `symbols` has the channels whose
+    numbers have grouped digits in files, each with the symbol of its numbers, or "".
     """
 
     shape: Sequence[int]
     rate: int = 0
     channels: Sequence[str] = ()
     time: str = ""
+    series: str = ""
     symbols: Mapping[str, str] = field(default_factory=dict)
     mean: Scaling
     std: Scaling
@@ -76,6 +78,10 @@ class SeriesEncoder(ScaledEncoder[SeriesState]):
     @property
     def time_column(self) -> str:
         return self.state.time
+
+    @property
+    def series_column(self) -> str:
+        return self.state.series
 
     def step_reader(self, column: str) -> CellReader:
         symbol = self.state.symbols.get(column)

@@ -33,9 +33,10 @@ class SeriesSettings(Settings):
 class TrainingWindows:
     """The input of `fit`: windows (R, T, D) or sounds (R, L, 1), and the row numbers of the training split.
 
-    `rate` is the sampling rate of sounds in Hz; 0 for other series. `channels` are the D names of the channels of one
-    long series, from which the windows were taken, and `time` is the column that ordered its rows, if any. `written` is
-    the format of the cells of numbers in a file, by column.
+    `rate` is the sampling rate of sounds in Hz; 0 for other series. `channels` are the D names of the channels of long
+    series, from which the windows were taken, `time` is the column that ordered their rows, if any, and `series` that
+    which names the series of a row, if there are several. `written` is the format of the cells of numbers in a file, by
+    column.
     """
 
     windows: np.ndarray
@@ -43,6 +44,7 @@ class TrainingWindows:
     rate: int = 0
     channels: tuple[str, ...] = ()
     time: str = ""
+    series: str = ""
     written: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -65,6 +67,7 @@ class SeriesModality(Modality[TrainingWindows]):
             rate=values.rate,
             channels=list(values.channels) or (),
             time=values.time,
+            series=values.series,
             symbols={channel: symbol for channel, symbol in symbols.items() if symbol is not None},
             mean=scaling.mean,
             std=scaling.std,

@@ -16,7 +16,7 @@ from netloom.data.preparation.decode import decode
 from netloom.data.preparation.fitted_state import with_stored_state
 from netloom.data.preparation.preprocess import Preprocess
 from netloom.data.quality.severe_findings import caveats, severe
-from netloom.data.tables.row_file import unknown_categories, with_warnings
+from netloom.data.tables.raw_rows import unknown_categories, with_warnings
 from netloom.document import DocumentError, Project
 from netloom.modalities.encoding.rows import Answer
 from netloom.modalities.encoding.tokenization import last_places

@@ -7,16 +7,17 @@ from typing import Any
 
 from netloom.core.errors import DataError
 from netloom.data.dialect import FileError
-from netloom.data.tables.row_file import flatten, read_rows
-from netloom.modalities.encoding.cells import EncodeError
+from netloom.data.tables.raw_rows import RowFile
+from netloom.data.tables.row_file import read_rows
+from netloom.modalities.encoding.cells import EncodeError, RawRow
 from netloom.modalities.encoding.field_encoder import FieldEncoder
 from netloom.modalities.encoding.image_field import image_encoder
 from netloom.modalities.fields.registry import modality_of
 from netloom.modalities.row_field import FileKind
 from netloom.sandbox import read_picture, read_sound
 from netloom.serving.errors import RequestError
-from netloom.serving.http import JSON, Call, kind_of
-from netloom.serving.models.served_model import Row, ServedModel
+from netloom.serving.http import JSON, Call
+from netloom.serving.models.served_model import ServedModel
 
 # What curl -d and others send without a header
 _JSON_TYPES = (JSON, "", "application/x-www-form-urlencoded")
@@ -30,47 +31,44 @@ _FILES = {"image": FileKind.PICTURE, "audio": FileKind.SOUND, "text": FileKind.T
 _decoders = asyncio.Semaphore(2)  # each decodes in a process of its own
 
 
-async def rows_of(call: Call, model: ServedModel) -> tuple[list[Row], bool]:
-    """Return the rows of a request, and whether its body is one row and not a list.
+async def rows_of(call: Call, model: ServedModel) -> RowFile:
+    """Return the rows of a request.
 
     Raises:
         RequestError: the body cannot be read, or is of a kind that the model does not take.
     """
     content_type = call.content_type
     if content_type in _JSON_TYPES:
-        value = call.json()
-        return json_rows(value), isinstance(value, dict)
+        return read_records(call.json(allow_nan=True), model)
     if content_type in _LINES:
         return await _table_rows(call, model, f"body.{_LINES[content_type]}")
     kind = _FILES.get(content_type.partition("/")[0])
     if kind is None:
         known = ", ".join((JSON, *_LINES, "image/*, audio/*, text/plain"))
         raise RequestError(f"The content type {content_type[:60]!r} is not supported; send one of {known}.", 415)
-    return [await _file_row(call, model, kind)], True
+    return RowFile([await _file_row(call, model, kind)], is_single=True)
 
 
-def json_rows(value: Any) -> list[Row]:
-    """Return a JSON object, or a list of them, as raw rows.
+def read_records(records: Any, model: ServedModel) -> RowFile:
+    """Return a JSON object, or a list of them, as raw rows, read as the same records in a file.
 
     Raises:
-        RequestError: it is something else.
+        RequestError: it is something else, or the time steps of a series cannot be read.
     """
-    rows = value if isinstance(value, list) else [value]
-    for number, row in enumerate(rows, 1):
-        if not isinstance(row, dict):
-            raise RequestError(f"A row must be an object with a value for each field; row {number} is {kind_of(row)}.")
-    return [{**row, **flatten(row)} if any(isinstance(value, dict) for value in row.values()) else row for row in rows]
-
-
-async def _table_rows(call: Call, model: ServedModel, name: str) -> tuple[list[Row], bool]:
     try:
-        file = await asyncio.to_thread(read_rows, call.body, name, model.preprocess)
+        return model.reader.read(records)
     except (FileError, EncodeError) as error:
         raise RequestError(str(error)) from None
-    return file.rows, file.is_single
 
 
-async def _file_row(call: Call, model: ServedModel, kind: FileKind) -> Row:
+async def _table_rows(call: Call, model: ServedModel, name: str) -> RowFile:
+    try:
+        return await asyncio.to_thread(read_rows, call.body, name, model.preprocess)
+    except (FileError, EncodeError) as error:
+        raise RequestError(str(error)) from None
+
+
+async def _file_row(call: Call, model: ServedModel, kind: FileKind) -> RawRow:
     """Return the row whose only field is the file in the body."""
     fields = [encoder for encoder in model.encoders if modality_of(encoder).file_kind_of(encoder) is kind]
     required_names = [field.name for field in model.fields if field.is_required]

@@ -13,7 +13,8 @@ import numpy as np
 
 from netloom.chat import Policy, Writers, starting_policy, unavailable_reason
 from netloom.core.errors import DataError, UsageError
-from netloom.data.tables.row_file import unknown_in, with_warnings
+from netloom.data.tables.raw_rows import unknown_in, with_warnings
+from netloom.data.tables.record_reader import RecordReader
 from netloom.explain.core.cache import weights_hash
 from netloom.modalities.columns.date import iso_dates
 from netloom.modalities.encoding.cells import EncodeError
@@ -53,6 +54,7 @@ class ServedModel:
             Open Inference Protocol.
         checksum: the beginning of the checksum of the weights, by which their file is found.
         fields: the keys of a raw row.
+        reader: reads the records of requests as raw rows.
         parts: the keys of an answer.
         row_keys: all keys that a raw row can have for the network.
         spellings: groups of keys that can have the same value, such as a date and its parts.
@@ -88,6 +90,7 @@ class ServedModel:
             encoder for encoder in trained.data.fields if encoder.name in trained.fields
         ]
         self.fields = row_fields(self.encoders)
+        self.reader = RecordReader(self.encoders)
         self.task = task(trained.project.training.objective)
         self.parts: tuple[AnswerPart, ...] = self.task.answer_parts(trained.data.schema)
         self._columns = [column for encoder in self.encoders for column in encoder.columns]

@@ -12,6 +12,7 @@ from netloom.chat import Dialogue, Policy
 from netloom.chat.dialogue import Answered, Event
 from netloom.chat.policy import Generation
 from netloom.chat.understanding import MAX_LETTERS, Understanding, message_row, read_answer
+from netloom.data.tables.raw_rows import RowFile
 from netloom.modalities.row_field import JsonSchema
 from netloom.runs.prediction.text_generation import generates_text
 from netloom.serving.chat_sessions import ChatSession
@@ -113,7 +114,7 @@ async def _understood(
         raise RequestError(str(error), 413) from None
     if generates_text(trained.data.schema):
         return Understanding(message, ())
-    [answer] = await server.predict(call, deployment, served, [row])
+    [answer] = await server.predict(call, deployment, served, RowFile([row]))
     return read_answer(trained, message, answer)
 
 

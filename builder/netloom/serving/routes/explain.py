@@ -15,7 +15,7 @@ from netloom.jobs.workers.worker_pool import pool
 from netloom.modalities.row_field import JsonSchema
 from netloom.serving.errors import RequestError
 from netloom.serving.http import Call, Reply, json_reply
-from netloom.serving.models.row_parser import json_rows
+from netloom.serving.models.row_parser import read_records
 from netloom.serving.models.served_model import ServedModel
 from netloom.serving.route import ServerRoute
 from netloom.serving.schemas import json_content, operation, row_schema
@@ -36,7 +36,7 @@ class Explain(ServerRoute):
 
     async def answer(self, server: ServerState, call: Call) -> Reply:
         _, served = server.choose(call)
-        model, request = served.model, _request(call.json_object(), served.model)
+        model, request = served.model, _request(call.json_object(allow_nan=True), served.model)
         explanation = await _compute(server, model, request)
         if explanation.weights != model.weights:
             raise RequestError(
@@ -77,7 +77,8 @@ def _request(body: dict[str, Any], model: ServedModel) -> Attribution:
     checkpoint = model.trained.project.training.keep
     # The hash of the weights is part of the question, so that a worker does not answer with older ones
     weights = RunWeights(model.run_id, checkpoint, float(int(model.weights[:12], 16)))
-    return Attribution(weights, method or available[0], json_rows(row)[0], target, options or {})
+    file = read_records(row, model)
+    return Attribution(weights, method or available[0], file.rows[0], target, options or {})
 
 
 async def _compute(server: ServerState, model: ServedModel, request: Attribution) -> Explanation:

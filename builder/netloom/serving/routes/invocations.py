@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from netloom.data.tables.raw_rows import RowFile
 from netloom.modalities.row_field import JsonSchema
 from netloom.serving.errors import RequestError
 from netloom.serving.http import JSON, Call, Reply, json_reply, kind_of
-from netloom.serving.models.row_parser import json_rows, rows_of
-from netloom.serving.models.served_model import Row, ServedModel
+from netloom.serving.models.row_parser import read_records, rows_of
+from netloom.serving.models.served_model import ServedModel
 from netloom.serving.route import ServerRoute
 from netloom.serving.schemas import answer_schema, json_content, operation, row_schema
 from netloom.serving.server_state import ServerState
@@ -29,12 +30,12 @@ class Invocations(ServerRoute):
     async def answer(self, server: ServerState, call: Call) -> Reply:
         deployment, served = server.choose(call)
         if call.content_type == "text/csv":
-            rows, _ = await rows_of(call, served.model)
+            file = await rows_of(call, served.model)
         elif call.content_type in (JSON, ""):
-            rows = _read(call.json_object(), served.model)
+            file = _read(call.json_object(allow_nan=True), served.model)
         else:
             raise RequestError(f"MLflow sends {JSON} or text/csv, received {call.content_type[:60]!r}.", 415)
-        return json_reply({"predictions": await server.predict(call, deployment, served, rows)})
+        return json_reply({"predictions": await server.predict(call, deployment, served, file)})
 
     def operation(self, model: ServedModel) -> JsonSchema:
         records = {"type": "array", "items": row_schema(model)}
@@ -44,13 +45,13 @@ class Invocations(ServerRoute):
         return operation(json_content(body, {"dataframe_records": [model.example]}), json_content(answer))
 
 
-def _read(body: dict[str, Any], model: ServedModel) -> list[Row]:
+def _read(body: dict[str, Any], model: ServedModel) -> RowFile:
     formats = [name for name in _FORMATS if name in body]
     if len(formats) != 1:
         raise RequestError(
             f"The body needs exactly one of the keys {', '.join(_FORMATS)}; it has {len(formats)} of them."
         )
-    return json_rows(_FORMATS[formats[0]](body[formats[0]], model))
+    return read_records(_FORMATS[formats[0]](body[formats[0]], model), model)
 
 
 def _split_rows(value: Any, model: ServedModel) -> list[Any]:

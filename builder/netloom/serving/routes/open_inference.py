@@ -12,6 +12,7 @@ from pydantic_core import to_json
 from netloom.modalities.row_field import JsonSchema
 from netloom.serving.errors import RequestError
 from netloom.serving.http import Call, Reply, json_reply, read_json
+from netloom.serving.models.row_parser import read_records
 from netloom.serving.models.served_model import ServedModel
 from netloom.serving.models.tensors import rows_of_tensors, tensors_of_answers
 from netloom.serving.route import ServerRoute
@@ -81,7 +82,7 @@ class Infer(ServerRoute):
         deployment, served = server.choose(call)
         body, binary = _parts(call)
         rows = rows_of_tensors(body.get("inputs"), binary, served.model, server.settings.limits.rows)
-        answers = await server.predict(call, deployment, served, rows)
+        answers = await server.predict(call, deployment, served, read_records(rows, served.model))
         outputs, blobs = tensors_of_answers(answers, served.model.parts, body.get("outputs"))
         value: dict[str, Any] = {"model_name": served.model.name, "model_version": served.model.version}
         value |= {"id": body["id"]} if isinstance(body.get("id"), str) else {}
@@ -118,10 +119,10 @@ def _parts(call: Call) -> tuple[dict[str, Any], bytes]:
     """Return the JSON of a request, and the binary data behind it."""
     size = call.headers.get(_JSON_SIZE)
     if size is None:
-        return call.json_object(), b""
+        return call.json_object(allow_nan=True), b""
     if not size.isdecimal() or int(size[:20]) > len(call.body):
         raise RequestError(f"The header {_JSON_SIZE} is the size of the JSON in bytes, received {size[:40]!r}.")
-    body = read_json(call.body[: int(size)])
+    body = read_json(call.body[: int(size)], allow_nan=True)
     if not isinstance(body, dict):
         raise RequestError("The JSON of the request must be an object.")
     return body, call.body[int(size) :]

@@ -30,9 +30,9 @@ class Predict(ServerRoute):
             call.logged = cached.logged
             server.log_cached(call, deployment.name, served.model)
             return Reply(cached.body)
-        rows, is_single = await rows_of(call, served.model)
-        answers = await server.predict(call, deployment, served, rows)
-        reply = json_reply(answers[0] if is_single else answers)
+        file = await rows_of(call, served.model)
+        answers = await server.predict(call, deployment, served, file)
+        reply = json_reply(answers[0] if file.is_single else answers)
         server.cache.put(key, CachedAnswer(reply.body, call.logged))
         return reply
 

@@ -12,7 +12,7 @@ import streamlit as st
 from netloom.core.text import escape, number
 from netloom.data.boxes import objects_text, predicted_objects
 from netloom.data.images import channels_last
-from netloom.data.tables.row_file import summarize_warnings
+from netloom.data.tables.raw_rows import summarize_warnings
 from netloom.modalities.encoding.cells import RawRow
 from netloom.ui.components.charts.share_bars import share_bars
 from netloom.ui.components.examples.example_panels import legend, overlaid, painted, tagged

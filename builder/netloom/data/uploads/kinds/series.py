@@ -186,6 +186,7 @@ class Series(Tabular):
             windows=windows,
             channels=tuple(channels),
             time=time or "",
+            series=series or "",
             written=written,
             contiguous=True,
             given=split,

@@ -1,0 +1,119 @@
+"""Reads records, such as the rows of a JSON file or request, with their texts read like the cells of the training data.
+
+This module is copied into exported networks.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from netloom.data.dialect import FileError, strip_cell
+from netloom.data.tables.raw_rows import RowFile
+from netloom.data.tables.time_steps import TimeSteps, is_window
+from netloom.modalities.encoding.cells import EncodeError, RawRow
+from netloom.modalities.encoding.coercion import LARGEST
+from netloom.modalities.encoding.column_encoder import CellReader, CsvColumn
+from netloom.modalities.encoding.field_encoder import FieldEncoder
+
+_MAX_DEPTH = 3  # of nested objects; deeper ones are cells
+_MAX_NAME = 200
+
+
+class RecordReader:
+    """Reads records as rows for the given fields. Those of a model server, a JSON file and a spreadsheet are equal."""
+
+    def __init__(self, encoders: Sequence[FieldEncoder[Any]]) -> None:
+        columns = [readers for encoder in encoders if encoder.columns for readers in encoder.cell_readers]
+        texts = [readers for encoder in encoders if encoder.is_text for readers in encoder.cell_readers]
+        self._alternatives: list[Mapping[str, CellReader]] = [*columns, *texts]
+        self._names = {name for readers in self._alternatives for name in readers}
+        self._readers = {name: reader for readers in columns for name, reader in readers.items()}
+        self._series = encoders[0] if len(encoders) == 1 and encoders[0].step_columns else None
+
+    def read(self, records: Any, name: str = "body") -> RowFile:
+        """Return a record, or a list of them, as rows. Records with one time step of a series each are a single row.
+
+        Raises:
+            FileError: A record is not an object.
+            EncodeError: The time steps of a series cannot be read.
+        """
+        values = records if isinstance(records, list) else [records]
+        for position, record in enumerate(values, 1):
+            if not isinstance(record, Mapping):
+                raise FileError(
+                    f"A row is an object with a value for each column; row {position} of {name[:100]!r} is not one."
+                )
+        rows = [{**record, **flatten(record)} for record in values]
+        self._mark_missing(rows)
+        if (steps := self._time_steps(rows, name)) is not None:
+            return steps
+        file = RowFile(rows, is_single=not isinstance(records, list))
+        for column, reader in self._readers.items():
+            _read_written(file, column, reader)
+        return file
+
+    def _mark_missing(self, rows: Sequence[RawRow]) -> None:
+        """Add None for columns and texts that other rows have: a record can leave out what is missing."""
+        if len(rows) < 2 or not self._names:
+            return
+        available = {name for row in rows for name in row}
+        known = [row for row in rows if row.keys() & self._names]  # a row without any of the names is a mistake
+        for readers in self._alternatives:
+            name = next((name for name in readers if name in available), None)
+            for row in known:
+                if name is not None and not row.keys() & readers:
+                    row[name] = None
+
+    def _time_steps(self, rows: Sequence[RawRow], name: str) -> RowFile | None:
+        """Return the last of several records with a time step each, as of a spreadsheet; None if they are rows."""
+        series = self._series
+        if series is None or len(rows) < 2 or any(is_window(row.get(series.name)) for row in rows):
+            return None
+        available = {column for row in rows for column in row}
+        if not available.issuperset(series.step_columns):
+            return None
+        columns = [*series.step_columns, *filter(available.__contains__, (series.time_column, series.series_column))]
+        cells = [[_as_cell(row.get(column)) for column in columns] for row in rows]
+        places = {column: position for position, column in enumerate(columns)}
+        return TimeSteps(series, list(enumerate(cells, 1)), places, name, ".").last_windows()
+
+
+def flatten(record: Mapping[Any, Any], prefix: str = "", depth: int = 1) -> RawRow:
+    """Return the values of a record by column; nested objects become columns such as `address.city`."""
+    cells: dict[str, Any] = {}
+    for name, value in record.items():
+        path = f"{prefix}{name}"[:_MAX_NAME]
+        if isinstance(value, dict) and value and depth < _MAX_DEPTH:
+            cells |= flatten(value, f"{path}.", depth + 1)
+        else:
+            cells[path] = value
+    return cells
+
+
+def _read_written(file: RowFile, column: str, reader: CellReader) -> None:
+    """Read the texts of a column, and numbers beyond all that import takes, as its reader reads a CSV file.
+
+    A column that the reader refuses stays as it is: encoding refuses its first wrong row, by its number.
+    """
+    values = [row.get(column) for row in file.rows]
+    is_written = [isinstance(value, str) or _is_beyond(value) for value in values]
+    if not any(is_written):
+        return
+    written = [_as_cell(value) for value in values]
+    unreadable: list[dict[str, str]] = [{} for _ in values]
+    try:
+        cells = list(reader.read(CsvColumn(column, list(map(strip_cell, written)), written, ".", unreadable)))
+    except EncodeError:
+        return
+    for index, row in enumerate(file.rows):
+        if is_written[index]:
+            row[column] = cells[index]
+            file.unreadable[index] |= unreadable[index]
+
+
+def _is_beyond(value: Any) -> bool:
+    return isinstance(value, (int, float)) and abs(value) > LARGEST
+
+
+def _as_cell(value: Any) -> str | None:
+    """Return a value as the text of a cell; None if it is missing."""
+    return None if value is None or value != value else str(value)
