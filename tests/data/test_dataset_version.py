@@ -309,3 +309,17 @@ def test_series_with_other_dates_are_refused_if_their_parts_have_gaps(home: Path
     info = add_file(frame.to_csv(index=False).encode(), "dates.csv", home, kind="series", options=options)
     data = prepare(DataChoice(dataset=info.name), home)
     assert "leaves out time steps between its parts" in why_no_version(data)
+
+
+def test_an_example_with_a_list_has_the_values_of_a_set(home: Path) -> None:
+    tags = ["a|c", "b", "a|b|c", "c"] * 20
+    frame = pd.DataFrame({"tags": tags, "x": range(80), "y": ["left", "right"] * 40})
+    info = add_file(frame.to_csv(index=False).encode(), "tags.csv", home, target="y")
+    columns: JsonValue = {"tags": {"kind": "set"}}
+    data = prepare(DataChoice(dataset=info.name, options={"columns": columns}), home)
+    row = {"tags": ["c", "a"], "x": 81}
+    version = with_fitted(
+        prepare(DataChoice(dataset=make_version(data, [(row, "left")], home, "More").name), home), data.preprocess
+    )
+    added = int(max(version.split["train"]))
+    assert torch.equal(version.inputs["features"][added], data.encode(row)["features"][0])

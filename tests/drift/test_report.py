@@ -43,9 +43,12 @@ def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return frame.drop(columns="label").to_dict("records")  # type: ignore[return-value]
 
 
-def trained_on(home: Path, content: bytes, template: str, target: str) -> TrainedRun:
+def trained_on(
+    home: Path, content: bytes, template: str, target: str, columns: dict[str, Any] | None = None
+) -> TrainedRun:
     info = add_file(content, "rows.csv", home, target=target)
-    fitted = fit(templates()[template].project, DataChoice(dataset=info.name), "Rows", home)
+    data = DataChoice(dataset=info.name, options={"columns": columns} if columns else {})
+    fitted = fit(templates()[template].project, data, "Rows", home)
     assert fitted is not None
     training = updated(fitted.project.training, {"epochs": 2})
     return fit_here(fitted.project.model_copy(update={"training": training}), home)
@@ -231,3 +234,32 @@ def test_confidence_in_a_set_of_labels_is_that_of_the_least_sure_one() -> None:
     assert confidence_of({"prediction": "circle", "probabilities": shares}) == 0.02, "by a tuned threshold"
     assert confidence_of({"prediction": 3.5}) is None
     assert confidence_of({"prediction": ["square"], "probabilities": shares, "confidence": 0.5}) == 0.5
+
+
+def test_other_spellings_of_the_same_values_are_not_drift(tmp_path: Path) -> None:
+    random, towns = np.random.default_rng(2), np.array(["x", "y", "z"])
+    frame = pd.DataFrame(
+        {
+            "paid": random.random(240) < 0.5,
+            "open": random.random(240) < 0.5,
+            "tags": ["|".join(sorted({str(random.choice(towns)), str(random.choice(towns))})) for _ in range(240)],
+            "code": random.integers(0, 4, 240),
+            "size": random.normal(size=240).round(3),
+        }
+    )
+    frame["label"] = np.where(frame["size"] > 0, "yes", "no")
+    columns: dict[str, Any] = {"open": {"kind": "category"}, "tags": {"kind": "set"}, "code": {"kind": "category"}}
+    run = trained_on(tmp_path, frame.to_csv(index=False).encode(), "breast_cancer", "label", columns)
+    sent = [
+        {
+            **row,
+            "paid": bool(row["paid"]),
+            "open": str(row["open"]).lower(),
+            "tags": row["tags"].split("|")[::-1],
+            "code": f"{row['code']}.0",
+            "size": str(row["size"]),
+        }
+        for row in rows_of(frame)
+    ]
+    report = compare(run, sent)
+    assert not report.is_drift, report.sentence

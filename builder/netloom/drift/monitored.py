@@ -49,16 +49,17 @@ def columns(
         date = column.date_column
         name = column.name if column.name in reference[0] else date or column.name
         if name in reference[0] and not {name, date} & set(hidden):
-            quantities += _column(name, [row[name] for row in reference], [_value(column, name, row) for row in rows])
+            quantities += _column(name, *([_value(column, name, row) for row in part] for part in (reference, rows)))
     return quantities
 
 
 def _value(column: ColumnEncoder, name: str, row: Mapping[str, Any]) -> Any:
-    """Return the value of a column in a raw row; that of a part of a date also from a row with the date itself."""
+    """Return the value of a column in a raw row, in the form of the data, such as 1 for a boolean that is sent as true;
+    that of a part of a date also from a row with the date itself."""
     date = column.date_column
     if isinstance(column, NumberEncoder) and date and name == column.name and name not in row and date in row:
         return column.part_of(row[date])
-    return row.get(name)
+    return column.comparable(row.get(name)) if name == column.name else row.get(name)
 
 
 def hidden_keys(field: FieldEncoder[Any], hidden: Collection[str]) -> set[str]:

@@ -95,6 +95,9 @@ class CategoryEncoder(LabelEncoder):
             return self.state.fill
         return resolve_alias(text, self.state.aliases)
 
+    def comparable(self, value: Any) -> Any:
+        return self.category(value) if text_of(value) else None
+
     def numbers(self, values: list[Any]) -> np.ndarray:
         """Return the embedding index of each value, int64 (N,), from 1; 0 for categories that training did not have."""
         positions = self._places

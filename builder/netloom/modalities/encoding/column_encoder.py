@@ -127,6 +127,10 @@ class ColumnEncoder(CellReader):
         """
         return {}
 
+    def comparable(self, value: Any) -> Any:
+        """Return a value in a form that is equal for all spellings that are encoded equally; None if it is missing."""
+        return value
+
     def unknown(self, value: Any) -> str:
         """Return the part of a value that training did not have, as text; empty if there is none."""
         return ""

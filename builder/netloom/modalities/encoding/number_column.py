@@ -157,6 +157,14 @@ class NumberEncoder(ColumnEncoder):
         """The part of the date that these numbers are, such as "days"; None for other numbers."""
         return self.state.part
 
+    def comparable(self, value: Any) -> Any:
+        """Return the number; None if it is missing, or if the value is not a number, which is missing in files."""
+        try:
+            parsed = self._number({self.name: value})
+        except EncodeError:
+            return None
+        return None if math.isnan(parsed) else parsed
+
     def part_of(self, date: Any) -> float:
         """Return the part of a date in ISO format or in the format of the training data; NaN if it is missing.
 

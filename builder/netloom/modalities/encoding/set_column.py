@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from netloom.modalities.encoding.cells import items_of, text_of
+from netloom.modalities.encoding.cells import RawRow, items_of, text_of
 from netloom.modalities.encoding.column_encoder import ColumnState, CsvColumn, LabelEncoder
 
 
@@ -73,6 +73,14 @@ class SetEncoder(LabelEncoder):
     def members(self, value: Any) -> list[str]:
         """Return the values of a cell."""
         return members(value, self.state.separator, has_lists=self.state.has_lists)
+
+    def comparable(self, value: Any) -> Any:
+        return self.separator.join(sorted(self.members(value))) or None
+
+    def plain_cells(self, row: RawRow) -> dict[str, Any]:
+        """Return a list as a text with separators."""
+        value = row.get(self.name)
+        return {self.name: self.separator.join(self.members(value))} if isinstance(value, (list, tuple, set)) else {}
 
     def unknown(self, value: Any) -> str:
         return ", ".join(text for text in self.members(value) if text not in self._places)
