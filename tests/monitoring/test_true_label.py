@@ -11,7 +11,7 @@ import pytest
 
 from netloom.core.errors import DataError
 from netloom.data import prepare
-from netloom.tasks.true_labels import ClassLabel, ClassWithTags, ForecastLabel, NumberLabel, WordTags
+from netloom.tasks.true_labels import ClassLabel, ClassWithTags, ForecastLabel, LabelSet, NumberLabel, WordTags
 from netloom.templates import templates
 
 TAGS = WordTags(("O", "B-place", "I-place", "B-time", "I-time"), length=4)
@@ -95,6 +95,18 @@ def test_only_labels_of_the_same_kind_can_be_compared() -> None:
     assert ClassLabel(("a", "b")).is_comparable(ClassLabel(("b", "a")))
     assert not ClassLabel(("a", "b")).is_comparable(ClassLabel(("a", "c")))
     assert not NumberLabel().is_comparable(ONE)
+
+
+def test_classes_that_are_numbers_can_be_reported_as_numbers() -> None:
+    numbers = ClassLabel(("0", "1", "2.5"))
+    assert [numbers.check(label) for label in (1, 1.0, 2.5, "0")] == ["1", "1", "2.5", "0"]
+    assert ClassLabel(("False", "True")).check(True) == "True"
+    assert LabelSet(("3", "4")).check([4, 3.0]) == ["3", "4"]
+    for label in (2, True, None, [1]):
+        with pytest.raises(DataError, match=r"is not a class of the model; the classes are '0', '1', '2.5'"):
+            numbers.check(label)
+    with pytest.raises(DataError, match=r"^0 is not a class of the model; the classes are 'no', 'yes'"):
+        ClassLabel(("no", "yes")).check(0)
 
 
 def test_predicted_tags_become_a_valid_label() -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from netloom.core.errors import DataError
+from netloom.modalities.encoding.cells import numeral
 from netloom.tasks.true_labels.messages import listed, shown
 from netloom.tasks.true_labels.true_label import TrueLabel
 
@@ -29,9 +30,10 @@ class ClassLabel(TrueLabel):
         return {"type": "string", "enum": list(self.names)}
 
     def check(self, label: Any) -> str:
-        if not isinstance(label, str) or label not in self.names:
+        name = _name_of(label)
+        if not isinstance(name, str) or name not in self.names:
             raise DataError(f"{shown(label)} is not a class of the model; the classes are {listed(self.names)}.")
-        return label
+        return name
 
     def error(self, prediction: Any, label: Any) -> float:
         return float(prediction != label)
@@ -54,6 +56,7 @@ class LabelSet(TrueLabel):
         return {"type": "array", "items": {"type": "string", "enum": list(self.names)}}
 
     def check(self, label: Any) -> list[str]:
+        label = list(map(_name_of, label)) if isinstance(label, list) else label
         if not isinstance(label, list) or not all(isinstance(name, str) for name in label):
             raise DataError(f"The label must be a list of the names that apply, received {shown(label)}.")
         if unknown := [name for name in label if name not in self.names]:
@@ -75,3 +78,10 @@ class LabelSet(TrueLabel):
     def of_rows(self, data: Prepared, rows: np.ndarray) -> list[list[str]]:
         chosen = data.target[rows].numpy() > 0.5
         return [sorted(name for name, applies in zip(self.names, row, strict=True) if applies) for row in chosen]
+
+
+def _name_of(label: Any) -> Any:
+    """Return the name that the class of a number or a boolean has in the data: "1" for 1 and 1.0; others unchanged."""
+    if isinstance(label, bool):
+        return str(label)
+    return numeral(str(label)) if isinstance(label, (int, float)) else label
