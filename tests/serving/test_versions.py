@@ -139,7 +139,17 @@ def test_a_run_with_other_classes_cannot_take_over(runs: Runs) -> None:
     other = ServedModel("digits", runs.trained, max_rows=1)
     other.parts = tuple(replace(part, labels=part.labels[:-1]) for part in other.parts)
     check_replaceable(model, ServedModel("digits", runs.trained, max_rows=1))
-    with pytest.raises(RequestError, match="expect"):
+    with pytest.raises(RequestError, match=r"answers other values .*: 'probabilities' is \('0', .* instead"):
+        check_replaceable(model, other)
+
+
+def test_a_run_with_its_columns_in_another_order_can_take_over(runs: Runs) -> None:
+    model, other = (ServedModel("digits", runs.trained, max_rows=1) for _ in range(2))
+    model.fields = (RowField("a"), RowField("b"))
+    other.fields = (RowField("b"), RowField("a"))
+    check_replaceable(model, other)
+    other.fields = (RowField("b"), RowField("c", shape=(2,)))
+    with pytest.raises(RequestError, match=r"reads other values than 'digits', .*: without 'a'; with 'c'\. "):
         check_replaceable(model, other)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -183,21 +184,32 @@ def check_replaceable(current: ServedModel, replacement: ServedModel) -> None:
     Raises:
         RequestError: its fields have other names or shapes, or its answers other names or classes.
     """
-    for kind, current_value, new_value in (
-        (
-            "reads",
-            [(field.name, field.shape) for field in current.fields],
-            [(f.name, f.shape) for f in replacement.fields],
-        ),
-        (
-            "answers",
-            [(part.name, part.labels) for part in current.parts],
-            [(part.name, part.labels) for part in replacement.parts],
-        ),
-    ):
-        if current_value != new_value:
+    values: dict[str, list[dict[str, tuple[Any, ...]]]] = {
+        "reads": [{field.name: field.shape for field in model.fields} for model in (current, replacement)],
+        "answers": [{part.name: part.labels for part in model.parts} for model in (current, replacement)],
+    }
+    for verb, (before, after) in values.items():
+        if before != after:
             raise RequestError(
-                f"The run {replacement.run_id[:8]} {kind} {str(new_value)[:200]}, but clients of {current.name!r} "
-                f"expect {str(current_value)[:200]}; serve it under another name.",
+                f"The run {replacement.run_id[:8]} {verb} other values than {current.name!r}, as clients expect them: "
+                f"{_differences(before, after)}. Serve it under another name.",
                 409,
             )
+
+
+def _differences(before: Mapping[str, tuple[Any, ...]], after: Mapping[str, tuple[Any, ...]]) -> str:
+    """Return the differences of fields or parts of answers, by name with their shape or labels."""
+    words = [
+        f"{word} {', '.join(map(repr, names[:10]))}{f' and {len(names) - 10} more' if len(names) > 10 else ''}"
+        for word, names in (
+            ("without", [name for name in before if name not in after]),
+            ("with", [name for name in after if name not in before]),
+        )
+        if names
+    ]
+    changed = [
+        f"{name!r} is {str(after[name])[:200]} instead of {str(value)[:200]}"
+        for name, value in before.items()
+        if after.get(name, value) != value
+    ]
+    return "; ".join([*words, *changed[:3]])
