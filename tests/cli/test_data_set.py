@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,18 @@ def test_data_set_changes_columns_roles_and_split(on_people: Console) -> None:
     assert "age" not in str(default_choice(name, on_people.home).options["columns"])
     assert splits(on_people, "--reset") == {"train": 68, "validation": 12, "test": 20}
     assert default_choice(name, on_people.home).options == {}
+
+
+def test_the_examples_of_columns_in_the_help_are_valid(console: Console, home: Path) -> None:
+    lines = [f"{row % 31},{'abc'[row % 3]},{row / 7},some words {row % 5},{row % 2}" for row in range(60)]
+    add_file(make_csv("age,town,price,note,y", lines), "goods.csv", home, target="y")
+    console.home = home
+    words = " ".join(console("data", "set", "--help").out.split()).partition("for the same kind")[0]
+    examples = re.findall(r"\b(?:age|town|price|note)=[\w:=]+", words.partition("kind and preprocessing")[2])
+    assert len(examples) == 5
+    for example in examples:
+        answer = console("data", "set", "goods", "--column", example)
+        assert answer.code == 0, answer.err
 
 
 def test_data_set_changes_the_target(on_people: Console) -> None:

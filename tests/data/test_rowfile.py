@@ -746,6 +746,8 @@ def test_the_file_of_a_run_on_several_series_has_a_row_for_each(home: Path, seri
     file = read_rows("\n".join([header, *lines, "c,2024-01-01,3"]).encode(), "shops.csv", preprocess)
     assert [row["series"] for row in file.rows] == [[[58], [59]], [[558], [559]]]
     assert (file.names, file.name_column) == (["ö", "b"], series)
+    answers = file.annotated([{"prediction": 60.0}, {"prediction": 560.0}])
+    assert answers == [{series: "ö", "prediction": 60.0}, {series: "b", "prediction": 560.0}]
     assert file.notes == [
         f"The last 2 time steps of each of 2 series in '{series}' are the input, in the order of 'day'.",
         "Left out 1 series with fewer than 2 time steps, such as 'c'.",

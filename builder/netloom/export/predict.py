@@ -110,7 +110,7 @@ def main() -> int:
     try:
         network, preprocess = load()
         file = read_rows(path.read_bytes(), path.name, preprocess)
-        answers = with_warnings(predict(network, preprocess, file.rows), unreadable=file.unreadable)
+        answers = file.annotated(predict(network, preprocess, file.rows))
     except (EncodeError, FileError, OSError, ValueError) as error:
         print(f"{path}: {error}", file=sys.stderr)
         return 1

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from netloom.chat import Writers, run_policy, unavailable_reason
-from netloom.data.tables.raw_rows import RowFile, with_warnings
+from netloom.data.tables.raw_rows import RowFile
 from netloom.monitoring.request_log import RequestLog
 from netloom.runs.prediction.trained_run import load_run
 from netloom.runs.run_lookup import find_run
@@ -109,7 +109,7 @@ class ServerState:
                 message = outcome.message if len(rows) == 1 else f"Row {number}: {outcome.message}"
                 raise RequestError(message, outcome.status)
             answers.append(outcome)
-        answers = with_warnings(answers, unreadable=file.unreadable)
+        answers = file.annotated(answers)
         await self._log_rows(call, deployment.name, served.model, rows, answers)
         return answers
 

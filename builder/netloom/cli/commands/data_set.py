@@ -33,7 +33,7 @@ def add_set_arguments(parser: ArgumentParser) -> None:
         metavar="COLUMN=KIND[:VALUE]",
         action="append",
         default=[],
-        help="kind and preprocessing of a column, such as age=number:standard, town=category:embed, "
+        help="kind and preprocessing of a column, such as age=number:standard, town=category:index, "
         "price=number:log1p:impute=mean:indicator=true, note=text, or age=:minmax for the same kind; a column that was "
         "left out becomes an input; age=auto resets it; repeatable",
     )

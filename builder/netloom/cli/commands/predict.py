@@ -30,7 +30,7 @@ class Predict(Command):
         )
 
     def run(self, arguments: Namespace, context: Context) -> int:
-        from netloom.data.tables.raw_rows import summarize_warnings, with_warnings
+        from netloom.data.tables.raw_rows import summarize_warnings
         from netloom.runs.prediction.batch_prediction import predict_rows
         from netloom.store import open_store
 
@@ -40,7 +40,7 @@ class Predict(Command):
 
             trained = open_variant(trained, Path(arguments.model))
         file = read_rows(arguments.file, trained.preprocess.to_json())
-        predictions = with_warnings(predict_rows(trained, file.rows), unreadable=file.unreadable)
+        predictions = file.annotated(predict_rows(trained, file.rows))
         for remark in (*file.notes, *summarize_warnings(predictions)):
             context.note(plain(remark))
         names = list(map(plain, file.names)) or range(1, len(file.rows) + 1)
@@ -48,8 +48,6 @@ class Predict(Command):
             (name, _prediction_text(answer)) for name, answer in zip(names, predictions, strict=True)
         ]
         columns: tuple[str, ...] = (plain(file.name_column) or "row", "prediction")
-        if file.names:
-            predictions = [{file.name_column: name, **answer} for name, answer in zip(names, predictions, strict=True)]
         for column, text in (("probability", _probability_text), ("remark", _confidence_text)):
             if any(map(text, predictions)):
                 columns = (*columns, column)

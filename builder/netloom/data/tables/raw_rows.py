@@ -38,6 +38,11 @@ class RowFile:
     def __post_init__(self) -> None:
         self.unreadable = self.unreadable or [{} for _ in self.rows]
 
+    def annotated(self, answers: list[Answer]) -> list[Answer]:
+        """Return the predictions for the rows with their names, and with the cells that cannot be read."""
+        named = [{self.name_column: name, **answer} for name, answer in zip(self.names, answers, strict=False)]
+        return with_warnings(named or answers, unreadable=self.unreadable)
+
 
 def unknown_categories(preprocess: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     """Return for each row the categories that the training data did not have, by column. They share one encoding."""

@@ -37,7 +37,7 @@ from encoding.cells import EncodeError  # type: ignore[import-not-found]
 from errors import RequestError  # type: ignore[import-not-found]
 from metrics import Metrics  # type: ignore[import-not-found]
 from predict import load, predict  # type: ignore[import-not-found]
-from raw_rows import RowFile, with_warnings  # type: ignore[import-not-found]
+from raw_rows import RowFile  # type: ignore[import-not-found]
 from row_file import FileError, read_rows  # type: ignore[import-not-found]
 from server_settings import LOOPBACK, BatchSettings, Limits  # type: ignore[import-not-found]
 from starlette.applications import Starlette
@@ -205,7 +205,7 @@ class Server:
                 prefix = "" if file.is_single else f"Row {number}: "
                 raise RequestError(f"{prefix}{outcome.message}", outcome.status)
         request.state.rows = len(rows)
-        answers = with_warnings(outcomes, unreadable=file.unreadable)
+        answers = file.annotated(outcomes)
         if self.log is not None:
             try:
                 await asyncio.to_thread(self.log.write, rows, answers)

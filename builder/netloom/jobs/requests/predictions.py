@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from netloom.data.tables.raw_rows import summarize_warnings, with_warnings
+from netloom.data.tables.raw_rows import summarize_warnings
 from netloom.explain.core.serialization import dumps, loads
 from netloom.jobs.loaded_runs import RunWeights
 from netloom.jobs.request import Context, Request
@@ -122,7 +122,7 @@ class PredictFile(Request[BatchResult], kind="predict_file", lane="long"):
         content = artifacts.export_file(self.stored).read_bytes()
         file = read_batch(content, self.name, trained.preprocess.to_json(), _part(context.progress, 0, READING))
         predictions = predict_rows(trained, file.rows, _part(context.progress, READING, 1))
-        answers = with_warnings(predictions, unreadable=file.unreadable)
+        answers = file.annotated(predictions)
         written = {}
         _remove_old(artifacts.local_directory())
         for suffix, text in (("csv", as_csv(file.rows, answers)), ("jsonl", as_json_lines(file.rows, answers))):
