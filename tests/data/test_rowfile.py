@@ -732,6 +732,18 @@ def test_missing_numbers_of_time_steps_are_filled_as_in_training() -> None:
     assert read_rows(json.dumps(records).encode(), "a.json", STEPS).rows == [{"series": [[8, 9], [8, 3], [8, 4]]}]
 
 
+def test_gaps_in_a_window_are_filled_as_in_training() -> None:
+    windows = [[[None, 9], [8, None], [7, 3]], [[8, 9], [8, 9], [7, 3]]]
+    with_gaps, filled = (encode_rows(STEPS, [{"series": window}])["series"] for window in windows)
+    assert np.array_equal(with_gaps, filled)
+    for value, message in ((None, "without a single number"), (float("inf"), "finite numbers")):
+        with pytest.raises(EncodeError, match=message):
+            encode_rows(STEPS, [{"series": [[value, 1], [value, 2], [value, 3]]}])
+    whole_series = {"fields": [{**STEPS["fields"][0], "channels": []}]}
+    with pytest.raises(EncodeError, match="finite numbers"):
+        encode_rows(whole_series, [{"series": windows[0]}])
+
+
 @pytest.mark.parametrize("series", ["shop", "series"])
 def test_the_file_of_a_run_on_several_series_has_a_row_for_each(home: Path, series: str) -> None:
     """The ID can also have the name of the field."""
@@ -770,6 +782,13 @@ def test_the_file_of_a_run_on_several_series_has_a_row_for_each(home: Path, seri
 def test_incomplete_time_steps_are_refused(text: str, message: str) -> None:
     with pytest.raises(EncodeError, match=re.escape(message)):
         read_rows(text.encode(), "a.csv", STEPS)
+
+
+def test_records_without_a_column_of_the_series_are_refused_by_its_name() -> None:
+    with pytest.raises(EncodeError, match=r"The file has no column 'b'; it has 'a', 'day'. It needs the columns"):
+        read_rows(b'[{"a": 1, "day": 2}, {"a": 2}, {"a": 3}]', "a.json", STEPS)
+    with pytest.raises(EncodeError, match="The row has no column 'series'"):
+        encode_rows(STEPS, read_rows(b'[{"x": 1}, {"x": 2}]', "a.json", STEPS).rows)
 
 
 @pytest.mark.parametrize("content", [b'""', b'""\n""', b'"'])

@@ -8,7 +8,7 @@ from typing import Any
 
 from netloom.data.dialect import FileError, strip_cell
 from netloom.data.tables.raw_rows import RowFile
-from netloom.data.tables.time_steps import TimeSteps, is_window
+from netloom.data.tables.time_steps import TimeSteps, is_window, refuse_missing
 from netloom.modalities.encoding.cells import EncodeError, RawRow
 from netloom.modalities.encoding.coercion import LARGEST
 from netloom.modalities.encoding.column_encoder import CellReader, CsvColumn
@@ -68,9 +68,10 @@ class RecordReader:
         series = self._series
         if series is None or len(rows) < 2 or any(is_window(row.get(series.name)) for row in rows):
             return None
-        available = {column for row in rows for column in row}
-        if not available.issuperset(series.step_columns):
+        available = dict.fromkeys(column for row in rows for column in row)
+        if not available.keys() & series.step_columns:
             return None
+        refuse_missing(series, available)
         columns = [*series.step_columns, *filter(available.__contains__, (series.time_column, series.series_column))]
         cells = [[_as_cell(row.get(column)) for column in columns] for row in rows]
         places = {column: position for position, column in enumerate(columns)}

@@ -28,7 +28,7 @@ from netloom.data.dialect import (
 )
 from netloom.data.tables.raw_rows import RowFile
 from netloom.data.tables.record_reader import RecordReader
-from netloom.data.tables.time_steps import TimeSteps, is_window
+from netloom.data.tables.time_steps import TimeSteps, is_window, missing_columns, refuse_missing
 from netloom.modalities.encoding.cells import EncodeError
 from netloom.modalities.encoding.column_encoder import CellReader, CsvColumn
 from netloom.modalities.encoding.field_encoder import FieldEncoder, field_encoder
@@ -148,15 +148,11 @@ def _series_of_steps(
     field, *other_fields = map(field_encoder, preprocess["fields"])
     if other_fields or not field.step_columns:
         return None
-    missing = [column for column in field.step_columns if column not in places]
-    if field.name in places and (missing or is_window(_cell_at(body[0][1], places[field.name]) if body else None)):
-        return None
-    if missing:
-        available = ", ".join(map(repr, list(places)[:20]))
-        raise EncodeError(
-            f"The file has no column {', '.join(map(repr, missing))}; it has {available}. "
-            f"It needs the columns of the series with one time step per line, or a column {field.name!r} of JSON lists."
-        )
+    if field.name in places:
+        first = _cell_at(body[0][1], places[field.name]) if body else None
+        if is_window(first) or missing_columns(field, places):
+            return None
+    refuse_missing(field, places)
     return field
 
 

@@ -3,8 +3,10 @@
 This module is copied into exported networks.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from netloom.data.dialect import strip_cell
 from netloom.data.tables.raw_rows import RowFile
@@ -12,6 +14,7 @@ from netloom.modalities.encoding.cells import EncodeError, RawRow
 from netloom.modalities.encoding.coercion import DATE_FORMS, date_forms, moment, nearest_form, number
 from netloom.modalities.encoding.column_encoder import CsvColumn
 from netloom.modalities.encoding.field_encoder import FieldEncoder
+from netloom.modalities.encoding.series_fields import fill_gaps
 
 
 class TimeSteps:
@@ -68,17 +71,15 @@ class TimeSteps:
         self, key: str, indices: Sequence[int], columns: Mapping[str, Sequence[float | None]], filled: dict[str, int]
     ) -> RawRow:
         """Return the last steps of a series, and count the missing numbers in them that were `filled`."""
-        length, channels = self._series.shape[0], []
-        for column, numbers in columns.items():
-            known = [numbers[index] for index in indices]
-            complete = _filled(known)
-            if complete is None:
+        length = self._series.shape[0]
+        known = np.array([[numbers[index] for numbers in columns.values()] for index in indices], dtype=np.float64)
+        window = fill_gaps(known)[-length:]
+        for channel, column in enumerate(columns):
+            if np.isnan(window[:, channel]).any():
                 which = f" of the series {key[:60]!r}" if self._has_names else ""
                 raise EncodeError(f"{self._name!r} has no numbers in the column {column!r}{which}.")
-            filled[column] += known[-length:].count(None)
-            channels.append(complete[-length:])
-        window = [list(step) for step in zip(*channels, strict=True)]
-        return {**({self._series.series_column: key} if self._has_names else {}), self._series.name: window}
+            filled[column] += int(np.isnan(known[-length:, channel]).sum())
+        return {**({self._series.series_column: key} if self._has_names else {}), self._series.name: window.tolist()}
 
     def _numbers(self, column: str, windows: Any) -> list[float | None]:
         """Return the number in each line; None where it is missing.
@@ -161,23 +162,30 @@ class TimeSteps:
         ]
 
 
+def missing_columns(series: FieldEncoder[Any], available: Collection[str]) -> list[str]:
+    """Return the columns of a series that a file lacks."""
+    return [column for column in series.step_columns if column not in available]
+
+
+def refuse_missing(series: FieldEncoder[Any], available: Collection[str]) -> None:
+    """Refuse a file that lacks columns of a series.
+
+    Raises:
+        EncodeError: it does.
+    """
+    if missing := missing_columns(series, available):
+        names = ", ".join(map(repr, list(available)[:20]))
+        raise EncodeError(
+            f"The file has no column {', '.join(map(repr, missing))}; it has {names}. It needs the columns of the "
+            f"series with one time step per line, or a column {series.name!r} of JSON lists."
+        )
+
+
 def is_window(value: Any) -> bool:
     """Return whether a value is a whole window of a series, as a list or its JSON, and not a name or number."""
     if isinstance(value, str):
         return value.strip()[:1] == "["
     return value is not None and not isinstance(value, (int, float))
-
-
-def _filled(numbers: Sequence[float | None]) -> list[float] | None:
-    """Return numbers in which a missing one is that before it, or at the start the first one; None if there is none."""
-    last = next((value for value in numbers if value is not None), None)
-    if last is None:
-        return None
-    complete = []
-    for value in numbers:
-        last = last if value is None else value
-        complete.append(last)
-    return complete
 
 
 def _parsed_times(cells: Sequence[str], decimal: str) -> list[float] | None:

@@ -66,8 +66,9 @@ def items_of(text: str) -> list[str] | None:
     return None
 
 
-def array_of(row: RawRow, name: str, dtype: Any) -> np.ndarray:
-    """Return a value that consists of nested lists of finite numbers, as an array.
+def array_of(row: RawRow, name: str, dtype: Any, *, has_gaps: bool = False) -> np.ndarray:
+    """Return a value that consists of nested lists of finite numbers, as an array; with `has_gaps`, some can be missing
+    and are NaN.
 
     Raises:
         EncodeError: it is missing, ragged, or contains other values.
@@ -80,7 +81,7 @@ def array_of(row: RawRow, name: str, dtype: Any) -> np.ndarray:
         if isinstance(error, EncodeError):
             raise
         raise EncodeError(f"{name!r} takes rows of numbers that are equally long, received something else.") from None
-    if not np.isfinite(array).all():
+    if not np.isfinite(array[~np.isnan(array)] if has_gaps else array).all():
         raise EncodeError(f"{name!r} takes finite numbers, received some that are missing or infinite.")
     return array
 

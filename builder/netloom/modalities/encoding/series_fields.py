@@ -99,10 +99,13 @@ class SeriesEncoder(ScaledEncoder[SeriesState]):
         steps, width = self.shape
         mean, std, series = self.mean, self.std, []
         for row in rows:
-            values = array_of(row, self.name, np.float64)
+            values = array_of(row, self.name, np.float64, has_gaps=bool(self.step_columns))
             values = values[:, None] if values.ndim == 1 else values
             if values.shape != (steps, width):
                 raise EncodeError(f"A series must have {steps} steps of {width} values, received {values.shape}.")
+            values = fill_gaps(values)
+            if np.isnan(values).any():
+                raise EncodeError(f"{self.name!r} has a column without a single number.")
             series.append((values - mean) / std)
         return np.stack(series).clip(-LARGEST_ENCODED, LARGEST_ENCODED).astype(np.float32)
 
@@ -160,6 +163,18 @@ class LogMelEncoder(ScaledEncoder[LogMelState]):
                 )
             spectrograms.append((log_mel(state, samples, filters) - mean) / std)
         return np.stack(spectrograms).clip(-LARGEST_ENCODED, LARGEST_ENCODED).astype(np.float32)
+
+
+def fill_gaps(values: np.ndarray) -> np.ndarray:
+    """Return the steps of a long series (T, D) with each NaN replaced by the number before it, and those before the
+    first number by that, as in the import; NaN only where a column has no number."""
+    for ordered in (slice(None), slice(None, None, -1)):
+        if not np.isnan(values).any():
+            break
+        backward = values[ordered]
+        known = np.where(np.isnan(backward), 0, np.arange(len(values))[:, None])
+        values = np.take_along_axis(backward, np.maximum.accumulate(known, axis=0), axis=0)[ordered]
+    return values
 
 
 def log_mel(state: LogMelState, samples: np.ndarray, filters: np.ndarray) -> np.ndarray:
