@@ -17,3 +17,7 @@ class JobError(RuntimeError):
 
 class DataError(ValueError):
     """Data that cannot be read or used; the message is one sentence that says what, where and how to fix it."""
+
+
+class DamagedFileError(DataError):
+    """A file is damaged or not of the type that its name says; files beside it can be read."""

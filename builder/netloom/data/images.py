@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from netloom.core.errors import DataError
+from netloom.core.errors import DamagedFileError, DataError
 from netloom.data.limits import MAX_PIXELS
 from netloom.modalities.encoding.file_pixels import SMALLEST_SIDE
 
@@ -192,7 +192,7 @@ def _opened(content: bytes, filename: str, read: Callable[[Image.Image], T]) -> 
         raise _too_large(filename, "far too many pixels") from None
     except Exception:
         # Pillow's decoders raise many types of errors on damaged files, with the same meaning for users.
-        raise DataError(
+        raise DamagedFileError(
             f"{filename[:100]!r} is not a readable image: it is damaged, incomplete or of another format; remove it, "
             "or save it again as PNG."
         ) from None

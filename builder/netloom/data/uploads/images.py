@@ -7,15 +7,16 @@ import struct
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TypedDict
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar
 
 import numpy as np
 
-from netloom.core.errors import DataError
+from netloom.core.errors import DamagedFileError, DataError
 from netloom.core.progress import ProgressCallback
 from netloom.core.text import counted
 from netloom.data.images import data_uri, equal, picture, resized, sixteen_bit_peak
 from netloom.data.limits import MAX_STORED_BYTES, STORED_SIDE
+from netloom.data.uploads.damaged import DamagedFiles
 from netloom.data.uploads.members import parts_of
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.upload_kind import Question
@@ -25,6 +26,7 @@ from netloom.modalities.encoding.file_pixels import SMALLEST_SIDE
 if TYPE_CHECKING:
     import pandas as pd
 
+T = TypeVar("T")
 IMAGE_SIDE = 32
 _DARK = 2**14  # 12 bits, as of many cameras, stored in 16
 _UNLABELED = re.compile(
@@ -36,31 +38,54 @@ SIZE = Question("size", "Size", "whole", "Images are resized to this height and 
 GRAY = Question("grey", "Grayscale", "switch", "Convert images to gray", optional=True, empty="as stored")
 
 
-def read_pictures(source: Source, names: Sequence[str], progress: ProgressCallback, notes: list[str]) -> np.ndarray:
-    """Read images (R, S, S, 3) as uint8, with S at most `STORED_SIDE`; adds a note on dark images with 16 bits.
+class ReadPictures(NamedTuple):
+    """The images of an upload.
+
+    Attributes:
+        pixels: The images (R, S, S, 3) as uint8, with S at most `STORED_SIDE`.
+        rows: The indices (R,) of their names, without those of damaged files.
+    """
+
+    pixels: np.ndarray
+    rows: np.ndarray
+
+    def of(self, items: Sequence[T]) -> list[T]:
+        """Return the items of these images, from one for each name."""
+        return [items[row] for row in self.rows.tolist()]
+
+
+def read_pictures(source: Source, names: Sequence[str], progress: ProgressCallback, notes: list[str]) -> ReadPictures:
+    """Read images; adds notes on dark images with 16 bits, and on a few damaged ones, which are left out.
 
     Raises:
-        DataError: An image cannot be read.
+        DataError: An image is too large, or more than a few are damaged.
     """
     # As large as fits into `MAX_STORED_BYTES` with 3 bytes per pixel
     side = min(STORED_SIDE, int((MAX_STORED_BYTES / (3 * max(1, len(names)))) ** 0.5))
     pixels = np.empty((len(names), side, side, 3), dtype=np.uint8)  # unwritten pages take no memory
     sides = np.zeros(len(names), dtype=np.int64)
-    peak = 0
+    peak, rows = 0, list[int]()
+    damaged = DamagedFiles(source, len(names), "image")
     for index, name in enumerate(names):
         if index % 64 == 0:
             progress(0.05 + 0.8 * index / len(names), f"Reading image {index + 1:,} of {len(names):,}")
-        content = source.members.read(name)
-        peak = max(peak, sixteen_bit_peak(content, name))
-        image = picture(content, name, side)
-        sides[index] = len(image)
-        pixels[index, : len(image), : len(image)] = image
+        try:
+            content = source.members.read(name)
+            peak = max(peak, sixteen_bit_peak(content, name))
+            image = picture(content, name, side)
+        except DamagedFileError as error:
+            damaged.add(name, error)
+            continue
+        sides[len(rows)] = len(image)
+        pixels[len(rows), : len(image), : len(image)] = image
+        rows.append(index)
+    notes += damaged.notes()
     if 0 < peak < _DARK:
         notes.append(
             f"The images with 16 bits have values up to {peak:,} of 65,535, so that {peak // 257 + 1} of 256 shades "
             "remain; scale them to the whole range, or put all images into one array (NPZ)."
         )
-    return equal(pixels, sides)
+    return ReadPictures(equal(pixels[: len(rows)], sides[: len(rows)]), np.array(rows))
 
 
 def is_unlabeled(name: str) -> bool:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from netloom.core.errors import DataError
+from netloom.core.errors import DamagedFileError, DataError
+from netloom.core.progress import ProgressCallback
 from netloom.data.images import MaskPixels, colored, mask_pixels, resized_mask
 from netloom.data.mask_values import MAX_CLASSES, VOID, MaskValues, has_void, void_note
+from netloom.data.uploads.damaged import DamagedFiles
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.upload_kind import Answers
 from netloom.data.uploads.void import chosen_void
@@ -39,6 +41,26 @@ class MaskReader:
         self._values: list[list[int]] = []
         self._distinct: set[int] = set()
         self._shades = [0, 0]  # masks with gray values of 0 and 1, and of 0 and 255
+
+    def read_all(
+        self, source: Source, pairs: Sequence[tuple[str, str]], progress: ProgressCallback, notes: list[str]
+    ) -> list[int]:
+        """Read the masks of pairs of an image and a mask; return the indices of the pairs whose mask is not damaged.
+
+        Raises:
+            DataError: A mask has another size than its image, there are too many classes, or too many damaged masks.
+        """
+        rows, damaged = list[int](), DamagedFiles(source, len(pairs), "mask")
+        for index, (image_name, mask_name) in enumerate(pairs):
+            if index % 64 == 0:
+                progress(0.85 + 0.1 * index / len(pairs), f"Reading mask {index + 1:,} of {len(pairs):,}")
+            try:
+                self.read(source, image_name, mask_name)
+                rows.append(index)
+            except DamagedFileError as error:
+                damaged.add(mask_name, error)
+        notes += damaged.notes()
+        return rows
 
     def read(self, source: Source, image_name: str, mask_name: str) -> None:
         """Read the mask of an image.

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
-from netloom.core.errors import DataError
+from netloom.core.errors import DamagedFileError, DataError
 from netloom.data import file_types
 from netloom.data.limits import (
     MAX_FILE_BYTES,
@@ -138,7 +138,9 @@ class Zip(Members):
                 return file.read(limit)
         except _BROKEN as error:
             reason = " ".join(str(error).split())[:100].rstrip(". ")
-            raise DataError(f"{name[:100]!r} in the zip is damaged ({reason}); remove it, or pack it again.") from None
+            raise DamagedFileError(
+                f"{name[:100]!r} in the zip is damaged ({reason}); remove it, or pack it again."
+            ) from None
 
 
 def composed(name: str) -> str:

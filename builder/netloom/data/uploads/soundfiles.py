@@ -7,7 +7,7 @@ from math import gcd
 
 import numpy as np
 
-from netloom.core.errors import DataError
+from netloom.core.errors import DamagedFileError, DataError
 
 LONGEST_S = 60.0
 RATES = (1_000, 192_000)
@@ -62,11 +62,11 @@ def read_samples(content: bytes, name: str) -> tuple[np.ndarray, int]:
     except Exception as error:
         # libsndfile reports many kinds of errors; the remedy is the same.
         reason = " ".join(str(error).rpartition(": ")[2].split())[-80:].rstrip(". ")
-        raise DataError(
+        raise DamagedFileError(
             f"{name[:100]!r} is not a readable sound ({reason}); remove it, or save it again as WAV or FLAC."
         ) from None
     if not len(samples):
-        raise DataError(f"{name[:100]!r} is a sound without samples; remove it.")
+        raise DamagedFileError(f"{name[:100]!r} is a sound without samples; remove it.")
     return np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0), file_rate
 
 
@@ -99,7 +99,7 @@ def native_rate(content: bytes, name: str) -> int:
     try:
         return int(soundfile.info(io.BytesIO(content)).samplerate)
     except Exception:
-        raise DataError(
+        raise DamagedFileError(
             f"{name[:100]!r} is not a readable sound: it is damaged, incomplete or of another format; remove it, or "
             "save it again as WAV or FLAC."
         ) from None

@@ -32,11 +32,13 @@ class Source:
     Attributes:
         names: The names of the files.
         large: The table of the only file, if it is too large to be read at once.
+        noted: The files that a reader has left out with a note.
     """
 
     def __init__(self, members: Members, filename: str, large: StreamedTable | None = None) -> None:
         self.members, self.filename, self.large = members, filename, large
         self.names = members.names
+        self.noted: set[str] = set()
         self._tables: dict[tuple[str, str], tuple[pd.DataFrame, list[str]]] = {}
         self._refused: dict[tuple[str, str], str] = {}
         self._once: dict[Hashable, Any] = {}
@@ -128,7 +130,9 @@ class Source:
         unread = [
             name
             for name in self.names
-            if self.members.form(name) in ("", file_types.EMPTY) and parts_of(name)[-1].lower() not in _OF_SYSTEMS
+            if name not in self.noted
+            and self.members.form(name) in ("", file_types.EMPTY)
+            and parts_of(name)[-1].lower() not in _OF_SYSTEMS
         ]
         if not unread:
             return []

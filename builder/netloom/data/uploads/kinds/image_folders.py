@@ -102,15 +102,18 @@ class PictureFolders(Reader):
                 "The zip needs images in at least two folders, one per class, such as cats/1.png and dogs/1.png."
             )
         notes = self.noted(source, answers)
-        pixels = read_pictures(source, names, progress, notes)
+        read = read_pictures(source, names, progress, notes)
+        labels = read.of(labels)
+        classes = sorted(set(labels))
         numbers = {name: number for number, name in enumerate(classes)}
-        arrays: dict[str, Any] = {"pixels": pixels, "labels": np.array([numbers[label] for label in labels])}
+        arrays: dict[str, Any] = {"pixels": read.pixels, "labels": np.array([numbers[label] for label in labels])}
         if parts is not None:
-            arrays["parts"] = parts
+            arrays["parts"] = parts[read.rows]
         progress(0.88, "Saving them")
         np.savez(folder / "images.npz", **arrays)
-        summary = f"{len(names):,} images of {len(classes)} classes"
-        return StoredUpload(len(names), summary, notes=notes, extra={"classes": classes, "side": pixels.shape[1]})
+        summary = f"{len(labels):,} images of {len(classes)} classes"
+        side = read.pixels.shape[1]
+        return StoredUpload(len(labels), summary, notes=notes, extra={"classes": classes, "side": side})
 
     def raw(self, folder: Path, meta: UploadMeta, options: JsonObject) -> RawDataset:
         chosen = check_options(options, [SIZE, GRAY], "", "Images")

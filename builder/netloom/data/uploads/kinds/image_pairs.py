@@ -115,22 +115,24 @@ class PicturePairs(Reader):
     def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> StoredUpload:
         notes: list[str] = []
         table = self._rows(source, answers, notes)
-        pairs = table[self.columns_of(answers)].to_numpy()
+        columns = self.columns_of(answers)
         # An image that is in many pairs is stored once; `pairs` (R, 2), or (R, 3) of triplets, holds indices of images.
-        names = sorted({str(name) for name in pairs.ravel()})
-        pixels = read_pictures(source, names, progress, notes)
+        names = sorted({str(name) for name in table[columns].to_numpy().ravel()})
+        read = read_pictures(source, names, progress, notes)
+        names = read.of(names)
+        table = table[table[columns].isin(names).all(axis=1)].reset_index(drop=True)
         index_of = {name: number for number, name in enumerate(names)}
         progress(0.88, "Saving them")
-        pair_indices = np.array([[index_of[str(name)] for name in row] for row in pairs])
-        arrays: dict[str, Any] = {"pixels": pixels, "pairs": pair_indices}
+        pair_indices = np.array([[index_of[str(name)] for name in row] for row in table[columns].to_numpy()])
+        arrays: dict[str, Any] = {"pixels": read.pixels, "pairs": pair_indices}
         parts_of_images = file_parts(names).of(names)
         if parts_of_images is not None:
             arrays["parts"] = _of_all(parts_of_images[pair_indices], self.noun, notes)
         np.savez(folder / "images.npz", **arrays)
-        labels = label_columns(table, self.columns_of(answers))
+        labels = label_columns(table, columns)
         table[labels].to_parquet(folder / "labels.parquet")
         summary = f"{len(table):,} {self.noun} of {len(names):,} images; {self.target_phrase(answers)}"
-        return StoredUpload(len(table), summary, labels, notes, {"side": pixels.shape[1]})
+        return StoredUpload(len(table), summary, labels, notes, {"side": read.pixels.shape[1]})
 
     def raw(self, folder: Path, meta: UploadMeta, options: JsonObject) -> RawDataset:
         import pandas as pd

@@ -100,9 +100,10 @@ class LabeledPictures(Reader):
         names = [str(name) for name in table[answers["file"]]]
         named = set(names)
         notes += unlabeled_note([name for name in source.members.of(file_types.PICTURE) if name not in named])
-        pixels = read_pictures(source, names, progress, notes)
+        read = read_pictures(source, names, progress, notes)
+        names, table = read.of(names), table.iloc[read.rows].reset_index(drop=True)
         progress(0.88, "Saving them")
-        arrays: dict[str, Any] = {"pixels": pixels}
+        arrays: dict[str, Any] = {"pixels": read.pixels}
         parts = file_parts(names).of(names)
         if parts is not None:
             arrays["parts"] = parts
@@ -110,7 +111,7 @@ class LabeledPictures(Reader):
         table.drop(columns=answers["file"]).to_parquet(folder / "labels.parquet")
         labels = label_columns(table, [Chosen(answers).choice("file")])
         summary = f"{len(names):,} images; predicts {answers['target']}"
-        return StoredUpload(len(names), summary, labels, notes, {"side": pixels.shape[1]})
+        return StoredUpload(len(names), summary, labels, notes, {"side": read.pixels.shape[1]})
 
     def raw(self, folder: Path, meta: UploadMeta, options: JsonObject) -> RawDataset:
         import pandas as pd

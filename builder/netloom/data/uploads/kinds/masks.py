@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from netloom.core.errors import DataError
+from netloom.core.errors import DamagedFileError, DataError
 from netloom.core.plain_json import JsonObject
 from netloom.core.progress import ProgressCallback
 from netloom.data import file_types
@@ -79,12 +79,7 @@ class Masks(Reader):
         import pandas as pd
 
         pairs = _pairs(source)[:PREVIEWED]
-        masks = []
-        for _, name in pairs:
-            mask_values = mask(source.members.read(name), name)
-            # As shades of gray, because class indices such as 0 and 1 all look black.
-            shades = np.unique(mask_values, return_inverse=True)[1].reshape(mask_values.shape)
-            masks.append(data_uri((shades * 255 // max(1, int(shades.max()))).astype(np.uint8)))
+        masks = [_shades(source, name) for _, name in pairs]
         return pd.DataFrame(
             {
                 "image": thumbnails(source, [image_name for image_name, _ in pairs]),
@@ -97,13 +92,11 @@ class Masks(Reader):
     def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> StoredUpload:
         pairs = _pairs(source)
         notes = _left_out(source, pairs)
-        pixels = read_pictures(source, [picture_name for picture_name, _ in pairs], progress, notes)
-        side = pixels.shape[1]
+        read = read_pictures(source, [picture_name for picture_name, _ in pairs], progress, notes)
+        side = read.pixels.shape[1]
         masks = MaskReader(side)
-        for index, (image_name, mask_name) in enumerate(pairs):
-            if index % 64 == 0:
-                progress(0.85 + 0.1 * index / len(pairs), f"Reading mask {index + 1:,} of {len(pairs):,}")
-            masks.read(source, image_name, mask_name)
+        rows = masks.read_all(source, pairs := read.of(pairs), progress, notes)
+        pixels, pairs = read.pixels[rows], [pairs[row] for row in rows]
         numbered, values = masks.numbered(answers, notes)
         classes = _class_names(source, [*values.classes], notes)
         arrays: dict[str, Any] = {"pixels": pixels, "masks": numbered}
@@ -132,6 +125,16 @@ class Masks(Reader):
         )
         set_given_split(raw, arrays.get("parts"))
         return raw
+
+
+def _shades(source: Source, name: str) -> str:
+    """Return a mask as a data URI, in shades of gray, as class indices such as 0 and 1 look black; "" if damaged."""
+    try:
+        mask_values = mask(source.members.read(name), name)
+    except DamagedFileError:
+        return ""
+    shades = np.unique(mask_values, return_inverse=True)[1].reshape(mask_values.shape)
+    return data_uri((shades * 255 // max(1, int(shades.max()))).astype(np.uint8))
 
 
 def paired(names: list[str]) -> list[tuple[str, str]]:

@@ -129,11 +129,12 @@ class PicturesWithObjects(Reader):
         notes = self.noted(source, answers)
         candidates = sorted(annotations.classes(), key=natural)
         refuse_many_classes(candidates)
-        pixels = read_pictures(source, names, progress, notes)
+        read = read_pictures(source, names, progress, notes)
+        names = read.of(names)
         objects = placed_objects(source, annotations, names, candidates, tally, progress)
         target, classes = target_of(objects, candidates)
         notes += tally.notes()
-        arrays: dict[str, Any] = {"pixels": pixels, "objects": target}
+        arrays: dict[str, Any] = {"pixels": read.pixels, "objects": target}
         parts = _parts(source, annotations, names)
         if parts is not None:
             arrays["parts"] = parts
@@ -142,7 +143,7 @@ class PicturesWithObjects(Reader):
         count = sum(map(len, objects))
         noun = "class" if len(classes) == 1 else "classes"
         summary = f"{len(names):,} images with {count:,} objects of {len(classes):,} {noun}"
-        return StoredUpload(len(names), summary, notes=notes, extra={"classes": classes, "side": pixels.shape[1]})
+        return StoredUpload(len(names), summary, notes=notes, extra={"classes": classes, "side": read.pixels.shape[1]})
 
     def raw(self, folder: Path, meta: UploadMeta, options: JsonObject) -> RawDataset:
         chosen = check_options(options, [_SIZE, GRAY], "", "Images")

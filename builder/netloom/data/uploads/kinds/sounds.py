@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import re
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from netloom.core.errors import DataError
+from netloom.core.errors import DamagedFileError, DataError
 from netloom.core.plain_json import JsonObject
 from netloom.core.progress import ProgressCallback
 from netloom.data import file_types
@@ -22,6 +23,7 @@ from netloom.data.settings.label_merging import spelling_notes
 from netloom.data.splits.given_splits import FileParts, file_parts, is_split, part_of
 from netloom.data.tables.target_guess import GUESSES, ranked_targets
 from netloom.data.uploads.chosen import Chosen
+from netloom.data.uploads.damaged import DamagedFiles
 from netloom.data.uploads.filetables import (
     NamingTable,
     label_columns,
@@ -77,6 +79,7 @@ class _OddSounds:
     """The names of sounds that notes mention."""
 
     def __init__(self) -> None:
+        self.damaged: list[str] = []
         self._cut: list[str] = []
         self._loud: list[str] = []
         self._quiet: list[str] = []
@@ -99,7 +102,7 @@ class _OddSounds:
                 "few of the 65,536 levels remain, so amplify them",
             ),
         )
-        return [
+        return self.damaged + [
             f"{len(names):,} sound{'s are' if len(names) > 1 else ' is'} {how}, such as {names[0][:80]!r}; {what}."
             for names, how, what in reasons
             if names
@@ -140,7 +143,7 @@ class Sounds(Reader):
             guesses = ranked_targets(naming.table[labels])[:GUESSES]
             questions += [with_default(COLUMN, guesses[0], every, guesses), TASK]
             questions += [with_default(SPLIT, naming.split, every)]
-        rate = min(8_000, native_rate(source.members.read(names[0]), names[0]))
+        rate = min(8_000, _native_rate(source, names))
         return [*questions, with_default(RATE, max(1_000, rate)), with_default(SECONDS, _seconds(source, names))]
 
     def answered(self, source: Source, provided: Answers) -> JsonObject:
@@ -162,9 +165,12 @@ class Sounds(Reader):
         names, table = self._rows(source, answers, [])
         rows = []
         for index in range(0, len(names), max(1, len(names) // PREVIEWED)):
-            content = source.members.read(names[index])
-            rate = native_rate(content, names[index])  # at a lower rate, high tones would be silent
-            sound = read_sound(content, names[index], rate)
+            try:
+                content = source.members.read(names[index])
+                rate = native_rate(content, names[index])  # at a lower rate, high tones would be silent
+                sound = read_sound(content, names[index], rate)
+            except DamagedFileError:
+                continue
             peaks = [float(abs(part).max()) for part in np.array_split(sound, min(60, len(sound)))]
             labels = {str(name): value for name, value in table.iloc[index].items()}
             rows.append({"file": names[index], "seconds": round(len(sound) / rate, 2), **labels, "loudness": peaks})
@@ -176,7 +182,8 @@ class Sounds(Reader):
         rate = Chosen(answers).whole("rate")
         odd = _OddSounds()
         with tempfile.TemporaryFile(dir=folder) as file:  # beside the upload, all samples may not fit into memory
-            lengths = _written(source, names, rate, file, odd, progress)
+            lengths, rows = _written(source, names, rate, file, odd, progress)
+            names, table = [names[row] for row in rows], table.iloc[rows].reset_index(drop=True)
             samples = np.memmap(file, np.int16, "r")
             arrays: dict[str, Any] = {"samples": samples, "lengths": np.array(lengths)}
             parts = (file_parts(names) if answers["label"] == TABLE else stated_parts(source, names)).of(names)
@@ -291,6 +298,14 @@ def _classes(parts: FileParts, names: list[str], label_source: str) -> list[str]
     return classes
 
 
+def _native_rate(source: Source, names: list[str]) -> int:
+    """Return the sample rate in Hz of the first sound that is not damaged."""
+    for name in names:
+        with suppress(DamagedFileError):
+            return native_rate(source.members.read(name), name)
+    return native_rate(source.members.read(names[0]), names[0])
+
+
 def _seconds(source: Source, names: list[str]) -> float:
     """Return the 90% quantile of the lengths of a sample of sounds, in seconds."""
     import io
@@ -309,18 +324,28 @@ def _seconds(source: Source, names: list[str]) -> float:
 
 def _written(
     source: Source, names: list[str], rate: int, file: IO[bytes], odd: _OddSounds, progress: ProgressCallback
-) -> list[int]:
+) -> tuple[list[int], list[int]]:
     """Write all sounds to a file, one after the other, as int16; names of odd ones are added to `odd`.
 
     Returns:
-        The length of each sound in samples.
+        The length of each sound in samples, and its index among the names, which lacks those of a few damaged files.
+
+    Raises:
+        DataError: The sounds are too many, or more than a few are damaged.
     """
     lengths: list[int] = []
+    rows: list[int] = []
+    damaged = DamagedFiles(source, len(names), "sound")
     for index, name in enumerate(names):
         if index % 32 == 0:
             progress(0.05 + 0.8 * index / len(names), f"Reading sound {index + 1:,} of {len(names):,}")
-        content = source.members.read(name)
-        samples, file_rate = read_samples(content, name)
+        try:
+            content = source.members.read(name)
+            samples, file_rate = read_samples(content, name)
+        except DamagedFileError as error:
+            damaged.add(name, error)
+            continue
+        rows.append(index)
         odd.add(content, name, samples)
         levels = to_levels(resampled(samples, file_rate, rate))
         file.write(levels.tobytes())
@@ -331,7 +356,8 @@ def _written(
                 "or upload a part of them."
             )
     file.flush()
-    return lengths
+    odd.damaged = damaged.notes()
+    return lengths, rows
 
 
 def _fill(
