@@ -51,7 +51,7 @@ def table_sets(source: Tables) -> dict[str, TableSet]:
     in_parts = tables_in_parts(source.tables())
     if in_parts.parts:
         return _sets_in_parts(source, in_parts)
-    names = [name for name in source.names if not _is_about(name)]
+    names = [name for name in source.names if not is_about(name)]
     if not 1 <= len(names) <= MAX_FILES or len(source.tables()) < MOSTLY * len(names):
         return {}
     tables = {name: source.table(name)[0] for name in names if reads(source, name)}
@@ -160,7 +160,7 @@ def _short(names: Sequence[str], *, suffix: bool = False) -> list[str]:
     return short if suffix else [str(PurePosixPath(name).with_suffix("")) for name in short]
 
 
-def _is_about(name: str) -> bool:
+def is_about(name: str) -> bool:
     """Return whether a file describes the others."""
     path = PurePosixPath(path_of(name)[-1])
-    return path.stem.lower() in _ABOUT or path.suffix.lower() in _ABOUT_SUFFIXES
+    return path.stem.lower().strip("_") in _ABOUT or path.suffix.lower() in _ABOUT_SUFFIXES

@@ -128,11 +128,15 @@ class Tabular(Reader):
         sheets = source.sheets()
         if len(sheets) > 1:
             questions.append(with_default(SHEET, None, sheets))
-        sets = [] if source.alone else list(source.sets())
+        sets = self.data_sets(source)
         if len(sets) > 1:
             questions.append(with_default(DATA_SET, sets[0], sets))
         table = self._table(source, answers)
         return questions + self.of_table(table, answers)
+
+    def data_sets(self, source: Source) -> list[str]:
+        """Return the names of the data sets to choose from, the most likely first."""
+        return [] if source.alone else list(source.sets())
 
     def of_table(self, table: pd.DataFrame, answers: Answers) -> list[Question]:
         """Return the questions about a table, with inferred defaults."""

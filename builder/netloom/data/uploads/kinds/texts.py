@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from netloom.data.limits import MAX_ROWS
 from netloom.data.raw.texts import Texts as RawTexts
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.settings.label_merging import spelling_notes
-from netloom.data.splits.given_splits import FileParts, refuse_as_classes
+from netloom.data.splits.given_splits import refuse_as_classes
 from netloom.data.tables.readers import decode_text
 from netloom.data.uploads.filetables import stated_parts
 from netloom.data.uploads.images import set_given_split
@@ -57,11 +58,12 @@ class TextFiles(Reader):
 
     def likely(self, source: Source) -> float:
         files = _files(source)
-        if len(files) < 2 or len(files) < 0.8 * len(source.names):
+        described = [name for name in source.names if not _is_description(name)]
+        if len(files) < 2 or len(files) < 0.8 * len(described):
             return 0.0
         parts = stated_parts(source, files)
         forms_of = FORMS if _has_lines(source, files) else FORMS[:1]
-        classes = [{_class(parts, name, {"form": form}) for name in files} for form in forms_of]
+        classes = [{*_classes(source, files, {"form": form}).values()} for form in forms_of]
         if parts.parts and max(map(len, classes)) < 2:
             return 0.0  # the files are parts of a split, without classes
         suffixes = Counter(PurePosixPath(name).suffix.lower() for name in files)
@@ -80,26 +82,25 @@ class TextFiles(Reader):
 
     def learned(self, source: Source, answers: Answers) -> str:
         files = _files(source)
-        parts = stated_parts(source, files)
-        classes = sorted({_class(parts, name, answers) for name in files})
+        classes = sorted({*_classes(source, files, answers).values()})
         return f"Predict the class of a text out of {len(classes)} classes: {', '.join(classes[:6])}."
 
     def preview(self, source: Source, answers: Answers) -> pd.DataFrame:
         import pandas as pd
 
         files = _files(source)
-        parts = stated_parts(source, files)
+        class_of = _classes(source, files, answers)
         rows = []
         for name in files[:: max(1, len(files) // PREVIEWED)][:PREVIEWED]:
             texts = _texts(source, name, answers)
-            rows += [{"text": text[:300], "class": _class(parts, name, answers)} for text in texts[:3]]
+            rows += [{"text": text[:300], "class": class_of[name]} for text in texts[:3]]
         return pd.DataFrame(rows[:PREVIEWED])
 
     def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> StoredUpload:
         import pandas as pd
 
         files = _files(source)
-        stated = stated_parts(source, files)
+        stated, class_of = stated_parts(source, files), _classes(source, files, answers)
         texts: list[str] = []
         classes: list[str] = []
         origin: list[str] = []
@@ -108,7 +109,7 @@ class TextFiles(Reader):
                 progress(0.05 + 0.8 * index / len(files), f"Reading text {index + 1:,} of {len(files):,}")
             lines = _texts(source, name, answers)
             texts += lines
-            classes += [_class(stated, name, answers)] * len(lines)
+            classes += [class_of[name]] * len(lines)
             origin += [name] * len(lines)
             if len(texts) > MAX_ROWS:
                 raise DataError(f"These files have more than {MAX_ROWS:,} texts; upload a part of them.")
@@ -138,12 +139,16 @@ class TextFiles(Reader):
 
 
 def _files(source: Source) -> list[str]:
-    files = [
-        name for name in source.members.of(file_types.TEXT) if PurePosixPath(name).stem.lower() not in _NOT_EXAMPLES
-    ]
+    files = [name for name in source.members.of(file_types.TEXT) if not _is_description(name)]
     plain = [name for name in files if not name.lower().endswith(_TABLES)]
     files = plain if len(plain) > 0.8 * len(files) else files  # the others probably describe these
     return files if len(files) > 1 else []
+
+
+def _is_description(name: str) -> bool:
+    """Return whether a file describes the others."""
+    stem = PurePosixPath(name).stem.lower().strip("_")
+    return stem in _NOT_EXAMPLES or "readme" in re.split(r"[^a-z]+", stem)
 
 
 def _has_lines(source: Source, files: list[str]) -> bool:
@@ -158,13 +163,18 @@ def _hold_cells(source: Source, files: list[str]) -> bool:
     return sum(head.count("\n") >= 3 and has_separator(head, "\t;,|") for head in heads) > len(heads) / 2
 
 
-def _class(parts: FileParts, name: str, answers: Answers) -> str:
-    """Return the class of a file, from its path without the part of the split."""
-    *folders, stem = parts.remainder(name)
-    folder = (folders or [""])[-1][:100]
+def _classes(source: Source, files: list[str], answers: Answers) -> dict[str, str]:
+    """Return the class of each file, from its path without the part of the split: its folder or its name, or its suffix
+    if all names are equal, as in rt-polarity.pos and rt-polarity.neg."""
+    parts = stated_parts(source, files)
+    paths = {name: parts.remainder(name) for name in files}
+    folders = {name: (path[-2:-1] or ("",))[0][:100] for name, path in paths.items()}
     if answers["form"] == FORMS[0]:
-        return folder or "(no folder)"
-    return stem[:100] or folder  # good/train.txt
+        return {name: folder or "(no folder)" for name, folder in folders.items()}
+    stems = {name: path[-1][:100] or folders[name] for name, path in paths.items()}  # good/train.txt
+    suffixes = {name: PurePosixPath(name).suffix[1:101] for name in files}
+    are_suffixes = len({*stems.values()}) == 1 and len({*suffixes.values()} - {""}) == len(files)
+    return suffixes if are_suffixes else stems
 
 
 def _texts(source: Source, name: str, answers: Answers) -> list[str]:

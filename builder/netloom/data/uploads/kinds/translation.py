@@ -15,6 +15,7 @@ from netloom.data.tables.code_columns import cell_texts
 from netloom.data.tables.target_guess import are_numbered, possible_targets
 from netloom.data.uploads.chosen import Chosen
 from netloom.data.uploads.pairing import triplet_columns
+from netloom.data.uploads.parallel_texts import have_equal_lines, parallel_texts, read_parallel
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import Tabular, known_rows, parts_of_rows, sentences, textual
 from netloom.data.uploads.upload_kind import Answers, Question
@@ -30,7 +31,8 @@ class Translation(Tabular):
     name = "translation"
     title = "Texts and answers"
     about = (
-        "Two columns of text, or two texts per line with a tab between them: the second is generated from the first."
+        "Two columns of text, two texts per line with a tab between them, or two files whose lines belong together, "
+        "such as train.en and train.de: the second text is generated from the first."
     )
     kind = "text"
     target_question = "answer"
@@ -38,6 +40,19 @@ class Translation(Tabular):
         Question("text", "Text", "choice", "Input sequence"),
         Question("answer", "Answer", "choice", "Output sequence, generated character by character"),
     )
+
+    def likely(self, source: Source) -> float:
+        parallel = parallel_texts(source)
+        if parallel is not None and (parallel.are_certain or have_equal_lines(source, parallel)):
+            return 0.9
+        return super().likely(source)
+
+    def data_sets(self, source: Source) -> list[str]:
+        return super().data_sets(source) if parallel_texts(source) is None else []
+
+    def _read(self, source: Source, answers: Answers) -> tuple[pd.DataFrame, list[str]]:
+        parallel = parallel_texts(source)
+        return super()._read(source, answers) if parallel is None else read_parallel(source, parallel)
 
     def suits(self, table: pd.DataFrame) -> float:
         texts = textual(table)
@@ -94,4 +109,15 @@ def _are_beside_others(table: pd.DataFrame) -> bool:
     texts = sentences(table)
     columns = [str(name) for name in table.columns]
     is_pair = len(texts) == 2 or (len(texts) > 2 and are_numbered(columns))
-    return len(columns) > 2 and is_pair and not triplet_columns(columns) and not possible_targets(table)
+    if len(columns) <= 2 or not is_pair or triplet_columns(columns):
+        return False
+    return _are_after_ids(table, texts) or not possible_targets(table)
+
+
+def _are_after_ids(table: pd.DataFrame, texts: list[str]) -> bool:
+    """Return whether each column is a text or the whole number in front of one, in a file without names of columns, as
+    in the pairs of sentences of Tatoeba."""
+    columns = [str(name) for name in table.columns]
+    ids = [name for name in columns if name not in texts]
+    are_whole = all(table[name].dtype.kind == "i" for name in ids)
+    return are_numbered(columns) and are_whole and columns[1::2] == texts and columns[::2] == ids
