@@ -6,7 +6,7 @@ from netloom.core.settings import settings
 from netloom.modalities.statistics import MAX_CELLS as MAX_CELLS
 
 MAX_FILE_BYTES = 500 * 2**20
-MAX_ROWS = 1_000_000
+MAX_ROWS = 2**20  # as many as a spreadsheet has
 MAX_COLUMNS = 2_000
 MAX_AXES = 5  # of an array
 MAX_SHEET_CELLS = 5_000_000  # spreadsheets are read cell by cell, a hundred times more slowly than CSV

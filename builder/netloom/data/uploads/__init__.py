@@ -173,7 +173,7 @@ def reader_for(source: Source, kind: str = "", target: str | None = None) -> Rea
         return readers()[kind]
     candidates = fitting(source)
     if target is not None:  # a named column implies a plain table, whatever else it looks like, or another one
-        tables = [reader for reader in candidates if reader.sets_columns]
+        tables = [reader for reader in candidates if reader.can_predict(source, target) or reader.sets_columns]
         candidates = tables or [reader for reader in candidates if reader.target_question] or candidates
     if not candidates:
         raise DataError(_nothing_fits(source))

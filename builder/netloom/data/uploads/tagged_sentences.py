@@ -14,12 +14,14 @@ from netloom.data.limits import MAX_FILE_BYTES
 from netloom.data.splits.given_splits import NO_PART, WORDS, file_parts, given_of, path_of, split_column
 from netloom.data.tables.readers import decode_text
 from netloom.data.uploads.source import Source
+from netloom.data.uploads.tagged_sentence import Sentence
+from netloom.data.uploads.word_rows import sentences_of_rows, word_rows
 from netloom.modalities.fields.text import UNKNOWN_TOKENS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Layout = Literal["columns", "parallel files", "records"]
+Layout = Literal["columns", "parallel files", "records", "rows"]
 TAG = re.compile(r"O|[BIESLUM]-\S{1,80}")
 _INTENT_LINE = re.compile(r"#\s*(?:intent|label|class|domain)\s*[:=]\s*(\S.*)", re.IGNORECASE)
 _PARTIAL_NUMBER = re.compile(r"\d+[-.]\d+")  # in CoNLL-U: several words that are written as one, and words left out
@@ -31,16 +33,6 @@ _WORDS, _TAGS, _INTENTS = (
     ("tags", "ner_tags", "slots", "slot_labels", "bio", "labels", "ner"),
     ("intent", "intents", "intent_label", "label", "class", "domain"),
 )
-
-
-@dataclass(frozen=True)
-class Sentence:
-    """The words of a sentence with their tags; `intent` is its class, "" if the data has none."""
-
-    words: list[str]
-    tags: list[str]
-    intent: str = ""
-    part: int = NO_PART
 
 
 @dataclass(frozen=True)
@@ -58,14 +50,17 @@ def layout_of(source: Source) -> Layout | None:
         return "parallel files"
     if column_files(source):
         return "columns"
-    return "records" if _record_columns(source) else None
+    if _record_columns(source):
+        return "records"
+    return "rows" if word_rows(source) is not None else None
 
 
-def sentences(source: Source, column: int = 0, most: int | None = None) -> list[Sentence]:
+def sentences(source: Source, column: int = 0, most: int | None = None, tags: str = "") -> list[Sentence]:
     """Return all sentences, or the first `most`, each with its part of the split if the files or records give one.
 
     Args:
         column: The number of the column of tags in files of columns; 0 is the last.
+        tags: The column of tags in a table with a row per word; by default the most likely one.
 
     Raises:
         DataError: The files cannot be read, or words and tags differ in number.
@@ -75,6 +70,8 @@ def sentences(source: Source, column: int = 0, most: int | None = None) -> list[
         found_sentences = _of_parallel_files(source, most)
     elif layout == "records":
         found_sentences = _of_records(source, most)
+    elif rows := word_rows(source):
+        found_sentences = sentences_of_rows(rows, tags, most)
     else:
         found_sentences = _of_columns(source, column, most)
     return found_sentences if most is None else found_sentences[:most]

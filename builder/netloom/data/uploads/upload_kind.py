@@ -161,6 +161,10 @@ class Reader(ABC):
         """Return sentences about unusual files and assumptions."""
         return []
 
+    def can_predict(self, source: Source, column: str) -> bool:
+        """Return whether a column is a target of this kind of data, which files of a plain table can be, too."""
+        return False
+
     def used_files(self, source: Source) -> Sequence[str]:
         """Return the files that become rows; others, such as images without a label, say nothing about the split."""
         return source.names

@@ -17,10 +17,12 @@ from netloom.data.limits import MAX_ROWS
 from netloom.data.raw.texts import TaggedTexts
 from netloom.data.raw_dataset import RawDataset, RawTarget
 from netloom.data.splits.given_splits import NO_PART
+from netloom.data.uploads.chosen import text
 from netloom.data.uploads.images import set_given_split
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import target_of
-from netloom.data.uploads.tagged_sentences import TAG, Sentence, layout_of, sentences
+from netloom.data.uploads.tagged_sentence import Sentence
+from netloom.data.uploads.tagged_sentences import TAG, layout_of, sentences
 from netloom.data.uploads.upload_kind import (
     PREVIEWED,
     Answers,
@@ -31,6 +33,7 @@ from netloom.data.uploads.upload_kind import (
     with_default,
 )
 from netloom.data.uploads.upload_meta import UploadMeta
+from netloom.data.uploads.word_rows import tag_choices, word_rows
 from netloom.modalities.columns.text import LENGTH_LIMIT
 
 if TYPE_CHECKING:
@@ -40,6 +43,7 @@ _SAMPLED = 2_000  # sentences from which it is inferred whether there are intent
 MAX_TAGS = 400
 COLUMN = Question("column", "Tag column", "whole", "Number of the column with the tags; 0: the last column", low=0,
                   high=30, default=0, when_added=True)  # fmt: skip
+TAGS = Question("tags", "Tag column", "choice", "The column with the tag of each word", when_added=True)
 INTENTS = Question("intents", "Intents", "switch", "Predict the intent of each sentence, too", default=True)
 
 
@@ -50,10 +54,12 @@ class Tagged(Reader):
     title = "Tagged words"
     about = (
         "One word with its tag per line, and an empty line between sentences, as in the CoNLL tasks; JSON records of "
-        "words and tags; or a file of sentences and one of their tags. Tags of entities are O, B-kind and I-kind. Each "
-        "sentence may also have an intent. Several files (train, dev, test) are the parts of the split."
+        "words and tags; a table with a row per word and the number of its sentence; or a file of sentences and one of "
+        "their tags. Tags of entities are O, B-kind and I-kind. Each sentence may also have an intent. Several files "
+        "(train, dev, test) are the parts of the split."
     )
     kind = "text"
+    target_question = "tags"
 
     def likely(self, source: Source) -> float:
         return 0.95 if layout_of(source) else 0.0
@@ -61,6 +67,8 @@ class Tagged(Reader):
     def questions(self, source: Source, answers: Answers) -> list[Question]:
         # Only files of columns have several that may hold the tags
         columns = [with_default(COLUMN, 0)] if layout_of(source) in ("columns", None) else []
+        if (rows := word_rows(source)) is not None:
+            columns = [with_default(TAGS, rows.tags[0], tag_choices(rows), rows.tags)]
         return [*columns, *([INTENTS] if _has_intents(_read(source, answers, _SAMPLED)) else [])]
 
     def learned(self, source: Source, answers: Answers) -> str:
@@ -77,6 +85,22 @@ class Tagged(Reader):
         columns = {"words": [" ".join(row.words) for row in rows], "tags": [" ".join(row.tags) for row in rows]}
         return pd.DataFrame({**columns, **({"intent": [row.intent for row in rows]} if "intents" in answers else {})})
 
+    def can_predict(self, source: Source, column: str) -> bool:
+        rows = word_rows(source)
+        return rows is not None and column in rows.tags
+
+    def answered(self, source: Source, provided: Answers) -> JsonObject:
+        if provided.get(TAGS.name) is not None and word_rows(source) is None:
+            raise DataError(
+                "These files of tagged words have no column to predict by name; leave the target out, or choose the "
+                "number of the column of tags with the option column."
+            )
+        return super().answered(source, provided)
+
+    def noted(self, source: Source, answers: Answers) -> list[str]:
+        rows = word_rows(source)
+        return [] if rows is None else list(rows.notes)
+
     def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> StoredUpload:
         import pandas as pd
 
@@ -86,7 +110,7 @@ class Tagged(Reader):
             raise DataError(f"These files have more than {MAX_ROWS:,} sentences; upload a part of them.")
         if not rows:
             raise DataError(f"{source.filename[:100]!r} has no sentences of words with tags.")
-        notes: list[str] = []
+        notes = self.noted(source, answers)
         has_intents = _has_intents(rows)
         if has_intents and (unlabeled := sum(not row.intent for row in rows)):
             notes.append(f"Left out {counted(unlabeled, 'sentence')} without an intent.")
@@ -141,7 +165,7 @@ class Tagged(Reader):
 
 def _read(source: Source, answers: Answers, most: int | None = None) -> list[Sentence]:
     column = answers.get("column")
-    return sentences(source, column if isinstance(column, int) else 0, most)
+    return sentences(source, column if isinstance(column, int) else 0, most, text(answers, TAGS.name))
 
 
 def _has_intents(rows: list[Sentence]) -> bool:
