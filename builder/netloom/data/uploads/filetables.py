@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,16 @@ from netloom.data.splits.given_splits import (
 )
 from netloom.data.tables.code_columns import padded_texts
 from netloom.data.tables.readers import decode_text
+from netloom.data.uploads.file_lists import (
+    FILE,
+    LABELS,
+    Numbering,
+    class_lists,
+    is_partition,
+    list_table,
+    numbered_parts,
+    numbering_of,
+)
 from netloom.data.uploads.joining import PART, concatenated, tables_in_parts
 from netloom.data.uploads.members import PICTURE_SUFFIXES, composed
 from netloom.data.uploads.source import Source
@@ -33,19 +43,26 @@ if TYPE_CHECKING:
 MAX_TABLES = 20
 _SAMPLE = 200
 _TRAINING_AND_VALIDATION = ("trainval", "train_val", "train-val")
+_LIST = re.compile(r"(?i)[ _-]?(lists?|files?|file[ _-]?names|images?|ids|names)$")
 _ABSOLUTE = re.compile(r"/|[A-Za-z]:[/\\]")
 FEWEST_NAMES = 0.2  # of the most different files that a column names, in one that names files, too
 
 
 @dataclass(frozen=True)
 class NamingTable:
-    """A table whose `columns` name files, the most likely one first. `split` is its split column, if it has one."""
+    """A table whose `columns` name files, the most likely one first.
+
+    Attributes:
+        split: The split column, if there is one.
+        sets: The columns whose cells are sets of labels.
+    """
 
     name: str
     table: pd.DataFrame
     columns: list[str]
     split: str | None
     notes: list[str]
+    sets: tuple[str, ...] = ()
 
     def labels(self, *naming: str) -> list[str]:
         """Return the columns that may be targets, if these columns name the files."""
@@ -63,32 +80,87 @@ def naming_table(source: Source, files: Sequence[str]) -> NamingTable | None:
 
 
 def _naming_table(source: Source, files: Sequence[str]) -> NamingTable | None:
-    if not files:
+    excluded = set(files)
+    if not files or len(excluded) == len(source.names):
         return None
-    file_of, excluded = files_by_path(files), set(files)
-    candidates: list[tuple[str, pd.DataFrame, list[str], list[str]]] = []
-    for name in [name for name in source.tables() if name not in excluded][:MAX_TABLES]:
+    file_of = files_by_path(files)
+    numbered = numbering(source, files).lists
+    names = [name for name in source.tables() if name not in excluded and name not in numbered]
+    lists = class_lists(source, names, lambda cell: _file_at(file_of, cell))
+    if lists is not None:
+        return NamingTable(names[0], lists, [FILE], PART if PART in lists else None, [], (LABELS,))
+    candidates: list[NamingTable] = []
+    for name in names[:MAX_TABLES]:
+        listed = list_table(source, name, lambda cell: _file_at(file_of, cell))
         try:
-            table, notes = source.table(name)
+            table, notes = source.table(name) if listed is None else (listed, [])
         except DataError:
             continue
         columns = _naming_columns(table, file_of)
         if columns:
-            candidates.append((name, table, columns, notes))
+            candidates.append(NamingTable(name, table, columns, split_column(table), notes))
     if not candidates:
         return None
-    parts = tables_in_parts([name for name, *_ in candidates]).parts
-    if parts:
-        in_parts = sorted((item for item in candidates if item[0] in parts), key=lambda item: (parts[item[0]], item[0]))
-        joined_table = concatenated(
-            [item[1] for item in in_parts], [item[0] for item in in_parts], [parts[item[0]] for item in in_parts]
-        )
-        columns = [column for column in in_parts[0][2] if all(column in item[2] for item in in_parts)]
-        if columns:
-            notes = [note for item in in_parts for note in item[3]]
-            return NamingTable(in_parts[0][0], joined_table, columns, PART, notes)
-    name, table, columns, notes = max(candidates, key=lambda item: len(item[2]))
-    return NamingTable(name, table, columns, split_column(table), notes)
+    return _of_parts(candidates) or _with_partition(max(candidates, key=_usefulness), candidates, file_of)
+
+
+def _file_at(file_of: Mapping[str, str], cell: str) -> str | None:
+    """Return the file that a cell names by its path, or by the end of it."""
+    return file_of.get("/".join(path_of(composed(cell))).removeprefix("./"))
+
+
+def numbering(source: Source, files: Sequence[str]) -> Numbering:
+    """Return the lists that number these files; cached."""
+
+    def work_out() -> Numbering:
+        file_of, excluded = files_by_path(files), set(files)
+        names = [name for name in source.tables() if name not in excluded]
+        return numbering_of(source, names, lambda cell: _file_at(file_of, cell))
+
+    lists: Numbering = source.once(("numbering", *files), work_out)
+    return lists
+
+
+def _with_partition(naming: NamingTable, tables: Sequence[NamingTable], file_of: dict[str, str]) -> NamingTable:
+    """Return a table with the part of the split of each file, if another table gives it."""
+    for item in tables:
+        labels = item.labels(*item.columns[:1])
+        if (
+            item is not naming
+            and naming.split is None
+            and len(labels) == 1
+            and is_partition(item.name, item.table[labels[0]])
+        ):
+            named = files_of_cells(item.table[item.columns[0]], file_of)
+            part_of_file = dict(zip(named, numbered_parts(item.table[labels[0]]), strict=True))
+            table = naming.table.copy()
+            table[PART] = [part_of_file.get(file) for file in files_of_cells(table[naming.columns[0]], file_of)]
+            return replace(naming, table=table.astype({PART: "string"}), split=PART)
+    return naming
+
+
+def _of_parts(candidates: Sequence[NamingTable]) -> NamingTable | None:
+    """Return the tables named after the parts of a split as one; None if there are none."""
+    parts = tables_in_parts([item.name for item in candidates]).parts
+    in_parts = sorted(
+        (item for item in candidates if item.name in parts), key=lambda item: (parts[item.name], item.name)
+    )
+    # The table of the images to be submitted to a competition has no labels
+    labeled = [item for item in in_parts if {*in_parts[0].table.columns} <= {*item.table.columns}]
+    if not is_split(parts[item.name] for item in labeled):
+        return None
+    columns = [column for column in labeled[0].columns if all(column in item.columns for item in labeled)]
+    if not columns:
+        return None
+    names = [item.name for item in labeled]
+    table = concatenated([item.table for item in labeled], names, [parts[name] for name in names])
+    return NamingTable(names[0], table, columns, PART, [note for item in labeled for note in item.notes])
+
+
+def _usefulness(naming: NamingTable) -> tuple[int, bool, int]:
+    """Return the sort key of tables: many columns that name files, labels that differ, and many rows."""
+    labels = naming.labels(*naming.columns)
+    return len(naming.columns), any(naming.table[name].nunique() > 1 for name in labels), len(naming.table)
 
 
 def stated_parts(source: Source, files: Sequence[str]) -> FileParts:
@@ -108,7 +180,7 @@ def _stated_parts(source: Source, files: Sequence[str]) -> FileParts:
         named = files_of_cells(naming.table[naming.columns[0]], files_by_path(files))
         part_of_file = {file: int(part) for file, part in zip(named, parts, strict=True) if file is not None}
         return FileParts(part_of_file, _levels(files))
-    listed = _listed(source, files)
+    listed = dict(numbering(source, files).parts) or _listed(source, files)
     return FileParts(listed, _levels(files)) if listed else file_parts(files)
 
 
@@ -127,31 +199,34 @@ def _listed(source: Source, files: Sequence[str]) -> dict[str, int]:
         return {}
     lists = {name: part for name, part in lists_of_parts(source).items() if name not in excluded}
     file_of = files_by_path(files) if lists else {}
-    return parts_of_lists(
-        source, lists, lambda cell, _: file_of.get("/".join(path_of(composed(cell))).removeprefix("./"))
-    )
+    return parts_of_lists(source, lists, lambda cell, _: _file_at(file_of, cell), files)
 
 
 def lists_of_parts(source: Source) -> dict[str, int]:
-    """Return the text files that are named after a part of a split, such as train.txt, with this part.
+    """Return the text files that are named after a part of a split, such as train.txt or testing_list.txt, with this
+    part.
 
     trainval.txt, which Pascal VOC has for both, comes first: a later list of validation files takes them from training.
     """
     stems = {name: PurePosixPath(path_of(name)[-1]).stem for name in source.members.of(file_types.TEXT)}
     both = {name: TRAIN for name, stem in stems.items() if stem.lower() in _TRAINING_AND_VALIDATION}
-    named = {name: part for name, stem in stems.items() if (part := part_of(stem)) is not None}
+    named = {name: part for name, stem in stems.items() if (part := part_of(_LIST.sub("", stem))) is not None}
     return both | named
 
 
-def parts_of_lists(source: Source, lists: Mapping[str, int], find: Callable[[str, str], str | None]) -> dict[str, int]:
+def parts_of_lists(
+    source: Source, lists: Mapping[str, int], find: Callable[[str, str], str | None], others: Sequence[str] = ()
+) -> dict[str, int]:
     """Return the part of each file in lists with a name per line; {} if the lists are not those of a split.
 
     Args:
         find: Returns the file of the first word in a line of a list, or None.
+        others: The files that are training if no list names these, as in Speech Commands.
     """
-    if not lists or not is_split(lists.values()):
+    are_whole = is_split(lists.values())
+    if not lists or (TRAIN in lists.values() and not are_whole) or not (are_whole or others):
         return {}
-    part_of_file: dict[str, int] = {}
+    part_of_file: dict[str, int] = {} if are_whole else dict.fromkeys(others, TRAIN)
     for name, part in lists.items():
         text, _ = decode_text(source.members.read(name), name)
         lines = [line.strip() for line in text.splitlines() if line.strip()]
@@ -160,7 +235,7 @@ def parts_of_lists(source: Source, lists: Mapping[str, int], find: Callable[[str
         if sum(file is not None for file in listed_files) < len(lines) / 2:
             return {}
         part_of_file |= {file: int(part) for file in listed_files if file is not None}
-    return part_of_file
+    return part_of_file if is_split(part_of_file.values()) else {}
 
 
 def files_by_path(files: Sequence[str]) -> dict[str, str]:

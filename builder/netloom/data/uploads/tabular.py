@@ -30,6 +30,7 @@ from netloom.data.uploads.upload_kind import (
 )
 from netloom.data.uploads.upload_meta import UploadMeta
 from netloom.modalities.columns.conversion import first_other_cell
+from netloom.modalities.columns.registry import inferred_kind
 
 if TYPE_CHECKING:
     import numpy as np
@@ -361,3 +362,13 @@ def target_of(values: pd.Series, task: str | None, title: str) -> RawTarget:
 TASK = Question("task", "Predict as", "choice", "A class, a number, or labels such as a;b;c",
                 choices=(CLASS, NUMBER, LABELS),
                 optional=True, empty="detect from the values")  # fmt: skip
+
+
+def holds_sets(table: pd.DataFrame, column: object) -> bool:
+    """Return whether the cells of a column hold several values, such as a;b, so that they are several labels."""
+    if column not in table.columns:
+        return False
+    values = table[str(column)]
+    kind = inferred_kind(values, on_import=True)
+    # A list in a JSON file is a cell such as ["a", "b"], whose brackets and quotes are not a part of labels.
+    return not kind.has_one_value and not values.dropna().astype(str).str.startswith("[").any()

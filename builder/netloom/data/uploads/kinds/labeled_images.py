@@ -15,6 +15,7 @@ from netloom.data.raw.images import Images
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.splits.given_splits import file_parts
 from netloom.data.tables.target_guess import GUESSES, ranked_targets
+from netloom.data.tables.targets import LABELS
 from netloom.data.uploads.boxes import refuse_box_columns, refuse_box_files
 from netloom.data.uploads.chosen import Chosen
 from netloom.data.uploads.filetables import NamingTable, label_columns, naming_table, rows_of
@@ -31,7 +32,16 @@ from netloom.data.uploads.images import (
 )
 from netloom.data.uploads.pairing import refuse_triplets
 from netloom.data.uploads.source import Source
-from netloom.data.uploads.tabular import GROUP, SPLIT, TASK, groups_of_column, known_rows, parts_of_column, target_of
+from netloom.data.uploads.tabular import (
+    GROUP,
+    SPLIT,
+    TASK,
+    groups_of_column,
+    holds_sets,
+    known_rows,
+    parts_of_column,
+    target_of,
+)
 from netloom.data.uploads.upload_kind import (
     PREVIEWED,
     Answers,
@@ -76,10 +86,11 @@ class LabeledPictures(Reader):
         if not labels:
             raise DataError(f"{naming.name[:100]!r} names files, but has no other column to predict.")
         guesses = ranked_targets(table[labels])[:GUESSES]
+        target = answers.get("target") or guesses[0]
         return [
             with_default(FILE, naming.columns[0], naming.columns),
             with_default(TARGET, guesses[0], label_columns(table, [file]), guesses),
-            TASK,
+            with_default(TASK, LABELS if target in naming.sets or holds_sets(table, target) else None),
             SIZE,
             GRAY,
             with_default(GROUP, None, label_columns(table, [file])),

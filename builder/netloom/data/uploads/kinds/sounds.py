@@ -14,14 +14,15 @@ import numpy as np
 from netloom.core.errors import DamagedFileError, DataError
 from netloom.core.plain_json import JsonObject
 from netloom.core.progress import ProgressCallback
+from netloom.core.text import counted
 from netloom.data import file_types
 from netloom.data.caching import memmap_cache
 from netloom.data.limits import MAX_CELLS, MAX_STORED_BYTES
 from netloom.data.raw.series import Series
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.settings.label_merging import spelling_notes
-from netloom.data.splits.given_splits import FileParts, file_parts, is_split, part_of
-from netloom.data.tables.target_guess import GUESSES, ranked_targets
+from netloom.data.splits.given_splits import FileParts, file_parts, is_split, part_of, path_of
+from netloom.data.tables.target_guess import GUESSES, possible_targets, ranked_targets
 from netloom.data.uploads.chosen import Chosen
 from netloom.data.uploads.damaged import DamagedFiles
 from netloom.data.uploads.filetables import (
@@ -33,11 +34,11 @@ from netloom.data.uploads.filetables import (
     stated_parts,
 )
 from netloom.data.uploads.images import load_arrays, set_given_split
+from netloom.data.uploads.odd_sounds import OddSounds
 from netloom.data.uploads.soundfiles import (
     LEVELS,
     SUFFIXES,
     from_levels,
-    is_cut,
     native_rate,
     read_samples,
     read_sound,
@@ -70,43 +71,10 @@ SECONDS = Question("seconds", "Seconds", "number", "Sounds are cropped or padded
                    high=60.0, default=1.0)  # fmt: skip
 COLUMN = Question("target", "Column to predict", "choice", "The target column", optional=True)
 _EARLIER_LEVELS = 32_767  # of uploads that do not name them
-_QUIET = 0.001  # the peak of a sound with at most 65 levels
 MAX_SAMPLES = 10 * MAX_CELLS  # of all sounds together; beyond MAX_CELLS they are memory-mapped
+_BACKGROUND = re.compile(r"_.+_")
+_TRANSCRIPTS = re.compile(r"(?i)[._-]trans(cripts?)?\.(txt|tsv|csv)$")  # of LibriSpeech
 _BEGIN = re.compile(r"([^_\-. ]+)[_\-. ].*")
-
-
-class _OddSounds:
-    """The names of sounds that notes mention."""
-
-    def __init__(self) -> None:
-        self.damaged: list[str] = []
-        self._cut: list[str] = []
-        self._loud: list[str] = []
-        self._quiet: list[str] = []
-
-    def add(self, content: bytes, name: str, samples: np.ndarray) -> None:
-        """Add the name of a sound (L,) if it is odd."""
-        peak = float(abs(samples).max())
-        self._cut += [name] if is_cut(content) else []
-        self._loud += [name] if peak > 1 else []
-        self._quiet += [name] if 0 < peak < _QUIET else []
-
-    def notes(self) -> list[str]:
-        """Return a sentence for each way of being odd."""
-        reasons = (
-            (self._cut, "cut short", "the samples that exist were read"),
-            (self._loud, "louder than full scale", "values beyond 1 were clipped, so scale them to −1 to 1"),
-            (
-                self._quiet,
-                f"quieter than {_QUIET:.1g} of full scale",
-                "few of the 65,536 levels remain, so amplify them",
-            ),
-        )
-        return self.damaged + [
-            f"{len(names):,} sound{'s are' if len(names) > 1 else ' is'} {how}, such as {names[0][:80]!r}; {what}."
-            for names, how, what in reasons
-            if names
-        ]
 
 
 class Sounds(Reader):
@@ -122,8 +90,14 @@ class Sounds(Reader):
     target_question = "target"
 
     def likely(self, source: Source) -> float:
-        sounds = source.members.of(file_types.SOUND)
-        return 0.85 if len(sounds) > 1 and _label_sources(source, sounds) else 0.0
+        if not source.members.of(file_types.SOUND):
+            return 0.0
+        sounds = _sounds(source)
+        if len(sounds) < 2:
+            return 0.0
+        if _label_sources(source, sounds):
+            return 0.85
+        return 0.01 if _transcripts_note(source, sounds) else 0.0  # low, but chosen if nothing else fits: it says why
 
     def questions(self, source: Source, answers: Answers) -> list[Question]:
         names = _sounds(source)
@@ -132,7 +106,7 @@ class Sounds(Reader):
             refuse_other_names(source, names)
             raise DataError(
                 "The sounds have no classes: put each into a folder of its class, begin its name with the class "
-                "(yes_1.wav), or add a table that names the files."
+                f"(yes_1.wav), or add a table that names the files.{_transcripts_note(source, names)}"
             )
         label = answers.get("label") or label_sources[0]
         questions = [with_default(LABEL, label_sources[0], label_sources)]
@@ -180,7 +154,7 @@ class Sounds(Reader):
         notes: list[str] = []
         names, table = self._rows(source, answers, notes)
         rate = Chosen(answers).whole("rate")
-        odd = _OddSounds()
+        odd = OddSounds()
         with tempfile.TemporaryFile(dir=folder) as file:  # beside the upload, all samples may not fit into memory
             lengths, rows = _written(source, names, rate, file, odd, progress)
             names, table = [names[row] for row in rows], table.iloc[rows].reset_index(drop=True)
@@ -245,6 +219,10 @@ class Sounds(Reader):
 
         names = _sounds(source)
         if answers["label"] != TABLE:
+            notes += filter(None, [_transcripts_note(source, names).strip()])
+        if background := _background(_all_sounds(source)):
+            notes.append(f"Left out {counted(len(background), 'sound')} of no class, such as {background[0][-60:]!r}.")
+        if answers["label"] != TABLE:
             classes = _classes(stated_parts(source, names), names, str(answers["label"]))
             notes += spelling_notes(classes)
             return names, pd.DataFrame({"class": classes}).astype("string")
@@ -254,15 +232,29 @@ class Sounds(Reader):
         return [str(file) for file in table[naming.columns[0]]], table.drop(columns=naming.columns[:1])
 
 
-def _sounds(source: Source) -> list[str]:
+def _all_sounds(source: Source) -> list[str]:
     """Return all sounds, also files that are only named like sounds, so that reading reports the damage."""
     members = source.members
-    sounds = [
-        name for name in source.names if members.form(name) == file_types.SOUND or name.lower().endswith(SUFFIXES)
-    ]
+    return [name for name in source.names if members.form(name) == file_types.SOUND or name.lower().endswith(SUFFIXES)]
+
+
+def _sounds(source: Source) -> list[str]:
+    """Return the sounds, without those of no class.
+
+    Raises:
+        DataError: There are none.
+    """
+    sounds = _all_sounds(source)
     if not sounds:
         raise DataError("There are no WAV or FLAC sounds in these files.")
-    return sounds
+    left_out = {*_background(sounds)}
+    return [name for name in sounds if name not in left_out]
+
+
+def _background(sounds: list[str]) -> list[str]:
+    """Return the sounds in a folder such as _background_noise_ of Speech Commands, which is not a class like others."""
+    background = [name for name in sounds if any(map(_BACKGROUND.fullmatch, path_of(name)[-2:-1]))]
+    return background if len(background) < len(sounds) else []
 
 
 def _naming(source: Source, names: list[str]) -> NamingTable:
@@ -272,10 +264,21 @@ def _naming(source: Source, names: list[str]) -> NamingTable:
     return naming
 
 
+def _transcripts_note(source: Source, names: list[str]) -> str:
+    """Return a sentence on transcripts, which cannot be predicted; "" without them."""
+    naming = naming_table(source, names)
+    file = naming.name if naming is not None else next(filter(_TRANSCRIPTS.search, source.names), "")
+    where = f" in {file[-60:]!r}" if file else ""
+    return (
+        f" The texts{where} are not read: a class or a number of a sound is predicted, not its words." if where else ""
+    )
+
+
 def _label_sources(source: Source, names: list[str]) -> list[str]:
     """Return the possible sources of the classes, the most likely first."""
     naming = naming_table(source, names)
-    label_sources = [TABLE] if naming is not None and naming.labels(*naming.columns[:1]) else []
+    labels = [] if naming is None else naming.labels(*naming.columns[:1])
+    label_sources = [TABLE] if naming is not None and labels and possible_targets(naming.table[labels]) else []
     parts = stated_parts(source, names)
     for label_source in (FOLDER, NAME):
         classes = _classes(parts, names, label_source)
@@ -323,7 +326,7 @@ def _seconds(source: Source, names: list[str]) -> float:
 
 
 def _written(
-    source: Source, names: list[str], rate: int, file: IO[bytes], odd: _OddSounds, progress: ProgressCallback
+    source: Source, names: list[str], rate: int, file: IO[bytes], odd: OddSounds, progress: ProgressCallback
 ) -> tuple[list[int], list[int]]:
     """Write all sounds to a file, one after the other, as int16; names of odd ones are added to `odd`.
 

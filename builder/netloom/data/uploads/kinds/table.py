@@ -26,10 +26,9 @@ from netloom.data.uploads.joining import PART
 from netloom.data.uploads.kinds.series import untold
 from netloom.data.uploads.pairing import refuse_triplets
 from netloom.data.uploads.source import Source
-from netloom.data.uploads.tabular import DATA_SET, SPLIT, TASK, Tabular, stored_table
+from netloom.data.uploads.tabular import DATA_SET, SPLIT, TASK, Tabular, holds_sets, stored_table
 from netloom.data.uploads.upload_kind import Answers, Question, StoredUpload
 from netloom.data.uploads.upload_meta import UploadMeta
-from netloom.modalities.columns.registry import inferred_kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,7 +64,7 @@ class Table(Tabular):
 
     def guesses(self, table: pd.DataFrame, answers: Answers) -> JsonObject:
         target = answers["target"]
-        return {"target": target, "task": LABELS if _holds_sets(table, target) else None}
+        return {"target": target, "task": LABELS if holds_sets(table, target) else None}
 
     def likely_answers(self, table: pd.DataFrame) -> dict[str, tuple[str, ...]]:
         return {"target": tuple(ranked_targets(table)[:GUESSES])}
@@ -159,16 +158,6 @@ def _is_ordered(answers: Answers) -> bool:
     """Return whether the rows are split as a column says, or by time."""
     columns = answers.get(COLUMNS)
     return isinstance(columns, dict) and any(_role(columns, name) in ("split", "time") for name in columns)
-
-
-def _holds_sets(table: pd.DataFrame, column: object) -> bool:
-    """Return whether the cells of a column hold several values, such as a;b, so that they are several labels."""
-    if column not in table.columns:
-        return False
-    values = table[str(column)]
-    kind = inferred_kind(values, on_import=True)
-    # A list in a JSON file is a cell such as ["a", "b"], whose brackets and quotes are not a part of labels.
-    return not kind.has_one_value and not values.dropna().astype(str).str.startswith("[").any()
 
 
 def _split_in(columns: Mapping[str, Json]) -> str | None:

@@ -1,0 +1,167 @@
+"""Text files with a file and its labels on each line, with blanks between them, such as the lists of Caffe, ImageNet,
+Pascal VOC and CelebA."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from netloom.core.errors import DataError
+from netloom.data import file_types
+from netloom.data.limits import MAX_FILE_BYTES
+from netloom.data.splits.given_splits import NAMES, TEST, TRAIN, VALIDATION, is_split, part_of, path_of
+from netloom.data.tables.plain_types import plain_table
+from netloom.data.tables.readers import decode_text
+from netloom.data.uploads.joining import PART
+from netloom.data.uploads.source import Source
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FILE, LABEL, LABELS = "file", "label", "labels"
+Find = Callable[[str], str | None]
+_SAMPLE = 50  # lines
+_HEAD_LINES = 3  # at most, before the first file: their number, and the names of the labels
+_OF_CLASS = re.compile(r"(.+)_(train|val|trainval|test)")  # aeroplane_train.txt of Pascal VOC
+_PARTITION = re.compile(r"(?i).*(partition|split).*")  # list_eval_partition of CelebA
+_TRAIN_TEST = re.compile(r"(?i).*train.*test.*")  # train_test_split of CUB, with 1 for training
+_NUMBERED_PARTS = {"0": TRAIN, "1": VALIDATION, "2": TEST}
+_MEMBER, _UNSURE, _OTHER = "1", "0", "-1"
+
+
+def list_table(source: Source, name: str, find: Find) -> pd.DataFrame | None:
+    """Return the table of a list of files with labels; None if a file is something else.
+
+    Args:
+        find: Returns the file that a text names, or None.
+    """
+    import pandas as pd
+
+    if source.members.form(name) != file_types.TEXT:
+        return None
+    if not _lists_files([" ".join(row) for row in _head(source, name)], find):
+        return None
+    lines = _lines(source, name)
+    first = next(index for index, line in enumerate(lines) if find(_split(line, find)[0]))
+    rows = [_split(line, find) for line in lines[first:]]
+    width = max(len(labels) for _, labels in rows)
+    titles = lines[first - 1].split() if first and len(lines[first - 1].split()) in (width, width + 1) else []
+    names = titles[-width:] if titles else [LABEL] if width == 1 else [f"{LABEL} {n}" for n in range(1, width + 1)]
+    table = pd.DataFrame([labels + [None] * (width - len(labels)) for _, labels in rows], columns=names)
+    table.insert(0, FILE if FILE not in names else f"{FILE} name", [file for file, _ in rows])
+    return plain_table(table, written=True)
+
+
+def class_lists(source: Source, names: Sequence[str], find: Find) -> pd.DataFrame | None:
+    """Return the table of lists for several classes, which have 1 after the files of a class and -1 after others, as in
+    ImageSets/Main of Pascal VOC: the columns `file`, `labels` with ; between them, and the part; None without them."""
+    import pandas as pd
+
+    lists: dict[str, dict[str, str]] = {}
+    for name in names:
+        match = _OF_CLASS.fullmatch(PurePosixPath(path_of(name)[-1]).stem)
+        if match is not None and _is_class_list(source, name, find):
+            lists.setdefault(match[1], {})[match[2]] = name
+    if len(lists) < 2:
+        return None
+    labels: dict[str, list[str]] = {}
+    part_of_file: dict[str, str | None] = {}
+    for label, files in lists.items():
+        chosen = {part: name for part, name in files.items() if part != "trainval"} or files
+        for part, name in chosen.items():
+            number = part_of(part)
+            for line in _lines(source, name):
+                file, mark = line.split()[:2]
+                part_of_file[file] = None if number is None else NAMES[number]
+                labels.setdefault(file, []).extend([label] if mark != _OTHER else [])
+    table = pd.DataFrame({FILE: list(labels), LABELS: [";".join(of_file) or None for of_file in labels.values()]})
+    if None not in part_of_file.values():
+        table[PART] = [part_of_file[file] for file in labels]
+    return plain_table(table)
+
+
+def is_partition(name: str, values: pd.Series) -> bool:
+    """Return whether a table gives the part of each file as 0, 1 or 2: training, validation and test."""
+    cells = {str(value) for value in values.unique()}
+    is_named = _PARTITION.fullmatch(PurePosixPath(path_of(name)[-1]).stem) is not None
+    return is_named and cells <= _NUMBERED_PARTS.keys() and is_split(map(_NUMBERED_PARTS.get, cells))
+
+
+def numbered_parts(values: pd.Series) -> pd.Series:
+    """Return the names of parts from 0, 1 and 2; other cells are missing."""
+    return values.map(lambda value: NAMES[_NUMBERED_PARTS[str(int(value))]], na_action="ignore").astype("string")
+
+
+@dataclass(frozen=True)
+class Numbering:
+    """Lists that number the files, and refer to them by their numbers: images.txt and train_test_split.txt of CUB.
+
+    Attributes:
+        lists: The names of these lists.
+        parts: The part of the split of each file; {} if no list gives it.
+    """
+
+    lists: frozenset[str] = frozenset()
+    parts: Mapping[str, int] = field(default_factory=dict)
+
+
+def numbering_of(source: Source, names: Sequence[str], find: Find) -> Numbering:
+    """Return the lists that number the files of a source."""
+    heads = {name: _head(source, name) for name in names if source.members.form(name) == file_types.TEXT}
+    first = next((name for name, rows in heads.items() if rows and all(_numbers_file(row, find) for row in rows)), None)
+    if first is None:
+        return Numbering()
+    files = {row[0]: str(find(row[1])) for line in _lines(source, first) if _numbers_file(row := line.split(), find)}
+    lists = [name for name, rows in heads.items() if rows and all(len(row) > 1 and row[0] in files for row in rows)]
+    for name in lists:
+        rows = [line.split() for line in _lines(source, name)]
+        is_named = _TRAIN_TEST.fullmatch(PurePosixPath(path_of(name)[-1]).stem) is not None
+        if is_named and {tuple(row[1:]) for row in rows} == {("0",), ("1",)}:
+            parts = {files[row[0]]: TRAIN if row[1] == "1" else TEST for row in rows if row[0] in files}
+            return Numbering(frozenset(lists), parts)
+    return Numbering(frozenset(lists))
+
+
+def _head(source: Source, name: str) -> list[list[str]]:
+    """Return the words of the first lines of a text."""
+    lines = source.members.head(name).decode("utf-8", "ignore").splitlines()[: _SAMPLE + 1]
+    return [line.split() for line in (lines[:-1] or lines) if line.strip()]
+
+
+def _numbers_file(row: list[str], find: Find) -> bool:
+    return len(row) == 2 and row[0].isdigit() and "." in row[1] and find(row[1]) is not None
+
+
+def _lists_files(lines: list[str], find: Find) -> bool:
+    """Return whether most lines have a file and a label, after at most a few others."""
+    rows = [_split(line, find) for line in lines if line.strip()]
+    places = [index for index, (file, labels) in enumerate(rows) if labels and find(file)]
+    return bool(places) and places[0] < _HEAD_LINES and 2 * len(places) > len(rows) - places[0]
+
+
+def _is_class_list(source: Source, name: str, find: Find) -> bool:
+    rows = _head(source, name)
+    return bool(rows) and all(
+        len(row) == 2 and row[1] in (_MEMBER, _UNSURE, _OTHER) and find(row[0]) is not None for row in rows
+    )
+
+
+def _split(line: str, find: Find) -> tuple[str, list[str]]:
+    """Return the file of a line, whose name may have blanks, and its labels."""
+    words = line.split()
+    for count in range(1, len(words)):
+        file = " ".join(words[:count])
+        if find(file) is not None:
+            return file, words[count:]
+    return " ".join(words[:1]), words[1:]
+
+
+def _lines(source: Source, name: str) -> list[str]:
+    try:
+        text, _ = decode_text(source.members.read(name, MAX_FILE_BYTES), name)
+    except DataError:
+        return []
+    return [line for line in text.splitlines() if line.strip()]
