@@ -97,9 +97,9 @@ def test_data_formats_page_matches_the_code() -> None:
         f"{limits.MAX_FILE_BYTES / 2**20:.0f} MiB",
         f"{limits.MAX_ROWS:,} and {limits.MAX_COLUMNS:,}",
         f"{limits.MAX_STREAMED_BYTES / 2**30:.0f} GiB, {limits.MAX_STREAMED_ROWS:,} rows",
-        f"{limits.MAX_PICTURES:,}, each up to {limits.MAX_PIXELS / 1e6:.0f} megapixels",
+        f"{limits.MAX_EXAMPLES:,}, each up to {limits.MAX_PIXELS / 1e6:.0f} megapixels",
         f"sides of at most {limits.STORED_SIDE} pixels",
-        f"{limits.MAX_MEMBERS:,} ({limits.MAX_PICTURES:,} images)",
+        f"{limits.MAX_MEMBERS:,} ({limits.MAX_EXAMPLES:,} with an example each",
         f"unpacked up to {limits.MAX_UNPACKED_BYTES / 2**30:.0f} GiB",
     ):
         assert stated in text

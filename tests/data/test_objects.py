@@ -503,4 +503,4 @@ def test_an_archive_may_have_a_file_of_boxes_for_each_image() -> None:
         9,
         0,
     )
-    assert counted_files(["a/1.jpg", "b/1.XML", "c\\1.txt", "2.txt", "boxes.csv"]) == (1, 3)
+    assert counted_files(["a/1.jpg", "b/1.XML", "c\\1.txt", "2.txt", "boxes.csv"]) == (2, 2)

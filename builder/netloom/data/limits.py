@@ -11,7 +11,9 @@ MAX_COLUMNS = 2_000
 MAX_AXES = 5  # of an array
 MAX_SHEET_CELLS = 5_000_000  # spreadsheets are read cell by cell, a hundred times more slowly than CSV
 MAX_MEMBERS = 10_000
-MAX_PICTURES = 100_000  # MNIST has 70,000; the size of all images together is bounded by MAX_STORED_BYTES
+# Files with an example each, such as images, sounds and texts: the Large Movie Review Dataset has 100,000 texts. The
+# size of all images together is bounded by MAX_STORED_BYTES.
+MAX_EXAMPLES = 200_000
 MAX_UNPACKED_BYTES = 2 * 2**30
 MAX_STORED_BYTES = 2**30
 MAX_RATIO = 100

@@ -17,7 +17,7 @@ from typing import Any
 from netloom.core.progress import ProgressCallback
 from netloom.core.text import plain
 from netloom.data.downloads.address import FetchError, refuse_unless_allowed
-from netloom.data.limits import MAX_PICTURES, MAX_ROWS
+from netloom.data.limits import MAX_EXAMPLES, MAX_ROWS
 
 _NAME = re.compile(r"([\w.-]+(?:/[\w.-]+)?)(?::([\w.-]+))?(?:\[([\w.-]+)\])?", re.ASCII)
 UNLABELED = "unlabeled"  # the folder of images without a class, which are left out with a note
@@ -89,9 +89,9 @@ def keep(files: Any, folder: Path, progress: ProgressCallback) -> Path:
 def _by_class(by_class: Any, picture: str, label: str, folder: Path, progress: ProgressCallback) -> Path:
     import datasets
 
-    if len(by_class) > MAX_PICTURES:
+    if len(by_class) > MAX_EXAMPLES:
         raise FetchError(
-            f"The dataset has {len(by_class):,} images; at most {MAX_PICTURES:,} can be downloaded from the Hub."
+            f"The dataset has {len(by_class):,} images; at most {MAX_EXAMPLES:,} can be downloaded from the Hub."
         )
     folders, target = class_folders(by_class.features[label].names), folder / "pictures"
     by_class = by_class.cast_column(picture, datasets.Image(decode=False))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -176,6 +177,7 @@ class FileParts:
         return (*path[:-1], _remainder(stem))
 
 
+@lru_cache(maxsize=2**18)
 def path_of(name: str) -> tuple[str, ...]:
     """Return the folders and the name of a file."""
     return PurePosixPath(name.replace("\\", "/")).parts or ("",)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 FILE, LABEL, LABELS = "file", "label", "labels"
 Find = Callable[[str], str | None]
+_MAX_LISTS = 200
 _SAMPLE = 50  # lines
 _HEAD_LINES = 3  # at most, before the first file: their number, and the names of the labels
 _OF_CLASS = re.compile(r"(.+)_(train|val|trainval|test)")  # aeroplane_train.txt of Pascal VOC
@@ -110,6 +111,8 @@ class Numbering:
 
 def numbering_of(source: Source, names: Sequence[str], find: Find) -> Numbering:
     """Return the lists that number the files of a source."""
+    if len(names) > _MAX_LISTS:
+        return Numbering()
     heads = {name: _head(source, name) for name in names if source.members.form(name) == file_types.TEXT}
     first = next((name for name, rows in heads.items() if rows and all(_numbers_file(row, find) for row in rows)), None)
     if first is None:

@@ -61,6 +61,8 @@ def joined(source: Tables, of: Sequence[str] = ()) -> tuple[pd.DataFrame, list[s
 
 def tables_in_parts(names: Sequence[str]) -> FileParts:
     """Return the part of each file that is named after one; none if these are not a split."""
+    if len(names) > 10 * MAX_FILES:  # texts rather than tables
+        return FileParts()
     with suppress(DataError):  # some of the files may be in no part
         all_parts = file_parts(names)
         if all_parts.parts and len(names) <= MAX_FILES:

@@ -14,16 +14,19 @@ from pathlib import Path, PurePosixPath
 from netloom.core.errors import DamagedFileError, DataError
 from netloom.data import file_types
 from netloom.data.limits import (
+    MAX_EXAMPLES,
     MAX_FILE_BYTES,
     MAX_HARMLESS_BYTES,
     MAX_MEMBER_BYTES,
     MAX_MEMBERS,
-    MAX_PICTURES,
     MAX_RATIO,
 )
 from netloom.data.limits import MAX_UNPACKED_BYTES as MAX_BYTES
+from netloom.data.splits.given_splits import path_of
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+SOUND_SUFFIXES = (".wav", ".flac")
+_TEXT_SUFFIXES = (".txt", "")
 _ANNOTATION_SUFFIXES = (".txt", ".xml", ".json")  # of the boxes in one image
 _UTF_8 = 0x800  # the flag of a member whose name is UTF-8
 _BROKEN = (zipfile.BadZipFile, zlib.error, NotImplementedError, OSError, EOFError, ValueError, RuntimeError)
@@ -126,10 +129,8 @@ class Zip(Members):
         self._infos = dict(zip(names, infos, strict=True))
         self.names = tuple(sorted(self._infos))
         many = len(self.names) > MAX_MEMBERS
-        for name in self.names:
-            suffix = PurePosixPath(name).suffix.lower()
-            if many:  # a read per member to find its type takes as long as reading all of them
-                self._forms[name] = file_types.PICTURE if suffix in PICTURE_SUFFIXES else file_types.TEXT
+        if many:  # a read per member to find its type takes as long as reading all of them
+            self._forms = {name: _form_of_suffix(name) for name in self.names}
 
     def _raw(self, name: str, limit: int) -> bytes:
         # Bytes are counted while they are unpacked, as the sizes that an archive declares may be wrong.
@@ -141,6 +142,14 @@ class Zip(Members):
             raise DamagedFileError(
                 f"{name[:100]!r} in the zip is damaged ({reason}); remove it, or pack it again."
             ) from None
+
+
+def _form_of_suffix(name: str) -> str:
+    """Return the type of a file by its name."""
+    suffix = PurePosixPath(name).suffix.lower()
+    if suffix in PICTURE_SUFFIXES:
+        return file_types.PICTURE
+    return file_types.SOUND if suffix in SOUND_SUFFIXES else file_types.TEXT
 
 
 def composed(name: str) -> str:
@@ -159,17 +168,21 @@ def _name_of(info: zipfile.ZipInfo) -> str:
 
 def parts_of(name: str) -> tuple[str, ...]:
     """Return the folders and the file name of a member."""
-    return PurePosixPath(name.replace("\\", "/")).parts
+    return path_of(name) if name else ()
 
 
 def counted_files(names: Iterable[str]) -> tuple[int, int]:
-    """Return the number of images and that of other files, without those that annotate an image of the same name."""
+    """Return the number of images, sounds and texts, and that of other files, without those that annotate an image of
+    the same name."""
     paths = [PurePosixPath(name.replace("\\", "/").lower()) for name in names]
     stems = {path.stem for path in paths if path.suffix in PICTURE_SUFFIXES}
     annotating = sum(path.suffix in _ANNOTATION_SUFFIXES and path.stem in stems for path in paths)
     pictures = sum(path.suffix in PICTURE_SUFFIXES for path in paths)
+    sounds = sum(path.suffix in SOUND_SUFFIXES for path in paths)
+    texts = sum(path.suffix in _TEXT_SUFFIXES and path.stem not in stems for path in paths)
+    examples = pictures + sounds + texts
     # At most one for each image, so that files of a single name do not count as nothing
-    return pictures, len(paths) - pictures - min(annotating, pictures)
+    return examples, len(paths) - examples - min(annotating, pictures)
 
 
 def gunzip(data: bytes, name: str, limit: int) -> bytes:
@@ -203,10 +216,11 @@ def _checked(archive: zipfile.ZipFile, size: int) -> list[zipfile.ZipInfo]:
         DataError: The archive is too large, or a member is not allowed.
     """
     members = archive.infolist()
-    pictures, others = counted_files([info.filename for info in members])
-    if others > MAX_MEMBERS or pictures > MAX_PICTURES:
+    examples, others = counted_files([info.filename for info in members])
+    if others > MAX_MEMBERS or examples > MAX_EXAMPLES:
         raise DataError(
-            f"The zip has {len(members):,} members; at most {MAX_MEMBERS:,} can be read, or {MAX_PICTURES:,} images."
+            f"The zip has {len(members):,} members; at most {MAX_MEMBERS:,} can be read, or {MAX_EXAMPLES:,} images, "
+            "sounds and texts."
         )
     total = sum(info.file_size for info in members)
     # Members of a zip bomb may share their bytes, so that their packed sizes add up to more than the archive.

@@ -12,7 +12,6 @@ from netloom.core.errors import DamagedFileError, DataError
 LONGEST_S = 60.0
 RATES = (1_000, 192_000)
 LEVELS = 32_768  # of a sample from 0 to 1 in 16 bits
-SUFFIXES = (".wav", ".flac")
 
 
 def read_sound(content: bytes, name: str, rate: int) -> np.ndarray:

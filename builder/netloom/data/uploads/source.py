@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from netloom.core.errors import DataError
 from netloom.data import file_types
-from netloom.data.limits import MAX_FILE_BYTES, MAX_MEMBERS, MAX_PICTURES, MAX_UNPACKED_BYTES
+from netloom.data.limits import MAX_EXAMPLES, MAX_FILE_BYTES, MAX_MEMBERS, MAX_UNPACKED_BYTES
 from netloom.data.tables.readers import TABLE_FORMS, read_table
 from netloom.data.tables.spreadsheets import sheet_names
 from netloom.data.tables.streamed_table import StreamedTable
@@ -259,11 +259,11 @@ def _folder(folder: Path) -> Members:
             name = (Path(folder.name) / inside).as_posix()
             files[plain if (plain := composed(name)) not in files else name] = path
             total += path.stat().st_size
-    pictures, others = counted_files(files)
-    if others > MAX_MEMBERS or pictures > MAX_PICTURES or total > MAX_UNPACKED_BYTES:
+    examples, others = counted_files(files)
+    if others > MAX_MEMBERS or examples > MAX_EXAMPLES or total > MAX_UNPACKED_BYTES:
         raise DataError(
             f"The folder holds {len(files):,} files of {total / 2**20:,.0f} MiB; at most {MAX_MEMBERS:,} files, or "
-            f"{MAX_PICTURES:,} images, of {MAX_UNPACKED_BYTES / 2**20:,.0f} MiB can be read."
+            f"{MAX_EXAMPLES:,} images, sounds and texts, of {MAX_UNPACKED_BYTES / 2**20:,.0f} MiB can be read."
         )
     if not files:
         raise DataError(f"The folder {folder.name[:100]!r} is empty; choose the one that holds the data.")

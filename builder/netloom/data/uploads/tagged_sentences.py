@@ -28,6 +28,7 @@ _PARTIAL_NUMBER = re.compile(r"\d+[-.]\d+")  # in CoNLL-U: several words that ar
 _SAMPLE_LINES = 400
 _MAX_ODD = 0.1  # share of the lines of a sample; reading the file reports their errors
 _MAX_FILES = 600
+_MAX_TAGGED = 5_000  # files of columns
 _WORDS, _TAGS, _INTENTS = (
     ("words", "tokens", "text", "sentence", "utterance", "query"),
     ("tags", "ner_tags", "slots", "slot_labels", "bio", "labels", "ner"),
@@ -83,6 +84,8 @@ def sentences(source: Source, column: int = 0, most: int | None = None, tags: st
 def column_files(source: Source) -> list[str]:
     """Return the files of words and tags in columns."""
     texts = source.members.of(file_types.TEXT)
+    if len(texts) > _MAX_TAGGED:
+        return []
     files: list[str] = source.once("tagged", lambda: [name for name in texts if _is_tagged(source, name)])
     return files
 

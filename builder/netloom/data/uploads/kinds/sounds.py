@@ -34,10 +34,10 @@ from netloom.data.uploads.filetables import (
     stated_parts,
 )
 from netloom.data.uploads.images import load_arrays, set_given_split
+from netloom.data.uploads.members import SOUND_SUFFIXES
 from netloom.data.uploads.odd_sounds import OddSounds
 from netloom.data.uploads.soundfiles import (
     LEVELS,
-    SUFFIXES,
     from_levels,
     native_rate,
     read_samples,
@@ -235,7 +235,9 @@ class Sounds(Reader):
 def _all_sounds(source: Source) -> list[str]:
     """Return all sounds, also files that are only named like sounds, so that reading reports the damage."""
     members = source.members
-    return [name for name in source.names if members.form(name) == file_types.SOUND or name.lower().endswith(SUFFIXES)]
+    return [
+        name for name in source.names if members.form(name) == file_types.SOUND or name.lower().endswith(SOUND_SUFFIXES)
+    ]
 
 
 def _sounds(source: Source) -> list[str]:

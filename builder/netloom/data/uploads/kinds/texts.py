@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from netloom.core.errors import DataError
 from netloom.core.plain_json import JsonObject
 from netloom.core.progress import ProgressCallback
+from netloom.core.text import counted
 from netloom.data import file_types
 from netloom.data.dialect import has_separator
 from netloom.data.limits import MAX_ROWS
@@ -19,7 +21,8 @@ from netloom.data.settings.label_merging import spelling_notes
 from netloom.data.splits.given_splits import refuse_as_classes
 from netloom.data.tables.readers import decode_text
 from netloom.data.uploads.filetables import stated_parts
-from netloom.data.uploads.images import set_given_split
+from netloom.data.uploads.images import is_unlabeled, set_given_split
+from netloom.data.uploads.members import parts_of
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import target_of
 from netloom.data.uploads.upload_kind import (
@@ -42,6 +45,7 @@ FORMS = ("a text per file", "a text per line")
 FORM = Question("form", "Texts are", "choice", "Whole files in one folder per class, or lines of one file per class",
                 choices=FORMS, when_added=True)  # fmt: skip
 _NOT_EXAMPLES = {"readme", "license", "licence", "classes", "labels", "changes", "notes", "about", "citation"}
+_MOSTLY = 0.8  # the share of files
 _TABLES = (".csv", ".tsv", ".json", ".jsonl", ".conll", ".bio", ".xml", ".html", ".py")
 
 
@@ -58,8 +62,8 @@ class TextFiles(Reader):
 
     def likely(self, source: Source) -> float:
         files = _files(source)
-        described = [name for name in source.names if not _is_description(name)]
-        if len(files) < 2 or len(files) < 0.8 * len(described):
+        examples = _labeled([name for name in source.names if not _is_description(name)])
+        if len(files) < 2 or len(files) < _MOSTLY * len(examples):
             return 0.0
         parts = stated_parts(source, files)
         forms_of = FORMS if _has_lines(source, files) else FORMS[:1]
@@ -96,6 +100,12 @@ class TextFiles(Reader):
             rows += [{"text": text[:300], "class": class_of[name]} for text in texts[:3]]
         return pd.DataFrame(rows[:PREVIEWED])
 
+    def noted(self, source: Source, answers: Answers) -> list[str]:
+        return [*_left_out_notes(source), *spelling_notes(list(_classes(source, _files(source), answers).values()))]
+
+    def used_files(self, source: Source) -> Sequence[str]:
+        return _files(source)
+
     def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> StoredUpload:
         import pandas as pd
 
@@ -125,7 +135,7 @@ class TextFiles(Reader):
             table["part"] = parts
         table.to_parquet(folder / "texts.parquet")
         summary = f"{len(table):,} texts of {len(set(classes))} classes"
-        return StoredUpload(len(table), summary, ("text", "class"), spelling_notes(classes))
+        return StoredUpload(len(table), summary, ("text", "class"), self.noted(source, answers))
 
     def raw(self, folder: Path, meta: UploadMeta, options: JsonObject) -> RawDataset:
         import pandas as pd
@@ -139,10 +149,41 @@ class TextFiles(Reader):
 
 
 def _files(source: Source) -> list[str]:
-    files = [name for name in source.members.of(file_types.TEXT) if not _is_description(name)]
+    """Return the texts with a class; cached."""
+    files: list[str] = source.once("labeled texts", lambda: _labeled_files(source))
+    return files
+
+
+def _labeled_files(source: Source) -> list[str]:
+    files = _labeled([name for name in source.members.of(file_types.TEXT) if not _is_description(name)])
     plain = [name for name in files if not name.lower().endswith(_TABLES)]
     files = plain if len(plain) > 0.8 * len(files) else files  # the others probably describe these
     return files if len(files) > 1 else []
+
+
+def _labeled(names: Sequence[str]) -> list[str]:
+    """Return the files in folders of classes: not those in a folder that says that they have none, or beside folders
+    with most of the files, such as train/urls_pos.txt beside train/pos."""
+    labeled = [name for name in names if not is_unlabeled(name)]
+    outer = {folders[:depth] for folders in {parts_of(name)[:-1] for name in labeled} for depth in range(len(folders))}
+    inner = [name for name in labeled if parts_of(name)[:-1] not in outer]
+    return inner if len(inner) > _MOSTLY * len(labeled) else labeled
+
+
+def _left_out_notes(source: Source) -> list[str]:
+    """Return notes on texts without a class, and on files beside the folders of the classes."""
+    used = {*_files(source)}
+    unused = [name for name in source.members.of(file_types.TEXT) if name not in used and not _is_description(name)]
+    unlabeled = [name for name in unused if is_unlabeled(name)]
+    beside = [name for name in unused if not is_unlabeled(name)]
+    notes = []
+    if unlabeled:
+        notes.append(f"Left out {counted(len(unlabeled), 'text')} without a label, such as {unlabeled[0][-60:]!r}.")
+    if beside:
+        notes.append(
+            f"Left out {counted(len(beside), 'file')} beside the folders of the classes, such as {beside[0][-60:]!r}."
+        )
+    return notes
 
 
 def _is_description(name: str) -> bool:
