@@ -473,6 +473,23 @@ def test_numbers_with_groups_or_three_decimals_are_named(home: Path) -> None:
         add_file(content, "salaries.csv", home, target="salary")
 
 
+def test_numbers_with_groups_of_another_decimal_mark_are_named(home: Path) -> None:
+    lines = [f"{index + 1},{index:03},000;{index},5;{'ab'[index % 2]}" for index in range(60)]
+    content = "\n".join(["salary;share;label", *lines]).encode()
+    data = prepare(DataChoice(dataset=add_file(content, "salaries.csv", home, target="label").name), home)
+    assert any("as '1,000,000' has ',' between digits, which is the decimal mark" in text for text in data.warnings)
+
+
+def test_a_decimal_comma_in_quotes_is_noted(home: Path) -> None:
+    lines = [f'"{index},5",{"ab"[index % 2]}' for index in range(60)]
+    content = "\n".join(["share,label", *lines]).encode()
+    data = prepare(DataChoice(dataset=add_file(content, "shares.csv", home, target="label").name), home)
+    assert (data.row(3)["share"], data.warnings[0]) == (
+        3.5,
+        'Numbers in quotes such as "0,5" are read with a decimal comma.',
+    )
+
+
 def test_ambiguous_dates_are_named(home: Path) -> None:
     days = [f"{row % 12 + 1:02}/{row // 12 + 1:02}/2024" for row in range(60)]
     table = {"day": days, "size": range(60), "label": [*"ab" * 30]}

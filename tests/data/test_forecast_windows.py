@@ -60,7 +60,8 @@ def steps_of(data: Prepared, part: str) -> tuple[set[int], set[int]]:
     [
         ("%d.%m.%Y %H:%M", ""),
         ("%m/%d/%Y %I:%M %p", "The times in 'time' cannot be read, as its dates can begin with the day"),
-        ("%d.%m.%y %H:%M", "The texts in 'time', such as '01.01.24 00:00', are not read as times"),
+        ("%d.%m.%y %H:%M", ""),
+        ("%y-%m-%d %H:%M", "The texts in 'time', such as '24-01-01 00:00', are not read as times"),
     ],
 )
 def test_times_that_cannot_be_read_are_named(form: str, note: str, home: Path) -> None:

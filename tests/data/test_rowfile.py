@@ -401,6 +401,9 @@ def test_date_forms_lists_ambiguous_formats() -> None:
     assert date_forms(["1/2/2024", "31/12/2023"]) == ["%d/%m/%Y"]
     assert date_forms(["1/2/2024", "3/4/2024"]) == ["%d/%m/%Y", "%m/%d/%Y"]
     assert date_forms(["1/2/2024", "2024-05-31"]) == []
+    assert date_forms(["1/2/24", "3/4/24"]) == ["%d/%m/%y", "%m/%d/%y"]
+    assert date_forms(["1/2/24", "31/12/2023"]) == []
+    assert date_forms(["1.2.24", "10.4.12"]) == []  # versions
     assert moment("31/2/2024", "%d/%m/%Y") is None
 
 
@@ -408,6 +411,13 @@ def test_date_forms_lists_ambiguous_formats() -> None:
     ("cell", "date"),
     [
         ("31-May-2024", "2024-05-31"),
+        ("31-May-24", "2024-05-31"),
+        ("4 Jul 98", "1998-07-04"),
+        ("31.05.24", "2024-05-31"),
+        ("31-5-2024", "2024-05-31"),
+        ("05-31-2024", "2024-05-31"),
+        ("5/31/24", "2024-05-31"),
+        ("31/5/69 13:00", "1969-05-31"),
         ("31 may 2024", "2024-05-31"),
         ("May 31, 2024", "2024-05-31"),
         ("Sept. 3 2024", "2024-09-03"),
@@ -550,11 +560,54 @@ def test_files_without_a_header_are_read(home: Path) -> None:
 
 LOCALIZED = {  # each file, and the first row of its numbers
     "symbols": ("rate,price,label", lambda row: f'{row % 50}%,"${row % 9},{row:03}",{"ab"[row % 2]}', [2.0, 2_002.0]),
+    "spaces between groups": (
+        "rate;price;label",
+        lambda row: f"{row} 250;{row} 250,5;{'ab'[row % 2]}",
+        [2_250.0, 2_250.5],
+    ),
+    "narrow spaces": (
+        "rate;price;label",
+        lambda row: f"{row}\u202f250;{row}\u00a0250,5;{'ab'[row % 2]}",
+        [2_250.0, 2_250.5],
+    ),
+    "apostrophes": (
+        "rate,price,label",
+        lambda row: f"{row}'250,CHF {row}\u2019250.5,{'ab'[row % 2]}",
+        [2_250.0, 2_250.5],
+    ),
+    "groups of India": (
+        "rate,price,label",
+        lambda row: f'"{row % 9},23,456",{row / 4},{"ab"[row % 2]}',
+        [223_456.0, 0.5],
+    ),
+    "codes and units": ("rate,price,label", lambda row: f"{row}.5 kg,{row} EUR,{'ab'[row % 2]}", [2.5, 2.0]),
+    "signs": ("rate,price,label", lambda row: f"\u2212{row},($1.{row:02}),{'ab'[row % 2]}", [-2.0, -1.02]),
+    "quoted decimal commas": ("a,b,label", lambda row: f'"{row},5","{row},25",{"xy"[row % 2]}', [2.5, 2.25]),
+    "percentages with decimal commas": (
+        "rate;price;label",
+        lambda row: f"{row},5 %;{row},25;{'ab'[row % 2]}",
+        [2.5, 2.25],
+    ),
+    "marks of spreadsheets": (
+        "rate,price,label",
+        lambda row: f"{row},{('#DIV/0!', row, '—')[row % 3]},{'ab'[row % 2]}",
+        [2.0, None],
+    ),
+    "words for missing numbers": (
+        "rate,price,label",
+        lambda row: f"{row},{('na', row, 'Missing')[row % 3]},{'ab'[row % 2]}",
+        [2.0, None],
+    ),
     "marks": ("rate,price,label", lambda row: f"{row},{'?' if row % 3 else row},{'ab'[row % 2]}", [2.0, None]),
     "comment": ("# by a tool\n# 2, 3\nrate,price,label", lambda row: f"{row},{row / 4},{'ab'[row % 2]}", [2.0, 0.5]),
     "title": ("A report,,\n,,\nrate,price,label", lambda row: f"{row},{row / 4},{'ab'[row % 2]}", [2.0, 0.5]),
     "separator": ("sep=;\nrate;price;label", lambda row: f"{row};{row / 4};{'ab'[row % 2]}", [2.0, 0.5]),
     "number sign": ("#,price,label", lambda row: f"{row},{row / 4},{'ab'[row % 2]}", [2.0, 0.5]),
+    "years of two digits": (
+        "rate,day,label",
+        lambda row: f"{row},{row % 12 + 1}/{row % 28 + 1}/{row % 30:02},{'ab'[row % 2]}",
+        [2.0, 11_749.0, 3.0, 6.0],
+    ),
     "decimal commas": ("rate;price;label", lambda row: f"{row},5;-{row}.250,25;{'ab'[row % 2]}", [2.5, -2_250.25]),
     "more decimal commas": ("a;b;label", lambda row: f"{row},5;{row},25;{row % 2},0", [2.5, 2.25]),
 }
@@ -586,6 +639,9 @@ def test_symbols_marks_and_lines_before_the_header_are_read_alike(kind: str, hom
         ("x,tags,y\n" + "1,a;b,2\n3,c,4\n" * 5, 0, ",", "."),
         ('x,text,y\n1,"a; b; c; d",2\n3,"e; f; g; h",4\n', 0, ",", "."),
         ("\t".join("abc") + "\n" + "1,5\t2,5\tx\n" * 9, 0, "\t", ","),
+        ("x,y\n" + '"1,5",2\n"0,25",3\n' * 5, 0, ",", ","),
+        ("x,y\n" + '"1,5",0.5\n"0,25",3\n' * 5, 0, ",", "."),  # a point is the decimal mark
+        ("x,y\n" + '"1,5",2\n"1,2,3",3\n' * 5, 0, ",", "."),  # lists of labels
     ],
 )
 def test_separators_are_inferred_beside_commas_in_numbers_and_texts(
@@ -614,7 +670,12 @@ def test_other_symbols_are_unreadable_in_prediction(home: Path) -> None:
         (["12%", "3"], False),  # a share beside a percentage would be 100 times too small
         (["$5", "€5"], False),
         (["1,5%", "2%"], False),  # a decimal comma beside commas that separate cells
-        (["5 kg", "7 kg"], False),
+        (["5 kg", "7 kg"], True),
+        (["5 kg", "7 g"], False),
+        (["2D", "3D"], False),
+        (["030 123", "031 456"], False),  # the beginning of a telephone number
+        (["1 234", "12 345"], True),
+        (["1 23", "12 345"], False),
     ],
 )
 def test_columns_with_one_symbol_are_numbers(cells: list[str], numbers: bool) -> None:

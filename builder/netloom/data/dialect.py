@@ -32,12 +32,13 @@ _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 _QUOTED = re.compile(r'"[^"]*"')
 # With a symbol, three digits after a comma are a group: $1,200.
 _DECIMAL_COMMA = re.compile(
-    r"(?:^|;)\s*[+-]?(?:(?:\d+|\d{1,3}(?:\.\d{3})+),\d+"
-    r"|[$€£¥]?\s*(?:\d+|\d{1,3}(?:\.\d{3})+),(?:\d{1,2}|\d{4,})\s*[$€£¥%]?)\s*(?:;|$)",
+    r"(?:^|;)\s*[+\u2212-]?(?:(?:\d+|\d{1,3}(?:[.'\u2019 \u00a0\u2009\u202f]\d{3})+),\d+"
+    r"|[$€£¥]?\s*(?:\d+|\d{1,3}(?:[.'\u2019 \u00a0\u2009\u202f]\d{3})+),(?:\d{1,2}|\d{4,})\s*[$€£¥%]?)\s*(?:;|$)",
     re.MULTILINE,
 )
 # Three digits after a comma may be a thousands group; any other count, or a zero before the comma, is a fraction.
 _SURE_COMMA, _SURE_POINT = re.compile(r"[+-]?(?:\d+,(?:\d{1,2}|\d{4,})|0,\d+)"), re.compile(r"[+-]?\d*\.\d+")
+_COMMA_NUMBER = re.compile(r"[+-]?\d+(?:,\d+)?")
 _BLANK_SEPARATED = re.compile(r'"[^"]*"|\S+')
 _PLAIN_NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?([eE][+-]?\d+)?")
 
@@ -350,9 +351,22 @@ def _infer_decimal(text: str, dialect: Dialect) -> str:
     if dialect.separator == ";":
         return "," if _DECIMAL_COMMA.search(head) else "."
     if dialect.separator == ",":
-        return "."
+        return _quoted_decimal(sample_records(head, dialect)[1:])
     cells = {cell for row in sample_records(head, dialect)[1:] for cell in row}
     return "," if any(map(_SURE_COMMA.fullmatch, cells)) and not any(map(_SURE_POINT.fullmatch, cells)) else "."
+
+
+def _quoted_decimal(rows: list[list[str]]) -> str:
+    """Return the decimal mark of rows with commas between the cells: a comma if a column of quoted numbers such as
+    "0,5" shows it, and no number has a point."""
+    if any(_SURE_POINT.fullmatch(cell) for row in rows for cell in row):
+        return "."
+    for place in range(max(map(len, rows), default=0)):
+        cells = [row[place] for row in rows if len(row) > place and row[place]]
+        sure = sum(map(bool, map(_SURE_COMMA.fullmatch, cells)))
+        if 2 * sure > len(cells) and all(map(_COMMA_NUMBER.fullmatch, cells)):
+            return ","
+    return "."
 
 
 def _ends_like_sentence(text: str) -> bool:

@@ -157,10 +157,13 @@ def infer_column(values: pd.Series, decimal: str = ".", *, as_texts: bool = Fals
             return pd.Series([np.nan if pd.isna(value) else float(value) for value in values], dtype=np.float64)
     texts = to_texts(values)
     inferred = _single_format_dates(_grouped_numbers(texts, decimal))
-    if as_texts or not kinds.is_string_dtype(inferred) or not texts.isin(MARKS).any():
+    if as_texts or not kinds.is_string_dtype(inferred):
+        return inferred
+    marks = [text for text in distinct_texts(texts) if text.lower() in MARKS]
+    if not marks:
         return inferred
     # Beside numbers and dates, these marks are missing values.
-    known = texts.mask(texts.isin(MARKS))
+    known = texts.mask(texts.isin(marks))
     cells = distinct_texts(known)
     if cells and all(number(cell, decimal) is not None and cell not in BOOLEANS for cell in cells):
         return to_numbers(known, decimal)

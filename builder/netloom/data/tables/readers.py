@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 TABLE_FORMS = ("text", "parquet", "excel")
 LATIN_NOTE = "The file is not UTF-8 and was read as Windows-1252; check its accented letters."
+QUOTED_DECIMAL_NOTE = 'Numbers in quotes such as "0,5" are read with a decimal comma.'
 HEADLESS_NOTE = "The first line looks like data, not like column names, so the columns were numbered."
 
 
@@ -176,6 +177,8 @@ def _csv(text: str, filename: str, notes: list[str]) -> pd.DataFrame:
         raise DataError(f"{filename[:100]!r} has rows with more fields than there are column names.")
     if headless:
         notes.append(HEADLESS_NOTE)
+    if (dialect.separator, dialect.decimal) == (",", ","):
+        notes.append(QUOTED_DECIMAL_NOTE)
     return plain_table(table, dialect.decimal, written=True, padded=padded)
 
 

@@ -86,6 +86,8 @@ class StreamedText(StreamedTable):
             self._note(readers.preamble_note(skipped))
         dialect = infer_dialect(head)
         self.decimal = dialect.decimal
+        if (dialect.separator, dialect.decimal) == (",", ","):
+            self._note(readers.QUOTED_DECIMAL_NOTE)
         rows = sample_records(head, dialect)
         headless = has_no_header(rows)
         if headless:

@@ -156,7 +156,7 @@ def first_other_cell(values: pd.Series, kinds: Sequence[str] = ("date", "number"
     """Return the end of a sentence about the first cell that is not a date or number, if at least the share `least` is.
 
     Dates whose day and month cannot be told apart do not fit either, nor numbers such as 1,234 whose comma can be a
-    decimal mark. Returns "" for other columns.
+    decimal mark, and those with groups of another decimal mark than that of the file. Returns "" for other columns.
     """
     known = values.dropna().astype("string")
     first = known.head(100)
@@ -180,7 +180,9 @@ def _ambiguous_groups(texts: Sequence[str]) -> str:
     """Return the end of a sentence about numbers such as 1,234, whose mark can begin a group or the decimals."""
     for decimal, group in (".,", ",."):
         cell = next((text for text in texts if group in text), None)
-        if cell is not None and are_grouped(texts, decimal, surely=False) and not is_grouped(texts, decimal):
+        if cell is not None and are_grouped(texts, decimal, surely=False):
+            if is_grouped(texts, decimal):
+                return f", as {cell[:40]!r} has {group!r} between digits, which is the decimal mark of another column"
             return f", as {cell[:40]!r} can have a group of digits or three decimals; write numbers without groups"
     return ""
 

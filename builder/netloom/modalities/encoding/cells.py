@@ -17,8 +17,11 @@ RawRow: TypeAlias = dict[str, Any]
 LARGEST_ENCODED = 1e30  # well within float32: a number far outside of the training data must not become infinite
 # Text of a missing number, date or boolean, in lower case. The marks are missing values only beside such values: they
 # can be categories.
-MARKS = frozenset({"?", "-", "--", "*", "."})
-NOTHING = frozenset({"", "na", "n/a", "nan", "nat", "null", "none", "#n/a", *MARKS})
+MARKS = frozenset({
+    "?", "-", "--", "\u2013", "\u2014", "*", ".", "na", "n.a.", "missing", "#div/0!", "#value!", "#ref!", "#num!",
+    "#name?",
+})  # fmt: skip
+NOTHING = frozenset({"", "n/a", "nan", "nat", "null", "none", "#n/a", *MARKS})
 _DAY_SECONDS = 86_400
 _MONTH = re.compile(r"\d{4}-\d{2}")
 _YES, _NO = {"true", "yes", "y", "t", "on", "1", "1.0"}, {"false", "no", "n", "f", "off", "0", "0.0"}

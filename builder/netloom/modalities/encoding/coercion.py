@@ -24,7 +24,9 @@ _TIME = (
     r"(?: ?(?P<half>[AaPp])\.?[Mm]\.?)?)?"
 )
 _DAY, _MONTH, _YEAR = r"(?P<day>\d{1,2})", r"(?P<month>\d{1,2})", r"(?P<year>\d{4})"
+_FIRST_SHORT_YEAR = 69
 _NEAR_YEAR = r"(?P<year>1[5-9]\d{2}|2[01]\d{2})"  # so that codes such as 4711Q2 are not periods
+_SHORT_YEAR = r"(?P<short_year>\d{2})"
 _NAME, _BETWEEN = r"(?P<name>[A-Za-z]{3,9})\.?", r"[ /_.,-]*"
 # Other formats, with the codes of strftime; %q is the quarter. Periods begin with their first day. Dates of numbers can
 # have a time.
@@ -34,7 +36,13 @@ _WRITTEN = {
         ("%d.%m.%Y", rf"{_DAY}\.{_MONTH}\.{_YEAR}{_TIME}"),
         ("%d/%m/%Y", f"{_DAY}/{_MONTH}/{_YEAR}{_TIME}"),
         ("%m/%d/%Y", f"{_MONTH}/{_DAY}/{_YEAR}{_TIME}"),
+        ("%d-%m-%Y", f"{_DAY}-{_MONTH}-{_YEAR}{_TIME}"),
+        ("%m-%d-%Y", f"{_MONTH}-{_DAY}-{_YEAR}{_TIME}"),
         ("%Y/%m/%d", f"{_YEAR}/{_MONTH}/{_DAY}{_TIME}"),
+        ("%d.%m.%y", rf"(?P<day>\d{{2}})\.(?P<month>\d{{2}})\.{_SHORT_YEAR}{_TIME}"),
+        ("%d/%m/%y", f"{_DAY}/{_MONTH}/{_SHORT_YEAR}{_TIME}"),
+        ("%m/%d/%y", f"{_MONTH}/{_DAY}/{_SHORT_YEAR}{_TIME}"),
+        ("%d %b %y", f"{_DAY}[ /.-]{_NAME}[ /.-]{_SHORT_YEAR}"),  # 31-May-24
         ("%d %b %Y", f"{_DAY}{_BETWEEN}{_NAME}{_BETWEEN}{_NEAR_YEAR}"),  # 31 May 2024, 31-May-2024
         ("%b %d %Y", f"{_NAME}{_BETWEEN}{_DAY}[ /_.,-]+{_NEAR_YEAR}"),  # May 31, 2024
         ("%b %Y", f"{_NAME}{_BETWEEN}{_NEAR_YEAR}"),
@@ -55,11 +63,29 @@ _MONTH_NAMES = (
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _NUMBER_WORDS = {"true": 1.0, "false": 0.0, **dict.fromkeys(("inf", "+inf", "infinity", "+infinity"), math.inf),
           **dict.fromkeys(("-inf", "-infinity"), -math.inf)}  # fmt: skip
-# A number with a symbol of a currency before or after it, or with %
-_WITH_SYMBOL = re.compile(r"([+-]?)([$€£¥]?)\s*([+-]?[\d.,]+)\s*([$€£¥%]?)")
+# A number with a symbol or code of a currency before or after it, or with a unit after it
+_CURRENCY = (
+    r"[$€£¥₹₩₽₺₫₪฿₴₦₱]|US\$|R\$|USD|EUR|GBP|CHF|JPY|INR|CNY|CAD|AUD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|BRL|RUB|TRY|MXN|ZAR"
+    r"|Rs\.?"
+)
+_UNIT = (
+    r"%|‰|°[CF]?|kg|mg|lbs?|oz|km|cm|mm|ft|mi|min|ms|kW|hp|bhp|[cC][cC]|kmpl|km/kg|km/l|km/h|mph|kWh|Hz|kHz|MHz|GHz|kB|KB|MB|"
+    r"GB|TB|ml|(?<=\s)[gtmhslLVAW]"
+)
+_WITH_SYMBOL = re.compile(
+    rf"([+-]?)({_CURRENCY})?\s*([+-]?[\d.,](?:[\d.,'\u2019 \u00a0\u2009\u202f]*[\d.,])?)\s*({_CURRENCY}|{_UNIT})?"
+)
+# Blanks, also narrow ones, and apostrophes between groups of three digits, which cannot be decimal marks
+_GROUP_MARK = re.compile(r"(?<=\d)[ \u00a0\u2009\u202f'\u2019](?=\d{3}(?!\d))")
+_UNUSUAL = re.compile(r"[ \u00a0\u2009\u202f'\u2019\u2212(]")
+_NEGATIVE = re.compile(r"\(([^()-]*\d[^()-]*)\)")  # (12.50), as in accounting
+_LEADING_ZERO = re.compile(r"\D*0\d")
 # By decimal mark: numbers in groups of three digits, and the part that makes one unambiguous (1,234 could be 1.234).
 _GROUPED = {
-    ".": (re.compile(r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?"), re.compile(r",\d{3}[,.]")),
+    ".": (  # also the groups of India: 12,34,567
+        re.compile(r"[+-]?(?:\d{1,3}(?:,\d{2,3})*,\d{3}|\d+)(?:\.\d+)?"),
+        re.compile(r",\d{3}[,.]|,\d{2},"),
+    ),
     ",": (re.compile(r"[+-]?(?:\d{1,3}(?:\.\d{3})+|\d+)(?:,\d+)?"), re.compile(r"\.\d{3}[,.]")),
 }
 
@@ -72,12 +98,13 @@ def is_nothing(cell: str | None) -> bool:
 def number(cell: str, decimal: str = ".", grouped: bool = False, symbol: str = "") -> float | None:
     """Return the number in a cell, also an infinite one; None if the cell is not a number.
 
-    With `grouped`, digits can be in groups of three, separated by commas, or by points if the decimal mark is a comma.
-    The number can have this symbol of its column, and no other: 12% is 12.
+    With `grouped`, digits can be in groups of three, separated by blanks, apostrophes or commas, or by points if the
+    decimal mark is a comma, and (12) is −12. The number can have this symbol of its column, and no other: 12% is 12.
     """
     text, found = _without_symbol(cell) if symbol else (cell.strip(), "")
     if found != symbol:
         text = cell.strip()
+    text = _usual(text, decimal) if grouped else text.replace("\u2212", "-")
     if grouped and _GROUPED[decimal][0].fullmatch(text):
         text = text.replace("," if decimal == "." else ".", "")
     if decimal == ",":
@@ -87,9 +114,11 @@ def number(cell: str, decimal: str = ".", grouped: bool = False, symbol: str = "
 
 
 def is_grouped(cells: Iterable[str], decimal: str = ".") -> bool:
-    """Return whether a cell of a column is unambiguously a number in groups of three digits."""
+    """Return whether a cell of a column is unambiguously a number in groups of three digits, or in another unusual
+    notation, such as 1'234, −5 with the minus sign of Unicode, and (5)."""
     pattern, surely = _GROUPED[decimal]
-    return any(surely.search(cell) and pattern.fullmatch(cell.strip()) for cell in cells)
+    usual = ((cell.strip(), _usual(cell, decimal)) for cell in cells)
+    return any((text != cell or surely.search(text)) and pattern.fullmatch(text) for cell, text in usual)
 
 
 def are_grouped(cells: Sequence[str], decimal: str = ".", *, surely: bool = True) -> bool:
@@ -101,7 +130,7 @@ def are_grouped(cells: Sequence[str], decimal: str = ".", *, surely: bool = True
     texts = [_without_symbol(cell)[0] for cell in cells] if symbol else cells
     return (
         bool(texts)
-        and all(map(pattern.fullmatch, texts))
+        and all(pattern.fullmatch(_usual(text, decimal)) for text in texts)
         and (not surely or bool(symbol) or is_grouped(texts, decimal))
     )
 
@@ -125,10 +154,25 @@ def symbol_of(form: str | None) -> str | None:
 
 def _without_symbol(cell: str) -> tuple[str, str]:
     """Return a cell without the symbol beside its number, and the symbol; "" if it has none."""
-    match = _WITH_SYMBOL.fullmatch(cell.strip())
+    text = _signed(cell.strip())
+    match = _WITH_SYMBOL.fullmatch(text)
     if match is None or bool(match[2]) == bool(match[4]):
-        return cell.strip(), ""
+        return text, ""
     return match[1] + match[3], match[2] or match[4]
+
+
+def _usual(cell: str, decimal: str) -> str:
+    """Return a cell with the usual minus sign and mark between groups of digits, also for (5) and 1'234."""
+    text = cell.strip()
+    if not _UNUSUAL.search(text):
+        return text
+    text = _signed(text)
+    return text if _LEADING_ZERO.match(text) else _GROUP_MARK.sub("," if decimal == "." else ".", text)
+
+
+def _signed(text: str) -> str:
+    """Return a number with the usual minus sign instead of that of Unicode and of parentheses."""
+    return _NEGATIVE.sub(r"-\1", text.replace("\u2212", "-"), count=1) if _UNUSUAL.search(text) else text
 
 
 def moment(cell: str, form: str = ISO) -> datetime | None:
@@ -140,13 +184,18 @@ def moment(cell: str, form: str = ISO) -> datetime | None:
     if match is None:
         return None
     parts = match.groupdict()
-    year = int(parts["year"])
+    year = int(parts["year"]) if "year" in parts else _near_year(int(parts["short_year"]))
     try:
         if "week" in parts:
             return datetime.fromisocalendar(year, int(parts["week"]), 1).replace(tzinfo=UTC)
         return datetime(year, _month(parts), int(parts.get("day", 1)), *_time(parts), tzinfo=UTC)
     except ValueError:
         return None
+
+
+def _near_year(year: int) -> int:
+    """Return the year of two digits from 1969 to 2068, as `strptime` does."""
+    return 1900 + year if year >= _FIRST_SHORT_YEAR else 2000 + year
 
 
 def _time(parts: Mapping[str, str | None]) -> tuple[int, int, int, int]:
@@ -176,7 +225,7 @@ def _month(parts: dict[str, str]) -> int:
 
 def is_spelled(form: str | None) -> bool:
     """Return whether a format of dates has the name of a month, or is that of a period."""
-    return form in _WRITTEN and not re.fullmatch(r"[%dmY./]+", str(form))
+    return form in _WRITTEN and not re.fullmatch(r"[%dmYy./-]+", str(form))
 
 
 def spelled(date: datetime, form: str) -> str:
