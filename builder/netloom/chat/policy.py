@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError
 
 from netloom.core.errors import UsageError
 from netloom.core.yaml_text import read_yaml, write_yaml
+from netloom.data.tables.intents_json import example_intents
 from netloom.document.base_model import Frozen
 
 PLACEHOLDER = re.compile(r"\{([^{}]{1,64})\}")
@@ -158,7 +159,8 @@ def readable(intent: str) -> str:
 
 
 def loads(text: str | bytes) -> Policy:
-    """Return a policy from JSON or YAML. JSON begins with a brace.
+    """Return a policy from JSON or YAML. JSON begins with a brace. Intents with patterns and responses, as in
+    intents.json of chatbots, are a policy, too.
 
     Raises:
         PolicyError: it is not valid.
@@ -175,9 +177,22 @@ def loads(text: str | bytes) -> Policy:
         except ValueError as error:
             raise PolicyError(f"The policy is neither a JSON object nor valid YAML: {error}.") from None
     try:
-        return Policy.model_validate_json(plain)
+        return Policy.model_validate_json(_from_intents(plain) or plain)
     except ValidationError as error:
         raise PolicyError(invalid(error)) from None
+
+
+def _from_intents(text: str) -> str:
+    """Return the policy of a file of intents with patterns and responses, as JSON; "" if the text is not one."""
+    try:
+        intents = example_intents(json.loads(text))
+    except (ValueError, RecursionError):
+        return ""
+    answers = {
+        intent.name: {"responses": intent.responses} if intent.responses else default_answer(intent.name).model_dump()
+        for intent in intents
+    }
+    return json.dumps({"intents": answers}) if answers else ""
 
 
 def invalid(error: ValidationError) -> str:

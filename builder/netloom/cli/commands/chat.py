@@ -34,8 +34,8 @@ class Chat(Command):
         parser.add_argument(
             "--policy",
             metavar="FILE",
-            help="response policy as JSON or YAML (default: the policy saved with the run; without one, answers that "
-            "name the intent)",
+            help="response policy as JSON or YAML, or intents.json with responses (default: the policy saved with the "
+            "run; without one, answers that name the intent)",
         )
         parser.add_argument(
             "--write-policy",

@@ -11,6 +11,7 @@ from netloom.core.errors import DataError
 from netloom.core.text import no_json
 from netloom.data.limits import MAX_CELLS, MAX_COLUMNS, MAX_ROWS
 from netloom.data.splits.given_splits import NAMES, is_split, part_in
+from netloom.data.tables.intents_json import example_intents, responses_note, text_records
 from netloom.data.tables.record_reader import flatten
 from netloom.modalities.columns.column_kind import free_name
 from netloom.modalities.encoding.cells import RawRow
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SPLIT = "split"  # the column that names the part of a record, in a file that has a list of records for each part
+NOTES = "notes"  # the key in `attrs` of a table under which it holds sentences on what was left out
 JSON_START = re.compile(r'\s*(\{\s*["}]|\[\s*[\[{])')
 
 
@@ -30,10 +32,12 @@ def json_table(text: str, filename: str) -> pd.DataFrame | None:
     """
     if not JSON_START.match(text):
         return None
-    parsed = _parse_lines(text)
+    parsed, notes = _parse_lines(text), list[str]()
     if parsed is None:
         try:
-            parsed = _records_of(json.loads(text, parse_constant=constant_as_missing), filename)
+            value = json.loads(text, parse_constant=constant_as_missing)
+            intents = example_intents(value)
+            parsed, notes = text_records(intents) or _records_of(value, filename), responses_note(intents)
         except (ValueError, RecursionError) as error:
             if isinstance(error, DataError):
                 raise
@@ -43,7 +47,9 @@ def json_table(text: str, filename: str) -> pd.DataFrame | None:
             ) from None
     if len(parsed) > MAX_ROWS:
         raise DataError(f"{filename[:100]!r} has {len(parsed):,} records; at most {MAX_ROWS:,} can be read.")
-    return _table(parsed, filename)
+    table = _table(parsed, filename)
+    table.attrs[NOTES] = notes
+    return table
 
 
 def constant_as_missing(name: str) -> None:

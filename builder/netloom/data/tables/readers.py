@@ -29,7 +29,7 @@ from netloom.data.dialect import (
 from netloom.data.limits import MAX_CELLS, MAX_COLUMNS, MAX_ROWS, MAX_UNPACKED_BYTES
 from netloom.data.tables.arff import arff_table
 from netloom.data.tables.code_columns import LEADING_ZERO, NONE_PADDED, ZeroPadded, zero_padded
-from netloom.data.tables.json_records import json_table
+from netloom.data.tables.json_records import NOTES, json_table
 from netloom.data.tables.labeled_lines import labeled_lines
 from netloom.data.tables.plain_types import distinct_texts, plain_table
 from netloom.data.tables.spreadsheets import read_spreadsheet
@@ -74,6 +74,7 @@ def read_table(
         tables = (read(text, filename) for read in (json_table, arff_table, svmlight_table, labeled_lines))
         frame = next((table for table in tables if table is not None), None)
         table = _csv(text, filename, notes) if frame is None else plain_table(frame)
+        notes += [] if frame is None else frame.attrs.get(NOTES, [])
     if to_learn and table.shape[1] < 2:
         raise DataError(
             f"{filename[:100]!r} has one column; a table needs a column to predict and others to learn from, with "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from netloom.data.raw_dataset import RawDataset
 from netloom.data.settings.column_settings import COLUMNS
 from netloom.data.splits.split import refuse_few
 from netloom.data.tables.arrow_table import ARROW_FILE, StoredTable
-from netloom.data.tables.column_inference import choices_of, column_plans
+from netloom.data.tables.column_inference import choices_of, column_plans, inference_values
 from netloom.data.tables.streamed_table import SAMPLE_ROWS
 from netloom.data.tables.table_dataset import OPTIONS, settled_kinds, table_to_raw
 from netloom.data.tables.target_guess import GUESSES, ranked_targets
@@ -26,7 +27,7 @@ from netloom.data.uploads.joining import PART
 from netloom.data.uploads.kinds.series import untold
 from netloom.data.uploads.pairing import refuse_triplets
 from netloom.data.uploads.source import Source
-from netloom.data.uploads.tabular import DATA_SET, SPLIT, TASK, Tabular, holds_sets, stored_table
+from netloom.data.uploads.tabular import DATA_SET, SPLIT, TASK, Tabular, holds_sets, stored_table, textual
 from netloom.data.uploads.upload_kind import Answers, Question, StoredUpload
 from netloom.data.uploads.upload_meta import UploadMeta
 
@@ -36,6 +37,13 @@ if TYPE_CHECKING:
 
     import numpy as np
     import pandas as pd
+
+
+_VARIED = 0.5  # the share of different texts
+_TEXT_NAME = re.compile(
+    r"(?i)(text|sentence|utterance|message|query|question|pattern|phrase|comment|review|tweet|content)s?"
+    r"([ _](text|body))?|.*[ _](text|body)"
+)
 
 
 class Table(Tabular):
@@ -64,7 +72,8 @@ class Table(Tabular):
 
     def guesses(self, table: pd.DataFrame, answers: Answers) -> JsonObject:
         target = answers["target"]
-        return {"target": target, "task": LABELS if holds_sets(table, target) else None}
+        task = LABELS if holds_sets(table, target) else None
+        return {"target": target, "task": task, "text": _only_short_text(table, target)}
 
     def likely_answers(self, table: pd.DataFrame) -> dict[str, tuple[str, ...]]:
         return {"target": tuple(ranked_targets(table)[:GUESSES])}
@@ -152,6 +161,17 @@ class Table(Tabular):
             return notes
         table = self._table(source, answers)
         return [*notes, *filter(None, [untold(table), "" if _is_ordered(answers) else time_order_note(table)])]
+
+
+def _only_short_text(table: pd.DataFrame, target: object) -> str | None:
+    """Return the only column beside the target if it is named as a text and its cells differ, such as Hi and Good day,
+    which are too short to be told from names of categories otherwise; None if there is no such column."""
+    inputs = [str(name) for name in table.columns if str(name) != target]
+    if len(inputs) != 1 or not _TEXT_NAME.fullmatch(inputs[0].strip()):
+        return None
+    known = inference_values(table, inputs[0]).dropna()
+    is_varied = len(known) > 0 and known.nunique() > _VARIED * len(known)
+    return inputs[0] if is_varied and textual(table[inputs]) else None
 
 
 def _is_ordered(answers: Answers) -> bool:
