@@ -49,7 +49,7 @@ def _intent(record: Any) -> ExampleIntent | None:
         return None
     name = next((record[key] for key in _NAMES if isinstance(record.get(key), str)), None)
     texts = next((record[key] for key in _TEXTS if _are_texts(record.get(key))), None)
-    answers = next((record[key] for key in _ANSWERS if _are_texts(record.get(key))), [])
+    answers: list[str] = next((record[key] for key in _ANSWERS if _are_texts(record.get(key))), [])
     return None if name is None or texts is None else ExampleIntent(name, texts, answers)
 
 
