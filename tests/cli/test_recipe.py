@@ -20,8 +20,8 @@ def test_setting_names_are_resolved_to_their_fields() -> None:
         "nesterov=true",
         "optimizer=sgd",
         "schedule=step",
-        "every=3",
-        "drop=0.5",
+        "step_size=3",
+        "gamma=0.5",
         "warmup=0.1",
     ]
     assignments += [
@@ -36,7 +36,7 @@ def test_setting_names_are_resolved_to_their_fields() -> None:
         optimizer="sgd",
         optimizer_settings={"momentum": 0.8, "nesterov": True},
         schedule="step",
-        schedule_settings={"every": 3, "drop": 0.5},
+        schedule_settings={"step_size": 3, "gamma": 0.5},
         warmup=0.1,
         class_weights=(1.0, 3.0),
         layer_rates={"linear_1": 0.1},
@@ -44,6 +44,7 @@ def test_setting_names_are_resolved_to_their_fields() -> None:
     )
     assert with_settings(training, ["layer_rates.linear_1=none", "class_weights=balanced"]).class_weights == "balanced"
     assert with_settings(training, []) is training
+    assert with_settings(training, ["every=3", "drop=0.5"]) == training, "names of version 0.1"
     likely = with_settings(training, ["objective=reconstruction", "likelihood=laplace"])
     assert (likely.likelihood, with_settings(likely, ["likelihood=none"]).likelihood) == ("laplace", "none")
     assert with_settings(likely, ["objective=classification", "likelihood=none"]).likelihood == "none"
@@ -102,6 +103,6 @@ def test_settings_apply_to_the_run(console: Console, tmp_path: Path) -> None:
 def test_settings_are_listed(console: Console) -> None:
     listed = console("train", "--settings", "--json")
     names = {row["name"] for row in listed.value}
-    assert {"momentum", "warmup", "label_smoothing", "every"} <= names
+    assert {"momentum", "warmup", "label_smoothing", "step_size"} <= names
     assert "start" not in names
     assert console("train").code == 2

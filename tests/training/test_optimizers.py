@@ -53,7 +53,7 @@ CHANGED: dict[str, tuple[dict[str, Any], Any]] = {
         lambda weights: optim.NAdam(weights, RATE, weight_decay=DECAY, momentum_decay=0.1, decoupled_weight_decay=True),
     ),
     "adagrad": (
-        {"rate_decay": 0.1, "initial": 0.5, "epsilon": 1e-3},
+        {"lr_decay": 0.1, "initial_accumulator_value": 0.5, "epsilon": 1e-3},
         lambda weights: optim.Adagrad(weights, RATE, 0.1, DECAY, 0.5, 1e-3, **FUSED),
     ),
     "adadelta": (
@@ -61,15 +61,15 @@ CHANGED: dict[str, tuple[dict[str, Any], Any]] = {
         lambda weights: optim.Adadelta(weights, RATE, 0.5, 1e-3, DECAY),
     ),
     "asgd": (
-        {"decay_term": 0.1, "power": 0.5, "average_from": 3},
+        {"lambd": 0.1, "alpha": 0.5, "t0": 3},
         lambda weights: optim.ASGD(weights, RATE, 0.1, 0.5, 3, DECAY),
     ),
     "rprop": (
-        {"shrink": 0.7, "grow": 1.1, "step_least": 1e-5, "step_most": 0.02},
+        {"eta_minus": 0.7, "eta_plus": 1.1, "min_step": 1e-5, "max_step": 0.02},
         lambda weights: optim.Rprop(weights, RATE, (0.7, 1.1), (1e-5, 0.02)),
     ),
     "adafactor": (
-        {"beta2_decay": -0.5, "clip_update": 2.0},
+        {"beta2_decay": -0.5, "clip_threshold": 2.0},
         lambda weights: optim.Adafactor(weights, RATE, -0.5, d=2.0, weight_decay=DECAY),
     ),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch.optim import lr_scheduler
 
 from netloom.document import DocumentError, Training, dumps, loads
 from netloom.document.optimizer_settings import SCHEDULES
+from netloom.runs.search.search_space import assign
 from netloom.training.optimization.schedules import FACTORS, Schedule, factor, warmup_steps
 from netloom.training.trainer import Callback, Trainer
 from tests.runs.examples import Recorder, loop, moons
@@ -73,7 +75,7 @@ def test_one_cycle_matches_torch_shape(rise: float) -> None:
         ),
         total,
     )
-    factors = our_rates(total, schedule="one_cycle", schedule_settings={"rise": rise})
+    factors = our_rates(total, schedule="one_cycle", schedule_settings={"pct_start": rise})
     assert factors == pytest.approx(expected, abs=0.03)
     assert factors[0] == pytest.approx(1 / 25)
     assert max(factors) == factors[round(rise * total)] == 1.0
@@ -81,12 +83,12 @@ def test_one_cycle_matches_torch_shape(rise: float) -> None:
 
 
 @pytest.mark.parametrize(("name", "chosen", "made", "every"), [
-    ("cosine", {"end": 0.1}, lambda one, total: lr_scheduler.CosineAnnealingLR(one, total, eta_min=0.1), 1),
-    ("linear", {"end": 0.25}, lambda one, total: lr_scheduler.LinearLR(one, 1.0, 0.25, total_iters=total), 1),
-    ("step", {"every": 3, "drop": 0.5}, lambda one, total: lr_scheduler.StepLR(one, 3, 0.5), PER_EPOCH),
-    ("exponential", {"per_epoch": 0.5}, lambda one, total: lr_scheduler.ExponentialLR(one, 0.5), PER_EPOCH),
-    ("polynomial", {"curve": 0.5}, lambda one, total: lr_scheduler.PolynomialLR(one, total, 0.5), 1),
-    ("cosine_restarts", {"first": 2, "longer": 1, "end": 0.2},
+    ("cosine", {"end_factor": 0.1}, lambda one, total: lr_scheduler.CosineAnnealingLR(one, total, eta_min=0.1), 1),
+    ("linear", {"end_factor": 0.25}, lambda one, total: lr_scheduler.LinearLR(one, 1.0, 0.25, total_iters=total), 1),
+    ("step", {"step_size": 3, "gamma": 0.5}, lambda one, total: lr_scheduler.StepLR(one, 3, 0.5), PER_EPOCH),
+    ("exponential", {"decay_rate": 0.5}, lambda one, total: lr_scheduler.ExponentialLR(one, 0.5), PER_EPOCH),
+    ("polynomial", {"power": 0.5}, lambda one, total: lr_scheduler.PolynomialLR(one, total, 0.5), 1),
+    ("cosine_restarts", {"first_cycle": 2, "cycle_mult": 1, "end_factor": 0.2},
      lambda one, total: lr_scheduler.CosineAnnealingWarmRestarts(one, 2 * PER_EPOCH, 1, eta_min=0.2), 1),
 ])  # fmt: skip
 def test_schedule_settings_match_torch(name: str, chosen: dict[str, float], made: Made, every: int) -> None:
@@ -114,16 +116,16 @@ def test_warmup_is_shorter_than_the_run() -> None:
     assert warmup_steps(5, 1) == 0
 
 
-@pytest.mark.parametrize("chosen", [{}, {"drop": 0.1, "patience": 0, "threshold": 0.05, "end": 0.05}])
+@pytest.mark.parametrize("chosen", [{}, {"gamma": 0.1, "patience": 0, "threshold": 0.05, "end_factor": 0.05}])
 def test_plateau_matches_torch(chosen: dict[str, float]) -> None:
     settings = {**SCHEDULES["plateau"].settings, **chosen}
     reference = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
     torch_schedule = lr_scheduler.ReduceLROnPlateau(
         reference,
-        factor=settings["drop"],
+        factor=settings["gamma"],
         patience=int(settings["patience"]),
         threshold=settings["threshold"],
-        min_lr=settings["end"],
+        min_lr=settings["end_factor"],
     )
     schedule = Schedule(Training(schedule="plateau", schedule_settings=chosen), 1000, 10)
     order = random.Random(1)
@@ -143,7 +145,7 @@ def test_plateau_lowers_the_learning_rate_during_a_run(home: Path) -> None:
         def on_epoch_end(self, loop: Trainer) -> None:
             self.seen.append(loop.optimizer.param_groups[0]["lr"])
 
-    settings = {"patience": 0, "threshold": 0.5, "drop": 0.5}
+    settings = {"patience": 0, "threshold": 0.5, "gamma": 0.5}
     trainer, rates = loop(moons(epochs=6, schedule="plateau", schedule_settings=settings), home), Rates()
     trainer.fit(rates)
     assert rates.seen[0] == 0.01
@@ -161,30 +163,44 @@ def test_schedule_change_during_a_run_applies_immediately(home: Path) -> None:
 
 
 def test_restart_factor_is_computed_in_closed_form() -> None:
-    assert factor("cosine_restarts", 10**9, 2 * 10**9, 1, {"first": 1, "longer": 1, "end": 0.0}) == 1.0
+    assert factor("cosine_restarts", 10**9, 2 * 10**9, 1, {"first_cycle": 1, "cycle_mult": 1, "end_factor": 0.0}) == 1.0
 
 
 @pytest.mark.parametrize(
     ("training", "message"),
     [
         ({"schedule": "magic"}, "there is no 'magic'"),
-        ({"schedule_settings": {"gamma": 0.1}}, "no setting 'gamma'"),
-        ({"schedule_settings": {"drop": 0}}, "must be a number above 0 up to 1"),
-        ({"schedule_settings": {"every": 2.5}}, "whole number"),
+        ({"schedule_settings": {"slope": 0.1}}, "no setting 'slope'"),
+        ({"schedule_settings": {"gamma": 0}}, "must be a number above 0 up to 1"),
+        ({"schedule_settings": {"step_size": 2.5}}, "whole number"),
         ({"optimizer_settings": {"nesterov": 1}}, "true or false"),
         ({"optimizer_settings": {"beta1": 1.0}}, "beta1 must be a number from 0"),
         ({"optimizer": "sgd", "optimizer_settings": {"nesterov": True, "momentum": 0}}, "Nesterov needs momentum"),
     ],
 )
 def test_invalid_training_settings_are_rejected(training: dict[str, Any], message: str) -> None:
-    import json
-
     value = json.loads(dumps(moons()))
     value["training"] |= training
     with pytest.raises(DocumentError, match="training"):
         loads(json.dumps(value))
     with pytest.raises(DocumentError, match=message):
         loads(json.dumps(value))
+
+
+def test_settings_of_older_documents_are_read_by_their_former_names() -> None:
+    value = json.loads(dumps(moons()))
+    value["training"] |= {
+        "schedule": "one_cycle",
+        "schedule_settings": {"rise": 0.2, "begin": 0.1, "drop": 0.5, "curve": 3},
+        "optimizer": "asgd",
+        "optimizer_settings": {"power": 0.5, "average_from": 3, "beta1": 0.8},
+    }
+    project = loads(json.dumps(value))
+    assert project.training.schedule_settings == {"pct_start": 0.2, "start_factor": 0.1, "gamma": 0.5, "power": 3}
+    assert project.training.optimizer_settings == {"beta1": 0.8, "alpha": 0.5, "t0": 3}
+    assert '"rise"' not in dumps(project)
+    searched = assign(project, {"training.schedule_settings.rise": 0.4})  # the path in an older sweep
+    assert searched.training.schedule_settings["pct_start"] == 0.4
 
 
 def test_each_schedule_of_documents_has_its_factor_and_only_one_follows_the_loss() -> None:

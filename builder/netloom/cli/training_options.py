@@ -90,7 +90,12 @@ def _parse_assignment(text: str) -> tuple[str, Any]:
 
 def _set(values: dict[str, Any], name: str, value: Any) -> None:
     """Set a field, a rate of a layer, or a setting of the optimizer or schedule."""
-    from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES
+    from netloom.document.optimizer_settings import (
+        FORMER_OPTIMIZER_SETTINGS,
+        FORMER_SCHEDULE_SETTINGS,
+        OPTIMIZERS,
+        SCHEDULES,
+    )
 
     field, _, path = name.partition(".")
     if path and field == "layer_rates":
@@ -102,13 +107,14 @@ def _set(values: dict[str, Any], name: str, value: Any) -> None:
         has_text = isinstance(_defaults()[name], str)
         values[name] = "none" if value is None and has_text else value
         return
-    for choice, settings, choices in (
-        ("optimizer", "optimizer_settings", OPTIMIZERS),
-        ("schedule", "schedule_settings", SCHEDULES),
+    for choice, settings, choices, former_names in (
+        ("optimizer", "optimizer_settings", OPTIMIZERS, FORMER_OPTIMIZER_SETTINGS),
+        ("schedule", "schedule_settings", SCHEDULES, FORMER_SCHEDULE_SETTINGS),
     ):
         choice_settings = choices.get(values[choice])
-        if choice_settings is not None and name in choice_settings.settings:
-            values[settings] = {**values[settings], name: value}
+        setting = former_names.get(name, name)
+        if choice_settings is not None and setting in choice_settings.settings:
+            values[settings] = {**values[settings], setting: value}
             return
     raise ValueError(_unknown_setting(name, values))
 

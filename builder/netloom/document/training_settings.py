@@ -8,11 +8,18 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, JsonValue, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, model_validator
 
 from netloom.document.augmentation_settings import Augment
 from netloom.document.loss_settings import ClassWeights, LossSettings
-from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES, Choice, checked
+from netloom.document.optimizer_settings import (
+    FORMER_OPTIMIZER_SETTINGS,
+    FORMER_SCHEDULE_SETTINGS,
+    OPTIMIZERS,
+    SCHEDULES,
+    Choice,
+    checked,
+)
 from netloom.document.rl_settings import Agent
 
 MAX_EPOCHS = 10_000
@@ -44,6 +51,18 @@ def _settings_of(choices: Mapping[str, Choice]) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _renamed(former_names: Mapping[str, str]) -> BeforeValidator:
+    """Return a validator that reads the settings of older documents."""
+
+    def rename(values: Any) -> Any:
+        if not isinstance(values, Mapping):
+            return values
+        old = {former_names[name]: value for name, value in values.items() if name in former_names}
+        return {name: value for name, value in values.items() if name not in former_names} | old
+
+    return BeforeValidator(rename)
+
+
 def _path(text: str) -> str:
     if not _PATH.fullmatch(text):
         raise ValueError("a layer must be given by its id, such as conv2d_1, or block_1.conv2d_1 within a subnetwork")
@@ -67,7 +86,7 @@ class Training(LossSettings):
     optimizer: Annotated[
         str, _one_of(OPTIMIZERS), Field(title="Optimizer", description="How weights are updated from gradients")
     ] = "adam"
-    optimizer_settings: Annotated[Values, _settings_of(OPTIMIZERS)] = {}
+    optimizer_settings: Annotated[Values, _renamed(FORMER_OPTIMIZER_SETTINGS), _settings_of(OPTIMIZERS)] = {}
     learning_rate: Annotated[
         float,
         Field(
@@ -114,7 +133,7 @@ class Training(LossSettings):
         _one_of(SCHEDULES),
         Field(title="LR schedule", description="How the learning rate changes during the run"),
     ] = "constant"
-    schedule_settings: Annotated[Values, _settings_of(SCHEDULES)] = {}
+    schedule_settings: Annotated[Values, _renamed(FORMER_SCHEDULE_SETTINGS), _settings_of(SCHEDULES)] = {}
     warmup: Annotated[
         float,
         Field(

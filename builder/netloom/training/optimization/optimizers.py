@@ -211,18 +211,7 @@ def _of_torch(name: str) -> Builder:
 
 
 # The names of settings in torch, where they differ from those in documents.
-_NAMES = {
-    "epsilon": "eps",
-    "smoothing": "alpha",
-    "decoupled": "decoupled_weight_decay",
-    "rate_decay": "lr_decay",
-    "initial": "initial_accumulator_value",
-    "decay_term": "lambd",
-    "power": "alpha",
-    "average_from": "t0",
-    "clip_update": "d",
-    "iterations": "ns_steps",
-}
+_NAMES = {"epsilon": "eps", "smoothing": "alpha", "decoupled": "decoupled_weight_decay", "clip_threshold": "d"}
 
 
 def _keywords(chosen: Mapping[str, Any]) -> dict[str, Any]:
@@ -245,7 +234,7 @@ def _rprop(arguments: OptimizerArguments) -> torch.optim.Optimizer:
 
     # Rprop uses only the sign of the gradient, so weight decay, which is added to the gradient, would have no scale.
     chosen = arguments.settings
-    etas, sizes = (chosen["shrink"], chosen["grow"]), (chosen["step_least"], chosen["step_most"])
+    etas, sizes = (chosen["eta_minus"], chosen["eta_plus"]), (chosen["min_step"], chosen["max_step"])
     for group in arguments.groups:
         group.pop("weight_decay", None)
     return optim.Rprop(arguments.groups, lr=arguments.learning_rate, etas=etas, step_sizes=sizes)
@@ -266,7 +255,7 @@ def _muon(arguments: OptimizerArguments) -> ChainedOptimizer:
     if inner:
         muon = {name: chosen[name] for name in ("momentum", "nesterov")}
         parts["muon"] = optim.Muon(
-            inner, ns_steps=int(chosen["iterations"]), adjust_lr_fn="match_rms_adamw", **muon, **common
+            inner, ns_steps=int(chosen["ns_steps"]), adjust_lr_fn="match_rms_adamw", **muon, **common
         )
     outer = _parted(groups, lambda weight: id(weight) not in hidden)
     if outer:

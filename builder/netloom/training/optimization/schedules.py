@@ -66,7 +66,7 @@ class Plateau:
             return
         self._since += 1
         if self._since > self._settings["patience"]:
-            self.factor = max(self.factor * self._settings["drop"], float(self._settings["end"]))
+            self.factor = max(self.factor * self._settings["gamma"], float(self._settings["end_factor"]))
             self._since = 0
 
     def state_dict(self) -> dict[str, float]:
@@ -105,29 +105,29 @@ class Position:
 
 def _one_cycle(at: Position, settings: dict[str, Any]) -> float:
     """A rise and then a fall to almost 0, both along half a cosine: https://arxiv.org/abs/1708.07120"""
-    rise = settings["rise"]
+    rise = settings["pct_start"]
     if at.done < rise:
-        return _between(settings["begin"], 1.0, at.done / rise)
+        return _between(settings["start_factor"], 1.0, at.done / rise)
     return _between(1.0, 1e-5, (at.done - rise) / (1 - rise))
 
 
 def _cosine(at: Position, settings: dict[str, Any]) -> float:
-    return _down_to(settings["end"], at.done)
+    return _down_to(settings["end_factor"], at.done)
 
 
 def _cosine_restarts(at: Position, settings: dict[str, Any]) -> float:
     """https://arxiv.org/abs/1608.03983"""
-    first, longer = int(settings["first"]) * at.steps_per_epoch, int(settings["longer"])
-    return _down_to(settings["end"], _stretch(at.step, first, longer))
+    first, longer = int(settings["first_cycle"]) * at.steps_per_epoch, int(settings["cycle_mult"])
+    return _down_to(settings["end_factor"], _stretch(at.step, first, longer))
 
 
 # The schedules that depend only on the step, by their names in documents.
 FACTORS: dict[str, Callable[[Position, dict[str, Any]], float]] = {
     "constant": lambda at, settings: 1.0,
-    "linear": lambda at, settings: 1 + (settings["end"] - 1) * at.done,
-    "step": lambda at, settings: settings["drop"] ** (at.epoch // settings["every"]),
-    "exponential": lambda at, settings: settings["per_epoch"] ** at.epoch,
-    "polynomial": lambda at, settings: (1 - at.done) ** settings["curve"],
+    "linear": lambda at, settings: 1 + (settings["end_factor"] - 1) * at.done,
+    "step": lambda at, settings: settings["gamma"] ** (at.epoch // settings["step_size"]),
+    "exponential": lambda at, settings: settings["decay_rate"] ** at.epoch,
+    "polynomial": lambda at, settings: (1 - at.done) ** settings["power"],
     "one_cycle": _one_cycle,
     "cosine": _cosine,
     "cosine_restarts": _cosine_restarts,
