@@ -41,6 +41,7 @@ def test_macro_f1_matches_scikit_learn() -> None:
         ("digits_mlp", {"macro_f1"}),
         ("pulses_anomaly", {"roc_auc"}),
         ("shapes_two_outputs", {"macro_f1 (shape)"}),
+        ("scenes_labels", {"mean_average_precision"}),
     ],
 )
 def test_curves_have_the_metrics_of_the_evaluation(template: str, names: set[str], home: Path) -> None:

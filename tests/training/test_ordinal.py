@@ -15,6 +15,7 @@ from netloom.runs import fit_here, predict
 from netloom.templates import templates
 from netloom.templates.starting import start
 from netloom.training import OBJECTIVES
+from netloom.training.evaluation import compute_metrics
 from netloom.training.objectives.ordinal_classification import ranked_probability, weighted_kappa
 from netloom.validation import validate
 
@@ -57,9 +58,9 @@ def test_weighted_kappa_matches_scikit_learn() -> None:
         random = torch.Generator().manual_seed(seed)
         target, predicted = (torch.randint(0, 5, (60,), generator=random) for _ in range(2))
         expected = cohen_kappa_score(target.numpy(), predicted.numpy(), labels=list(range(5)), weights="quadratic")
-        assert weighted_kappa(target, predicted, 5) == pytest.approx(expected)
+        assert weighted_kappa(target, predicted) == pytest.approx(expected)
     same = torch.zeros(10, dtype=torch.long)
-    assert np.isnan(weighted_kappa(same, same, 5))
+    assert np.isnan(weighted_kappa(same, same))
 
 
 def test_ordinal_run_trains_evaluates_and_predicts(home: Path) -> None:
@@ -74,6 +75,11 @@ def test_ordinal_run_trains_evaluates_and_predicts(home: Path) -> None:
     metrics = run.objective.evaluate(run.output_of("test"), data, data.split["test"], "test").metrics
     assert metrics["rank_error"] < 0.4
     assert metrics["kappa"] > 0.8
+    rows = data.split["test"]
+    inputs = [data.inputs[name][rows] for name in run.fields]
+    curve = compute_metrics(run.model, run.objective, inputs, data.target[rows])
+    assert {name: metrics[name] for name in curve} == pytest.approx(curve)
+    assert "kappa" in curve
     (answer,) = predict(run, [data.row(int(data.split["test"][0]))])
     assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-5)
 

@@ -22,9 +22,10 @@ class MultiLabel(Task):
     probabilities = (LABEL_LOGITS,)
     metrics: ClassVar = {
         "loss": "Binary cross-entropy",
-        "accuracy": "Label accuracy at ½",
-        "subset_accuracy": "Subset accuracy at ½",
+        "mean_average_precision": "mAP",
         "micro_f1": "Micro F1 at ½",
+        "subset_accuracy": "Subset accuracy at ½",
+        "accuracy": "Label accuracy at ½",
     }
     proportions = ("subset_accuracy",)
     settings = ("positive_weight", "label_smoothing", "focal_gamma")

@@ -18,7 +18,12 @@ class OrdinalClassification(Classification):
     summary = "Predicts one of several ordered classes, such as 1 to 5 stars: small errors cost less than large ones"
     order = 15
     as_head = False
-    metrics: ClassVar = {"loss": "Ranked probability score", "accuracy": "Accuracy", "rank_error": "Mean rank error"}
+    metrics: ClassVar = {
+        "loss": "Ranked probability score",
+        "accuracy": "Accuracy",
+        "rank_error": "Mean rank error",
+        "kappa": "Quadratic weighted κ",
+    }
     settings: ClassVar[tuple[str, ...]] = ()
     can_teach = False
 

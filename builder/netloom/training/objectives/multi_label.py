@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from netloom.data.preparation.calibrated import Decoding
@@ -16,6 +17,7 @@ from netloom.training.objectives.reference_predictors import BaselinePrediction
 from netloom.training.objectives.thresholds import areas, best_threshold
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
     from netloom.data import Prepared
@@ -45,7 +47,10 @@ class MultiLabel(Objective):
             "hits": (predicted & true).sum(),
             "called": predicted.sum() + true.sum(),
         }
-        return Scores(sums, len(target))
+        return Scores(sums, len(target), {"true": true, "scores": output.sigmoid()})
+
+    def metrics_of_values(self, values: Mapping[str, np.ndarray]) -> dict[str, float]:
+        return {"mean_average_precision": _mean_average_precision(_label_areas(values["true"], values["scores"]))}
 
     def finish(self, means: dict[str, float]) -> dict[str, float]:
         metrics = {name: means[name] for name in ("loss", "accuracy", "subset_accuracy")}
@@ -76,8 +81,7 @@ class MultiLabel(Objective):
         predicted = shares > np.array(limits)
         losses = functional.binary_cross_entropy_with_logits(output, target, reduction="none").mean(1)
         scores = precision_recall_fscore_support(true, predicted, zero_division=0)
-        both = [areas(true[:, label], shares[:, label]) for label in range(len(classes))]
-        means = [area["pr_auc"] for area in both if area["pr_auc"] == area["pr_auc"]]  # without labels that have NaN
+        label_areas = _label_areas(true, shares)
         return Evaluation(
             split=split,
             rows=len(rows),
@@ -85,14 +89,14 @@ class MultiLabel(Objective):
                 "subset_accuracy": float((predicted == true).all(1).mean()),
                 "micro_f1": float(f1_score(true, predicted, average="micro", zero_division=0)),
                 "macro_f1": float(scores[2].mean()),
-                "mean_average_precision": float(np.mean(means)) if means else float("nan"),
+                "mean_average_precision": _mean_average_precision(label_areas),
                 "hamming_loss": float((predicted != true).mean()),
                 "loss": float(losses.mean()),
             },
             classes=classes,
             report=[
                 row | {"average_precision": area["pr_auc"], "roc_auc": area["roc_auc"], "threshold": limit}
-                for row, area, limit in zip(by_class(classes, scores), both, limits, strict=True)
+                for row, area, limit in zip(by_class(classes, scores), label_areas, limits, strict=True)
             ],
             worst=[
                 Worst(int(rows[i]), float(losses[i]), listed(classes, true[i]), listed(classes, predicted[i]), None)
@@ -108,3 +112,14 @@ class MultiLabel(Objective):
 def listed(classes: tuple[str, ...], applies: Any) -> str:
     """Return labels as text."""
     return ", ".join(name for name, is_true in zip(classes, applies, strict=True) if is_true) or "none"
+
+
+def _label_areas(true: np.ndarray, scores: np.ndarray) -> list[dict[str, float]]:
+    """Return the areas under the curves of each label, from booleans (N, L) and probabilities (N, L)."""
+    return [areas(true[:, label], scores[:, label]) for label in range(true.shape[1])]
+
+
+def _mean_average_precision(label_areas: Sequence[Mapping[str, float]]) -> float:
+    """Return the mean over the labels with an average precision, those that some rows have and others do not."""
+    values = [area["pr_auc"] for area in label_areas if not math.isnan(area["pr_auc"])]
+    return sum(values) / len(values) if values else math.nan

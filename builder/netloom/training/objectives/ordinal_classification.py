@@ -6,6 +6,7 @@ Samaras 2016, https://arxiv.org/abs/1611.05916.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from netloom.training.objectives.evaluation import Evaluation, Worst
 from netloom.training.objectives.objective import NOTHING, WORST, Scores, Settings
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
     from netloom.data import Prepared
@@ -36,7 +38,13 @@ class OrdinalClassification(Classification):
             "accuracy": (predicted == target).sum(),
             "rank_error": (predicted - target).abs().sum(),
         }
-        return Scores(sums, len(target))
+        return Scores(sums, len(target), {"true": target, "predicted": predicted})
+
+    def metrics_of_values(self, values: Mapping[str, np.ndarray]) -> dict[str, float]:
+        import torch
+
+        true, predicted = torch.from_numpy(values["true"]), torch.from_numpy(values["predicted"])
+        return {"kappa": weighted_kappa(true, predicted)}
 
     def guess_loss(self, output: torch.Tensor) -> float | None:
         return None  # ranked probability score: at most the number of classes - 1, whatever the scale of the logits
@@ -44,17 +52,13 @@ class OrdinalClassification(Classification):
     def evaluate(
         self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING
     ) -> Evaluation:
-        evaluation, target, classes = (
-            super().evaluate(output, data, rows, split, chosen),
-            data.target[rows],
-            output.shape[1],
-        )
+        evaluation, target = super().evaluate(output, data, rows, split, chosen), data.target[rows]
         losses, (confidence, predicted) = ranked_probability(output, target), output.softmax(1).max(1)
         names = data.schema.target.classes
         metrics = {
             "accuracy": evaluation.metrics["accuracy"],
             "rank_error": float((predicted - target).abs().float().mean()),
-            "kappa": weighted_kappa(target, predicted, classes),
+            "kappa": weighted_kappa(target, predicted),
             "loss": float(losses.mean()),
             "macro_f1": evaluation.metrics["macro_f1"],
         }
@@ -74,13 +78,14 @@ def ranked_probability(output: torch.Tensor, target: torch.Tensor) -> torch.Tens
     return (cumulative - reached.to(cumulative.dtype)).square().sum(1)
 
 
-def weighted_kappa(target: torch.Tensor, predicted: torch.Tensor, classes: int) -> float:
+def weighted_kappa(target: torch.Tensor, predicted: torch.Tensor) -> float:
     """Return Cohen's κ of class numbers (N,) with quadratic weights; NaN if all rows have the same class.
 
     Cohen 1968, https://doi.org/10.1037/h0026256
     """
     import torch
 
+    classes = int(torch.maximum(target, predicted).max()) + 1 if len(target) else 0
     counts = torch.bincount(target * classes + predicted, minlength=classes**2).reshape(classes, classes).double()
     ranks = torch.arange(classes, dtype=torch.float64)
     distance = (ranks[:, None] - ranks[None, :]).square()
