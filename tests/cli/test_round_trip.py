@@ -174,8 +174,8 @@ def test_explain_uses_baseline_steps_layers_and_neurons(console: Console, traine
     assert "neuron 1 of" in neuron.value["sentence"]
     beside = ("explain", "last", "--example", 7, "--against-method", "saliency", "--home", trained.home)
     both = console(*beside, "--method", "occlusion", "--baseline", "mean", "--json").value
-    assert both["first"]["compared"] == "the mean of the training images"
-    assert both["second"]["compared"] == ""
+    assert both["first"]["baseline"] == "the mean of the training images"
+    assert both["second"]["baseline"] == ""
 
 
 @pytest.mark.usefixtures("_training_here")

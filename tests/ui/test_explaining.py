@@ -592,7 +592,7 @@ def test_training_trajectory_curves_have_a_value_per_checkpoint(
     for probabilities in shares:
         target = SimpleNamespace(name="a", quantity="the score of a")
         prediction, example = SimpleNamespace(probabilities=probabilities), SimpleNamespace(target=truth)
-        explanation = SimpleNamespace(target=target, prediction=prediction, example=example, answer=1.0)
+        explanation = SimpleNamespace(target=target, prediction=prediction, example=example, score=1.0)
         frames.append(SimpleNamespace(explanation=explanation, probability=probabilities.get("a")))
     trajectory: Any = SimpleNamespace(frames=frames, final=frames[-1])
     axis_title, curves = answers(trajectory, by_class=True)
