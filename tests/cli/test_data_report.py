@@ -23,7 +23,7 @@ def faulty_dataset(console: Console, tmp_path: Path) -> str:
 
 def test_report_lists_findings_in_every_format(console: Console, faulty_dataset: str) -> None:
     report = console("data", "report", faulty_dataset, "--json").value
-    assert report["rows"] == report["looked_at"] == 80
+    assert report["rows"] == report["rows_checked"] == 80
     finding = next(item for item in report["findings"] if item["code"] == "constant_column")
     assert finding["fix"]["edit"]["data"]["options"]["columns"] == {"<script>x</script>": {"role": "ignore"}}
     text = console("data", "report", faulty_dataset, "--quick").out

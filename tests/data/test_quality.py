@@ -63,7 +63,7 @@ def test_clean_table_has_no_findings(home: Path) -> None:
     quality_report = report_on(clean(), home)
     assert [finding.message for finding in quality_report.findings] == []
     assert len(quality_report.checked) == len(quality_checks())
-    assert (quality_report.rows, quality_report.looked_at) == (COUNT, COUNT)
+    assert (quality_report.rows, quality_report.rows_checked) == (COUNT, COUNT)
 
 
 def test_duplicate_rows_are_counted_and_dropped(home: Path) -> None:
@@ -415,7 +415,7 @@ def test_report_on_a_large_table_uses_a_sample() -> None:
         }),
     )  # fmt: skip
     quality_report = report(large, heavy=False)
-    assert (quality_report.rows, quality_report.looked_at) == (30_000, 10_000)
+    assert (quality_report.rows, quality_report.rows_checked) == (30_000, 10_000)
 
 
 def test_bigram_entropy_requires_next_token_data() -> None:

@@ -677,6 +677,6 @@ def test_cross_attention_is_explained_without_rollout() -> None:
     other = [same[0], ("embedding", "permute"), ("permute", "crossattention.memory"), same[2]]
     maps = explain_attention(("Permute", {}), ("CrossAttention", {"heads": 2}), edges=other)
     [layer] = maps.layers
-    assert layer.weights.shape == (2, len(layer.looking), len(layer.looked_at))
-    assert layer.looked_at == tuple("01234567")  # its steps are the embedding features, not words
+    assert layer.weights.shape == (2, len(layer.query_labels), len(layer.key_labels))
+    assert layer.key_labels == tuple("01234567")  # its steps are the embedding features, not words
     assert maps.rollout is None

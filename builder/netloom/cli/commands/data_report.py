@@ -107,7 +107,7 @@ def _text(info: DatasetInfo, report: Report) -> str:
 
 
 def _extent(report: Report) -> str:
-    sample = f"a sample of {report.looked_at:,} of " if report.looked_at < report.rows else ""
+    sample = f"a sample of {report.rows_checked:,} of " if report.rows_checked < report.rows else ""
     return f"{sample}{report.rows:,} rows, {len(report.checked)} checks, {report.elapsed_s:.1f} s"
 
 

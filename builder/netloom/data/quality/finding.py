@@ -68,10 +68,10 @@ class Finding:
 
 @dataclass(frozen=True)
 class Report:
-    """The findings of a quality report and the titles of its checks. `looked_at` of `rows` rows were checked."""
+    """The findings of a quality report and the titles of its checks. `rows_checked` of `rows` rows were checked."""
 
     rows: int
-    looked_at: int
+    rows_checked: int
     findings: tuple[Finding, ...]
     checked: tuple[str, ...]
     elapsed_s: float = 0.0

@@ -76,12 +76,12 @@ class FlowIntegral:
         self.context, self.taps, self.points = context, EdgeHooks(context), context.points
         self.tolerance = tolerance
         self.columns: dict[EdgeKey, int] = {}
-        self.answer = self.ground = 0.0
+        self.score = self.baseline_score = 0.0
 
     @property
     def tiny(self) -> float:
         """The threshold below which a change of F counts as 0."""
-        return TINY * max(1.0, abs(self.answer), abs(self.ground))
+        return TINY * max(1.0, abs(self.score), abs(self.baseline_score))
 
     @cached_property
     def uses(self) -> list[NetworkUse]:
@@ -107,7 +107,7 @@ class FlowIntegral:
     def errors(self, spans: Spans, values: Values) -> tuple[np.ndarray, np.ndarray]:
         """Return the error of each span at its worst cut, (spans,), or 0 once all cuts are complete."""
         cut_errors = values[0].numpy() @ self.checks  # (spans, cuts)
-        tolerance = self.tolerance * max(abs(self.answer - self.ground), self.tiny) / 2
+        tolerance = self.tolerance * max(abs(self.score - self.baseline_score), self.tiny) / 2
         # Errors of opposite sign cancel in the sum but not on single edges, so both the sum and the norm are bounded.
         span_errors = np.abs(cut_errors).max(axis=1, initial=0.0)
         error = max(np.abs(cut_errors.sum(axis=0)).max(initial=0.0), np.sqrt(np.square(span_errors).sum()))
@@ -127,9 +127,9 @@ class FlowIntegral:
         flow_columns = [flow for edge in self.columns if (flow := flows[edge]) is not None]
         table = torch.stack([*flow_columns, score.diff(), *self.taps.whole], dim=1)
         if rows[0] == 0:
-            self.ground = float(score[0])
+            self.baseline_score = float(score[0])
         if rows[-1] == 1:
-            self.answer = float(score[-1])
+            self.score = float(score[-1])
         # Spans of a batch need not be adjacent; the differences across the gaps are dropped.
         return table[span_rows]
 
@@ -223,7 +223,7 @@ def _cut_weights(cuts: list[PlannedCut], integral: FlowIntegral) -> np.ndarray:
 def _build_result(integral: FlowIntegral, column_sums: np.ndarray, steps: int) -> IntegratedFlow:
     """Build the result from the sum of each column, (columns,)."""
     values = {edge_key: float(column_sums[number]) for edge_key, number in integral.columns.items()}
-    direct, gap = float(column_sums @ _direct_weights(integral)), integral.answer - integral.ground
+    direct, gap = float(column_sums @ _direct_weights(integral)), integral.score - integral.baseline_score
     flows: list[float | None]
     edges, nodes, cuts = [], [], []
     for use in integral.uses:
@@ -252,4 +252,6 @@ def _build_result(integral: FlowIntegral, column_sums: np.ndarray, steps: int) -
         error = None if is_zero else deviation / abs(gap) if gap else float("inf")
         targets = tuple(target for _, target in crossing.places)
         cuts.append(Cut(crossing.path, crossing.after, targets, total_flow, expected, error))
-    return IntegratedFlow(integral.answer, integral.ground, tuple(edges), tuple(nodes), tuple(cuts), direct, steps)
+    return IntegratedFlow(
+        integral.score, integral.baseline_score, tuple(edges), tuple(nodes), tuple(cuts), direct, steps
+    )

@@ -26,13 +26,13 @@ SIDE, GAP, TOP = 260, 40, 26
 MAX_LOOKING = 400
 
 
-def attention_lines(weights: np.ndarray, looking: Sequence[str], looked_at: Sequence[str]) -> str:
+def attention_lines(weights: np.ndarray, query_labels: Sequence[str], key_labels: Sequence[str]) -> str:
     """Draw weights (T, S) as an SVG of lines from queries on the left to keys on the right; width shows the magnitude.
 
     Positions without a label are padding and are omitted. Orange lines increase the score, blue ones decrease it. If
     there are many lines, only the strongest of each query are visible at first.
     """
-    queries, keys = _labeled_positions(looking, looked_at)
+    queries, keys = _labeled_positions(query_labels, key_labels)
     row_height = 26 if max(len(queries), len(keys)) <= 20 else 17
     height = TOP + row_height * max(len(queries), len(keys)) + 6
     query_y = {index: TOP + row_height * (number + 0.5) for number, index in enumerate(queries)}
@@ -53,18 +53,18 @@ def attention_lines(weights: np.ndarray, looking: Sequence[str], looked_at: Sequ
             f'x2="{RIGHT}" y2="{key_y[column]:.1f}" stroke="{rgb(FOR if value > 0 else AGAINST)}" '
             f'stroke-width="{0.6 + (1.9 if is_dense else 3.4) * share:.2f}" stroke-opacity="{0.08 + 0.82 * share:.3f}"'
             f"{'' if (row, column) in visible else HIDDEN}>"
-            f"<title>{_pair(looking[row], looked_at[column], value)}</title></line>"
+            f"<title>{_pair(query_labels[row], key_labels[column], value)}</title></line>"
         )
-    parts += [_token("row", row, looking[row], LEFT - 10, query_y[row], "end", row_height) for row in queries]
+    parts += [_token("row", row, query_labels[row], LEFT - 10, query_y[row], "end", row_height) for row in queries]
     parts += [
-        _token("column", column, looked_at[column], RIGHT + 10, key_y[column], "start", row_height) for column in keys
+        _token("column", column, key_labels[column], RIGHT + 10, key_y[column], "start", row_height) for column in keys
     ]
     return _svg(WIDTH, height, "Attention from queries to keys", parts)
 
 
-def hidden_lines_note(weights: np.ndarray, looking: Sequence[str], looked_at: Sequence[str]) -> str:
+def hidden_lines_note(weights: np.ndarray, query_labels: Sequence[str], key_labels: Sequence[str]) -> str:
     """Describe which lines of `attention_lines` are initially hidden or not drawn; empty if all are visible."""
-    rows, columns = _labeled_positions(looking, looked_at)
+    rows, columns = _labeled_positions(query_labels, key_labels)
     drawn, visible_count = _strongest_lines(weights, rows, columns), _visible_lines_per_query(rows, columns)
     visible = _visible_lines(drawn, rows, columns)
     notes = []
@@ -205,9 +205,9 @@ def _row_attributes(weights: np.ndarray, step: int, label: str) -> str:
     return f'data-row="{step}" data-values="{values}" data-label="{escape(label)}"'
 
 
-def thumbnail(weights: np.ndarray, looking: Sequence[str], looked_at: Sequence[str]) -> str:
+def thumbnail(weights: np.ndarray, query_labels: Sequence[str], key_labels: Sequence[str]) -> str:
     """Draw a map (T, S) without padding as a small PNG data URL; weights of 0 are transparent."""
-    positions = [[index for index, token in enumerate(side) if token] for side in (looking, looked_at)]
+    positions = [[index for index, token in enumerate(side) if token] for side in (query_labels, key_labels)]
     values = weights[np.ix_(*positions)]
     colors = np.where((values >= 0)[..., None], _color_channels(FOR), _color_channels(AGAINST))
     alpha = 255 * np.abs(values) / bound(values)

@@ -61,8 +61,10 @@ def quality(store: Store, live: Live | None, info: DatasetInfo, choice: DataChoi
         _finding(store, used, info, data, finding, index)
     with st.expander(f"Checks ({len(report.checked)})", icon=":material/checklist:"):
         st.markdown("\n".join(f"- {title}" for title in report.checked))
-        if report.looked_at < report.rows:
-            st.caption(f"Checked a sample of {report.looked_at:,} of {report.rows:,} rows. Counts refer to the sample.")
+        if report.rows_checked < report.rows:
+            st.caption(
+                f"Checked a sample of {report.rows_checked:,} of {report.rows:,} rows. Counts refer to the sample."
+            )
         st.caption(f"Completed in {report.elapsed_s:.1f} s.")
 
 
@@ -80,7 +82,7 @@ def _verdict(report: Report) -> None:
     counts = {severity: sum(singular.severity == severity for singular in report.findings) for severity in SIGNS}
     if not report.findings:
         st.success(
-            f"No problems found in {report.looked_at:,} rows by {len(report.checked)} checks.",
+            f"No problems found in {report.rows_checked:,} rows by {len(report.checked)} checks.",
             icon=":material/check_circle:",
         )
         return

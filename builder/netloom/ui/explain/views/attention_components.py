@@ -143,17 +143,17 @@ def weights_table(attention_maps: AttentionMaps) -> dict[str, list[Any]]:
     return table
 
 
-def pairs_table(weights: np.ndarray, looking: Sequence[str], looked_at: Sequence[str]) -> dict[str, list[Any]]:
+def pairs_table(weights: np.ndarray, query_labels: Sequence[str], key_labels: Sequence[str]) -> dict[str, list[Any]]:
     """Return the weights (T, S) of all pairs of labeled positions as columns of a table."""
     rows, columns = (
         [index for index, token in enumerate(side) if token and index < length]
-        for side, length in zip((looking, looked_at), weights.shape, strict=True)
+        for side, length in zip((query_labels, key_labels), weights.shape, strict=True)
     )
     return {
         "query position": [row for row in rows for _ in columns],
-        "query": [looking[row] for row in rows for _ in columns],
+        "query": [query_labels[row] for row in rows for _ in columns],
         "key position": columns * len(rows),
-        "key": [looked_at[column] for column in columns] * len(rows),
+        "key": [key_labels[column] for column in columns] * len(rows),
         "weight": list(weights[np.ix_(rows, columns)].ravel()),
     }
 

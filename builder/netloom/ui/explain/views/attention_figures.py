@@ -98,13 +98,13 @@ def rollout_map(maps: AttentionMaps) -> tuple[go.Figure, str]:
     return heat(maps.rollout, labels, labels), written(pairs_table(maps.rollout, labels, labels))
 
 
-def heat(weights: np.ndarray, looking: Sequence[str], looked_at: Sequence[str]) -> go.Figure:
+def heat(weights: np.ndarray, query_labels: Sequence[str], key_labels: Sequence[str]) -> go.Figure:
     """Return a labeled heatmap of attention; positions without a label are padding and omitted."""
     import plotly.graph_objects as go
 
-    with_token = [[index for index, token in enumerate(side) if token] for side in (looking, looked_at)]
+    with_token = [[index for index, token in enumerate(side) if token] for side in (query_labels, key_labels)]
     rows, columns = (
-        [side[index] for index in some] for side, some in zip((looking, looked_at), with_token, strict=True)
+        [side[index] for index in some] for side, some in zip((query_labels, key_labels), with_token, strict=True)
     )
     values = weights[np.ix_(*with_token)]
     end, pairs = bound(values), [[f"{row} → {column}" for column in columns] for row in rows]

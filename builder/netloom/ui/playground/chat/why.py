@@ -91,11 +91,11 @@ def _heads(tried: Tried, maps: AttentionMaps) -> None:
     heads = [MEAN, *(f"Head {number}" for number in range(1, len(layer.weights) + 1))]
     head = heads.index(str(right.selectbox("Head", heads, key=Key.HEAD.of(tried.run_id, layer_index))))
     weights = layer.weights[head - 1] if head else layer.weights.mean(axis=0)
-    looking, looked_at = sides(maps, layer)
-    drawing(attention_lines(weights, looking, looked_at), Key.LINES.of(tried.run_id, layer_index, head))
+    query_labels, key_labels = sides(maps, layer)
+    drawing(attention_lines(weights, query_labels, key_labels), Key.LINES.of(tried.run_id, layer_index, head))
     st.caption(
         f"{ROUTING}. Lines from each word to those that it attends to. Hover over a word to see only its lines. "
-        f"{hidden_lines_note(weights, looking, looked_at)}"
+        f"{hidden_lines_note(weights, query_labels, key_labels)}"
     )
 
 
