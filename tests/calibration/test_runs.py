@@ -90,9 +90,18 @@ def test_prediction_without_calibration_is_unchanged() -> None:
     assert "calibration" not in run.decoding
 
 
-def test_figures_of_the_report_are_those_of_the_predictions() -> None:
+@pytest.mark.parametrize(
+    "settings",
+    [
+        CalibrationSettings("temperature", abstain_coverage=0.7, conformal=0.2),
+        CalibrationSettings("temperature", abstain_coverage=0.9, conformal=0.2, ood_score="energy"),
+        CalibrationSettings("temperature", conformal=0.2, ood_score="softmax"),
+    ],
+    ids=["confidence", "confidence and energy", "maximum probability"],
+)
+def test_figures_of_the_report_are_those_of_the_predictions(settings: CalibrationSettings) -> None:
     run = trained("digits_mlp")
-    report = calibrate(run, CalibrationSettings("temperature", abstain_coverage=0.7, conformal=0.2))
+    report = calibrate(run, settings)
     test = run.data.split["test"]
     answers = predict(replace(run, applied=report.applied), [run.data.row(int(row)) for row in test])
     classes = run.data.schema.target.classes

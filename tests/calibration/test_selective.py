@@ -30,7 +30,7 @@ def test_threshold_has_the_largest_coverage_at_the_risk() -> None:
     loss[:20] = 1.0  # the 20 least confident rows are wrong
     chosen = choose_threshold(confidence, loss, "risk", 0.1)
     assert chosen is not None
-    selection = selected(confidence, loss, chosen.threshold)
+    selection = selected(confidence >= chosen.threshold, loss)
     assert selection.risk is not None
     assert selection.risk <= 0.1
     assert selection.answered == 88  # 8 of 88 are wrong; 9 of 89 would be more than a tenth
@@ -42,13 +42,13 @@ def test_threshold_keeps_the_coverage() -> None:
     confidence = np.random.default_rng(1).random(1_000)
     chosen = choose_threshold(confidence, np.zeros(1_000), "coverage", 0.8)
     assert chosen is not None
-    assert selected(confidence, np.zeros(1_000), chosen.threshold).coverage == pytest.approx(0.8)
+    assert selected(confidence >= chosen.threshold, np.zeros(1_000)).coverage == pytest.approx(0.8)
 
 
 def test_coverage_is_not_more_than_needed() -> None:
     chosen = choose_threshold(np.linspace(0.01, 1, 100), np.zeros(100), "coverage", 0.07)  # 0.07 * 100 > 7
     assert chosen is not None
-    assert selected(np.linspace(0.01, 1, 100), np.zeros(100), chosen.threshold).answered == 7
+    assert selected(np.linspace(0.01, 1, 100) >= chosen.threshold, np.zeros(100)).answered == 7
 
 
 def test_a_risk_that_no_threshold_keeps_has_none() -> None:
@@ -69,13 +69,13 @@ def test_calibrated_confidence_gives_the_chosen_risk_on_new_rows() -> None:
         loss = (rng.random((2, 4_000)) > confidence).astype(float)
         chosen = choose_threshold(confidence[0], loss[0], "risk", 0.1)
         assert chosen is not None
-        risks.append(selected(confidence[1], loss[1], chosen.threshold).risk or 0.0)
+        risks.append(selected(confidence[1] >= chosen.threshold, loss[1]).risk or 0.0)
         # The risk above a threshold t is (1 − t) / 2.
         assert chosen.threshold == pytest.approx(0.8, abs=0.1)
     assert np.mean(risks) == pytest.approx(0.1, abs=0.01)
 
 
 def test_dependent_rows_have_no_intervals() -> None:
-    selection = selected(np.array([0.5, 0.9]), np.array([0.0, 1.0]), 0.6, independent=False)
+    selection = selected(np.array([False, True]), np.array([0.0, 1.0]), independent=False)
     assert selection.coverage_interval is None
     assert selection.risk_interval is None

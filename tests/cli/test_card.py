@@ -120,10 +120,12 @@ def test_card_has_what_was_measured_of_the_weights(console: Console, copy: Train
     for options, sentence in (
         ((0.05,), "use this calibration"),
         ((0.2, "--dry-run"), "use another calibration, which was measured before"),
+        ((0.05, "--dry-run", "--ood-score", "softmax"), "use another calibration, which was measured before"),
     ):
         assert console(*calibration_arguments, *options).code == 0
         card = console("card", "last", *arguments, "--json").value
         assert dict(card["evidence"][0]["facts"])["Predictions"] == sentence
+    assert "or below a familiarity of" in dict(card["evidence"][0]["facts"])["Abstention"]
     [attack] = robustness.values()
     assert "at 0.05" in attack
     assert attacked.value["verdict"]["sentence"] in attack

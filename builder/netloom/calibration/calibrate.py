@@ -84,17 +84,17 @@ def calibrate(
     rows = _split_rows(data, validation_rows, test_rows, settings)
     progress(0.1)
     parts = {part.name: fit_scaling(part, rows, settings) for part in validation}
+    scores = ood_scores(trained, validation, test, settings, home) if settings.measures_ood else ()
+    parts = _with_score(parts, scores, settings)
+    progress(0.2)
     thresholds = _decision_thresholds(trained, output, validation_rows, parts)
     decoding = objective.decoding(data, thresholds)
-    progress(0.2)
+    progress(0.3)
     reports: list[PartReport] = []
     for index, (known, unseen) in enumerate(zip(validation, test, strict=True)):
         parts[known.name], report = _calibrated(parts[known.name], known, unseen, rows, decoding, settings, trained)
         reports.append(report)
-        progress(0.2 + 0.3 * (index + 1) / len(test))
-    scores = ood_scores(trained, validation, test, settings, home) if settings.measures_ood else ()
-    parts = _with_score(parts, scores, settings)
-    progress(0.7)
+        progress(0.3 + 0.4 * (index + 1) / len(test))
     ensembles = _ensembles(trained, test, test_rows, settings, ensemble_members, progress)
     progress(1.0)
     return CalibrationReport(

@@ -16,7 +16,7 @@ from netloom.calibration.selective import choose_threshold, risk_coverage, selec
 from netloom.calibration.settings import NONE, CalibrationSettings
 from netloom.calibration.units import units_of
 from netloom.core.errors import UsageError
-from netloom.data.preparation.calibrated import calibrated_logits, class_shares
+from netloom.data.preparation.calibrated import calibrated_logits, class_shares, known_score
 from netloom.runs.prediction.applied_calibration import PartCalibration
 
 if TYPE_CHECKING:
@@ -111,13 +111,23 @@ def calibrate_probabilities(
             report = replace(report, missed=(*report.missed, sentence))
         else:
             calibration = replace(calibration, abstention=chosen)
-            selective_report = selected(
-                outcomes.confidence, outcomes.loss, chosen.threshold, independent=rows.independent
-            )
-            report = replace(report, selected=selective_report)
+    if calibration.abstention or calibration.out_of_distribution:
+        answered = _answered(calibration, test, outcomes.confidence)
+        report = replace(report, selected=selected(answered, outcomes.loss, independent=rows.independent))
     if settings.conformal is not None:
         calibration, report = _with_sets(calibration, report, validation, test, rows, settings)
     return calibration, report
+
+
+def _answered(calibration: PartCalibration, test: CalibratedPart, confidence: np.ndarray) -> np.ndarray:
+    """Return which test rows (N,) a prediction answers, as `with_confidence` in `data.preparation.calibrated`."""
+    answered = np.ones(len(confidence), dtype=bool)
+    if calibration.abstention:
+        answered &= confidence >= calibration.abstention.threshold
+    if strange := calibration.out_of_distribution:
+        scores = known_score(strange.kind, calibration.as_json(), test.output)
+        answered &= scores.double().numpy() >= strange.threshold
+    return answered
 
 
 def _abstention_target(settings: CalibrationSettings) -> tuple[Any, float | None]:

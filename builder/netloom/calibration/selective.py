@@ -28,7 +28,7 @@ class RiskCoverage:
 
 @dataclass(frozen=True)
 class Selected:
-    """What a threshold gives on rows: the shares of answered rows, and their risk, with 95% intervals."""
+    """What abstention gives on rows: the shares of answered rows, and their risk, with 95% intervals."""
 
     rows: int
     answered: int
@@ -82,9 +82,9 @@ def choose_threshold(
     return Abstention(threshold, target, value)
 
 
-def selected(confidence: np.ndarray, loss: np.ndarray, threshold: float, *, independent: bool = True) -> Selected:
-    """Return coverage and risk of a threshold on rows. Without `independent` rows, there are no intervals."""
-    answered = confidence >= threshold
+def selected(answered: np.ndarray, loss: np.ndarray, *, independent: bool = True) -> Selected:
+    """Return coverage and risk of the rows that are answered (N,). Without `independent` rows, there are no
+    intervals."""
     count, answered_loss = int(answered.sum()), loss[answered]
     coverage = float(answered.mean())
     risk = float(answered_loss.mean()) if count else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from functools import cache
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -13,8 +13,9 @@ from netloom.calibration.settings import NONE
 from netloom.runs.prediction.applied_calibration import AppliedCalibration, PartCalibration
 from netloom.store import DamagedArtifactError, RunArtifacts
 
-VERSION: Final = 1
+VERSION: Final = 2  # the first one does not have whether unfamiliar inputs abstain
 MEASURES = {"ece": "Expected calibration error", "brier": "Brier score", "log_loss": "Log loss (NLL)"}
+_Settings: TypeAlias = tuple[str, float | None, float | None, float | None]
 _Value = Annotated[float, Field(allow_inf_nan=True)]
 
 
@@ -26,6 +27,7 @@ class PartMeasures:
         name: The name of the target, "" if there is one.
         before: `MEASURES` of the probabilities of the network, and `after` those of calibrated ones; {} for numbers.
         threshold: The confidence below which the network abstains, with the share of answered rows and their risk.
+        familiarity: The score below which it abstains because the input is unlike the training data.
         set_level: The level of prediction sets or intervals, with the share of rows that are covered, and the mean
             number of classes of a set.
     """
@@ -41,25 +43,28 @@ class PartMeasures:
     set_level: _Value | None = None
     covered: tuple[_Value, ...] = ()
     set_size: _Value | None = None
+    familiarity: _Value | None = None
 
-    def settings(self, method: str) -> tuple[str, float | None, float | None]:
-        """Return the method if probabilities are mapped, the threshold, and the level of sets or intervals."""
-        return method if self.after else NONE, self.threshold, self.set_level
+    def settings(self, method: str) -> _Settings:
+        """Return the method if probabilities are mapped, the thresholds, and the level of sets or intervals."""
+        return method if self.after else NONE, self.threshold, self.set_level, self.familiarity
 
 
 @dataclass(frozen=True)
 class StoredMeasures:
     """The measures of the outputs of a run with `weights`, their checksum."""
 
-    version: Literal[1]
+    version: Literal[1, 2]
     weights: str
     method: str
     parts: tuple[PartMeasures, ...]
 
     def describes(self, applied: AppliedCalibration) -> bool:
         """Return whether these are the measures of a calibration: whether its method and thresholds are the same."""
+        compared = 3 if self.version == 1 else 4
         return all(
-            part.name in applied.parts and part.settings(self.method) == _settings_of(applied.parts[part.name])
+            part.name in applied.parts
+            and part.settings(self.method)[:compared] == _settings_of(applied.parts[part.name])[:compared]
             for part in self.parts
         )
 
@@ -81,13 +86,14 @@ def stored_measures(artifacts: RunArtifacts, weights: str) -> StoredMeasures | N
     return measures if measures is not None and measures.weights == weights else None
 
 
-def _settings_of(part: PartCalibration) -> tuple[str, float | None, float | None]:
+def _settings_of(part: PartCalibration) -> _Settings:
     conformal = part.conformal or part.interval
     method = part.scaling.method if part.scaling else NONE
     return (
         method,
         part.abstention.threshold if part.abstention else None,
         1 - conformal.alpha if conformal else None,
+        part.out_of_distribution.threshold if part.out_of_distribution else None,
     )
 
 
@@ -115,6 +121,7 @@ def _measures(part: PartReport, chosen: PartCalibration | None) -> PartMeasures:
         set_level=1 - conformal.alpha if conformal else None,
         covered=covered,
         set_size=part.sets.mean_size if part.sets else None,
+        familiarity=chosen.out_of_distribution.threshold if chosen and chosen.out_of_distribution else None,
     )
 
 

@@ -78,7 +78,7 @@ class Outcomes:
     def measured(self, confidence: float, ambiguity: float) -> Measured:
         """Return what thresholds of a policy give."""
         accepted = self.is_candidate & (self.confidence >= confidence) & (self.margin >= ambiguity)
-        answered = selected(accepted.astype(np.float64), self.loss, 0.5, independent=self.is_independent)
+        answered = selected(accepted, self.loss, independent=self.is_independent)
         inside, outside = ~self.is_outside, self.is_outside
         accuracy, accuracy_interval = self._share((accepted & self.is_right)[inside])
         recall, recall_interval = self._share(~accepted[outside])

@@ -69,10 +69,14 @@ def _part(part: PartMeasures, method: str) -> Facts:
         if key in part.before:
             after = f", after calibration ({plain(method)}) {number(part.after[key])}" if key in part.after else ""
             yield f"{name}{title}", f"{number(part.before[key])}{after}, on {part.rows:,} test rows"
-    if part.threshold is not None:
+    reasons = [
+        *([] if part.threshold is None else [f"below a confidence of {number(part.threshold)}"]),
+        *([] if part.familiarity is None else [f"below a familiarity of {number(part.familiarity)}"]),
+    ]
+    if reasons:
         measured = "" if part.answered is None else f"; it answers {part.answered:.1%} of the test rows"
         measured += "" if part.risk is None else f" with a risk of {part.risk:.1%}"
-        yield f"{name}Abstention", f"below a confidence of {number(part.threshold)}{measured}"
+        yield f"{name}Abstention", f"{' or '.join(reasons)}{measured}"
     if part.covered and part.set_level is not None:
         covered = ", ".join(f"{share:.1%}" for share in part.covered)
         size = "" if part.set_size is None else f", with {number(part.set_size)} classes on average"
