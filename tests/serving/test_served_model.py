@@ -22,7 +22,7 @@ from netloom.runs.prediction.applied_calibration import (
 from netloom.serving.errors import RequestError
 from netloom.serving.models.served_model import ServedModel
 from netloom.serving.schemas import answer_schema
-from tests.serving.asgi import Application
+from tests.serving.asgi import Application, run_apart
 from tests.serving.conftest import Runs
 
 
@@ -58,6 +58,39 @@ def test_the_schema_has_the_keys_of_the_calibration(runs: Runs) -> None:
     )
     jsonschema.validate(answer, schema)
     assert "confidence" not in answer_schema(ServedModel("digits", runs.trained, max_rows=1))["properties"]
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1.0])
+def test_tensors_have_the_calibration(runs: Runs, tmp_path: Path, threshold: float) -> None:
+    part = PartCalibration(
+        "softmax",
+        "row",
+        1,
+        abstention=Abstention(threshold, "coverage", 0.5),
+        conformal=ConformalSet("lac", 0.1, 0.2),
+        out_of_distribution=OutOfDistribution("softmax", 0.0),
+    )
+    application = Application(tmp_path, replace(runs.trained, applied=AppliedCalibration(1, "weights", {"": part})))
+    answers = application.post("/predict", json.dumps([runs.row(0), runs.row(1)]).encode()).value
+    inputs = [
+        {"name": "image", "shape": [2, 1, 8, 8], "datatype": "FP32", "data": [runs.row(i)["image"] for i in (0, 1)]}
+    ]
+    reply = application.post("/v2/models/model/infer", json.dumps({"inputs": inputs}).encode()).value
+    values = {output["name"]: output for output in reply["outputs"]}
+    described = run_apart(application.ask("GET", "/v2/models/model")).value["outputs"]
+    assert [(tensor["name"], tensor["datatype"]) for tensor in described] == [
+        (name, values[name]["datatype"]) for name in values
+    ]
+    for name in ("confidence", "familiarity"):
+        assert values[name]["data"] == pytest.approx([answer[name] for answer in answers])
+    assert (values["abstained"]["datatype"], values["abstained"]["data"]) == ("BOOL", [bool(threshold)] * 2)
+    assert [json.loads(text) for text in values["prediction_set"]["data"]] == [
+        answer["prediction_set"] for answer in answers
+    ]
+    assert values["reason"]["data"] == [answer.get("reason", "") for answer in answers]
+    requested = {"inputs": inputs, "outputs": [{"name": "abstained", "parameters": {"binary_data": True}}]}
+    body = application.post("/v2/models/model/infer", json.dumps(requested).encode()).body
+    assert body.endswith(bytes([bool(threshold)] * 2))
 
 
 @pytest.fixture

@@ -69,7 +69,7 @@ def _model(model: ServedModel, url: str, *, needs_key: bool) -> str:
     ]
     parts = [
         (f"<code>{escape(part.name)}</code>", escape(str(part.schema.get("description", ""))), part.datatype)
-        for part in model.parts
+        for part in model.all_parts
     ]
     exact = (
         "Each row is computed by itself, so answers equal those of the app bit for bit."

@@ -6,7 +6,6 @@ from typing import Any
 
 from netloom.modalities.row_field import JsonSchema
 from netloom.serving.models.served_model import ServedModel
-from netloom.tasks.answers import CALIBRATED
 
 ERROR_SCHEMA: JsonSchema = {
     "type": "object",
@@ -34,10 +33,9 @@ def answer_schema(model: ServedModel) -> JsonSchema:
             ("unreadable", "Cells that cannot be read like the training data, and count as missing, by column"),
         )
     }
-    calibrated = {} if model.trained.applied is None else CALIBRATED
     return {
         "type": "object",
-        "properties": {**{part.name: dict(part.schema) for part in model.parts}, **calibrated, **warnings},
+        "properties": {**{part.name: dict(part.schema) for part in model.all_parts}, **warnings},
         "required": [part.name for part in model.parts],
     }
 

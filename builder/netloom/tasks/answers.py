@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic_core import to_json
 
 # The data types of the Open Inference Protocol, https://github.com/open-inference/open-inference-protocol
-AnswerDatatype = Literal["BYTES", "FP64"]
+AnswerDatatype = Literal["BOOL", "BYTES", "FP64"]
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,9 @@ class AnswerPart:
         schema: the JSON schema of its value.
         labels: the keys of the value, if it is an object with a number for each of them.
         is_number: whether the value, or each value of the object, is a number.
-        is_text: whether the value is a text. A value that is neither a text nor consists of numbers becomes a tensor
-            of JSON texts.
+        is_text: whether the value is a text, which is empty where a prediction does not have it.
+        is_boolean: whether the value is true or false. Other values that do not consist of numbers become a tensor of
+            JSON texts.
     """
 
     name: str
@@ -34,11 +35,12 @@ class AnswerPart:
     labels: tuple[str, ...] = ()
     is_number: bool = False
     is_text: bool = False
+    is_boolean: bool = False
 
     @property
     def datatype(self) -> AnswerDatatype:
         """The data type of the tensor."""
-        return "FP64" if self.is_number else "BYTES"
+        return "FP64" if self.is_number else "BOOL" if self.is_boolean else "BYTES"
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -47,10 +49,12 @@ class AnswerPart:
 
     def flat(self, answers: Sequence[Mapping[str, Any]]) -> list[Any]:
         """Return the values of all predictions as the flat data of a tensor (N, *shape)."""
+        if self.is_text:
+            return [answer.get(self.name, "") for answer in answers]
         values = [answer[self.name] for answer in answers]
         if self.labels:
             return [value[label] for value in values for label in self.labels]
-        return values if self.is_number or self.is_text else [to_json(value).decode() for value in values]
+        return values if self.is_number or self.is_boolean else [to_json(value).decode() for value in values]
 
 
 def class_part(names: Sequence[str], name: str = "prediction", description: str = "The predicted class") -> AnswerPart:
@@ -111,18 +115,25 @@ def thresholds_part(names: Sequence[str]) -> AnswerPart:
     return numbers_part("thresholds", names, "The decision threshold of each label, chosen on the validation rows")
 
 
-# The keys that a calibration adds where they apply, see `netloom.data.preparation.calibrated`
-CALIBRATED: Mapping[str, Any] = {
-    "confidence": {"type": "number", "description": "The calibrated probability that the prediction is right"},
-    "familiarity": {"type": "number", "description": "How much the input is like the training data"},
-    "prediction_set": {**TEXTS, "description": "The classes that contain the true one with the chosen probability"},
-    "abstained": {"type": "boolean", "description": "Whether the prediction is too uncertain to be used"},
-    "reason": {"type": "string", "description": "Why the network abstains"},
-    "interval": {
-        "type": "object",
-        "properties": {"low": {}, "high": {}, "coverage": {"type": "number"}},
-        "description": "The interval that contains the true number with the probability `coverage`",
-    },
+# The parts that a calibration adds where they apply, by key; see `netloom.data.preparation.calibrated`
+CALIBRATED: Mapping[str, AnswerPart] = {
+    part.name: part
+    for part in (
+        number_part("confidence", "The calibrated probability that the prediction is right"),
+        number_part("familiarity", "How much the input is like the training data"),
+        structure_part("prediction_set", TEXTS, "The classes that contain the true one with the chosen probability"),
+        AnswerPart(
+            "abstained",
+            {"type": "boolean", "description": "Whether the prediction is too uncertain to be used"},
+            is_boolean=True,
+        ),
+        text_part("reason", "Why the network abstains"),
+        structure_part(
+            "interval",
+            {"type": "object", "properties": {"low": {}, "high": {}, "coverage": {"type": "number"}}},
+            "The interval that contains the true number with the probability `coverage`",
+        ),
+    )
 }
 
 

@@ -93,6 +93,21 @@ class PartCalibration:
     interval: ConformalInterval | None = None
     out_of_distribution: OutOfDistribution | None = None
 
+    @property
+    def answer_keys(self) -> tuple[str, ...]:
+        """The keys that it adds to a prediction, see `netloom.data.preparation.calibrated`; `reason` only where the
+        network abstains."""
+        if self.family == "numbers":
+            return ("interval",) if self.interval else ()
+        has_key = {
+            "confidence": True,
+            "familiarity": self.out_of_distribution,
+            "prediction_set": self.conformal,
+            "abstained": self.abstention or self.out_of_distribution,
+            "reason": self.abstention or self.out_of_distribution,
+        }
+        return tuple(name for name, is_added in has_key.items() if is_added)
+
     def as_json(self) -> JsonObject:
         """Return what `netloom.data.preparation.calibrated` reads, as plain JSON."""
         return {name: value for name, value in asdict(self).items() if value is not None}
@@ -110,6 +125,11 @@ class AppliedCalibration:
     weights: str
     parts: dict[str, PartCalibration]
     settings: dict[str, Finite] = field(default_factory=dict)
+
+    @property
+    def answer_keys(self) -> tuple[str, ...]:
+        """The keys that it adds to a prediction; those of several outputs are within their part of it."""
+        return self.parts[""].answer_keys if "" in self.parts else ()
 
     def parts_json(self) -> dict[str, JsonObject]:
         """Return the calibration of each output as plain JSON."""

@@ -25,7 +25,7 @@ from netloom.serving.errors import RequestError
 from netloom.serving.models.backend import Backend, pytorch
 from netloom.serving.server_settings import DEFAULT_BACKEND
 from netloom.tasks import task
-from netloom.tasks.answers import AnswerPart
+from netloom.tasks.answers import CALIBRATED, AnswerPart
 from netloom.tasks.true_labels import TrueLabel
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class ServedModel:
         checksum: the beginning of the checksum of the weights, by which their file is found.
         fields: the keys of a raw row.
         reader: reads the records of requests as raw rows.
-        parts: the keys of an answer.
+        parts: the keys of an answer without its calibration, which another version can lack.
         row_keys: all keys that a raw row can have for the network.
         spellings: groups of keys that can have the same value, such as a date and its parts.
         true_label: the kind of labels that clients can report later; None if none measures a prediction.
@@ -106,6 +106,12 @@ class ServedModel:
     def title(self) -> str:
         """The name of the model with its version, for messages and headers."""
         return f"{self.name}/{self.version}"
+
+    @cached_property
+    def all_parts(self) -> tuple[AnswerPart, ...]:
+        """The keys of an answer, and those that its calibration adds."""
+        applied = self.trained.applied
+        return (*self.parts, *(CALIBRATED[name] for name in (applied.answer_keys if applied else ())))
 
     @cached_property
     def preprocess(self) -> dict[str, object]:

@@ -83,7 +83,7 @@ class Infer(ServerRoute):
         body, binary = _parts(call)
         rows = rows_of_tensors(body.get("inputs"), binary, served.model, server.settings.limits.rows)
         answers = await server.predict(call, deployment, served, read_records(rows, served.model))
-        outputs, blobs = tensors_of_answers(answers, served.model.parts, body.get("outputs"))
+        outputs, blobs = tensors_of_answers(answers, served.model.all_parts, body.get("outputs"))
         value: dict[str, Any] = {"model_name": served.model.name, "model_version": served.model.version}
         value |= {"id": body["id"]} if isinstance(body.get("id"), str) else {}
         value["outputs"] = outputs
@@ -134,5 +134,7 @@ def _tensors(model: ServedModel) -> dict[str, list[dict[str, Any]]]:
         "inputs": [
             {"name": field.name, "datatype": field.datatype, "shape": [-1, *field.shape]} for field in model.fields
         ],
-        "outputs": [{"name": part.name, "datatype": part.datatype, "shape": [-1, *part.shape]} for part in model.parts],
+        "outputs": [
+            {"name": part.name, "datatype": part.datatype, "shape": [-1, *part.shape]} for part in model.all_parts
+        ],
     }
