@@ -856,3 +856,51 @@ def test_records_without_a_column_of_the_series_are_refused_by_its_name() -> Non
 def test_a_file_of_quotes_has_no_rows(content: bytes) -> None:
     with pytest.raises(FileError, match="no rows"):
         read_rows(content, "quotes.csv", {"fields": []})
+
+
+def json_layouts() -> dict[str, str]:
+    """The same table as JSON in each layout."""
+    frame = pd.DataFrame(
+        {"a": [index / 7 for index in range(30)], "b": ["x", "y", "z"] * 10, "label": ["left", "right"] * 15}
+    )
+    records = frame.to_dict("records")
+    layouts = {orient: frame.to_json(orient=orient) for orient in ("records", "split", "index", "columns", "table")}
+    return {
+        **layouts,
+        "lists by name": json.dumps(frame.to_dict("list")),
+        "records under a name": json.dumps({"version": 1, "rows": records}),
+        "parts of a split": json.dumps({"train": records[:20], "validation": records[20:25], "test": records[25:]}),
+        "blanks around names": json.dumps([{f" {name} ": cell for name, cell in row.items()} for row in records]),
+    }
+
+
+@pytest.mark.parametrize("layout", json_layouts())
+def test_a_run_reads_its_own_json_file_in_each_layout(layout: str, home: Path) -> None:
+    content = json_layouts()[layout].encode()
+    data = prepare(DataChoice(dataset=add_file(content, "a.json", home, target="label").name), home)
+    preprocess = data.preprocess.to_json()
+    file = read_rows(content, "a.json", preprocess)
+    assert len(file.rows) == 30
+    assert encode_rows(preprocess, file.rows)["features"].tobytes() == data.inputs["features"].numpy().tobytes()
+
+
+def test_rows_of_lists_have_numbered_columns(home: Path) -> None:
+    cells = [[index / 7, "xyz"[index % 3], index % 2] for index in range(30)]
+    content = json.dumps(cells).encode()
+    data = prepare(DataChoice(dataset=add_file(content, "a.json", home, target="3").name), home)
+    preprocess = data.preprocess.to_json()
+    encoded = encode_rows(preprocess, read_rows(content, "a.json", preprocess).rows)
+    assert encoded["features"].tobytes() == data.inputs["features"].numpy().tobytes()
+
+
+def test_a_record_with_lists_or_objects_stays_a_record() -> None:
+    columns = [
+        {"name": "tags", "type": "set", "separator": "|", "values": ["u", "v"]},
+        {"name": "place.x", "type": "number", "median": 0.0, "mean": 0.0, "std": 1.0},
+    ]
+    preprocess = {"fields": [{"name": "all", "encoding": "table", "columns": columns}]}
+    file = read_rows(b'{"tags": ["u", "v"], "place": {"x": 2}, "other": {"1": 2}}', "a.json", preprocess)
+    assert file.is_single
+    assert encode_rows(preprocess, file.rows)["all"].tolist() == [[1, 1, 2]]
+    only_set = {"fields": [{"name": "all", "encoding": "table", "columns": columns[:1]}]}
+    assert read_rows(b'{"tags": ["u", "v"]}', "a.json", only_set).rows == [{"tags": ["u", "v"]}]

@@ -12,7 +12,7 @@ from netloom.core.text import no_json
 from netloom.data.limits import MAX_CELLS, MAX_COLUMNS, MAX_ROWS
 from netloom.data.splits.given_splits import NAMES, is_split, part_in
 from netloom.data.tables.intents_json import example_intents, responses_note, text_records
-from netloom.data.tables.record_reader import flatten
+from netloom.data.tables.record_reader import flatten, pandas_records
 from netloom.modalities.columns.column_kind import free_name
 from netloom.modalities.encoding.cells import RawRow
 
@@ -95,6 +95,8 @@ def _records_of(value: Any, filename: str) -> list[Any]:
             return [dict(enumerate(row, 1)) if isinstance(row, list) else row for row in value]
         return value
     if isinstance(value, dict):
+        if records := pandas_records(value):
+            return records
         if parts := _parts_of(value):
             return _records_of_parts(parts, filename)
         lists = {str(name): item for name, item in value.items() if isinstance(item, list) and item}

@@ -28,28 +28,56 @@ class RecordReader:
         self._names = {name for readers in self._alternatives for name in readers}
         self._readers = {name: reader for readers in columns for name, reader in readers.items()}
         self._series = encoders[0] if len(encoders) == 1 and encoders[0].step_columns else None
+        fields = {name for encoder in encoders for readers in encoder.cell_readers for name in readers}
+        self._known = fields.union(*(encoder.step_columns for encoder in encoders))
+        self._scalars = {
+            column.name for encoder in encoders for column in encoder.columns if not column.takes_lists
+        }.union(*(encoder.step_columns for encoder in encoders))
 
     def read(self, records: Any, name: str = "body") -> RowFile:
         """Return a record, or a list of them, as rows. Records with one time step of a series each are a single row.
+
+        A list can also be within an object, or be columns by name, as in the import.
 
         Raises:
             FileError: A record is not an object.
             EncodeError: The time steps of a series cannot be read.
         """
-        values = records if isinstance(records, list) else [records]
+        found = self._within(records)
+        values = found if isinstance(found, list) else [found]
         for position, record in enumerate(values, 1):
             if not isinstance(record, Mapping):
                 raise FileError(
                     f"A row is an object with a value for each column; row {position} of {name[:100]!r} is not one."
                 )
-        rows = [{**record, **flatten(record)} for record in values]
+        rows = [self._by_column(record) for record in values]
         self._mark_missing(rows)
         if (steps := self._time_steps(rows, name)) is not None:
             return steps
-        file = RowFile(rows, is_single=not isinstance(records, list))
+        file = RowFile(rows, is_single=not isinstance(found, list))
         for column, reader in self._readers.items():
             _read_written(file, column, reader)
         return file
+
+    def _within(self, value: Any) -> Any:
+        """Return the list of records in a JSON value: lists of them under some names, records by a key, the layouts of
+        pandas, columns by name, or lists of cells, whose columns are numbered; a record itself."""
+        if not isinstance(value, Mapping):
+            return _numbered(value) if any(map(str.isdecimal, self._known)) else value
+        if not self._known & flatten(value).keys():
+            return _wrapped(value)
+        columns = [part for part in value.values() if isinstance(part, list)]
+        lengths = {len(part) for part in columns}
+        if len(columns) < len(value) or len(lengths) != 1 or not self._scalars & value.keys():
+            return value
+        return [dict(zip(value, cells, strict=True)) for cells in zip(*columns, strict=True)]
+
+    def _by_column(self, record: Mapping[str, Any]) -> RawRow:
+        """Return a record with its nested values by column, and without blanks around the names, as in the import."""
+        row = {**record, **flatten(record)}
+        for name in [name for name in row if name not in self._known and name.strip() in self._known]:
+            row.setdefault(name.strip(), row[name])
+        return row
 
     def _mark_missing(self, rows: Sequence[RawRow]) -> None:
         """Add None for columns and texts that other rows have: a record can leave out what is missing."""
@@ -78,6 +106,41 @@ class RecordReader:
         return TimeSteps(series, list(enumerate(cells, 1)), places, name, ".").last_windows()
 
 
+def pandas_records(value: Mapping[str, Any]) -> list[RawRow] | None:
+    """Return the records of a table as `DataFrame.to_json` writes it: the names beside the rows (`split`), or columns
+    by name with their cells by row number (`columns`); None for other objects."""
+    names, rows = value.get("columns"), value.get("data")
+    if isinstance(names, list) and isinstance(rows, list):
+        if all(isinstance(cells, list) and len(cells) == len(names) for cells in rows):
+            return [dict(zip(map(str, names), cells, strict=True)) for cells in rows]
+        return None
+    columns = list(value.values())
+    if not _are_records(columns) or all(map(str.isdecimal, value)):
+        return None
+    indices = list(columns[0])
+    if not indices or not all(map(str.isdecimal, indices)) or any(list(column) != indices for column in columns):
+        return None
+    return [{name: column[index] for name, column in value.items()} for index in indices]
+
+
+def _wrapped(value: Mapping[str, Any]) -> Any:
+    """Return the records in an object that is not one; the object if there are none."""
+    if (records := pandas_records(value)) is not None:
+        return records
+    lists = [part for part in value.values() if isinstance(part, list) and _are_records(part)]
+    if lists:  # such as the parts of a split
+        return [record for part in lists for record in part]
+    parts = list(value.values())
+    return parts if _are_records(parts) else value
+
+
+def _numbered(value: Any) -> Any:
+    """Return lists of cells as records with numbered columns; other values unchanged."""
+    if not isinstance(value, list) or not value or not all(isinstance(cells, list) for cells in value):
+        return value
+    return [{str(number): cell for number, cell in enumerate(cells, 1)} for cells in value]
+
+
 def flatten(record: Mapping[Any, Any], prefix: str = "", depth: int = 1) -> RawRow:
     """Return the values of a record by column; nested objects become columns such as `address.city`."""
     cells: dict[str, Any] = {}
@@ -88,6 +151,10 @@ def flatten(record: Mapping[Any, Any], prefix: str = "", depth: int = 1) -> RawR
         else:
             cells[path] = value
     return cells
+
+
+def _are_records(values: Sequence[Any]) -> bool:
+    return bool(values) and all(isinstance(value, Mapping) for value in values)
 
 
 def _read_written(file: RowFile, column: str, reader: CellReader) -> None:

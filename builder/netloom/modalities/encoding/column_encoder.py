@@ -127,6 +127,11 @@ class ColumnEncoder(CellReader):
         """
         return {}
 
+    @property
+    def takes_lists(self) -> bool:
+        """Whether a value can be a list."""
+        return False
+
     def comparable(self, value: Any) -> Any:
         """Return a value in a form that is equal for all spellings that are encoded equally; None if it is missing."""
         return value

@@ -74,6 +74,10 @@ class SetEncoder(LabelEncoder):
         """Return the values of a cell."""
         return members(value, self.state.separator, has_lists=self.state.has_lists)
 
+    @property
+    def takes_lists(self) -> bool:
+        return True
+
     def comparable(self, value: Any) -> Any:
         return self.separator.join(sorted(self.members(value))) or None
 
