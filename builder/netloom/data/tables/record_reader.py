@@ -26,6 +26,7 @@ class RecordReader:
         texts = [readers for encoder in encoders if encoder.is_text for readers in encoder.cell_readers]
         self._alternatives: list[Mapping[str, CellReader]] = [*columns, *texts]
         self._names = {name for readers in self._alternatives for name in readers}
+        self._single = {next(iter(readers)) for readers in self._alternatives if len(readers) == 1}
         self._readers = {name: reader for readers in columns for name, reader in readers.items()}
         self._series = encoders[0] if len(encoders) == 1 and encoders[0].step_columns else None
         fields = {name for encoder in encoders for readers in encoder.cell_readers for name in readers}
@@ -55,8 +56,10 @@ class RecordReader:
         if (steps := self._time_steps(rows, name)) is not None:
             return steps
         file = RowFile(rows, is_single=not isinstance(found, list))
+        written = {name for row in rows for name, value in row.items() if _is_written(value)}
         for column, reader in self._readers.items():
-            _read_written(file, column, reader)
+            if column in written:
+                _read_written(file, column, reader)
         return file
 
     def _within(self, value: Any) -> Any:
@@ -64,19 +67,19 @@ class RecordReader:
         pandas, columns by name, or lists of cells, whose columns are numbered; a record itself."""
         if not isinstance(value, Mapping):
             return _numbered(value) if any(map(str.isdecimal, self._known)) else value
-        if not self._known & flatten(value).keys():
+        if self._known.isdisjoint(_flat(value)):
             return _wrapped(value)
-        columns = [part for part in value.values() if isinstance(part, list)]
-        lengths = {len(part) for part in columns}
-        if len(columns) < len(value) or len(lengths) != 1 or not self._scalars & value.keys():
+        columns = list(value.values())
+        if set(map(type, columns)) != {list} or len(set(map(len, columns))) != 1 or self._scalars.isdisjoint(value):
             return value
         return [dict(zip(value, cells, strict=True)) for cells in zip(*columns, strict=True)]
 
     def _by_column(self, record: Mapping[str, Any]) -> RawRow:
         """Return a record with its nested values by column, and without blanks around the names, as in the import."""
-        row = {**record, **flatten(record)}
-        for name in [name for name in row if name not in self._known and name.strip() in self._known]:
-            row.setdefault(name.strip(), row[name])
+        row = {**record, **_flat(record)}
+        for name in row.keys() - self._known:
+            if name.strip() in self._known:
+                row.setdefault(name.strip(), row[name])
         return row
 
     def _mark_missing(self, rows: Sequence[RawRow]) -> None:
@@ -85,10 +88,11 @@ class RecordReader:
             return
         available = {name for row in rows for name in row}
         known = [row for row in rows if row.keys() & self._names]  # a row without any of the names is a mistake
+        incomplete = [row for row in known if not row.keys() >= self._single]
         for readers in self._alternatives:
             name = next((name for name in readers if name in available), None)
-            for row in known:
-                if name is not None and not row.keys() & readers:
+            for row in incomplete if len(readers) == 1 else known:
+                if name is not None and row.keys().isdisjoint(readers):
                     row[name] = None
 
     def _time_steps(self, rows: Sequence[RawRow], name: str) -> RowFile | None:
@@ -153,19 +157,22 @@ def flatten(record: Mapping[Any, Any], prefix: str = "", depth: int = 1) -> RawR
     return cells
 
 
+def _flat(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a record with its nested values by column; most have none."""
+    return flatten(record) if dict in set(map(type, record.values())) else record
+
+
 def _are_records(values: Sequence[Any]) -> bool:
     return bool(values) and all(isinstance(value, Mapping) for value in values)
 
 
 def _read_written(file: RowFile, column: str, reader: CellReader) -> None:
-    """Read the texts of a column, and numbers beyond all that import takes, as its reader reads a CSV file.
+    """Read the written values of a column as its reader reads a CSV file.
 
     A column that the reader refuses stays as it is: encoding refuses its first wrong row, by its number.
     """
     values = [row.get(column) for row in file.rows]
-    is_written = [isinstance(value, str) or _is_beyond(value) for value in values]
-    if not any(is_written):
-        return
+    is_written = list(map(_is_written, values))
     written = [_as_cell(value) for value in values]
     unreadable: list[dict[str, str]] = [{} for _ in values]
     try:
@@ -178,8 +185,10 @@ def _read_written(file: RowFile, column: str, reader: CellReader) -> None:
             file.unreadable[index] |= unreadable[index]
 
 
-def _is_beyond(value: Any) -> bool:
-    return isinstance(value, (int, float)) and abs(value) > LARGEST
+def _is_written(value: Any) -> bool:
+    """Return whether a value is a text, or a number that the import takes as missing."""
+    kind = type(value)
+    return kind is str or ((kind is float or kind is int) and not -LARGEST <= value <= LARGEST)
 
 
 def _as_cell(value: Any) -> str | None:
