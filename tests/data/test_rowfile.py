@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 import random
@@ -36,6 +37,7 @@ from netloom.document import DataChoice
 from netloom.modalities.encoding.cells import EncodeError
 from netloom.modalities.encoding.coercion import are_grouped, date_forms, moment, number
 from netloom.modalities.encoding.rows import encode_rows
+from netloom.sandbox import read_batch
 from tests.data.brought import EXAMPLE_FILES
 
 ROWS = 90
@@ -904,3 +906,15 @@ def test_a_record_with_lists_or_objects_stays_a_record() -> None:
     assert encode_rows(preprocess, file.rows)["all"].tolist() == [[1, 1, 2]]
     only_set = {"fields": [{"name": "all", "encoding": "table", "columns": columns[:1]}]}
     assert read_rows(b'{"tags": ["u", "v"]}', "a.json", only_set).rows == [{"tags": ["u", "v"]}]
+
+
+def test_a_run_reads_its_own_file_in_other_formats(home: Path) -> None:
+    header = "@relation x\n@attribute a numeric\n@attribute b {x,y,z}\n@attribute label {left,right}\n@data\n"
+    lines = [f"{index / 7},{'xyz'[index % 3]},{'left' if index % 2 else 'right'}" for index in range(30)]
+    arff = (header + "\n".join(lines)).encode()
+    packed = gzip.compress("\n".join(["a,b,label", *lines]).encode())
+    for content, name in ((arff, "a.arff"), (packed, "a.csv.gz")):
+        data = prepare(DataChoice(dataset=add_file(content, name, home, target="label").name), home)
+        preprocess = data.preprocess.to_json()
+        encoded = encode_rows(preprocess, read_batch(content, name, preprocess).rows)
+        assert encoded["features"].tobytes() == data.inputs["features"].numpy().tobytes()

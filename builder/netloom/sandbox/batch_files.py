@@ -17,10 +17,12 @@ import numpy as np
 
 from netloom.core.errors import DataError
 from netloom.data import file_types
-from netloom.data.dialect import FileError
+from netloom.data.dialect import FileError, encoding_of
 from netloom.data.limits import MAX_STORED_BYTES
 from netloom.data.tables import row_file
+from netloom.data.tables.arff import is_arff
 from netloom.data.tables.raw_rows import RowFile
+from netloom.data.tables.svmlight import is_svmlight
 from netloom.modalities.encoding.cells import EncodeError
 from netloom.modalities.encoding.field_encoder import FieldEncoder, field_encoder
 from netloom.modalities.encoding.image_field import image_encoder
@@ -31,10 +33,11 @@ from netloom.sandbox.process import EndedError, Process, RefusedError
 
 MAX_BYTES = 200 * 2**20
 MAX_ROWS = 100_000
+_HEAD_BYTES = 2**20  # from which the format of a text is inferred
 # The column with the name of a file of a zip.
 FILE = "file"
 _FLOAT_BYTES = 4
-_CONFINED = (file_types.PARQUET, file_types.ZIP)
+_CONFINED = (file_types.PARQUET, file_types.ZIP, file_types.GZIP)
 _SINGLE = (file_types.PICTURE, file_types.SOUND)
 _KINDS = {
     file_types.PICTURE: FileKind.PICTURE,
@@ -49,7 +52,7 @@ def read_batch(
     preprocess: Mapping[str, Any],
     progress: Callable[[float], None] = lambda share: None,
 ) -> RowFile:
-    """Read the rows of a CSV, JSON, Parquet or Excel file, a row from an image or a sound, or one from each image,
+    """Read the rows of a table in any format of the import, a row from an image or a sound, or one from each image,
     sound or text in a zip.
 
     Args:
@@ -63,7 +66,7 @@ def read_batch(
     form = file_types.file_type(content[: file_types.HEAD_BYTES])
     if form in _SINGLE:
         content = _zipped(content, name)
-    elif form not in _CONFINED:
+    elif form not in _CONFINED and not _has_table_of_its_own(content):
         return _rows(content, name, preprocess)
     try:
         process = Process(len(content))
@@ -75,6 +78,14 @@ def read_batch(
         raise DataError(str(error)) from None
     except EndedError as error:
         raise DataError(f"{name[:100]!r} cannot be read: {error}; use a smaller file.") from None
+
+
+def _has_table_of_its_own(content: bytes) -> bool:
+    """Return whether a file is a text with a table that exported networks do not read."""
+    head = content[:_HEAD_BYTES].decode(encoding_of(content[: file_types.HEAD_BYTES]), "ignore")
+    if len(content) > _HEAD_BYTES:
+        head = head.rpartition("\n")[0]  # without a part of a line
+    return is_arff(head) or is_svmlight(head)
 
 
 def _zipped(content: bytes, name: str) -> bytes:

@@ -25,8 +25,8 @@ class Predict(Command):
         parser.add_argument(
             "file",
             metavar="FILE",
-            help="CSV with a header; JSON: one row, a list of rows or one row per line; Parquet or Excel; an image, a "
-            "sound, or a zip of images, sounds or texts; - for standard input",
+            help="CSV with a header; JSON: one row, a list of rows or one row per line; Parquet, Excel, ARFF or "
+            "SVMlight; an image, a sound, or a zip of images, sounds or texts; - for standard input",
         )
 
     def run(self, arguments: Namespace, context: Context) -> int:

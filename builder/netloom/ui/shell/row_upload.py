@@ -14,8 +14,11 @@ if TYPE_CHECKING:
     from netloom.ui.components.streamlit_internals import UploadedFile
 
 MAX_UPLOAD_MIB = 200
-TYPES = ("csv", "tsv", "txt", "json", "jsonl", "parquet", "xlsx", "zip")
-FORMATS = "CSV, JSON, JSON lines, Parquet or Excel with a row per example, or a zip of images, sounds or texts."
+TYPES = ("csv", "tsv", "txt", "json", "jsonl", "parquet", "xlsx", "arff", "svm", "gz", "zip")
+FORMATS = (
+    "CSV, JSON, JSON lines, Parquet, Excel, ARFF or SVMlight with a row per example, or a zip of images, sounds or "
+    "texts."
+)
 
 
 def row_upload(key: str, help: str = FORMATS) -> UploadedFile | None:
