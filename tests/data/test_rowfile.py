@@ -19,6 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from netloom.core.errors import DataError
 from netloom.data import Prepared, add_file, prepare
 from netloom.data.dialect import (
     MISSING_MARKS,
@@ -854,6 +855,15 @@ def test_records_without_a_column_of_the_series_are_refused_by_its_name() -> Non
         encode_rows(STEPS, read_rows(b'[{"x": 1}, {"x": 2}]', "a.json", STEPS).rows)
 
 
+def test_missing_values_of_a_single_column_are_rows() -> None:
+    column = {"name": "size", "type": "number", "median": 0.0, "mean": 0.0, "std": 1.0}
+    preprocess = {"fields": [{"name": "all", "encoding": "table", "columns": [column]}]}
+    content = pd.DataFrame({"size": [1.0, None, 3.0]}).to_csv(index=False)
+    assert '""' in content
+    assert [row["size"] for row in read_rows(content.encode(), "a.csv", preprocess).rows] == [1, None, 3]
+    assert [row["size"] for row in read_rows(b"size\n1\n\n  \n3\n", "a.csv", preprocess).rows] == [1, 3]
+
+
 @pytest.mark.parametrize("content", [b'""', b'""\n""', b'"'])
 def test_a_file_of_quotes_has_no_rows(content: bytes) -> None:
     with pytest.raises(FileError, match="no rows"):
@@ -918,3 +928,19 @@ def test_a_run_reads_its_own_file_in_other_formats(home: Path) -> None:
         preprocess = data.preprocess.to_json()
         encoded = encode_rows(preprocess, read_batch(content, name, preprocess).rows)
         assert encoded["features"].tobytes() == data.inputs["features"].numpy().tobytes()
+
+
+def test_a_text_file_is_a_row_of_a_network_that_reads_a_text_alone() -> None:
+    text = {"name": "text", "encoding": "words", "vocabulary": ["", "?", "win"], "length": 4, "column": "message"}
+    content = "Win £100, now!\nCall 80082\n"
+    file = read_batch(content.encode(), "a.txt", {"fields": [text]})
+    assert (file.rows, file.is_single) == ([{"text": content}], True)
+    assert read_batch(b"message\nWin\nCall\n", "a.txt", {"fields": [text]}).rows == [
+        {"message": "Win"},
+        {"message": "Call"},
+    ]
+    for name, fields in (("a.csv", [text]), ("a.txt", [text, {**text, "name": "other", "column": "other"}])):
+        with pytest.raises(DataError, match="has no column 'message'"):
+            read_batch(content.encode(), name, {"fields": fields})
+    with pytest.raises(DataError, match="is empty"):
+        read_batch(b" \n", "a.txt", {"fields": [text]})

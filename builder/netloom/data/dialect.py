@@ -239,22 +239,32 @@ def sample_records(text: str, dialect: Dialect) -> list[list[str]]:
         return []
 
 
-def read_records(text: str, dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
+def read_records(text: str, dialect: Dialect, *, quoted_blank: bool = False) -> Iterator[tuple[int, list[str]]]:
     """Iterate over the records that are not blank: the line in which each ends, and its cells without leading blanks.
+
+    With `quoted_blank`, a line with a pair of quotes alone is a record, as pandas writes the missing value of a table
+    with one column.
 
     Raises:
         csv.Error: The text cannot be parsed.
     """
     csv.field_size_limit(2**31 - 1)  # an image or a sound may be a JSON list in one cell
+    last = [""]
+
+    def lines() -> Iterator[str]:
+        for line in io.StringIO(text, newline=""):
+            last[0] = line
+            yield line
+
     reader = csv.reader(
-        io.StringIO(text, newline=""),
+        lines(),
         delimiter=dialect.separator,
         quoting=dialect.quoting,
         skipinitialspace=True,
         quotechar='"',
     )
     for cells in reader:
-        if len(cells) > 1 or (cells and cells[0].strip()):
+        if len(cells) > 1 or (cells and (cells[0].strip() or (quoted_blank and last[0].strip() == '""'))):
             yield reader.line_num, cells
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from netloom.core.errors import DataError
 from netloom.data import file_types
-from netloom.data.dialect import FileError, encoding_of
+from netloom.data.dialect import FileError, decode_text, encoding_of
 from netloom.data.limits import MAX_STORED_BYTES
 from netloom.data.tables import row_file
 from netloom.data.tables.arff import is_arff
@@ -67,7 +67,8 @@ def read_batch(
     if form in _SINGLE:
         content = _zipped(content, name)
     elif form not in _CONFINED and not _has_table_of_its_own(content):
-        return _rows(content, name, preprocess)
+        read = _table_or_text if name.lower().endswith((".txt", ".md")) else _rows
+        return read(content, name, preprocess)
     try:
         process = Process(len(content))
         try:
@@ -78,6 +79,22 @@ def read_batch(
         raise DataError(str(error)) from None
     except EndedError as error:
         raise DataError(f"{name[:100]!r} cannot be read: {error}; use a smaller file.") from None
+
+
+def _table_or_text(content: bytes, name: str, preprocess: Mapping[str, Any]) -> RowFile:
+    """Return the rows of a table; if it has no column of a network that reads a text alone, the whole text as a row."""
+    try:
+        return _rows(content, name, preprocess)
+    except DataError:
+        if (field := _field_for(file_types.TEXT, preprocess)) is None:
+            raise
+    try:
+        text, _ = decode_text(content, name)
+    except FileError as error:
+        raise DataError(str(error)) from None
+    if not text.strip():
+        raise DataError(f"{name[:100]!r} is empty.")
+    return RowFile([{field.name: text}], is_single=True)
 
 
 def _has_table_of_its_own(content: bytes) -> bool:

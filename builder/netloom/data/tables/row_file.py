@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import dropwhile
 from typing import Any
 
 from netloom.data.dialect import (
@@ -106,7 +107,8 @@ def _csv_rows(text: str, name: str, preprocess: Mapping[str, Any]) -> RowFile:
     text = with_tabs(without_preamble(text))
     dialect, required = infer_dialect(text), _required_columns(preprocess)
     try:
-        lines = list(read_records(text, dialect))
+        records = read_records(text, dialect, quoted_blank=True)
+        lines = list(dropwhile(lambda record: not any(record[1]), records))
     except csv.Error as error:
         raise FileError(f"{name[:100]!r} cannot be read as CSV: {error}.") from None
     if not lines:  # such as a pair of quotes
