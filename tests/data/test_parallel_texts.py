@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from netloom.data.tables.row_file import read_rows
 from netloom.data.uploads import fitting, open_source
+from netloom.modalities.encoding.cells import EncodeError
 from tests.data.crafted import make_zip
 from tests.data.samples import import_and_prepare, import_error
 
@@ -124,3 +126,14 @@ def test_a_description_beside_pairs_is_not_a_class(home: Path) -> None:
         {"deu.txt": "\n".join(lines).encode(), "_about.txt": b"** Info **\nSee www.manythings.org\n" * 4}
     )
     assert import_and_prepare(content, home, "deu-eng.zip").raw.target_kind == "sequence"
+
+
+def test_lines_without_the_name_of_their_column_are_refused_in_prediction(home: Path) -> None:
+    data = import_and_prepare(make_zip(_corpus({"train.*": 40, "test.*": 12}, ("en", "de"))), home, "corpus.zip")
+    preprocess = data.preprocess.to_json()
+    with pytest.raises(EncodeError, match=r"no column 'en'; it has 'the cat'\. Write 'en' as the first line"):
+        read_rows(b"the cat\na dog runs\n", "test.en", preprocess)
+    assert [row["en"] for row in read_rows(b"en\nthe cat\na dog runs\n", "test.en", preprocess).rows] == [
+        "the cat",
+        "a dog runs",
+    ]

@@ -189,7 +189,9 @@ class _RequiredColumns:
         if missing and body:
             listed = ", ".join(map(repr, dict.fromkeys(missing)))
             available = ", ".join(map(repr, list(places)[:20]))
-            raise EncodeError(f"{name[:100]!r} has no column {listed}; it has {available}.")
+            is_only = len(self.alternatives) == 1
+            hint = f" Write {listed} as the first line if each line is a value of it." if is_only else ""
+            raise EncodeError(f"{name[:100]!r} has no column {listed}; it has {available}.{hint}")
         return [column for column in self.readers if column in places]
 
 
