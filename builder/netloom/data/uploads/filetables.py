@@ -33,8 +33,10 @@ from netloom.data.uploads.file_lists import (
     numbered_parts,
     numbering_of,
 )
+from netloom.data.uploads.image_tuples import pair_table, triplet_table
 from netloom.data.uploads.joining import PART, concatenated, tables_in_parts
 from netloom.data.uploads.members import PICTURE_SUFFIXES, composed
+from netloom.data.uploads.pairing import ROLES
 from netloom.data.uploads.source import Source
 
 if TYPE_CHECKING:
@@ -81,9 +83,13 @@ def naming_table(source: Source, files: Sequence[str]) -> NamingTable | None:
 
 def _naming_table(source: Source, files: Sequence[str]) -> NamingTable | None:
     excluded = set(files)
-    if not files or len(excluded) == len(source.names):
+    if not files:
         return None
     file_of = files_by_path(files)
+    if (tuples := _tuples(source, files, file_of)) is not None:
+        return tuples
+    if len(excluded) == len(source.names):
+        return None
     numbered = numbering(source, files).lists
     names = [name for name in source.tables() if name not in excluded and name not in numbered]
     lists = class_lists(source, names, lambda cell: _file_at(file_of, cell))
@@ -102,6 +108,21 @@ def _naming_table(source: Source, files: Sequence[str]) -> NamingTable | None:
     if not candidates:
         return None
     return _of_parts(candidates) or _with_partition(max(candidates, key=_usefulness), candidates, file_of)
+
+
+def _tuples(source: Source, files: Sequence[str], file_of: Mapping[str, str]) -> NamingTable | None:
+    """Return the pairs or triplets of images that their folders or names make."""
+    if source.members.form(files[0]) != file_types.PICTURE:
+        return None
+    triplets = triplet_table(files)
+    if triplets is not None:
+        return NamingTable("", triplets.reset_index(drop=True), list(ROLES), None, [])
+    excluded = set(files)
+    names = [name for name in source.tables() if name not in excluded]
+    pairs = pair_table(source, names, files, lambda cell: _file_at(file_of, cell))
+    if pairs is None:
+        return None
+    return NamingTable("", pairs, [str(name) for name in pairs.columns[:2]], split_column(pairs), [])
 
 
 def _file_at(file_of: Mapping[str, str], cell: str) -> str | None:

@@ -20,7 +20,7 @@ FIELDS = ("first", "second")
 ANCHOR, POSITIVE, NEGATIVE = "anchor", "positive", "negative"
 ROLES = (ANCHOR, POSITIVE, NEGATIVE)
 _TRIPLET = {
-    role: re.compile(rf"(?i)({names})([ _-]?(text|sentence|image|file|path|id))?")
+    role: re.compile(rf"(?i)({names})s?([ _-]?(text|sentence|image|file|path|id))?")
     for role, names in ((ANCHOR, "anchor|query"), (POSITIVE, "positive|pos"), (NEGATIVE, "negative|neg"))
 }
 # Names of columns that say how the two of a pair are related.
@@ -37,6 +37,11 @@ def likely_relations(table: pd.DataFrame) -> list[str]:
     """Return the columns that may say how the two of a pair are related, the most likely first."""
     ranked = ranked_targets(table)
     return sorted(ranked, key=lambda name: _RELATION.fullmatch(name.strip()) is None)  # stable
+
+
+def role_of(text: str) -> str | None:
+    """Return the role in a triplet that a name states, such as anchor; None if it states none."""
+    return next((role for role, pattern in _TRIPLET.items() if pattern.fullmatch(text.strip())), None)
 
 
 def triplet_columns(columns: Sequence[str]) -> dict[str, str]:

@@ -59,7 +59,10 @@ class PicturePairs(Reader):
 
     name = "picture_pairs"
     title = "Pairs of images"
-    about = "A zip of images and a table whose rows name two of them and say whether they belong together."
+    about = (
+        "A zip of images and a table whose rows name two of them and say whether they belong together; or folders such "
+        "as same/1 and different/2 with two images each."
+    )
     kind = "image"
     target_question = "target"
     files: ClassVar[tuple[str, ...]] = FIELDS

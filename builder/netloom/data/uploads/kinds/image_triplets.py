@@ -50,7 +50,7 @@ class PictureTriplets(PicturePairs):
     title = "Triplets of images"
     about = (
         "A zip of images and a table whose rows name three of them: an anchor, a positive that belongs to it, and a "
-        "negative that does not."
+        "negative that does not; or folders anchor, positive and negative with images of the same names."
     )
     target_question = ""
     files = ROLES
