@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from netloom.data import Prepared
 from netloom.data.uploads import fitting, open_source
@@ -157,3 +158,30 @@ def test_sounds_with_transcripts_alone_are_refused(home: Path) -> None:
     message = import_error(make_zip(files), home, "lj.zip")
     assert "have no classes" in message
     assert "'metadata.csv' are not read" in message
+
+
+@pytest.mark.parametrize("kind", ["class", "labels"])
+def test_columns_of_zeros_and_ones_are_classes_or_labels(kind: str, home: Path) -> None:
+    names = ("healthy", "rust", "scab")
+    rows = [[int(row % 3 == place or (kind == "labels" and row % 5 < place)) for place in range(3)] for row in ROWS]
+    rows[4] = [0, 1, 0] if kind == "class" else [0, 0, 0]
+    files = {f"images/{row}.png": _picture(row) for row in ROWS}
+    files["train.csv"] = "\n".join(
+        [f"image_id,{','.join(names)}", *(",".join(map(str, [row, *marks])) for row, marks in enumerate(rows))]
+    ).encode()
+    data = import_and_prepare(make_zip(files), home, "leaves.zip")
+    assert (data.raw.target_kind, data.raw.classes) == (kind, names)
+    expected = [rows[shade] for shade in _shades(data)]
+    targets = data.raw.target.tolist() if kind == "labels" else np.eye(3, dtype=int)[data.raw.target].tolist()
+    assert targets == expected
+
+
+def test_sets_of_labels_beside_images_are_noted(home: Path) -> None:
+    files = {f"images/{row}.png": _picture(row) for row in ROWS}
+    cells = ["Mass", "Edema", "Mass|Edema", "No Finding"]
+    files["entries.csv"] = b"Image,Finding Labels,Patient ID\n" + _lines(
+        ROWS, lambda row: f"{row}.png,{cells[row % 4]},{row // 3}"
+    )
+    data = import_and_prepare(make_zip(files), home, "chest.zip")
+    assert data.schema.target.name == "Finding Labels"
+    assert any("look like sets of labels, such as 'Mass|Edema'" in note for note in data.raw.warnings)

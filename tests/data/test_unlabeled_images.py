@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from netloom.data import prepare
@@ -33,6 +34,7 @@ def unlabeled(pattern: str, count: int = 12) -> dict[str, bytes]:
         ("{name}/{i}.png", "{i}.png"),
         ("train/{name}/{i}.png", "unsup/{i}.png"),
         ("set/{name}/{i}.png", "set/{i}.png"),
+        ("set/{name}/{i}.png", "to_predict/{i}.png"),
     ],
 )
 def test_images_without_a_folder_of_a_class_are_left_out(with_labels: str, without: str, home: Path) -> None:
@@ -69,3 +71,30 @@ def test_images_that_no_row_names_are_counted(home: Path) -> None:
     data = prepare(DataChoice(dataset=add_file(content, "images.zip", home).name), home)
     assert len(data.raw) == 30
     assert data.raw.warnings == ["Left out 10 images without a label, such as '30.png'."]
+
+
+@pytest.mark.parametrize(
+    "pattern", ["train/{name}.{i}.png", "{name}_{i}.png", "images/{name} ({i}).png", "images/very_{name}_{i}.png"]
+)
+def test_names_that_begin_with_the_class_give_it(pattern: str, home: Path) -> None:
+    content = make_zip(labeled(pattern))
+    assert fitting(open_source(content, "images.zip"))[0].name == "picture_folders"
+    data = prepare(DataChoice(dataset=add_file(content, "images.zip", home).name), home)
+    assert data.raw.classes == (NAMES if "very" not in pattern else tuple(f"very_{name}" for name in NAMES))
+    assert np.bincount(data.raw.target).tolist() == [20, 20]
+    assert any("is the beginning of its name, such as" in note for note in data.raw.warnings)
+
+
+def test_images_of_a_competition_are_classes_by_name_beside_those_of_a_test(home: Path) -> None:
+    """Dogs vs. Cats of Kaggle: the table to fill in has a single label."""
+    images = {**labeled("train/{name}.{i}.png"), **unlabeled("test1/{i}.png")}
+    images["sampleSubmission.csv"] = make_csv("id,label", [f"{i},0" for i in range(12)])
+    data = prepare(DataChoice(dataset=add_file(make_zip(images), "dogs.zip", home).name), home)
+    assert (data.raw.classes, len(data.raw)) == (NAMES, 40)
+
+
+@pytest.mark.parametrize("pattern", ["{name}/img_{i}.png", "{name}/frame{i}.png", "train/IMG_{i}.png", "train/{i}.png"])
+def test_names_that_only_count_are_not_classes(pattern: str, home: Path) -> None:
+    source = open_source(make_zip(labeled(pattern)), "images.zip")
+    reader = fitting(source)[0]
+    assert not any("beginning of its name" in note for note in reader.noted(source, {}))

@@ -30,7 +30,7 @@ _POSSIBLE = (
     "price", "quality", "default", "income", "salary", "response", "result", "output", "deposit", "grade", "stars",
     "rating", "charges", "strength", "rings", "cnt", "count", "sales", "demand",
 )  # fmt: skip
-_ENDING = re.compile(r".* (class|label|target|price|outcome|category|type|status|score|result)")
+_ENDING = re.compile(r".* (class|labels?|target|price|outcome|category|type|status|score|result)")
 _TIME = re.compile(r"(.* )?(timestamp|time stamp|date ?time)|time|date|epoch")
 _ID = re.compile(r".* (id|uuid|key|no|number)|id|uuid|index|row|unnamed \d+( \d+)?")
 # A possible target gives way to a last column of few values, as in age, income, buys.

@@ -36,6 +36,7 @@ from netloom.data.uploads.file_lists import (
 from netloom.data.uploads.image_tuples import pair_table, triplet_table
 from netloom.data.uploads.joining import PART, concatenated, tables_in_parts
 from netloom.data.uploads.members import PICTURE_SUFFIXES, composed
+from netloom.data.uploads.one_hot import one_hot
 from netloom.data.uploads.pairing import ROLES
 from netloom.data.uploads.source import Source
 
@@ -107,7 +108,19 @@ def _naming_table(source: Source, files: Sequence[str]) -> NamingTable | None:
             candidates.append(NamingTable(name, table, columns, split_column(table), notes))
     if not candidates:
         return None
-    return _of_parts(candidates) or _with_partition(max(candidates, key=_usefulness), candidates, file_of)
+    return _with_one_hot(
+        _of_parts(candidates) or _with_partition(max(candidates, key=_usefulness), candidates, file_of)
+    )
+
+
+def _with_one_hot(naming: NamingTable) -> NamingTable:
+    """Return a table with the classes in columns of 0 and 1 as a column of its own."""
+    labels = naming.labels(*naming.columns)
+    joined = one_hot(naming.table, labels) if len(naming.columns) == 1 and labels else None
+    if joined is None:
+        return naming
+    sets = (*naming.sets, joined.name) if joined.are_sets else naming.sets
+    return replace(naming, table=joined.table, sets=sets, notes=[*naming.notes, joined.note])
 
 
 def _tuples(source: Source, files: Sequence[str], file_of: Mapping[str, str]) -> NamingTable | None:

@@ -31,6 +31,7 @@ IMAGE_SIDE = 32
 _DARK = 2**14  # 12 bits, as of many cameras, stored in 16
 _UNLABELED = re.compile(
     r"(?i)un[-_ ]?(label(l?ed)?|sup(ervised)?|annotated|tagged|classified)([-_ ]?(images?|data|set))?"
+    r"|([a-z]+[-_ ])?(pred|predict|predictions?)"
 )
 MAPPED_BYTES = 64 * 2**20  # larger arrays are memory-mapped
 SIZE = Question("size", "Size", "whole", "Images are resized to this height and width", low=SMALLEST_SIDE,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from netloom.data import file_types
 from netloom.data.raw.images import Images
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.settings.label_merging import spelling_notes
-from netloom.data.splits.given_splits import refuse_as_classes
+from netloom.data.splits.given_splits import part_in, refuse_as_classes
 from netloom.data.uploads.boxes import refuse_box_files
 from netloom.data.uploads.filetables import refuse_other_names, stated_parts
 from netloom.data.uploads.images import (
@@ -39,18 +40,26 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+_NUMBERED = re.compile(r"([^\W\d_].*?)[ _.-]*\(?\d+\)?")  # cat.0, great_pyrenees_12
+_FEWEST_NAMED = 4  # images of a class, on average
+_MOSTLY_NAMED = 0.95  # the share of the images in a folder
+
+
 class PictureFolders(Reader):
     """One folder per class."""
 
     name = "picture_folders"
     title = "Images in folders"
-    about = "A zip of images: the folder of an image is its class, such as cats/1.png and dogs/1.png."
+    about = (
+        "A zip of images: the folder of an image is its class, such as cats/1.png and dogs/1.png, or the beginning of "
+        "its name, such as cat.1.png and dog.1.png."
+    )
     kind = "image"
 
     def likely(self, source: Source) -> float:
         images = _pictures(source)
         if len(set(_classes_and_parts(source, images)[0])) > 1:
-            return 0.7
+            return 0.65 if _classes_by_name(source) else 0.7
         return (
             0.01 if source.members.of(file_types.PICTURE) and not source.alone else 0.0
         )  # low, but chosen if nothing else fits: `keep` explains what is missing
@@ -79,6 +88,11 @@ class PictureFolders(Reader):
         labeled = set(pictures)
         left_out = [name for name in _all_pictures(source) if name not in labeled]
         spelled = spelling_notes(_classes_and_parts(source, pictures)[0])
+        if _classes_by_name(source):
+            example = parts_of(pictures[0])[-1]
+            begin = begin_of_name(example)
+            named = f"The class of an image is the beginning of its name, such as {begin!r} of {example!r}."
+            return [*unlabeled_note(left_out), named, *spelled]
         return [*unlabeled_note(left_out), *_gathered_note(source, pictures), *spelled]
 
     def used_files(self, source: Source) -> Sequence[str]:
@@ -99,7 +113,8 @@ class PictureFolders(Reader):
         refuse_as_classes([parts_of(name)[-2] for name in names] if len(classes) < 2 else classes, "picture")
         if len(classes) < 2:
             raise DataError(
-                "The zip needs images in at least two folders, one per class, such as cats/1.png and dogs/1.png."
+                "The zip needs images in at least two folders, one per class, such as cats/1.png and dogs/1.png, or "
+                "with names that begin with the class, such as cat.1.png and dog.1.png."
             )
         notes = self.noted(source, answers)
         read = read_pictures(source, names, progress, notes)
@@ -145,7 +160,36 @@ def _pictures(source: Source) -> list[str]:
     return pictures
 
 
+def _classes_by_name(source: Source) -> dict[str, str]:
+    """Return the classes of images named after them, such as cat.1.png; {} if folders are the classes; cached."""
+    classes: dict[str, str] = source.once("classes by name", lambda: _named_classes(source))
+    return classes
+
+
+def _named_classes(source: Source) -> dict[str, str]:
+    pictures = [name for name in _all_pictures(source) if not is_unlabeled(name)]
+    folders = {name: parts_of(name)[:-1] for name in pictures}
+    innermost = {folder[-1] for folder in folders.values() if folder}
+    if len([folder for folder in innermost if part_in(folder) is None]) > 1:
+        return {}
+    classes = {name: label for name in pictures if (label := begin_of_name(name))}
+    # Images of a test without labels are in a folder of their own
+    labeled_folders = {folders[name] for name in classes}
+    in_them = [name for name in pictures if folders[name] in labeled_folders]
+    count = len({*classes.values()})
+    is_usual = 1 < count <= len(classes) / _FEWEST_NAMED and len(classes) >= _MOSTLY_NAMED * len(in_them)
+    return classes if is_usual else {}
+
+
+def begin_of_name(name: str) -> str:
+    """Return the beginning of the name of a file, without the number at its end; "" without a number or beginning."""
+    match = _NUMBERED.fullmatch(PurePosixPath(parts_of(name)[-1]).stem)
+    return match[1][:100] if match else ""
+
+
 def _labeled_pictures(source: Source) -> list[str]:
+    if by_name := _classes_by_name(source):
+        return list(by_name)
     in_folders = [name for name in _all_pictures(source) if len(parts_of(name)) > 1 and not is_unlabeled(name)]
     classes = _classes_and_parts(source, in_folders)[0]
     if len({*classes} - {""}) < 2:
@@ -183,5 +227,7 @@ def _gathered_note(source: Source, names: Sequence[str]) -> list[str]:
 
 def _classes_and_parts(source: Source, names: Sequence[str]) -> tuple[list[str], np.ndarray | None]:
     """Return the classes of images, their innermost folders other than parts of a split, and the parts (R,), if any."""
-    parts = stated_parts(source, names)
+    parts, by_name = stated_parts(source, names), _classes_by_name(source)
+    if by_name:
+        return [by_name.get(name, "") for name in names], parts.of(names)
     return [(parts.remainder(name)[-2:-1] or ("",))[0][:100] for name in names], parts.of(names)

@@ -15,7 +15,7 @@ from netloom.data.raw.images import Images
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.splits.given_splits import file_parts
 from netloom.data.tables.target_guess import GUESSES, ranked_targets
-from netloom.data.tables.targets import LABELS
+from netloom.data.tables.targets import LABELS, label_sets_note
 from netloom.data.uploads.boxes import refuse_box_columns, refuse_box_files
 from netloom.data.uploads.chosen import Chosen
 from netloom.data.uploads.filetables import NamingTable, label_columns, naming_table, rows_of
@@ -72,7 +72,11 @@ class LabeledPictures(Reader):
     def likely(self, source: Source) -> float:
         pictures = source.members.of(file_types.PICTURE)
         naming = naming_table(source, pictures) if pictures else None
-        return 0.8 if naming is not None and naming.labels(*naming.columns[:1]) else 0.0
+        labels = [] if naming is None else naming.labels(*naming.columns[:1])
+        if naming is None or not labels:
+            return 0.0
+        # A table to fill in for a competition has equal labels
+        return 0.8 if any(naming.table[name].nunique() > 1 for name in labels) else 0.02
 
     def questions(self, source: Source, answers: Answers) -> list[Question]:
         naming = self._naming(source)
@@ -139,6 +143,9 @@ class LabeledPictures(Reader):
         chosen = check_options(options, questions, meta["title"], "Images")
         warnings: list[str] = []
         labeled = known_rows(table, [chosen.choice("target")], warnings)
+        if chosen.optional_choice("task") is None:
+            column = chosen.choice("target")
+            warnings += filter(None, [label_sets_note(labeled[column], column)])
         arrays = load_arrays(folder)
         # `known_rows` keeps the index, so it holds the numbers of the stored images.
         rows = labeled.index.to_numpy()
