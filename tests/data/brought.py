@@ -101,6 +101,14 @@ def picture_pairs() -> bytes:
     return make_zip({**pictures, "pairs.csv": make_csv("one,two,verdict", rows)})
 
 
+def pixel_rows() -> bytes:
+    """Images with a column for each pixel, as MNIST is often published."""
+    pixels, labels = bars(80)
+    names = ",".join(f"pixel{i}" for i in range(pixels[0].size))
+    rows = (f"{label},{','.join(map(str, image.ravel()))}" for image, label in zip(pixels, labels, strict=True))
+    return make_csv(f"label,{names}", rows)
+
+
 def masks(form: str = "index") -> bytes:
     """Squares of two classes on a background, with masks as class indices, palette colors or RGB colors."""
     random = np.random.default_rng(3)
@@ -354,6 +362,7 @@ EXAMPLE_FILES: dict[str, tuple[Callable[[], bytes], str]] = {
     "people.xlsx": (lambda: excel({"People": people()}), "table"),
     "people.jsonl": (jsonl, "table"),
     "films.csv": (films, "table"),
+    "bars.csv": (pixel_rows, "pixel_rows"),
     "bars.npz": (lambda: npz(x=bars(80)[0], y=bars(80)[1]), "arrays"),
     "mnist.zip": (idx_zip, "arrays"),
     "bright.zip": (labelled_pictures, "labelled_pictures"),

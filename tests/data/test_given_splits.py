@@ -231,6 +231,13 @@ KINDS: dict[str, tuple[Callable[[str, Parts], Upload], Callable[[dict[str, Any]]
     ),
     "translation": (_tables("en,fr", lambda row: f"{_sentence(row)},oui{row}"), _number_in_text("text"), COMMON),
     "labelled_pictures": (_listed_in_table(_picture, "png"), lambda row: _number_in_array("image")(row) // 3, COMMON),
+    "pixel_rows": (
+        _tables(
+            f"kind,{','.join(f'pixel{i}' for i in range(16))}",
+            lambda row: f"{'pq'[row % 2]},{row},{','.join(str(200 - i) for i in range(15))}",
+        ),
+        _number_in_array("image"), COMMON,
+    ),
     "picture_pairs": (
         _listed_in_table(_picture, "png", ("a", "b")), lambda row: _number_in_array("first")(row) // 3, COMMON,
     ),
@@ -257,7 +264,7 @@ KINDS: dict[str, tuple[Callable[[str, Parts], Upload], Callable[[dict[str, Any]]
 }  # fmt: skip
 # Kinds that read files and folders by the code of another one run in one layout; the others run with -m long.
 LIKE = {
-    **dict.fromkeys(("ratings", "text_pairs", "text_triplets", "translation"), "table"),
+    **dict.fromkeys(("pixel_rows", "ratings", "text_pairs", "text_triplets", "translation"), "table"),
     "picture_triplets": "picture_pairs",
 }
 CASES = [

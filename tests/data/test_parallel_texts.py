@@ -131,7 +131,9 @@ def test_a_description_beside_pairs_is_not_a_class(home: Path) -> None:
 def test_lines_without_the_name_of_their_column_are_refused_in_prediction(home: Path) -> None:
     data = import_and_prepare(make_zip(_corpus({"train.*": 40, "test.*": 12}, ("en", "de"))), home, "corpus.zip")
     preprocess = data.preprocess.to_json()
-    with pytest.raises(EncodeError, match=r"no column 'en'; it has 'the cat'\. Write 'en' as the first line"):
+    with pytest.raises(
+        EncodeError, match=r"no column 'en'; it has 'the cat'\. Write 'en' as the first line if each line is a text"
+    ):
         read_rows(b"the cat\na dog runs\n", "test.en", preprocess)
     assert [row["en"] for row in read_rows(b"en\nthe cat\na dog runs\n", "test.en", preprocess).rows] == [
         "the cat",

@@ -26,8 +26,11 @@ NO_PART = -1
 # t10k is the test set in the file names of MNIST.
 WORDS: Mapping[str, int] = {
     **dict.fromkeys(("train", "training", "trn", "fit", "learn"), TRAIN),
-    **dict.fromkeys(("validation", "valid", "val", "dev", "development"), VALIDATION),
-    **dict.fromkeys(("test", "testing", "tst", "eval", "evaluation", "holdout", "hold-out", "t10k"), TEST),
+    # The public and the private test of a competition of Kaggle, as in FER-2013
+    **dict.fromkeys(("validation", "valid", "val", "dev", "development", "publictest"), VALIDATION),
+    **dict.fromkeys(
+        ("privatetest", "test", "testing", "tst", "eval", "evaluation", "holdout", "hold-out", "t10k"), TEST
+    ),
 }
 # Names of columns that may hold the part of each row; their cells decide.
 _COLUMN = re.compile(r"(?i)(data[ _-]?)?(split|set|subset|partition|fold|part|usage|phase)([ _-]?(name|type|id))?")

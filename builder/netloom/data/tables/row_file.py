@@ -170,10 +170,12 @@ class _RequiredColumns:
     Attributes:
         readers: The reader of the cells of each column that a file may have.
         alternatives: Groups of column names; the file needs one column of each group.
+        are_texts: Whether all fields are texts.
     """
 
     readers: dict[str, CellReader] = field(default_factory=dict)
     alternatives: list[tuple[str, ...]] = field(default_factory=list)
+    are_texts: bool = False
 
     def numbered(self) -> bool:
         """Return whether the training file had no header, so that its columns are numbered."""
@@ -189,15 +191,16 @@ class _RequiredColumns:
         if missing and body:
             listed = ", ".join(map(repr, dict.fromkeys(missing)))
             available = ", ".join(map(repr, list(places)[:20]))
-            is_only = len(self.alternatives) == 1
-            hint = f" Write {listed} as the first line if each line is a value of it." if is_only else ""
+            hint = f" Write {listed} as the first line if each line is a text." if self.are_texts else ""
             raise EncodeError(f"{name[:100]!r} has no column {listed}; it has {available}.{hint}")
         return [column for column in self.readers if column in places]
 
 
 def _required_columns(preprocess: Mapping[str, Any]) -> _RequiredColumns:
     required = _RequiredColumns()
-    for encoder in map(field_encoder, preprocess["fields"]):
+    encoders = [*map(field_encoder, preprocess["fields"])]
+    required.are_texts = all(encoder.is_text for encoder in encoders if encoder.is_required)
+    for encoder in encoders:
         for readers in encoder.cell_readers:
             required.readers |= readers
             if encoder.is_required:

@@ -1,0 +1,80 @@
+"""Images as rows of a table, as MNIST, Fashion-MNIST and FER-2013 are published."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from netloom.data.uploads import fitting, open_source, reader_for
+from tests.data.crafted import make_csv
+from tests.data.samples import import_and_prepare, import_error
+
+RANDOM = np.random.default_rng(0)
+IMAGES = RANDOM.integers(0, 256, (40, 14, 14))
+PARTS = ("Training", "Training", "PublicTest", "PrivateTest")
+
+
+def _rows(separator: str = ",") -> list[str]:
+    return [separator.join(map(str, image.ravel())) for image in IMAGES]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [f"pixel{i}" for i in range(196)],
+        [f"{row}x{column}" for row in range(1, 15) for column in range(1, 15)],
+        [f"pixel_{row}_{column}" for row in range(14) for column in range(14)],
+    ],
+)
+def test_columns_of_pixels_are_images(names: list[str], home: Path) -> None:
+    content = make_csv(",".join(["label", *names]), [f"{i % 3},{row}" for i, row in enumerate(_rows())])
+    assert fitting(open_source(content, "train.csv"))[0].name == "pixel_rows"
+    assert reader_for(open_source(content, "train.csv"), target="label").name == "pixel_rows"
+    data = import_and_prepare(content, home, "train.csv")
+    assert (data.raw.classes, data.schema.inputs[0].shape) == (("0", "1", "2"), (1, 14, 14))
+    assert [np.array_equal(data.raw.row(i)["image"][0], IMAGES[i]) for i in range(40)] == [True] * 40
+
+
+def test_columns_without_names_are_images_with_the_class_in_front(home: Path) -> None:
+    lines = [f"{i % 3},{row}" for i, row in enumerate(_rows())]
+    data = import_and_prepare("\n".join(lines).encode(), home, "mnist_train.csv")
+    assert (data.schema.target.name, data.schema.inputs[0].shape) == ("column 1", (1, 14, 14))
+
+
+def test_a_text_of_pixels_is_an_image_with_its_split(home: Path) -> None:
+    content = make_csv("emotion,pixels,Usage", [f"{i % 3},{row},{PARTS[i % 4]}" for i, row in enumerate(_rows(" "))])
+    data = import_and_prepare(content, home, "fer2013.csv")
+    assert data.schema.target.name == "emotion"
+    assert [len(data.split[part]) for part in ("train", "validation", "test")] == [20, 10, 10]
+    assert np.array_equal(data.raw.row(7)["image"][0], IMAGES[7])
+
+
+def test_color_images_have_the_colors_of_a_pixel_beside_each_other(home: Path) -> None:
+    pixels = RANDOM.integers(0, 256, (30, 8, 8, 3))
+    names = ",".join(f"pixel{i:04}" for i in range(192))
+    content = make_csv(
+        f"{names},label", [f"{','.join(map(str, image.ravel()))},{i % 2}" for i, image in enumerate(pixels)]
+    )
+    data = import_and_prepare(content, home, "hmnist.csv")
+    assert data.schema.inputs[0].shape == (3, 8, 8)
+    assert np.array_equal(data.raw.row(5)["image"], pixels[5].transpose(2, 0, 1))
+
+
+def test_a_text_with_another_number_of_pixels_is_named(home: Path) -> None:
+    rows = [f"{i % 3},{row}" for i, row in enumerate(_rows(" ") * 2)]
+    rows[60] = "0,1 2 3"
+    message = import_error(make_csv("emotion,pixels", rows), home, "fer2013.csv")
+    assert "The image in row 61 of 'pixels' has 3 values; expected 196" in message
+
+
+@pytest.mark.parametrize(
+    ("names", "high"), [([f"f{i}" for i in range(196)], 256), ([f"pixel{i}" for i in range(196)], 999)]
+)
+def test_other_columns_of_numbers_stay_a_table(names: list[str], high: int) -> None:
+    values = RANDOM.integers(0, high, (40, 196))
+    content = make_csv(
+        ",".join(["label", *names]), [f"{i % 3},{','.join(map(str, row))}" for i, row in enumerate(values)]
+    )
+    assert fitting(open_source(content, "train.csv"))[0].name == "table"
