@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from netloom.data import Prepared, prepare
+from netloom.data import DataError, Prepared, prepare
 from netloom.data.uploads import add_file, fitting, open_source
 from netloom.document import DataChoice
 from tests.data.brought import sentence
@@ -172,3 +172,33 @@ def test_ratings_without_times_are_offered_after_a_table() -> None:
 def test_other_whole_numbers_without_names_are_not_ratings() -> None:
     rows = [[30 + i % 53, 58 + i % 12, i % 25, 1 + i % 2] for i in range(300)]  # as in Haberman's survival data
     assert kinds("\n".join(",".join(map(str, row)) for row in rows).encode(), "haberman.data") == ["table"]
+
+
+# ---------------------------------------------------------------- competitions and archives
+
+
+def test_only_the_training_table_of_a_competition_is_read(home: Path) -> None:
+    rows = [f"{i},{i % 2},{20 + i % 40},{i % 3}" for i in range(60)]
+    files = {
+        "train.csv": "\n".join(["PassengerId,Survived,Age,Pclass", *rows]).encode(),
+        "test.csv": "\n".join(["PassengerId,Age,Pclass", *(f"{i},{20 + i},{i % 3}" for i in range(60, 80))]).encode(),
+        "gender_submission.csv": "\n".join(["PassengerId,Survived", *(f"{i},0" for i in range(60, 80))]).encode(),
+    }
+    data = added(files, "titanic", home)
+    assert (len(data.raw), data.schema.target.name, data.raw.given) == (60, "Survived", None)
+    assert any("'test.csv' and 'gender_submission.csv', as in a competition" in note for note in data.raw.warnings)
+
+
+def test_the_class_in_front_of_a_series_is_the_target(home: Path) -> None:
+    """The UCR archive has no column names."""
+    lines = ["\t".join([str(i % 2 + 1), *(f"{value:.5f}" for value in RANDOM.normal(size=24))]) for i in range(60)]
+    files = {"Italy_TRAIN.tsv": "\n".join(lines[:40]).encode(), "Italy_TEST.tsv": "\n".join(lines[40:]).encode()}
+    data = added(files, "Italy", home)
+    assert (data.schema.target.name, data.raw.classes, len(data.split["test"])) == ("column 1", ("1", "2"), 20)
+
+
+def test_questions_about_paragraphs_are_refused(home: Path) -> None:
+    paragraphs = [{"context": text, "qas": [{"question": "Why?", "answers": [{"text": "a"}]}]} for text in TEXTS]
+    content = json.dumps({"version": "1.1", "data": [{"title": "A", "paragraphs": paragraphs}]}).encode()
+    with pytest.raises(DataError, match="questions about paragraphs, as SQuAD"):
+        add_file(content, "train-v1.1.json", home)

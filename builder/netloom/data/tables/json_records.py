@@ -36,6 +36,7 @@ def json_table(text: str, filename: str) -> pd.DataFrame | None:
     if parsed is None:
         try:
             value = json.loads(text, parse_constant=constant_as_missing)
+            _refuse_paragraphs(value, filename)
             intents = example_intents(value)
             parsed, notes = text_records(intents) or _records_of(value, filename), responses_note(intents)
         except (ValueError, RecursionError) as error:
@@ -50,6 +51,20 @@ def json_table(text: str, filename: str) -> pd.DataFrame | None:
     table = _table(parsed, filename)
     table.attrs[NOTES] = notes
     return table
+
+
+def _refuse_paragraphs(value: Any, filename: str) -> None:
+    """Refuse questions about paragraphs, as in SQuAD.
+
+    Raises:
+        DataError: The JSON value holds such questions.
+    """
+    records = value.get("data") if isinstance(value, dict) else value
+    if isinstance(records, list) and records and isinstance(records[0], dict) and "paragraphs" in records[0]:
+        raise DataError(
+            f"{filename[:100]!r} has questions about paragraphs, as SQuAD; parts of a text cannot be predicted as "
+            "answers. Save a table with a column of questions and one of answers to generate these."
+        )
 
 
 def constant_as_missing(name: str) -> None:

@@ -143,12 +143,16 @@ def _is_constant(table: pd.DataFrame, name: str) -> bool:
 
 
 def _only_classes(table: pd.DataFrame, columns: Sequence[str], suitable: Collection[str]) -> str | None:
-    """Return the only column of texts of a table without column names, if it has few values; None otherwise."""
+    """Return the only column of texts of a table without column names, if it has few values; without texts, the first
+    column if it is the only one of few values, as in the UCR archive; None otherwise."""
     import pandas as pd
 
     if not are_numbered(columns):
         return None
     texts = [name for name in columns if pd.api.types.is_string_dtype(inference_values(table, name))]
+    if not texts:
+        few = [name for name in columns if name in suitable and _has_few_values(table, name)]
+        return columns[0] if few == columns[:1] else None
     is_only = len(texts) == 1 and texts[0] in suitable and _has_few_values(table, texts[0])
     return texts[0] if is_only else None
 

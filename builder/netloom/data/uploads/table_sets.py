@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from netloom.core.errors import DataError
-from netloom.data.splits.given_splits import FileParts, is_split, path_of
+from netloom.data.splits.given_splits import TEST, TRAIN, FileParts, is_split, part_in, path_of
 from netloom.data.uploads.joining import (
     MAX_FILES,
     Tables,
@@ -28,6 +29,7 @@ FILE = "file"  # the name of the column that is added to tables with the same co
 FEWEST_ROWS = 3  # of a table; the first lines of a text with commas can look like a table, too
 MOSTLY = 0.8  # the share of files that are tables, for them not to describe the others
 MAX_SINGLE = 20  # files of one set that can also be chosen one by one
+_SUBMISSION = re.compile(r"(?i)submi(t|ssion)")
 _ABOUT = {"readme", "license", "licence", "citation", "changelog", "changes", "notes", "about", "copying"}
 _ABOUT_SUFFIXES = (".md", ".rst", ".html", ".names", ".info", ".pdf")  # winequality.names describes winequality-red.csv
 
@@ -39,15 +41,19 @@ class TableSet:
     Attributes:
         are_parts: Whether the files are the parts of a split.
         rows: The rows of the largest file.
+        left_out: The files of a competition without the target, which only its organizers know.
     """
 
     names: tuple[str, ...]
     are_parts: bool = False
     rows: int = 0
+    left_out: tuple[str, ...] = ()
 
 
 def table_sets(source: Tables) -> dict[str, TableSet]:
     """Return the data sets of a source by name, the most likely one first; {} if its files are not tables."""
+    if competition := _competition(source):
+        return {competition.names[0]: competition}
     in_parts = tables_in_parts(source.tables())
     if in_parts.parts:
         return _sets_in_parts(source, in_parts)
@@ -87,10 +93,29 @@ def read_set(source: Tables, sets: Mapping[str, TableSet], chosen: str = "") -> 
         table, notes = _stacked(source, item.names)
     else:
         table, notes = source.table(item.names[0])
+    if item.left_out:
+        listed = " and ".join(repr(name[-60:]) for name in item.left_out)
+        notes = [*notes, f"Left out {listed}, as in a competition only {item.names[0][-60:]!r} has the target."]
     other_sets = [title for title, table_set in sets.items() if set(table_set.names).isdisjoint(item.names)]
     if other_sets:
         notes = [*notes, f"The files hold several data sets; {name!r} is read, and {_listed(other_sets)} left out."]
     return table, notes
+
+
+def _competition(source: Tables) -> TableSet | None:
+    """Return the training table of a competition, beside a test without the target and a table to submit."""
+    names = source.tables()
+    submissions = [name for name in names if _SUBMISSION.search(path_of(name)[-1])]
+    part_of_name = {name: part_in(PurePosixPath(path_of(name)[-1]).stem) for name in names if name not in submissions}
+    training = [name for name, part in part_of_name.items() if part == TRAIN]
+    if not submissions or len(training) != 1 or not reads(source, training[0]):
+        return None
+    columns = {*source.table(training[0])[0].columns}
+    tests = [name for name, part in part_of_name.items() if part == TEST and reads(source, name)]
+    without_target = [name for name in tests if {*source.table(name)[0].columns} < columns]
+    if len(without_target) < len(tests):
+        return None
+    return TableSet((training[0],), left_out=(*without_target, *submissions))
 
 
 def _stacked(source: Tables, names: Sequence[str]) -> tuple[pd.DataFrame, list[str]]:

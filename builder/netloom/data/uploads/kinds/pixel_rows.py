@@ -142,7 +142,7 @@ def _pixels(table: pd.DataFrame, columns: list[str]) -> np.ndarray:
     """
     if len(columns) > 1:
         return np.asarray(table[columns].to_numpy(), dtype=np.uint8)
-    rows = []
+    rows: list[np.ndarray] = []
     for number, cell in enumerate(table[columns[0]], 1):
         words = str(cell).split()
         if (rows and len(words) != len(rows[0])) or not all(word.isdecimal() and int(word) <= 255 for word in words):
