@@ -7,7 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from netloom.data.tables.row_file import read_rows
 from netloom.data.uploads import fitting, open_source, reader_for
+from netloom.modalities.encoding.cells import EncodeError
+from netloom.modalities.encoding.rows import encode_rows
 from tests.data.crafted import make_csv
 from tests.data.samples import import_and_prepare, import_error
 
@@ -78,3 +81,22 @@ def test_other_columns_of_numbers_stay_a_table(names: list[str], high: int) -> N
         ",".join(["label", *names]), [f"{i % 3},{','.join(map(str, row))}" for i, row in enumerate(values)]
     )
     assert fitting(open_source(content, "train.csv"))[0].name == "table"
+
+
+@pytest.mark.parametrize("form", ["columns", "text", "colors"])
+def test_rows_of_pixels_are_predicted_as_in_training(form: str, home: Path) -> None:
+    values = RANDOM.integers(0, 256, (40, 192 if form == "colors" else 196))
+    rows = [(" " if form == "text" else ",").join(map(str, image)) for image in values]
+    names = "pixels" if form == "text" else ",".join(f"pixel{i}" for i in range(values.shape[1]))
+    data = import_and_prepare(make_csv(f"label,{names}", [f"{i % 3},{row}" for i, row in enumerate(rows)]), home)
+    preprocess = data.preprocess.to_json()
+    file = read_rows(make_csv(f"id,{names}", [f"{i},{row}" for i, row in enumerate(rows[:9])]), "test.csv", preprocess)
+    assert list(file.rows[3]) == ["id", "image"]
+    assert encode_rows(preprocess, file.rows)["image"].tobytes() == data.inputs["image"][:9].numpy().tobytes()
+
+
+def test_rows_without_pixels_are_refused_in_prediction(home: Path) -> None:
+    names = ",".join(f"pixel{i}" for i in range(196))
+    data = import_and_prepare(make_csv(f"label,{names}", [f"{i % 3},{row}" for i, row in enumerate(_rows())]), home)
+    with pytest.raises(EncodeError, match="has no column 'image'; it has 'id', 'pixel0'"):
+        read_rows(b"id,pixel0\n1,2\n", "test.csv", data.preprocess.to_json())

@@ -121,6 +121,7 @@ def _csv_rows(text: str, name: str, preprocess: Mapping[str, Any]) -> RowFile:
                 f"{name[:100]!r} cannot be read as CSV: line {line} has {len(cells)} cells where {len(names)} were "
                 "expected; put quotes around text that holds the separator."
             )
+    names, body = _with_joined(preprocess, names, body)
     positions = {column: column_index for column_index, column in enumerate(names)}
     if (series := _series_of_steps(preprocess, positions, body)) is not None:
         return TimeSteps(series, body, positions, name, dialect.decimal).last_windows()
@@ -137,6 +138,22 @@ def _csv_rows(text: str, name: str, preprocess: Mapping[str, Any]) -> RowFile:
         for column_index, value in enumerate(required.readers[column].read(csv_column)):
             rows.rows[column_index][column] = value
     return rows
+
+
+def _with_joined(
+    preprocess: Mapping[str, Any], names: list[str], body: list[tuple[int, list[str]]]
+) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """Return the columns of a file and its lines, with fields in place of the columns that hold parts of them."""
+    for encoder in map(field_encoder, preprocess["fields"]):
+        columns, joined = ([], []) if encoder.name in names else encoder.joined_cells(names, [line for _, line in body])
+        if columns:
+            kept = [place for place, name in enumerate(names) if name not in columns]
+            names = [*(names[place] for place in kept), encoder.name]
+            body = [
+                (number, [*(_cell_at(line, place) or "" for place in kept), cell])
+                for (number, line), cell in zip(body, joined, strict=True)
+            ]
+    return names, body
 
 
 def _series_of_steps(

@@ -148,6 +148,15 @@ class FieldEncoder(ABC, Generic[FieldStateT]):
         """The reader of a file column that contains the whole field."""
         return VerbatimReader()
 
+    def joined_cells(self, names: Sequence[str], lines: Sequence[Sequence[str]]) -> tuple[list[str], list[str]]:
+        """Return the columns of a file that hold the field in parts, and its cell in each line; none if there are none.
+
+        Args:
+            names: The names of the columns.
+            lines: The cells of each line.
+        """
+        return [], []
+
     @property
     def step_columns(self) -> tuple[str, ...]:
         """The columns of a file with one time step per line, whose last lines are this field; empty for others."""

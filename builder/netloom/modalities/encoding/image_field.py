@@ -1,5 +1,8 @@
 """Encodes images: resized if the data asks for it, then scaled."""
 
+import json
+import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +24,10 @@ from netloom.modalities.encoding.file_pixels import stored_pixels
 
 _FILE_SIDE = 256  # of a decoded image file, at least, if the data did not come from image files
 MAX_SIDE = 8_192  # of an image that is resized; the weights of the pixels of a longer one would not fit into memory
+
+
+# The columns of pixels in a table of images, such as pixel0 and 1x1
+_PIXEL_NAME = re.compile(r"(?i)(pixels?|px|pix)[ _.-]?\d+([ _x-]\d+)?|\d+x\d+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +91,27 @@ class ImageEncoder(ScaledEncoder[ImageState]):
     @property
     def cell_reader(self) -> CellReader:
         return ListReader()
+
+    def joined_cells(self, names: Sequence[str], lines: Sequence[Sequence[str]]) -> tuple[list[str], list[str]]:
+        columns = [name for name in names if _PIXEL_NAME.fullmatch(name.strip())]
+        if not columns and lines:  # all pixels in one cell
+            first = dict(zip(names, lines[0], strict=False))
+            columns = [name for name in names if self._side(len(first.get(name, "").split())) > 1][:1]
+        places = [names.index(name) for name in columns]
+        cells = []
+        for line in lines:
+            values = [value for place in places if place < len(line) for value in line[place].split()]
+            side, channels = self._side(len(values)), self.shape[0]
+            if side < 2 or not all(value.strip().isdecimal() for value in values):
+                return [], []
+            pixels = np.array(values, dtype=np.int64).reshape((side, side, channels))
+            cells.append(json.dumps((pixels[:, :, 0] if channels == 1 else pixels).tolist()))
+        return columns, cells
+
+    def _side(self, count: int) -> int:
+        """Return the side of a square image with this number of values; 0 if it is not a square."""
+        side = math.isqrt(count // self.shape[0])
+        return side if side * side * self.shape[0] == count else 0
 
     def shown(self, row: RawRow) -> RowDisplay:
         image = np.asarray(self.raw_value(row), dtype=np.float64) * self.unit_scale
