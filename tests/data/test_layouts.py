@@ -202,3 +202,36 @@ def test_questions_about_paragraphs_are_refused(home: Path) -> None:
     content = json.dumps({"version": "1.1", "data": [{"title": "A", "paragraphs": paragraphs}]}).encode()
     with pytest.raises(DataError, match="questions about paragraphs, as SQuAD"):
         add_file(content, "train-v1.1.json", home)
+
+
+def _inputs(rows: range, separator: str) -> str:
+    return "\n".join(separator.join(f"{row / 7 + column:.6e}" for column in range(6)) for row in rows)
+
+
+@pytest.mark.parametrize("layout", ["UCI HAR", "scikit-learn", "one"])
+def test_files_of_inputs_and_targets_are_one_table(layout: str, home: Path) -> None:
+    header = "id," + ",".join("abcdef") + "\n"
+    files = {}
+    for part, rows in {"train": range(40), "test": range(40, 60)}.items():
+        if layout == "UCI HAR":  # without column names, beside other signals and names
+            files[f"HAR/{part}/X_{part}.txt"] = "  " + _inputs(rows, "  ")
+            files[f"HAR/{part}/y_{part}.txt"] = "\n".join(str(row % 3 + 1) for row in rows)
+            files[f"HAR/{part}/signals/body_{part}.txt"] = _inputs(rows, " ")
+            files["HAR/features.txt"] = "1 mean\n2 std\n"
+        elif layout == "scikit-learn":
+            ids = [f"{row}," + line for row, line in zip(rows, _inputs(rows, ",").splitlines(), strict=True)]
+            files[f"X_{part}.csv"] = header + "\n".join(ids)
+            files[f"y_{part}.csv"] = "id,kind\n" + "\n".join(f"{row},{row % 3 + 1}" for row in rows)
+    if layout == "one":
+        files = {"features.csv": "a,b,c,d,e,f\n" + _inputs(range(60), ","), "labels.csv": "kind\n" + "1\n2\n3\n" * 20}
+    data = added({name: text.encode() for name, text in files.items()}, "har", home)
+    assert (data.schema.target.name, data.raw.classes) == ("y" if layout == "UCI HAR" else "kind", ("1", "2", "3"))
+    assert data.raw.target.tolist() == [row % 3 for row in range(60)]
+    assert (data.raw.given is None) == (layout == "one")
+    assert layout == "one" or len(data.split["test"]) == 20
+
+
+def test_inputs_and_targets_of_other_numbers_of_rows_are_refused(home: Path) -> None:
+    files = {"X.csv": b"a,b\n" + b"1,2\n" * 40, "y.csv": b"kind\n" + b"p\nq\n" * 19}
+    with pytest.raises(DataError, match=r"'X.csv' has 40 rows, but 'y.csv' has 38"):
+        add_file(files, "xy", home)

@@ -14,6 +14,7 @@ from netloom.data.tables.readers import TABLE_FORMS, read_table
 from netloom.data.tables.spreadsheets import sheet_names
 from netloom.data.tables.streamed_table import StreamedTable
 from netloom.data.tables.streaming_import import streamed_table
+from netloom.data.uploads.feature_files import FeatureFiles, feature_files, read_features
 from netloom.data.uploads.joining import PART
 from netloom.data.uploads.matfiles import unfolded
 from netloom.data.uploads.members import Files, Members, Zip, composed, counted_files, gunzip, parts_of
@@ -90,7 +91,10 @@ class Source:
             raise DataError(self._refused[key])
         if key not in self._tables:
             try:
-                self._tables[key] = read_set(self, self.sets(), chosen)
+                pairs = self.feature_files()
+                self._tables[key] = (
+                    read_features(pairs, self._values, self.tables()) if pairs else read_set(self, self.sets(), chosen)
+                )
             except DataError as error:
                 self._refused[key] = str(error)
                 raise
@@ -102,14 +106,32 @@ class Source:
         Raises:
             DataError: As in `together`.
         """
+        if self.feature_files():
+            return PART if PART in self.together()[0] else ""
         sets = self.sets()
         item = sets.get(chosen) or next(iter(sets.values()), None)
         if item is None or item.are_parts:
             return PART
         return str(self.together(chosen)[0].columns[0]) if len(item.names) > 1 else ""
 
+    def _values(self, name: str) -> tuple[pd.DataFrame, list[str]]:
+        """Return a file as a table, which may have a single column, and notes.
+
+        Raises:
+            DataError: It is not a table.
+        """
+        content = self.members.read(name, MAX_FILE_BYTES)
+        return read_table(content, self.members.form(name), name, to_learn=False)
+
+    def feature_files(self) -> list[FeatureFiles]:
+        """Return the files of inputs and of targets, such as X_train.csv and y_train.csv; cached."""
+        pairs: list[FeatureFiles] = self.once("feature files", lambda: feature_files(self.tables()))
+        return pairs
+
     def sets(self) -> dict[str, TableSet]:
         """Return the data sets among several tables by name, the most likely one first; cached."""
+        if self.feature_files():
+            return {}
         sets: dict[str, TableSet] = self.once("sets", lambda: table_sets(self))
         return sets
 

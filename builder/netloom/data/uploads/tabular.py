@@ -106,6 +106,8 @@ class Tabular(Reader):
         try:
             score = self.suits(_without_split(source, self._table(source, {})))
         except DataError:
+            if not source.alone and source.feature_files():
+                raise  # no other kind reads them
             return 0.0
         if source.alone or any(chosen.are_parts for chosen in source.sets().values()):
             return score

@@ -63,7 +63,7 @@ class TextFiles(Reader):
     def likely(self, source: Source) -> float:
         files = _files(source)
         examples = _labeled([name for name in source.names if not _is_description(name)])
-        if len(files) < 2 or len(files) < _MOSTLY * len(examples):
+        if source.feature_files() or len(files) < 2 or len(files) < _MOSTLY * len(examples):
             return 0.0
         parts = stated_parts(source, files)
         forms_of = FORMS if _has_lines(source, files) else FORMS[:1]
