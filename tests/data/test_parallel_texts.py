@@ -81,6 +81,13 @@ def test_files_of_languages_with_other_numbers_of_lines_stay_classes(home: Path)
     assert data.raw.classes == ("english", "german")
 
 
+@pytest.mark.parametrize("sides", [("en", "de", "fr"), ("en", "de")])
+def test_texts_of_several_languages_stay_classes(sides: tuple[str, ...], home: Path) -> None:
+    names = {"*.txt": 40} if len(sides) > 2 else {f"*/{i}.txt": 1 for i in range(20)}
+    files = {name: text for side in sides for name, text in _corpus(names, (side, "x")).items() if side in name}
+    assert import_and_prepare(make_zip(files), home, "languages.zip").raw.classes == tuple(sorted(sides))
+
+
 def test_another_number_of_lines_is_refused(home: Path) -> None:
     files = _corpus({"train.*": 40}, ("en", "de"))
     files["train.de"] += b"noch eine Zeile\n"

@@ -645,6 +645,7 @@ def test_symbols_marks_and_lines_before_the_header_are_read_alike(kind: str, hom
         ("x,y\n" + '"1,5",2\n"0,25",3\n' * 5, 0, ",", ","),
         ("x,y\n" + '"1,5",0.5\n"0,25",3\n' * 5, 0, ",", "."),  # a point is the decimal mark
         ("x,y\n" + '"1,5",2\n"1,2,3",3\n' * 5, 0, ",", "."),  # lists of labels
+        ("x,y\n" + '"1,5",2\n"2,3",3\n' * 5, 0, ",", "."),  # can be lists of labels
     ],
 )
 def test_separators_are_inferred_beside_commas_in_numbers_and_texts(

@@ -49,6 +49,7 @@ def table(columns: str) -> pd.DataFrame:
         ("v1:few v2:number customer_id:id", "v2"),
         ("a:number rating:few when:seconds", "rating"),
         ("age:number income:number buys:flag", "buys"),
+        ("image_id:id dx:few dx_type:few age:number", "dx"),  # HAM10000
         ("a:number b:few c:seconds", "b"),
         ("a:number b:few c:same", "b"),
         ("a:number b:few c:date", "b"),

@@ -69,3 +69,8 @@ def test_a_target_of_files_of_columns_is_refused(home: Path) -> None:
     content = "\n\n".join("\n".join(f"{word} {tag}" for word, _, tag in rows) for rows in SENTENCES).encode()
     with pytest.raises(ValueError, match="no column to predict by name"):
         add_file(content, "ner.conll", home, kind="tagged", target="POS")
+
+
+def test_the_class_of_a_document_beside_its_words_is_not_a_tag() -> None:
+    lines = ["doc_id,word,count,label", *(f"{i // 5},word{i % 7},{i % 3},{'ab'[i // 5 % 2]}" for i in range(60))]
+    assert fitting(open_source("\n".join(lines).encode(), "words.csv"))[0].name == "table"

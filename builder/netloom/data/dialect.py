@@ -39,6 +39,7 @@ _DECIMAL_COMMA = re.compile(
 # Three digits after a comma may be a thousands group; any other count, or a zero before the comma, is a fraction.
 _SURE_COMMA, _SURE_POINT = re.compile(r"[+-]?(?:\d+,(?:\d{1,2}|\d{4,})|0,\d+)"), re.compile(r"[+-]?\d*\.\d+")
 _COMMA_NUMBER = re.compile(r"[+-]?\d+(?:,\d+)?")
+_FRACTION = re.compile(r"[+-]?(?:0,\d+|\d+,(?:\d{2}|\d{4,}))")
 _BLANK_SEPARATED = re.compile(r'"[^"]*"|\S+')
 _PLAIN_NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?([eE][+-]?\d+)?")
 
@@ -374,7 +375,8 @@ def _quoted_decimal(rows: list[list[str]]) -> str:
     for place in range(max(map(len, rows), default=0)):
         cells = [row[place] for row in rows if len(row) > place and row[place]]
         sure = sum(map(bool, map(_SURE_COMMA.fullmatch, cells)))
-        if 2 * sure > len(cells) and all(map(_COMMA_NUMBER.fullmatch, cells)):
+        are_numbers = 2 * sure > len(cells) and all(map(_COMMA_NUMBER.fullmatch, cells))
+        if are_numbers and any(map(_FRACTION.fullmatch, cells)):  # 1,2 and 3,4 can be lists of labels
             return ","
     return "."
 

@@ -21,8 +21,8 @@ GUESSES = 3  # the number of targets that are shown to choose from
 _GENERAL = ("target", "targets", "label", "labels", "ground truth", "y true")
 _USUAL = ("class", "y", "category", "intent", "sentiment", "topic", "emotion")
 _KNOWN = (
-    "survived", "outcome", "diagnosis", "species", "variety", "churn", "churned", "exited", "fraud", "is fraud", "medv",
-    "mpg", "subscribed", "approved", "loan status", "attrition", "defaulted", "cultivar", "is canceled", "spam",
+    "survived", "outcome", "diagnosis", "dx", "species", "variety", "churn", "churned", "exited", "fraud", "is fraud",
+    "medv", "mpg", "subscribed", "approved", "loan status", "attrition", "defaulted", "cultivar", "is canceled", "spam",
     "is spam", "toxic", "median house value",
 )  # fmt: skip
 # Targets in some tables, features in others.

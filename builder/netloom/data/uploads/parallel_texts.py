@@ -108,7 +108,10 @@ def _parallel_texts(source: Source) -> ParallelTexts | None:
     if not is_split(part for part in parts if part is not None):
         parts = ()
     are_suffixes = all(PurePosixPath(first).suffix.lower() == f".{sides[0]}" for first, _ in files)
-    return ParallelTexts(sides, files, parts, bool(parts) or are_suffixes, tuple(sorted(other_sides)))
+    are_certain = bool(parts) or are_suffixes
+    if not are_certain and (len(files) > 1 or other_sides):
+        return None  # texts or lists of several languages, which are their classes
+    return ParallelTexts(sides, files, parts, are_certain, tuple(sorted(other_sides)))
 
 
 def _words(names: Sequence[str]) -> dict[str, list[str]]:

@@ -93,7 +93,8 @@ def _word_rows(source: Source) -> WordRows | None:
     if sentence is None or word is None or not _are_words(table.head(_SAMPLE), sentence, word):
         return None
     tags = [name for name in columns if _TAG.fullmatch(name.strip()) and name not in (sentence, word)]
-    tags = [name for name in tags if 1 < table[name].nunique() < len(table)]
+    some = table.head(_SAMPLE)
+    tags = [name for name in tags if 1 < table[name].nunique() < len(table) and _varies(some, sentence, name)]
     tags.sort(key=lambda name: _PART_OF_SPEECH.fullmatch(name) is not None)
     return WordRows(table, notes, sentence, word, tags) if tags else None
 
@@ -108,6 +109,12 @@ def _are_words(table: pd.DataFrame, sentence: str, word: str) -> bool:
     numbers = table[sentence].ffill()
     runs = int((numbers != numbers.shift()).sum())
     return bool(words.str.contains(" ").mean() <= _MOST_BLANKS and len(table) >= _FEWEST_WORDS * runs)
+
+
+def _varies(table: pd.DataFrame, sentence: str, tag: str) -> bool:
+    """Return whether the tags of a sentence differ, unlike the class of a document that is repeated for its words."""
+    same_sentence = table[sentence].isna() | (table[sentence] == table[sentence].shift())
+    return bool((same_sentence & (table[tag] != table[tag].shift())).iloc[1:].any())
 
 
 def tag_choices(rows: WordRows) -> Sequence[str]:
