@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from netloom.chat.policy import PolicyError, loads
-from netloom.data.raw.texts import Texts
+from netloom.data.raw.texts import TaggedTexts, Texts
 from tests.data.samples import import_and_prepare
 
 PATTERNS = {
@@ -58,3 +58,69 @@ def test_names_of_categories_beside_a_class_stay_categories(home: Path) -> None:
     lines = [f"{'red blue green'.split()[i % 3]},{'ab'[i % 2]}" for i in range(40)]
     content = "\n".join(["text,label", *lines]).encode()
     assert not isinstance(import_and_prepare(content, home, "colors.csv").raw, Texts)
+
+
+# ---------------------------------------------------------------- Rasa, and conversations
+
+EXAMPLES = {
+    "book": ["fly to [New York](city)", 'to [Rome]{"entity": "city", "value": "rome"} [today](day:now)', "fly"] * 5,
+    "greet": ["hello there", "hi", "good morning"] * 5,
+}
+YAML = "version: '3.1'\nnlu:\n" + "".join(
+    f"- intent: {name}\n  examples: |\n" + "".join(f"    - {text}\n" for text in texts)
+    for name, texts in EXAMPLES.items()
+)
+MARKDOWN = "".join(f"## intent:{name}\n" + "".join(f"- {text}\n" for text in texts) for name, texts in EXAMPLES.items())
+
+
+@pytest.mark.parametrize(("content", "filename"), [(YAML, "nlu.yml"), (MARKDOWN, "nlu.md")])
+def test_examples_of_rasa_have_intents_and_tags(content: str, filename: str, home: Path) -> None:
+    data = import_and_prepare(content.encode(), home, filename)
+    assert (data.raw.target_kind, data.raw.classes) == ("class_and_tags", ("book", "greet"))
+    assert isinstance(data.raw, TaggedTexts)
+    assert [data.raw.row(row)["text"] for row in (0, 1, 15)] == [
+        ["fly", "to", "New", "York"], ["to", "Rome", "today"], ["hello", "there"],
+    ]  # fmt: skip
+    assert [data.raw.tags[row] for row in (0, 1, 15)] == [
+        ["O", "O", "B-city", "I-city"],
+        ["O", "B-city", "B-day"],
+        ["O", "O"],
+    ]
+
+
+def test_examples_of_rasa_without_entities_are_texts(home: Path) -> None:
+    content = YAML.replace("](city)", "").replace("[", "").replace("](day:now)", "")
+    lines = [line for line in content.splitlines() if "entity" not in line]
+    data = import_and_prepare("\n".join(lines).encode(), home, "nlu.yml")
+    assert (data.raw.target_kind, data.raw.classes) == ("class", ("book", "greet"))
+
+
+def test_json_of_rasa_is_texts_with_intents(home: Path) -> None:
+    examples = [
+        {"text": text, "intent": intent, "entities": []} for intent, texts in PATTERNS.items() for text in texts
+    ]
+    content = json.dumps({"rasa_nlu_data": {"common_examples": examples, "regex_features": []}}).encode()
+    assert import_and_prepare(content, home, "nlu.json").raw.classes == ("goodbye", "greeting", "thanks")
+
+
+@pytest.mark.parametrize("form", ["OpenAI", "ShareGPT"])
+def test_conversations_are_texts_and_answers(form: str, home: Path) -> None:
+    def message(speaker: str, text: str) -> dict[str, str]:
+        if form == "OpenAI":
+            return {"role": speaker, "content": text}
+        return {"from": {"user": "human", "assistant": "gpt"}.get(speaker, speaker), "value": text}
+
+    records = [
+        {
+            ("messages" if form == "OpenAI" else "conversations"): [
+                message("system", "Be kind."), message("user", f"What is {i}?"), message("assistant", f"It is {i}."),
+                message("user", f"And after {i}?"), message("assistant", f"Then {i + 1}."),
+            ]
+        }
+        for i in range(20)
+    ]  # fmt: skip
+    content = "\n".join(map(json.dumps, records)) if form == "OpenAI" else json.dumps(records)
+    data = import_and_prepare(content.encode(), home, "chat.jsonl")
+    assert (len(data.raw), data.raw.target_kind) == (40, "sequence")
+    assert data.raw.row(1) == {"text": "And after 0?", "answer so far": "Then 1."}
+    assert any("the messages before it and those of the system are left out" in note for note in data.raw.warnings)

@@ -11,7 +11,9 @@ from netloom.core.errors import DataError
 from netloom.core.text import no_json
 from netloom.data.limits import MAX_CELLS, MAX_COLUMNS, MAX_ROWS
 from netloom.data.splits.given_splits import NAMES, is_split, part_in
+from netloom.data.tables.chat_records import CHAT_NOTE, chat_pairs
 from netloom.data.tables.intents_json import example_intents, responses_note, text_records
+from netloom.data.tables.rasa import rasa_records
 from netloom.data.tables.record_reader import flatten, pandas_records
 from netloom.modalities.columns.column_kind import free_name
 from netloom.modalities.encoding.cells import RawRow
@@ -38,7 +40,8 @@ def json_table(text: str, filename: str) -> pd.DataFrame | None:
             value = json.loads(text, parse_constant=constant_as_missing)
             _refuse_paragraphs(value, filename)
             intents = example_intents(value)
-            parsed, notes = text_records(intents) or _records_of(value, filename), responses_note(intents)
+            parsed = text_records(intents) or rasa_records(value) or _records_of(value, filename)
+            notes = responses_note(intents)
         except (ValueError, RecursionError) as error:
             if isinstance(error, DataError):
                 raise
@@ -46,6 +49,8 @@ def json_table(text: str, filename: str) -> pd.DataFrame | None:
                 f"{filename[:100]!r} begins like JSON, but cannot be parsed: {_syntax_error(text, error)}; fix it "
                 "there, or save it again."
             ) from None
+    if pairs := chat_pairs(parsed):
+        parsed, notes = pairs, [CHAT_NOTE]
     if len(parsed) > MAX_ROWS:
         raise DataError(f"{filename[:100]!r} has {len(parsed):,} records; at most {MAX_ROWS:,} can be read.")
     table = _table(parsed, filename)

@@ -32,6 +32,7 @@ from netloom.data.tables.code_columns import LEADING_ZERO, NONE_PADDED, ZeroPadd
 from netloom.data.tables.json_records import NOTES, json_table
 from netloom.data.tables.labeled_lines import labeled_lines
 from netloom.data.tables.plain_types import distinct_texts, plain_table
+from netloom.data.tables.rasa import rasa_table
 from netloom.data.tables.spreadsheets import read_spreadsheet
 from netloom.data.tables.svmlight import svmlight_table
 
@@ -71,7 +72,7 @@ def read_table(
         table = plain_table(read_spreadsheet(data, filename, sheet, notes, columns))
     else:
         text = _decode_noting(data, filename, notes)
-        tables = (read(text, filename) for read in (json_table, arff_table, svmlight_table, labeled_lines))
+        tables = (read(text, filename) for read in (json_table, rasa_table, arff_table, svmlight_table, labeled_lines))
         frame = next((table for table in tables if table is not None), None)
         table = _csv(text, filename, notes) if frame is None else plain_table(frame)
         notes += [] if frame is None else frame.attrs.get(NOTES, [])

@@ -1,0 +1,45 @@
+"""Conversations as JSON, in the formats of OpenAI (messages) and ShareGPT (conversations), as texts and answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+_LISTS = ("messages", "conversations", "conversation")
+_SPEAKERS, _TEXTS = ("role", "from"), ("content", "value")
+_USERS, _BOTS = ("user", "human"), ("assistant", "gpt", "bot", "chatgpt")
+CHAT_NOTE = (
+    "Each message of a user and the answer to it is a row; the messages before it and those of the system are left out."
+)
+
+
+def chat_pairs(records: Sequence[Any]) -> list[dict[str, str]]:
+    """Return a row with `text` and `answer` for each message of a user that is answered; [] for other records."""
+    if not records or _messages(records[0]) is None:
+        return []
+    conversations = [_messages(record) for record in records]
+    if None in conversations:
+        return []
+    return [
+        {"text": text, "answer": answer}
+        for messages in conversations
+        for (speaker, text), (other, answer) in zip(messages or [], (messages or [])[1:], strict=False)
+        if speaker in _USERS and other in _BOTS
+    ]
+
+
+def _messages(record: Any) -> list[tuple[str, str]] | None:
+    """Return the speakers and texts of a conversation; None if a record is not one."""
+    if not isinstance(record, dict):
+        return None
+    items = next((record[name] for name in _LISTS if isinstance(record.get(name), list)), None)
+    if items is None or not all(isinstance(item, dict) for item in items):
+        return None
+    messages = []
+    for item in items:
+        speaker = next((item[name] for name in _SPEAKERS if isinstance(item.get(name), str)), None)
+        text = next((item[name] for name in _TEXTS if isinstance(item.get(name), str)), None)
+        if speaker is None or text is None:
+            return None
+        messages.append((speaker.lower(), text))
+    return messages
