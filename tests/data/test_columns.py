@@ -24,6 +24,7 @@ from netloom.data.raw.texts import Texts
 from netloom.document import DataChoice, Project, blank, dumps, loads
 from netloom.modalities.encoding.rows import encode_rows, restore_rows
 from netloom.templates.starting import starters
+from tests.data.brought import excel
 from tests.data.samples import ROWS, csv_from_columns, example_columns, import_and_prepare
 
 RANDOM = np.random.default_rng(3)
@@ -477,7 +478,15 @@ def test_numbers_with_groups_of_another_decimal_mark_are_named(home: Path) -> No
     lines = [f"{index + 1},{index:03},000;{index},5;{'ab'[index % 2]}" for index in range(60)]
     content = "\n".join(["salary;share;label", *lines]).encode()
     data = prepare(DataChoice(dataset=add_file(content, "salaries.csv", home, target="label").name), home)
-    assert any("as '1,000,000' has ',' between digits, which is the decimal mark" in text for text in data.warnings)
+    note = "as '1,000,000' is written for a decimal point, and the file is read with a decimal comma"
+    assert any(note in text for text in data.warnings)
+
+
+def test_decimal_commas_in_a_spreadsheet_are_named(home: Path) -> None:
+    rows = [["sales", "count", "kind"], *([f"1.{index:03},50 €", index % 7, "ab"[index % 2]] for index in range(60))]
+    info = add_file(excel({"Sheet": rows}), "sales.xlsx", home, target="kind")
+    note = "as '1.000,50 €' is written for a decimal comma, and the file is read with a decimal point"
+    assert any(note in text for text in prepare(DataChoice(dataset=info.name), home).warnings)
 
 
 def test_a_decimal_comma_in_quotes_is_noted(home: Path) -> None:

@@ -180,9 +180,13 @@ def _ambiguous_groups(texts: Sequence[str]) -> str:
     """Return the end of a sentence about numbers such as 1,234, whose mark can begin a group or the decimals."""
     for decimal, group in (".,", ",."):
         cell = next((text for text in texts if group in text), None)
+        if cell is not None and are_grouped(texts, decimal):
+            own, other = ("point", "comma") if decimal == "." else ("comma", "point")
+            return (
+                f", as {cell[:40]!r} is written for a decimal {own}, and the file is read with a decimal {other}; "
+                "write its numbers alike"
+            )
         if cell is not None and are_grouped(texts, decimal, surely=False):
-            if is_grouped(texts, decimal):
-                return f", as {cell[:40]!r} has {group!r} between digits, which is the decimal mark of another column"
             return f", as {cell[:40]!r} can have a group of digits or three decimals; write numbers without groups"
     return ""
 
