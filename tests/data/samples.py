@@ -15,6 +15,7 @@ import pandas as pd
 from PIL import Image
 
 from netloom.data import DataError, Prepared, add_file, prepare
+from netloom.data.uploads.source import Content
 from netloom.document import DataChoice
 
 ROWS = 80
@@ -50,7 +51,7 @@ def builtin_data(name: str) -> Prepared:
     return prepare(DataChoice(dataset=name))
 
 
-def import_and_prepare(content: bytes | Path, home: Path, filename: str = "data.csv", **options: Any) -> Prepared:
+def import_and_prepare(content: Content, home: Path, filename: str = "data.csv", **options: Any) -> Prepared:
     """A file after import and preparation; `options` are those of the document."""
     info = add_file(content, filename, home)
     return prepare(DataChoice(dataset=info.name, options=options), home)

@@ -483,7 +483,8 @@ def test_numbers_with_groups_of_another_decimal_mark_are_named(home: Path) -> No
 
 
 def test_decimal_commas_in_a_spreadsheet_are_named(home: Path) -> None:
-    rows = [["sales", "count", "kind"], *([f"1.{index:03},50 €", index % 7, "ab"[index % 2]] for index in range(60))]
+    rows: list[list[Any]] = [["sales", "count", "kind"]]
+    rows += ([f"1.{index:03},50 €", index % 7, "ab"[index % 2]] for index in range(60))
     info = add_file(excel({"Sheet": rows}), "sales.xlsx", home, target="kind")
     note = "as '1.000,50 €' is written for a decimal comma, and the file is read with a decimal point"
     assert any(note in text for text in prepare(DataChoice(dataset=info.name), home).warnings)

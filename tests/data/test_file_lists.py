@@ -89,14 +89,17 @@ def test_a_list_without_parts_is_split(home: Path) -> None:
     assert (data.raw.classes, data.raw.given) == (NAMES, None)
 
 
+def _marked(marks: dict[int, str]) -> Callable[[int], str]:
+    return lambda row: f"{row:06} {marks[row]}"
+
+
 def test_lists_of_each_class_of_pascal_voc_are_several_labels(home: Path) -> None:
     files = {f"VOC/JPEGImages/{row:06}.png": _picture(row) for row in ROWS}
     for part, rows in PARTS.items():
         files[f"VOC/ImageSets/Main/{part}.txt"] = _lines(rows, lambda row: f"{row:06}")
         for number, name in enumerate(NAMES):
-            files[f"VOC/ImageSets/Main/{name}_{part}.txt"] = _lines(
-                rows, lambda row, number=number: f"{row:06} {' 1' if row % 2 == number or row % 5 == 0 else '-1'}"
-            )
+            marks = {row: " 1" if row % 2 == number or row % 5 == 0 else "-1" for row in rows}
+            files[f"VOC/ImageSets/Main/{name}_{part}.txt"] = _lines(rows, _marked(marks))
     data = import_and_prepare(make_zip(files), home, "voc.zip")
     assert (data.raw.target_kind, data.raw.classes) == ("labels", NAMES)
     assert data.raw.target.tolist() == [

@@ -14,7 +14,7 @@ CLASSES = ("neg", "pos")
 
 
 def _reviews() -> dict[str, bytes]:
-    files = {}
+    files: dict[str, bytes] = {}
     for part in ("train", "test"):
         for name in CLASSES:
             files |= {f"aclImdb/{part}/{name}/{i}_7.txt": f"{name} film {part} {i}".encode() for i in range(12)}
