@@ -93,6 +93,16 @@ def preamble_note(lines: int) -> str:
     return f"The {what} not part of the table."
 
 
+def csv_notes(skipped: int, dialect: Dialect, headless: bool) -> list[str]:
+    """Return notes on what had to be assumed about a CSV file, of which the first lines are `skipped`."""
+    notes = [preamble_note(skipped)] if skipped else []
+    if headless:
+        notes.append(HEADLESS_NOTE)
+    if (dialect.separator, dialect.decimal) == (",", ","):
+        notes.append(QUOTED_DECIMAL_NOTE)
+    return notes
+
+
 def _refuse_size(rows: int, columns: int, filename: str) -> None:
     if rows > MAX_ROWS or columns > MAX_COLUMNS or rows * columns > MAX_CELLS:
         raise DataError(
@@ -154,8 +164,7 @@ def _csv(text: str, filename: str, notes: list[str]) -> pd.DataFrame:
     import pandas as pd
 
     refuse_long_lines(text, filename)
-    if skipped := preamble_lines(text):
-        notes.append(preamble_note(skipped))
+    skipped = preamble_lines(text)
     text = with_tabs(without_preamble(text))
     dialect = infer_dialect(text)
     rows = sample_records(text, dialect)
@@ -177,10 +186,7 @@ def _csv(text: str, filename: str, notes: list[str]) -> pd.DataFrame:
     # pandas makes surplus cells at the start of each row an index
     if not isinstance(table.index, pd.RangeIndex):
         raise DataError(f"{filename[:100]!r} has rows with more fields than there are column names.")
-    if headless:
-        notes.append(HEADLESS_NOTE)
-    if (dialect.separator, dialect.decimal) == (",", ","):
-        notes.append(QUOTED_DECIMAL_NOTE)
+    notes += csv_notes(skipped, dialect, headless)
     return plain_table(table, dialect.decimal, written=True, padded=padded)
 
 

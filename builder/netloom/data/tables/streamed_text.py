@@ -82,16 +82,12 @@ class StreamedText(StreamedTable):
         head = self._head.decode(self._encoding, "replace")
         head = head[: head.rfind("\n") + 1] or head  # complete lines
         skipped, head = preamble_lines(head), without_preamble(head)
-        if skipped:
-            self._note(readers.preamble_note(skipped))
         dialect = infer_dialect(head)
         self.decimal = dialect.decimal
-        if (dialect.separator, dialect.decimal) == (",", ","):
-            self._note(readers.QUOTED_DECIMAL_NOTE)
         rows = sample_records(head, dialect)
         headless = has_no_header(rows)
-        if headless:
-            self._note(readers.HEADLESS_NOTE)
+        for note in readers.csv_notes(skipped, dialect, headless):
+            self._note(note)
         names = readers.header_names(rows, headless)
         if names is None:
             raise DataError(f"{self.filename[:100]!r} cannot be read as CSV: its first line has no column names.")
