@@ -26,6 +26,7 @@ _RELATIONS = ({"same", "different"}, {"similar", "dissimilar"}, {"match", "misma
               {"genuine", "forged"}, {"genuine", "impostor"}, {"positive", "negative"}, {"pos", "neg"})  # fmt: skip
 _MOSTLY = 0.8  # the share of the files, or of the lines
 _MAX_TABLES = 20
+_SAMPLE = 200  # files
 _SEPARATOR = re.compile(r"[ _-]")
 Find = Callable[[str], str | None]
 
@@ -56,6 +57,9 @@ def _table_of_roles(
     role in a row that has all of them."""
     import pandas as pd
 
+    some = files[:: max(1, len(files) // _SAMPLE)]
+    if sum(_role_and_key(file, role_in)[0] is not None for file in some) < _MOSTLY / 2 * len(some):
+        return None
     rows: dict[tuple[str, ...], dict[str, str]] = {}
     for file in files:
         role, key = _role_and_key(file, role_in)
@@ -132,7 +136,7 @@ def _faces(words: Sequence[str], find: Find) -> tuple[str, str, str] | None:
 def _labeled_sides(source: Source, names: Sequence[str], files: Sequence[str]) -> pd.DataFrame | None:
     """Return the pairs of files of one name in two folders such as left and right, with the labels of a table that has
     these names."""
-    for sides in _SIDES:
+    for sides in _SIDES if names else ():
         pairs = _table_of_roles(files, sides, partial(_side, sides))
         if pairs is None:
             continue
