@@ -883,6 +883,9 @@ def json_layouts() -> dict[str, str]:
         "lists by name": json.dumps(frame.to_dict("list")),
         "records under a name": json.dumps({"version": 1, "rows": records}),
         "parts of a split": json.dumps({"train": records[:20], "validation": records[20:25], "test": records[25:]}),
+        "parts with numbered records": json.dumps(
+            {"train": dict(enumerate(records[:15])), "test": dict(enumerate(records[15:]))}
+        ),
         "blanks around names": json.dumps([{f" {name} ": cell for name, cell in row.items()} for row in records]),
     }
 

@@ -124,6 +124,8 @@ def pandas_records(value: Mapping[str, Any]) -> list[RawRow] | None:
     indices = list(columns[0])
     if not indices or not all(map(str.isdecimal, indices)) or any(list(column) != indices for column in columns):
         return None
+    if _are_records(list(columns[0].values())):  # records by number, such as those of the parts of a split
+        return None
     return [{name: column[index] for name, column in value.items()} for index in indices]
 
 
@@ -135,7 +137,11 @@ def _wrapped(value: Mapping[str, Any]) -> Any:
     if lists:  # such as the parts of a split
         return [record for part in lists for record in part]
     parts = list(value.values())
-    return parts if _are_records(parts) else value
+    if not _are_records(parts):
+        return value
+    numbered = [record for part in parts for name, record in part.items() if name.isdecimal()]
+    is_numbered = len(numbered) == sum(map(len, parts)) and _are_records(numbered)
+    return numbered if is_numbered else parts
 
 
 def _numbered(value: Any) -> Any:
