@@ -7,6 +7,7 @@ import io
 import json
 from typing import Any
 
+import jsonschema  # type: ignore[import-untyped]
 import pandas as pd
 import pytest
 
@@ -17,6 +18,7 @@ from netloom.document import DataChoice, updated
 from netloom.runs import fit_here
 from netloom.runs.prediction.batch_prediction import predict_rows
 from netloom.sandbox import read_batch
+from netloom.serving.schemas import row_schema
 from netloom.templates import templates
 from netloom.templates.starting import fit
 from tests.serving.asgi import Application
@@ -137,3 +139,10 @@ def test_numbers_of_a_parquet_file_have_all_digits(application: Application) -> 
     trained = application.model.trained
     file = read_batch(stream.getvalue(), "a.parquet", trained.preprocess.to_json())
     assert [row["size"] for row in file.rows] == sizes
+
+
+def test_the_example_fits_its_schema(application: Application) -> None:
+    example = application.model.example
+    jsonschema.validate(example, row_schema(application.model))
+    assert isinstance(example["paid"], bool)
+    assert posted(application, example) == posted(application, {**example, "paid": float(example["paid"])})

@@ -298,15 +298,17 @@ def example_row(data: Prepared, encoders: Sequence[FieldEncoder[Any]]) -> Row:
     raw |= iso_dates(columns, raw)
     # The parts of a date take its place where it cannot be restored from them
     parts = [column.name for column in columns if column.date_column and column.date_column not in raw]
-    names = [*(field.name for field in row_fields(encoders)), *parts]
-    return {name: _plain(raw[name]) for name in names if name in raw}
+    datatypes = {field.name: field.datatype for field in row_fields(encoders)}
+    names = [*datatypes, *parts]
+    return {name: _plain(raw[name], datatypes.get(name) == "BOOL") for name in names if name in raw}
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, is_boolean: bool = False) -> Any:
+    """Return a value as plain JSON; booleans are numbers in raw rows."""
     if isinstance(value, np.ndarray):
         return value.tolist()
     if isinstance(value, np.generic):
-        return _plain(value.item())
-    if isinstance(value, float) and value != value:
+        return _plain(value.item(), is_boolean)
+    if value is None or value != value:
         return None
-    return value
+    return bool(value) if is_boolean else value
