@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from netloom.data.tables.row_file import read_rows
@@ -93,6 +94,11 @@ def test_rows_of_pixels_are_predicted_as_in_training(form: str, home: Path) -> N
     file = read_rows(make_csv(f"id,{names}", [f"{i},{row}" for i, row in enumerate(rows[:9])]), "test.csv", preprocess)
     assert list(file.rows[3]) == ["id", "image"]
     assert encode_rows(preprocess, file.rows)["image"].tobytes() == data.inputs["image"][:9].numpy().tobytes()
+    cells = {"pixels": rows[:9]} if form == "text" else dict(zip(names.split(","), values[:9].T * 1.0, strict=True))
+    records = pd.DataFrame(cells)
+    read = read_rows(records.to_json(orient="records").encode(), "test.json", preprocess)
+    assert encode_rows(preprocess, read.rows)["image"].tobytes() == data.inputs["image"][:9].numpy().tobytes()
+    assert encode_rows(preprocess, read.rows[:1])["image"].tobytes() == data.inputs["image"][:1].numpy().tobytes()
 
 
 def test_rows_without_pixels_are_refused_in_prediction(home: Path) -> None:

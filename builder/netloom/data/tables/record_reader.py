@@ -28,6 +28,8 @@ class RecordReader:
         self._names = {name for readers in self._alternatives for name in readers}
         self._single = {next(iter(readers)) for readers in self._alternatives if len(readers) == 1}
         self._readers = {name: reader for readers in columns for name, reader in readers.items()}
+        # Fields that columns can hold in parts, such as the pixels of an image
+        self._joinable = [encoder for encoder in encoders if not encoder.columns and not encoder.is_text]
         self._series = encoders[0] if len(encoders) == 1 and encoders[0].step_columns else None
         fields = {name for encoder in encoders for readers in encoder.cell_readers for name in readers}
         self._known = fields.union(*(encoder.step_columns for encoder in encoders))
@@ -55,6 +57,7 @@ class RecordReader:
         self._mark_missing(rows)
         if (steps := self._time_steps(rows, name)) is not None:
             return steps
+        self._join(rows)
         file = RowFile(rows, is_single=not isinstance(found, list))
         written = {name for row in rows for name, value in row.items() if _is_written(value)}
         for column, reader in self._readers.items():
@@ -94,6 +97,22 @@ class RecordReader:
             for row in incomplete if len(readers) == 1 else known:
                 if name is not None and row.keys().isdisjoint(readers):
                     row[name] = None
+
+    def _join(self, rows: Sequence[RawRow]) -> None:
+        """Put fields in place of the columns that hold parts of them, as in CSV files."""
+        for encoder in self._joinable:
+            if any(encoder.name in row or encoder.source_column in row for row in rows):
+                continue
+            names = list(dict.fromkeys(name for row in rows for name in row))
+            lines = [[_as_part(row.get(name)) for name in names] for row in rows]
+            columns, cells = encoder.joined_cells(names, lines)
+            if not columns:
+                continue
+            values = encoder.cell_reader.read(CsvColumn(encoder.name, [*cells], [*cells], ".", [{} for _ in rows]))
+            for row, value in zip(rows, values, strict=True):
+                for column in columns:
+                    row.pop(column, None)
+                row[encoder.name] = value
 
     def _time_steps(self, rows: Sequence[RawRow], name: str) -> RowFile | None:
         """Return the last of several records with a time step each, as of a spreadsheet; None if they are rows."""
@@ -195,6 +214,11 @@ def _is_written(value: Any) -> bool:
     """Return whether a value is a text, or a number that the import takes as missing."""
     kind = type(value)
     return kind is str or ((kind is float or kind is int) and not -LARGEST <= value <= LARGEST)
+
+
+def _as_part(value: Any) -> str:
+    """Return the cell of a part of a field, without the decimals of whole numbers."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else _as_cell(value) or ""
 
 
 def _as_cell(value: Any) -> str | None:
