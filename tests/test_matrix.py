@@ -60,6 +60,9 @@ CELLS: dict[str, str] = {
     "mnist.zip": (
         "classification ordinal_classification binary_classification reconstruction anomaly_detection contrastive"
     ),
+    "bars.csv": (
+        "classification ordinal_classification binary_classification reconstruction anomaly_detection contrastive"
+    ),
     "bright.zip": "classification binary_classification reconstruction anomaly_detection contrastive",
     "pairs.zip": "classification binary_classification siamese",
     "squares.zip": "segmentation reconstruction contrastive",
@@ -206,6 +209,7 @@ SIMILAR = {
     "films.csv": "people.xlsx",
     "lines.zip": "reviews.zip",
     "mnist.zip": "bars.npz",
+    "bars.csv": "bars.npz",
     "triplets.zip": "pairs.zip",
     "rings.jsonl": "graphs.zip",
     "station": "wave.csv",
