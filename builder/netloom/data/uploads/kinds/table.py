@@ -24,7 +24,7 @@ from netloom.data.uploads.boxes import refuse_box_files
 from netloom.data.uploads.chosen import Chosen
 from netloom.data.uploads.images import set_given_split
 from netloom.data.uploads.joining import PART
-from netloom.data.uploads.kinds.series import untold
+from netloom.data.uploads.kinds.series import unnamed_series_note
 from netloom.data.uploads.pairing import refuse_triplets
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import DATA_SET, SPLIT, TASK, Tabular, holds_sets, stored_table, textual
@@ -160,7 +160,8 @@ class Table(Tabular):
         if not source.alone:
             return notes
         table = self._table(source, answers)
-        return [*notes, *filter(None, [untold(table), "" if _is_ordered(answers) else time_order_note(table)])]
+        order_note = "" if _is_ordered(answers) else time_order_note(table)
+        return [*notes, *filter(None, (unnamed_series_note(table), order_note))]
 
 
 def _only_short_text(table: pd.DataFrame, target: object) -> str | None:
