@@ -315,9 +315,20 @@ def test_network_that_ends_in_softmax_is_measured_on_logits() -> None:
     assert report.measured[1].difference < 1e-4
 
 
-def test_task_without_a_metric_of_rows_is_compared_by_its_loss() -> None:
+def test_anomaly_detectors_are_compared_by_roc_auc() -> None:
     project = templates()["pulses_anomaly"].project
     run = fit_here(project.model_copy(update={"training": project.training.model_copy(update={"epochs": 0})}))
+    report, _ = measure(run, ["onnx"], repeats=2)
+    assert (report.metric, report.higher_is_better) == ("roc_auc", True)
+    expected = evaluate(run).metrics["roc_auc"]
+    assert [row.score for row in report.measured] == pytest.approx([expected, expected], rel=1e-4)
+
+
+def test_rows_without_a_defined_metric_are_compared_by_their_loss() -> None:
+    project = templates()["pulses_anomaly"].project
+    run = fit_here(project.model_copy(update={"training": project.training.model_copy(update={"epochs": 0})}))
+    usual = run.data.target[run.data.split["test"]] == run.data.target.bincount().argmax()
+    run.data.split["test"] = run.data.split["test"][usual]
     report, _ = measure(run, ["onnx"], repeats=2)
     rows = run.data.split["test"]
     inputs, target = [run.data.inputs[name][rows] for name in run.fields], run.objective.target(run.data)[rows]

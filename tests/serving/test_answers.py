@@ -191,6 +191,11 @@ def test_an_explanation_equals_that_of_the_command(server: Server, runs: Runs) -
     refused = server.post("/explain", {"row": runs.row(9), "method": "astrology"})
     assert refused.status == 400
     assert "saliency" in refused.value["error"]
+    for count in (0, 2):  # a table instead of a row
+        table = {"columns": ["image"], "data": [[runs.row(9)["image"]]] * count}
+        refused = server.post("/explain", {"row": table})
+        assert refused.status == 400
+        assert f"must hold one row, received {count}" in refused.value["error"]
 
 
 def test_openapi_has_the_fields_of_the_model(server: Server, runs: Runs) -> None:

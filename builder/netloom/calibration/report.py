@@ -24,7 +24,7 @@ class PartReport:
         before: The measures of the network, and `after` those of calibrated probabilities; None for numbers.
         log_loss_change: The 95% confidence interval of the change of the log loss; None if it is unknown.
         risk_coverage: The curve of the test rows, by calibrated confidence.
-        selected: What the chosen abstention gives on the test rows: by the confidence, as an unfamiliar input, or both.
+        selected: The coverage and the risk of abstention on the test rows, by low confidence or unfamiliar inputs.
         missed: Why something that was asked for is missing, in sentences.
     """
 

@@ -107,14 +107,16 @@ def _set(values: dict[str, Any], name: str, value: Any) -> None:
         has_text = isinstance(_defaults()[name], str)
         values[name] = "none" if value is None and has_text else value
         return
-    for choice, settings, choices, former_names in (
-        ("optimizer", "optimizer_settings", OPTIMIZERS, FORMER_OPTIMIZER_SETTINGS),
-        ("schedule", "schedule_settings", SCHEDULES, FORMER_SCHEDULE_SETTINGS),
+    optimizer, schedule = OPTIMIZERS.get(values["optimizer"]), SCHEDULES.get(values["schedule"])
+    # The present names first: `power` is the name of one setting, and was that of another
+    for section, choice, setting in (
+        ("optimizer_settings", optimizer, name),
+        ("schedule_settings", schedule, name),
+        ("optimizer_settings", optimizer, FORMER_OPTIMIZER_SETTINGS.get(name)),
+        ("schedule_settings", schedule, FORMER_SCHEDULE_SETTINGS.get(name)),
     ):
-        choice_settings = choices.get(values[choice])
-        setting = former_names.get(name, name)
-        if choice_settings is not None and setting in choice_settings.settings:
-            values[settings] = {**values[settings], setting: value}
+        if choice is not None and setting in choice.settings:
+            values[section] = {**values[section], setting: value}
             return
     raise ValueError(_unknown_setting(name, values))
 

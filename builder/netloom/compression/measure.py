@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -278,9 +279,10 @@ def _scores(
 ) -> tuple[str, list[float]]:
     """Return the metric by which the networks are compared, and its value for each of them."""
     name = trained.objective.task.headline_metric(evaluations[0].metrics)
-    if name:
-        return name, [evaluation.metrics[name] for evaluation in evaluations]
-    # Metrics of whole lists or of distances, which need more than the outputs of rows
+    values = [evaluation.metrics[name] for evaluation in evaluations] if name else []
+    if values and not math.isnan(values[0]):
+        return name, values
+    # Metrics that need more than the outputs of rows, such as those of whole lists, or that these rows do not define
     return LOSS, [loss_of(trained, output, rows) for output in outputs]
 
 

@@ -57,6 +57,7 @@ def _renamed(former_names: Mapping[str, str]) -> BeforeValidator:
     def rename(values: Any) -> Any:
         if not isinstance(values, Mapping):
             return values
+        # A former name wins: a sweep of version 0.1 assigns it beside the present one
         old = {former_names[name]: value for name, value in values.items() if name in former_names}
         return {name: value for name, value in values.items() if name not in former_names} | old
 

@@ -142,8 +142,8 @@ def _explain(
     if request.chosen:  # it is part of the prediction
         question["chosen"] = dict(request.chosen)
     # A custom baseline may be an image, so its tensors are part of the key rather than its JSON.
-    compared = {f"baseline of {name}": values for name, values in context.baseline.items()}
-    name = cache.key(weights, {**context.inputs, **compared}, question)
+    baselines = {f"baseline of {name}": values for name, values in context.baseline.items()}
+    name = cache.key(weights, {**context.inputs, **baselines}, question)
     cached = cache.load(request.folder, name) if request.folder else None
     if cached is not None:
         # The key contains the hash of the weights and not their name, and two checkpoints may have equal weights.

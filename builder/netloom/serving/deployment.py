@@ -185,7 +185,8 @@ class Deployment:
             return
         try:
             # Its columns can be others, or be read in another way
-            shadow_outcomes = await shadow.batcher.predict(shadow.model.reader.read(list(rows)).rows)
+            file = await asyncio.to_thread(shadow.model.reader.read, list(rows))
+            shadow_outcomes = await shadow.batcher.predict(file.rows)
         except RequestError:  # its queue is full; a shadow must not slow down the others
             agreement.dropped += len(rows)
             return

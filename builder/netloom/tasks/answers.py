@@ -7,7 +7,7 @@ by these declarations alone.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from pydantic_core import to_json
@@ -25,7 +25,8 @@ class AnswerPart:
         schema: the JSON schema of its value.
         labels: the keys of the value, if it is an object with a number for each of them.
         is_number: whether the value, or each value of the object, is a number.
-        is_text: whether the value is a text, which is empty where a prediction does not have it.
+        is_text: whether the value is a text.
+        is_optional: whether some predictions do not have this text, which is then empty.
         is_boolean: whether the value is true or false. Other values that do not consist of numbers become a tensor of
             JSON texts.
     """
@@ -36,6 +37,7 @@ class AnswerPart:
     is_number: bool = False
     is_text: bool = False
     is_boolean: bool = False
+    is_optional: bool = False
 
     @property
     def datatype(self) -> AnswerDatatype:
@@ -50,7 +52,7 @@ class AnswerPart:
     def flat(self, answers: Sequence[Mapping[str, Any]]) -> list[Any]:
         """Return the values of all predictions as the flat data of a tensor (N, *shape)."""
         if self.is_text:
-            return [answer.get(self.name, "") for answer in answers]
+            return [answer.get(self.name, "") if self.is_optional else answer[self.name] for answer in answers]
         values = [answer[self.name] for answer in answers]
         if self.labels:
             return [value[label] for value in values for label in self.labels]
@@ -127,7 +129,7 @@ CALIBRATED: Mapping[str, AnswerPart] = {
             {"type": "boolean", "description": "Whether the prediction is too uncertain to be used"},
             is_boolean=True,
         ),
-        text_part("reason", "Why the network abstains"),
+        replace(text_part("reason", "Why the network abstains"), is_optional=True),
         structure_part(
             "interval",
             {"type": "object", "properties": {"low": {}, "high": {}, "coverage": {"type": "number"}}},

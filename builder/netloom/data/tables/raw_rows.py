@@ -40,8 +40,14 @@ class RowFile:
 
     def annotated(self, answers: list[Answer]) -> list[Answer]:
         """Return the predictions for the rows with their names, and with the cells that cannot be read."""
-        named = [{self.name_column: name, **answer} for name, answer in zip(self.names, answers, strict=False)]
-        return with_warnings(named or answers, unreadable=self.unreadable)
+        if self.names:
+            named = zip(self.names, answers, strict=True)
+            answers = [{self._name_key(answer): name, **answer} for name, answer in named]
+        return with_warnings(answers, unreadable=self.unreadable)
+
+    def _name_key(self, answer: Answer) -> str:
+        """Return the key of the name of a row, which no other value of its prediction has."""
+        return f"{self.name_column} (row)" if self.name_column in answer else self.name_column
 
 
 def unknown_categories(preprocess: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:

@@ -292,9 +292,9 @@ def _aggregate(trained: Trained, method: str, samples: SampleAttributions, rows:
     groups = tuple(name for name, _ in Counter(names).most_common())
     group_masks = [np.array([group_of_row == name for group_of_row in names]) for name in groups]
     mapped = {spec.name: spec for spec in data.schema.inputs if spec.name in values and not spec.is_tokens}
-    tops, parts = strongest_features(data, values, rows), summarize_features(data, values, rows, names)
+    top_features, parts = strongest_features(data, values, rows), summarize_features(data, values, rows, names)
     if samples.nodes:
-        tops, parts = strongest_units(samples.nodes), summarize_layers(samples.nodes, names)
+        top_features, parts = strongest_units(samples.nodes), summarize_layers(samples.nodes, names)
     segments = {
         spec.name: spans
         for spec, encoder in zip(data.schema.inputs, data.fields, strict=True)
@@ -302,14 +302,14 @@ def _aggregate(trained: Trained, method: str, samples: SampleAttributions, rows:
     }
     values = values | {name: spans.summed(values[name])[:, :, None] for name, spans in segments.items()}
     maps = {name: np.stack([values[name][mask].mean(0) for mask in group_masks]) for name in mapped}
-    sizes = {name: np.stack([np.abs(values[name][mask]).mean(0) for mask in group_masks]) for name in mapped}
+    magnitudes = {name: np.stack([np.abs(values[name][mask]).mean(0) for mask in group_masks]) for name in mapped}
     for path, layer_map in layer_maps(samples.nodes).items():
         maps[path] = np.stack([layer_map[mask].mean(0) for mask in group_masks])
-        sizes[path] = np.stack([np.abs(layer_map[mask]).mean(0) for mask in group_masks])
+        magnitudes[path] = np.stack([np.abs(layer_map[mask]).mean(0) for mask in group_masks])
     has_single_maps = sum(values[name].size for name in mapped) <= MAX_MAP_NUMBERS
     explained_rows = tuple(
         ExplainedRow(row, name, data.target_text(row), top_features=top)
-        for row, name, top in zip(rows, names, tops, strict=True)
+        for row, name, top in zip(rows, names, top_features, strict=True)
     )
     return GlobalAttributions(
         method=method,
@@ -323,7 +323,7 @@ def _aggregate(trained: Trained, method: str, samples: SampleAttributions, rows:
         groups=groups,
         counts=tuple(int(mask.sum()) for mask in group_masks),
         maps=maps,
-        magnitudes=sizes,
+        magnitudes=magnitudes,
         row_maps={name: values[name].astype(np.float32) for name in mapped} if has_single_maps else {},
         spans={name: spans.names for name, spans in segments.items()},
         axes=axes_of(data),

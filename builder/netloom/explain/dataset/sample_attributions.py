@@ -136,7 +136,7 @@ def _targets(trained: Trained, inputs: dict[str, torch.Tensor], target: TargetLi
 def _attribute_each(
     trained: Trained, explainer: Explainer, rows: list[int], target: TargetLike, seed: int, progress: Progress | None
 ) -> SampleAttributions:
-    targets, compared = list[Target](), ""
+    targets, baseline_text = list[Target](), ""
     collected: tuple[dict[str, list[np.ndarray]], dict[str, list[np.ndarray]]] = ({}, {})
     chosen = chosen_settings(trained)
     if isinstance(explainer, LayerExplainer):
@@ -153,7 +153,7 @@ def _attribute_each(
         context = _row_context(trained, request, baseline_of(explainer))
         result = explainer.run(context)
         targets.append(context.target)
-        compared = result.baseline or (context.baseline_text if isinstance(explainer, BaselineExplainer) else "")
+        baseline_text = result.baseline or (context.baseline_text if isinstance(explainer, BaselineExplainer) else "")
         # A layer map that is upsampled to the input is reported as an attribution of the input only.
         kinds = (result.attributions, {} if result.attributions else result.nodes)
         for parts_by_name, parts in zip(collected, kinds, strict=True):
@@ -165,7 +165,7 @@ def _attribute_each(
         )
     stacked = [{name: np.stack(arrays) for name, arrays in parts.items()} for parts in collected]
     return SampleAttributions(
-        targets, by_column(trained.data, stacked[0]), stacked[1], None, compared, _describe_layer(explainer)
+        targets, by_column(trained.data, stacked[0]), stacked[1], None, baseline_text, _describe_layer(explainer)
     )
 
 

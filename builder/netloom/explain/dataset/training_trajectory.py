@@ -58,12 +58,12 @@ class Trajectory:
                 "checkpoint": frame.name,
                 "epoch": frame.epoch,
                 "step": frame.step,
-                "answer": frame.explanation.prediction.text,
+                "prediction": frame.explanation.prediction.text,
                 "probability": frame.probability,
-                "explained number": frame.explanation.score,
-                "rank agreement": frame.agreement.spearman,
-                "strongest alike": f"{frame.agreement.overlap} of {frame.agreement.top}",
-                "orders that do as well": faithful.chance
+                "score": frame.explanation.score,
+                "rank_correlation": frame.agreement.spearman,
+                "top_features_in_common": f"{frame.agreement.overlap} of {frame.agreement.top}",
+                "random_orders_as_faithful": faithful.chance
                 if (faithful := frame.explanation.proofs.faithfulness)
                 else None,
             }

@@ -104,7 +104,7 @@ def find_label_errors(
         weights,
         perf_counter() - start,
         tuple(label for label, _, _ in descriptions),
-        tuple(says for _, says, _ in descriptions),
+        tuple(prediction for _, prediction, _ in descriptions),
     )
     if folder:
         cache.save(folder, name, result)

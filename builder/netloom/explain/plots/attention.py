@@ -23,7 +23,7 @@ Line = tuple[int, int, float]
 WIDTH, LEFT, RIGHT = 520, 160, 360
 SIDE, GAP, TOP = 260, 40, 26
 # With more queries than this, the page does not get the row of every query.
-MAX_LOOKING = 400
+MAX_QUERIES = 400
 
 
 def attention_lines(weights: np.ndarray, query_labels: Sequence[str], key_labels: Sequence[str]) -> str:
@@ -199,7 +199,7 @@ def _special_token_button(weights: np.ndarray, step: int, label: str, high: int,
 
 def _row_attributes(weights: np.ndarray, step: int, label: str) -> str:
     """Return the attributes with which a patch shows its own row."""
-    if len(weights) > MAX_LOOKING:
+    if len(weights) > MAX_QUERIES:
         return f'data-row="{step}"'
     values = " ".join(f"{value:.4g}" for value in weights[step])
     return f'data-row="{step}" data-values="{values}" data-label="{escape(label)}"'

@@ -251,11 +251,11 @@ def _halving_strength(strengths: tuple[float, ...], share: tuple[float, ...]) ->
     return None
 
 
-def _verdict(attack: Attack, share: tuple[float, ...], chance: tuple[float, ...]) -> Verdict:
+def _verdict(attack: Attack, scores: tuple[float, ...], random_scores: tuple[float, ...]) -> Verdict:
     """Judge how tight the curve is: an attack finds one harmful change, not the worst one."""
-    margins = [b - a for a, b in zip(share, chance, strict=True)]
+    margins = [b - a for a, b in zip(scores, random_scores, strict=True)]
     margins = [-gap for gap in margins] if attack.target.number else margins
-    if any(gap < -0.02 * max(1.0, abs(share[0])) for gap in margins):
+    if any(gap < -0.02 * max(1.0, abs(scores[0])) for gap in margins):
         return Verdict(
             "poor",
             "Random noise does more harm than the attack at some strength, so its gradients are misleading (gradient "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from netloom.document import DataChoice, Training
-from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES
+from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES, SETTINGS
 from netloom.document.rl_settings import Agent
 from netloom.document.training_settings import describe_field
 from netloom.tasks.registry import tasks
@@ -44,6 +44,8 @@ def setting_title(path: str) -> str:
         return Agent.model_fields[part].title or part
     if section == "data" and name in DataChoice.model_fields:
         return DataChoice.model_fields[name].title or _as_words(name)
+    if section == "training" and part in SETTINGS and group in ("optimizer_settings", "schedule_settings"):
+        return SETTINGS[part].title
     return _as_words(part) if section in ("training", "data") and part else path
 
 

@@ -28,6 +28,7 @@ _LINES = {
     "application/jsonl": "jsonl",
 }
 _FILES = {"image": FileKind.PICTURE, "audio": FileKind.SOUND, "text": FileKind.TEXT}
+_SMALL_BODY = 16 * 2**10
 _decoders = asyncio.Semaphore(2)  # each decodes in a process of its own
 
 
@@ -39,7 +40,7 @@ async def rows_of(call: Call, model: ServedModel) -> RowFile:
     """
     content_type = call.content_type
     if content_type in _JSON_TYPES:
-        return read_records(call.json(allow_nan=True), model)
+        return await read_records(call, call.json(allow_nan=True), model)
     if content_type in _LINES:
         return await _table_rows(call, model, f"body.{_LINES[content_type]}")
     kind = _FILES.get(content_type.partition("/")[0])
@@ -49,14 +50,16 @@ async def rows_of(call: Call, model: ServedModel) -> RowFile:
     return RowFile([await _file_row(call, model, kind)], is_single=True)
 
 
-def read_records(records: Any, model: ServedModel) -> RowFile:
-    """Return a JSON object, or a list of them, as raw rows, read as the same records in a file.
+async def read_records(call: Call, records: Any, model: ServedModel) -> RowFile:
+    """Return a JSON object of a body, or a list of them, as raw rows, read as the same records in a file.
 
     Raises:
         RequestError: it is something else, or the time steps of a series cannot be read.
     """
     try:
-        return model.reader.read(records)
+        if len(call.body) <= _SMALL_BODY:  # reading it takes less time than starting a thread
+            return model.reader.read(records)
+        return await asyncio.to_thread(model.reader.read, records)
     except (FileError, EncodeError) as error:
         raise RequestError(str(error)) from None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from netloom.core import log
 from netloom.core.errors import DataError, JobError, UsageError
@@ -36,14 +35,14 @@ class Explain(ServerRoute):
 
     async def answer(self, server: ServerState, call: Call) -> Reply:
         _, served = server.choose(call)
-        model, request = served.model, _request(call.json_object(allow_nan=True), served.model)
+        model, (request, unreadable) = served.model, await _request(call, served.model)
         explanation = await _compute(server, model, request)
         if explanation.weights != model.weights:
             raise RequestError(
                 f"The weights of the run {model.run_id[:8]} have changed since they were loaded; reload the model.",
                 409,
             )
-        return json_reply(explanation.as_json())
+        return json_reply({**explanation.as_json(), **({"unreadable": unreadable} if unreadable else {})})
 
     def operation(self, model: ServedModel) -> JsonSchema:
         names = [method.name for method in methods(model.trained) if method.available]
@@ -57,7 +56,9 @@ class Explain(ServerRoute):
         return operation(json_content(body, {"row": model.example}), json_content({"type": "object"}))
 
 
-def _request(body: dict[str, Any], model: ServedModel) -> Attribution:
+async def _request(call: Call, model: ServedModel) -> tuple[Attribution, dict[str, str]]:
+    """Return what is asked for, and the cells of the row that cannot be read, by column."""
+    body = call.json_object(allow_nan=True)
     row, method, target, options = (body.get(name) for name in ("row", "method", "target", "options"))
     if not isinstance(row, dict):
         raise RequestError('The body needs the key row with an object, such as {"row": {…}}.')
@@ -77,8 +78,10 @@ def _request(body: dict[str, Any], model: ServedModel) -> Attribution:
     checkpoint = model.trained.project.training.keep
     # The hash of the weights is part of the question, so that a worker does not answer with older ones
     weights = RunWeights(model.run_id, checkpoint, float(int(model.weights[:12], 16)))
-    file = read_records(row, model)
-    return Attribution(weights, method or available[0], file.rows[0], target, options or {})
+    file = await read_records(call, row, model)
+    if len(file.rows) != 1:
+        raise RequestError(f"The key row must hold one row, received {len(file.rows):,}.")
+    return Attribution(weights, method or available[0], file.rows[0], target, options or {}), file.unreadable[0]
 
 
 async def _compute(server: ServerState, model: ServedModel, request: Attribution) -> Explanation:

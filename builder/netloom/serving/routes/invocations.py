@@ -32,7 +32,7 @@ class Invocations(ServerRoute):
         if call.content_type == "text/csv":
             file = await rows_of(call, served.model)
         elif call.content_type in (JSON, ""):
-            file = _read(call.json_object(allow_nan=True), served.model)
+            file = await _read(call, served.model)
         else:
             raise RequestError(f"MLflow sends {JSON} or text/csv, received {call.content_type[:60]!r}.", 415)
         return json_reply({"predictions": await server.predict(call, deployment, served, file)})
@@ -45,13 +45,14 @@ class Invocations(ServerRoute):
         return operation(json_content(body, {"dataframe_records": [model.example]}), json_content(answer))
 
 
-def _read(body: dict[str, Any], model: ServedModel) -> RowFile:
+async def _read(call: Call, model: ServedModel) -> RowFile:
+    body = call.json_object(allow_nan=True)
     formats = [name for name in _FORMATS if name in body]
     if len(formats) != 1:
         raise RequestError(
             f"The body needs exactly one of the keys {', '.join(_FORMATS)}; it has {len(formats)} of them."
         )
-    return read_records(_FORMATS[formats[0]](body[formats[0]], model), model)
+    return await read_records(call, _FORMATS[formats[0]](body[formats[0]], model), model)
 
 
 def _split_rows(value: Any, model: ServedModel) -> list[Any]:

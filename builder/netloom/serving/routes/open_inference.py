@@ -82,7 +82,8 @@ class Infer(ServerRoute):
         deployment, served = server.choose(call)
         body, binary = _parts(call)
         rows = rows_of_tensors(body.get("inputs"), binary, served.model, server.settings.limits.rows)
-        answers = await server.predict(call, deployment, served, read_records(rows, served.model))
+        file = await read_records(call, rows, served.model)
+        answers = await server.predict(call, deployment, served, file)
         outputs, blobs = tensors_of_answers(answers, served.model.all_parts, body.get("outputs"))
         value: dict[str, Any] = {"model_name": served.model.name, "model_version": served.model.version}
         value |= {"id": body["id"]} if isinstance(body.get("id"), str) else {}

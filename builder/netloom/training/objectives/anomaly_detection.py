@@ -15,7 +15,7 @@ from netloom.training.objectives.evaluation import Evaluation, Worst
 from netloom.training.objectives.objective import NOTHING, WORST, Scores, Settings
 from netloom.training.objectives.reconstruction import Reconstruction, row_errors, side_by_side
 from netloom.training.objectives.reference_predictors import BaselinePrediction
-from netloom.training.objectives.thresholds import maximize_f1
+from netloom.training.objectives.thresholds import areas, maximize_f1
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,10 +65,7 @@ class AnomalyDetection(Reconstruction):
         return Scores({"loss": losses.sum(), "mae": error.sum()}, int(usual.sum()), values)
 
     def metrics_of_values(self, values: Mapping[str, np.ndarray]) -> dict[str, float]:
-        """Return the ROC-AUC of the errors; NaN without both normal and anomalous rows."""
-        unusual = values["unusual"]
-        is_defined = unusual.any() and not unusual.all()
-        return {"roc_auc": roc_auc(unusual, values["error"]) if is_defined else float("nan")}
+        return {"roc_auc": areas(values["unusual"], values["error"])["roc_auc"]}
 
     def _row_losses(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """Return the mean loss of the values of each row, (N,)."""

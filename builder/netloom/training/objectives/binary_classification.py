@@ -44,7 +44,7 @@ class BinaryClassification(Objective):
         return Scores(sums, len(target), {"positive": target[:, 0] > HALF, "score": output[:, 0].sigmoid()})
 
     def metrics_of_values(self, values: Mapping[str, np.ndarray]) -> dict[str, float]:
-        return areas(values["positive"], values["score"].astype("float64"))
+        return areas(values["positive"], values["score"])
 
     def guess_loss(self, output: torch.Tensor) -> float | None:
         return math.log(2)

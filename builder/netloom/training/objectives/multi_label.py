@@ -10,7 +10,7 @@ from netloom.data.preparation.calibrated import Decoding
 from netloom.tasks import multi_label
 from netloom.tasks.chosen_thresholds import HALF, label_thresholds
 from netloom.training.objectives import reference_predictors
-from netloom.training.objectives.classification_report import by_class
+from netloom.training.objectives.classification_report import average_precision, by_class
 from netloom.training.objectives.evaluation import Evaluation, Worst
 from netloom.training.objectives.objective import NOTHING, WORST, Objective, Scores, Settings
 from netloom.training.objectives.reference_predictors import BaselinePrediction
@@ -50,7 +50,12 @@ class MultiLabel(Objective):
         return Scores(sums, len(target), {"true": true, "scores": output.sigmoid()})
 
     def metrics_of_values(self, values: Mapping[str, np.ndarray]) -> dict[str, float]:
-        return {"mean_average_precision": _mean_average_precision(_label_areas(values["true"], values["scores"]))}
+        import numpy as np
+
+        true, scores = values["true"], values["scores"]
+        labels = np.flatnonzero(true.any(0) & ~true.all(0)).tolist()
+        averages = [average_precision(true[:, label], scores[:, label]) for label in labels]
+        return {"mean_average_precision": _mean(averages)}
 
     def finish(self, means: dict[str, float]) -> dict[str, float]:
         metrics = {name: means[name] for name in ("loss", "accuracy", "subset_accuracy")}
@@ -81,7 +86,7 @@ class MultiLabel(Objective):
         predicted = shares > np.array(limits)
         losses = functional.binary_cross_entropy_with_logits(output, target, reduction="none").mean(1)
         scores = precision_recall_fscore_support(true, predicted, zero_division=0)
-        label_areas = _label_areas(true, shares)
+        label_areas = [areas(true[:, label], shares[:, label]) for label in range(len(classes))]
         return Evaluation(
             split=split,
             rows=len(rows),
@@ -89,7 +94,7 @@ class MultiLabel(Objective):
                 "subset_accuracy": float((predicted == true).all(1).mean()),
                 "micro_f1": float(f1_score(true, predicted, average="micro", zero_division=0)),
                 "macro_f1": float(scores[2].mean()),
-                "mean_average_precision": _mean_average_precision(label_areas),
+                "mean_average_precision": _mean([area["pr_auc"] for area in label_areas]),
                 "hamming_loss": float((predicted != true).mean()),
                 "loss": float(losses.mean()),
             },
@@ -114,12 +119,7 @@ def listed(classes: tuple[str, ...], applies: Any) -> str:
     return ", ".join(name for name, is_true in zip(classes, applies, strict=True) if is_true) or "none"
 
 
-def _label_areas(true: np.ndarray, scores: np.ndarray) -> list[dict[str, float]]:
-    """Return the areas under the curves of each label, from booleans (N, L) and probabilities (N, L)."""
-    return [areas(true[:, label], scores[:, label]) for label in range(true.shape[1])]
-
-
-def _mean_average_precision(label_areas: Sequence[Mapping[str, float]]) -> float:
-    """Return the mean over the labels with an average precision, those that some rows have and others do not."""
-    values = [area["pr_auc"] for area in label_areas if not math.isnan(area["pr_auc"])]
+def _mean(averages: Sequence[float]) -> float:
+    """Return the mean of the average precisions of labels without those that are NaN, which all rows have or none."""
+    values = [value for value in averages if not math.isnan(value)]
     return sum(values) / len(values) if values else math.nan

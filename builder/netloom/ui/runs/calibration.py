@@ -201,7 +201,7 @@ def _risk(run: Run, name: str, curve: RiskCoverage, chosen: Selected | None) -> 
     if chosen is not None:
         risk = "" if chosen.risk is None else f", {chosen.risk:.1%}{_range(chosen.risk_interval)} of them wrong"
         text += (
-            " With the chosen abstention, the network answers "
+            " With abstention, the network answers "
             f"{chosen.coverage:.1%}{_range(chosen.coverage_interval)} of the test rows{risk}."
         )
     st.caption(text)

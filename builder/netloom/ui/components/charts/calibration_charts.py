@@ -52,7 +52,7 @@ def reliability_chart(diagrams: Mapping[str, Reliability]) -> go.Figure:
 
 
 def risk_coverage_chart(curve: RiskCoverage, chosen: Selected | None) -> go.Figure:
-    """Return the risk at each coverage, with the point of the chosen abstention."""
+    """Return the risk at each coverage, with the point of the abstention."""
     import plotly.graph_objects as go
 
     figure = go.Figure()
@@ -69,7 +69,7 @@ def risk_coverage_chart(curve: RiskCoverage, chosen: Selected | None) -> go.Figu
             x=[chosen.coverage],
             y=[chosen.risk],
             mode="markers",
-            name="chosen abstention",
+            name="with abstention",
             marker={"color": VALIDATION, "size": 12},
             hovertemplate="coverage %{x:.1%}, risk %{y:.2%}<extra></extra>",
         )

@@ -114,8 +114,8 @@ def _cell(value: Any) -> str:
 
 
 def _step_text(example: InfluentialRow) -> str:
-    sure = f" ({example.confidence:.0%})" if example.confidence is not None else ""
-    return f"label **{escape(example.label[:40])}** · predicted **{escape(example.prediction[:40])}**{sure}"
+    confidence = f" ({example.confidence:.0%})" if example.confidence is not None else ""
+    return f"label **{escape(example.label[:40])}** · predicted **{escape(example.prediction[:40])}**{confidence}"
 
 
 def _bars(influence: Influence) -> go.Figure:
@@ -178,7 +178,7 @@ def label_errors_view(context: ViewContext) -> None:
     chart(_ranking(suspects), key=Key.LABEL_ERRORS, name="possible label errors", table=_table(suspects))
     st.dataframe(
         [
-            {"row": suspect.row, "label": suspect.label, "prediction": suspect.prediction, 
+            {"row": suspect.row, "label": suspect.label, "prediction": suspect.prediction,
              "probability": suspect.confidence, "self-influence": suspect.influence, "mean loss": suspect.loss}
             for suspect in suspects.top_rows
         ],
