@@ -68,11 +68,17 @@ class Canvas:
         """Draw an edge from an output to an input, such as "conv2d_1.out" to "relu_1.in"."""
         self.settle()  # ports move when Python's reply changes those of a layer
         self.still()
-        start = self.port(source, "source").bounding_box()
-        end = self.port(target, "target").bounding_box()
+        port = self.port(target, "target")
+        start, end = self.port(source, "source").bounding_box(), port.bounding_box()
         assert start is not None
         assert end is not None
-        self._drag(_middle(start), _middle(end))
+        mouse, (x, y) = self.page.mouse, _middle(end)
+        mouse.move(*_middle(start))
+        mouse.down()
+        mouse.move((_middle(start)[0] + x) / 2, (_middle(start)[1] + y) / 2, steps=4)
+        mouse.move(x, y, steps=6)
+        expect(port).to_contain_class("connectingto")  # as a person does, release when the port lights up
+        mouse.up()
         expect(self.page.locator(f'[data-edge="{target.removesuffix(".in")}"]')).to_have_count(1)
 
     def still(self) -> None:
@@ -90,14 +96,6 @@ class Canvas:
     def nodes(self) -> set[str]:
         node_ids = self.page.locator("[data-node]").evaluate_all("list => list.map(item => item.dataset.node)")
         return set(node_ids)
-
-    def _drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
-        mouse = self.page.mouse
-        mouse.move(*start)
-        mouse.down()
-        mouse.move((start[0] + end[0]) / 2, (start[1] + end[1]) / 2, steps=4)
-        mouse.move(*end, steps=6)
-        mouse.up()
 
 
 def _middle(box: FloatRect) -> tuple[float, float]:
