@@ -89,6 +89,16 @@ def test_a_list_without_parts_is_split(home: Path) -> None:
     assert (data.raw.classes, data.raw.given) == (NAMES, None)
 
 
+def test_cells_with_blanks_between_tabs_stay_whole(home: Path) -> None:
+    breeds = ("great dane", "red fox")
+    files = {f"{row}.png": _picture(row) for row in ROWS}
+    files["labels.tsv"] = b"file\tplace\tbreed\n" + _lines(
+        ROWS, lambda row: f"{row}.png\t{'zoo' if row % 3 else ''}\t{breeds[row % 2]}"
+    )
+    data = import_and_prepare(make_zip(files), home, "breeds.zip")
+    assert (data.schema.target.name, data.raw.classes, len(data.raw)) == ("breed", breeds, len(ROWS))
+
+
 def _marked(marks: dict[int, str]) -> Callable[[int], str]:
     return lambda row: f"{row:06} {marks[row]}"
 

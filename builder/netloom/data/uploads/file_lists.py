@@ -43,6 +43,8 @@ def list_table(source: Source, name: str, find: Find) -> pd.DataFrame | None:
 
     if source.members.form(name) != file_types.TEXT:
         return None
+    if b"\t" in source.members.head(name):
+        return None  # a table, whose cells may be empty or have blanks
     if not _lists_files([" ".join(row) for row in _head(source, name)], find):
         return None
     lines = _lines(source, name)
