@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from netloom.data import DataError, add_file
 from netloom.data.tables.row_file import read_rows
 from netloom.data.uploads import fitting, open_source, reader_for
 from netloom.modalities.encoding.cells import EncodeError
@@ -41,10 +42,26 @@ def test_columns_of_pixels_are_images(names: list[str], home: Path) -> None:
     assert [np.array_equal(data.raw.row(i)["image"][0], IMAGES[i]) for i in range(40)] == [True] * 40
 
 
-def test_columns_without_names_are_images_with_the_class_in_front(home: Path) -> None:
-    lines = [f"{i % 3},{row}" for i, row in enumerate(_rows())]
-    data = import_and_prepare("\n".join(lines).encode(), home, "mnist_train.csv")
-    assert (data.schema.target.name, data.schema.inputs[0].shape) == ("column 1", (1, 14, 14))
+@pytest.mark.parametrize("corner", ["varied", "constant", "dark"])
+@pytest.mark.parametrize("place", ["front", "back"])
+def test_columns_without_names_are_images_beside_their_class(place: str, corner: str, home: Path) -> None:
+    images = IMAGES.reshape(40, 196).copy()
+    if corner != "varied":
+        images[:, [0, -1]] = 0 if corner == "constant" else (np.arange(40) % 5 == 0)[:, None]
+    columns = [np.arange(40)[:, None] % 3, images]
+    rows = np.concatenate(columns if place == "front" else columns[::-1], axis=1)
+    content = "\n".join(",".join(map(str, row)) for row in rows).encode()
+    data = import_and_prepare(content, home, "mnist_train.csv")
+    assert data.schema.target.name == ("column 1" if place == "front" else "column 197")
+    assert data.raw.target.tolist() == [i % 3 for i in range(40)]
+    assert np.array_equal(data.raw.row(5)["image"][0].ravel(), images[5])
+
+
+def test_a_pixel_is_refused_as_the_target(home: Path) -> None:
+    names = ",".join(f"pixel{i}" for i in range(196))
+    content = make_csv(f"label,{names}", [f"{i % 3},{row}" for i, row in enumerate(_rows())])
+    with pytest.raises(DataError, match="'pixel7' holds pixels of the images; choose another column to predict"):
+        add_file(content, "train.csv", home, kind="pixel_rows", target="pixel7")
 
 
 def test_a_text_of_pixels_is_an_image_with_its_split(home: Path) -> None:

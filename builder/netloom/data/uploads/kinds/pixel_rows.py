@@ -26,6 +26,7 @@ _CHANNELS = (1, 3)
 _FEWEST, _FEWEST_UNNAMED = 16, 196  # pixels
 _MOST_OTHERS = 4  # columns beside the pixels: the target, a split, an id
 _BRIGHTEST = 255
+_MOST_CLASSES = 128  # a pixel of photos has more values
 _SHADES = 16  # more shades than this are of 8 bits
 _SAMPLE = 50
 
@@ -48,7 +49,7 @@ class PixelRows(Tabular):
         return 0.7 if pixels and len(pixels) < table.shape[1] else 0.0
 
     def can_predict(self, source: Source, column: str) -> bool:
-        pixels = _pixel_columns(self._table(source, {}))
+        pixels = _pixel_columns(self._table(source, {}), column)
         return bool(pixels) and column not in pixels
 
     def guesses(self, table: pd.DataFrame, answers: Answers) -> JsonObject:
@@ -64,7 +65,9 @@ class PixelRows(Tabular):
         self, table: pd.DataFrame, options: Chosen, title: str, parts: np.ndarray | None = None
     ) -> RawDataset:
         target = options.choice("target")
-        columns = [name for name in _pixel_columns(table) if name != target]
+        columns = _pixel_columns(table, target)
+        if target in columns:
+            raise DataError(f"{target!r} holds pixels of the images; choose another column to predict.")
         if not columns:
             raise DataError(
                 f"{title[:60]!r} has no columns of pixels: whole numbers from 0 to {_BRIGHTEST}, as many as a square "
@@ -94,21 +97,37 @@ def _targets(table: pd.DataFrame) -> list[str]:
     return ranked_targets(table[others]) if others else [str(table.columns[0])]
 
 
-def _pixel_columns(table: pd.DataFrame) -> list[str]:
-    """Return the columns of pixels: one for each, or one of texts with all; [] if there are none."""
+def _pixel_columns(table: pd.DataFrame, target: str = "") -> list[str]:
+    """Return the columns of pixels: one for each, or one of texts with all; [] if there are none.
+
+    Args:
+        target: The chosen target, which tells the class from the pixels in a table without names.
+    """
     if len(text := [name for name in textual(table) if _holds_pixels(table[name])]) == 1:
         return text
     numbers = [name for name in numeric(table) if table[name].dtype.kind in "iu"]
     named = [name for name in numbers if _NAME.fullmatch(name.strip())]
     if are_numbered([str(name) for name in table.columns]) and len(numbers) == table.shape[1]:
-        # Without names, the class is the first column or the last
-        named = next((part for part in (numbers[1:], numbers[:-1]) if _is_square(len(part), _FEWEST_UNNAMED)), [])
-        if len(named) and int(table[named].to_numpy().max(initial=0)) <= _SHADES:
+        ends = [numbers[0], numbers[-1]]
+        label = target if target in ends else _class_column(table[ends])
+        named = [name for name in numbers if name != label]
+        if not _is_square(len(named), _FEWEST_UNNAMED) or int(table[named].to_numpy().max(initial=0)) <= _SHADES:
             return []
     if not _is_square(len(named), _FEWEST) or table.shape[1] - len(named) > _MOST_OTHERS:
         return []
     values = table[named].to_numpy()
     return named if values.min(initial=0) >= 0 and values.max(initial=0) <= _BRIGHTEST else []
+
+
+def _class_column(ends: pd.DataFrame) -> str:
+    """Return which of the first and the last column of a table without names has the classes, not a pixel."""
+    values = {str(name): np.unique(ends[name].to_numpy()) for name in ends.columns}
+    numbered = [
+        name
+        for name, distinct in values.items()
+        if 2 <= len(distinct) <= _MOST_CLASSES and distinct[0] in (0, 1) and np.ptp(distinct) == len(distinct) - 1
+    ]
+    return max(numbered, key=lambda name: len(values[name])) if numbered else ranked_targets(ends)[0]
 
 
 def _holds_pixels(values: pd.Series) -> bool:
@@ -145,7 +164,9 @@ def _pixels(table: pd.DataFrame, columns: list[str]) -> np.ndarray:
     rows: list[np.ndarray] = []
     for number, cell in enumerate(table[columns[0]], 1):
         words = str(cell).split()
-        if (rows and len(words) != len(rows[0])) or not all(word.isdecimal() and int(word) <= 255 for word in words):
+        if (rows and len(words) != len(rows[0])) or not all(
+            word.isdecimal() and int(word) <= _BRIGHTEST for word in words
+        ):
             raise DataError(
                 f"The image in row {number:,} of {columns[0]!r} has {len(words):,} values; expected "
                 f"{len(rows[0]) if rows else 0:,} whole numbers from 0 to {_BRIGHTEST}, as in the rows before."
