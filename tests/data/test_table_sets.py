@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -100,3 +101,41 @@ def test_triplets_are_not_a_table_unless_a_target_is_named(home: Path) -> None:
     with pytest.raises(DataError, match=r"'anchor', 'positive_text' and 'neg' are triplets, .* Read them as triplets"):
         add_file(content, "triplets.csv", home, kind="table")
     assert add_file(content, "triplets.csv", home, target="kind").task == "classification"
+
+
+def _features(order: Sequence[int] = range(40), ids: Sequence[int] = range(40)) -> dict[str, bytes]:
+    """Return inputs and targets with ids, whose label is the last digit of the id."""
+    return {
+        "X.csv": make_csv("id,a,b", [f"{i + 100},{i * 0.5},{-i}" for i in ids]),
+        "y.csv": make_csv("id,kind", [f"{i + 100},k{i % 10}" for i in order]),
+    }
+
+
+def test_targets_are_joined_by_their_ids() -> None:
+    source = open_source(_features(order=range(39, -1, -1)), "set")
+    table = reader_for(source, "table").preview(source, {})
+    assert list(table.columns) == ["id", "a", "b", "kind"]
+    assert [f"k{int(i) % 10}" for i in table["id"]] == list(table["kind"])
+
+
+def test_targets_with_other_ids_are_refused(home: Path) -> None:
+    with pytest.raises(DataError, match=r"The column 'id' differs between 'X.csv' and 'y.csv'; put the rows"):
+        add_file(_features(order=range(1, 41)), "set", home)
+    same = {name: content.replace(b"kind", b"a") for name, content in _features().items()}
+    with pytest.raises(DataError, match=r"'X.csv' has all columns of 'y.csv', such as 'id', so that no target is left"):
+        add_file(same, "set", home)
+
+
+def test_numbered_targets_are_named_y() -> None:
+    files = {
+        "X.csv": "\n".join(f"{i * 0.5},{-i},{i * i}" for i in range(40)).encode(),
+        "y.csv": "\n".join(f"{i * 0.25},{i + 0.5}" for i in range(40)).encode(),
+    }
+    assert read(files)[0] == ["column 1", "column 2", "column 3", "y1", "y2"]
+
+
+def test_features_in_folders_of_the_parts_are_joined() -> None:
+    files = {f"{part}/{name}": content for part in ("train", "test") for name, content in _features().items()}
+    source = open_source(files, "set")
+    table = reader_for(source, "table").preview(source, {})
+    assert list(table.columns) == ["id", "a", "b", "kind", "part of the split"]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from netloom.core.errors import DataError
 from netloom.data.splits.given_splits import NAMES, is_split, part_of, path_of
+from netloom.data.tables.target_guess import are_numbered
 from netloom.data.uploads.joining import PART, as_one_type, refuse_other_columns
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 _INPUTS = ("x", "features", "inputs", "values")
 _TARGETS = ("y", "labels", "label", "targets", "target")
 _WORD = re.compile(r"[a-z0-9]+")
-_NUMBERED = "column 1"
 
 
 class FeatureFiles(NamedTuple):
@@ -36,6 +36,7 @@ def feature_files(names: Sequence[str]) -> list[FeatureFiles]:
         words = _WORD.findall(PurePosixPath(file).stem.lower())
         parts = [part for word in words if (part := part_of(word)) is not None]
         rest = [word for word in words if part_of(word) is None]
+        parts = parts or [part for folder in folders if (part := part_of(folder)) is not None]
         if len(rest) == 1 and len(parts) < 2 and rest[0] in _INPUTS + _TARGETS:
             role = "inputs" if rest[0] in _INPUTS else "targets"
             key = tuple(folder for folder in folders if part_of(folder) is None), parts[0] if parts else None
@@ -59,7 +60,7 @@ def read_features(
         names: All files that may be tables.
 
     Raises:
-        DataError: A file cannot be read, or has another number of rows than the one that belongs to it.
+        DataError: A file cannot be read, or has another number of rows than the one that belongs to it, or other ids.
     """
     import pandas as pd
 
@@ -71,10 +72,10 @@ def read_features(
                 f"{pair.inputs[-80:]!r} has {len(inputs):,} rows, but {pair.targets[-80:]!r} has {len(targets):,}; the "
                 "targets need a row for each row of the inputs."
             )
-        if list(targets.columns) == [_NUMBERED]:
-            targets = targets.set_axis(["y"], axis=1)
-        targets = targets.drop(columns=[name for name in targets if name in inputs.columns])
-        tables.append(inputs.join(targets))
+        if are_numbered([str(name) for name in targets.columns]):
+            count = targets.shape[1]
+            targets = targets.set_axis(["y"] if count == 1 else [f"y{n}" for n in range(1, count + 1)], axis=1)
+        tables.append(inputs.join(_in_order_of(inputs, targets, pair)))
         notes += inputs_notes
     for pair, table in zip(pairs[1:], tables[1:], strict=True):
         refuse_other_columns(tables[0], pairs[0].inputs, table, pair.inputs)
@@ -87,3 +88,29 @@ def read_features(
     if unused:
         notes.append(f"Left out {len(unused):,} other files, such as {unused[0][-60:]!r}.")
     return pd.concat(tables, ignore_index=True), notes
+
+
+def _in_order_of(inputs: pd.DataFrame, targets: pd.DataFrame, pair: FeatureFiles) -> pd.DataFrame:
+    """Return the targets in the order of the inputs by a column of ids that both have, without the columns of both.
+
+    Raises:
+        DataError: A column of both has other cells, or the targets have no other column.
+    """
+    shared = [name for name in targets.columns if name in inputs.columns]
+    if len(shared) == targets.shape[1]:
+        raise DataError(
+            f"{pair.inputs[-80:]!r} has all columns of {pair.targets[-80:]!r}, such as {str(shared[0])[:60]!r}, so "
+            "that no target is left; rename the column of the target, or remove it from the inputs."
+        )
+    cells = {name: (inputs[name].astype("string"), targets[name].astype("string")) for name in shared}
+    for name, (first, second) in cells.items():
+        if first.equals(second):
+            continue
+        if first.hasnans or not first.is_unique or {*first} != {*second}:
+            raise DataError(
+                f"The column {str(name)[:60]!r} differs between {pair.inputs[-80:]!r} and {pair.targets[-80:]!r}; put "
+                "the rows of both in the same order, or remove the column from one."
+            )
+        targets = targets.set_axis(second, axis=0).loc[first].reset_index(drop=True)
+        return _in_order_of(inputs.drop(columns=name), targets.drop(columns=name), pair)
+    return targets.drop(columns=shared)
