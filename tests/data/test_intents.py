@@ -124,3 +124,36 @@ def test_conversations_are_texts_and_answers(form: str, home: Path) -> None:
     assert (len(data.raw), data.raw.target_kind) == (40, "sequence")
     assert data.raw.row(1) == {"text": "And after 0?", "answer so far": "Then 1."}
     assert any("the messages before it and those of the system are left out" in note for note in data.raw.warnings)
+
+
+def _conversation(number: int, **fields: Any) -> dict[str, Any]:
+    turns = {f"What is {number}?": f"It is {number}.", f"And after {number}?": f"Then {number + 1}."}
+    messages = [
+        {"role": role, "content": text}
+        for turn in turns.items()
+        for role, text in zip(("user", "assistant"), turn, strict=True)
+    ]
+    return {**fields, "messages": messages}
+
+
+@pytest.mark.parametrize("form", ["parts", "field"])
+def test_conversations_keep_their_split(form: str, home: Path) -> None:
+    rows = {"train": range(20), "validation": range(20, 26), "test": range(26, 34)}
+    if form == "parts":
+        content = json.dumps({part: [_conversation(i) for i in numbers] for part, numbers in rows.items()})
+    else:
+        content = "\n".join(
+            json.dumps(_conversation(i, id=f"c{i}", model="ab"[i % 2], split=part))
+            for part, numbers in rows.items()
+            for i in numbers
+        )
+    data = import_and_prepare(content.encode(), home, "chat.json")
+    assert data.raw.target_kind == "sequence"
+    assert [len(data.split[part]) for part in rows] == [40, 12, 16]
+
+
+def test_a_message_without_text_is_left_out_of_a_conversation(home: Path) -> None:
+    records = [_conversation(i) for i in range(20)]
+    records[3]["messages"].append({"role": "assistant", "content": None, "tool_calls": []})
+    data = import_and_prepare("\n".join(map(json.dumps, records)).encode(), home, "chat.jsonl")
+    assert (len(data.raw), data.raw.target_kind) == (40, "sequence")

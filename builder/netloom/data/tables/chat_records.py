@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from netloom.data.splits.given_splits import is_split, part_of
 
 _LISTS = ("messages", "conversations", "conversation")
 _SPEAKERS, _TEXTS = ("role", "from"), ("content", "value")
@@ -14,18 +16,26 @@ CHAT_NOTE = (
 
 
 def chat_pairs(records: Sequence[Any]) -> list[dict[str, str]]:
-    """Return a row with `text` and `answer` for each message of a user that is answered; [] for other records."""
+    """Return a row with `text` and `answer` for each message of a user that is answered,
+    with the part of the split if the conversations have it; [] for other records."""
     if not records or _messages(records[0]) is None:
         return []
     conversations = [_messages(record) for record in records]
     if None in conversations:
         return []
+    splits = _splits(records)
     return [
-        {"text": text, "answer": answer}
-        for messages in conversations
+        {**{name: record[name] for name in splits}, "text": text, "answer": answer}
+        for record, messages in zip(records, conversations, strict=True)
         for (speaker, text), (other, answer) in zip(messages or [], (messages or [])[1:], strict=False)
         if speaker in _USERS and other in _BOTS
     ]
+
+
+def _splits(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the fields that name the part of the split of each conversation."""
+    plain = [name for name, value in records[0].items() if isinstance(value, str)]
+    return [name for name in plain if is_split(part_of(record.get(name, "")) for record in records)]
 
 
 def _messages(record: Any) -> list[tuple[str, str]] | None:
@@ -37,6 +47,8 @@ def _messages(record: Any) -> list[tuple[str, str]] | None:
         return None
     messages = []
     for item in items:
+        if any(name in item and item[name] is None for name in _TEXTS):
+            continue  # the call of a tool, which has no text
         speaker = next((item[name] for name in _SPEAKERS if isinstance(item.get(name), str)), None)
         text = next((item[name] for name in _TEXTS if isinstance(item.get(name), str)), None)
         if speaker is None or text is None:
