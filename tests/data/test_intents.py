@@ -10,6 +10,7 @@ import pytest
 
 from netloom.chat.policy import PolicyError, loads
 from netloom.data.raw.texts import TaggedTexts, Texts
+from netloom.data.tables.intents_json import example_intents
 from tests.data.samples import import_and_prepare
 
 PATTERNS = {
@@ -38,6 +39,19 @@ def test_patterns_are_texts_of_their_intent(name: str, texts: str, home: Path) -
     rows = [data.raw.row(row)["text"] for row in range(len(data.raw))]
     assert [*zip(rows, [data.raw.classes[int(target)] for target in data.raw.target], strict=True)] == expected
     assert any("The 6 responses to the intents are not learned" in note for note in data.raw.warnings)
+
+
+def test_a_list_of_patterns_is_intents(home: Path) -> None:
+    data = import_and_prepare(json.dumps(_file()["intents"]).encode(), home, "intents.json")
+    assert data.raw.classes == ("goodbye", "greeting", "thanks")
+
+
+@pytest.mark.parametrize("is_list", [True, False])
+def test_tagged_sentences_are_not_intents(is_list: bool) -> None:
+    words = [["fly", "to", "Rome"], ["hello", "there"]]
+    records = [{"text": text, "tags": ["O"] * len(text), "intent": text[0]} for text in words]
+    assert example_intents(records if is_list else {"intents": records}) == []
+    assert example_intents([{"text": text, "intent": text[0]} for text in words]) == []
 
 
 def test_responses_of_intents_are_a_policy() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 _NAMES = ("tag", "intent", "name")
 _TEXTS = ("patterns", "text", "texts", "examples", "utterances", "questions")
 _ANSWERS = ("responses", "answers")
+_KNOWN = {*_NAMES, *_TEXTS, *_ANSWERS, "context", "context_set", "context_filter"}
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ def example_intents(value: Any) -> list[ExampleIntent]:
     records = value.get("intents") if isinstance(value, dict) else value
     if not isinstance(records, list) or not records:
         return []
+    if isinstance(value, list) and not all(isinstance(record, dict) and "patterns" in record for record in records):
+        return []  # rows of a table, such as the words of a sentence with their intent
     intents = [_intent(record) for record in records]
     return [intent for intent in intents if intent is not None] if None not in intents else []
 
@@ -45,7 +48,7 @@ def responses_note(intents: list[ExampleIntent]) -> list[str]:
 
 
 def _intent(record: Any) -> ExampleIntent | None:
-    if not isinstance(record, dict):
+    if not isinstance(record, dict) or not record.keys() <= _KNOWN:
         return None
     name = next((record[key] for key in _NAMES if isinstance(record.get(key), str)), None)
     texts = next((record[key] for key in _TEXTS if _are_texts(record.get(key))), None)
