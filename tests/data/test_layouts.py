@@ -189,6 +189,22 @@ def test_only_the_training_table_of_a_competition_is_read(home: Path) -> None:
     assert any("'test.csv' and 'gender_submission.csv', as in a competition" in note for note in data.raw.warnings)
 
 
+def test_the_validation_table_of_a_competition_is_read(home: Path) -> None:
+    rows = [f"{i},{i % 2},{20 + i % 40}" for i in range(60)]
+    files = {
+        "train.csv": "\n".join(["id,label,age", *rows[:40]]).encode(),
+        "valid.csv": "\n".join(["id,label,age", *rows[40:]]).encode(),
+        "test.csv": "\n".join(["id,age", *(f"{i},{20 + i}" for i in range(60, 80))]).encode(),
+        "sample_submission.csv": "\n".join(["id,label", *(f"{i},0" for i in range(60, 80))]).encode(),
+        "stores.csv": "\n".join(["store,size", *(f"{i},{3 * i}" for i in range(9))]).encode(),
+    }
+    data = added(files, "shop", home)
+    assert (len(data.raw), data.schema.target.name) == (60, "label")
+    assert len(data.split["validation"]) == 20
+    assert any("only 'train.csv' and 'valid.csv' have the target" in note for note in data.raw.warnings)
+    assert any("Left out 'stores.csv'" in note for note in data.raw.warnings)
+
+
 def test_the_class_in_front_of_a_series_is_the_target(home: Path) -> None:
     """The UCR archive has no column names."""
     lines = ["\t".join([str(i % 2 + 1), *(f"{value:.5f}" for value in RANDOM.normal(size=24))]) for i in range(60)]

@@ -88,14 +88,13 @@ def read_set(source: Tables, sets: Mapping[str, TableSet], chosen: str = "") -> 
     name = chosen if chosen in sets else next(iter(sets))
     item = sets[name]
     if item.are_parts:
-        table, notes = joined(source, item.names if len(sets) > 1 else ())
+        table, notes = joined(source, item.names if len(sets) > 1 or item.left_out else ())
     elif len(item.names) > 1:
         table, notes = _stacked(source, item.names)
     else:
         table, notes = source.table(item.names[0])
     if item.left_out:
-        listed = " and ".join(repr(name[-60:]) for name in item.left_out)
-        notes = [*notes, f"Left out {listed}, as in a competition only {item.names[0][-60:]!r} has the target."]
+        notes = [*notes, *_competition_notes(source, item)]
     other_sets = [title for title, table_set in sets.items() if set(table_set.names).isdisjoint(item.names)]
     if other_sets:
         notes = [*notes, f"The files hold several data sets; {name!r} is read, and {_listed(other_sets)} left out."]
@@ -111,11 +110,27 @@ def _competition(source: Tables) -> TableSet | None:
     if not submissions or len(training) != 1 or not reads(source, training[0]):
         return None
     columns = {*source.table(training[0])[0].columns}
-    tests = [name for name, part in part_of_name.items() if part == TEST and reads(source, name)]
-    without_target = [name for name in tests if {*source.table(name)[0].columns} < columns]
-    if len(without_target) < len(tests):
+    others = {name: {*source.table(name)[0].columns} for name in part_of_name if reads(source, name)}
+    complete = [name for name, other in others.items() if part_of_name[name] is not None and other == columns]
+    without_target = [name for name, other in others.items() if part_of_name[name] is not None and other < columns]
+    if any(part_of_name[name] == TEST and name not in without_target for name in others):
         return None
-    return TableSet((training[0],), left_out=(*without_target, *submissions))
+    names = tuple(sorted(complete, key=lambda name: part_of_name[name] or 0))
+    return TableSet(names, are_parts=len(names) > 1, left_out=(*without_target, *submissions))
+
+
+def _competition_notes(source: Tables, competition: TableSet) -> list[str]:
+    """Return notes on the tables that are not read, with the reason."""
+    known = {*competition.names, *competition.left_out}
+    others = [name for name in source.tables() if name not in known and not is_about(name) and reads(source, name)]
+    listed = " and ".join(repr(name[-60:]) for name in competition.left_out)
+    training = " and ".join(repr(name[-60:]) for name in competition.names)
+    has = "has" if len(competition.names) == 1 else "have"
+    notes = [f"Left out {listed}, as in a competition only {training} {has} the target."]
+    if others:
+        other_names = ", ".join(repr(name[-60:]) for name in others)
+        notes.append(f"Left out {other_names}: tables beside those of the split with the target.")
+    return notes
 
 
 def _stacked(source: Tables, names: Sequence[str]) -> tuple[pd.DataFrame, list[str]]:
