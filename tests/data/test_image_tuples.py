@@ -50,6 +50,28 @@ def test_folders_and_names_make_triplets(pattern: str, home: Path) -> None:
     assert [2 - int(target) for target in data.raw.target] == [second % 8 for _, second in _shades(data)]
 
 
+def test_images_without_the_others_of_a_triplet_are_named(home: Path) -> None:
+    files = {f"{role}/{row}.png": _image(row, place) for row in range(26) for place, role in enumerate(ROLES)}
+    del files["positive/7.png"]
+    data = import_and_prepare(make_zip(files), home, "triplets.zip")
+    assert len(data.raw) == 50
+    assert "Left out 2 images of incomplete triplets, such as 'anchor/7.png'." in data.raw.warnings
+
+
+def test_images_and_labels_without_each_other_are_named(home: Path) -> None:
+    files = {f"{('left', 'right')[place]}/{row}.png": _image(row, place) for row in range(26) for place in (0, 1)}
+    del files["right/7.png"]
+    lines = [f"{row},{row}.png,{row % 3 % 2}" for row in range(28) if row != 9]
+    files["labels.csv"] = "\n".join(["pair,left,same", *lines]).encode()
+    data = import_and_prepare(make_zip(files), home, "pairs.zip")
+    assert (data.schema.target.name, len(data.raw)) == ("same", 24)
+    assert {
+        "Left out 1 image of incomplete pairs, such as 'left/7.png'.",
+        "Left out 2 images without a label, such as 'left/9.png'.",
+        "Left out 3 rows of the table that name no pair of images.",
+    } <= {*data.raw.warnings}
+
+
 def test_folders_of_two_images_are_pairs(home: Path) -> None:
     names = ("different", "same")
     files = {f"{names[row % 2]}/{row}/{'ab'[place]}.png": _image(row, place) for row in range(26) for place in (0, 1)}

@@ -129,13 +129,14 @@ def _tuples(source: Source, files: Sequence[str], file_of: Mapping[str, str]) ->
         return None
     triplets = triplet_table(files)
     if triplets is not None:
-        return NamingTable("", triplets.reset_index(drop=True), list(ROLES), None, [])
+        return NamingTable("", triplets.table, list(ROLES), None, triplets.notes)
     excluded = set(files)
     names = [name for name in source.tables() if name not in excluded]
     pairs = pair_table(source, names, files, lambda cell: _file_at(file_of, cell))
     if pairs is None:
         return None
-    return NamingTable("", pairs, [str(name) for name in pairs.columns[:2]], split_column(pairs), [])
+    columns = [str(name) for name in pairs.table.columns[:2]]
+    return NamingTable("", pairs.table, columns, split_column(pairs.table), pairs.notes)
 
 
 def _file_at(file_of: Mapping[str, str], cell: str) -> str | None:

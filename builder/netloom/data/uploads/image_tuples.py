@@ -7,9 +7,10 @@ import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from netloom.core.errors import DataError
+from netloom.core.text import counted
 from netloom.data import file_types
 from netloom.data.splits.given_splits import NAMES, is_split, part_in, path_of
 from netloom.data.tables.readers import decode_text
@@ -31,12 +32,22 @@ _SEPARATOR = re.compile(r"[ _-]")
 Find = Callable[[str], str | None]
 
 
-def triplet_table(files: Sequence[str]) -> pd.DataFrame | None:
+class Tuples(NamedTuple):
+    """A table of pairs or triplets, and notes on what is left out."""
+
+    table: pd.DataFrame
+    notes: list[str]
+
+
+def triplet_table(files: Sequence[str]) -> Tuples | None:
     """Return the table of triplets whose folders or names are anchor, positive and negative; None without them."""
-    return _table_of_roles(files, ROLES, role_of)
+    triplets = _table_of_roles(files, ROLES, role_of)
+    if triplets is None:
+        return None
+    return Tuples(triplets.reset_index(drop=True), _incomplete_notes(files, triplets, "triplets"))
 
 
-def pair_table(source: Source, names: Sequence[str], files: Sequence[str], find: Find) -> pd.DataFrame | None:
+def pair_table(source: Source, names: Sequence[str], files: Sequence[str], find: Find) -> Tuples | None:
     """Return the table of pairs with their label, and the part of the split if lists give it; None without them.
 
     Args:
@@ -45,9 +56,9 @@ def pair_table(source: Source, names: Sequence[str], files: Sequence[str], find:
     """
     related = _related_folders(files)
     if related is not None:
-        return related
+        return Tuples(related, [])
     listed = _listed_pairs(source, names, find)
-    return listed if listed is not None else _labeled_sides(source, names, files)
+    return Tuples(listed, []) if listed is not None else _labeled_sides(source, names, files)
 
 
 def _table_of_roles(
@@ -133,7 +144,7 @@ def _faces(words: Sequence[str], find: Find) -> tuple[str, str, str] | None:
     return files[0], files[1], "same" if len(words) == 3 else "different"
 
 
-def _labeled_sides(source: Source, names: Sequence[str], files: Sequence[str]) -> pd.DataFrame | None:
+def _labeled_sides(source: Source, names: Sequence[str], files: Sequence[str]) -> Tuples | None:
     """Return the pairs of files of one name in two folders such as left and right, with the labels of a table that has
     these names."""
     for sides in _SIDES if names else ():
@@ -144,7 +155,7 @@ def _labeled_sides(source: Source, names: Sequence[str], files: Sequence[str]) -
             for column in table.columns if len(table.columns) > 1 else []:
                 labeled = _with_pairs(table, str(column), pairs)
                 if labeled is not None:
-                    return labeled
+                    return Tuples(labeled, _labeling_notes(files, pairs, labeled, len(table)))
     return None
 
 
@@ -159,7 +170,30 @@ def _with_pairs(table: pd.DataFrame, column: str, pairs: pd.DataFrame) -> pd.Dat
     if not named.index.is_unique or sum(stem in named.index for stem in stems) < _MOSTLY * len(stems):
         return None
     files = named.reindex(stems).reset_index(drop=True)
-    return files.join(table.drop(columns=column)).dropna(subset=list(pairs.columns)).reset_index(drop=True)
+    labels = table.drop(columns=[column, *pairs.columns], errors="ignore")
+    return files.join(labels).dropna(subset=list(pairs.columns)).reset_index(drop=True)
+
+
+def _incomplete_notes(files: Sequence[str], tuples: pd.DataFrame, noun: str) -> list[str]:
+    """Return a note on the images whose pair or triplet lacks another."""
+    return _note_on(files, tuples, f"of incomplete {noun}")
+
+
+def _labeling_notes(files: Sequence[str], pairs: pd.DataFrame, labeled: pd.DataFrame, rows: int) -> list[str]:
+    """Return notes on images without the other of their pair, pairs without labels, and labels without images."""
+    notes = _incomplete_notes(files, pairs, "pairs")
+    notes += _note_on([str(file) for file in pairs.to_numpy().ravel()], labeled[[*pairs.columns]], "without a label")
+    if rows > len(labeled):
+        notes.append(f"Left out {counted(rows - len(labeled), 'row')} of the table that name no pair of images.")
+    return notes
+
+
+def _note_on(files: Sequence[str], table: pd.DataFrame, reason: str) -> list[str]:
+    used = {*table.to_numpy().ravel()}
+    left_out = [file for file in files if file not in used]
+    if not left_out:
+        return []
+    return [f"Left out {counted(len(left_out), 'image')} {reason}, such as {left_out[0][-60:]!r}."]
 
 
 def _tables(source: Source, names: Sequence[str]) -> list[pd.DataFrame]:
