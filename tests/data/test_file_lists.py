@@ -118,6 +118,22 @@ def test_lists_of_each_class_of_pascal_voc_are_several_labels(home: Path) -> Non
     assert [len(data.split[part]) for part in ("train", "validation", "test")] == [24, 8, 8]
 
 
+def test_a_line_with_a_single_word_is_left_out_of_the_list_of_a_class(home: Path) -> None:
+    files = {f"{row:06}.png": _picture(row) for row in ROWS}
+    for number, name in enumerate(NAMES):
+        marks = {row: "1" if row % 2 == number else "-1" for row in ROWS}
+        files[f"{name}_trainval.txt"] = _lines(ROWS, _marked(marks)) + b"\nend\n"
+    data = import_and_prepare(make_zip(files), home, "voc.zip")
+    assert (data.raw.classes, len(data.raw)) == (NAMES, len(ROWS))
+
+
+def test_a_list_that_cannot_be_decoded_is_left_out(home: Path) -> None:
+    files = {f"{NAMES[row % 2]}/{row}.png": _picture(row) for row in ROWS}
+    lines = _lines(ROWS, lambda row: f"{row}.png {NAMES[row % 2]}")
+    files["labels.txt"] = b"\n".join([lines, lines, b"39.png \xff\x01 is not a text"])
+    assert import_and_prepare(make_zip(files), home, "broken.zip").raw.classes == NAMES
+
+
 def test_numbers_of_files_are_not_their_names(home: Path) -> None:
     """images.txt of CUB numbers the files, and the other lists refer to these numbers, not to names such as 1.png."""
     files = {f"CUB/images/00{row % 2}.{NAMES[row % 2]}/{row}.png": _picture(row) for row in ROWS}

@@ -48,7 +48,9 @@ def list_table(source: Source, name: str, find: Find) -> pd.DataFrame | None:
     if not _lists_files([" ".join(row) for row in _head(source, name)], find):
         return None
     lines = _lines(source, name)
-    first = next(index for index, line in enumerate(lines) if find(_split(line, find)[0]))
+    first = next((index for index, line in enumerate(lines) if find(_split(line, find)[0])), None)
+    if first is None:
+        return None  # the file cannot be decoded
     rows = [_split(line, find) for line in lines[first:]]
     width = max(len(labels) for _, labels in rows)
     titles = lines[first - 1].split() if first and len(lines[first - 1].split()) in (width, width + 1) else []
@@ -76,8 +78,7 @@ def class_lists(source: Source, names: Sequence[str], find: Find) -> pd.DataFram
         chosen = {part: name for part, name in files.items() if part != "trainval"} or files
         for part, name in chosen.items():
             number = part_of(part)
-            for line in _lines(source, name):
-                file, mark = line.split()[:2]
+            for file, mark in [words for line in _lines(source, name) if len(words := line.split()) == 2]:
                 part_of_file[file] = None if number is None else NAMES[number]
                 labels.setdefault(file, []).extend([label] if mark != _OTHER else [])
     table = pd.DataFrame({FILE: list(labels), LABELS: [";".join(of_file) or None for of_file in labels.values()]})
