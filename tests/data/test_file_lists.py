@@ -82,6 +82,16 @@ def test_attributes_below_their_names_are_read_with_their_partition(home: Path) 
     _check(import_and_prepare(make_zip(_celeba()), home, "celeba.zip", target="Male"), ("-1", "1"))
 
 
+def test_many_attributes_are_read(home: Path) -> None:
+    names = [f"Attribute_{number}" for number in range(40)]
+    marks = {row: [1 if (row >> number % 5) % 2 else -1 for number in range(40)] for row in ROWS}
+    files = {f"img/{row:06}.png": _picture(row) for row in ROWS}
+    attributes = _lines(ROWS, lambda row: f"{row:06}.png {' '.join(f'{mark:2}' for mark in marks[row])}")
+    files["list_attr_celeba.txt"] = f"40\n{' '.join(names)} \n".encode() + attributes
+    data = import_and_prepare(make_zip(files), home, "celeba.zip", target="Attribute_1")
+    assert [int(target) for target in data.raw.target] == [(shade >> 1) % 2 for shade in _shades(data)]
+
+
 def test_a_list_without_parts_is_split(home: Path) -> None:
     files = {name: content for name, content in _caffe().items() if name.endswith(".png")}
     files["labels.txt"] = _lines(ROWS, lambda row: f"{row}.png {NAMES[row % 2]}")

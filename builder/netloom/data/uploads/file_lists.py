@@ -25,6 +25,7 @@ FILE, LABEL, LABELS = "file", "label", "labels"
 Find = Callable[[str], str | None]
 _MAX_LISTS = 200
 _SAMPLE = 50  # lines
+_HEAD_BYTES = 2**14  # the names of the 40 attributes of CelebA alone have 427
 _HEAD_LINES = 3  # at most, before the first file: their number, and the names of the labels
 _OF_CLASS = re.compile(r"(.+)_(train|val|trainval|test)")  # aeroplane_train.txt of Pascal VOC
 _PARTITION = re.compile(r"(?i).*(partition|split).*")  # list_eval_partition of CelebA
@@ -43,7 +44,7 @@ def list_table(source: Source, name: str, find: Find) -> pd.DataFrame | None:
 
     if source.members.form(name) != file_types.TEXT:
         return None
-    if b"\t" in source.members.head(name):
+    if b"\t" in source.members.head(name, _HEAD_BYTES):
         return None  # a table, whose cells may be empty or have blanks
     if not _lists_files([" ".join(row) for row in _head(source, name)], find):
         return None
@@ -133,7 +134,7 @@ def numbering_of(source: Source, names: Sequence[str], find: Find) -> Numbering:
 
 def _head(source: Source, name: str) -> list[list[str]]:
     """Return the words of the first lines of a text."""
-    lines = source.members.head(name).decode("utf-8", "ignore").splitlines()[: _SAMPLE + 1]
+    lines = source.members.head(name, _HEAD_BYTES).decode("utf-8", "ignore").splitlines()[: _SAMPLE + 1]
     return [line.split() for line in (lines[:-1] or lines) if line.strip()]
 
 

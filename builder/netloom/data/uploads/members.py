@@ -48,14 +48,14 @@ class Members:
         """
         raise NotImplementedError
 
-    def head(self, name: str) -> bytes:
-        """Return the first bytes of a file, unpacked."""
-        head = self._raw(name, file_types.HEAD_BYTES)
-        if file_types.file_type(head) != file_types.GZIP:
+    def head(self, name: str, limit: int = file_types.HEAD_BYTES) -> bytes:
+        """Return the first `limit` bytes of a file, unpacked."""
+        head = self._raw(name, limit)
+        if file_types.file_type(head[: file_types.HEAD_BYTES]) != file_types.GZIP:
             return head
         try:
             # 31: a gzip header and the largest window
-            return zlib.decompressobj(31).decompress(head, file_types.HEAD_BYTES)
+            return zlib.decompressobj(31).decompress(head, limit)
         except zlib.error:
             raise DataError(f"{name[:100]!r} is packed with gzip, but damaged; pack it again.") from None
 
