@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from netloom.data.tables.row_file import read_rows
-from netloom.data.uploads import fitting, open_source
+from netloom.data.uploads import fitting, open_source, parallel_texts
 from netloom.modalities.encoding.cells import EncodeError
 from tests.data.crafted import make_zip
 from tests.data.samples import import_and_prepare, import_error
@@ -86,6 +86,19 @@ def test_texts_of_several_languages_stay_classes(sides: tuple[str, ...], home: P
     names = {"*.txt": 40} if len(sides) > 2 else {f"*/{i}.txt": 1 for i in range(20)}
     files = {name: text for side in sides for name, text in _corpus(names, (side, "x")).items() if side in name}
     assert import_and_prepare(make_zip(files), home, "languages.zip").raw.classes == tuple(sorted(sides))
+
+
+def test_languages_in_parts_with_other_numbers_of_lines_stay_classes(home: Path) -> None:
+    files = _corpus({"train/*.txt": 40, "test/*.txt": 12}, ("en", "de"))
+    files["train/de.txt"] += b"noch eine Zeile\n"
+    data = import_and_prepare(make_zip(files), home, "languages.zip")
+    assert (data.raw.classes, len(data.raw)) == (("de", "en"), 105)
+
+
+def test_more_lines_than_rows_of_a_table_are_refused(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parallel_texts, "MAX_ROWS", 45)
+    content = make_zip(_corpus({"train.*": 40, "test.*": 12}, ("en", "de")))
+    assert "have 52 lines; at most 45 can be read" in import_error(content, home, "corpus.zip")
 
 
 def test_another_number_of_lines_is_refused(home: Path) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from netloom.core.errors import DataError
 from netloom.core.text import counted
 from netloom.data import file_types
-from netloom.data.limits import MAX_FILE_BYTES
+from netloom.data.limits import MAX_FILE_BYTES, MAX_ROWS
 from netloom.data.splits.given_splits import NAMES, is_split, part_in
 from netloom.data.tables.readers import decode_text
 from netloom.data.uploads.joining import PART
@@ -81,8 +81,11 @@ def read_parallel(source: Source, parallel: ParallelTexts) -> tuple[pd.DataFrame
 
 
 def have_equal_lines(source: Source, parallel: ParallelTexts) -> bool:
-    """Return whether the two files of each pair have equally many lines."""
-    return all(len(_lines(source, first)) == len(_lines(source, second)) for first, second in parallel.files)
+    """Return whether the two files of each pair are texts with equally many lines."""
+    try:
+        return all(len(_lines(source, first)) == len(_lines(source, second)) for first, second in parallel.files)
+    except DataError:
+        return False
 
 
 def _parallel_texts(source: Source) -> ParallelTexts | None:
@@ -108,10 +111,11 @@ def _parallel_texts(source: Source) -> ParallelTexts | None:
     if not is_split(part for part in parts if part is not None):
         parts = ()
     are_suffixes = all(PurePosixPath(first).suffix.lower() == f".{sides[0]}" for first, _ in files)
-    are_certain = bool(parts) or are_suffixes
-    if not are_certain and (len(files) > 1 or other_sides):
+    are_certain = are_suffixes or (bool(parts) and sides in _ROLES)
+    parallel = ParallelTexts(sides, files, parts, are_certain, tuple(sorted(other_sides)))
+    if not are_certain and (not have_equal_lines(source, parallel) if parts else len(files) > 1 or other_sides):
         return None  # texts or lists of several languages, which are their classes
-    return ParallelTexts(sides, files, parts, are_certain, tuple(sorted(other_sides)))
+    return parallel
 
 
 def _words(names: Sequence[str]) -> dict[str, list[str]]:
@@ -143,7 +147,7 @@ def _part(words: Sequence[str]) -> int | None:
 def _read(source: Source, parallel: ParallelTexts) -> tuple[pd.DataFrame, list[str]]:
     import pandas as pd
 
-    tables = []
+    tables, rows = [], 0
     for index, (first, second) in enumerate(parallel.files):
         lines = _lines(source, first), _lines(source, second)
         if len(lines[0]) != len(lines[1]):
@@ -151,6 +155,9 @@ def _read(source: Source, parallel: ParallelTexts) -> tuple[pd.DataFrame, list[s
                 f"{first[-80:]!r} has {counted(len(lines[0]), 'line')}, but {second[-80:]!r} has {len(lines[1]):,}; "
                 "the texts in one line of both belong together, so both need equally many, empty ones included."
             )
+        rows += len(lines[0])
+        if rows > MAX_ROWS:
+            raise DataError(f"The texts up to {first[-80:]!r} have {rows:,} lines; at most {MAX_ROWS:,} can be read.")
         table = pd.DataFrame(dict(zip(parallel.sides, lines, strict=True)), dtype="string").replace("", pd.NA)
         if parallel.parts:
             part = parallel.parts[index]
