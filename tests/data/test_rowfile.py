@@ -725,7 +725,6 @@ def test_last_time_steps_of_a_file_are_a_row() -> None:
     text = "time;a;b\n" + "".join(f"{step};{step},5;{10 * step}\n" for step in range(5))
     file = read_rows(text.encode(), "a.csv", STEPS)
     assert file.rows == [{"series": [[20, 2.5], [30, 3.5], [40, 4.5]]}]
-    assert file.notes == ["The last 3 of 5 time steps are the input, in the order of the file."]
     as_cell = read_rows(b'series\n"[[20, 2.5], [30, 3.5], [40, 4.5]]"\n', "a.csv", STEPS)
     assert as_cell.rows == file.rows
 
@@ -780,7 +779,6 @@ def test_time_steps_of_a_file_are_ordered_as_in_training(times: list[str]) -> No
     lines = [f"{time};{4 - step};{10 * (4 - step)}\n" for step, time in enumerate(times)]
     file = read_rows(f"time;a;b\n{''.join(lines)}".encode(), "a.csv", steps)
     assert file.rows == [{"series": [[20, 2], [30, 3], [40, 4]]}]
-    assert file.notes == ["The last 3 of 5 time steps are the input, in the order of 'time'."]
     repeated = read_rows(f"time;a;b\n{''.join([*lines, f'{times[2]};9;9', chr(10)])}".encode(), "a.csv", steps)
     assert repeated.rows == [{"series": [[9, 9], [30, 3], [40, 4]]}]
 
@@ -939,6 +937,10 @@ def test_a_text_file_is_a_row_of_a_network_that_reads_a_text_alone() -> None:
     content = "Win £100, now!\nCall 80082\n"
     file = read_batch(content.encode(), "a.txt", {"fields": [text]})
     assert (file.rows, file.is_single) == ([{"text": content}], True)
+    assert file.notes == ["'a.txt' is read as one text, as its first line does not name the column 'message'."]
+    with pytest.raises(DataError, match="line 3 has 3 cells where 2 were expected"):
+        read_batch(b"message,id\nWin,1\nCall, now,2\n", "a.txt", {"fields": [text]})
+    assert read_batch(b"Hello, you\nCall, now, please\n", "a.txt", {"fields": [text]}).is_single
     assert read_batch(b"message\nWin\nCall\n", "a.txt", {"fields": [text]}).rows == [
         {"message": "Win"},
         {"message": "Call"},

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -17,7 +18,7 @@ import numpy as np
 
 from netloom.core.errors import DataError
 from netloom.data import file_types
-from netloom.data.dialect import FileError, decode_text, encoding_of
+from netloom.data.dialect import SEPARATORS, FileError, decode_text, encoding_of
 from netloom.data.limits import MAX_STORED_BYTES
 from netloom.data.tables import row_file
 from netloom.data.tables.arff import is_arff
@@ -36,6 +37,7 @@ MAX_ROWS = 100_000
 _HEAD_BYTES = 2**20  # from which the format of a text is inferred
 # The column with the name of a file of a zip.
 FILE = "file"
+_SEPARATOR = re.compile(f"[{re.escape(SEPARATORS)}]")
 _FLOAT_BYTES = 4
 _CONFINED = (file_types.PARQUET, file_types.ZIP, file_types.GZIP)
 _SINGLE = (file_types.PICTURE, file_types.SOUND)
@@ -83,18 +85,25 @@ def read_batch(
 
 def _table_or_text(content: bytes, name: str, preprocess: Mapping[str, Any]) -> RowFile:
     """Return the rows of a table; if it has no column of a network that reads a text alone, the whole text as a row."""
-    try:
+    field = _field_for(file_types.TEXT, preprocess)
+    if field is None:
         return _rows(content, name, preprocess)
-    except DataError:
-        if (field := _field_for(file_types.TEXT, preprocess)) is None:
-            raise
     try:
         text, _ = decode_text(content, name)
     except FileError as error:
         raise DataError(str(error)) from None
     if not text.strip():
         raise DataError(f"{name[:100]!r} is empty.")
-    return RowFile([{field.name: text}], is_single=True)
+    columns = row_file.readable_columns(preprocess)
+    try:
+        return _rows(content, name, preprocess)
+    except DataError:
+        # A table with a broken line is not a text
+        header = {cell.strip(' "') for cell in _SEPARATOR.split(text.strip().partition("\n")[0])}
+        if header.intersection(columns):
+            raise
+    note = f"{name[:100]!r} is read as one text, as its first line does not name the column {columns[-1]!r}."
+    return RowFile([{field.name: text}], notes=[note], is_single=True)
 
 
 def _has_table_of_its_own(content: bytes) -> bool:
