@@ -113,8 +113,11 @@ def test_json_of_rasa_is_texts_with_intents(home: Path) -> None:
     examples = [
         {"text": text, "intent": intent, "entities": []} for intent, texts in PATTERNS.items() for text in texts
     ]
+    examples[0]["entities"] = [{"start": 0, "end": 2, "value": "Hi", "entity": "word"}] * 2
     content = json.dumps({"rasa_nlu_data": {"common_examples": examples, "regex_features": []}}).encode()
-    assert import_and_prepare(content, home, "nlu.json").raw.classes == ("goodbye", "greeting", "thanks")
+    data = import_and_prepare(content, home, "nlu.json")
+    assert data.raw.classes == ("goodbye", "greeting", "thanks")
+    assert any("The 2 entities of the examples are not read" in note for note in data.raw.warnings)
 
 
 @pytest.mark.parametrize("form", ["OpenAI", "ShareGPT"])

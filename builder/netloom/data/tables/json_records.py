@@ -13,7 +13,7 @@ from netloom.data.limits import MAX_CELLS, MAX_COLUMNS, MAX_ROWS
 from netloom.data.splits.given_splits import NAMES, is_split, part_in
 from netloom.data.tables.chat_records import CHAT_NOTE, chat_pairs
 from netloom.data.tables.intents_json import example_intents, responses_note, text_records
-from netloom.data.tables.rasa import rasa_records
+from netloom.data.tables.rasa import entities_note, rasa_records
 from netloom.data.tables.record_reader import flatten, pandas_records
 from netloom.modalities.columns.column_kind import free_name
 from netloom.modalities.encoding.cells import RawRow
@@ -41,7 +41,7 @@ def json_table(text: str, filename: str) -> pd.DataFrame | None:
             _refuse_paragraphs(value, filename)
             intents = example_intents(value)
             parsed = text_records(intents) or rasa_records(value) or _records_of(value, filename)
-            notes = responses_note(intents)
+            notes = [*responses_note(intents), *entities_note(value)]
         except (ValueError, RecursionError) as error:
             if isinstance(error, DataError):
                 raise

@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from netloom.core.errors import DataError
+from netloom.core.text import counted
 from netloom.core.yaml_text import read_yaml
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _YAML = re.compile(r"^nlu:\s*$", re.MULTILINE)
+_MARKDOWN = re.compile(r"^##\s*intent:", re.MULTILINE)
 _INTENT = re.compile(r"##\s*intent:\s*(\S.*)")
 _ENTITY = re.compile(r"\[([^\[\]]+)\](?:\(([^()]+)\)|\{([^{}]+)\})")
 _EXAMPLE = re.compile(r"\s*[-*]\s+(.*\S)")
@@ -29,7 +31,12 @@ def rasa_table(text: str, filename: str) -> pd.DataFrame | None:
     """
     import pandas as pd
 
-    examples = [*_of_yaml(text, filename)] if _YAML.search(text[:2_000]) else [*_of_markdown(text)]
+    if _YAML.search(text[:2_000]):
+        examples = [*_of_yaml(text, filename)]
+    elif _MARKDOWN.search(text):
+        examples = [*_of_markdown(text)]
+    else:
+        return None
     if len(examples) < _FEWEST or len({intent for intent, _ in examples}) < _FEWEST:
         return None
     marked = [(intent, *_words_and_tags(example)) for intent, example in examples]
@@ -49,6 +56,20 @@ def rasa_records(value: Any) -> list[dict[str, str]]:
         {"text": item["text"], "intent": item["intent"]}
         for item in examples
         if isinstance(item.get("text"), str) and isinstance(item.get("intent"), str)
+    ]
+
+
+def entities_note(value: Any) -> list[str]:
+    """Return a note on the entities in the older format as JSON, which are not read."""
+    if not rasa_records(value):
+        return []
+    entities = [item.get("entities") for item in value["rasa_nlu_data"]["common_examples"]]
+    count = sum(len(of_example) for of_example in entities if isinstance(of_example, list))
+    if not count:
+        return []
+    return [
+        f"The {counted(count, 'entity', 'entities')} of the examples are not read; convert the file to YAML, as with "
+        "rasa data convert nlu, to tag words with them."
     ]
 
 
