@@ -123,3 +123,11 @@ def test_rows_without_pixels_are_refused_in_prediction(home: Path) -> None:
     data = import_and_prepare(make_csv(f"label,{names}", [f"{i % 3},{row}" for i, row in enumerate(_rows())]), home)
     with pytest.raises(EncodeError, match="has no column 'image'; it has 'id', 'pixel0'"):
         read_rows(b"id,pixel0\n1,2\n", "test.csv", data.preprocess.to_json())
+
+
+@pytest.mark.parametrize("cell", ["1" * 30, "1.5", "-3", "256", "", "a"])
+def test_texts_of_other_values_are_not_images(cell: str) -> None:
+    rows = [f"{i % 3},{row}" for i, row in enumerate(_rows(" "))]
+    rows[3] = f"0,{cell} " + rows[3].partition(",")[2].partition(" ")[2] if cell else "0,' '"
+    names = [kind.name for kind in fitting(open_source(make_csv("emotion,pixels", rows), "fer2013.csv"))]
+    assert "pixel_rows" not in names

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _NAME = re.compile(r"(?i)(pixels?|px|pix)[ _.-]?\d+([ _x-]\d+)?|\d+x\d+")
+_NO_VALUES = re.compile(r"[^\d\s]|\d{4}", re.ASCII)
 _CHANNELS = (1, 3)
 _FEWEST, _FEWEST_UNNAMED = 16, 196  # pixels
 _MOST_OTHERS = 4  # columns beside the pixels: the target, a split, an id
@@ -132,10 +133,17 @@ def _class_column(ends: pd.DataFrame) -> str:
 
 def _holds_pixels(values: pd.Series) -> bool:
     """Return whether the cells of a column are equally many whole numbers of a square image, with blanks between."""
-    cells = [str(cell).split() for cell in values.dropna().head(_SAMPLE)]
-    if not cells or {*map(len, cells)} != {len(cells[0])} or not _is_square(len(cells[0]), _FEWEST):
-        return False
-    return all(item.isdecimal() and int(item) <= _BRIGHTEST for cell in cells for item in cell)
+    cells = [_values_of(str(cell)) for cell in values.dropna().head(_SAMPLE)]
+    counts = {0 if cell is None else len(cell) for cell in cells}
+    return len(counts) == 1 and _is_square(counts.pop(), _FEWEST)
+
+
+def _values_of(cell: str) -> np.ndarray | None:
+    """Return the pixels in a text; None if it has anything but whole numbers up to 255 with blanks between them."""
+    if _NO_VALUES.search(cell):
+        return None
+    values = np.fromstring(cell, dtype=np.int64, sep=" ")
+    return values.astype(np.uint8) if values.max(initial=0) <= _BRIGHTEST else None
 
 
 def _is_square(count: int, fewest: int) -> bool:
@@ -163,13 +171,11 @@ def _pixels(table: pd.DataFrame, columns: list[str]) -> np.ndarray:
         return np.asarray(table[columns].to_numpy(), dtype=np.uint8)
     rows: list[np.ndarray] = []
     for number, cell in enumerate(table[columns[0]], 1):
-        words = str(cell).split()
-        if (rows and len(words) != len(rows[0])) or not all(
-            word.isdecimal() and int(word) <= _BRIGHTEST for word in words
-        ):
+        values = _values_of(str(cell))
+        if values is None or (rows and len(values) != len(rows[0])):
             raise DataError(
-                f"The image in row {number:,} of {columns[0]!r} has {len(words):,} values; expected "
+                f"The image in row {number:,} of {columns[0]!r} has {len(str(cell).split()):,} values; expected "
                 f"{len(rows[0]) if rows else 0:,} whole numbers from 0 to {_BRIGHTEST}, as in the rows before."
             )
-        rows.append(np.array(words, dtype=np.uint8))
+        rows.append(values)
     return np.stack(rows)
