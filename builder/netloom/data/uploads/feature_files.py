@@ -111,6 +111,7 @@ def _in_order_of(inputs: pd.DataFrame, targets: pd.DataFrame, pair: FeatureFiles
                 f"The column {str(name)[:60]!r} differs between {pair.inputs[-80:]!r} and {pair.targets[-80:]!r}; put "
                 "the rows of both in the same order, or remove the column from one."
             )
-        targets = targets.set_axis(second, axis=0).loc[first].reset_index(drop=True)
+        row_of = {cell: row for row, cell in enumerate(second)}
+        targets = targets.iloc[[row_of[cell] for cell in first]].reset_index(drop=True)
         return _in_order_of(inputs.drop(columns=name), targets.drop(columns=name), pair)
     return targets.drop(columns=shared)

@@ -115,8 +115,8 @@ def _competition(source: Tables) -> TableSet | None:
     without_target = [name for name, other in others.items() if part_of_name[name] is not None and other < columns]
     if any(part_of_name[name] == TEST and name not in without_target for name in others):
         return None
-    names = tuple(sorted(complete, key=lambda name: part_of_name[name] or 0))
-    return TableSet(names, are_parts=len(names) > 1, left_out=(*without_target, *submissions))
+    ordered = tuple(sorted(complete, key=lambda name: part_of_name[name] or 0))
+    return TableSet(ordered, are_parts=len(ordered) > 1, left_out=(*without_target, *submissions))
 
 
 def _competition_notes(source: Tables, competition: TableSet) -> list[str]:
