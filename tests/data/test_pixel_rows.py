@@ -11,6 +11,7 @@ import pytest
 from netloom.data import DataError, add_file
 from netloom.data.tables.row_file import read_rows
 from netloom.data.uploads import fitting, open_source, reader_for
+from netloom.data.uploads.kinds.pixel_rows import PixelRows
 from netloom.modalities.encoding.cells import EncodeError
 from netloom.modalities.encoding.rows import encode_rows
 from tests.data.crafted import make_csv
@@ -131,3 +132,7 @@ def test_texts_of_other_values_are_not_images(cell: str) -> None:
     rows[3] = f"0,{cell} " + rows[3].partition(",")[2].partition(" ")[2] if cell else "0,' '"
     names = [kind.name for kind in fitting(open_source(make_csv("emotion,pixels", rows), "fer2013.csv"))]
     assert "pixel_rows" not in names
+
+
+def test_a_table_with_a_single_unnamed_column_has_no_pixels() -> None:
+    assert PixelRows().suits(pd.DataFrame({"column 1": [5, 6, 9] * 9})) == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
@@ -11,13 +10,13 @@ from netloom.core.errors import DataError
 from netloom.core.text import counted
 from netloom.data.splits.given_splits import NAMES, FileParts, file_parts, is_split, part_in, path_of
 from netloom.data.tables.code_columns import WIDTHS, padded_texts
+from netloom.data.tables.target_guess import are_numbered
 
 if TYPE_CHECKING:
     import pandas as pd
 
 PART = "part of the split"  # the name of the added column
 MAX_FILES = 200
-_NUMBERED = re.compile(r"column \d+")
 
 
 class Tables(Protocol):
@@ -127,7 +126,7 @@ def refuse_other_columns(first: pd.DataFrame, name: str, table: pd.DataFrame, ot
     first_columns, other_columns = list(map(str, first.columns)), list(map(str, table.columns))
     if set(first_columns) == set(other_columns):
         return
-    is_numbered = [all(map(_NUMBERED.fullmatch, columns)) for columns in (first_columns, other_columns)]
+    is_numbered = [are_numbered(columns) for columns in (first_columns, other_columns)]
     if (
         len(first_columns) == len(other_columns)
         and not set(first_columns) & set(other_columns)

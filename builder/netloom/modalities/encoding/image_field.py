@@ -27,7 +27,7 @@ MAX_SIDE = 8_192  # of an image that is resized; the weights of the pixels of a 
 
 
 # The columns of pixels in a table of images, such as pixel0 and 1x1
-_PIXEL_NAME = re.compile(r"(?i)(pixels?|px|pix)[ _.-]?\d+([ _x-]\d+)?|\d+x\d+")
+PIXEL_NAME = re.compile(r"(?i)(pixels?|px|pix)[ _.-]?\d+([ _x-]\d+)?|\d+x\d+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,25 +93,21 @@ class ImageEncoder(ScaledEncoder[ImageState]):
         return ListReader()
 
     def joined_cells(self, names: Sequence[str], lines: Sequence[Sequence[str]]) -> tuple[list[str], list[str]]:
-        columns = [name for name in names if _PIXEL_NAME.fullmatch(name.strip())]
+        columns = [name for name in names if PIXEL_NAME.fullmatch(name.strip())]
         if not columns and lines:  # all pixels in one cell
             first = dict(zip(names, lines[0], strict=False))
-            columns = [name for name in names if self._side(len(first.get(name, "").split())) > 1][:1]
+            columns = [name for name in names if square_side(len(first.get(name, "").split()), self.shape[0]) > 1][:1]
         places = [names.index(name) for name in columns]
         cells = []
         for line in lines:
             values = [value for place in places if place < len(line) for value in line[place].split()]
-            side, channels = self._side(len(values)), self.shape[0]
+            channels = self.shape[0]
+            side = square_side(len(values), channels)
             if side < 2 or not all(value.strip().isdecimal() for value in values):
                 return [], []
             pixels = np.array(values, dtype=np.int64).reshape((side, side, channels))
             cells.append(json.dumps((pixels[:, :, 0] if channels == 1 else pixels).tolist()))
         return columns, cells
-
-    def _side(self, count: int) -> int:
-        """Return the side of a square image with this number of values; 0 if it is not a square."""
-        side = math.isqrt(count // self.shape[0])
-        return side if side * side * self.shape[0] == count else 0
 
     def shown(self, row: RawRow) -> RowDisplay:
         image = np.asarray(self.raw_value(row), dtype=np.float64) * self.unit_scale
@@ -157,6 +153,12 @@ class ImageEncoder(ScaledEncoder[ImageState]):
         if not state.file_side or not are_bytes or pixels.shape in (self.shape, self.file_shape):
             return pixels
         return stored_pixels(planes, state.file_side, state.file_shape).astype(np.float32)
+
+
+def square_side(count: int, channels: int) -> int:
+    """Return the side of a square image with this number of values; 0 if it is not a square."""
+    side = math.isqrt(count // channels)
+    return side if side * side * channels == count else 0
 
 
 def image_encoder(encoder: FieldEncoder[Any]) -> ImageEncoder:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from typing import TYPE_CHECKING
 
@@ -17,11 +16,11 @@ from netloom.data.uploads.chosen import Chosen
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import TASK, Tabular, known_rows, numeric, parts_of_rows, target_of, textual
 from netloom.data.uploads.upload_kind import Answers, Question
+from netloom.modalities.encoding.image_field import PIXEL_NAME, square_side
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_NAME = re.compile(r"(?i)(pixels?|px|pix)[ _.-]?\d+([ _x-]\d+)?|\d+x\d+")
 _NO_VALUES = re.compile(r"[^\d\s]|\d{4}", re.ASCII)
 _CHANNELS = (1, 3)
 _FEWEST, _FEWEST_UNNAMED = 16, 196  # pixels
@@ -107,8 +106,9 @@ def _pixel_columns(table: pd.DataFrame, target: str = "") -> list[str]:
     if len(text := [name for name in textual(table) if _holds_pixels(table[name])]) == 1:
         return text
     numbers = [name for name in numeric(table) if table[name].dtype.kind in "iu"]
-    named = [name for name in numbers if _NAME.fullmatch(name.strip())]
-    if are_numbered([str(name) for name in table.columns]) and len(numbers) == table.shape[1]:
+    named = [name for name in numbers if PIXEL_NAME.fullmatch(name.strip())]
+    is_numbered = are_numbered([str(name) for name in table.columns])
+    if is_numbered and len(numbers) == table.shape[1] > _FEWEST_UNNAMED:
         ends = [numbers[0], numbers[-1]]
         label = target if target in ends else _class_column(table[ends])
         named = [name for name in numbers if name != label]
@@ -140,25 +140,19 @@ def _holds_pixels(values: pd.Series) -> bool:
 
 def _values_of(cell: str) -> np.ndarray | None:
     """Return the pixels in a text; None if it has anything but whole numbers up to 255 with blanks between them."""
-    if _NO_VALUES.search(cell):
+    if _NO_VALUES.search(cell) or not cell.strip():
         return None
     values = np.fromstring(cell, dtype=np.int64, sep=" ")
     return values.astype(np.uint8) if values.max(initial=0) <= _BRIGHTEST else None
 
 
 def _is_square(count: int, fewest: int) -> bool:
-    return count >= fewest and any(_side(count, channels) for channels in _CHANNELS)
-
-
-def _side(count: int, channels: int) -> int:
-    """Return the side of a square image with this number of values; 0 if it is not a square."""
-    side = math.isqrt(count // channels)
-    return side if side * side * channels == count else 0
+    return count >= fewest and any(square_side(count, channels) for channels in _CHANNELS)
 
 
 def _shape(count: int) -> tuple[int, int]:
     """Return the channels and the side of a square image with this number of values."""
-    return next((channels, side) for channels in _CHANNELS if (side := _side(count, channels)))
+    return next((channels, side) for channels in _CHANNELS if (side := square_side(count, channels)))
 
 
 def _pixels(table: pd.DataFrame, columns: list[str]) -> np.ndarray:

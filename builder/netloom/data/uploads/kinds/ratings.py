@@ -11,7 +11,7 @@ from netloom.core.errors import DataError
 from netloom.core.plain_json import JsonObject
 from netloom.data.multi_field import Categories, MultiFieldDataset
 from netloom.data.raw_dataset import RawDataset, RawTarget
-from netloom.data.tables.target_guess import is_timestamp
+from netloom.data.tables.target_guess import are_numbered, is_timestamp
 from netloom.data.uploads.chosen import Chosen
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import Tabular, known_rows, no_number, numeric, parts_of_rows
@@ -31,7 +31,6 @@ CHOSEN = "chosen"
 # Of ratings without column names: the fewest rows, the most distinct ratings, the highest, and the share of rows that
 # rate an item again.
 FEWEST, MAX_VALUES, HIGHEST, MAX_REPEATED = 50, 20, 100, 0.05
-_NUMBERED = re.compile(r"column \d+")
 
 
 class Ratings(Tabular):
@@ -157,7 +156,7 @@ def _unnamed(table: pd.DataFrame) -> dict[str, str]:
     Two columns of ids that recur, and one of few numbers on a scale; a column of times is none of these.
     """
     columns = [str(name) for name in table.columns]
-    if len(columns) not in (3, 4) or not all(map(_NUMBERED.fullmatch, columns)) or len(numeric(table)) < len(columns):
+    if len(columns) not in (3, 4) or not are_numbered(columns) or len(numeric(table)) < len(columns):
         return {}
     unnamed = [name for name in columns if not is_timestamp(table[name])]
     if len(unnamed) != 3 or len(table) < FEWEST or table[unnamed].isna().any(axis=None):
