@@ -235,12 +235,14 @@ def test_verdicts_follow_from_the_figures() -> None:
     )
     report = Report("accuracy", "Accuracy", True, 100, 1, items)
     assert [item.method for item in report.pareto] == ["best", "accurate"]
-    assert report.sentence == "PyTorch: 2.0× as fast and 30% of the size, with Accuracy 0.9 as before."
+    assert report.sentence == "PyTorch: 2.0× as fast and 30% of the size, with accuracy 90.0% as before."
     good = [replace(items[2], verdict="good"), replace(items[3], verdict="good")]
     words = [replace(report, measured=(base, items[1], *good)).verdict_of(item) for item in good]
     assert words == ["beaten by another variant", "larger and slower"]
     larger = replace(items[1], size=1_500, score=0.89)
-    assert "and 1.5× the size, with Accuracy 0.89 instead of 0.9." in replace(report, measured=(base, larger)).sentence
+    assert (
+        "and 1.5× the size, with accuracy 89.0% instead of 90.0%." in replace(report, measured=(base, larger)).sentence
+    )
     assert "Keep the original" in replace(report, measured=(base,)).sentence
 
 

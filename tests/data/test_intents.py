@@ -110,7 +110,7 @@ def test_examples_of_rasa_without_entities_are_texts(home: Path) -> None:
 
 
 def test_json_of_rasa_is_texts_with_intents(home: Path) -> None:
-    examples = [
+    examples: list[dict[str, Any]] = [
         {"text": text, "intent": intent, "entities": []} for intent, texts in PATTERNS.items() for text in texts
     ]
     examples[0]["entities"] = [{"start": 0, "end": 2, "value": "Hi", "entity": "word"}] * 2

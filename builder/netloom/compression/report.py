@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from netloom.core.plain_json import JsonObject
+from netloom.core.text import in_sentence
+from netloom.tasks import metric
 
 Verdict = Literal["original", "recommended", "good", "no gain", "slower", "worse"]
 # A gain below these ratios is not worth another file, and a loss below them is not mentioned.
@@ -129,9 +131,10 @@ class Report:
             )
         speed, growth = original.p50_ms / best.p50_ms, best.size / original.size
         of_size = f"{growth:.0%} of the size" if growth < 1 else f"{growth:.1f}× the size"
-        before, after = f"{original.score:.4g}", f"{best.score:.4g}"
+        before, after = (metric(self.metric).written(item.score) for item in (original, best))
         scores = f"{after} as before" if after == before else f"{after} instead of {before}"
-        return f"{best.title}: {speed:.1f}× as fast and {of_size}, with {self.metric_title} {scores}."
+        title = in_sentence(self.metric_title)
+        return f"{best.title}: {speed:.1f}× as fast and {of_size}, with {title} {scores}."
 
     def verdict_of(self, item: Measured) -> str:
         """The verdict in words, with what is clearly better or worse than the original: one that is better may still be
