@@ -193,6 +193,7 @@ def test_layer_is_inserted_on_an_edge_and_layout_undoes(page: Page, server: Serv
     until(page, lambda: dumps(_project(server)) == before)
 
 
+@pytest.mark.alone
 def test_inspector_changes_the_network_and_the_code(page: Page, server: Server) -> None:
     canvas = use_template(page, server, "Two spirals", by_hand=True)
     canvas.node("linear_1").click()

@@ -493,6 +493,7 @@ def kill_process(process: psutil.Process) -> None:
         process.wait(20)
 
 
+@pytest.mark.alone
 def test_workers_survive_their_fork_server(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The last test of this file, as a new fork server imports everything again."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # with a GPU, workers are not forked
