@@ -168,8 +168,8 @@ class SupervisedTrainer(Trainer):
         if math.isnan(metrics[self.monitor]) and not math.isnan(metrics.get("loss", 0.0)):
             title = in_sentence(self.titles.get(self.monitor, self.monitor))
             raise TrainingError(
-                f"The {title} of the {self.monitored_split} rows is undefined, so it cannot select the best weights, "
-                "for example because all rows have the same label. Monitor the loss, or choose another split."
+                f"The {title} of the {self.monitored_split} rows is undefined, for example because all rows have the "
+                "same label, so it cannot select the best weights. Monitor the loss, or choose another split."
             )
 
     def mean_auxiliary_loss(self) -> dict[str, float]:

@@ -67,7 +67,7 @@ def _refuse_paragraphs(value: Any, filename: str) -> None:
     records = value.get("data") if isinstance(value, dict) else value
     if isinstance(records, list) and records and isinstance(records[0], dict) and "paragraphs" in records[0]:
         raise DataError(
-            f"{filename[:100]!r} has questions about paragraphs, as SQuAD; parts of a text cannot be predicted as "
+            f"{filename[:100]!r} has questions about paragraphs, as in SQuAD; parts of a text cannot be predicted as "
             "answers. Save a table with a column of questions and one of answers to generate these."
         )
 

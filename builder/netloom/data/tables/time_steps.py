@@ -50,10 +50,8 @@ class TimeSteps:
         long = {key: indices for key, indices in each.items() if len(indices) >= length}
         if not long:
             most = max(map(len, each.values()), default=0)
-            raise EncodeError(
-                f"{self._name!r} has {most:,} time steps{' of a series at most' * (len(each) > 1)}, but the network "
-                f"reads {length:,}; add earlier ones."
-            )
+            count = f"at most {most:,} time steps per series" if len(each) > 1 else f"{most:,} time steps"
+            raise EncodeError(f"{self._name!r} has {count}, but the network reads {length:,}; add earlier ones.")
         filled = dict.fromkeys(self._series.step_columns, 0)
         columns = {column: self._numbers(column, long.values()) for column in filled}
         rows = [self._row(key, indices, columns, filled) for key, indices in long.items()]

@@ -25,7 +25,7 @@ class DamagedFiles:
         """Return a note on the files that are left out.
 
         Raises:
-            DataError: They are too many.
+            DataError: There are too many.
         """
         if not self._errors:
             return []

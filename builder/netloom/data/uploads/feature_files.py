@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
 from netloom.core.errors import DataError
+from netloom.core.text import counted
 from netloom.data.splits.given_splits import NAMES, is_split, part_of, path_of
 from netloom.data.tables.target_guess import are_numbered
 from netloom.data.uploads.joining import PART, as_one_type, refuse_other_columns
@@ -66,7 +67,7 @@ def read_features(
 
     tables, notes = [], list[str]()
     for pair in pairs:
-        (inputs, inputs_notes), (targets, _) = read(pair.inputs), read(pair.targets)
+        (inputs, inputs_notes), (targets, targets_notes) = read(pair.inputs), read(pair.targets)
         if len(inputs) != len(targets):
             raise DataError(
                 f"{pair.inputs[-80:]!r} has {len(inputs):,} rows, but {pair.targets[-80:]!r} has {len(targets):,}; the "
@@ -76,7 +77,7 @@ def read_features(
             count = targets.shape[1]
             targets = targets.set_axis(["y"] if count == 1 else [f"y{n}" for n in range(1, count + 1)], axis=1)
         tables.append(inputs.join(_in_order_of(inputs, targets, pair)))
-        notes += inputs_notes
+        notes += [*inputs_notes, *targets_notes]
     for pair, table in zip(pairs[1:], tables[1:], strict=True):
         refuse_other_columns(tables[0], pairs[0].inputs, table, pair.inputs)
     tables = as_one_type(tables)
@@ -86,7 +87,7 @@ def read_features(
     unused = [name for name in names if name not in used]
     notes = list(dict.fromkeys(notes))
     if unused:
-        notes.append(f"Left out {len(unused):,} other files, such as {unused[0][-60:]!r}.")
+        notes.append(f"Left out {counted(len(unused), 'other file')}, such as {unused[0][-60:]!r}.")
     return pd.concat(tables, ignore_index=True), notes
 
 

@@ -153,7 +153,7 @@ def _read(source: Source, parallel: ParallelTexts) -> tuple[pd.DataFrame, list[s
         if len(lines[0]) != len(lines[1]):
             raise DataError(
                 f"{first[-80:]!r} has {counted(len(lines[0]), 'line')}, but {second[-80:]!r} has {len(lines[1]):,}; "
-                "the texts in one line of both belong together, so both need equally many, empty ones included."
+                "each line of one belongs to a line of the other, so both need the same number, including empty lines."
             )
         rows += len(lines[0])
         if rows > MAX_ROWS:
@@ -176,8 +176,8 @@ def _notes(source: Source, parallel: ParallelTexts) -> list[str]:
     if not parallel.are_certain:
         first, second = parallel.files[0]
         notes.append(
-            f"The lines of {first[-60:]!r} and {second[-60:]!r} are read as pairs of a text and its answer, as both "
-            "files have equally many; to predict the file of a line instead, add them as 'text_files'."
+            f"The lines of {first[-60:]!r} and {second[-60:]!r} are read as pairs of a text and its answer, as "
+            "both files have the same number; to predict the file of a line instead, add them as 'text_files'."
         )
     if parallel.other_sides:
         notes.append(

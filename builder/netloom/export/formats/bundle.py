@@ -83,7 +83,7 @@ they cannot be read; a summary of both goes to standard error.
             "`model.py`": "the network as PyTorch source, exactly as it was trained",
             "`weights.safetensors`": "its trained weights",
             "`row_file.py`, `dialect.py`": "from a file to rows, as Netloom reads it",
-            "`record_reader.py`, `time_steps.py`, `raw_rows.py`": "its records, time steps and unreadable cells",
+            "`record_reader.py`, `time_steps.py`, `raw_rows.py`": "reads records and time steps of such files",
             "`encoding/`, `preprocess.json`": "from rows to tensors, with what was fitted on the training data",
             "`decode.py`, `box_decoding.py`, `calibrated.py`": "from outputs to answers, calibrated if it applies",
             "`probability.py`": "converts outputs of a softmax or a sigmoid to logits",

@@ -184,7 +184,7 @@ def _ambiguous_groups(texts: Sequence[str]) -> str:
             own, other = ("point", "comma") if decimal == "." else ("comma", "point")
             return (
                 f", as {cell[:40]!r} is written for a decimal {own}, and the file is read with a decimal {other}; "
-                "write its numbers alike"
+                "write all numbers in the same way"
             )
         if cell is not None and are_grouped(texts, decimal, surely=False):
             return f", as {cell[:40]!r} can have a group of digits or three decimals; write numbers without groups"

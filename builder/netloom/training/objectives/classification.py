@@ -64,10 +64,9 @@ class Classification(Objective):
         truth, guess = target.numpy(), predicted.numpy()
         counts = confusion(truth, guess, len(classes))
         scores = class_scores(counts)
-        _, recall, f1, support = scores
-        # As in scikit-learn, a class without rows has no recall, but an F1 of 0 if it is predicted.
+        _, recall, _, support = scores
+        # As in scikit-learn, a class without rows has no recall
         present = support > 0
-        occurs = counts.sum(0) + support > 0
         worst = losses.argsort(descending=True)[:WORST].tolist()
         return Evaluation(
             split=split,
@@ -75,7 +74,7 @@ class Classification(Objective):
             metrics={
                 "accuracy": float((truth == guess).mean()),
                 "loss": float(losses.mean()),
-                "macro_f1": float(f1[occurs].mean()),
+                "macro_f1": macro_f1(truth, guess),
                 "balanced_accuracy": float(recall[present].mean()),
                 **_roc_auc(truth, shares.numpy()),
             },

@@ -336,7 +336,7 @@ def _written(
         The length of each sound in samples, and its index among the names, which lacks those of a few damaged files.
 
     Raises:
-        DataError: The sounds are too many, or more than a few are damaged.
+        DataError: There are too many sounds, or more than a few are damaged.
     """
     lengths: list[int] = []
     rows: list[int] = []
