@@ -216,7 +216,7 @@ def test_the_class_in_front_of_a_series_is_the_target(home: Path) -> None:
 def test_questions_about_paragraphs_are_refused(home: Path) -> None:
     paragraphs = [{"context": text, "qas": [{"question": "Why?", "answers": [{"text": "a"}]}]} for text in TEXTS]
     content = json.dumps({"version": "1.1", "data": [{"title": "A", "paragraphs": paragraphs}]}).encode()
-    with pytest.raises(DataError, match="questions about paragraphs, as SQuAD"):
+    with pytest.raises(DataError, match="questions about paragraphs, as in SQuAD"):
         add_file(content, "train-v1.1.json", home)
 
 
