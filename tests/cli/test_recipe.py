@@ -44,7 +44,6 @@ def test_setting_names_are_resolved_to_their_fields() -> None:
     )
     assert with_settings(training, ["layer_rates.linear_1=none", "class_weights=balanced"]).class_weights == "balanced"
     assert with_settings(training, []) is training
-    assert with_settings(training, ["every=3", "drop=0.5"]) == training, "names of version 0.1"
     both = with_settings(Training(), ["optimizer=asgd", "schedule=polynomial", "power=0.5"])
     assert (both.optimizer_settings, both.schedule_settings) == ({}, {"power": 0.5})
     likely = with_settings(training, ["objective=reconstruction", "likelihood=laplace"])

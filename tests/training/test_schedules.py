@@ -14,7 +14,6 @@ from torch.optim import lr_scheduler
 
 from netloom.document import DocumentError, Training, dumps, loads
 from netloom.document.optimizer_settings import SCHEDULES
-from netloom.runs.search.search_space import assign
 from netloom.training.optimization.schedules import FACTORS, Schedule, factor, warmup_steps
 from netloom.training.trainer import Callback, Trainer
 from tests.runs.examples import Recorder, loop, moons
@@ -185,22 +184,6 @@ def test_invalid_training_settings_are_rejected(training: dict[str, Any], messag
         loads(json.dumps(value))
     with pytest.raises(DocumentError, match=message):
         loads(json.dumps(value))
-
-
-def test_settings_of_older_documents_are_read_by_their_former_names() -> None:
-    value = json.loads(dumps(moons()))
-    value["training"] |= {
-        "schedule": "one_cycle",
-        "schedule_settings": {"rise": 0.2, "begin": 0.1, "drop": 0.5, "curve": 3},
-        "optimizer": "asgd",
-        "optimizer_settings": {"power": 0.5, "average_from": 3, "beta1": 0.8},
-    }
-    project = loads(json.dumps(value))
-    assert project.training.schedule_settings == {"pct_start": 0.2, "start_factor": 0.1, "gamma": 0.5, "power": 3}
-    assert project.training.optimizer_settings == {"beta1": 0.8, "alpha": 0.5, "t0": 3}
-    assert '"rise"' not in dumps(project)
-    searched = assign(project, {"training.schedule_settings.rise": 0.4})  # the path in an older sweep
-    assert searched.training.schedule_settings["pct_start"] == 0.4
 
 
 def test_each_schedule_of_documents_has_its_factor_and_only_one_follows_the_loss() -> None:

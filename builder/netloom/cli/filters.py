@@ -18,17 +18,18 @@ def check_filter(option: str, value: str, known: Iterable[str], noun: str) -> No
         raise UsageError(f"{option}: no {noun} has {value[:60]!r}. Choose one of {', '.join(names)}.")
 
 
-def check_column(option: str, column: str, known: Iterable[str]) -> None:
-    """Refuse a column that a table does not have.
+def known_column(option: str, column: str, known: Iterable[str]) -> str:
+    """Return the name of a column of a table, whose settings can be given by their former names.
 
     Raises:
         UsageError: there is no such column; the message names the nearest one, or lists all.
     """
     from netloom.core.field_errors import nearest_name
+    from netloom.document.former_names import present_path
 
-    names = list(known)
-    if column in names:
-        return
-    nearest = nearest_name(column, names)
+    names, present = list(known), present_path(column)
+    if present in names:
+        return present
+    nearest = nearest_name(present, names)
     hint = f"did you mean {nearest!r}?" if nearest else f"choose one of {', '.join(names)}."
     raise UsageError(f"{option}: the listed runs have no column {column[:60]!r}; {hint}")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from netloom.cli.command import Context
-from netloom.cli.filters import check_column, check_filter
+from netloom.cli.filters import check_filter, known_column
 from netloom.cli.text import format_time, number, short, table
 from netloom.core.errors import UsageError
 from netloom.core.text import plain
@@ -121,11 +121,9 @@ def _chosen(store: Store, runs: Sequence[Run], arguments: Namespace) -> _Listed:
         return [full_table.values[column][row_numbers[run.id]] for run in runs]
 
     if arguments.sort:
-        check_column("--sort", arguments.sort, full_table.columns)
-        runs = [runs[index] for index in order_of(values_of(arguments.sort), descending=arguments.descending)]
-    columns = _names(arguments.columns)
-    for column in columns:
-        check_column("--columns", column, full_table.columns)
+        values = values_of(known_column("--sort", arguments.sort, full_table.columns))
+        runs = [runs[index] for index in order_of(values, descending=arguments.descending)]
+    columns: Sequence[str] = [known_column("--columns", name, full_table.columns) for name in _names(arguments.columns)]
     if arguments.columns in (FIRST_COLUMNS, ALL_COLUMNS):
         table_of_listed = run_table(store, runs)  # fewer settings differ between fewer runs
         columns = first_columns(table_of_listed) if arguments.columns == FIRST_COLUMNS else table_of_listed.columns
@@ -182,8 +180,8 @@ def _condition(run_values: RunTable, text: str) -> ColumnFilter:
         raise UsageError(
             f"--where: {text[:60]!r} is not a condition; write COLUMN<=NUMBER, COLUMN>=NUMBER or COLUMN=VALUE,VALUE."
         )
-    column, operator, value = match["column"], match["operator"], match["value"].strip()
-    check_column("--where", column, run_values.columns)
+    column = known_column("--where", match["column"], run_values.columns)
+    operator, value = match["operator"], match["value"].strip()
     if operator == "=" and not (run_values.is_number(column) and "," not in value):
         return ColumnFilter(column, choices=tuple(part.strip() for part in value.split(",")))
     try:

@@ -82,20 +82,19 @@ def list_settings(context: Context) -> int:
 
 
 def _parse_assignment(text: str) -> tuple[str, Any]:
+    from netloom.document.former_names import present_path
+
     name, sign, value = text.partition("=")
     if not sign or not name.strip():
         raise ValueError(f"A setting is written NAME=VALUE; received {plain(text)[:60]!r}.")
-    return name.strip().removeprefix(_SECTION), parse_value(value.strip())
+    path = present_path(_SECTION + name.strip().removeprefix(_SECTION))
+    return path.removeprefix(_SECTION), parse_value(value.strip())
 
 
 def _set(values: dict[str, Any], name: str, value: Any) -> None:
     """Set a field, a rate of a layer, or a setting of the optimizer or schedule."""
-    from netloom.document.optimizer_settings import (
-        FORMER_OPTIMIZER_SETTINGS,
-        FORMER_SCHEDULE_SETTINGS,
-        OPTIMIZERS,
-        SCHEDULES,
-    )
+    from netloom.document.former_names import FORMER_SETTINGS
+    from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES
 
     field, _, path = name.partition(".")
     if path and field == "layer_rates":
@@ -112,8 +111,8 @@ def _set(values: dict[str, Any], name: str, value: Any) -> None:
     for section, choice, setting in (
         ("optimizer_settings", optimizer, name),
         ("schedule_settings", schedule, name),
-        ("optimizer_settings", optimizer, FORMER_OPTIMIZER_SETTINGS.get(name)),
-        ("schedule_settings", schedule, FORMER_SCHEDULE_SETTINGS.get(name)),
+        ("optimizer_settings", optimizer, FORMER_SETTINGS["training.optimizer_settings"].get(name)),
+        ("schedule_settings", schedule, FORMER_SETTINGS["training.schedule_settings"].get(name)),
     ):
         if choice is not None and setting in choice.settings:
             values[section] = {**values[section], setting: value}

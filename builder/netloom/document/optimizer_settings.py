@@ -147,32 +147,6 @@ SETTINGS: dict[str, Setting] = {
     "threshold": Setting("Threshold", "Minimum relative decrease of the loss that counts as improvement"),
 }  # fmt: skip
 
-# The names that settings had in version 0.1, with those that they have now
-FORMER_OPTIMIZER_SETTINGS = {
-    "rate_decay": "lr_decay",
-    "initial": "initial_accumulator_value",
-    "decay_term": "lambd",
-    "power": "alpha",
-    "average_from": "t0",
-    "shrink": "eta_minus",
-    "grow": "eta_plus",
-    "step_least": "min_step",
-    "step_most": "max_step",
-    "clip_update": "clip_threshold",
-    "iterations": "ns_steps",
-}
-FORMER_SCHEDULE_SETTINGS = {
-    "end": "end_factor",
-    "rise": "pct_start",
-    "begin": "start_factor",
-    "every": "step_size",
-    "drop": "gamma",
-    "per_epoch": "decay_rate",
-    "curve": "power",
-    "first": "first_cycle",
-    "longer": "cycle_mult",
-}
-
 
 def checked(values: Mapping[str, float | bool], choices: Mapping[str, Choice]) -> None:
     """Refuse unknown settings and values out of bounds. Settings of another choice are kept until it is selected.

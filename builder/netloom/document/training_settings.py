@@ -11,15 +11,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, model_validator
 
 from netloom.document.augmentation_settings import Augment
+from netloom.document.former_names import renamed
 from netloom.document.loss_settings import ClassWeights, LossSettings
-from netloom.document.optimizer_settings import (
-    FORMER_OPTIMIZER_SETTINGS,
-    FORMER_SCHEDULE_SETTINGS,
-    OPTIMIZERS,
-    SCHEDULES,
-    Choice,
-    checked,
-)
+from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES, Choice, checked
 from netloom.document.rl_settings import Agent
 
 MAX_EPOCHS = 10_000
@@ -51,17 +45,8 @@ def _settings_of(choices: Mapping[str, Choice]) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _renamed(former_names: Mapping[str, str]) -> BeforeValidator:
-    """Return a validator that reads the settings of older documents."""
-
-    def rename(values: Any) -> Any:
-        if not isinstance(values, Mapping):
-            return values
-        # A former name wins: a sweep of version 0.1 assigns it beside the present one
-        old = {former_names[name]: value for name, value in values.items() if name in former_names}
-        return {name: value for name, value in values.items() if name not in former_names} | old
-
-    return BeforeValidator(rename)
+def _read_former_names(section: str) -> BeforeValidator:
+    return BeforeValidator(lambda values: renamed(values, section))
 
 
 def _path(text: str) -> str:
@@ -87,7 +72,9 @@ class Training(LossSettings):
     optimizer: Annotated[
         str, _one_of(OPTIMIZERS), Field(title="Optimizer", description="How weights are updated from gradients")
     ] = "adam"
-    optimizer_settings: Annotated[Values, _renamed(FORMER_OPTIMIZER_SETTINGS), _settings_of(OPTIMIZERS)] = {}
+    optimizer_settings: Annotated[
+        Values, _read_former_names("training.optimizer_settings"), _settings_of(OPTIMIZERS)
+    ] = {}
     learning_rate: Annotated[
         float,
         Field(
@@ -134,7 +121,7 @@ class Training(LossSettings):
         _one_of(SCHEDULES),
         Field(title="LR schedule", description="How the learning rate changes during the run"),
     ] = "constant"
-    schedule_settings: Annotated[Values, _renamed(FORMER_SCHEDULE_SETTINGS), _settings_of(SCHEDULES)] = {}
+    schedule_settings: Annotated[Values, _read_former_names("training.schedule_settings"), _settings_of(SCHEDULES)] = {}
     warmup: Annotated[
         float,
         Field(

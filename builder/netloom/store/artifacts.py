@@ -20,6 +20,7 @@ from netloom.core import log
 from netloom.core.plain_json import JsonObject
 from netloom.document import Project, checked, loads
 from netloom.document.files import DocumentPathError
+from netloom.document.former_names import renamed
 from netloom.store.artifact_files import ArtifactFiles
 from netloom.store.artifact_store import ArtifactStore, Stamp
 from netloom.store.local_artifacts import LocalArtifactStore
@@ -99,7 +100,7 @@ class RunArtifacts:
     def training_setting(self, name: str) -> Any:
         """Return a training setting of the document without validating the document; None if it is unreadable."""
         try:
-            return self._files.read_json(_PROJECT)["training"].get(name)
+            return renamed(self._files.read_json(_PROJECT)["training"], "training").get(name)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from netloom.document import DataChoice, Training
+from netloom.document.former_names import present_path
 from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES, SETTINGS
 from netloom.document.rl_settings import Agent
 from netloom.document.training_settings import describe_field
@@ -36,7 +37,7 @@ CHOICES: dict[str, dict[str, str]] = {
 def setting_title(path: str) -> str:
     """Return the title of a setting by its path in a document, such as `training.learning_rate`; the path itself for
     the parameters of nodes, whose names the user chose."""
-    section, _, name = path.partition(".")
+    section, _, name = present_path(path).partition(".")
     group, _, part = name.partition(".")
     if section == "training" and name in Training.model_fields:
         return describe_field(name).title
@@ -55,7 +56,7 @@ def _as_words(name: str) -> str:
 
 def setting_value(path: str, value: str) -> str:
     """Return the text of a value of a setting: the title of a choice of the training section, others unchanged."""
-    section, _, name = path.partition(".")
+    section, _, name = present_path(path).partition(".")
     return {"[]": "None", **choice_titles(name)}.get(value, value) if section == "training" else value
 
 

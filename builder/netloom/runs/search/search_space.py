@@ -18,6 +18,7 @@ import annotated_types
 
 from netloom.core.text import natural
 from netloom.document import DataChoice, DocumentError, Edit, EditError, Project, Training, apply
+from netloom.document.former_names import present_path
 from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES
 from netloom.document.rl_settings import Agent
 from netloom.layers import FormField, ParameterError, form, registry
@@ -81,11 +82,12 @@ def check_space(project: Project, space: Space) -> dict[str, ParameterSpace]:
     if len(space) > MAX_PATHS:
         raise SpaceError(f"A sweep searches at most {MAX_PATHS} parameters, received {len(space)}.")
     specs: dict[str, ParameterSpace] = {}
-    for path, spec in space.items():
-        current = value_of(project, str(path))
+    for written_path, spec in space.items():
+        path = present_path(str(written_path))
+        current = value_of(project, path)
         if not isinstance(spec, Mapping):
             raise SpaceError(f"{path} must be an object with low and high, or with choices, received {spec!r:.60}.")
-        specs[str(path)] = (
+        specs[path] = (
             _choices(path, spec) if "choices" in spec else _range(path, spec, _is_whole(project, path, current))
         )
     return specs
@@ -140,7 +142,7 @@ def edit(project: Project, assigned: Assignment, home: Path | None = None) -> Ed
     exposed: dict[str, dict[str, Any]] = {}
     nodes: list[dict[str, Any]] = []
     for path, value in assigned.items():
-        first, _, path_in_section = path.partition(".")
+        first, _, path_in_section = present_path(path).partition(".")
         second, _, name = path_in_section.partition(".")
         if first in ("training", "data"):
             section = sections.setdefault(first, {})

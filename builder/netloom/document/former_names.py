@@ -1,0 +1,58 @@
+"""The names that settings had in earlier versions, with those that they have now.
+
+Documents, paths in sweeps, `--set` and the columns of runs are read with either name, and written with the present one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+# By the path of the section that contains the settings
+FORMER_SETTINGS: Mapping[str, Mapping[str, str]] = {
+    "training.optimizer_settings": {
+        "rate_decay": "lr_decay",
+        "initial": "initial_accumulator_value",
+        "decay_term": "lambd",
+        "power": "alpha",
+        "average_from": "t0",
+        "shrink": "eta_minus",
+        "grow": "eta_plus",
+        "step_least": "min_step",
+        "step_most": "max_step",
+        "clip_update": "clip_threshold",
+        "iterations": "ns_steps",
+    },
+    "training.schedule_settings": {
+        "end": "end_factor",
+        "rise": "pct_start",
+        "begin": "start_factor",
+        "every": "step_size",
+        "drop": "gamma",
+        "per_epoch": "decay_rate",
+        "curve": "power",
+        "first": "first_cycle",
+        "longer": "cycle_mult",
+    },
+}
+
+
+def renamed(values: Any, section: str) -> Any:
+    """The settings of a section by their present names; anything but a mapping is returned unchanged.
+
+    Where a setting has both names, the value of the former one is used: an edit of an older version adds it to the
+    settings of the document.
+    """
+    former_names = FORMER_SETTINGS.get(section, {})
+    if not isinstance(values, Mapping) or former_names.keys().isdisjoint(values):
+        return values
+    former = {former_names[name]: value for name, value in values.items() if name in former_names}
+    return {name: value for name, value in values.items() if name not in former_names} | former
+
+
+def present_path(path: str) -> str:
+    """The path of a setting, such as `training.schedule_settings.gamma`, from one that can contain former names."""
+    parts: list[str] = []
+    for part in path.split("."):
+        parts.append(FORMER_SETTINGS.get(".".join(parts), {}).get(part, part))
+    return ".".join(parts)

@@ -1,0 +1,85 @@
+"""Settings by the names that they had in earlier versions: in documents, in sweeps and on the command line."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from netloom.cli.training_options import with_settings
+from netloom.document import Training, dumps, loads
+from netloom.document.former_names import FORMER_SETTINGS, present_path
+from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES
+from netloom.runs.history.setting_titles import setting_title
+from netloom.runs.search.search_space import assign, check_space, value_of
+from tests.runs.examples import moons
+
+# A value of each setting that is not its default
+VALUES: dict[str, dict[str, Any]] = {
+    "training.optimizer_settings": {
+        "rate_decay": 0.1,
+        "initial": 0.5,
+        "decay_term": 0.1,
+        "power": 0.5,
+        "average_from": 3,
+        "shrink": 0.7,
+        "grow": 1.1,
+        "step_least": 1e-5,
+        "step_most": 0.02,
+        "clip_update": 2.0,
+        "iterations": 3,
+    },
+    "training.schedule_settings": {
+        "end": 0.1,
+        "rise": 0.2,
+        "begin": 0.1,
+        "every": 3,
+        "drop": 0.4,
+        "per_epoch": 0.5,
+        "curve": 3.0,
+        "first": 2,
+        "longer": 3,
+    },
+}
+PATHS = [(section, name) for section, names in VALUES.items() for name in names]
+
+
+def test_each_former_name_is_tested() -> None:
+    assert {section: set(names) for section, names in FORMER_SETTINGS.items()} == {
+        section: set(names) for section, names in VALUES.items()
+    }
+
+
+@pytest.mark.parametrize(("section", "name"), PATHS)
+def test_former_names_are_read_in_documents_and_sweeps(section: str, name: str) -> None:
+    path, value = f"{section}.{name}", VALUES[section][name]
+    present = present_path(path)
+    document = json.loads(dumps(moons()))
+    part = document
+    for key in section.split("."):
+        part = part.setdefault(key, {})
+    part[name] = value
+    read = loads(json.dumps(document))
+    # Beside the settings of the document, as an older sweep or its best trial assigns it
+    assigned = assign(read, {path: value})
+    for project in (read, loads(dumps(read)), assigned, assign(moons(), {path: value})):
+        assert value_of(project, present) == value
+    assert list(check_space(moons(), {path: {"choices": [value]}})) == [present]
+    assert setting_title(path) == setting_title(present)
+
+
+@pytest.mark.parametrize(("section", "name"), PATHS)
+def test_former_names_can_be_set(section: str, name: str) -> None:
+    value, present = VALUES[section][name], present_path(f"{section}.{name}")
+    changed = with_settings(_reading(present), [f"{name}={json.dumps(value)}"])
+    project = moons().model_copy(update={"training": changed})
+    assert value_of(project, present) == value
+
+
+def _reading(path: str) -> Training:
+    """Training settings whose optimizer or schedule has a setting."""
+    name = path.rpartition(".")[2]
+    optimizer = next((key for key, choice in OPTIMIZERS.items() if name in choice.settings), "adam")
+    schedule = next((key for key, choice in SCHEDULES.items() if name in choice.settings), "constant")
+    return Training(optimizer=optimizer, schedule="constant" if optimizer != "adam" else schedule)
