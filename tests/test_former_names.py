@@ -17,6 +17,14 @@ from tests.runs.examples import moons
 
 # A value of each setting that is not its default
 VALUES: dict[str, dict[str, Any]] = {
+    "training": {
+        "average": 0.9,
+        "accumulation": 2,
+        "keep": "last",
+        "layer_rates": {"linear_1": 0.5},
+        "layer_rate_decay": 0.5,
+        "start": f"weights:{64 * 'a'}",
+    },
     "training.optimizer_settings": {
         "rate_decay": 0.1,
         "initial": 0.5,

@@ -228,13 +228,34 @@ def _is_docstring_or_import(part: ast.stmt) -> bool:
     return isinstance(part, (ast.Import, ast.ImportFrom))
 
 
+# Settings that have been renamed since 0.1.0, by their section of the document
+RENAMED_SETTINGS = {
+    "training": {
+        "average": "ema_decay",
+        "accumulation": "gradient_accumulation_steps",
+        "keep": "checkpoint",
+        "layer_rates": "layer_lr_multipliers",
+        "layer_rate_decay": "layer_lr_decay",
+        "start": "initial_weights",
+    },
+}
+
+
+def with_present_names(text: str) -> str:
+    """The document with the present names of its settings, as it is written now."""
+    document = json.loads(text)
+    for section, names in RENAMED_SETTINGS.items():
+        document[section] = {names.get(name, name): value for name, value in document[section].items()}
+    return json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
 def test_python_opens_projects_versions_links_and_a_run(older: Older) -> None:
     history, links = expected()["history"], expected()["shared"]
     run_id = run_id_of("digits_cnn")
     rows = json.loads((older.folder / "rows" / "digits_cnn.json").read_text())
     results = read_in_python(older.home, run_id, rows, [links[name]["text"] for name in links], history["project"])
     assert not differences(results["predictions"], expected()["predictions"]["digits_cnn"])
-    assert results["documents"] == older.documents()
+    assert results["documents"] == {key: with_present_names(text) for key, text in older.documents().items()}
     stored_versions = older.read("SELECT number, name, document FROM versions ORDER BY number DESC")
     assert [[number, name] for number, name, _ in results["versions"]] == [row[:2] for row in history["versions"]]
     assert {text for _, _, text in results["versions"]} <= {text for _, _, text in stored_versions}

@@ -34,7 +34,7 @@ def with_frozen_convolutions(project: Project, start: str) -> Project:
     """The project with frozen convolutions, an augmentation, and the weights of a run as its initial ones."""
     network = project.main_network
     nodes = {key: node.model_copy(update={"frozen": key.startswith("conv")}) for key, node in network.nodes.items()}
-    training = project.training.model_copy(update={"start": start, "augment": (Augment(kind="crop"),)})
+    training = project.training.model_copy(update={"initial_weights": start, "augment": (Augment(kind="crop"),)})
     networks = {**project.networks, project.main: network.model_copy(update={"nodes": nodes})}
     return project.model_copy(update={"training": training, "networks": networks})
 

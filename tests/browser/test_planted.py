@@ -147,7 +147,7 @@ def broken_project(port: int) -> Project:
     choice = DataChoice(
         dataset=hostile_text(port, "dataset"), options={hostile_text(port, "option"): hostile_text(port, "value")}
     )
-    training = Training(objective=short, start=f"weights:{'0' * 64}")
+    training = Training(objective=short, initial_weights=f"weights:{'0' * 64}")
     return Project(
         name=hostile_text(port)[:200], networks={"main": Network(nodes=nodes)}, data=choice, training=training
     )

@@ -31,5 +31,5 @@ def misleading_validation_rows(home: Path) -> Project:
     rows = [f"{value:.3f},{'yes' if yes else 'no'},{name}" for value, yes, name in zip(x, classes, part, strict=True)]
     info = add_file("\n".join(["x,class,split", *rows]).encode(), "misleading.csv", home)
     start = ("Input", {"field": "features", "kind": "vector", "shape": [1]})
-    training = Training(epochs=10, learning_rate=0.1, device="cpu", keep="last")
+    training = Training(epochs=10, learning_rate=0.1, device="cpu", checkpoint="last")
     return chain(start, ("Linear", {"units": 2}), data=DataChoice(dataset=info.name), training=training)

@@ -72,8 +72,8 @@ def test_imported_project_starts_from_its_weights(console: Console, file: Path, 
     (row,) = store.list_projects()
     project = store.load(row.id).project
     assert (row.name, row.id) == ("My network", answer.value["project"])
-    assert project.training.start == answer.value["start"]
-    tensors = load_file(weights.path(console.home, project.training.start.removeprefix("weights:")))
+    assert project.training.initial_weights == answer.value["initial_weights"]
+    tensors = load_file(weights.path(console.home, project.training.initial_weights.removeprefix("weights:")))
     imported = module(project)
     imported.load_state_dict(tensors)
     rows = torch.randn(5, 4)

@@ -26,9 +26,9 @@ def test_setting_names_are_resolved_to_their_fields() -> None:
     ]
     assignments += [
         "class_weights=1,3",
-        "layer_rates.linear_1=0.1",
+        "layer_lr_multipliers.linear_1=0.1",
         "gradient_clip=none",
-        "average=0.99",
+        "ema_decay=0.99",
         "compile=off",
     ]
     training = with_settings(Training(gradient_clip=1.0), assignments)
@@ -39,10 +39,13 @@ def test_setting_names_are_resolved_to_their_fields() -> None:
         schedule_settings={"step_size": 3, "gamma": 0.5},
         warmup=0.1,
         class_weights=(1.0, 3.0),
-        layer_rates={"linear_1": 0.1},
-        average=0.99,
+        layer_lr_multipliers={"linear_1": 0.1},
+        ema_decay=0.99,
     )
-    assert with_settings(training, ["layer_rates.linear_1=none", "class_weights=balanced"]).class_weights == "balanced"
+    assert (
+        with_settings(training, ["layer_lr_multipliers.linear_1=none", "class_weights=balanced"]).class_weights
+        == "balanced"
+    )
     assert with_settings(training, []) is training
     both = with_settings(Training(), ["optimizer=asgd", "schedule=polynomial", "power=0.5"])
     assert (both.optimizer_settings, both.schedule_settings) == ({}, {"power": 0.5})
@@ -85,16 +88,16 @@ def test_setting_names_are_unique() -> None:
 def test_settings_apply_to_the_run(console: Console, tmp_path: Path) -> None:
     document = tmp_path / "moons.json"
     write(document, moons(epochs=1))
-    settings = ["--set", "optimizer=muon", "--set", "average=0.9", "--set", "keep=last", "--set", "accumulation=2"]
-    trained = console("train", document, *settings, "--json", "--home", tmp_path / "home")
+    settings = ("optimizer=muon", "ema_decay=0.9", "checkpoint=last", "gradient_accumulation_steps=2")
+    trained = console("train", document, *(f"--set={text}" for text in settings), "--json", "--home", tmp_path / "home")
     assert trained.code == 0, trained.err
     folder = Path(trained.value["folder"])
     frozen = json.loads((folder / "project.json").read_text())["training"]
-    assert {name: frozen[name] for name in ("optimizer", "average", "keep", "accumulation")} == {
+    assert {name: frozen[name] for name in ("optimizer", "ema_decay", "checkpoint", "gradient_accumulation_steps")} == {
         "optimizer": "muon",
-        "average": 0.9,
-        "keep": "last",
-        "accumulation": 2,
+        "ema_decay": 0.9,
+        "checkpoint": "last",
+        "gradient_accumulation_steps": 2,
     }
     stored = json.loads((folder / "evaluation.json").read_text())["metrics"]
     evaluated = console("evaluate", trained.value["run"], "--json", "--home", tmp_path / "home")
@@ -105,5 +108,5 @@ def test_settings_are_listed(console: Console) -> None:
     listed = console("train", "--settings", "--json")
     names = {row["name"] for row in listed.value}
     assert {"momentum", "warmup", "label_smoothing", "step_size"} <= names
-    assert "start" not in names
+    assert "initial_weights" not in names
     assert console("train").code == 2

@@ -66,7 +66,7 @@ def test_pruned_and_distilled_runs_are_ordinary_runs(console: Console, trained: 
     assert load_run(runs["distillation"].id, home=own_home).project.training.teacher == f"run:{trained.run}"
     assert by_method_score(rows, "structured_pruning") > 0.5
     pruned = load_run(runs["structured_pruning"].id, home=own_home)
-    assert pruned.project.training.start.startswith("weights:")
+    assert pruned.project.training.initial_weights.startswith("weights:")
     finished = finished_smaller_runs(store, load_run(trained.run, home=own_home))
     assert {run.run.id for run in finished if run.run} == {run.id for run in runs.values()}
     check_teacher_of_a_student(console, own_home, runs["distillation"].id)

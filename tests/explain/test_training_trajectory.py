@@ -83,7 +83,7 @@ def test_initial_weights_are_listed_first(folder: Path) -> None:
 
 def test_ema_weights_are_listed_separately(folder: Path) -> None:
     document = json.loads((folder / "project.json").read_text())
-    document["training"]["average"] = 0.99
+    document["training"]["ema_decay"] = 0.99
     (folder / "project.json").write_text(json.dumps(document))
     assert [moment.name for moment in saved_weights(RunArtifacts.in_directory(folder))] == [
         "1",

@@ -37,11 +37,11 @@ RECIPES: dict[str, dict[str, Any]] = {
     "weighted": {
         **SGD,
         "batch_size": 50,
-        "accumulation": 3,
+        "gradient_accumulation_steps": 3,
         "class_weights": CLASSES,
         "gradient_clip": 0.5,
         "label_smoothing": 0.1,
-        "average": 0.9,
+        "ema_decay": 0.9,
     },
 }
 

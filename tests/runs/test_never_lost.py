@@ -49,7 +49,7 @@ def patience(seconds: float) -> float:
 
 def small(**training: object) -> Project:
     """A run with all kinds of state: dropout, shuffling, batch norm, warmup, cosine schedule, EMA."""
-    recipe = {"schedule": "cosine", "warmup": 20.0, "average": 0.99, "optimizer": "adamw", "epochs": 150}
+    recipe = {"schedule": "cosine", "warmup": 20.0, "ema_decay": 0.99, "optimizer": "adamw", "epochs": 150}
     return moons(**{**recipe, "batch_size": 128, **training})
 
 

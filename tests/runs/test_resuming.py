@@ -21,8 +21,8 @@ from tests.runs.examples import Recorder, broken_off, loop, moons, store_in, tra
 
 # Every setting with its own state, or that changes a step; the network has dropout and a batch norm.
 ALL = {
-    "accumulation": 2,
-    "average": 0.9,
+    "gradient_accumulation_steps": 2,
+    "ema_decay": 0.9,
     "warmup": 3.0,
     "gradient_clip": 1.0,
     "gradient_clip_value": 0.5,
@@ -30,7 +30,7 @@ ALL = {
     "class_weights": "balanced",
     "decay_matrices_only": True,
     "weight_decay": 0.01,
-    "layer_rates": {"linear_1": 0.5},
+    "layer_lr_multipliers": {"linear_1": 0.5},
     "monitor": "accuracy",
 }
 RECIPES: dict[str, dict[str, Any]] = {
@@ -46,7 +46,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
     "bf16": {**ALL, "precision": "bf16"},
     "early stopping": {"early_stopping": 2, "monitor": "accuracy", "epochs": 30, "learning_rate": 0.1},
-    "last weights": {"keep": "last", "average": 0.99},
+    "last weights": {"checkpoint": "last", "ema_decay": 0.99},
 }
 
 
@@ -89,15 +89,15 @@ def test_resumed_run_matches_uninterrupted_run(name: str, home: Path, tmp_path: 
 
 
 def test_resumed_adversarial_run_matches_uninterrupted_run(home: Path, tmp_path: Path) -> None:
-    training = {"epochs": 2, "batch_size": 256, "device": "cpu", "average": 0.9, "optimizer": "muon"}
-    training |= {"layer_rate_decay": 0.9, "schedule": "plateau", "schedule_settings": {"patience": 0}}
+    training = {"epochs": 2, "batch_size": 256, "device": "cpu", "ema_decay": 0.9, "optimizer": "muon"}
+    training |= {"layer_lr_decay": 0.9, "schedule": "plateau", "schedule_settings": {"patience": 0}}
     project = apply(templates()["digits_gan"].project, {"kind": "project", "training": training})
     check_resume_is_exact(project, 7, home, tmp_path)
 
 
 def test_last_weights_to_predict_with_are_those_of_the_curve(home: Path) -> None:
     """With EMA, the curves and the best weights are those of the averaged weights, so the last ones are, too."""
-    store, project = store_in(home), moons(average=0.99, keep="last", epochs=2)
+    store, project = store_in(home), moons(ema_decay=0.99, checkpoint="last", epochs=2)
     with trained_here():
         run = start(store, store.create_project(project), project)
     last = store.curves([run], "loss")[run][-1][1]
@@ -109,11 +109,11 @@ def test_last_weights_to_predict_with_are_those_of_the_curve(home: Path) -> None
 
 
 def test_checkpoint_without_newer_state_keys_loads(home: Path) -> None:
-    trainer = loop(moons(average=0.9), home)
+    trainer = loop(moons(ema_decay=0.9), home)
     trainer.fit(Recorder(3))
     checkpoint = trainer.checkpoint()
     for name in ("schedule", "precision", "average", "compiled"):
         del checkpoint.state[name]
-    resumed = loop(moons(average=0.9), home)
+    resumed = loop(moons(ema_decay=0.9), home)
     resumed.resume(checkpoint)
     assert resumed.step == 3

@@ -253,7 +253,7 @@ def test_only_settings_of_the_objective_are_searchable() -> None:
     assert not huber & {"quantile", "label_smoothing"}
     agent = offered(moons(objective="ppo"))
     assert {"agent.clip", "agent.rollout", "agent.discount"} <= agent
-    assert not agent & {"agent.epsilon_start", "accumulation"}
+    assert not agent & {"agent.epsilon_start", "gradient_accumulation_steps"}
     space = check_space(moons(objective="ppo"), {"training.agent.rollout": {"low": 64, "high": 512}})
     assert space["training.agent.rollout"]["whole"] is True
     assert assign(moons(objective="ppo"), {"training.agent.rollout": 128}).training.agent.rollout == 128

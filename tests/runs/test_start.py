@@ -60,18 +60,20 @@ def same_weights(left: torch.nn.Module, right: torch.nn.Module) -> bool:
 )
 def test_start_must_have_a_known_form(start: str) -> None:
     with pytest.raises(ValidationError, match="weights:DIGEST"):
-        Training(start=start)
+        Training(initial_weights=start)
 
 
 def test_document_omits_an_empty_start() -> None:
-    without_start, with_start = moons(), moons(start=f"run:{uuid.uuid4()}")
-    assert '"start"' not in dumps(without_start)
+    without_start, with_start = moons(), moons(initial_weights=f"run:{uuid.uuid4()}")
+    assert '"initial_weights"' not in dumps(without_start)
     assert loads(dumps(without_start)) == without_start
     assert loads(dumps(with_start)) == with_start
 
 
 def test_zero_epochs_evaluate_the_initial_weights(store: Store, trained: TrainedRun) -> None:
-    evaluated = runs.fit_here(with_training(trained.project, epochs=0, start=save_weights(store, trained)), store.home)
+    evaluated = runs.fit_here(
+        with_training(trained.project, epochs=0, initial_weights=save_weights(store, trained)), store.home
+    )
     assert same_weights(evaluated.model, trained.model)
     assert runs.evaluate(evaluated).metrics == runs.evaluate(trained).metrics
 
@@ -96,7 +98,7 @@ def test_nan_weights_are_refused(store: Store, trained: TrainedRun) -> None:
     broken["linear_2.bias"][0] = torch.nan
     start = "weights:" + weights.keep(store.home, save(broken))
     with pytest.raises(training.TrainingError, match="is NaN"):
-        runs.fit_here(with_training(trained.project, epochs=0, start=start), store.home)
+        runs.fit_here(with_training(trained.project, epochs=0, initial_weights=start), store.home)
 
 
 def test_training_continues_from_the_initial_weights(store: Store, trained: TrainedRun) -> None:
@@ -118,7 +120,7 @@ def test_frozen_layers_stay_bit_identical(store: Store, trained: TrainedRun) -> 
         "main", main.model_copy(update={"nodes": {**main.nodes, "linear_1": frozen}})
     )
     tuned = runs.fit_here(
-        with_training(project, epochs=1, weight_decay=0.1, start=save_weights(store, trained)), store.home
+        with_training(project, epochs=1, weight_decay=0.1, initial_weights=save_weights(store, trained)), store.home
     )
     before, after = trained.model.state_dict(), tuned.model.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before if name.startswith("linear_1."))
@@ -220,7 +222,7 @@ def test_missing_initial_weights_are_refused_before_a_run_exists(store: Store) -
     }
     for start, sentence in cases.items():
         with pytest.raises(StartError, match=sentence):
-            runs.start(store, project_id, moons(start=start))
+            runs.start(store, project_id, moons(initial_weights=start))
     assert [run.id for run in store.runs()] == [empty.id]
 
 
@@ -233,7 +235,7 @@ def test_run_outlives_the_run_that_initialized_it(store: Store, monkeypatch: pyt
     before, best = runs.evaluation(store, first), runs.load_run(store, first).model
     with monkeypatch.context() as patch:
         patch.setattr(runs.control, "advance", lambda store: None)
-        second = runs.start(store, project_id, with_training(project, epochs=0, start=f"run:{first}"))
+        second = runs.start(store, project_id, with_training(project, epochs=0, initial_weights=f"run:{first}"))
     store.delete_run(first)
     with trained_here():
         runs.advance(store)
@@ -253,18 +255,18 @@ def test_import_creates_a_project_with_its_weights(store: Store, trained: Traine
     match = check_start(store, project, source(project))
     assert match is not None
     assert match.complete
-    assert imported_weights(store, project_id) == [project.training.start]
+    assert imported_weights(store, project_id) == [project.training.initial_weights]
     saved = store.load(project_id)
     store.save(project_id, starting_from(project, ""), saved.epoch, 1, {}, saved.stamp)
-    assert imported_weights(store, project_id) == [project.training.start]
-    weights.path(store.home, project.training.start.removeprefix("weights:")).unlink()
+    assert imported_weights(store, project_id) == [project.training.initial_weights]
+    weights.path(store.home, project.training.initial_weights.removeprefix("weights:")).unlink()
     with pytest.raises(StartError, match="not on this machine"):
         check_start(store, project, source(project))
 
 
 def test_import_without_weights_is_initialized_randomly(store: Store) -> None:
     project_id = save_import(store, ImportedModel(moons()))
-    assert store.load(project_id).project.training.start == ""
+    assert store.load(project_id).project.training.initial_weights == ""
     assert imported_weights(store, project_id) == []
     with pytest.raises(NotFoundError):
         weights.path(store.home, "")

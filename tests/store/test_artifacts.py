@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import netloom
-from netloom.document import DocumentError
+from netloom.document import DocumentError, dumps
 from netloom.store import ArtifactStore, DamagedArtifactError, RunArtifacts, open_store
 from netloom.store.local_artifacts import LocalArtifactStore
 from tests.runs.examples import moons
@@ -84,6 +84,9 @@ def test_artifacts_round_trip(artifacts: RunArtifacts) -> None:
     artifacts.save_last_checkpoint({"step": 7})
     assert artifacts.project() == PROJECT
     assert artifacts.training_setting("epochs") == PROJECT.training.epochs
+    former = dumps(PROJECT).replace('"epochs":', '"keep": "last", "epochs":')
+    artifacts.store.write(RUN, "project.json", former.encode())
+    assert artifacts.training_setting("checkpoint") == "last"
     assert artifacts.source() == "import torch\n"
     assert artifacts.environment() == {"python": "3.12"}
     assert artifacts.record() == {"id": "one"}
@@ -104,7 +107,7 @@ def test_missing_artifacts_are_none_or_empty(artifacts: RunArtifacts) -> None:
     assert artifacts.preprocess() is None
     assert artifacts.last_checkpoint() is None
     assert artifacts.layer_statistics_header() is None
-    assert artifacts.training_setting("keep") is None
+    assert artifacts.training_setting("checkpoint") is None
     assert (artifacts.environment(), artifacts.record(), artifacts.curves(), artifacts.events()) == ({}, {}, {}, [])
     assert (artifacts.stored_weights(), artifacts.weights_written_at()) == ([], 0)
     with pytest.raises(FileNotFoundError):

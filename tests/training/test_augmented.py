@@ -96,7 +96,7 @@ def test_mixup_loss_equals_soft_label_cross_entropy(home: Path) -> None:
 def test_accumulation_of_mixed_batches_equals_the_large_batch(home: Path) -> None:
     final_weights = []
     for size, parts in ((64, 1), (16, 4)):
-        project = digits(*IMAGE_AUGMENTATIONS, batch_size=size, accumulation=parts, optimizer="sgd")
+        project = digits(*IMAGE_AUGMENTATIONS, batch_size=size, gradient_accumulation_steps=parts, optimizer="sgd")
         trainer = loop(project, home)
         for layer in trainer.model.modules():
             if isinstance(layer, torch.nn.Dropout):

@@ -186,7 +186,7 @@ def test_no_decay_on_biases_norms_and_embeddings() -> None:
 
 def test_layer_rates_combine_with_layer_wise_decay() -> None:
     model = module(source(deep_mlp()))
-    factors = layer_factors(Training(layer_rates={"linear_1": 0.1}, layer_rate_decay=0.5), model)
+    factors = layer_factors(Training(layer_lr_multipliers={"linear_1": 0.1}, layer_lr_decay=0.5), model)
     assert factors == {
         "linear_1.weight": 0.1 * 0.125, "linear_1.bias": 0.1 * 0.125,
         "layernorm_1.weight": 0.25, "layernorm_1.bias": 0.25,
@@ -199,16 +199,16 @@ def test_layer_rates_use_the_longest_matching_path() -> None:
     inner = nn.ModuleDict({"one": nn.Linear(2, 2), "two": nn.Linear(2, 2)})
     model = nn.ModuleDict({"block_1": inner, "head": nn.Linear(2, 2)})
     rates = {"block_1": 0.5, "block_1.two": 3.0, "head": 2.0}
-    factors = layer_factors(Training(layer_rates=rates), model)
+    factors = layer_factors(Training(layer_lr_multipliers=rates), model)
     assert {name.removesuffix(".bias"): value for name, value in factors.items() if name.endswith(".bias")} == {
         "block_1.one": 0.5,
         "block_1.two": 3.0,
         "head": 2.0,
     }
     # In a part that is trained separately, paths are still those of the whole network.
-    assert layer_factors(Training(layer_rates=rates), inner, "block_1")["two.bias"] == 3.0
+    assert layer_factors(Training(layer_lr_multipliers=rates), inner, "block_1")["two.bias"] == 3.0
     alone = nn.ModuleDict({"whole": inner})
-    assert layer_factors(Training(layer_rate_decay=0.5), alone)["whole.one.bias"] == 0.5
+    assert layer_factors(Training(layer_lr_decay=0.5), alone)["whole.one.bias"] == 0.5
 
 
 def test_layer_rate_scales_the_first_step(home: Path) -> None:
@@ -223,7 +223,7 @@ def test_layer_rate_scales_the_first_step(home: Path) -> None:
 
     default_rates, layer_rates_changes = (
         weight_changes(),
-        weight_changes(layer_rates={"linear_2": 0.1, "linear_3": 0.0}),
+        weight_changes(layer_lr_multipliers={"linear_2": 0.1, "linear_3": 0.0}),
     )
     torch.testing.assert_close(
         layer_rates_changes["linear_2.weight"], 0.1 * default_rates["linear_2.weight"], rtol=1e-3, atol=1e-7

@@ -342,7 +342,7 @@ def test_command_line_imports_a_folder(tmp_path: Path, console: Console) -> None
     folder = written(tmp_path / "tiny", GPT2, gpt2_weights())
     value = console("import", folder, "--json").value
     assert value["name"] == "tiny"
-    assert value["start"].startswith("weights:")
+    assert value["initial_weights"].startswith("weights:")
 
 
 def test_run_initializes_from_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -400,7 +400,7 @@ def test_epsilon_decays_linearly_then_stays(home: Path) -> None:
 @pytest.mark.parametrize("name", AGENTS)
 def test_resumed_agent_equals_uninterrupted_agent(name: str, home: Path, tmp_path: Path) -> None:
     """Weights, replay buffer, environments, random numbers and curves, from checkpoint files at arbitrary steps."""
-    document = agent(name, average=0.99, schedule="cosine")
+    document = agent(name, ema_decay=0.99, schedule="cosine")
     whole, recorder = loop(document, home), Recorder()
     whole.fit(recorder)
     whole_checkpoint = whole.checkpoint()

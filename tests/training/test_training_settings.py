@@ -52,7 +52,10 @@ def from_template(name: str, **training: Any) -> Project:
     "more", [{}, {"class_weights": (1.0, 3.0), "label_smoothing": 0.1}, {"optimizer": "adamw", "gradient_clip": 0.1}]
 )
 def test_gradient_accumulation_equals_the_large_batch(more: dict[str, Any], home: Path) -> None:
-    large, small = loop(mlp(batch_size=96, **more), home), loop(mlp(batch_size=32, accumulation=3, **more), home)
+    large, small = (
+        loop(mlp(batch_size=96, **more), home),
+        loop(mlp(batch_size=32, gradient_accumulation_steps=3, **more), home),
+    )
     assert (large.total_steps, large.batch_size) == (small.total_steps, small.batch_size)
     forward_calls: list[int] = []
     small.model.register_forward_hook(lambda *_: forward_calls.append(1))
@@ -66,12 +69,14 @@ def test_gradient_accumulation_equals_the_large_batch(more: dict[str, Any], home
 @pytest.mark.parametrize("name", ["requests_tagger", "commands_joint", "diabetes"])
 def test_accumulation_weights_parts_by_target_count(name: str, home: Path) -> None:
     """If some positions of a row have no target, a batch counts by its number of targets."""
-    trainer = supervised(from_template(name, epochs=1, batch_size=7, accumulation=3, optimizer="sgd"), home)
+    trainer = supervised(
+        from_template(name, epochs=1, batch_size=7, gradient_accumulation_steps=3, optimizer="sgd"), home
+    )
     trainer.model.eval()  # no dropout
     batch, target = trainer.loader.first_batch(20)
     parts = trainer.compute_gradients(trainer.model, batch, target)
     gradients = [None if weight.grad is None else weight.grad.clone() for weight in trainer.model.parameters()]
-    trainer.training = trainer.training.model_copy(update={"accumulation": 1})
+    trainer.training = trainer.training.model_copy(update={"gradient_accumulation_steps": 1})
     whole = trainer.compute_gradients(trainer.model, batch, target)
     torch.testing.assert_close(parts, whole, rtol=1e-5, atol=1e-6)
     for gradient, weight in zip(gradients, trainer.model.parameters(), strict=True):
@@ -104,7 +109,7 @@ def test_ema_matches_torch_averaged_model(home: Path) -> None:
 
     without_ema = loop(moons(), home)
     without_ema.fit(Callback())
-    ema_trainer = loop(moons(average=0.8), home)
+    ema_trainer = loop(moons(ema_decay=0.8), home)
     torch_average = Mean(ema_trainer)
     ema_trainer.fit(torch_average)
     for name, value in without_ema.model.state_dict().items():
@@ -245,7 +250,7 @@ def test_best_weights_follow_the_monitored_metric(monitor: str, home: Path) -> N
 def test_keep_last_returns_the_final_weights(home: Path) -> None:
     best = loop(moons(learning_rate=0.3), home)
     best.fit(Callback())
-    last = loop(moons(learning_rate=0.3, keep="last"), home)
+    last = loop(moons(learning_rate=0.3, checkpoint="last"), home)
     last.fit(Callback())
     final_weights = {name: value.clone() for name, value in best.model.state_dict().items()}
     assert best.best.epoch < 3
@@ -494,7 +499,7 @@ def test_agent_monitors_only_the_return(name: str) -> None:
         ({"monitor": "dice"}, "no metric 'dice' to monitor"),
         ({"class_weights": (1.0, 2.0, 3.0)}, "3 class weights, but the data has 2 classes"),
         ({"class_weights": (0.0, 0.0)}, "All class weights are 0"),
-        ({"layer_rates": {"linear_9": 0.1}}, "set for linear_9"),
+        ({"layer_lr_multipliers": {"linear_9": 0.1}}, "set for linear_9"),
     ],
 )
 def test_invalid_settings_are_rejected_before_training(training: dict[str, Any], message: str, home: Path) -> None:
@@ -503,14 +508,14 @@ def test_invalid_settings_are_rejected_before_training(training: dict[str, Any],
 
 
 def test_gan_rejects_accumulation_and_reduced_precision() -> None:
-    training = Training(objective="gan", accumulation=2, precision="bf16")
+    training = Training(objective="gan", gradient_accumulation_steps=2, precision="bf16")
     assert len(preflight_problems(training, OBJECTIVES["gan"], None, [], "cpu")) == 2
     assert preflight_problems(Training(objective="gan"), OBJECTIVES["gan"], None, [], "cpu") == []
 
 
 def test_only_non_default_settings_are_serialized() -> None:
-    document = moons(average=0.99, layer_rates={"linear_1": 0.5}, class_weights=(1.0, 2.0), optimizer="muon")
+    document = moons(ema_decay=0.99, layer_lr_multipliers={"linear_1": 0.5}, class_weights=(1.0, 2.0), optimizer="muon")
     value = json.loads(dumps(document))["training"]
-    assert value.keys() - FIRST_FIELDS == {"average", "layer_rates", "class_weights"}
+    assert value.keys() - FIRST_FIELDS == {"ema_decay", "layer_lr_multipliers", "class_weights"}
     assert loads(dumps(document)) == document
     assert json.loads(dumps(moons()))["training"].keys() == FIRST_FIELDS

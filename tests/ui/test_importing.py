@@ -174,15 +174,17 @@ def test_onnx_import_loads_the_weights(in_two_files: bool, store: Store) -> None
     assert "its 6 weights are saved" in shown.success[0].value
     project_id = store.list_projects()[0].id
     project = store.load(project_id).project
-    assert training.imported_weights(store, project_id) == [project.training.start]
+    assert training.imported_weights(store, project_id) == [project.training.initial_weights]
     loaded_model = module(project)
-    loaded_model.load_state_dict(load_file(weights.path(store.home, project.training.start.removeprefix("weights:"))))
+    loaded_model.load_state_dict(
+        load_file(weights.path(store.home, project.training.initial_weights.removeprefix("weights:")))
+    )
     assert loaded_model(torch.tensor([[1.0, 10.0, 100.0]])).tolist() == [[531.0, 642.0]]
 
 
 def test_train_page_lists_the_starting_weights(store: Store) -> None:
     project_id = create_imported_project(store, training=digits_mlp(device="cpu").training)
-    start = store.load(project_id).project.training.start
+    start = store.load(project_id).project.training.initial_weights
     failed_run = store.create_run(project_id, digits_mlp(), "Begun")
     put(store, failed_run.id, "failed", reason="The worker process was killed.")
     shown = open_app("train")
@@ -204,7 +206,7 @@ def test_train_page_lists_the_starting_weights(store: Store) -> None:
     assert button(shown, "Start training").disabled
     choice = next(item for item in shown.selectbox if item.label == "Start from")
     choice.set_value("").run()
-    assert store.load(project_id).project.training.start == ""
+    assert store.load(project_id).project.training.initial_weights == ""
     assert [item.label for item in shown.button if item.label == "Evaluate only"] == []
     choice = next(item for item in shown.selectbox if item.label == "Start from")
     assert choice.options[1] == "Imported weights (4 tensors)"
@@ -213,7 +215,7 @@ def test_train_page_lists_the_starting_weights(store: Store) -> None:
 def test_partially_matching_weights_show_a_warning(store: Store, home: Path) -> None:
     head = {name: value for name, value in module(digits_mlp()).state_dict().items() if "linear_1" in name}
     digest = weights.keep(home, save(head))
-    store.create_project(digits_mlp(start=f"weights:{digest}"))
+    store.create_project(digits_mlp(initial_weights=f"weights:{digest}"))
     shown = open_app("train")
     assert "linear\\_2" in shown.warning[0].value
     assert not button(shown, "Start training").disabled
@@ -290,11 +292,11 @@ def test_model_folder_weights_load_and_hostile_config_is_rejected(
     button(shown.run(), "Load matching weights").click().run()
     assert not shown.exception
     assert "config.json cannot be read (RecursionError)." in [item.value.replace("\\", "") for item in shown.error]
-    assert store.load(project_id).project.training.start == ""
+    assert store.load(project_id).project.training.initial_weights == ""
     next(item for item in shown.file_uploader if item.label == "Model files").set_value(files)
     button(shown.run(), "Load matching weights").click().run()
     assert not shown.exception
-    start = store.load(project_id).project.training.start
+    start = store.load(project_id).project.training.initial_weights
     loaded = load_file(weights.path(store.home, start.removeprefix("weights:")))
     assert torch.equal(loaded["words.weight"], state["bert.embeddings.word_embeddings.weight"])
 
@@ -311,6 +313,6 @@ def test_weights_without_a_network_are_assigned_to_the_chosen_one(store: Store) 
     button(shown, "Create project").click().run()
     assert not shown.exception
     row = next(row for row in store.list_projects() if row.name == "trained")
-    start = store.load(row.id).project.training.start.removeprefix("weights:")
+    start = store.load(row.id).project.training.initial_weights.removeprefix("weights:")
     saved = load_file(weights.path(store.home, start))
     assert all(torch.equal(saved[name], value) for name, value in state.items())

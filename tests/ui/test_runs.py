@@ -254,7 +254,7 @@ def test_grid_sweep_shows_its_number_of_combinations(store: Store) -> None:
     app.segmented_control(key="runs part").set_value("sweeps").run()
     app.selectbox(key="sampler").set_value("grid").run()
     assert app.number_input(key="trials of 5").value == 5
-    app.multiselect(key="sweep paths").set_value(["training.learning_rate", "training.keep"]).run()
+    app.multiselect(key="sweep paths").set_value(["training.learning_rate", "training.checkpoint"]).run()
     assert app.number_input(key="trials of 10").value == 10
     app.number_input(key="points training.learning_rate").set_value(3).run()
     app.number_input(key="trials of 6").set_value(4).run()

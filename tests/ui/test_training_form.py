@@ -22,9 +22,9 @@ from netloom.ui.components.settings import differing
 FULL: dict[str, Any] = {
     "schedule": "cosine_restarts",
     "warmup": 0.1,
-    "average": 0.9,
+    "ema_decay": 0.9,
     "class_weights": [1.0, 2.0],
-    "layer_rates": {"linear_1": 0.5},
+    "layer_lr_multipliers": {"linear_1": 0.5},
     "optimizer": "muon",
     "monitor": "accuracy",
 }
@@ -59,7 +59,8 @@ def test_training_settings_are_written_to_the_document(home: Path) -> None:
     settings = {*OPTIMIZERS["muon"].settings, *SCHEDULES["cosine_restarts"].settings}
     assert {SETTINGS[name].title for name in settings} <= labels
     assert {
-        describe_field(name).title for name in ("average", "accumulation", "precision", "keep", "label_smoothing")
+        describe_field(name).title
+        for name in ("ema_decay", "gradient_accumulation_steps", "precision", "checkpoint", "label_smoothing")
     } <= labels
     choose = {item.label: item for item in app.selectbox}
     choose["LR schedule"].set_value("plateau").run()
@@ -132,10 +133,12 @@ def test_accuracy_label_matches_the_curves_of_the_run(home: Path) -> None:
 
 
 def test_group_titles_summarize_changed_settings() -> None:
-    training = Training(average=0.99, precision="bf16", layer_rates={"a": 0.1}, class_weights="balanced", monitor="mae")
+    training = Training(
+        ema_decay=0.99, precision="bf16", layer_lr_multipliers={"a": 0.1}, class_weights="balanced", monitor="mae"
+    )
     assert differing(training, Training.model_fields.keys() - {"agent", "augment"}).count(",") == 4
-    assert differing(training, ["average"]) == "EMA 0.99"
-    assert differing(training, ["layer_rates", "class_weights"]) == "1 custom, balanced"
+    assert differing(training, ["ema_decay"]) == "EMA 0.99"
+    assert differing(training, ["layer_lr_multipliers", "class_weights"]) == "1 custom, balanced"
     assert differing(Training(), Training.model_fields.keys() - {"agent"}) == ""
 
 

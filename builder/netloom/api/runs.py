@@ -88,7 +88,7 @@ def load_run(run: str = LAST, *, checkpoint: str = "", home: str | Path | None =
 
     Args:
         run: the id of the run, its first characters, or `"last"`: the newest run, or the best of a newer sweep.
-        checkpoint: `"best"`, `"last"`, or the number of an epoch; default: that of the setting `keep` of the project.
+        checkpoint: `"best"`, `"last"`, or the number of an epoch; default: `project.training.checkpoint`.
         home: the data folder.
 
     Returns:

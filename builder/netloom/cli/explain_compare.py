@@ -91,13 +91,13 @@ def _against_network(
         for name, value in options.items()
         if name in supported_options(method, options) or name not in second_options
     }
-    checkpoint = arguments.checkpoint or trained.project.training.keep
+    checkpoint = arguments.checkpoint or trained.project.training.checkpoint
     other_run, other_checkpoint = trained, arguments.against_checkpoint or checkpoint
     other_folder = folder
     if arguments.against or arguments.against_checkpoint:
         other_run = load_trained_run(store, arguments.against or arguments.run, arguments.against_checkpoint or "")
         other_folder = store.artifacts(other_run.run.id).local_directory() if other_run.run else folder
-        other_checkpoint = arguments.against_checkpoint or other_run.project.training.keep
+        other_checkpoint = arguments.against_checkpoint or other_run.project.training.checkpoint
     comparison = explain_and_compare(
         Side(trained, method, first_options, folder, checkpoint),
         Side(other_run, second_method, second_options, other_folder, other_checkpoint),

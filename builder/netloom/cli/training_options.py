@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from netloom.document import Training
 
 # Fields that other options set, or that hold the settings of an optimizer or schedule, which are listed one by one.
-NOT_LISTED = ("objective", "start", "optimizer_settings", "schedule_settings", "agent", "augment")
+NOT_LISTED = ("objective", "initial_weights", "optimizer_settings", "schedule_settings", "agent", "augment")
 _SECTION = "training."  # the path of a setting in a document, as error messages write it
 
 
@@ -92,14 +92,14 @@ def _parse_assignment(text: str) -> tuple[str, Any]:
 
 
 def _set(values: dict[str, Any], name: str, value: Any) -> None:
-    """Set a field, a rate of a layer, or a setting of the optimizer or schedule."""
+    """Set a field, the multiplier of a layer, or a setting of the optimizer or schedule."""
     from netloom.document.former_names import FORMER_SETTINGS
     from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES
 
     field, _, path = name.partition(".")
-    if path and field == "layer_rates":
-        rates = {key: rate for key, rate in values["layer_rates"].items() if key != path}
-        values["layer_rates"] = rates if value is None else {**rates, path: value}
+    if path and field == "layer_lr_multipliers":
+        others = {key: factor for key, factor in values[field].items() if key != path}
+        values[field] = others if value is None else {**others, path: value}
         return
     if name in values and name not in ("agent", "augment"):
         # "none" is a choice of some settings, and no value of others.

@@ -10,6 +10,14 @@ from typing import Any
 
 # By the path of the section that contains the settings
 FORMER_SETTINGS: Mapping[str, Mapping[str, str]] = {
+    "training": {
+        "average": "ema_decay",
+        "accumulation": "gradient_accumulation_steps",
+        "keep": "checkpoint",
+        "layer_rates": "layer_lr_multipliers",
+        "layer_rate_decay": "layer_lr_decay",
+        "start": "initial_weights",
+    },
     "training.optimizer_settings": {
         "rate_decay": "lr_decay",
         "initial": "initial_accumulator_value",

@@ -18,13 +18,13 @@ from netloom.document.rl_settings import Agent
 
 MAX_EPOCHS = 10_000
 
-_START = re.compile(r"weights:[0-9a-f]{64}|run:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_INITIAL_WEIGHTS = re.compile(r"weights:[0-9a-f]{64}|run:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _PATH = re.compile(r"[a-z][a-z0-9_]{0,63}(\.[a-z0-9_]{1,64}){0,15}")
 
 
-def _start(text: str) -> str:
-    if text and not _START.fullmatch(text):
-        raise ValueError("start must be empty (random weights), weights:DIGEST (64 hexadecimal digits), or run:ID")
+def _initial_weights(text: str) -> str:
+    if text and not _INITIAL_WEIGHTS.fullmatch(text):
+        raise ValueError("initial weights must be empty (random), weights:DIGEST (64 hexadecimal digits), or run:ID")
     return text
 
 
@@ -55,7 +55,7 @@ def _path(text: str) -> str:
     return text
 
 
-Start = Annotated[str, AfterValidator(_start)]
+InitialWeights = Annotated[str, AfterValidator(_initial_weights)]
 Values = dict[str, bool | int | float]
 LayerPath = Annotated[str, AfterValidator(_path)]
 
@@ -63,9 +63,9 @@ LayerPath = Annotated[str, AfterValidator(_path)]
 class Training(LossSettings):
     """The training settings. With 0 epochs, the network is evaluated but not trained.
 
-    `start` is the source of the initial weights: empty for random ones, weights:DIGEST for imported ones, or run:ID for
-    the saved weights of an earlier run. `optimizer_settings` and `schedule_settings` can contain settings of other
-    choices, which are ignored. A path in `layer_rates` is the id of a node, preceded by the ids of the nodes around it.
+    `initial_weights` is their source: empty for random ones, weights:DIGEST for imported ones, or run:ID for the saved
+    weights of an earlier run. `optimizer_settings` and `schedule_settings` can contain settings of other choices, which
+    are ignored. A path in `layer_lr_multipliers` is the id of a node, preceded by the ids of the nodes around it.
     """
 
     objective: Annotated[str, Field(max_length=64)] = "classification"
@@ -98,7 +98,7 @@ class Training(LossSettings):
     batch_size: Annotated[
         int, Field(ge=1, le=65_536, title="Batch size", description="Number of examples per forward and backward pass")
     ] = 64
-    accumulation: Annotated[
+    gradient_accumulation_steps: Annotated[
         int,
         Field(
             ge=1,
@@ -179,7 +179,7 @@ class Training(LossSettings):
         ]
         | None
     ) = None
-    average: (
+    ema_decay: (
         Annotated[
             float,
             Field(
@@ -233,7 +233,7 @@ class Training(LossSettings):
             description="The quantile to predict: this share of the targets lies below the prediction",
         ),
     ] = 0.5
-    layer_rates: Annotated[
+    layer_lr_multipliers: Annotated[
         dict[LayerPath, Annotated[float, Field(ge=0, le=1_000)]],
         Field(
             max_length=500,
@@ -241,7 +241,7 @@ class Training(LossSettings):
             description="Multiplies the learning rate of a layer",
         ),
     ] = {}
-    layer_rate_decay: Annotated[
+    layer_lr_decay: Annotated[
         float,
         Field(
             gt=0,
@@ -270,14 +270,14 @@ class Training(LossSettings):
             description="Validation metric that selects the best weights and triggers early stopping",
         ),
     ] = "loss"
-    keep: Annotated[
+    checkpoint: Annotated[
         Literal["best", "last"],
         Field(
             title="Checkpoint to use",
             description="Checkpoint that is evaluated, explained, exported and used as initialization",
         ),
     ] = "best"
-    start: Start = ""
+    initial_weights: InitialWeights = ""
     agent: Agent = Agent()
     augment: Annotated[
         tuple[Augment, ...],
@@ -288,6 +288,11 @@ class Training(LossSettings):
             description="Random changes to training rows, in this order",
         ),
     ] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _present_names(cls, values: Any) -> Any:
+        return renamed(values, "training")
 
     @model_validator(mode="after")
     def _nesterov_has_momentum(self) -> Training:

@@ -60,7 +60,7 @@ def _described_methods() -> dict[str, MethodFacts]:
 
 
 def _matched_start(store: Store, project: Project, text: str) -> Fit:
-    written = first_weights(store, project.training.start).stat().st_mtime_ns
+    written = first_weights(store, project.training.initial_weights).stat().st_mtime_ns
     return computed(MatchStart(project.model_dump_json(), text, written), store.home)
 
 

@@ -123,7 +123,7 @@ def find_rate(
     applicable = {key: value for key, value in fixed.items() if key in type(project.training).model_fields}
     # As many epochs as steps, as an epoch can have a single step
     training = project.training.model_copy(
-        update={**applicable, "learning_rate": LOWEST, "epochs": STEPS, "start": "", "average": None}
+        update={**applicable, "learning_rate": LOWEST, "epochs": STEPS, "initial_weights": "", "ema_decay": None}
     )
     trainer = build_trainer(project.model_copy(update={"training": training}), source(project, analysis), data)
     rates, losses = list[float](), list[float]()

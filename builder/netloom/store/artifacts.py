@@ -334,7 +334,7 @@ class RunArtifacts:
 
     def default_weights(self) -> str:
         """Return which of the stored weights predict by default, "best" or "last"; "" if there are none."""
-        stored, preferred = self.stored_weights(), self.project().training.keep
+        stored, preferred = self.stored_weights(), self.project().training.checkpoint
         return preferred if preferred in stored else next(iter(stored), "")
 
     # The teacher of a distillation

@@ -55,7 +55,7 @@ class BatchLoader:
         self._seed = training.seed
         self._target = objective.loss_targets(data)
         rows = data.split["train"]  # (R,)
-        step_rows = training.batch_size * training.accumulation
+        step_rows = training.batch_size * training.gradient_accumulation_steps
         # Streamed data keeps only what `evaluation_rows` and `first_batch` need.
         self.train = self._load(rows[: max(TRAIN_SAMPLE, step_rows)] if data.files else rows)
         self.validation = self._load(evaluation_rows(data, "validation"))

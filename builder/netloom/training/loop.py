@@ -134,7 +134,7 @@ class SupervisedTrainer(Trainer):
         self, inputs: list[torch.Tensor], targets: Targets
     ) -> Iterator[tuple[list[torch.Tensor], Targets, float]]:
         """Yield the micro-batches of a batch: inputs, targets, and their share of the rows."""
-        if self.training.accumulation == 1:
+        if self.training.gradient_accumulation_steps == 1:
             yield inputs, targets, 1.0
             return
         for start, end in batch_bounds(len(targets), self.training.batch_size):

@@ -30,7 +30,7 @@ def preflight_problems(
         problems.append(f"{objective.task.title} cannot choose its precision; set it to float32 or bf16.")
     if objective.task.alternating:
         problems += _alternation_problems(training, objective)
-    if objective.task.paired_views and training.accumulation > 1:
+    if objective.task.paired_views and training.gradient_accumulation_steps > 1:
         problems.append(
             f"{objective.task.title} compares all pairs of rows in a batch; set gradient accumulation to 1 and use "
             "a larger batch size."
@@ -38,7 +38,7 @@ def preflight_problems(
     if schema is not None:
         problems += _class_weights(training, objective, schema)
     names = list(weights)
-    for path in training.layer_rates:
+    for path in training.layer_lr_multipliers:
         # The dot keeps `linear_1` from matching `linear_10`.
         if names and not any(name.startswith(f"{path}.") for name in names):
             problems.append(
@@ -76,7 +76,7 @@ def weight_names(model: nn.Module) -> list[str]:
 def _alternation_problems(training: Training, objective: Objective) -> list[str]:
     """Return the problems of training networks in alternation."""
     problems = []
-    if training.accumulation > 1:
+    if training.gradient_accumulation_steps > 1:
         problems.append(
             f"{objective.task.title} alternates between its networks, each with a whole batch; set "
             "gradient accumulation to 1."

@@ -116,7 +116,7 @@ class Trainer(ABC):
         self.optimizer = self.make_optimizer()
         self.parameters = [weight for group in self.optimizer.param_groups for weight in group["params"]]
         self.precision = Precision(training.precision, device)
-        self.ema = EMA(self.model, training.average) if training.average is not None else None
+        self.ema = EMA(self.model, training.ema_decay) if training.ema_decay is not None else None
         self.auxiliary_losses = AuxiliaryLosses(self.auxiliary_modules())
         self.early_stopping = EarlyStopping(
             higher_is_better=objective.task.higher_is_better(self.monitor),
@@ -233,7 +233,7 @@ class Trainer(ABC):
         """
         from netloom.compile.logit_network import original_network
 
-        weights = self.best.weights if self.training.keep == "best" else {}
+        weights = self.best.weights if self.training.checkpoint == "best" else {}
         self.model.load_state_dict(weights or self.averaged_state() or self.model.state_dict())
         return original_network(set_memory_format(self.model.cpu(), False)).eval()
 

@@ -128,7 +128,7 @@ def _answer(
     from netloom.explain.core.options import OPTION_TITLES
 
     folder = store.artifacts(trained.run.id).local_directory() if trained.run else None
-    checkpoint = ", ".join(filter(None, (arguments.checkpoint or trained.project.training.keep, trained.variant)))
+    checkpoint = ", ".join(filter(None, (arguments.checkpoint or trained.project.training.checkpoint, trained.variant)))
     if is_comparison(arguments):
         method, target = _method(trained, arguments.method), _target(trained, arguments.target)
         return answer_comparison(store, trained, arguments, method, example, target)

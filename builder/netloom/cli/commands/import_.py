@@ -86,7 +86,7 @@ class Import(Command):
 
             store = open_store(context.home)
             project = save_import(store, imported)
-            value |= {"project": project, "start": store.load(project).project.training.start}
+            value |= {"project": project, "initial_weights": store.load(project).project.training.initial_weights}
             start = (
                 f"it is initialized with the {len(imported.weights):,} tensors of the model"
                 if imported.weights

@@ -72,7 +72,7 @@ class Robust(Command):
             seed=arguments.seed,
             output=arguments.output,
             folder=store.artifacts(trained.run.id).local_directory() if trained.run else None,
-            checkpoint=arguments.checkpoint or trained.project.training.keep,
+            checkpoint=arguments.checkpoint or trained.project.training.checkpoint,
         )
         context.answer(asdict(result), _text(result))
         return 0

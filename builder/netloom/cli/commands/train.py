@@ -67,7 +67,7 @@ class Train(Command):
             action="append",
             default=[],
             metavar="NAME=VALUE",
-            help="training setting, such as optimizer=sgd, momentum=0.8, layer_rates.conv2d_1=0.1, or "
+            help="training setting, such as optimizer=sgd, momentum=0.8, layer_lr_multipliers.conv2d_1=0.1, or "
             "class_weights=1,3; --settings lists all; repeatable",
         )
         parser.add_argument(
@@ -190,7 +190,7 @@ def _project(document: Project, arguments: Namespace, context: Context) -> Proje
 
 
 def _initial_weights(store: Store, project: Project, start_from: str, context: Context) -> str:
-    """Return the value of `training.start` for `--from`.
+    """Return the value of `training.initial_weights` for `--from`.
 
     The weights of a file, or those of a Hugging Face folder that fit the network, are copied into the data folder.
 
@@ -229,7 +229,7 @@ def _note_initialization(store: Store, project: Project, context: Context) -> No
     from netloom.training import check_start
 
     try:
-        initialization = check_start(store, project, source(project)) if project.training.start else None
+        initialization = check_start(store, project, source(project)) if project.training.initial_weights else None
     except CompileError:
         return
     if initialization is not None:

@@ -51,5 +51,5 @@ class Distillation(DocumentMethod):
             **super().training(trained, epochs),
             "objective": DistillationTask.name,
             "teacher": f"{RUN}{trained.run.id}",
-            "start": "",
+            "initial_weights": "",
         }

@@ -57,7 +57,7 @@ def checkpoint_path(trained: Trained, folder: Path | None, checkpoint: str) -> l
     from netloom.training.optimization.schedules import Schedule
 
     training = trained.project.training
-    limit = _step_in_use(folder, checkpoint or training.keep)
+    limit = _step_in_use(folder, checkpoint or training.checkpoint)
     snapshots = epoch_snapshots(RunArtifacts.in_directory(folder)) if folder else []
     # Later checkpoints did not contribute to the current weights.
     candidates = [candidate for candidate in snapshots if limit is None or candidate.step <= limit]
@@ -67,7 +67,7 @@ def checkpoint_path(trained: Trained, folder: Path | None, checkpoint: str) -> l
         positions = np.unique(np.linspace(0, len(candidates) - 1, MAX_CHECKPOINTS).round().astype(int))
         candidates = [candidates[index] for index in positions]
     rows = len(trained.data.split["train"])
-    per_epoch = len(batch_bounds(rows, min(training.batch_size * training.accumulation, rows)))
+    per_epoch = len(batch_bounds(rows, min(training.batch_size * training.gradient_accumulation_steps, rows)))
     schedule = Schedule(training, per_epoch * training.epochs, per_epoch)
     checkpoints, last_step = list[tuple[Stage, Path | None]](), 0
     for snapshot in candidates:

@@ -20,7 +20,7 @@ LOG_RATIO = 50
 # The columns that are shown before the user chooses others.
 SETTINGS_SHOWN, METRICS_SHOWN = 5, 3
 # Settings of the bookkeeping, which are not hyperparameters.
-_NOT_TUNED = ("data.dataset_id", "training.start", "training.teacher")
+_NOT_TUNED = ("data.dataset_id", "training.initial_weights", "training.teacher")
 
 
 @dataclass(frozen=True)

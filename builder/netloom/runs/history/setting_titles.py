@@ -17,7 +17,7 @@ CHOICES: dict[str, dict[str, str]] = {
     "precision": {"float32": "float32", "bf16": "Mixed (bf16)", "fp16": "Mixed (fp16) on GPU", "auto": "Automatic"},
     "compile": {"off": "Off", "auto": "Automatic"},
     "cuda_graphs": {"off": "Off", "auto": "Automatic"},
-    "keep": {"best": "Best", "last": "Last"},
+    "checkpoint": {"best": "Best", "last": "Last"},
     "likelihood": {
         "none": "None (mean squared error)",
         "gaussian": "Gaussian",

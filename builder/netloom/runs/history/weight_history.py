@@ -127,4 +127,4 @@ def _last_step(artifacts: RunArtifacts) -> int | None:
 
 
 def _averages(artifacts: RunArtifacts) -> bool:
-    return artifacts.training_setting("average") is not None
+    return artifacts.training_setting("ema_decay") is not None

@@ -153,7 +153,7 @@ def run_weights_checksum(artifacts: RunArtifacts, checkpoint: str = "") -> str:
         CheckpointError: they are damaged, or there are no such weights.
         FileNotFoundError: the run has no checkpoint yet.
     """
-    name = checkpoint or artifacts.project().training.keep
+    name = checkpoint or artifacts.project().training.checkpoint
     return weights_checksum(weight_history.weights_path(artifacts, name))
 
 
@@ -195,7 +195,7 @@ def current(artifacts: RunArtifacts) -> AppliedCalibration | None:
         CheckpointError: a file is damaged.
         FileNotFoundError: the run has no weights.
     """
-    return applied(artifacts, weight_history.weights_path(artifacts, artifacts.project().training.keep))
+    return applied(artifacts, weight_history.weights_path(artifacts, artifacts.project().training.checkpoint))
 
 
 @cache

@@ -146,7 +146,7 @@ def load_run(store: Store, run_id: str, checkpoint: str = "") -> TrainedRun:
     artifacts = store.artifacts(run_id)
     project, text = artifacts.project(), artifacts.source()
     model = module(text)
-    name = checkpoint or project.training.keep
+    name = checkpoint or project.training.checkpoint
     model.load_state_dict(weight_history.weights(artifacts, name))
     data = with_stored_state(prepare(project.data, store.home), artifacts)
     calibration = applied(artifacts, weight_history.weights_path(artifacts, name))
@@ -176,7 +176,7 @@ def fit_here(project: Project, home: Path | None = None) -> TrainedRun:
     """
     data, text = prepare(project.data, home), source(project)
     with closing(open_store(home)) as store:
-        first = verified_weights(store, project) if project.training.start else None
+        first = verified_weights(store, project) if project.training.initial_weights else None
         taught = find_teacher(store, project) if project.training.teacher else None
     trainer = attach_teacher(build_trainer(project, text, data, first), taught)
     trainer.fit()

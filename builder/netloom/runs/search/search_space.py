@@ -32,7 +32,7 @@ MAX_CHOICES = 1_000
 POINTS = 5
 _NAMED = {"optimizer": tuple(OPTIMIZERS), "schedule": tuple(SCHEDULES)}
 _HIDDEN = (
-    *("start", "objective", "device", "dataset", "options", "compile", "cuda_graphs"),
+    *("initial_weights", "objective", "device", "dataset", "options", "compile", "cuda_graphs"),
     *("folds", "fold", "split", "epochs"),
 )
 _KINDS = ("int", "float", "bool", "choice")
@@ -229,7 +229,9 @@ def _unread(training: Training) -> set[str]:
     if task is None:
         return set()
     unread = unread_settings(training)
-    return unread | ({"accumulation"} if task.environment or task.alternating or task.paired_views else set())
+    return unread | (
+        {"gradient_accumulation_steps"} if task.environment or task.alternating or task.paired_views else set()
+    )
 
 
 def _rl_settings(training: Training) -> tuple[str, ...]:

@@ -75,7 +75,7 @@ async def _request(call: Call, model: ServedModel) -> tuple[Attribution, dict[st
         raise RequestError("No method can explain this network.", 409)
     if method is not None and method not in available:
         raise RequestError(f"The method {method[:60]!r} does not fit; choose one of {', '.join(available)}.")
-    checkpoint = model.trained.project.training.keep
+    checkpoint = model.trained.project.training.checkpoint
     # The hash of the weights is part of the question, so that a worker does not answer with older ones
     weights = RunWeights(model.run_id, checkpoint, float(int(model.weights[:12], 16)))
     file = await read_records(call, row, model)

@@ -68,7 +68,7 @@ class Observer(Callback):
         """Observe `trainer`. For a resumed run, pass its `earlier_notices` and its curves as `points`."""
         self._trainer, self.due = trainer, 0.0
         # Weights that were trained before, here or in another run, do not start with a guess.
-        self._checks_initial_loss = trainer.step == 0 and not trainer.training.start
+        self._checks_initial_loss = trainer.step == 0 and not trainer.training.initial_weights
         self._safely("layers", partial(self._begin, trainer, earlier_notices))
         if trainer.objective.task.explainable_prediction:
             self._safely("samples", partial(self._begin_samples, trainer))
@@ -144,7 +144,7 @@ class Observer(Callback):
             trainer.batch_size,
             is_alternating,
             trainer.objective.training_loss_name == BATCH_LOSS,
-            trainer.step > 0 or bool(trainer.training.start),
+            trainer.step > 0 or bool(trainer.training.initial_weights),
             counts,
         )
         self._writer = Writer(self._artifacts, lens.places, lens.sizes, trainer.step)

@@ -179,7 +179,7 @@ def overfitting(observations: Observations) -> Notice | None:
         f"The validation loss was lowest in epoch {best + 1} ({validation[best]:.3g}) and has risen to "
         f"{validation[-1]:.3g}, while the training loss still decreases ({observations.train[best]:.3g} to "
         f"{observations.train[-1]:.3g}): the network is overfitting.",
-        ("The best weights are saved. " if observations.training.keep == "best" else "")
+        ("The best weights are saved. " if observations.training.checkpoint == "best" else "")
         + "Train for fewer epochs or turn on early stopping. More data, augmentation, dropout, weight decay "
         "or a smaller network reduce overfitting.",
     )

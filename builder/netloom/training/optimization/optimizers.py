@@ -149,9 +149,9 @@ def layer_factors(training: Training, model: nn.Module, prefix: str = "") -> dic
     factors = {}
     for name in names:
         full_name = f"{prefix}.{name}" if prefix else name
-        paths = [path for path in training.layer_rates if full_name.startswith(f"{path}.")]
-        factor = training.layer_rates[max(paths, key=len)] if paths else 1.0
-        factors[name] = factor * training.layer_rate_decay ** (last - layers[name])
+        paths = [path for path in training.layer_lr_multipliers if full_name.startswith(f"{path}.")]
+        factor = training.layer_lr_multipliers[max(paths, key=len)] if paths else 1.0
+        factors[name] = factor * training.layer_lr_decay ** (last - layers[name])
     return factors
 
 

@@ -114,7 +114,9 @@ class StepSpeedups:
         """Call the model as a CUDA graph from here on if it is faster."""
         trainer = self._trainer
         is_on_gpu = trainer.device.startswith("cuda")
-        if not is_on_gpu or trainer.training.accumulation > 1:  # the next call of a graph overwrites its gradient
+        if (
+            not is_on_gpu or trainer.training.gradient_accumulation_steps > 1
+        ):  # the next call of a graph overwrites its gradient
             return
 
         def record() -> Callable[..., Any]:
@@ -172,7 +174,7 @@ class StepSpeedups:
         trainer.model.train()
         earlier_sum = trainer.auxiliary_losses.sum
         batch = trainer.loader.first_batch(min(trainer.training.batch_size, trainer.loader.rows), trainer.epoch)
-        yield batch, trainer.training.accumulation * (trainer.total_steps - trainer.step)
+        yield batch, trainer.training.gradient_accumulation_steps * (trainer.total_steps - trainer.step)
         trainer.auxiliary_losses.sum = earlier_sum
 
     def _log(self, kind: str, trial: Trial) -> None:

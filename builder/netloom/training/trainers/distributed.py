@@ -149,7 +149,7 @@ class DistributedTrainer(SupervisedTrainer):
         self, forward: Callable[..., Any], inputs: list[torch.Tensor], targets: Targets
     ) -> torch.Tensor:
         """Compute the gradient of a batch that is divided among the ranks. Returns this rank's share of the loss."""
-        size = self.training.batch_size if self.training.accumulation > 1 else len(targets)
+        size = self.training.batch_size if self.training.gradient_accumulation_steps > 1 else len(targets)
         parts = batch_bounds(len(targets), size)
         losses = []
         self.zero_grad()

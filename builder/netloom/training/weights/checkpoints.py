@@ -173,7 +173,7 @@ def last_step(artifacts: RunArtifacts) -> int | None:
 
 def chosen(artifacts: RunArtifacts) -> str:
     """Return which weights of a run are used: "best", or "last" if its document selects them."""
-    return "last" if artifacts.training_setting("keep") == "last" else "best"
+    return "last" if artifacts.training_setting("checkpoint") == "last" else "best"
 
 
 def weights_file(artifacts: RunArtifacts, which: str = "best") -> Path:

@@ -83,13 +83,13 @@ def save_import(store: Store, imported: ImportedModel) -> str:
 
 def starting_from(project: Project, start: str) -> Project:
     """Return the project with another initialization."""
-    return project.model_copy(update={"training": project.training.model_copy(update={"start": start})})
+    return project.model_copy(update={"training": project.training.model_copy(update={"initial_weights": start})})
 
 
 def imported_weights(store: Store, project_id: str) -> list[str]:
     """Return the weights that were imported with a project: those of its named versions."""
     named = [row.number for row in store.versions(project_id) if row.name]
-    starts = [store.version(project_id, number).training.start for number in reversed(named)]
+    starts = [store.version(project_id, number).training.initial_weights for number in reversed(named)]
     return [start for start in dict.fromkeys(starts) if start.startswith(WEIGHTS)]
 
 
@@ -172,7 +172,7 @@ def check_start(store: Store, project: Project, text: str) -> Fit | None:
         StartError: the weights are missing or damaged, or no layer matches.
         StoreError: the file cannot be read.
     """
-    if not project.training.start:
+    if not project.training.initial_weights:
         return None
     return matched_start(store, project, text)
 
@@ -188,8 +188,10 @@ def matched_start(store: Store, project: Project, text: str) -> Fit:
 
     with torch.device("meta"):  # shapes without memory for weights
         model = module(text)
-    file = first_weights(store, project.training.start)
-    return fit(project, model, weights.shapes(check_intact(file) if project.training.start.startswith(RUN) else file))
+    file = first_weights(store, project.training.initial_weights)
+    return fit(
+        project, model, weights.shapes(check_intact(file) if project.training.initial_weights.startswith(RUN) else file)
+    )
 
 
 def verified_weights(store: Store, project: Project) -> Path | None:
@@ -199,7 +201,7 @@ def verified_weights(store: Store, project: Project) -> Path | None:
         StartError: the file is missing, or damaged.
         StoreError: it was changed after it was saved.
     """
-    start = project.training.start
+    start = project.training.initial_weights
     if start.startswith(WEIGHTS):
         first_weights(store, start)
         return weights.verified(store.home, start.removeprefix(WEIGHTS))

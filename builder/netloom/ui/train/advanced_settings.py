@@ -92,8 +92,8 @@ def _groups(live: Live) -> list[_Group]:
 
 def _optimization_groups(live: Live, training: Training, known_task: Task | None) -> list[_Group]:
     """Return the groups of the learning rate, the optimizer and the regularization."""
-    steps = ["gradient_clip", "gradient_clip_value", *([] if _acts(known_task) else ["accumulation"])]
-    against = ["weight_decay", "decay_matrices_only", "average"]
+    steps = ["gradient_clip", "gradient_clip_value", *([] if _acts(known_task) else ["gradient_accumulation_steps"])]
+    against = ["weight_decay", "decay_matrices_only", "ema_decay"]
     if known_task is not None and "label_smoothing" in known_task.read_settings(training):
         against.append("label_smoothing")
     schedules = tuple(SETTINGS[name].title for name in SCHEDULES[training.schedule].settings)
@@ -148,9 +148,9 @@ def _loss_groups(live: Live, training: Training, known_task: Task | None) -> lis
 
 def _run_groups(live: Live, training: Training, known_task: Task | None) -> list[_Group]:
     """Return the groups of the layers, the checkpoints and the machine."""
-    checkpoints = ["monitor", "early_stopping", "keep"]
+    checkpoints = ["monitor", "early_stopping", "checkpoint"]
     machine = ["device", "precision", *([] if _acts(known_task) else ["compile", "cuda_graphs"]), "seed"]
-    layers = ["layer_rates", "layer_rate_decay"]
+    layers = ["layer_lr_multipliers", "layer_lr_decay"]
     return [
         _Group(
             "Per-layer learning rates",
@@ -224,7 +224,7 @@ def _curve(live: Live) -> str:
     training = live.project.training
     data = None if live.data_problem() else live.schema()
     rows = data.rows * (1 - validation_of_rows(live.project.data) - live.project.data.test) if data else 0
-    per_step = training.batch_size * training.accumulation
+    per_step = training.batch_size * training.gradient_accumulation_steps
     per_epoch = max(1, round(rows / per_step)) if rows else STEPS
     total = max(2, per_epoch * training.epochs)
     schedule = Schedule(training, total, per_epoch)
@@ -250,8 +250,9 @@ def _steps(live: Live, names: list[str]) -> None:
     training = live.project.training
     settings_of(live, "optimizer_settings", OPTIMIZERS[training.optimizer])
     _fields(live, names)
-    if training.accumulation > 1 and "accumulation" in names:
-        st.caption(f"Effective batch size: {training.batch_size * training.accumulation:,} examples per step.")
+    count = training.gradient_accumulation_steps
+    if count > 1 and "gradient_accumulation_steps" in names:
+        st.caption(f"Effective batch size: {training.batch_size * count:,} examples per step.")
 
 
 # Classes and errors.
@@ -294,30 +295,35 @@ def _error_loss(live: Live) -> None:
 
 
 def _layers(live: Live) -> None:
-    field(live, "layer_rate_decay")
-    rates = live.project.training.layer_rates
+    field(live, "layer_lr_decay")
+    multipliers = live.project.training.layer_lr_multipliers
     nodes = live.project.main_network.nodes
-    for path, rate in rates.items():
+    for path, multiplier in multipliers.items():
         node = nodes.get(path)
-        binding = _rate(live, path, rate)
+        binding = _multiplier(live, path, multiplier)
         title = escape(label(node)) if node else path
         text = "Multiplies the learning rate of this layer. 0 freezes it; empty removes the setting"
-        st.number_input(title, 0.0, 1000.0, float(rate), step=None, format="%g", help=text, **binding)
+        st.number_input(title, 0.0, 1000.0, float(multiplier), step=None, format="%g", help=text, **binding)
         refused(binding)
-    untuned = [key for key, node in nodes.items() if key not in rates and not node.frozen and _learns(live, key)]
+    untuned = [key for key, node in nodes.items() if key not in multipliers and not node.frozen and _learns(live, key)]
     if untuned:
-        binding = bound(live, "training/layer", "", lambda key: _with_rate(live, key, 0.1), renews=True)
+        binding = bound(live, "training/layer", "", lambda key: _with_multiplier(live, key, 0.1), renews=True)
         titles = {"": "Select a layer", **{key: label(nodes[key]) for key in untuned}}
         st.selectbox("Per-layer LR", ["", *untuned], 0, titles.__getitem__, **binding)
 
 
-def _rate(live: Live, path: str, rate: float) -> dict[str, Any]:
-    return bound(live, f"training/layer/{path}", float(rate), lambda new: _with_rate(live, path, new), renews=True)
+def _multiplier(live: Live, path: str, multiplier: float) -> dict[str, Any]:
+    return bound(
+        live, f"training/layer/{path}", float(multiplier), lambda new: _with_multiplier(live, path, new), renews=True
+    )
 
 
-def _with_rate(live: Live, path: str, rate: float | None) -> Edit:
-    rates = {key: old for key, old in live.project.training.layer_rates.items() if key != path}
-    return {"kind": "project", "training": {"layer_rates": rates if rate is None else {**rates, path: rate}}}
+def _with_multiplier(live: Live, path: str, multiplier: float | None) -> Edit:
+    multipliers = {key: old for key, old in live.project.training.layer_lr_multipliers.items() if key != path}
+    return {
+        "kind": "project",
+        "training": {"layer_lr_multipliers": multipliers if multiplier is None else {**multipliers, path: multiplier}},
+    }
 
 
 def _learns(live: Live, key: str) -> bool:
@@ -341,4 +347,4 @@ def _checkpoints(live: Live) -> None:
     if training.monitor not in titles:
         titles[training.monitor] = f"{training.monitor} (not available)"
     choose(live, "monitor", titles)
-    _fields(live, ["early_stopping", "keep"])
+    _fields(live, ["early_stopping", "checkpoint"])

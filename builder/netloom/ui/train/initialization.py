@@ -36,7 +36,7 @@ HELP = (
 
 def start_from(live: Live) -> None:
     """Draw the choice of the initial weights: random, imported, or those of an earlier run."""
-    chosen = live.project.training.start
+    chosen = live.project.training.initial_weights
     names = options(live.store, live.id, chosen)
     st.selectbox(
         "Start from",
@@ -44,7 +44,12 @@ def start_from(live: Live) -> None:
         list(names).index(chosen),
         format_func=names.__getitem__,
         help=HELP,
-        **bound(live, "training/start", chosen, lambda value: {"kind": "project", "training": {"start": value}}),
+        **bound(
+            live,
+            "training/initial_weights",
+            chosen,
+            lambda value: {"kind": "project", "training": {"initial_weights": value}},
+        ),
     )
     with st.popover("Hugging Face files", icon=":material/download:", width="stretch"):
         _from_files(live)
@@ -67,7 +72,7 @@ def _from_files(live: Live) -> None:
     except (UnreadableModelError, training.StartError, CompileError, StoreError) as error:
         show_error(error)
         return
-    live.apply({"kind": "project", "training": {"start": start}})
+    live.apply({"kind": "project", "training": {"initial_weights": start}})
     for remark in remarks:
         st.toast(escape(remark))
     st.rerun()
@@ -90,7 +95,7 @@ def options(store: Store, project_id: str, chosen: str) -> dict[str, str]:
 def fits(live: Live, analysis: Analysis) -> bool:
     """Draw which layers match the chosen weights, and return whether a run can start from them."""
     project = live.project
-    if not project.training.start or analysis.errors:
+    if not project.training.initial_weights or analysis.errors:
         return True
     try:
         text = source(project, analysis)

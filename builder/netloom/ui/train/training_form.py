@@ -134,11 +134,11 @@ def _misfits(live: Live) -> list[str]:
         return []
     device = "cuda" if training.device == "cuda" or (training.device == "auto" and has_gpu()) else "cpu"
     nodes = live.project.main_network.nodes
-    rate_prefixes = [f"{path}." for path in training.layer_rates if path.partition(".")[0] in nodes]
+    layer_prefixes = [f"{path}." for path in training.layer_lr_multipliers if path.partition(".")[0] in nodes]
     schema = live.schema()
     described = objective.described(training, schema) if schema is not None else objective
     # Without any name, the check would skip the layers instead of reporting those that are missing.
-    return preflight_problems(training, described, schema, rate_prefixes or ["none"], device)
+    return preflight_problems(training, described, schema, layer_prefixes or ["none"], device)
 
 
 def _start(live: Live, analysis: Analysis) -> None:
@@ -147,7 +147,9 @@ def _start(live: Live, analysis: Analysis) -> None:
     widget: dict[str, Any] = {"width": "stretch", "disabled": not ready}
     if st.button("Start training", type="primary", icon=":material/play_arrow:", **widget):
         _begin(live, live.project)
-    if live.project.training.start and st.button("Evaluate only", icon=":material/speed:", help=EVALUATE, **widget):
+    if live.project.training.initial_weights and st.button(
+        "Evaluate only", icon=":material/speed:", help=EVALUATE, **widget
+    ):
         training = live.project.training.model_copy(update={"epochs": 0})
         _begin(live, live.project.model_copy(update={"training": training}))
     if not live.project.data.dataset:
