@@ -13,6 +13,7 @@ from netloom.document.former_names import FORMER_SETTINGS, present_path
 from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES
 from netloom.runs.history.setting_titles import setting_title
 from netloom.runs.search.search_space import assign, check_space, value_of
+from netloom.tasks import tasks
 from tests.runs.examples import moons
 
 # A value of each setting that is not its default
@@ -24,6 +25,9 @@ VALUES: dict[str, dict[str, Any]] = {
         "layer_rates": {"linear_1": 0.5},
         "layer_rate_decay": 0.5,
         "start": f"weights:{64 * 'a'}",
+        "teacher_share": 0.5,
+        "neighbours": 3,
+        "liked_from": 3.5,
     },
     "training.optimizer_settings": {
         "rate_decay": 0.1,
@@ -86,8 +90,9 @@ def test_former_names_can_be_set(section: str, name: str) -> None:
 
 
 def _reading(path: str) -> Training:
-    """Training settings whose optimizer or schedule has a setting."""
+    """Training settings with a task, an optimizer or a schedule that reads a setting."""
     name = path.rpartition(".")[2]
     optimizer = next((key for key, choice in OPTIMIZERS.items() if name in choice.settings), "adam")
     schedule = next((key for key, choice in SCHEDULES.items() if name in choice.settings), "constant")
-    return Training(optimizer=optimizer, schedule="constant" if optimizer != "adam" else schedule)
+    objective = next((key for key, task in tasks().items() if name in task.settings), "classification")
+    return Training(objective=objective, optimizer=optimizer, schedule=schedule if optimizer == "adam" else "constant")

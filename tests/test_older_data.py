@@ -237,6 +237,7 @@ RENAMED_SETTINGS = {
         "layer_rates": "layer_lr_multipliers",
         "layer_rate_decay": "layer_lr_decay",
         "start": "initial_weights",
+        "liked_from": "relevance_threshold",
     },
 }
 

@@ -29,7 +29,7 @@ def student(teacher: str = "", **training: object) -> Project:
         objective="distillation",
         teacher=teacher,
         temperature=TEMPERATURE,
-        teacher_share=SHARE,
+        distillation_weight=SHARE,
         epochs=2,
         device="cpu",
         **training,

@@ -246,8 +246,16 @@ def test_only_settings_of_the_objective_are_searchable() -> None:
 
     classes = offered(moons())
     assert {"learning_rate", "batch_size", "optimizer", "label_smoothing"} <= classes
-    assert not classes & {"margin", "temperature", "top_k", "teacher_share", "huber_delta", "quantile", "agent.clip"}
-    assert {"temperature", "teacher_share"} <= offered(moons(objective="distillation"))
+    assert not classes & {
+        "margin",
+        "temperature",
+        "top_k",
+        "distillation_weight",
+        "huber_delta",
+        "quantile",
+        "agent.clip",
+    }
+    assert {"temperature", "distillation_weight"} <= offered(moons(objective="distillation"))
     huber = offered(moons(objective="regression", regression_loss="huber"))
     assert "huber_delta" in huber
     assert not huber & {"quantile", "label_smoothing"}

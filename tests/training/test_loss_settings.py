@@ -418,7 +418,7 @@ def test_ranking_metrics_of_equal_scores_are_the_mean_over_their_orders(levels: 
 
 
 def test_bpr_loss_matches_the_paper_for_liked_items(ratings: Prepared) -> None:
-    objective = OBJECTIVES["ranking"].configured(Training(objective="ranking", liked_from=3.5), ratings, "cpu")
+    objective = OBJECTIVES["ranking"].configured(Training(objective="ranking", relevance_threshold=3.5), ratings, "cpu")
     scores, liked = torch.randn(20, 1, generator=GENERATOR), torch.tensor([1, 0, 1, 1, 0, 1, 1, 1, 0, 1]).float()
     ahead = (scores[0::2] - scores[1::2])[:, 0]
     costs = [-math.log(1 / (1 + math.exp(-float(gap)))) for gap, on in zip(ahead, liked, strict=True) if on]
@@ -427,7 +427,7 @@ def test_bpr_loss_matches_the_paper_for_liked_items(ratings: Prepared) -> None:
 
 
 def test_negative_samples_exclude_liked_items(ratings: Prepared) -> None:
-    objective = OBJECTIVES["ranking"].configured(Training(objective="ranking", liked_from=3.5), ratings, "cpu")
+    objective = OBJECTIVES["ranking"].configured(Training(objective="ranking", relevance_threshold=3.5), ratings, "cpu")
     objective.join(["film", "user"], None)  # the order of the network's arguments is irrelevant
     rows = ratings.split["train"]
     inputs = [ratings.inputs["film"][rows], ratings.inputs["user"][rows]]
@@ -445,7 +445,9 @@ def test_negative_samples_exclude_liked_items(ratings: Prepared) -> None:
 
 
 def test_recommendations_rank_unseen_items(ratings: Prepared) -> None:
-    objective = OBJECTIVES["ranking"].described(Training(objective="ranking", liked_from=3.5, top_k=5), ratings.schema)
+    objective = OBJECTIVES["ranking"].described(
+        Training(objective="ranking", relevance_threshold=3.5, top_k=5), ratings.schema
+    )
     assert isinstance(objective, Ranking)
     rows, liked = ratings.split["test"], objective.liked(ratings)
     users, films = ratings.inputs["user"][:, 0], ratings.inputs["film"][:, 0]
@@ -467,7 +469,7 @@ def test_recommendations_rank_unseen_items(ratings: Prepared) -> None:
 
 
 def test_users_without_training_rows_are_ranked_one_by_one(ratings: Prepared) -> None:
-    objective = OBJECTIVES["ranking"].described(Training(objective="ranking", liked_from=3.5), ratings.schema)
+    objective = OBJECTIVES["ranking"].described(Training(objective="ranking", relevance_threshold=3.5), ratings.schema)
     rows, users = ratings.split["test"], ratings.inputs["user"]
     strangers = replace(ratings, inputs={**ratings.inputs, "user": users.where(users > 5, torch.zeros_like(users))})
 
@@ -491,7 +493,7 @@ def test_a_rating_that_no_row_has_is_refused(split: str, title: str, ratings: Pr
     target[ratings.split[split]] -= 20
     data = replace(ratings, target=target)
     with pytest.raises(TrainingError, match=f"No {title} row has a rating of at least 3.5"):
-        OBJECTIVES["ranking"].configured(Training(objective="ranking", liked_from=3.5), data, "cpu")
+        OBJECTIVES["ranking"].configured(Training(objective="ranking", relevance_threshold=3.5), data, "cpu")
 
 
 def test_validation_without_normal_rows_is_refused(tumors: Prepared) -> None:
@@ -503,7 +505,7 @@ def test_validation_without_normal_rows_is_refused(tumors: Prepared) -> None:
 
 
 def test_liked_items_without_training_rows_are_counted_in_words(ratings: Prepared) -> None:
-    objective = OBJECTIVES["ranking"].described(Training(objective="ranking", liked_from=3.5), ratings.schema)
+    objective = OBJECTIVES["ranking"].described(Training(objective="ranking", relevance_threshold=3.5), ratings.schema)
     rows, films = ratings.split["test"], ratings.inputs["film"]
     liked = rows[objective.liked(ratings)[rows]]  # type: ignore[attr-defined]
     unknown = replace(ratings, inputs={**ratings.inputs, "film": films.where(films > 9, torch.zeros_like(films))})
@@ -526,7 +528,7 @@ def test_rows_without_anything_to_measure_have_nan_metrics() -> None:
 
 
 def test_every_item_is_relevant_without_ratings(ratings: Prepared) -> None:
-    objective = OBJECTIVES["ranking"].described(Training(objective="ranking", liked_from=9), ratings.schema)
+    objective = OBJECTIVES["ranking"].described(Training(objective="ranking", relevance_threshold=9), ratings.schema)
     clicks = replace(ratings, target=torch.zeros_like(ratings.target))
     assert objective.liked(clicks).all()  # type: ignore[attr-defined]
     assert not objective.liked(ratings).any()  # type: ignore[attr-defined]

@@ -17,6 +17,9 @@ FORMER_SETTINGS: Mapping[str, Mapping[str, str]] = {
         "layer_rates": "layer_lr_multipliers",
         "layer_rate_decay": "layer_lr_decay",
         "start": "initial_weights",
+        "teacher_share": "distillation_weight",
+        "neighbours": "neighbors",
+        "liked_from": "relevance_threshold",
     },
     "training.optimizer_settings": {
         "rate_decay": "lr_decay",

@@ -67,7 +67,7 @@ class LossSettings(Frozen):
             description="Divides the logits of teacher and student. Higher values give small probabilities more weight",
         ),
     ] = 4.0
-    teacher_share: Annotated[
+    distillation_weight: Annotated[
         float,
         Field(
             ge=0,
@@ -102,7 +102,7 @@ class LossSettings(Frozen):
             description="Divides the cosine similarities. Lower values give the nearest negatives more weight",
         ),
     ] = 0.5
-    neighbours: Annotated[
+    neighbors: Annotated[
         int,
         Field(
             ge=1,
@@ -111,7 +111,7 @@ class LossSettings(Frozen):
             description="Number of nearest training rows that vote in the kNN evaluation",
         ),
     ] = 5
-    liked_from: (
+    relevance_threshold: (
         Annotated[
             float,
             Field(

@@ -24,7 +24,7 @@ class Contrastive(Task):
     image_to_vector = "GlobalAvgPool"
     metrics: ClassVar = {"loss": "NT-Xent", "view_accuracy": "Contrastive accuracy"}
     proportions = ("knn_accuracy", "probe_accuracy", "input_knn_accuracy")
-    settings = ("contrastive_temperature", "neighbours")
+    settings = ("contrastive_temperature", "neighbors")
     supports_sample_weights = False
     augments_batch = True
     paired_views = True

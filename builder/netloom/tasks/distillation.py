@@ -18,7 +18,7 @@ class Distillation(Classification):
     summary = "Classification in which a small network also learns from the logits of an earlier run"
     order = 60
     as_head = False
-    settings: ClassVar[tuple[str, ...]] = ("teacher", "temperature", "teacher_share", "label_smoothing")
+    settings: ClassVar[tuple[str, ...]] = ("teacher", "temperature", "distillation_weight", "label_smoothing")
     augments_batch = True
     learns_from_teacher = True
 

@@ -20,7 +20,7 @@ class Ranking(Task):
     order = 170
     target = "number"
     metrics: ClassVar = {"loss": "BPR loss", "pair_accuracy": "Pairwise accuracy"}
-    settings = ("liked_from", "top_k")
+    settings = ("relevance_threshold", "top_k")
     supports_sample_weights = False
     augments_batch = True
     paired_views = True

@@ -38,7 +38,7 @@ class Contrastive(Objective):
 
     def described(self, training: Training, schema: Schema) -> Self:
         described = copy.copy(self)
-        described.temperature, described.neighbors = training.contrastive_temperature, training.neighbours
+        described.temperature, described.neighbors = training.contrastive_temperature, training.neighbors
         return described
 
     def configured(self, training: Training, data: Prepared, device: str) -> Self:

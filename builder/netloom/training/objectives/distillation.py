@@ -36,7 +36,7 @@ class Distillation(Classification):
 
     def configured(self, training: Training, data: Prepared, device: str) -> Self:
         configured = copy.copy(super().configured(training, data, device))
-        configured.temperature, configured.share = training.temperature, training.teacher_share
+        configured.temperature, configured.share = training.temperature, training.distillation_weight
         return configured
 
     @property

@@ -38,7 +38,7 @@ class Ranking(Objective):
     """
 
     task = ranking.Ranking()
-    liked_from: float | None = None
+    relevance_threshold: float | None = None
     top_k = 10
     _item = ""
     _known: torch.Tensor | None = None
@@ -46,7 +46,7 @@ class Ranking(Objective):
 
     def described(self, training: Training, schema: Schema) -> Self:
         described = copy.copy(self)
-        described.liked_from, described.top_k = training.liked_from, training.top_k
+        described.relevance_threshold, described.top_k = training.relevance_threshold, training.top_k
         return described
 
     def configured(self, training: Training, data: Prepared, device: str) -> Self:
@@ -59,8 +59,8 @@ class Ranking(Objective):
             if len(rows) and not bool(liked[rows].any()):
                 ratings = data.restore(data.target[rows]).flatten()
                 raise TrainingError(
-                    f"No {title} row has a rating of at least {number_text(configured.liked_from or 0)}, the setting "
-                    f"liked_from, as they range from {number_text(float(ratings.min()))} to "
+                    f"No {title} row has a rating of at least {number_text(configured.relevance_threshold or 0)}, the "
+                    f"setting relevance_threshold, as they range from {number_text(float(ratings.min()))} to "
                     f"{number_text(float(ratings.max()))}; lower it, or leave it empty to count each row."
                 )
         rows = data.split["train"][liked[data.split["train"]]]
@@ -74,10 +74,10 @@ class Ranking(Objective):
         import torch
 
         ratings = data.restore(data.target).flatten(1)[:, 0]
-        if self.liked_from is None or not len(ratings) or bool((ratings == ratings[0]).all()):
+        if self.relevance_threshold is None or not len(ratings) or bool((ratings == ratings[0]).all()):
             return torch.ones(len(ratings), dtype=torch.bool)
         # A standardized float32 that is restored can lie just below the rating that it came from.
-        return ratings >= self.liked_from - 1e-6
+        return ratings >= self.relevance_threshold - 1e-6
 
     def loss_targets(self, data: Prepared) -> torch.Tensor:
         """Return 1 for rows with a liked item, else 0, (R,)."""
