@@ -29,6 +29,20 @@ VALUES: dict[str, dict[str, Any]] = {
         "neighbours": 3,
         "liked_from": 3.5,
     },
+    "training.agent": {
+        "trials": 3,
+        "warm_up": 500,
+        "learn_every": 2,
+        "updates": 3,
+        "target_every": 100,
+        "epsilon_share": 0.5,
+        "rollout": 64,
+        "passes": 3,
+        "clip": 0.1,
+        "trace": 0.9,
+        "entropy": 0.05,
+        "epoch_steps": 300,
+    },
     "training.optimizer_settings": {
         "rate_decay": 0.1,
         "initial": 0.5,
@@ -81,7 +95,7 @@ def test_former_names_are_read_in_documents_and_sweeps(section: str, name: str) 
     assert setting_title(path) == setting_title(present)
 
 
-@pytest.mark.parametrize(("section", "name"), PATHS)
+@pytest.mark.parametrize(("section", "name"), [path for path in PATHS if path[0] != "training.agent"])
 def test_former_names_can_be_set(section: str, name: str) -> None:
     value, present = VALUES[section][name], present_path(f"{section}.{name}")
     changed = with_settings(_reading(present), [f"{name}={json.dumps(value)}"])

@@ -228,26 +228,39 @@ def _is_docstring_or_import(part: ast.stmt) -> bool:
     return isinstance(part, (ast.Import, ast.ImportFrom))
 
 
-# Settings that have been renamed since 0.1.0, by their section of the document
+# Settings of the training section that have been renamed since 0.1.0, and those of its agent
 RENAMED_SETTINGS = {
-    "training": {
-        "average": "ema_decay",
-        "accumulation": "gradient_accumulation_steps",
-        "keep": "checkpoint",
-        "layer_rates": "layer_lr_multipliers",
-        "layer_rate_decay": "layer_lr_decay",
-        "start": "initial_weights",
-        "liked_from": "relevance_threshold",
-    },
+    "average": "ema_decay",
+    "accumulation": "gradient_accumulation_steps",
+    "keep": "checkpoint",
+    "layer_rates": "layer_lr_multipliers",
+    "layer_rate_decay": "layer_lr_decay",
+    "start": "initial_weights",
+    "liked_from": "relevance_threshold",
+}
+RENAMED_AGENT_SETTINGS = {
+    "trials": "evaluation_episodes",
+    "warm_up": "learning_starts",
+    "learn_every": "train_frequency",
+    "updates": "gradient_steps",
+    "target_every": "target_update_interval",
+    "epsilon_share": "exploration_fraction",
+    "rollout": "rollout_steps",
+    "passes": "update_epochs",
+    "clip": "clip_range",
+    "trace": "gae_lambda",
+    "entropy": "entropy_weight",
+    "epoch_steps": "steps_per_epoch",
 }
 
 
 def with_present_names(text: str) -> str:
-    """The document with the present names of its settings, as it is written now."""
+    """The document as it is written now, with the present names of its settings."""
     document = json.loads(text)
-    for section, names in RENAMED_SETTINGS.items():
-        document[section] = {names.get(name, name): value for name, value in document[section].items()}
-    return json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    training = {RENAMED_SETTINGS.get(name, name): value for name, value in document["training"].items()}
+    if "agent" in training:
+        training["agent"] = {RENAMED_AGENT_SETTINGS.get(name, name): value for name, value in training["agent"].items()}
+    return json.dumps({**document, "training": training}, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def test_python_opens_projects_versions_links_and_a_run(older: Older) -> None:

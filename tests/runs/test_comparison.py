@@ -217,7 +217,7 @@ def test_reproduced_run_ignores_steps_of_averaged_losses(home: Path, name: str) 
     ("path", "title"),
     [
         ("training.learning_rate", "Learning rate"),
-        ("training.agent.passes", "Epochs per update"),
+        ("training.agent.update_epochs", "Epochs per update"),
         ("training.optimizer_settings.momentum", "Momentum"),
         ("data.validation", "Validation share"),
         ("data.options.target_column", "Target column"),

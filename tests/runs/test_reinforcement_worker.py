@@ -22,7 +22,7 @@ def reached(share: float, loop: Trainer) -> bool:
 
 
 def test_killed_agent_resumes_bit_identical(home: Path) -> None:
-    project = agent("dqn", epochs=8, settings={"learn_every": 8})
+    project = agent("dqn", epochs=8, settings={"train_frequency": 8})
     uninterrupted, recorder = loop(project, home), Recorder()
     uninterrupted.fit(recorder)
     with closing(open_store(home)) as store:

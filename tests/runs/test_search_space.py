@@ -253,18 +253,18 @@ def test_only_settings_of_the_objective_are_searchable() -> None:
         "distillation_weight",
         "huber_delta",
         "quantile",
-        "agent.clip",
+        "agent.clip_range",
     }
     assert {"temperature", "distillation_weight"} <= offered(moons(objective="distillation"))
     huber = offered(moons(objective="regression", regression_loss="huber"))
     assert "huber_delta" in huber
     assert not huber & {"quantile", "label_smoothing"}
     agent = offered(moons(objective="ppo"))
-    assert {"agent.clip", "agent.rollout", "agent.discount"} <= agent
+    assert {"agent.clip_range", "agent.rollout_steps", "agent.discount"} <= agent
     assert not agent & {"agent.epsilon_start", "gradient_accumulation_steps"}
-    space = check_space(moons(objective="ppo"), {"training.agent.rollout": {"low": 64, "high": 512}})
-    assert space["training.agent.rollout"]["whole"] is True
-    assert assign(moons(objective="ppo"), {"training.agent.rollout": 128}).training.agent.rollout == 128
+    space = check_space(moons(objective="ppo"), {"training.agent.rollout_steps": {"low": 64, "high": 512}})
+    assert space["training.agent.rollout_steps"]["whole"] is True
+    assert assign(moons(objective="ppo"), {"training.agent.rollout_steps": 128}).training.agent.rollout_steps == 128
 
 
 def test_folds_and_seeds_are_grids() -> None:

@@ -67,8 +67,15 @@ def agent(
     if objective == "ppo":
         nodes |= {"linear_3": ("Linear", {"units": 1}), "output_2": ("Output", {"name": "value"})}
         edges += [("dropout_1", "linear_3"), ("linear_3", "output_2")]
-    small = {"epoch_steps": 300, "trials": 2, "warm_up": 50, "rollout": 64, "environments": 2, "passes": 2}
-    agent_settings = Agent(**{**small, "target_every": 70, "buffer_size": 200, **(settings or {})})
+    small = {
+        "steps_per_epoch": 300,
+        "evaluation_episodes": 2,
+        "learning_starts": 50,
+        "rollout_steps": 64,
+        "environments": 2,
+        "update_epochs": 2,
+    }
+    agent_settings = Agent(**{**small, "target_update_interval": 70, "buffer_size": 200, **(settings or {})})
     rest = {"epochs": 2, "batch_size": 32, "learning_rate": 0.01, "device": "cpu", **training}
     return project(
         nodes,
@@ -176,7 +183,7 @@ def test_dqn_loss_is_the_huber_bellman_error(double: bool, home: Path) -> None:
 
 def test_reinforce_gradient_matches_formula(home: Path) -> None:
     """∇ of Σ log π(a|s) (G − mean G) / std G / T + β H, computed from probabilities instead of logits."""
-    trainer = small_trainer("reinforce", home, settings={"discount": 0.9, "entropy": 0.05})
+    trainer = small_trainer("reinforce", home, settings={"discount": 0.9, "entropy_weight": 0.05})
     assert isinstance(trainer, ReinforceTrainer)
     steps = _random_steps(25, 4, 2)
     steps["over"][-1] = True
@@ -198,7 +205,7 @@ def test_reinforce_gradient_matches_formula(home: Path) -> None:
 
 
 def test_ppo_loss_matches_formula(home: Path) -> None:
-    trainer = small_trainer("ppo", home, settings={"clip": 0.1, "value_weight": 0.7, "entropy": 0.02})
+    trainer = small_trainer("ppo", home, settings={"clip_range": 0.1, "value_weight": 0.7, "entropy_weight": 0.02})
     assert isinstance(trainer, PPOTrainer)
     steps = _random_steps(20, 4, 2)
     random = torch.Generator().manual_seed(5)
@@ -332,11 +339,11 @@ def _frozen_lake_q_values(discount: float) -> np.ndarray:
 def test_dqn_learns_frozen_lake_q_values(home: Path) -> None:
     """One weight for each square and action: after random exploration, they equal the result of value iteration."""
     settings: dict[str, Any] = {
-        "epoch_steps": 6_000,
-        "warm_up": 500,
-        "learn_every": 2,
-        "target_every": 100,
-        "trials": 1,
+        "steps_per_epoch": 6_000,
+        "learning_starts": 500,
+        "train_frequency": 2,
+        "target_update_interval": 100,
+        "evaluation_episodes": 1,
     }
     nodes: dict[str, tuple[str, dict[str, Any]]] = {
         "input_1": ("Input", {"field": FIELD, "kind": "vector", "shape": [17]}),
@@ -376,7 +383,7 @@ def test_dqn_learns_frozen_lake_q_values(home: Path) -> None:
 def test_reinforce_learns_cartpole(home: Path) -> None:
     """After a few thousand steps of CartPole, episodes last far longer than random ones (about 20 steps). For the other
     algorithms, see `tests.training.test_figures`."""
-    settings = {"epoch_steps": 2_000, "rollout": 512, "trials": 5}
+    settings = {"steps_per_epoch": 2_000, "rollout_steps": 512, "evaluation_episodes": 5}
     trainer = small_trainer("reinforce", home, hidden=64, settings=settings, epochs=3, learning_rate=5e-3)
     trainer.fit(Callback())
     assert -trainer.best.value > 80
@@ -385,7 +392,9 @@ def test_reinforce_learns_cartpole(home: Path) -> None:
 
 
 def test_epsilon_decays_linearly_then_stays(home: Path) -> None:
-    trainer = small_trainer("dqn", home, settings={"epsilon_start": 0.8, "epsilon_end": 0.2, "epsilon_share": 0.5})
+    trainer = small_trainer(
+        "dqn", home, settings={"epsilon_start": 0.8, "epsilon_end": 0.2, "exploration_fraction": 0.5}
+    )
     assert isinstance(trainer, DQNTrainer)
     assert trainer.total_steps == 600
     epsilons = []
@@ -434,7 +443,7 @@ def test_runs_are_reproducible_by_seed(home: Path) -> None:
 
 
 def test_epoch_length_and_logging_steps(home: Path) -> None:
-    trainer, recorder = small_trainer("ppo", home, settings={"epoch_steps": 301, "environments": 4}), Recorder()
+    trainer, recorder = small_trainer("ppo", home, settings={"steps_per_epoch": 301, "environments": 4}), Recorder()
     trainer.fit(recorder)
     assert trainer.steps_per_epoch == 304
     assert trainer.step == trainer.total_steps == 608
@@ -450,7 +459,7 @@ def test_zero_epochs_evaluate_initial_weights(home: Path) -> None:
 
 
 def test_nan_loss_raises_training_error(home: Path) -> None:
-    trainer = small_trainer("dqn", home, settings={"learn_every": 1})
+    trainer = small_trainer("dqn", home, settings={"train_frequency": 1})
     with torch.no_grad():
         next(iter(trainer.model.parameters())).fill_(torch.nan)
     with pytest.raises(TrainingError, match=r"became nan.*Lower the learning rate"):

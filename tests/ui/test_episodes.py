@@ -67,7 +67,7 @@ def test_train_page_shows_agent_settings_metrics_and_episodes(home_with_agent: P
     next(item for item in app.number_input if item.label == "Clip range").set_value(0.3).run()
     assert not app.exception
     training = store.load(project_row.id).project.training
-    assert training.agent.clip == 0.3
+    assert training.agent.clip_range == 0.3
     assert training.monitor == "loss"  # unchanged, although two of its options once had the same label
     (monitor,) = [item for item in app.selectbox if item.label == describe_field("monitor").title]
     assert monitor.options == ["Return"]

@@ -225,10 +225,10 @@ def test_settings_of_agents_have_titles_and_come_after_those_of_all_runs(store: 
     app = open_page()
     assert "Accuracy (test)" in app.dataframe[0].value, "as three runs have it, and one the metrics of an agent"
     box = next(item for item in app.multiselect if item.label == "Hyperparameters and metrics")
-    assert "training.agent.passes" not in box.value, "only one run has it"
+    assert "training.agent.update_epochs" not in box.value, "only one run has it"
     assert "Learning rate" in app.dataframe[0].value
-    box.select("training.agent.passes").run()
-    assert list(app.dataframe[0].value["Epochs per update"].dropna()) == [agent.training.agent.passes]
+    box.select("training.agent.update_epochs").run()
+    assert list(app.dataframe[0].value["Epochs per update"].dropna()) == [agent.training.agent.update_epochs]
 
 
 def selected_titles(app: AppTest) -> list[str]:

@@ -475,13 +475,21 @@ CASES: dict[str, Case] = {
         "outputs", "output_2", agent(2, 1).model_copy(update={"training": Training(objective="dqn")}), agent(2), WORLD
     ),
     "a DQN that ends before its first update": Case(
-        "no_updates", None, acting("dqn", 1, warm_up=1_999, learn_every=1_500), acting("dqn", 1, warm_up=2_000), WORLD
+        "no_updates",
+        None,
+        acting("dqn", 1, learning_starts=1_999, train_frequency=1_500),
+        acting("dqn", 1, learning_starts=2_000),
+        WORLD,
     ),
     "a PPO that ends before its first update": Case(
-        "no_updates", None, acting("ppo", 2, rollout=4_001), acting("ppo", 2, rollout=4_000), WORLD
+        "no_updates", None, acting("ppo", 2, rollout_steps=4_001), acting("ppo", 2, rollout_steps=4_000), WORLD
     ),
     "a REINFORCE that ends before its first update": Case(
-        "no_updates", None, acting("reinforce", 1, rollout=2_001), acting("reinforce", 0, rollout=2_001), WORLD
+        "no_updates",
+        None,
+        acting("reinforce", 1, rollout_steps=2_001),
+        acting("reinforce", 0, rollout_steps=2_001),
+        WORLD,
     ),
     "a detector that ends in a sigmoid": Case(
         "activation", "sigmoid_1", detector(("Sigmoid", {})), detector(), OBJECTS

@@ -13,7 +13,7 @@ from netloom.tasks.answers import AnswerPart, class_part, numbers_part, probabil
 from netloom.tasks.outputs import CLASS_LOGITS, ExpectedOutput
 from netloom.tasks.task import Problem, Task
 
-_COMMON = ("epoch_steps", "discount")
+_COMMON = ("steps_per_epoch", "discount")
 
 
 class Agent(Task):
@@ -28,7 +28,7 @@ class Agent(Task):
     per_class_scores = True
     explained = "class"
     not_calibrated = "An agent is measured by the return of its episodes, and its actions have no true answers."
-    collected: ClassVar[str] = "rollout"  # the setting with the number of steps before the first update
+    collected: ClassVar[str] = "rollout_steps"  # the setting with the number of steps before the first update
     not_attacked = (
         "an agent chooses actions, and no single action is correct, so there is no correct "
         "prediction to attack; use What if instead."
@@ -42,7 +42,7 @@ class Agent(Task):
         """Yield a problem if the run ends before the first update."""
         agent, epochs = training.agent, training.epochs
         side_by_side, first = self.first_update(training)
-        per_epoch = -(-agent.epoch_steps // side_by_side) * side_by_side
+        per_epoch = -(-agent.steps_per_epoch // side_by_side) * side_by_side
         if not epochs or first <= per_epoch * epochs:
             return
         title = type(agent).model_fields[self.collected].title
@@ -59,7 +59,7 @@ class Agent(Task):
 
     def first_update(self, training: Training) -> tuple[int, int]:
         """Return the number of parallel environments, and the earliest step of the first update."""
-        return 1, training.agent.rollout
+        return 1, training.agent.rollout_steps
 
     def answer_parts(self, schema: Schema) -> tuple[AnswerPart, ...]:
         names = schema.target.classes
@@ -80,16 +80,16 @@ class DQN(Agent):
         "epsilon": "Exploration (ε)",
     }
     rl_settings = (
-        *_COMMON, "epsilon_start", "epsilon_end", "epsilon_share", "buffer_size", "warm_up", "learn_every", "updates",
-        "target_every", "double", "trials",
+        *_COMMON, "epsilon_start", "epsilon_end", "exploration_fraction", "buffer_size", "learning_starts",
+        "train_frequency", "gradient_steps", "target_update_interval", "double", "evaluation_episodes",
     )  # fmt: skip
     action_values = True
-    collected = "warm_up"
+    collected = "learning_starts"
     explained = "value"
 
     def first_update(self, training: Training) -> tuple[int, int]:
         agent = training.agent
-        return 1, -(-agent.warm_up // agent.learn_every) * agent.learn_every
+        return 1, -(-agent.learning_starts // agent.train_frequency) * agent.train_frequency
 
 
 class REINFORCE(Agent):
@@ -104,7 +104,7 @@ class REINFORCE(Agent):
         "length": "Steps in an episode",
         "entropy": "Entropy",
     }
-    rl_settings = (*_COMMON, "rollout", "entropy", "trials")
+    rl_settings = (*_COMMON, "rollout_steps", "entropy_weight", "evaluation_episodes")
 
 
 class PPO(Agent):
@@ -121,7 +121,8 @@ class PPO(Agent):
         "entropy": "Entropy",
     }
     rl_settings = (
-        *_COMMON, "rollout", "environments", "passes", "clip", "trace", "value_weight", "entropy", "trials"
+        *_COMMON, "rollout_steps", "environments", "update_epochs", "clip_range", "gae_lambda", "value_weight",
+        "entropy_weight", "evaluation_episodes",
     )  # fmt: skip
 
     def outputs(self, schema: Schema, training: Training) -> tuple[ExpectedOutput, ...] | None:
@@ -130,4 +131,4 @@ class PPO(Agent):
 
     def first_update(self, training: Training) -> tuple[int, int]:
         count = training.agent.environments
-        return count, -(-training.agent.rollout // count) * count
+        return count, -(-training.agent.rollout_steps // count) * count

@@ -30,7 +30,7 @@ class DQNTrainer(ReinforcementTrainer):
     def epsilon(self) -> float:
         """The share of random actions at this step: it decreases linearly, then stays constant."""
         agent = self.agent
-        done = min(1.0, self.step / (agent.epsilon_share * self.total_steps))
+        done = min(1.0, self.step / (agent.exploration_fraction * self.total_steps))
         return agent.epsilon_start + (agent.epsilon_end - agent.epsilon_start) * done
 
     def _act(self) -> None:
@@ -43,12 +43,12 @@ class DQNTrainer(ReinforcementTrainer):
         reward, following, ended, over = self._take_step(player, action)
         self.memory.add(observation, action, reward, following, ended, over)
         self.sums.add(epsilon=epsilon)
-        if self.step >= agent.warm_up and self.step % agent.learn_every == 0:
+        if self.step >= agent.learning_starts and self.step % agent.train_frequency == 0:
             self.model.train()  # for updates only: the agent acts without dropout
-            for _ in range(agent.updates):
+            for _ in range(agent.gradient_steps):
                 self._learn_batch()
             self.model.eval()
-        if self.step % agent.target_every == 0:
+        if self.step % agent.target_update_interval == 0:
             self.target.load_state_dict(self.model.state_dict())
 
     def _learn_batch(self) -> None:

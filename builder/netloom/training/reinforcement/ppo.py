@@ -25,7 +25,7 @@ class PPOTrainer(PolicyTrainer):
         super().__init__(*arguments)
         count = len(self.players)
         # Rounded up to a multiple of the environments, so that each of them has the same number of steps
-        self.memory = ReplayBuffer(-(-self.agent.rollout // count) * count, self.senses.width)
+        self.memory = ReplayBuffer(-(-self.agent.rollout_steps // count) * count, self.senses.width)
 
     def _side_by_side(self) -> int:
         return self.agent.environments
@@ -37,7 +37,7 @@ class PPOTrainer(PolicyTrainer):
         steps = {name: value.to(self.device) for name, value in self.memory.take(slice(None)).items()}
         steps |= self._looked_back(steps)
         self.model.train()
-        for _ in range(self.agent.passes):
+        for _ in range(self.agent.update_epochs):
             self._pass(steps)
         self.model.eval()
         self.memory.forget()
@@ -60,7 +60,7 @@ class PPOTrainer(PolicyTrainer):
         }
         # Each round wrote one step per environment: (T·N,) -> (T, N)
         table = {name: value.cpu().reshape(-1, width) for name, value in side.items()}
-        better = advantages(**table, discount=agent.discount, trace=agent.trace).flatten().to(self.device)
+        better = advantages(**table, discount=agent.discount, gae_lambda=agent.gae_lambda).flatten().to(self.device)
         return {"logs": logs, "advantage": better, "wanted": better + values}  # Â + V estimates the return
 
     def _pass(self, steps: Steps) -> None:
@@ -80,10 +80,10 @@ class PPOTrainer(PolicyTrainer):
         scores, values = self._both(steps["seen"])
         logs, entropies = log_probabilities(scores, steps["action"])
         ratio, better = (logs - steps["logs"]).exp(), standardize(steps["advantage"])
-        gained = torch.minimum(ratio * better, ratio.clamp(1 - agent.clip, 1 + agent.clip) * better).mean()
+        gained = torch.minimum(ratio * better, ratio.clamp(1 - agent.clip_range, 1 + agent.clip_range) * better).mean()
         off = 0.5 * (values - steps["wanted"]).square().mean()
         entropy = entropies.mean()
-        return -gained + agent.value_weight * off - agent.entropy * entropy, {"entropy": entropy}
+        return -gained + agent.value_weight * off - agent.entropy_weight * entropy, {"entropy": entropy}
 
     def _both(self, observations: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the logits (N, actions) and the values (N,)."""

@@ -17,12 +17,12 @@ class ReinforceTrainer(PolicyTrainer):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        # An episode that begins just before `rollout` steps are collected is stored to its end.
-        self.memory = ReplayBuffer(self.agent.rollout + self.players[0].world.limit, self.senses.width)
+        # An episode that begins just before `rollout_steps` steps are collected is stored to its end.
+        self.memory = ReplayBuffer(self.agent.rollout_steps + self.players[0].world.limit, self.senses.width)
 
     def _act(self) -> None:
         over = self._gather()
-        if over and len(self.memory) >= self.agent.rollout:
+        if over and len(self.memory) >= self.agent.rollout_steps:
             steps = self.memory.take(slice(0, len(self.memory)))
             self.model.train()
             self._learn_from({name: value.to(self.device) for name, value in steps.items()})
@@ -34,4 +34,5 @@ class ReinforceTrainer(PolicyTrainer):
         discounted_returns = returns(steps["reward"].cpu(), steps["over"].cpu(), self.agent.discount).to(self.device)
         logs, entropies = log_probabilities(self._scores(steps["seen"]), steps["action"])
         entropy = entropies.mean()
-        return -(logs * standardize(discounted_returns)).mean() - self.agent.entropy * entropy, {"entropy": entropy}
+        gained = (logs * standardize(discounted_returns)).mean()
+        return -gained - self.agent.entropy_weight * entropy, {"entropy": entropy}

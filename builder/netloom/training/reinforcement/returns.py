@@ -26,7 +26,7 @@ def advantages(
     ended: torch.Tensor,
     over: torch.Tensor,
     discount: float,
-    trace: float,
+    gae_lambda: float,
 ) -> torch.Tensor:
     """Return generalized advantage estimates Σ (γλ)ᵏ δ, (T, N), with δ = r + γ V(s') − V(s),
     https://arxiv.org/abs/1506.02438.
@@ -40,7 +40,7 @@ def advantages(
     surprise = rewards + discount * following * (~ended) - values
     estimates, ahead = torch.empty_like(rewards), torch.zeros_like(rewards[0])
     for index in range(len(rewards) - 1, -1, -1):
-        ahead = surprise[index] + discount * trace * ahead * (~over[index])
+        ahead = surprise[index] + discount * gae_lambda * ahead * (~over[index])
         estimates[index] = ahead
     return estimates
 

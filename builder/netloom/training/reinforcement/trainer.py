@@ -82,7 +82,7 @@ class ReinforcementTrainer(Trainer):
         self.players = self._players()
         count = len(self.players)
         self.batch_size = 1  # one action per step, so that the examples seen are the number of actions
-        self.steps_per_epoch = -(-self.agent.epoch_steps // count) * count
+        self.steps_per_epoch = -(-self.agent.steps_per_epoch // count) * count
         self.random = np.random.default_rng(self.training.seed)
         self.sums = Sums()
         self._block = max(count, self.steps_per_epoch // POINTS)
@@ -144,7 +144,9 @@ class ReinforcementTrainer(Trainer):
     def evaluate(self, split: str) -> dict[str, float]:
         """Evaluate the agent in episodes on the seeds of a split; `loss` is the negative mean return."""
         with self.averaged_weights():
-            episodes = play(self.action_scores, self.environment, self.senses, seeds_of(split, self.agent.trials))
+            episodes = play(
+                self.action_scores, self.environment, self.senses, seeds_of(split, self.agent.evaluation_episodes)
+            )
         total = sum(episode.total for episode in episodes) / len(episodes)
         return {"loss": -total, "return": total, "length": sum(map(len, episodes)) / len(episodes)}
 
