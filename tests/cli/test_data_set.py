@@ -10,14 +10,16 @@ from typing import Any
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 
-from netloom.data import add_file
+from netloom.data import add_file, prepare
 from netloom.data.preparation.project_defaults import default_choice
+from netloom.data.uploads.upload_kind import DEFAULTS
 from netloom.document import Project, dumps, read, write
 from netloom.templates import architectures, templates
 from netloom.validation.document_schema import document_schema
 from tests.cli.conftest import Console
 from tests.data.box_files import kaggle_csv, objects
 from tests.data.crafted import make_csv, make_zip
+from tests.data.samples import class_images
 from tests.networks import IMAGE, chain
 
 ROWS = [f"{row},{row % 70},{'abc'[row % 3]},{'train' if row % 5 else 'test'},{row % 2}" for row in range(100)]
@@ -118,7 +120,7 @@ def test_data_set_gives_columns_of_pairs_a_role(console: Console) -> None:
         (("data", "set", "people", "--validation", "0.9"), "at most 0.5"),
         (("data", "set", "people", "--split", "group"), "give a column the role group"),
         (("data", "set", "digits", "--column", "age=number"), "does not have columns"),
-        (("data", "set", "digits", "--field", "imge.normalise=none"), "did you mean 'image'?"),
+        (("data", "set", "digits", "--field", "imge.normalize=none"), "did you mean 'image'?"),
         (("fit", "digit_cnn", "--data", "digits"), "did you mean 'digits_cnn'?"),
         (("templates", "--write", "digit_cnn", "x.json"), "did you mean 'digits_cnn'?"),
     ],
@@ -266,3 +268,19 @@ def test_settings_of_a_split_without_effect_are_refused(
     answer = on_people("data", "set", "people", *arguments)
     assert (answer.code, message in answer.err) == (2, True), answer.err
     assert default_choice(before.dataset, on_people.home) == before
+
+
+def test_options_of_images_are_read_by_their_former_names(console: Console, tmp_path: Path) -> None:
+    (tmp_path / "photos.zip").write_bytes(make_zip(class_images()))
+    added = console("data", "add", tmp_path / "photos.zip", "--option", "grey=true", "--json").value["name"]
+    assert console("data", "set", added, "--field", "image.normalise=unit").code == 0
+    folder = console.home / "data"
+    for path, present, former in (
+        (folder / added / "meta.json", "grayscale", "grey"),
+        (folder / DEFAULTS / f"{added}.json", "normalize", "normalise"),
+    ):
+        assert f'"{present}"' in path.read_text()
+        path.write_text(path.read_text().replace(f'"{present}"', f'"{former}"'))
+        choice = default_choice(added, console.home)
+        assert choice.options == {"fields": {"image": {"normalize": "unit"}}}
+        assert prepare(choice, console.home).schema.inputs[0].shape == (1, 12, 12)

@@ -79,7 +79,7 @@ def test_column_and_field_options_override_the_preparation() -> None:
     stds = {column.name: column.step for column in table.columns}
     assert stds.pop("mean radius") > 1
     assert set(stds.values()) == {1.0}
-    options = {"fields": {"image": {"normalise": "unit"}}}
+    options = {"fields": {"image": {"normalize": "unit"}}}
     field = prepare(DataChoice(dataset="digits", prepare="none", options=options)).image_field("image")
     assert (field.scale, float(field.mean), float(field.std)) == (1 / 16, 0.0, 1.0)
 

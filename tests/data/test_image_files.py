@@ -44,10 +44,10 @@ def _photos(form: str, largest: int) -> dict[str, bytes]:
     ("form", "largest", "options"),
     [
         ("PNG", 30, {}),
-        ("PNG", 30, {"fields": {"image": {"normalise": "none"}}}),
+        ("PNG", 30, {"fields": {"image": {"normalize": "none"}}}),
         ("JPEG", 400, {}),
-        ("JPEG", 400, {"size": 48, "grey": True}),
-        ("PNG", 200, {"fields": {"image": {"size": 20, "grey": True, "normalise": "channel"}}}),
+        ("JPEG", 400, {"size": 48, "grayscale": True}),
+        ("PNG", 200, {"fields": {"image": {"size": 20, "grayscale": True, "normalize": "channel"}}}),
     ],
 )
 def test_predicted_images_equal_those_of_training(form: str, largest: int, options: dict[str, Any], home: Path) -> None:
@@ -71,7 +71,11 @@ def test_predicted_images_equal_those_of_training(form: str, largest: int, optio
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"size": 48, "grey": True}, {"fields": {"image": {"size": 20, "grey": True, "normalise": "channel"}}}],
+    [
+        {},
+        {"size": 48, "grayscale": True},
+        {"fields": {"image": {"size": 20, "grayscale": True, "normalize": "channel"}}},
+    ],
 )
 def test_full_size_pixels_equal_the_file_that_holds_them(options: dict[str, Any], home: Path) -> None:
     """As the Python API, bundles and the model server receive images in JSON."""
@@ -119,7 +123,7 @@ def test_fractions_and_pixels_of_the_size_of_training_are_not_read_as_a_file(hom
 
 
 def test_a_white_file_is_white_in_the_units_of_unscaled_data(home: Path) -> None:
-    data = import_and_prepare(make_zip(_photos("PNG", 30)), home, "x.zip", fields={"image": {"normalise": "none"}})
+    data = import_and_prepare(make_zip(_photos("PNG", 30)), home, "x.zip", fields={"image": {"normalize": "none"}})
     field = image_encoder(data.field("image"))
     white = np.full((*field.file_shape,), 255, dtype=np.uint8)
     assert ImageModality().raw_value(field, white).max() == 255

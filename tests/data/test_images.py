@@ -61,8 +61,8 @@ def test_only_large_images_are_resized(home: Path) -> None:
 def test_grayscale_images_have_one_channel(home: Path) -> None:
     grey = make_deflated_zip({f"{'ab'[n % 2]}/{n}.png": image_bytes(n * 9, mode="L") for n in range(12)})
     assert import_and_prepare(grey, home, "x.zip").schema.inputs[0].shape == (1, 12, 12)
-    assert import_and_prepare(grey, home, "x.zip", grey=False).schema.inputs[0].shape == (3, 12, 12)
-    data = import_and_prepare(make_deflated_zip(class_images()), home, "x.zip", grey=True)
+    assert import_and_prepare(grey, home, "x.zip", grayscale=False).schema.inputs[0].shape == (3, 12, 12)
+    data = import_and_prepare(make_deflated_zip(class_images()), home, "x.zip", grayscale=True)
     assert data.schema.inputs[0].shape == (1, 12, 12)
     first = Image.open(io.BytesIO(class_images()["cats/0.png"])).convert("L")
     assert np.array_equal(data.row(0)["image"][0], np.asarray(first))
@@ -156,7 +156,7 @@ def test_image_with_a_huge_header_is_rejected(home: Path, width: int, height: in
         ({"size": True}, "from 8 to 128"),
         ({"size": "large"}, "from 8 to 128"),
         ({"size": [16]}, "from 8 to 128"),
-        ({"grey": 1}, "true or false"),
+        ({"grayscale": 1}, "true or false"),
         ({"speed": 1}, "no option 'speed'"),
     ],
 )

@@ -399,7 +399,7 @@ def test_size_and_color_are_those_of_the_document(home: Path) -> None:
     raw = _read(_box([1, 2, 1.5, 12]), home)
     assert raw.pixels.shape == (ROWS, 1, 40, 40)
     assert "1 of 30 objects is smaller than 2 pixels in images of 40 × 40" in " ".join(raw.warnings)
-    larger = _read(_box([1, 2, 1.5, 12]), home, {"size": 96, "grey": False})
+    larger = _read(_box([1, 2, 1.5, 12]), home, {"size": 96, "grayscale": False})
     assert larger.pixels.shape == (ROWS, 3, 96, 96)
     assert not [warning for warning in larger.warnings if "smaller" in warning]
     np.testing.assert_array_equal(larger.target, raw.target)

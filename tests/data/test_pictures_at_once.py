@@ -16,9 +16,9 @@ from netloom.modalities.encoding.rows import encode_rows
 ROWS = 150  # more than one batch
 
 
-def pictures(dtype: Any, channels: int, top: float, normalise: str) -> Images:
+def pictures(dtype: Any, channels: int, top: float, normalize: str) -> Images:
     pixels = (np.random.default_rng(0).random((ROWS, channels, 5, 4)) * top).astype(dtype)
-    return Images("image", np.zeros(ROWS, int), "class", pixels=pixels, top=top, settings={"normalise": normalise})
+    return Images("image", np.zeros(ROWS, int), "class", pixels=pixels, top=top, settings={"normalize": normalize})
 
 
 def fitted_on(raw: Images, rows: int) -> list[FieldState]:
@@ -26,12 +26,12 @@ def fitted_on(raw: Images, rows: int) -> list[FieldState]:
     return raw.fits(np.arange(rows))
 
 
-@pytest.mark.parametrize("normalise", ["dataset", "channel", "unit", "none"])
+@pytest.mark.parametrize("normalize", ["dataset", "channel", "unit", "none"])
 @pytest.mark.parametrize(
     ("dtype", "channels", "top"), [(np.uint8, 1, 255.0), (np.uint8, 3, 255.0), (np.float64, 3, 16.0)]
 )
-def test_batched_image_encoding_is_bitwise_equal(dtype: Any, channels: int, top: float, normalise: str) -> None:
-    raw = pictures(dtype, channels, top, normalise)
+def test_batched_image_encoding_is_bitwise_equal(dtype: Any, channels: int, top: float, normalize: str) -> None:
+    raw = pictures(dtype, channels, top, normalize)
     fitted = fitted_on(raw, 100)
     one_by_one = encode_rows({"fields": fitted}, [raw.row(index) for index in range(ROWS)])["image"]
     batched, _ = encoded(fitted, raw)

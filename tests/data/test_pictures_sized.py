@@ -52,7 +52,7 @@ def test_prediction_accepts_images_of_any_size(home: Path) -> None:
 
 def test_document_can_set_the_image_size() -> None:
     default = prepare(DataChoice(dataset="digits"))
-    options: dict[str, Any] = {"fields": {"image": {"size": 12, "normalise": "unit"}}}
+    options: dict[str, Any] = {"fields": {"image": {"size": 12, "normalize": "unit"}}}
     data = prepare(DataChoice(dataset="digits", options=options))
     assert data.schema.inputs[0].shape == (1, 12, 12)
     assert data.example(3).image.shape == (12, 12)

@@ -173,9 +173,9 @@ def test_dataset_tokenization_can_be_changed(kind: str) -> None:
     [
         ("requests", {"text": {"tokens": "bpe"}}, "takes no 'tokens'; it takes none"),
         ("tales", {"text": {"length": 9}}, "takes no 'length'"),
-        ("digits", {"image": {"tokens": "bpe"}}, "it takes grey, normalise"),
-        ("digits", {"picture": {"normalise": "unit"}}, "no field 'picture'"),
-        ("digits", {"image": {"normalise": "much"}}, "normalise must be 'dataset', 'channel'"),
+        ("digits", {"image": {"tokens": "bpe"}}, "it takes grayscale, normalize"),
+        ("digits", {"picture": {"normalize": "unit"}}, "no field 'picture'"),
+        ("digits", {"image": {"normalize": "much"}}, "normalize must be 'dataset', 'channel'"),
         ("sine", {"series": {"scale": "normal"}}, "scale must be 'standard'"),
         ("reviews", {"text": {"vocabulary": 5}}, "vocabulary must be at least 260, received 5"),
         ("reviews", [], "holds settings"),
@@ -190,7 +190,7 @@ def test_invalid_field_settings_are_rejected_with_a_message(home: Path, name: st
 def test_image_and_series_scaling_follow_settings() -> None:
     def pictures(how: str) -> np.ndarray:
         data = prepare(
-            DataChoice(dataset="shapes", options={"fields": {"image": {"normalise": how}}, "size": 16, "rows": 200})
+            DataChoice(dataset="shapes", options={"fields": {"image": {"normalize": how}}, "size": 16, "rows": 200})
         )
         row = {"image": data.row(3)["image"].tolist()}
         assert np.array_equal(data.encode(row)["image"][0].numpy(), data.inputs["image"][3].numpy())

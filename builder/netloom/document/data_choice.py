@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from netloom.document.base_model import Frozen
 from netloom.document.field_types import Params, Value
+from netloom.document.former_names import renamed_options
 
 # The preparation of numbers and pixels whose column or field has no setting of its own.
 Preparation = Literal["standardize", "scale", "none"]
@@ -52,7 +53,7 @@ class DataChoice(Frozen):
     gap: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     duplicates: Literal["keep", "drop"] = "keep"
     prepare: Preparation | ImageNormalization = "standardize"
-    options: Params = {}
+    options: Annotated[Params, BeforeValidator(renamed_options)] = {}
 
     @model_validator(mode="after")
     def _fold_exists(self) -> DataChoice:

@@ -10,6 +10,7 @@ from typing import Any
 
 # By the path of the section that contains the settings
 FORMER_SETTINGS: Mapping[str, Mapping[str, str]] = {
+    "data.options": {"grey": "grayscale"},
     "training": {
         "average": "ema_decay",
         "accumulation": "gradient_accumulation_steps",
@@ -61,6 +62,9 @@ FORMER_SETTINGS: Mapping[str, Mapping[str, str]] = {
     },
 }
 
+# Those of any field, in the options of a dataset
+FORMER_FIELD_SETTINGS = {"grey": "grayscale", "normalise": "normalize"}
+
 
 def renamed(values: Any, section: str) -> Any:
     """The settings of a section by their present names; anything but a mapping is returned unchanged.
@@ -68,7 +72,19 @@ def renamed(values: Any, section: str) -> Any:
     Where a setting has both names, the value of the former one is used: an edit of an older version adds it to the
     settings of the document.
     """
-    former_names = FORMER_SETTINGS.get(section, {})
+    return _renamed(values, FORMER_SETTINGS.get(section, {}))
+
+
+def renamed_options(options: Any) -> Any:
+    """The options of a dataset by their present names, with the settings of its fields."""
+    options = renamed(options, "data.options")
+    fields = options.get("fields") if isinstance(options, Mapping) else None
+    if not isinstance(fields, Mapping):
+        return options
+    return {**options, "fields": {name: _renamed(settings, FORMER_FIELD_SETTINGS) for name, settings in fields.items()}}
+
+
+def _renamed(values: Any, former_names: Mapping[str, str]) -> Any:
     if not isinstance(values, Mapping) or former_names.keys().isdisjoint(values):
         return values
     former = {former_names[name]: value for name, value in values.items() if name in former_names}

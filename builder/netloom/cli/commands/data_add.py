@@ -182,12 +182,15 @@ def _files_by_name(paths: list[Path]) -> dict[str, Path]:
 
 def _parse_options(assignments: list[str], reader: Reader, inspection: FileInspection) -> dict[str, Any]:
     """Return the values of `--option NAME=VALUE`, converted to the types of the reader's questions."""
+    from netloom.document.former_names import renamed_options
+
     values: dict[str, str] = {}
     for text in assignments:
         name, equals, value = text.partition("=")
         if not equals:
             raise UsageError(f"An option is written as name=value, received {text[:60]!r}.")
         values[name.strip()] = value.strip()
+    values = renamed_options(values)
     questions: dict[str, Question] = {}
     for _ in range(2):  # an answer may bring up further questions, whose types the first pass does not know
         answers = {name: _parse_answer(value, questions.get(name)) for name, value in values.items()}

@@ -52,7 +52,7 @@ def add_set_arguments(parser: ArgumentParser) -> None:
         metavar="FIELD.SETTING=VALUE",
         action="append",
         default=[],
-        help="preprocessing of a field of images, series or texts, such as image.normalise=unit; repeatable",
+        help="preprocessing of a field of images, series or texts, such as image.normalize=unit; repeatable",
     )
     parser.add_argument(
         "--option",
@@ -160,10 +160,12 @@ def _changed(choice: DataChoice, arguments: Namespace, home: Path) -> DataChoice
 def _options(options: Mapping[str, Any], arguments: Namespace) -> dict[str, Any]:
     """Return the options with those of `--option` and `--field`."""
     from netloom.data.settings.column_settings import FIELDS
+    from netloom.document.former_names import FORMER_FIELD_SETTINGS, FORMER_SETTINGS
 
     changed = dict(options)
     for text in arguments.option:
         name, value = _assignment(text, "--option", "NAME=VALUE")
+        name = FORMER_SETTINGS["data.options"].get(name, name)
         changed[name] = parse_value(value)
         if value == AUTO:
             del changed[name]
@@ -173,6 +175,7 @@ def _options(options: Mapping[str, Any], arguments: Namespace) -> dict[str, Any]
         name, dot, setting = path.rpartition(".")
         if not dot:
             raise UsageError(f"--field is written FIELD.SETTING=VALUE; received {plain(text)[:60]!r}.")
+        setting = FORMER_FIELD_SETTINGS.get(setting, setting)
         settings = fields.setdefault(name, {})
         settings[setting] = parse_value(value)
         if value == AUTO:

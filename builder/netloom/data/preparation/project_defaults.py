@@ -18,6 +18,7 @@ from netloom.data.uploads import find_upload
 from netloom.data.uploads.upload_kind import DEFAULTS
 from netloom.data.uploads.upload_meta import read_meta
 from netloom.document import DataChoice, Training, write_bytes
+from netloom.document.former_names import renamed, renamed_options
 
 # The settings that an edit of a project, such as a fix, does not pass on to other projects.
 _OF_A_PROJECT = ("dataset", "seed", "validation", "validation_of", "test", "folds", "fold", "prepare")
@@ -119,9 +120,12 @@ def _load(name: str, home: Path | None) -> dict[str, dict[str, Any]]:
     """Return the saved defaults; empty if the file is missing or damaged, or the dataset is missing."""
     with suppress(OSError, ValueError, KeyError, TypeError, DataError):
         document = json.loads(_path(name, home).read_text(encoding="utf-8"))
-        DataChoice.model_validate({"dataset": name, **document["data"]})
-        Training.model_validate(document["training"])
-        return {"data": dict(document["data"]), "training": dict(document["training"])}
+        data, training = dict(document["data"]), renamed(document["training"], "training")
+        if "options" in data:
+            data["options"] = renamed_options(data["options"])
+        DataChoice.model_validate({"dataset": name, **data})
+        Training.model_validate(training)
+        return {"data": data, "training": dict(training)}
     return {"data": {}, "training": {}}
 
 

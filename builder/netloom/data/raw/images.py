@@ -56,7 +56,7 @@ class Images(RawDataset):
     def with_settings(self, settings: Mapping[str, Any]) -> RawDataset:
         images = super().with_settings(settings)
         channels, height, width = self.pixels.shape[1:]
-        side, gray = settings.get("size"), settings.get("grey")
+        side, gray = settings.get("size"), settings.get("grayscale")
         shape = (1 if gray else channels, side or height, side or width)
         if gray is None and side is None:
             return images

@@ -33,6 +33,7 @@ from netloom.data.uploads.source import Content, Source, open_source
 from netloom.data.uploads.upload_kind import DEFAULTS, Reader, fitting, reader_of, readers, stored_options
 from netloom.data.uploads.upload_meta import META_FILE, UploadMeta, read_meta, write_meta
 from netloom.document import DataChoice
+from netloom.document.former_names import renamed_options
 
 __all__ = ["Reader", "Source", "add_file", "add_source", "find_upload", "fitting", "has_upload", "identified",
            "open_source", "read_upload", "reader_for", "readers", "remove", "title_for", "uploaded"]  # fmt: skip
@@ -82,7 +83,7 @@ def add_source(
         DataError: The source cannot be read, or it has nothing to learn from.
     """
     reader = reader_for(source, kind, target)
-    options_with_target = with_target(reader, options or {}, target)
+    options_with_target = with_target(reader, renamed_options(options or {}), target)
     answers = reader.answered(source, options_with_target)
     title = title_for(source.filename, name, home)
     with _new_folder(home) as folder:

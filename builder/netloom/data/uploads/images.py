@@ -36,7 +36,7 @@ _UNLABELED = re.compile(
 MAPPED_BYTES = 64 * 2**20  # larger arrays are memory-mapped
 SIZE = Question("size", "Size", "whole", "Images are resized to this height and width", low=SMALLEST_SIDE,
                 high=STORED_SIDE, optional=True, empty=f"original size, at most {IMAGE_SIDE}")  # fmt: skip
-GRAY = Question("grey", "Grayscale", "switch", "Convert images to gray", optional=True, empty="as stored")
+GRAY = Question("grayscale", "Grayscale", "switch", "Convert images to gray", optional=True, empty="as stored")
 
 
 class ReadPictures(NamedTuple):

@@ -26,8 +26,8 @@ class ImageSettings(Settings):
     """The size and color of images, and the scaling of their pixels."""
 
     size: Annotated[int, Field(ge=4, le=512)] | None = None
-    grey: bool | None = None
-    normalise: Literal["dataset", "channel", "unit", "none"] | None = None
+    grayscale: bool | None = None
+    normalize: Literal["dataset", "channel", "unit", "none"] | None = None
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class ImageModality(Modality[TrainingImages]):
     encoders = (ImageEncoder,)
     editor = Editor.IMAGE
     phrase, rows_phrase = "images", "images"
-    settings, scale_setting = ImageSettings, "normalise"
+    settings, scale_setting = ImageSettings, "normalize"
     usual_baseline_phrase = "an image in the background color of the training images"
     has_brightness = True
     file_kind = FileKind.PICTURE
@@ -91,14 +91,14 @@ class ImageModality(Modality[TrainingImages]):
         self, name: str, prepare: Preparation | ImageNormalization, shape: Sequence[int]
     ) -> JsonObject:
         if isinstance(prepare, str):
-            return {"normalise": _SCALES[prepare]}
+            return {"normalize": _SCALES[prepare]}
         for statistic, values in (("mean", prepare.mean), ("std", prepare.std)):
             if len(values) not in (1, shape[0]):
                 raise DataError(
                     f"The preparation has a {statistic} for each of {len(values)} channels, but the images of "
                     f"{name[:80]!r} have {shape[0]}; choose images with as many channels, or another preparation."
                 )
-        return {"normalise": prepare.model_dump(mode="json")}
+        return {"normalize": prepare.model_dump(mode="json")}
 
     def usual_baseline(self, rows: np.ndarray) -> np.ndarray:
         """Return an image (1, C, H, W) in the median color of the borders, an estimate of the background color.
@@ -137,7 +137,7 @@ class _PixelScaling(NamedTuple):
 
 def _scaling(pixels: np.ndarray, rows: np.ndarray, top: float, settings: Mapping[str, Any]) -> _PixelScaling:
     """Return the scaling of images (R, C, H, W) from 0 to `top`: for all channels, per channel, or fixed."""
-    kind = settings.get("normalise", "dataset")
+    kind = settings.get("normalize", "dataset")
     if isinstance(kind, Mapping):
         return _imported_scaling(kind, top)
     if kind in ("unit", "none"):

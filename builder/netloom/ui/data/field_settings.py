@@ -116,10 +116,10 @@ def field_settings(live: Live, data: Prepared, info: DatasetInfo) -> None:
 def _picture(live: Live, part: Images, edit: Any, first: Any, second: Any) -> None:
     """Draw the size and color settings of images."""
     channels, _, side = part.pixels.shape[1:]
-    is_grayscale = part.settings.get("grey") or live.project.data.options.get("grey")
+    is_grayscale = part.settings.get("grayscale") or live.project.data.options.get("grayscale")
     binding = bound(live, f"{part.name}/size", side, lambda value: edit({"size": value}), renews=True)
     first.number_input("Image size (pixels)", 4, 512, side, **binding)
-    grayscale = bound(live, f"{part.name}/grey", channels == 1, lambda value: edit({"grey": value}), renews=True)
-    second.toggle("Grayscale", channels == 1, disabled=channels == 1 and not is_grayscale, **grayscale)
-    for widget in (binding, grayscale):
+    switch = bound(live, f"{part.name}/grayscale", channels == 1, lambda on: edit({"grayscale": on}), renews=True)
+    second.toggle("Grayscale", channels == 1, disabled=channels == 1 and not is_grayscale, **switch)
+    for widget in (binding, switch):
         refused(widget)

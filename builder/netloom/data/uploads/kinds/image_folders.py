@@ -139,7 +139,7 @@ class PictureFolders(Reader):
             target_kind="class",
             target_name="class",
             classes=tuple(meta["classes"]),
-            **stored_images(arrays["pixels"], chosen.optional_whole("size"), chosen.optional_switch("grey")),
+            **stored_images(arrays["pixels"], chosen.optional_whole("size"), chosen.optional_switch(GRAY.name)),
         )
         set_given_split(raw, arrays.get("parts"))
         return raw

@@ -153,7 +153,7 @@ class PicturePairs(Reader):
         warnings: list[str] = []
         labeled = known_rows(table, [chosen.choice("target")], warnings)
         arrays = load_arrays(folder)
-        stored = stored_images(arrays["pixels"], chosen.optional_whole("size"), chosen.optional_switch("grey"))
+        stored = stored_images(arrays["pixels"], chosen.optional_whole("size"), chosen.optional_switch(GRAY.name))
         # `known_rows` keeps the index, so it holds the numbers of the stored pairs.
         rows = labeled.index.to_numpy()
         pairs = arrays["pairs"][rows]

@@ -86,7 +86,7 @@ class PictureTriplets(PicturePairs):
         questions = [SIZE, GRAY, with_default(SPLIT, meta["options"].get("split"), list(table.columns))]
         chosen = check_options(options, questions, meta["title"], self.title)
         arrays = load_arrays(folder)
-        stored = stored_images(arrays["pixels"], chosen.optional_whole("size"), chosen.optional_switch("grey"))
+        stored = stored_images(arrays["pixels"], chosen.optional_whole("size"), chosen.optional_switch(GRAY.name))
         triplets = arrays["pairs"]  # (R, 3)
         rows = rows_of_triplets(
             triplets[:, 0], parts_of_column(table, chosen.optional_choice("split"), arrays.get("parts"))

@@ -152,7 +152,7 @@ class LabeledPictures(Reader):
         raw = Images(
             name="image",
             warnings=warnings,
-            **stored_images(arrays["pixels"][rows], chosen.optional_whole("size"), chosen.optional_switch("grey")),
+            **stored_images(arrays["pixels"][rows], chosen.optional_whole("size"), chosen.optional_switch(GRAY.name)),
             **target_of(labeled[chosen.choice("target")], chosen.optional_choice("task"), meta["title"]),
         )
         raw.groups = groups_of_column(labeled, chosen.optional_choice("group"))

@@ -121,7 +121,7 @@ class Masks(Reader):
             target_name="mask",
             classes=tuple(meta["classes"]),
             mask_values=values_of_meta(meta),
-            **stored_images(arrays["pixels"], size, chosen.optional_switch("grey")),
+            **stored_images(arrays["pixels"], size, chosen.optional_switch(GRAY.name)),
         )
         set_given_split(raw, arrays.get("parts"))
         return raw

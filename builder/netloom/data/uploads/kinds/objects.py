@@ -156,7 +156,7 @@ class PicturesWithObjects(Reader):
             target_name="objects",
             classes=tuple(meta["classes"]),
             warnings=_tiny_note(arrays["objects"], size, meta["side"]),
-            **stored_images(arrays["pixels"], size, chosen.optional_switch("grey")),
+            **stored_images(arrays["pixels"], size, chosen.optional_switch(GRAY.name)),
         )
         set_given_split(raw, arrays.get("parts"))
         return raw
