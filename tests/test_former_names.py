@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from netloom.cli.training_options import with_settings
-from netloom.document import Training, dumps, loads
+from netloom.document import Augment, Training, apply, dumps, loads
 from netloom.document.former_names import FORMER_SETTINGS, present_path
 from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES
 from netloom.runs.history.setting_titles import setting_title
@@ -115,3 +115,15 @@ def _reading(path: str) -> Training:
     schedule = next((key for key, choice in SCHEDULES.items() if name in choice.settings), "constant")
     objective = next((key for key, task in tasks().items() if name in task.settings), "classification")
     return Training(objective=objective, optimizer=optimizer, schedule=schedule if optimizer == "adam" else "constant")
+
+
+def test_former_names_of_colors_and_augmentations_are_read() -> None:
+    document = json.loads(dumps(moons()))
+    note = {"text": "a", "at": [0, 0], "color": "grey"}
+    document["networks"]["main"]["notes"] = {"note_1": note}
+    document["training"]["augment"] = [{"kind": "colour"}]
+    project = loads(json.dumps(document))
+    assert project.main_network.notes["note_1"].color == "gray"
+    assert project.training.augment == (Augment(kind="color"),)
+    edited = apply(moons(), {"kind": "note", "id": "note_1", "note": note})
+    assert edited.main_network.notes == project.main_network.notes

@@ -184,14 +184,14 @@ def test_color_preserves_luminance_and_rotates_hue() -> None:
     facts = Facts(PICTURE.spec, fitted({**UNIT_IMAGE, "mean": [0.1, 0.2, 0.3], "std": [0.5, 0.4, 0.3]}))
     pixels = 0.4 + 0.1 * torch.rand(50, 3, 4, 4, generator=torch.Generator().manual_seed(2))
     mean, std = (torch.tensor(numbers).reshape(1, 3, 1, 1) for numbers in ([0.1, 0.2, 0.3], [0.5, 0.4, 0.3]))
-    after = changed("colour", facts, (pixels - mean) / std, saturation=0.5, hue=60.0)[1] * std + mean
+    after = changed("color", facts, (pixels - mean) / std, saturation=0.5, hue=60.0)[1] * std + mean
     luminance = torch.tensor([0.299, 0.587, 0.114]).reshape(1, 3, 1, 1)
     assert torch.allclose((after * luminance).sum(1), (pixels * luminance).sum(1), atol=1e-3)
     assert (after - pixels).abs().max() > 0.02
     grey = torch.full((5, 3, 4, 4), 0.5)
-    assert torch.allclose(changed("colour", facts, (grey - mean) / std)[1] * std + mean, grey, atol=1e-3)
-    assert augmentations()["colour"]().suits(PICTURE)
-    assert not augmentations()["colour"]().suits(Facts(FieldSpec("image", "image", (1, 5, 5)), PICTURE.encoder))
+    assert torch.allclose(changed("color", facts, (grey - mean) / std)[1] * std + mean, grey, atol=1e-3)
+    assert augmentations()["color"]().suits(PICTURE)
+    assert not augmentations()["color"]().suits(Facts(FieldSpec("image", "image", (1, 5, 5)), PICTURE.encoder))
 
 
 def test_noise_standard_deviation_stays_within_its_maximum() -> None:
@@ -439,7 +439,7 @@ def test_augmentation_depends_only_on_seed_epoch_and_row() -> None:
         (Augment(kind="mixup"), None, ""),
         (Augment(kind="cutmix"), ["image"], ""),
         (Augment(kind="crop"), ["measured"], "for images"),
-        (Augment(kind="colour"), ["image"], "Color is for color images, and the network reads none."),
+        (Augment(kind="color"), ["image"], "Color is for color images, and the network reads none."),
     ],
 )
 def test_unsuitable_augmentation_is_rejected_with_a_message(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from netloom.document.base_model import Frozen
+from netloom.document.former_names import FORMER_AUGMENTATIONS, present_name
 
 
 class Augment(Frozen):
@@ -15,7 +16,7 @@ class Augment(Frozen):
     `field` is the field of the dataset to augment; if it is empty, all fields of a suitable kind are augmented.
     """
 
-    kind: Annotated[str, Field(max_length=64)]
+    kind: Annotated[str, BeforeValidator(present_name(FORMER_AUGMENTATIONS)), Field(max_length=64)]
     field: Annotated[str, Field(max_length=200)] = ""
     params: Annotated[
         dict[Annotated[str, Field(max_length=64)], bool | int | float | Annotated[str, Field(max_length=64)]],

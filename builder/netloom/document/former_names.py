@@ -5,7 +5,7 @@ Documents, paths in sweeps, `--set` and the columns of runs are read with either
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 # By the path of the section that contains the settings
@@ -65,6 +65,9 @@ FORMER_SETTINGS: Mapping[str, Mapping[str, str]] = {
 # Those of any field, in the options of a dataset
 FORMER_FIELD_SETTINGS = {"grey": "grayscale", "normalise": "normalize"}
 
+FORMER_COLORS = {"grey": "gray"}
+FORMER_AUGMENTATIONS = {"colour": "color"}
+
 
 def renamed(values: Any, section: str) -> Any:
     """The settings of a section by their present names; anything but a mapping is returned unchanged.
@@ -89,6 +92,11 @@ def _renamed(values: Any, former_names: Mapping[str, str]) -> Any:
         return values
     former = {former_names[name]: value for name, value in values.items() if name in former_names}
     return {name: value for name, value in values.items() if name not in former_names} | former
+
+
+def present_name(former_names: Mapping[str, str]) -> Callable[[Any], Any]:
+    """A function that replaces a former name; it returns anything else unchanged."""
+    return lambda name: former_names.get(name, name) if isinstance(name, str) else name
 
 
 def present_path(path: str) -> str:

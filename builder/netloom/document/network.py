@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping
 from itertools import count
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from netloom.core.text import natural
 from netloom.document.base_model import Frozen
 from netloom.document.field_types import MAX_PORT_LENGTH, Identifier, Params, Position, Reference, Title, Value
+from netloom.document.former_names import FORMER_COLORS, present_name
 from netloom.document.initialization import Initialization
 
 DEFAULT_SOURCE_PORT = "out"
@@ -20,7 +21,7 @@ MAX_EDGES = 20_000
 # The type of a node that uses another network of the project.
 SUBNETWORK = "Subnetwork"
 # The fill of a note or a frame; the canvas defines each color for the light and the dark theme.
-Color = Literal["yellow", "green", "blue", "purple", "red", "grey"]
+Color = Literal["yellow", "green", "blue", "purple", "red", "gray"]
 EndKind = Literal["Input", "Output"]
 
 
@@ -86,7 +87,7 @@ class Note(Frozen):
     at: Position = (0.0, 0.0)
     width: Annotated[float, Field(ge=40, le=40_000)] = 200.0
     height: Annotated[float, Field(ge=30, le=40_000)] = 100.0
-    color: Color = "yellow"
+    color: Annotated[Color, BeforeValidator(present_name(FORMER_COLORS))] = "yellow"
     frame: bool = False
     folded: bool = False
 

@@ -39,7 +39,7 @@ class Brightness(_Light):
 
 
 class Color(_Light):
-    name = "colour"
+    name = "color"
     title = "Color"
     summary = "Changes saturation and hue"
     channels = 3

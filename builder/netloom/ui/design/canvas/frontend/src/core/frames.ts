@@ -15,16 +15,16 @@ export const COLORS: Record<Color, string> = {
   blue: "#3b82f6",
   purple: "#a855f7",
   red: "#e5484d",
-  grey: "#64748b",
+  gray: "#64748b",
 };
-/** The names of the colors for people; documents store the British spelling of gray. */
+/** The names of the colors for people. */
 export const COLOR_LABELS: Record<Color, string> = {
   yellow: "Yellow",
   green: "Green",
   blue: "Blue",
   purple: "Purple",
   red: "Red",
-  grey: "Gray",
+  gray: "Gray",
 };
 const PADDING = 24;
 const HEADER_HEIGHT = 34;

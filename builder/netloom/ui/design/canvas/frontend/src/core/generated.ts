@@ -74,7 +74,7 @@ export type CanvasData = {
   height: number;
 };
 
-export type Color = "yellow" | "green" | "blue" | "purple" | "red" | "grey";
+export type Color = "yellow" | "green" | "blue" | "purple" | "red" | "gray";
 
 /** Connect an output to an input, which replaces the previous edge of the input. */
 export type ConnectEdit = {

@@ -9,7 +9,7 @@ import type { Color, LayerType } from "../core/generated";
 import type { CommandContext } from "./commandContext";
 import { copyImage, downloadBlob, renderPng, renderSvgBlob } from "./imageExport";
 
-const FRAME_COLORS: Color[] = ["blue", "green", "purple", "red", "grey"];
+const FRAME_COLORS: Color[] = ["blue", "green", "purple", "red", "gray"];
 
 export class SelectionCommands {
   constructor(private commands: CommandContext) {}
