@@ -117,12 +117,14 @@ def _reading(path: str) -> Training:
     return Training(objective=objective, optimizer=optimizer, schedule=schedule if optimizer == "adam" else "constant")
 
 
-def test_former_names_of_colors_and_augmentations_are_read() -> None:
+def test_former_names_of_layers_colors_and_augmentations_are_read() -> None:
     document = json.loads(dumps(moons()))
+    document["networks"]["main"]["nodes"]["sample"] = {"type": "Reparameterise"}
     note = {"text": "a", "at": [0, 0], "color": "grey"}
     document["networks"]["main"]["notes"] = {"note_1": note}
     document["training"]["augment"] = [{"kind": "colour"}]
     project = loads(json.dumps(document))
+    assert project.main_network.nodes["sample"].type == "Reparameterize"
     assert project.main_network.notes["note_1"].color == "gray"
     assert project.training.augment == (Augment(kind="color"),)
     edited = apply(moons(), {"kind": "note", "id": "note_1", "note": note})

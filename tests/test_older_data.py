@@ -187,8 +187,13 @@ def test_documents_have_same_layers_sizes_issues_and_code(older: Older, part: in
             assert normalized_source(code["source"]) == normalized_source(source), name
 
 
-# Methods of `netloom.nn` that have been renamed since 0.1.0. They hold no weights.
-RENAMED = {"bend": "build_activation", "few": "dispatch", "normalise": "normalize"}
+# Classes and methods of `netloom.nn` that have been renamed since 0.1.0. They hold no weights.
+RENAMED = {
+    "Reparameterise": "Reparameterize",
+    "bend": "build_activation",
+    "few": "dispatch",
+    "normalise": "normalize",
+}
 
 
 def normalized_source(source: str) -> str:
@@ -201,8 +206,11 @@ def normalized_source(source: str) -> str:
             node.exc.args = []
         if isinstance(node, ast.Attribute):
             node.attr = RENAMED.get(node.attr, node.attr)
-        if isinstance(node, ast.FunctionDef):
+        if isinstance(node, ast.Name):
+            node.id = RENAMED.get(node.id, node.id)
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
             node.name = RENAMED.get(node.name, node.name)
+        if isinstance(node, ast.FunctionDef):
             _number_locals(node)
     return ast.unparse(tree)
 
@@ -255,8 +263,11 @@ RENAMED_AGENT_SETTINGS = {
 
 
 def with_present_names(text: str) -> str:
-    """The document as it is written now, with the present names of its settings."""
+    """The document as it is written now, with the present names of its settings and layers."""
     document = json.loads(text)
+    for network in document["networks"].values():
+        for node in network["nodes"].values():
+            node["type"] = RENAMED.get(node["type"], node["type"])
     training = {RENAMED_SETTINGS.get(name, name): value for name, value in document["training"].items()}
     if "agent" in training:
         training["agent"] = {RENAMED_AGENT_SETTINGS.get(name, name): value for name, value in training["agent"].items()}
@@ -345,6 +356,12 @@ def test_predictions_match_recorded_ones(older: Older, part: int) -> None:
         run_id = run_id_of(name)
         answers = older.ask("predict", run_id, older.folder / "rows" / f"{name}.json")
         assert not differences(answers, expected()["predictions"][name], name)
+
+
+def test_autoencoder_generates_images(older: Older, tmp_path: Path) -> None:
+    """Its layer that samples latent vectors has its former name in the code of the run."""
+    older.ask("generate", run_id_of("digits_vae"), "--count", 2, "--to", tmp_path / "images")
+    assert len(list((tmp_path / "images").glob("*.png"))) == 2
 
 
 @pytest.mark.usefixtures("older")

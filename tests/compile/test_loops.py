@@ -131,7 +131,7 @@ def test_uses_of_different_sizes_share_a_class() -> None:
 
 def test_auxiliary_losses_are_summed_over_the_steps() -> None:
     cell = network(
-        {"x": vector(FEATURES), "draw": ("Reparameterise", {}), "output_1": OUT},
+        {"x": vector(FEATURES), "draw": ("Reparameterize", {}), "output_1": OUT},
         [("x", "draw.mean"), ("x", "draw.log_variance"), ("draw", "output_1")],
     )
     settings = ("Subnetwork", {"network": "cell", "along": "axis"})

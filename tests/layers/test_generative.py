@@ -11,34 +11,34 @@ from torch.distributions import Normal, kl_divergence
 
 from netloom.compile import module as compiled
 from netloom.layers import TensorSpec, registry
-from netloom.nn.generative import GaussianNoise, GradientReversal, Reparameterise, VectorQuantizer
+from netloom.nn.generative import GaussianNoise, GradientReversal, Reparameterize, VectorQuantizer
 from tests.networks import network, networks
 
 
 def test_kl_divergence_matches_torch() -> None:
     mean, log_variance = torch.randn(2, 4, 3, 2, dtype=torch.float64)
     expected = kl_divergence(Normal(mean, (0.5 * log_variance).exp()), Normal(0.0, 1.0)).sum((1, 2)).mean()
-    torch.testing.assert_close(Reparameterise.divergence(mean, log_variance), expected, rtol=0, atol=1e-10)
-    module = Reparameterise(0.3)
+    torch.testing.assert_close(Reparameterize.divergence(mean, log_variance), expected, rtol=0, atol=1e-10)
+    module = Reparameterize(0.3)
     module(mean, log_variance)
     torch.testing.assert_close(module.auxiliary_loss, 0.3 * expected, rtol=0, atol=1e-10)
     mean.requires_grad_()
     log_variance.requires_grad_()
-    assert torch.autograd.gradcheck(Reparameterise.divergence, (mean, log_variance))
+    assert torch.autograd.gradcheck(Reparameterize.divergence, (mean, log_variance))
 
 
 def test_samples_have_the_given_mean_and_variance() -> None:
     torch.manual_seed(0)
     rows = 200_000
     mean, log_variance = torch.tensor([1.0, -2.0]).expand(rows, -1), torch.tensor([0.0, -2.0]).expand(rows, -1)
-    out = Reparameterise()(mean, log_variance)
+    out = Reparameterize()(mean, log_variance)
     deviation = (0.5 * log_variance[0]).exp()
     assert ((out.mean(0) - mean[0]).abs() < 5 * deviation / rows**0.5).all()
     torch.testing.assert_close(out.std(0), deviation, rtol=0.01, atol=0)
 
 
 def test_reparameterization_returns_the_mean_in_evaluation() -> None:
-    module, mean = Reparameterise().eval(), torch.randn(3, 2)
+    module, mean = Reparameterize().eval(), torch.randn(3, 2)
     assert torch.equal(module(mean, torch.randn(3, 2)), mean)
     assert module.auxiliary_loss is None
 
@@ -108,7 +108,7 @@ def test_quantizer_has_no_loss_in_evaluation() -> None:
 def test_mean_and_variance_of_different_shapes_are_refused() -> None:
     specs = {"mean": TensorSpec((None, 4)), "log_variance": TensorSpec((None, 5))}
     with pytest.raises(ValueError, match=r"mean \(N, 4\) and log_variance \(N, 5\) must have the same shape"):
-        registry()["Reparameterise"]().build(specs)
+        registry()["Reparameterize"]().build(specs)
 
 
 @pytest.mark.parametrize("stop_gradient", [False, True])

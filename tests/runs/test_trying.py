@@ -96,7 +96,7 @@ def test_images_depend_on_the_latent_vector_alone(name: str, size: int) -> None:
 def test_latent_vector_of_a_decoder_goes_through_its_decoder() -> None:
     """The image of z equals the reconstruction of an image whose encoder gives z."""
     trained = untrained("digits_vae")
-    [layer] = [module for module in trained.model.modules() if type(module).__name__ == "Reparameterise"]
+    [layer] = [module for module in trained.model.modules() if type(module).__name__ == "Reparameterize"]
     seen: list[torch.Tensor] = []
     handle = layer.register_forward_hook(lambda module, inputs, output: seen.append(output.clone()))
     prediction = predict_live(trained, trained.data.row(5))

@@ -25,7 +25,7 @@ def autoencoder(input_layer: tuple[str, dict[str, Any]] = IMAGE, skip: bool = Fa
         "flatten_1": ("Flatten", {}),
         "mean": ("Linear", {"units": 3}),
         "log_variance": ("Linear", {"units": 3}),
-        "latent": ("Reparameterise", {"coefficient": 0.01}),
+        "latent": ("Reparameterize", {"coefficient": 0.01}),
         "decoder": ("Linear", {"units": 30 if table else 64}),
         "picture": ("Reshape", {"shape": [30] if table else [1, 8, 8]}),
         "output_1": ("Output", {}),

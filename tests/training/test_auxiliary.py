@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from netloom.document import DataChoice, Project, Training
-from netloom.nn.generative import Reparameterise
+from netloom.nn.generative import Reparameterize
 from netloom.training.loop import SupervisedTrainer
 from netloom.training.trainer import Trainer
 from tests.networks import project
@@ -26,7 +26,7 @@ def bottleneck(coefficient: float, **training: Any) -> Project:
         "relu_1": ("ReLU", {}),
         "mean": ("Linear", {"units": 4}),
         "log_variance": ("Linear", {"units": 4}),
-        "sample": ("Reparameterise", {"coefficient": coefficient}),
+        "sample": ("Reparameterize", {"coefficient": coefficient}),
         "linear_2": ("Linear", {"units": 2}),
         "output_1": ("Output", {}),
     }
@@ -51,7 +51,7 @@ def latent_divergence(trainer: Trainer) -> float:
     with sample.register_forward_hook(lambda _module, inputs, _output: calls.append(inputs)):
         trainer.evaluate("validation")
     assert len(calls) == 1
-    return float(Reparameterise.divergence(*calls[0]))
+    return float(Reparameterize.divergence(*calls[0]))
 
 
 def test_kl_divergence_falls_with_its_coefficient(home: Path) -> None:
@@ -126,7 +126,7 @@ def test_auxiliary_loss_curve_survives_resuming(home: Path) -> None:
 
     def record_divergence(_module: nn.Module, inputs: Any, _output: Any) -> None:
         if whole.model.training:
-            added.append(0.5 * float(Reparameterise.divergence(*inputs).detach()))
+            added.append(0.5 * float(Reparameterize.divergence(*inputs).detach()))
 
     with whole.model.get_submodule("sample").register_forward_hook(record_divergence):
         assert whole.fit(recorder)

@@ -14,7 +14,7 @@ from torch import distributions
 from netloom.compile import module
 from netloom.compile.formula import network_of
 from netloom.document import Project, Training, apply
-from netloom.nn.generative import Reparameterise
+from netloom.nn.generative import Reparameterize
 from netloom.runs import TrainedRun
 from netloom.runs.prediction.trained_run import evaluate
 from netloom.templates import templates
@@ -47,14 +47,14 @@ def test_divergence_is_that_of_torch() -> None:
     mean, log_variance = torch.randn(2, 7, 4, generator=GENERATOR)
     posterior = distributions.Normal(mean, (0.5 * log_variance).exp())
     expected = distributions.kl_divergence(posterior, distributions.Normal(0.0, 1.0)).sum(1).mean()
-    torch.testing.assert_close(Reparameterise.divergence(mean, log_variance), expected)
+    torch.testing.assert_close(Reparameterize.divergence(mean, log_variance), expected)
 
 
 def linear_vae(coefficient: float = 1.0) -> Project:
     text = f"""x = Input(shape=(3,))
 mean = Linear(x, units=2)
 log_variance = Linear(x, units=2)
-z = Reparameterise(mean, log_variance, coefficient={coefficient})
+z = Reparameterize(mean, log_variance, coefficient={coefficient})
 return Linear(z, units=3)
 """
     return Project(name="Linear VAE", networks={"main": network_of(text)})

@@ -104,7 +104,7 @@ def variational(coefficient: float) -> Project:
         "input_1": TABLE,
         "mean": linear(2),
         "log_variance": linear(2),
-        "sample": ("Reparameterise", {"coefficient": coefficient}),
+        "sample": ("Reparameterize", {"coefficient": coefficient}),
         "linear_1": linear(30),
         "output_1": ("Output", dict[str, Any]()),
     }

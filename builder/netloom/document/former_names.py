@@ -1,4 +1,4 @@
-"""The names that settings had in earlier versions, with those that they have now.
+"""The names that settings, layers, colors and augmentations had in earlier versions, with those that they have now.
 
 Documents, paths in sweeps, `--set` and the columns of runs are read with either name, and written with the present one.
 """
@@ -65,6 +65,7 @@ FORMER_SETTINGS: Mapping[str, Mapping[str, str]] = {
 # Those of any field, in the options of a dataset
 FORMER_FIELD_SETTINGS = {"grey": "grayscale", "normalise": "normalize"}
 
+FORMER_LAYER_TYPES = {"Reparameterise": "Reparameterize"}
 FORMER_COLORS = {"grey": "gray"}
 FORMER_AUGMENTATIONS = {"colour": "color"}
 

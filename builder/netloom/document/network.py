@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from netloom.core.text import natural
 from netloom.document.base_model import Frozen
 from netloom.document.field_types import MAX_PORT_LENGTH, Identifier, Params, Position, Reference, Title, Value
-from netloom.document.former_names import FORMER_COLORS, present_name
+from netloom.document.former_names import FORMER_COLORS, FORMER_LAYER_TYPES, present_name
 from netloom.document.initialization import Initialization
 
 DEFAULT_SOURCE_PORT = "out"
@@ -33,7 +33,7 @@ class Node(Frozen):
     """
 
     id: Identifier
-    type: Annotated[str, Field(max_length=64)]
+    type: Annotated[str, BeforeValidator(present_name(FORMER_LAYER_TYPES)), Field(max_length=64)]
     params: Params = {}
     title: Title = ""
     at: Position = (0.0, 0.0)

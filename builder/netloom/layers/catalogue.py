@@ -15,6 +15,7 @@ from netloom.core.registry import discover
 from netloom.core.text import plain
 from netloom.document import Node
 from netloom.document.expression import SIZE, ExpressionError, Number, evaluate
+from netloom.document.former_names import FORMER_LAYER_TYPES
 from netloom.layers.form import EXPRESSIONS, form
 from netloom.layers.layer import GROUPS, Layer, ParameterError
 
@@ -51,14 +52,15 @@ def layer_class(type_name: str) -> type[Layer]:
 def module_layer(module: nn.Module) -> type[Layer]:
     """The class of the layers whose module this is; the base class for other modules, such as parts of a block.
 
-    The class of the module has the name of the layer. It is found by name, because generated code defines classes of
-    its own.
+    The class of the module has the name of the layer, which can be a former one in the code of an older run. It is
+    found by name, because generated code defines classes of its own.
     """
     from torch import nn
 
     import netloom.nn
 
     name = type(module).__name__
+    name = FORMER_LAYER_TYPES.get(name, name)
     return layer_class(name) if hasattr(netloom.nn, name) or hasattr(nn, name) else Layer
 
 

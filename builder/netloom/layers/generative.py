@@ -11,7 +11,7 @@ from netloom.layers.operations.operation import floats
 from netloom.layers.probability import Probabilities
 
 
-class Reparameterise(Layer):
+class Reparameterize(Layer):
     """mean + exp(log_variance / 2) · noise in training, mean otherwise; both ports and out have the same shape."""
 
     group = "Generative"
@@ -40,7 +40,7 @@ class Reparameterise(Layer):
                 f"mean {mean} and log_variance {variance} must have the same shape; set both layers to the same "
                 "number of units"
             )
-        return Call("Reparameterise", (self.coefficient,))
+        return Call("Reparameterize", (self.coefficient,))
 
     def brief(self) -> str:
         return f"β {self.coefficient:g}"

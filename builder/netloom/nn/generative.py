@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 
-class Reparameterise(nn.Module):
+class Reparameterize(nn.Module):
     """mean + exp(log_variance / 2) · noise in training, the mean otherwise, (N, …), (N, …) -> (N, …).
 
     `auxiliary_loss` is `coefficient` times the Kullback–Leibler divergence from the standard normal distribution,

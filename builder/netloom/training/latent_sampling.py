@@ -49,7 +49,7 @@ class LatentSampler:
 
 @contextmanager
 def sampled_latents(model: nn.Module) -> Iterator[LatentSampler]:
-    """Let all modules with a `divergence`, such as Reparameterise, sample in evaluation mode."""
+    """Let all modules with a `divergence`, such as Reparameterize, sample in evaluation mode."""
     sampler = LatentSampler()
     modules = [module for module in model.modules() if hasattr(module, "divergence")]
     hooks = [module.register_forward_hook(sampler.sample) for module in modules]

@@ -34,7 +34,7 @@ class Reconstruction(ErrorLoss):
     training rows.
 
     With a likelihood, the loss is the negative log-likelihood of an example in nats, the sum over its values. The
-    auxiliary loss of Reparameterise adds β times the KL divergence, so that the training loss of a variational
+    auxiliary loss of Reparameterize adds β times the KL divergence, so that the training loss of a variational
     autoencoder is the negative evidence lower bound for β = 1. https://arxiv.org/abs/1312.6114
     """
 

@@ -8,7 +8,7 @@ from netloom.document import Training
 from netloom.document.training_settings import describe_field
 from netloom.layers.activation.activation import ActivationLayer
 from netloom.layers.activation.bounded import Sigmoid
-from netloom.layers.generative import Reparameterise
+from netloom.layers.generative import Reparameterize
 from netloom.layers.operations.shape import Flatten, Permute, Reshape, Squeeze, Transpose, Unsqueeze
 from netloom.layers.subnetwork import Subnetwork
 from netloom.tasks import task, tasks
@@ -90,9 +90,9 @@ class BetaOfLikelihood(Rule):
         training = context.project.training
         if training.likelihood == "none" or "likelihood" not in task(training.objective).settings:
             return
-        for key in context.of_type(Reparameterise):
+        for key in context.of_type(Reparameterize):
             layer = context.layers[key]
-            if isinstance(layer, Reparameterise) and layer.coefficient < SMALL_BETA:
+            if isinstance(layer, Reparameterize) and layer.coefficient < SMALL_BETA:
                 message = (
                     f"{context.label(key)} has β {layer.coefficient:g}, which suits a mean squared error. With a "
                     "likelihood, which sums over all values of an example, β = 1 trains the ELBO."
