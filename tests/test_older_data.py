@@ -469,6 +469,7 @@ def test_runs_resume_branch_and_reproduce(copied: Older) -> None:
             repeated = called("runs", "again", run_id_of(name), "--json", "--home", copy.home)
         assert repeated.code in (0, 1), repeated.err  # 1 where another processor rounds differently
         assert repeated.value["points"] > 0
+        assert "the document" not in repeated.value["causes"]
         assert_metrics_close(
             copy.ask("evaluate", repeated.value["repeated"])["metrics"], expected()["runs"][name]["test"]["metrics"]
         )

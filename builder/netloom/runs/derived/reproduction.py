@@ -8,6 +8,7 @@ from typing import Any
 
 from netloom.core.plain_json import JsonObject
 from netloom.data.preparation.fitted_state import stored_state
+from netloom.document import DocumentError
 from netloom.runs.control import start
 from netloom.store import Points, Run, RunArtifacts, Store, StoreError
 from netloom.store.run_summary import Reproduction, RunOrigin
@@ -141,11 +142,21 @@ def _environment_differences(original_artifacts: RunArtifacts, repeated_artifact
         old, new = old_environment.get(name, "not kept"), new_environment.get(name, "not kept")
         if name in _HARMLESS or old == new:
             continue
+        # A setting that was renamed since changes the digest of the document
+        if name == "document" and _same_document(original_artifacts, repeated_artifacts):
+            continue
         if name in ("data", "code", "document"):
             differences.append(_WORDS[name])
         else:
             differences.append(f"{_WORDS.get(name, name)} ({old} then, {new} now)")
     return differences
+
+
+def _same_document(original_artifacts: RunArtifacts, repeated_artifacts: RunArtifacts) -> bool:
+    try:
+        return original_artifacts.project() == repeated_artifacts.project()
+    except DocumentError:
+        return False
 
 
 def _manual_changes(run: Run, artifacts: RunArtifacts) -> list[str]:
