@@ -114,9 +114,8 @@ class StepSpeedups:
         """Call the model as a CUDA graph from here on if it is faster."""
         trainer = self._trainer
         is_on_gpu = trainer.device.startswith("cuda")
-        if (
-            not is_on_gpu or trainer.training.gradient_accumulation_steps > 1
-        ):  # the next call of a graph overwrites its gradient
+        # With accumulation, the next call of a graph overwrites its gradient
+        if not is_on_gpu or trainer.training.gradient_accumulation_steps > 1:
             return
 
         def record() -> Callable[..., Any]:
