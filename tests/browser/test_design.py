@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -14,6 +16,7 @@ from netloom.document import Project, dumps
 from netloom.templates import templates
 from tests.browser.canvas import Canvas, new_project, use_data, use_template
 from tests.browser.conftest import VIEWPORT, listen
+from tests.ui.editing_sessions import connected
 
 pytestmark = pytest.mark.browser
 
@@ -193,7 +196,26 @@ def test_layer_is_inserted_on_an_edge_and_layout_undoes(page: Page, server: Serv
     until(page, lambda: dumps(_project(server)) == before)
 
 
-@pytest.mark.alone
+def test_a_tab_is_drawn_if_the_canvas_requests_help_at_the_same_time(server: Server) -> None:
+    async def open_code() -> str:
+        tab = await connected(server, templates()["spirals"].project)
+        reading = asyncio.create_task(tab.read())
+        await tab.open()
+        await asyncio.sleep(1)  # until the page is idle
+        await tab.send()  # while the page is rerun, the next requests are combined to one
+        tab.state["selection"] = {**tab.state["selection"], "about": {"type": "Tanh", "node": None}}
+        await tab.send(fragment=tab.fragment)
+        tab.open_tab = "Code"
+        await tab.send(fragment=tab.side_panel)
+        await tab.until(lambda: tab.code)
+        reading.cancel()
+        await tab.connection.close()
+        return tab.code
+
+    with ThreadPoolExecutor() as thread:  # this one has the event loop of Playwright
+        assert "nn.Linear(" in thread.submit(asyncio.run, open_code()).result()
+
+
 def test_inspector_changes_the_network_and_the_code(page: Page, server: Server) -> None:
     canvas = use_template(page, server, "Two spirals", by_hand=True)
     canvas.node("linear_1").click()

@@ -25,6 +25,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from netloom.cli.bench.canvas import chain
 from netloom.cli.bench.server import Server
+from netloom.document import Project
 from netloom.ui.design.page import LOOK_EVERY_S
 
 # The pause of a user between two edits, and the delay after which the canvas requests the other parts (SEEN_MS).
@@ -50,17 +51,27 @@ class Session:
     answered: asyncio.Condition = field(default_factory=asyncio.Condition)
     latencies: list[float] = field(default_factory=list)
     received: int = 0
+    side_panel: str = ""
+    tabs: str = ""
+    open_tab: str = ""
+    code: str = ""
 
     async def read(self) -> None:
         """Receive messages until the connection closes."""
         async for content in self.connection:
             message = ForwardMsg.FromString(content if isinstance(content, bytes) else content.encode())
             self.received += len(content)
-            if message.WhichOneof("type") == "new_session":
-                self.page = message.new_session.page_script_hash
-            if message.WhichOneof("type") != "delta" or not message.delta.HasField("new_element"):
+            if message.WhichOneof("type") == "navigation":
+                self.page = message.navigation.page_script_hash
+            if message.WhichOneof("type") != "delta":
                 continue
+            if message.delta.add_block.HasField("tab_container"):
+                self.side_panel, self.tabs = message.delta.fragment_id, message.delta.add_block.tab_container.id
             element = message.delta.new_element
+            if element.WhichOneof("type") == "code":
+                async with self.answered:
+                    self.code = element.code.code_text
+                    self.answered.notify_all()
             if element.WhichOneof("type") != "bidi_component" or not element.bidi_component.bytes:
                 continue
             value = json.loads(element.bidi_component.bytes)
@@ -81,6 +92,9 @@ class Session:
         if self.widget:
             widget = state.widget_states.widgets.add()
             widget.id, widget.json_value = self.widget, json.dumps(self.state)
+        if self.open_tab:
+            widget = state.widget_states.widgets.add()
+            widget.id, widget.string_value = self.tabs, self.open_tab
         await self.connection.send(message.SerializeToString())
 
     async def until(self, is_reached: Any) -> None:
@@ -143,14 +157,19 @@ class Session:
             await self.send(fragment=self.fragment, auto=True)
 
 
+async def connected(server: Server, project: Project, layers: int = 0) -> Session:
+    """Return a tab for the Design page of a new project."""
+    address = server.url.replace("http", "ws") + "/_stcore/stream"
+    connection = await connect(address, subprotocols=["streamlit"], max_size=None, ping_interval=None)  # type: ignore[list-item]
+    return Session(connection, server.store.create_project(project), layers)
+
+
 async def measure(server: Server, sessions: int, layers: int, edits: int, pause_s: float = PAUSE_S) -> str:
     process = psutil.Process(server.process.pid)
-    address = server.url.replace("http", "ws") + "/_stcore/stream"
     tabs = []
     tasks = []
     for _ in range(sessions):
-        connection = await connect(address, subprotocols=["streamlit"], max_size=None, ping_interval=None)  # type: ignore[list-item]
-        tab = Session(connection, server.store.create_project(chain(layers)), layers)
+        tab = await connected(server, chain(layers), layers)
         tabs.append(tab)
         tasks.append(asyncio.create_task(tab.read()))
         await tab.open()

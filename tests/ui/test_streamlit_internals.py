@@ -136,7 +136,7 @@ def test_uploaded_bytes_are_counted_per_session(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_internals_return_defaults_outside_a_page() -> None:
-    assert (internals.session_id(), internals.main_script(), internals.is_fragment_run()) == ("", None, False)
+    assert (internals.session_id(), internals.main_script(), internals.rerun_fragments([])) == ("", None, None)
     assert internals.uploaded_bytes() == {}
 
 
@@ -147,7 +147,7 @@ def page_script() -> None:
 
     st.text(internals.session_id())
     st.text(str(internals.main_script()))
-    st.text(str(internals.is_fragment_run()))
+    st.text(str(internals.rerun_fragments(["part"])))
     raise internals.StopException
 
 
@@ -157,7 +157,7 @@ def test_page_has_session_and_script_and_can_stop() -> None:
     session, script, fragment = (text.value for text in app.text)
     assert session, CHANGED
     assert Path(script).is_absolute(), CHANGED
-    assert fragment == "False", CHANGED
+    assert fragment == "None", CHANGED
 
 
 def test_reused_theme_equals_the_settings() -> None:

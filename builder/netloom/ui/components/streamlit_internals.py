@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import cache, update_wrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
+from streamlit.errors import StreamlitAPIException
 from streamlit.runtime import exists, get_instance
 from streamlit.runtime.scriptrunner import StopException, get_script_run_ctx
 
 if TYPE_CHECKING:
+    from streamlit.runtime.fragment import FragmentStorage
     from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 __all__ = [
@@ -32,11 +35,11 @@ __all__ = [
     "StopException",
     "UploadedFile",
     "drop_late_refresh_notes",
-    "is_fragment_run",
     "main_script",
     "plotly_file",
     "register_component",
     "release_uploads",
+    "rerun_fragments",
     "reuse_theme",
     "session_id",
     "uploaded_bytes",
@@ -117,10 +120,22 @@ def plotly_file() -> str:
     return next((path.name for path in scripts), "")
 
 
-def is_fragment_run() -> bool:
-    """Return whether only fragments are rerun, not the whole page."""
+def rerun_fragments(keys: Iterable[str]) -> list[str] | None:
+    """Return those of these fragments, by key, that the present rerun draws; None if it draws the whole page.
+
+    One rerun can draw several fragments, because requests that arrive during a rerun are combined.
+    """
     context = get_script_run_ctx()
-    return bool(context and context.fragment_ids_this_run)
+    if not context or not context.fragment_ids_this_run:
+        return None
+    drawn = set(context.fragment_ids_this_run)
+    return [key for key in keys if not drawn.isdisjoint(_fragment_ids(context.fragment_storage, key))]
+
+
+def _fragment_ids(storage: FragmentStorage, key: str) -> list[str]:
+    with suppress(StreamlitAPIException):  # it has not been drawn yet
+        return storage.resolve_target(key)
+    return []
 
 
 def uploaded_bytes() -> Mapping[str, int]:

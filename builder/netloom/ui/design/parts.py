@@ -17,7 +17,7 @@ from streamlit.errors import StreamlitAPIException
 from netloom.data import datasets
 from netloom.document import Network, Project
 from netloom.editing.live import Live
-from netloom.ui.components.streamlit_internals import is_fragment_run
+from netloom.ui.components.streamlit_internals import rerun_fragments
 from netloom.ui.design.networks import visible_network
 from netloom.ui.design.state import DesignState, Part, sent_selection, sent_wish
 
@@ -36,15 +36,19 @@ def record(live: Live, part: Part, network: str) -> None:
 
 
 def redraw(live: Live) -> None:
-    """Redraw the parts whose content is outdated, instead of the part of the widget whose callback calls this.
+    """Redraw the parts whose content is outdated, instead of the canvas if its callback calls this.
 
     Does nothing if the whole page is rerun, or if another page has been opened meanwhile.
     """
     drawn, network = DesignState.current().drawn, visible_network(live, sent_wish(live.id)).name
-    outdated = [part for part in Part if drawn.get((live.id, part)) != _CONTENTS[part](live, network)]
-    if outdated and is_fragment_run():
-        with suppress(StreamlitAPIException):  # the fragments are gone with their page
-            st.rerun(outdated)
+    outdated = {part for part in Part if drawn.get((live.id, part)) != _CONTENTS[part](live, network)}
+    present = rerun_fragments(Part)
+    if not outdated or present is None:
+        return
+    if present != [Part.CANVAS]:  # the new rerun replaces the present one, which can also draw a tab that was opened
+        outdated.update(map(Part, present))
+    with suppress(StreamlitAPIException):  # the fragments are gone with their page
+        st.rerun([part for part in Part if part in outdated])
 
 
 def changes(live: Live, network: str) -> int:
