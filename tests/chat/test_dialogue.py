@@ -29,6 +29,7 @@ from netloom.chat import (
 from netloom.chat.dialogue import Event, State
 from netloom.chat.policy import Fallback, IntentPolicy, Slot
 from netloom.chat.policy_problems import problems
+from netloom.chat.scripts import Expected
 from netloom.chat.understanding import as_written
 from netloom.core.errors import UsageError
 
@@ -206,11 +207,21 @@ def test_values_of_a_rejected_message_are_forgotten() -> None:
     [
         ("message,intent\nhello, there,weather\n", "more cells than the header"),
         ('message,intent\n"hello,weather\n', "is not valid CSV"),
+        ("", "t.csv is empty"),
+        ("message,intent,event\nhello,weather,replies\n", "unknown event 'replies'; choose from reply, ask_slot"),
+        ('[{"message": true}]', "message in row 1 of t.csv must be a text, received bool"),
     ],
 )
 def test_tests_that_are_not_csv_are_refused(text: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         read_scripts(text.encode(), "t.csv")
+
+
+def test_numbers_in_yaml_are_read_as_they_are_written() -> None:
+    text = "a:\n  - {message: 010, intent: true, slots: {time: 12:30, price: 1.50, place: }}"
+    (script,) = read_scripts(text.encode(), "t.yaml")
+    slots = (("time", "12:30"), ("price", "1.50"), ("place", ""))
+    assert script.turns == (Expected("010", "true", slots=slots),)
 
 
 def test_turns_of_a_dialogue_need_not_be_adjacent() -> None:

@@ -94,7 +94,6 @@ def test_differences_of_a_test_are_listed(console: Console, assistant: Trained, 
         ('[{"message": ["a"], "intent": "b"}]', "message in row 1"),
         ("[1]", "list of turns"),
         ("message,intent,slots\nhello,greet,date\n", "date=tomorrow"),
-        ("", "no column 'message'"),
         ('{"a": [1]}', "list of turns"),
     ],
 )

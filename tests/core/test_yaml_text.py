@@ -6,7 +6,7 @@ import pytest
 
 from netloom.core.yaml_text import read_yaml, write_yaml
 
-WORDS = ["yes", "no", "on", "2024-01-01", "12:30", "", "1", "true", "a: b", "# c", "漢\n"]
+WORDS = ["yes", "no", "on", "2024-01-01", "12:30", "", "1", "1e3", "tRUE", "a: b", "# c", "漢\n"]
 VALUE = {"yes": WORDS, "n": [1, 0.5, True, None]}
 
 
@@ -19,6 +19,9 @@ def test_words_are_texts_and_keys_are_texts() -> None:
     text = "yes: [yes, no, Off, 2024-01-01, true, False]\n1: ~\nfalse: x\n"
     assert read_yaml(text) == {"yes": ["yes", "no", "Off", "2024-01-01", True, False], "1": None, "false": "x"}
     assert read_yaml('{"a": [1, "b"]}') == {"a": [1, "b"]}
+    assert read_yaml("[12:30, 010, +1, 1_0, =, -2, 1e3, -0.5]") == ["12:30", "010", "+1", "1_0", "=", -2, 1000.0, -0.5]
+    assert read_yaml("[1.50, true, null, ~, '', ]", only_texts=True) == ["1.50", "true", "null", "~", ""]
+    assert read_yaml("a:\nb: ''", only_texts=True) == {"a": None, "b": ""}
 
 
 @pytest.mark.parametrize(

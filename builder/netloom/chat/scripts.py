@@ -13,15 +13,16 @@ import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
-from netloom.chat.dialogue import Dialogue, Turn, Write
+from netloom.chat.dialogue import Dialogue, Event, Turn, Write
 from netloom.chat.policy import Policy
 from netloom.chat.understanding import Understanding
 from netloom.core.errors import UsageError
 from netloom.core.yaml_text import read_yaml
 
 COLUMNS = ("dialogue", "message", "intent", "response", "event", "slots")
+EVENTS: tuple[str, ...] = get_args(Event)
 NO_INTENT = "-"
 YAML_SUFFIXES = (".yaml", ".yml")
 MAX_TURNS = 100_000
@@ -155,6 +156,8 @@ def _csv_rows(text: str, name: str) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = list(reader)
     except csv.Error as error:
         raise UsageError(f"{name[:80]} is not valid CSV: {error}.") from None
+    if not columns:
+        raise UsageError(f"{name[:80]} is empty; a test has the columns {', '.join(COLUMNS)}.")
     for needed in ("message", "intent"):
         if needed not in columns:
             raise UsageError(
@@ -175,7 +178,7 @@ def _json_value(text: str, name: str) -> Any:
 
 def _yaml_rows(text: str, name: str) -> list[dict[str, Any]]:
     try:
-        return _listed(read_yaml(text), name)
+        return _listed(read_yaml(text, only_texts=True), name)
     except ValueError as error:
         raise UsageError(f"{name[:80]} is not valid YAML: {error}.") from None
 
@@ -208,6 +211,10 @@ def _turn(row: Mapping[Any, Any], number: int, name: str) -> tuple[str, Expected
     if not message.strip():
         raise UsageError(f"Row {number} of {name[:80]} has no message.")
     intent, response, event = (_text(row, column, number, name).strip() for column in ("intent", "response", "event"))
+    if event and event not in EVENTS:
+        raise UsageError(
+            f"Row {number} of {name[:80]} has an unknown event {event[:40]!r}; choose from {', '.join(EVENTS)}."
+        )
     expected = Expected(message, intent, response, event, tuple(_slots(row.get("slots") or "", number, name)))
     return _text(row, "dialogue", number, name).strip() or f"row {number}", expected
 
@@ -216,7 +223,7 @@ def _text(row: Mapping[Any, Any], column: str, number: int, name: str) -> str:
     value = row.get(column)
     if value is None:
         return ""
-    if not isinstance(value, (str, int)):
+    if not isinstance(value, (str, int)) or isinstance(value, bool):
         raise UsageError(f"{column} in row {number} of {name[:80]} must be a text, received {type(value).__name__}.")
     return str(value)
 
@@ -225,7 +232,7 @@ def _slots(value: Any, number: int, name: str) -> Iterator[tuple[str, str]]:
     if isinstance(value, str) and value.lstrip().startswith("{"):
         value = _json_value(value, f"slots in row {number} of {name[:80]}")
     if isinstance(value, dict):
-        yield from ((str(slot), str(text)) for slot, text in value.items())
+        yield from ((str(slot), "" if text is None else str(text)) for slot, text in value.items())
         return
     for part in filter(str.strip, str(value).split(";")):
         slot, equals, text = part.partition("=")

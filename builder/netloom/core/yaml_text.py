@@ -1,21 +1,30 @@
 """YAML as data: the types of JSON alone, without tags, aliases and repeated keys.
 
-Words are read as in YAML 1.2: `yes` and `no` are texts, and so is a date. In YAML 1.1, which PyYAML reads by default,
-they are not.
+Words are read as in YAML 1.2: `yes`, a date, `12:30` and `0123` are texts. In YAML 1.1, which PyYAML reads by default,
+they are a boolean, a date, 750 and 83.
 """
 
 from __future__ import annotations
 
 import re
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
-_BOOLEAN = re.compile("true|false", re.IGNORECASE)
-_UNREAD = ("tag:yaml.org,2002:bool", "tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:merge")
+_TAG = "tag:yaml.org,2002:"
+_EMPTY = [("null", re.compile("$"), [""])]
+# The JSON schema of YAML 1.2, https://yaml.org/spec/1.2.2/#102-json-schema, with null and booleans in any case, and ~
+_RULES = [
+    ("null", re.compile("(~|null|)$", re.IGNORECASE), ["~", "n", "N", ""]),
+    ("bool", re.compile("(true|false)$", re.IGNORECASE), list("tTfF")),
+    ("int", re.compile("-?(0|[1-9][0-9]*)$"), list("-0123456789")),
+    ("float", re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]*)?([eE][-+]?[0-9]+)?$"), list("-0123456789")),
+]
 
 
-def read_yaml(text: str) -> Any:
+def read_yaml(text: str, *, only_texts: bool = False) -> Any:
     """Return the value of a YAML text: texts, numbers, booleans, None, lists, and dicts whose keys are texts.
+
+    With `only_texts`, values such as 1.50 and true are texts as they are written, and only an empty value is None.
 
     Raises:
         ValueError: it is not such a value; the message is the end of a sentence that names the line.
@@ -23,9 +32,10 @@ def read_yaml(text: str) -> Any:
     import yaml
 
     try:
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=_loader())):
+        loader = _loader(only_texts=only_texts)
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=loader)):
             raise ValueError("aliases such as *name are not read; write the value again")
-        return yaml.load(text, Loader=_loader())  # a subclass of SafeLoader
+        return yaml.load(text, Loader=loader)  # a subclass of SafeLoader
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         position = f" (line {mark.line + 1}, column {mark.column + 1})" if mark is not None else ""
@@ -43,22 +53,17 @@ def write_yaml(value: Any) -> str:
     return str(yaml.dump(value, Dumper=_dumper(), sort_keys=False, allow_unicode=True, width=100))
 
 
-def _resolvers(resolvers: dict[Any, list[tuple[str, Any]]]) -> dict[Any, list[tuple[str, Any]]]:
-    """Return the rules for words without quotes, with the booleans of YAML 1.2 and without dates."""
-    read = {letter: [rule for rule in rules if rule[0] not in _UNREAD] for letter, rules in resolvers.items()}
-    for letter in "tTfF":
-        read[letter] = [*read.get(letter, []), (_UNREAD[0], _BOOLEAN)]
-    return read
-
-
 @cache
-def _loader() -> Any:
+def _loader(*, only_texts: bool) -> Any:
     import yaml
 
     base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
     class Loader(base):  # type: ignore[misc]
-        yaml_implicit_resolvers = _resolvers(base.yaml_implicit_resolvers)
+        yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, Any]]]] = {}
+
+    for name, pattern, first_letters in _EMPTY if only_texts else _RULES:
+        Loader.add_implicit_resolver(_TAG + name, pattern, first_letters)
 
     def mapping(loader: Any, node: Any) -> dict[str, Any]:
         values: dict[str, Any] = {}
@@ -85,4 +90,6 @@ def _dumper() -> Any:
         def ignore_aliases(self, data: Any) -> bool:
             return True
 
+    for name, pattern, first_letters in _RULES:  # beside those of YAML 1.1, so that both read a text as a text
+        Dumper.add_implicit_resolver(_TAG + name, pattern, first_letters)
     return Dumper
