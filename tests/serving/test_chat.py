@@ -192,6 +192,7 @@ def test_messages_are_data(application: Application) -> None:
         ({"message": "a", "session": "x" * 999}, 404, "leave out the key session"),
         ({"message": "a" * (MAX_LETTERS + 1)}, 413, f"{MAX_LETTERS:,}"),
         (["a"], 400, "JSON object"),
+        ({"message": "a", "sesion": "x"}, 400, "unknown key 'sesion'; choose from message, session."),
     ],
 )
 def test_invalid_requests_are_refused(application: Application, body: Any, status: int, message: str) -> None:

@@ -83,6 +83,7 @@ def test_a_share_of_the_requests_is_logged(runs: Runs, tmp_path: Path) -> None:
         ({"label": ["0"]}, 422, "not a class"),
         ({"row": 2}, 400, "The request has 1 row;"),
         ({"row": True}, 400, "received True"),
+        ({"rows": 1}, 400, "unknown key 'rows'"),
         ({"row": 10**30}, 400, "from 1"),
     ],
 )

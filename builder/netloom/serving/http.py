@@ -60,15 +60,18 @@ class Call:
         """
         return read_json(self.body, allow_nan=allow_nan)
 
-    def json_object(self, *, allow_nan: bool = False) -> JsonObject:
-        """Return the body as a JSON object, as `json`.
+    def json_object(self, *known_keys: str, allow_nan: bool = False) -> JsonObject:
+        """Return the body as a JSON object, as `json`. Any keys are allowed unless `known_keys` are given.
 
         Raises:
-            RequestError: it is not one.
+            RequestError: it is not one, or has an unknown key.
         """
         value = self.json(allow_nan=allow_nan)
         if not isinstance(value, dict):
             raise RequestError(f"The body must be a JSON object, received {kind_of(value)}.")
+        unknown = next((key for key in value if known_keys and key not in known_keys), None)
+        if unknown is not None:
+            raise RequestError(f"The body has an unknown key {unknown[:40]!r}; choose from {', '.join(known_keys)}.")
         return value
 
 

@@ -41,7 +41,7 @@ class Chat(ServerRoute):
     order = 12
 
     async def answer(self, server: ServerState, call: Call) -> Reply:
-        message, session_id = _request(call.json_object())
+        message, session_id = _request(call.json_object("message", "session"))
         deployment = server.deployment(call)
         session = server.chats.find(session_id, deployment.name, call.key) if session_id else None
         served = _served(deployment, session)

@@ -22,7 +22,7 @@ class Feedback(ServerRoute):
     summary, order = "Report the true label of an earlier answer, for monitoring", 67
 
     async def answer(self, server: ServerState, call: Call) -> Reply:
-        body = call.json_object()
+        body = call.json_object("request_id", "label", "row")
         request_id = body.get("request_id")
         if not isinstance(request_id, str):
             raise RequestError("The key request_id must be the header X-Request-Id of an earlier answer.")

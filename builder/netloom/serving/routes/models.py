@@ -76,7 +76,7 @@ class Canary(ServerRoute):
     summary, order = "Let another run answer a share of the requests", 64
 
     async def answer(self, server: ServerState, call: Call) -> Reply:
-        deployment, run = server.deployment(call), _run(call)
+        deployment, run = server.deployment(call), _run(call, "percent")
         percent = call.json_object().get("percent", 10) if run else 0
         if isinstance(percent, bool) or not isinstance(percent, (int, float)) or not 0 <= percent <= 100:
             raise RequestError("The key percent must be a number from 0 to 100.")
@@ -110,7 +110,7 @@ class Outcome(ServerRoute):
     summary, order = "Report how good an earlier answer was, for the comparison with the canary", 66
 
     async def answer(self, server: ServerState, call: Call) -> Reply:
-        body = call.json_object()
+        body = call.json_object("request_id", "value")
         request_id, value = body.get("request_id"), body.get("value")
         if not isinstance(request_id, str):
             raise RequestError("The key request_id must be the header X-Request-Id of an earlier answer.")
@@ -149,13 +149,13 @@ def describe(deployment: Deployment) -> dict[str, Any]:
     }
 
 
-def _run(call: Call) -> str | None:
-    """Return the key run of the body.
+def _run(call: Call, *further_keys: str) -> str | None:
+    """Return the key run of the body, which can have further keys.
 
     Raises:
-        RequestError: there is none.
+        RequestError: there is none, or an unknown key.
     """
-    body = call.json_object()
+    body = call.json_object("run", *further_keys)
     run = body.get("run", 0)  # a forgotten key must not be read as null
     if run is not None and not isinstance(run, str):
         raise RequestError(
