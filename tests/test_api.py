@@ -7,13 +7,17 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, cast
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 import netloom
 from netloom import api
-from netloom.core.errors import UsageError
+from netloom.compile import CompileError
+from netloom.core.errors import DataError, UsageError
 from netloom.document import write
 from netloom.runs import TrainedRun
 from netloom.store import open_store
@@ -73,7 +77,9 @@ def test_saved_run_is_listed_by_the_command_line(home: Path, run: TrainedRun) ->
     assert (listed["id"], listed["state"]) == (saved.run.id, "finished")
     images = {"image": run.data.inputs["image"][:20]}
     assert torch.equal(saved.output(images), run.output(images))
-    assert torch.equal(netloom.load_run(saved.run.id[:8], home=home).output(images), run.output(images))
+    for checkpoint in ("", 1):
+        loaded = netloom.load_run(saved.run.id[:8], checkpoint=checkpoint, home=home)
+        assert torch.equal(loaded.output(images), run.output(images))
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
@@ -120,6 +126,34 @@ def test_custom_data_is_added_and_trained_on(home: Path, tmp_path: Path) -> None
         netloom.add_data(tmp_path / "nowhere.csv")
 
 
+def test_rows_are_read_as_in_files(home: Path, tmp_path: Path) -> None:
+    path = tmp_path / "sides.csv"
+    cells = [f"{x},{('left', 'right', 'middle')[x % 3]},{('low', 'high')[x % 2]}" for x in range(60)]
+    path.write_text("\n".join(["size,side,level", *cells, "NA,,low"]))
+    info = netloom.add_data(path, target="level")
+    run = netloom.train(netloom.create_project(info.name), epochs=0, device="cpu")
+    frame = pd.read_csv(path)
+    expected = netloom.predict(run, [{"size": 3, "side": "left"}, {"size": None, "side": None}])
+    read = netloom.predict(run, [{"size": " 3", "side": np.str_(" left ")}, {"size": pd.NA, "side": pd.NA}])
+    assert read == expected
+    for rows in (frame, frame.convert_dtypes(), frame.astype({"side": "category"})):
+        assert [netloom.predict(run, rows)[row] for row in (3, 60)] == expected
+    (answer,) = netloom.predict(run, [{"size": float("inf"), "side": "left"}])
+    assert answer["unreadable"] == {"size": "inf"}
+    with pytest.raises(DataError, match="Row 2: The column 'size' takes numbers, received"):
+        netloom.predict(run, [{"size": 3, "side": "left"}, {"size": [3], "side": "left"}])
+    with pytest.raises(DataError, match="row 1 of 'rows' is not one"):
+        netloom.predict(run, cast("Any", [3]))
+    with pytest.raises(UsageError, match="received a dict; put a single row in a list"):
+        netloom.predict(run, cast("Any", {"size": 3, "side": "left"}))
+    explained, other = (netloom.explain_prediction(run, {"size": 3, "side": side}) for side in (" left", "left"))
+    assert explained.prediction == other.prediction
+    with pytest.raises(UsageError, match="no split 'tests'; choose one of train, validation, test"):
+        netloom.evaluate(run, "tests")
+    with pytest.raises(CompileError, match="the field features of the data is vector"):
+        netloom.train(run.project, data="spirals", epochs=1)
+
+
 @pytest.mark.parametrize("template", ["digits_autoencoder", "lenet5"])
 def test_templates_of_other_tasks_fit_data_with_their_inputs(template: str, home: Path) -> None:
     project = netloom.create_project("shapes", template, home=home)
@@ -128,7 +162,6 @@ def test_templates_of_other_tasks_fit_data_with_their_inputs(template: str, home
 
 
 def test_check_reports_a_broken_network(home: Path) -> None:
-    from netloom.compile import CompileError
     from netloom.document import apply
 
     project = netloom.open_project("digits_mlp")

@@ -7,13 +7,15 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from netloom import calibration, runs
 from netloom.api.home import data_folder
+from netloom.api.rows import read_rows
 from netloom.calibration import CalibrationReport, CalibrationSettings
+from netloom.compile import CompileError
 from netloom.core.errors import UsageError
-from netloom.data import DataError
+from netloom.data import DataError, schema
 from netloom.data.dataset_lookup import find_dataset
 from netloom.document import Project, updated
 from netloom.explain import Explanation, explain, methods
@@ -22,11 +24,16 @@ from netloom.export.model_card import export_card
 from netloom.modalities.encoding.rows import Answer
 from netloom.runs import TrainedRun
 from netloom.runs.owner import terminal_owner
+from netloom.runs.prediction.batch_prediction import predict_rows
 from netloom.runs.run_lookup import LAST, find_run
 from netloom.store import Store, StoreError, open_store
 from netloom.training import Evaluation, TrainingError
 from netloom.training.weights.weight_files import digest
+from netloom.validation import analyze
 from netloom.validation.project_check import with_dataset, with_fields
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def train(
@@ -80,10 +87,14 @@ def train(
     changes = {"epochs": epochs, "seed": seed, "device": device}
     training = updated(project.training, {key: value for key, value in changes.items() if value is not None})
     project = with_fields(project.model_copy(update={"training": training}), folder)
-    return _train_in_worker(open_store(folder), project) if save else runs.fit_here(project, folder)
+    if save:
+        return _train_in_worker(open_store(folder), project)
+    if errors := analyze(project, schema(project.data, folder)).errors:
+        raise CompileError(errors)
+    return runs.fit_here(project, folder)
 
 
-def load_run(run: str = LAST, *, checkpoint: str = "", home: str | Path | None = None) -> TrainedRun:
+def load_run(run: str = LAST, *, checkpoint: str | int = "", home: str | Path | None = None) -> TrainedRun:
     """Load the network of a run of the app, of `netloom train` or of `train(save=True)`.
 
     Args:
@@ -106,24 +117,27 @@ def load_run(run: str = LAST, *, checkpoint: str = "", home: str | Path | None =
         True
     """
     store = open_store(data_folder(home))
-    return runs.load_run(store, find_run(store, run).id, checkpoint)
+    return runs.load_run(store, find_run(store, run).id, str(checkpoint))
 
 
-def predict(run: TrainedRun, rows: Iterable[Mapping[str, Any]]) -> list[Answer]:
-    """Predict raw rows, which are encoded like the training rows.
+def predict(run: TrainedRun, rows: Iterable[Mapping[str, Any]] | pd.DataFrame) -> list[Answer]:
+    """Predict raw rows, which are read and encoded like the training rows, as in `netloom predict` and the model
+    server.
 
     Args:
         run: the run.
-        rows: one mapping per row, from the names of the fields (the columns of a table) to raw values: numbers, text,
-            or nested lists such as the `(C, H, W)` pixels of an image.
+        rows: a DataFrame, or one mapping per row, from the names of the fields (the columns of a table) to raw values:
+            numbers, text, dates, None, or nested lists such as the `(C, H, W)` pixels of an image.
 
     Returns:
-        One dictionary per row with the `prediction`, the `probabilities` by class for classification, and `unknown`
-        for categories that the training rows did not have. With a calibration, the `confidence`, and where that was
-        chosen a `prediction_set` or an `interval`, and whether the network `abstained`, with the `reason`.
+        One dictionary per row with the `prediction`, the `probabilities` by class for classification, `unknown` for
+        categories that the training rows did not have, and `unreadable` for cells that count as missing. With a
+        calibration, the `confidence`, and where that was chosen a `prediction_set` or an `interval`, and whether the
+        network `abstained`, with the `reason`.
 
     Raises:
         DataError: a row has no value for a column, or a value that does not fit.
+        UsageError: `rows` is something else, such as a single mapping.
 
     Example:
         >>> image = run.data.raw.row(0)["image"]  # (1, 8, 8)
@@ -131,7 +145,8 @@ def predict(run: TrainedRun, rows: Iterable[Mapping[str, Any]]) -> list[Answer]:
         >>> sum(prediction["probabilities"].values()) > 0.99
         True
     """
-    return runs.predict(run, rows)
+    file = read_rows(run, rows)
+    return file.annotated(predict_rows(run, file.rows))
 
 
 def calibrate(
@@ -229,10 +244,16 @@ def evaluate(run: TrainedRun, split: str = "test") -> Evaluation:
         The evaluation: `metrics` by name, their 95% confidence `intervals`, the `reference` of a trivial predictor, and
         results of the task, such as the `confusion` matrix.
 
+    Raises:
+        DataError: the data has no rows in this split.
+        UsageError: there is no such split.
+
     Example:
         >>> netloom.evaluate(run).metrics["accuracy"] > 0.5
         True
     """
+    if split not in run.data.split:
+        raise UsageError(f"There is no split {split!r}; choose one of {', '.join(run.data.split)}.")
     return runs.evaluate(run, split)
 
 
@@ -270,6 +291,8 @@ def explain_prediction(
         ((1, 8, 8), True)
     """
     name = next(item.name for item in methods(run) if item.available) if method is None else method
+    if isinstance(row, Mapping):
+        row = read_rows(run, [row]).rows[0]
     return explain(run, name, row, target=target, seed=seed, **options)
 
 
