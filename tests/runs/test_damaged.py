@@ -18,6 +18,7 @@ from netloom.cli import main
 from netloom.runs import evaluate, evaluation, load_run, resume, start
 from netloom.runs.derived import continuation
 from netloom.runs.execution.run_reporter import RunReporter
+from netloom.runs.execution.run_training import CHANGED_DATA
 from netloom.store import RunArtifacts, Store, open_store
 from netloom.training import CheckpointError, StartError, starting_from
 from netloom.training.trainer import Trainer
@@ -133,6 +134,16 @@ def test_run_resumes_from_the_checkpoint_before_a_damaged_one(
     weights = checkpoints.weights(RunArtifacts.in_directory(folder), "last")
     assert all(torch.equal(weights[key], undisturbed[key]) for key in undisturbed)
     check_curves(store.points(run_id), EPOCHS)
+
+
+def test_resuming_on_changed_data_is_noted(stopped: tuple[Store, str], capsys: pytest.CaptureFixture[str]) -> None:
+    store, run_id = stopped
+    artifacts = store.artifacts(run_id)
+    artifacts.save_environment({**artifacts.environment(), "data": "0" * 64})
+    with trained_here():
+        assert main(["runs", "resume", run_id]) == 0
+    assert store.run(run_id).summary.notes == (CHANGED_DATA,)
+    assert CHANGED_DATA in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

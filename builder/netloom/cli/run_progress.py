@@ -95,7 +95,7 @@ class _Progress:
         self._loss = ""
         self._validation = ""
         self._width = 0
-        self._warnings_shown = 0
+        self._warnings_shown = self._notes_shown = 0
 
     def show(self, run: Run, points: Points) -> None:
         """Add new points; rewrite the line, or write one line per completed epoch."""
@@ -119,6 +119,10 @@ class _Progress:
             self.close()
             self._context.note(plain(f"{warning.severity.capitalize()}: {warning.message} {warning.fix}"))
             self._warnings_shown += 1
+        for note in run.summary.notes[self._notes_shown :]:
+            self.close()
+            self._context.note(plain(note))
+            self._notes_shown += 1
         if self._live:
             self._rewrite(run)
 

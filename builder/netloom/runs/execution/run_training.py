@@ -35,6 +35,11 @@ from netloom.training.weights.weight_files import CheckpointError
 Through: TypeAlias = Callable[[RunReporter], Callback]
 
 RESUME = "Resume, or netloom runs resume"
+# Not refused: numbers of a generated dataset can differ in the last bit on another processor
+CHANGED_DATA = (
+    "The data has changed since the last checkpoint. Rows that the network was trained on can be validation or test "
+    "rows now, so the metrics can be too good. Restore the data and reproduce the run, or start a new one."
+)
 
 
 def train_run(
@@ -52,6 +57,7 @@ def train_run(
     """
     run_id, project, text = run.id, artifacts.project(), artifacts.source()
     reporter = RunReporter(store, run, artifacts, Observer(project, artifacts), limits)
+    data_before = artifacts.environment().get("data")
     note_machine(artifacts, trainer.data.fingerprint)
     if threads is not None:
         if threads.is_usual:
@@ -63,6 +69,8 @@ def train_run(
         step, checkpoint = restored
         trainer.resume(checkpoint, checkpoints.restored_best(artifacts, partial(reporter.log_event, "damaged")))
         artifacts.log_event("restore", step=step)
+        if data_before not in (None, trainer.data.fingerprint):
+            reporter.log_event("changed data", CHANGED_DATA)
     values: dict[str, Any] = {"started_at": datetime.now(UTC), "total_steps": trainer.total_steps, "reason": ""}
     store.change_state(run_id, "running", holding=run.claim, **values)
     # Points of step 0 are from an evaluation without training; without a checkpoint they are removed, too.
