@@ -41,7 +41,10 @@ def inputs_of(digits: TrainedRun) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("name", [*IN_PYTORCH, *IN_ONNX_RUNTIME])
 def test_predictions_are_those_of_the_file(name: str, digits: TrainedRun, files: dict[str, Path]) -> None:
     inputs = inputs_of(digits)
-    [expected] = OnnxNetwork(files[name].read_bytes(), 1).outputs([inputs[field] for field in digits.fields])
+    batch, network = [inputs[field] for field in digits.fields], OnnxNetwork(files[name].read_bytes(), 1)
+    # Dynamic quantization takes its scales from a batch, so the outputs of a row would depend on the rows beside it
+    alone = [network.outputs([values[row : row + 1] for values in batch])[0] for row in range(len(batch[0]))]
+    expected = torch.cat(alone)
     variant = open_variant(digits, files[name])
     assert torch.allclose(variant.output(inputs), expected, atol=1e-5)
     explained = open_explainable_variant(digits, files[name])

@@ -13,7 +13,7 @@ from netloom.core.errors import UsageError
 from netloom.export import ExportError
 from netloom.export.archive import as_json, preprocess
 from netloom.export.onnx_network import OnnxNetwork
-from netloom.export.verification import cause, largest_difference
+from netloom.export.verification import cause, distance, largest_difference, run, sample
 from netloom.validation.output_scales import scales
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # The largest difference between the outputs of a file and of the same network in PyTorch, relative to the largest one
 MAX_DIFFERENCE = 1e-4
 COMPARED_ROWS = 64
+# The largest difference between the outputs of a row in a batch and by itself, as in the model server
+MAX_BATCH_DIFFERENCE = 1e-5
 
 
 def open_variant(trained: TrainedRun, file: Path) -> TrainedRun:
@@ -59,7 +61,13 @@ def _with_external_network(trained: TrainedRun, network: OnnxNetwork, content: b
         ExternalNetwork,  # imports PyTorch, unlike the rest of this module
     )
 
-    return replace(trained, model=ExternalNetwork(network.outputs, content), variant=file.name)
+    batch = sample(trained, COMPARED_ROWS)
+    alone = ExternalNetwork(network.outputs, content, is_row_by_row=True)
+    # Activations that are quantized with the range of a batch give a row other outputs in each batch
+    pairs = zip(*(run(model, [batch])[0] for model in (alone, ExternalNetwork(network.outputs, content))), strict=True)
+    is_independent = all(distance(joint, single) <= MAX_BATCH_DIFFERENCE for single, joint in pairs)
+    model = ExternalNetwork(network.outputs, content, is_row_by_row=not is_independent)
+    return replace(trained, model=model, variant=file.name)
 
 
 def read_file(file: Path) -> bytes:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from functools import partial
+from typing import Any, TypeAlias, cast
 
 import torch
 from torch import nn
 
-OutputsOf = Callable[[Sequence[torch.Tensor]], Sequence[torch.Tensor]]
+OutputsOf: TypeAlias = Callable[[Sequence[torch.Tensor]], Sequence[torch.Tensor]]
 
 
 class ExternalNetwork(nn.Module):
@@ -17,13 +18,14 @@ class ExternalNetwork(nn.Module):
     Args:
         outputs_of: Returns the outputs (N, …) for inputs (N, …) in the order of the arguments.
         content: The bytes of the file, which identify the network as weights do.
+        is_row_by_row: Whether each row is computed by itself, because its outputs would depend on those beside it.
     """
 
     content: torch.Tensor
 
-    def __init__(self, outputs_of: OutputsOf, content: bytes) -> None:
+    def __init__(self, outputs_of: OutputsOf, content: bytes, *, is_row_by_row: bool = False) -> None:
         super().__init__()
-        self._outputs_of = outputs_of
+        self._outputs_of = partial(_row_by_row, outputs_of) if is_row_by_row else outputs_of
         self.register_buffer("content", torch.frombuffer(bytearray(content), dtype=torch.uint8))
 
     def forward(self, *inputs: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:
@@ -36,3 +38,8 @@ class ExternalNetwork(nn.Module):
         from netloom.core.torch_internals import shallow_copy
 
         return cast(ExternalNetwork, shallow_copy(self))
+
+
+def _row_by_row(outputs_of: OutputsOf, batch: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
+    rows = [outputs_of([tensor[row : row + 1] for tensor in batch]) for row in range(len(batch[0]))]
+    return [torch.cat(parts) for parts in zip(*rows, strict=True)] if rows else outputs_of(batch)
