@@ -255,6 +255,8 @@ def test_unwritable_paths_are_refused(console: Console, trained: Trained, tmp_pa
     answer = console("export", "last", "--to", tmp_path / "no" / "x.zip", "--home", trained.home)
     assert answer.code == 2
     check_one_sentence(answer.err)
+    answer = console("export", "last", "--format", "notebook", "--to", tmp_path / "x.ipynb", "--home", trained.home)
+    assert "writes a zip; let the name end with .zip instead of .ipynb" in answer.err
     file = tmp_path / "file"
     file.write_text("")
     answer = console("runs", "--home", file)

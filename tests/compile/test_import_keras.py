@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from netloom.compile import module
+from netloom.compile.importers import read_model
 from netloom.compile.importers.imported_model import ImportedModel, UnreadableModelError
 from netloom.compile.importers.keras import looks_like_keras, read_keras
 from netloom.compile.importers.keras.shared_models import merge_shared
@@ -617,6 +618,13 @@ def test_other_files_are_not_detected_as_keras(tmp_path: Path) -> None:
     assert not looks_like_keras(tmp_path)
     _refusal_message(tmp_path / "none")
     _refusal_message(tmp_path)
+
+
+def test_hdf5_files_of_keras_2_are_refused_by_their_name(tmp_path: Path) -> None:
+    path = tmp_path / "model.h5"
+    h5py.File(path, "w").close()
+    with pytest.raises(UnreadableModelError, match=r"an HDF5 file, as of Keras 2.*save\('model.keras'\)"):
+        read_model(path)
 
 
 def test_normalizations_without_a_shift_have_none() -> None:

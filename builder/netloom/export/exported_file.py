@@ -49,8 +49,15 @@ def export(
 
 
 def destination(trained: Trained, name: str, path: str | Path) -> Path:
-    """Return the file that `export` writes: `path`, or a file named after the project if `path` is a folder."""
-    path = Path(path)
+    """Return the file that `export` writes: `path`, or a file named after the project if `path` is a folder.
+
+    Raises:
+        ExportError: there is no such format, or it writes a zip, and the name ends differently.
+    """
+    path, export_format = Path(path), _format(name)
+    is_zip = export_format.suffix.endswith(".zip")
+    if is_zip and path.suffix.lower() not in ("", ".zip") and not path.is_dir():
+        raise ExportError(f"The format {name} writes a zip; let the name end with .zip instead of {path.suffix[:20]}.")
     return path / filename(trained, name) if path.is_dir() else path
 
 

@@ -13,7 +13,7 @@ from netloom.document import Preparation
 __all__ = ["ImportedModel", "TrainingFacts", "UnreadableModelError", "read_model"]
 
 # The first bytes of other files that people try to import. ONNX files, which are protobuf messages, have no signature.
-ZIP, JSON = b"PK\x03\x04", (b"{", b"[")
+ZIP, JSON, HDF5 = b"PK\x03\x04", (b"{", b"["), b"\x89HDF\r\n\x1a\n"
 PICKLE = tuple(bytes([0x80, protocol]) for protocol in range(2, 6))
 PICKLED = (
     "This file was written by torch.save. Loading it can execute code in the file, so it is not imported. Write the "
@@ -55,7 +55,7 @@ def _refuse_others(path: Path) -> None:
     """Name the format of a file that cannot be ONNX.
 
     Raises:
-        UnreadableModelError: The file is an archive, a pickle or JSON.
+        UnreadableModelError: The file is an archive, a pickle, HDF5 or JSON.
     """
     names: list[str] = []
     try:
@@ -71,6 +71,11 @@ def _refuse_others(path: Path) -> None:
     # Files of torch.save are pickles, since PyTorch 1.6 inside a zip as data.pkl.
     if head.startswith(PICKLE) or any(name.endswith("data.pkl") for name in names):
         raise UnreadableModelError(PICKLED)
+    if head.startswith(HDF5):
+        raise UnreadableModelError(
+            "This is an HDF5 file, as of Keras 2 (.h5). Open it in Keras, save it with model.save('model.keras'), and "
+            "import that file."
+        )
     if names:
         raise UnreadableModelError("The archive contains neither a torch.export program nor a Keras model.")
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(JSON):
