@@ -34,6 +34,14 @@ def test_a_row_is_collected_relabeled_and_trained_on(console: Console, trained: 
     assert "needs its correct label" in console("collected", "add", "last", "--file", file).err
     assert "can be collected" in console("collected", "add", "last", "--request", "x y 1").err
     assert "No logged prediction" in console("collected", "suggest", "last").out
+    collected = open_store(console.home).collected(run.run.project_id if run.run is not None else "")
+    assert collected.add({}, "7", "Request to x", source="x y 1") is not None
+    assert "collected already" in console("collected", "add", "last", "--request", "x y 1").err
+    collected.delete({example.id for example in collected.all()})
+    both = tmp_path / "rows.json"
+    both.write_text(f"[{file.read_text()}, {file.read_text()}]")
+    several = console("collected", "add", "last", "--file", both, "--label", "7")
+    assert "holds 2 rows, but one row is needed" in several.err
     assert console("collected", "add", "last", "--file", file, "--label", "7").code == 0
     assert console("collected", "add", "last", "--file", file, "--label", "3").code == 0
     first, second = console("collected", "list", "last", "--json").value

@@ -79,6 +79,9 @@ def test_typed_forecasts_are_read_by_series() -> None:
 def test_a_prediction_that_is_not_finite_numbers_is_infinitely_wrong(prediction: Any) -> None:
     assert ONE.error(prediction, [1.0, 2.0]) == math.inf
     assert NumberLabel().error(None, 1.0) == math.inf
+    for large in (1e101, -(10**400)):
+        with pytest.raises(DataError, match=r"too large; at most 1e\+100"):
+            NumberLabel().check(large)
 
 
 def test_errors_of_forecasts_are_means_over_steps_and_series() -> None:

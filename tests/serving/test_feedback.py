@@ -107,7 +107,8 @@ def test_feedback_needs_a_log_and_several_rows_a_number(runs: Runs, tmp_path: Pa
     request_id = application.post("/predict", body).headers["x-request-id"]
     name = runs.trained.data.schema.target.classes[0]
     value = {"request_id": request_id, "label": name}
-    assert application.post("/models/model/feedback", json.dumps(value).encode()).status == 400
+    refused = application.post("/models/model/feedback", json.dumps(value).encode())
+    assert refused.value["error"] == "The request has 2 rows; the key row is the number of one of them, from 1."
     assert application.post("/models/model/feedback", json.dumps({**value, "row": 2}).encode()).status == 200
     assert [row.label for row in rows_of(application)] == [None, name]
     assert application.post("/feedback", json.dumps({"request_id": request_id}).encode()).status == 400

@@ -48,6 +48,8 @@ def test_gate_measures_both_runs_on_the_same_rows(ordered: tuple[TrainedRun, Tra
     gate = compare_for_promotion(better, worse, [])
     assert gate.passes
     assert gate.left_out == 0
+    one = dataclasses.replace(gate, left_out=1).notes
+    assert one == ("1 test row is left out, because the new run was trained on it.",)
     assert gate.mistakes is None
     for error, trained in ((gate.held_out.old, worse), (gate.held_out.new, better)):
         assert 1 - error == pytest.approx(evaluate(trained).metrics["accuracy"])

@@ -44,9 +44,7 @@ def read_row(path: str, preprocess: Mapping[str, Any]) -> RawRow:
 
     file = read_rows(path, preprocess)
     if len(file.rows) != 1:
-        raise UsageError(
-            f"{path[:80]!r} holds {len(file.rows):,} rows, but explain takes one row at a time; leave one row in it."
-        )
+        raise UsageError(f"{path[:80]!r} holds {len(file.rows):,} rows, but one row is needed; leave one row in it.")
     unknown = unknown_categories(preprocess, file.rows)
     for remark in (*file.notes, *summarize_warnings(with_warnings([{}], unknown=unknown, unreadable=file.unreadable))):
         print(plain(remark), file=sys.stderr, flush=True)

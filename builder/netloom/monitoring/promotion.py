@@ -11,6 +11,7 @@ import numpy as np
 
 from netloom.core.errors import DataError, UsageError
 from netloom.core.plain_json import JsonObject
+from netloom.core.text import counted
 from netloom.data.raw.texts import TaggedTexts
 from netloom.data.sequence_pairs import DECODER_INPUT, Pairs
 from netloom.modalities.encoding.cells import row_digest
@@ -83,7 +84,10 @@ class Gate:
     @property
     def notes(self) -> tuple[str, ...]:
         """A sentence for each restriction of the comparison."""
-        left_out = f"{self.left_out:,} test rows are left out, because the new run was trained on them."
+        left_out = (
+            f"{counted(self.left_out, 'test row is', 'test rows are')} left out, because the new run was trained on "
+            f"{'it' if self.left_out == 1 else 'them'}."
+        )
         trained_on = f"The new run was trained on {self.trained_on:,} of the collected examples."
         return ((left_out,) if self.left_out else ()) + ((trained_on,) if self.trained_on else ())
 

@@ -10,7 +10,7 @@ from netloom.cli.command import Command, Context, Failure, add_action, whole
 from netloom.cli.selection import add_run_argument, find_run, load_trained_run
 from netloom.cli.text import short, table
 from netloom.core.errors import UsageError
-from netloom.core.text import plain
+from netloom.core.text import counted, plain
 
 if TYPE_CHECKING:
     from netloom.monitoring.suspects import Suspect
@@ -141,6 +141,10 @@ def _add(store: Store, arguments: Namespace, context: Context) -> int:
         label = _checked(trained, true_label, row, arguments.label)
         example = collect_input(store, run, row, label, "Command line")
     else:
+        if any(example.source == arguments.request for example in store.collected(run.project_id).all()):
+            raise UsageError(
+                f"{arguments.request[:80]!r} is collected already; netloom collected relabel changes its label."
+            )
         suspects, _ = _suspects(store, trained, LOOKED_AT)
         suspect = next((suspect for suspect in suspects if suspect.source == arguments.request), None)
         if suspect is None:
@@ -157,7 +161,7 @@ def _add(store: Store, arguments: Namespace, context: Context) -> int:
     if restriction := restriction_of(trained.data):
         context.note(plain(restriction))
     count = len(store.collected(run.project_id).all())
-    text = f"The project has {count:,} collected example{'s' * (count > 1)}."
+    text = f"The project has {counted(count, 'collected example')}."
     context.answer({"id": example.id if example is not None else None, "examples": count}, text)
     return 0
 

@@ -10,7 +10,7 @@ from netloom.cli.command import Command, Context, Failure, whole
 from netloom.cli.selection import find_run, load_trained_run
 from netloom.cli.text import drift_table, number, table
 from netloom.core.errors import UsageError
-from netloom.core.text import plain
+from netloom.core.text import counted, plain
 
 if TYPE_CHECKING:
     from netloom.monitoring import LogInfo, MonitorReport
@@ -136,13 +136,13 @@ def _text(report: MonitorReport) -> str:
     lines = [plain(report.sentence), *(f"! {plain(alert)}" for alert in report.alerts[1:])]
     if report.rows:
         time_range = f"{minute(report.since)} to {minute(report.until)}"
-        lines.append(f"Model {report.model}, run {report.run[:8]}: {report.rows:,} predictions, {time_range}")
+        lines.append(f"Model {report.model}, run {report.run[:8]}: {counted(report.rows, 'prediction')}, {time_range}")
     if report.hidden:
         lines.append(f"The log does not have {', '.join(map(plain, report.hidden))}.")
     if labeled := report.labeled:
-        lines.append(f"{labeled.title} on {labeled.rows:,} labeled predictions: {labeled.value}")
+        lines.append(f"{labeled.title} on {counted(labeled.rows, 'labeled prediction')}: {labeled.value}")
         if labeled.test_value:
-            lines.append(f"{labeled.title} on {labeled.test_rows:,} test rows: {labeled.test_value}")
+            lines.append(f"{labeled.title} on {counted(labeled.test_rows, 'test row')}: {labeled.test_value}")
             lines += [labeled.difference] if labeled.difference else []
     if report.curve:
         rows = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from netloom.core.errors import DataError
 from netloom.core.text import plain
 from netloom.data import Prepared, prepare
 from netloom.data.preparation.fitted_state import with_stored_state
@@ -32,7 +33,11 @@ def retrain(store: Store, run_id: str, dataset: str, *, owner: str | None = None
     project = artifacts.project()
     choice = _choice_on(project.data, dataset, store)
     before = with_stored_state(prepare(project.data, store.home), artifacts)
-    reason = why_not(before, prepare(choice, store.home))
+    try:
+        after = prepare(choice, store.home)
+    except DataError as error:
+        raise DataError(f"The run cannot continue on this dataset; choose a version of its own. {error}") from None
+    reason = why_not(before, after)
     if reason:
         raise StartError(reason)
     name = artifacts.default_weights()

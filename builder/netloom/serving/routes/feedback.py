@@ -34,7 +34,7 @@ class Feedback(ServerRoute):
         if true_label is None:
             raise RequestError(
                 f"A label does not measure the predictions of the model {name!r}: they are neither a class, labels, "
-                "tags, a mask, a text, one number nor a forecast.",
+                "tags, a mask, objects, a text, one number nor a forecast.",
                 409,
             )
         try:
@@ -76,7 +76,6 @@ def _row(body: dict[str, Any], rows: int) -> int:
     row = body.get("row", 1 if rows == 1 else None)
     if isinstance(row, bool) or not isinstance(row, int) or not 1 <= row <= rows:
         count = "1 row" if rows == 1 else f"{rows:,} rows"
-        raise RequestError(
-            f"The request has {count}; the key row is the number of one of them, from 1, received {row!r:.40}."
-        )
+        received = f", received {row!r:.40}" if "row" in body else ""
+        raise RequestError(f"The request has {count}; the key row is the number of one of them, from 1{received}.")
     return row

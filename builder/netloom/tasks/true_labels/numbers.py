@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from netloom.core.errors import DataError
+from netloom.modalities.encoding.coercion import LARGEST
 from netloom.tasks.true_labels.messages import listed, shown
 from netloom.tasks.true_labels.true_label import TrueLabel
 
@@ -32,10 +33,9 @@ class NumberLabel(TrueLabel):
     def check(self, label: Any) -> float:
         if isinstance(label, bool) or not isinstance(label, (int, float)) or not abs(label) < math.inf:
             raise DataError(f"The label must be a number, received {shown(label)}.")
-        try:
-            return float(label)
-        except OverflowError:
-            raise DataError("The number of the label is too large.") from None
+        if abs(label) > LARGEST:  # which the import reads as missing
+            raise DataError(f"The number of the label is too large; at most {LARGEST:g} is allowed.")
+        return float(label)
 
     def parse(self, text: str) -> float:
         numbers = _typed_numbers(text)

@@ -191,7 +191,7 @@ def _labeled(report: MonitorReport) -> None:
             else "The predictions of this run cannot be compared with labels, so its server refuses them."
         )
         return
-    st.markdown(f"**{labeled.title}** on {labeled.rows:,} labeled predictions: {escape(labeled.value)}")
+    st.markdown(f"**{labeled.title}** on {counted(labeled.rows, 'labeled prediction')}: {escape(labeled.value)}")
     if labeled.test_value:
         difference = f" {escape(labeled.difference)}." if labeled.difference else ""
         st.caption(f"{labeled.test_rows:,} test rows: {escape(labeled.test_value)}.{difference}")
