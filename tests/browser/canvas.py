@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import time
+from collections.abc import Callable
 from contextlib import suppress
 
 from playwright.sync_api import FloatRect, Locator, Page, TimeoutError, expect
@@ -170,3 +172,11 @@ def use_data(canvas: Canvas, option: str) -> None:
         expect(canvas.page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
         canvas.page.wait_for_timeout(250)
     canvas.settle()
+
+
+def until(page: Page, holds: Callable[[], bool], within_s: float = 60) -> None:
+    """Wait until a condition holds, while the page keeps running."""
+    end = time.monotonic() + within_s
+    while not holds():
+        assert time.monotonic() < end, f"not within {within_s:.0f} s"
+        page.wait_for_timeout(50)

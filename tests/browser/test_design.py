@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -14,7 +12,7 @@ from playwright.sync_api import Page, expect
 from netloom.cli.bench.server import Server
 from netloom.document import Project, dumps
 from netloom.templates import templates
-from tests.browser.canvas import Canvas, new_project, use_data, use_template
+from tests.browser.canvas import Canvas, new_project, until, use_data, use_template
 from tests.browser.conftest import VIEWPORT, listen
 from tests.ui.editing_sessions import connected
 
@@ -25,14 +23,6 @@ def saved_nodes(server: Server, name: str) -> set[str]:
     store = server.store
     row = next(row for row in store.list_projects() if row.name == name)
     return set(store.load(row.id).project.main_network.nodes)
-
-
-def until(page: Page, holds: Callable[[], bool], within_s: float = 60) -> None:
-    """Wait until a condition holds, while the page keeps running."""
-    end = time.monotonic() + within_s
-    while not holds():
-        assert time.monotonic() < end, f"not within {within_s:.0f} s"
-        page.wait_for_timeout(50)
 
 
 def test_empty_canvas_shows_a_hint(page: Page, server: Server) -> None:

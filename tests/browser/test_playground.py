@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from netloom.cli.bench.server import Server
+from tests.browser.canvas import until
 from tests.browser.playground import open_untrained
 
 pytestmark = pytest.mark.browser
@@ -83,14 +84,33 @@ def test_an_object_is_drawn_on_the_image_and_collected(page: Page, server: Serve
     label = page.get_by_role("textbox", name="Correct label")
     expect(label).to_have_value("no object")
     page.get_by_role("radiogroup", name="Draw a box around").get_by_role("radio", name="square").click()
-    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
-    area = page.locator(".js-plotly-plot .nsewdrag").first.bounding_box()
+    area = page.get_by_role("group", name="a new box is around square").bounding_box()
     assert area is not None
-    page.mouse.move(area["x"] + 0.1 * area["width"], area["y"] + 0.2 * area["height"])
-    page.mouse.down()
-    page.mouse.move(area["x"] + 0.5 * area["width"], area["y"] + 0.75 * area["height"], steps=4)
-    page.mouse.up()
+
+    def drag(start: tuple[float, float], end: tuple[float, float]) -> None:
+        for step, (across, down) in enumerate((start, end)):
+            page.mouse.move(area["x"] + across * area["width"], area["y"] + down * area["height"], steps=1 + 3 * step)
+            page.mouse.up() if step else page.mouse.down()
+
+    def expect_box(left: float, top: float, right: float, bottom: float) -> None:
+        def sides() -> list[float]:
+            return [float(number) for number in re.findall(r"\d\.\d+", label.input_value())]
+
+        until(page, lambda: sides() == pytest.approx([left, top, right, bottom], abs=0.02))
+
+    drag((0.1, 0.2), (0.5, 0.75))
     expect(label).to_have_value(re.compile(r"^square 0\.\d{3} 0\.\d{3} 0\.\d{3} 0\.\d{3}$"))
+    expect_box(0.1, 0.2, 0.5, 0.75)
+    drag((0.3, 0.5), (0.9, 0.5))  # the box, up to the right side of the image
+    expect_box(0.6, 0.2, 1.0, 0.75)
+    drag((0.6, 0.2), (0.4, 0.1))  # its corner
+    expect_box(0.4, 0.1, 1.0, 0.75)
+    page.keyboard.press("ArrowDown")
+    expect_box(0.4, 0.11, 1.0, 0.76)
+    page.keyboard.press("Delete")
+    expect(label).to_have_value("no object")
+    drag((0.1, 0.2), (0.5, 0.75))
+    expect_box(0.1, 0.2, 0.5, 0.75)
     page.get_by_role("button", name="Collect this input").click()
     expect(page.get_by_text("The project has 1 collected example.")).to_be_visible()
     [example] = server.store.collected(server.store.runs()[0].project_id).all()

@@ -12,6 +12,7 @@ from netloom.explain.plots.class_colors import COLORS, object_color, text_color
 from netloom.explain.plots.figures import picture
 from netloom.explain.plots.object_shapes import with_objects
 from netloom.training.diagnostics.prediction_cards import ExampleJson, packed
+from netloom.ui.components.examples.box_input import sent_boxes
 from netloom.ui.components.examples.object_boxes import described, objects_html
 from netloom.ui.train.prediction_history import cards
 
@@ -87,3 +88,25 @@ def test_boxes_of_a_figure_are_in_its_pixels() -> None:
     assert [label.text for label in figure.layout.annotations] == ["cat 99%", "&lt;b>dog&lt;/b> 25%"]
     assert [label.xanchor for label in figure.layout.annotations] == ["left", "right"]
     assert ImageObject(0, "x" * 60, (0, 0, 1, 1)).title == "x" * 60
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        None,
+        "boxes",
+        [[0, 0.1, 0.1, 0.5]],
+        [[3, 0.1, 0.1, 0.5, 0.5]],
+        [[-1, 0.1, 0.1, 0.5, 0.5]],
+        [[0.0, 0.1, 0.1, 0.5, 0.5]],
+        [[0, 0.5, 0.1, 0.1, 0.5]],
+        [[0, 0.1, 0.1, 0.5, 1.5]],
+        [[0, 0.1, 0.1, 0.5, float("nan")]],
+        [[0, 0.1, 0.1, 0.5, "0.5"]],
+    ],
+)
+def test_anything_but_boxes_from_the_browser_is_ignored(sent: object) -> None:
+    valid = [2, 0, 0.25, 1, 0.5]
+    assert sent_boxes([valid], classes=3) == [(2, 0.0, 0.25, 1.0, 0.5)]
+    assert sent_boxes([], classes=3) == []
+    assert sent_boxes([valid, *sent] if isinstance(sent, list) else sent, classes=3) is None

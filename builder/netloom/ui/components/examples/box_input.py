@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,21 +12,45 @@ import streamlit as st
 
 from netloom.core.errors import DataError
 from netloom.core.text import escape
-from netloom.data.boxes import ImageObject, predicted_objects
+from netloom.data.boxes import predicted_objects
 from netloom.data.images import channels_last
-from netloom.explain.plots.object_shapes import with_objects
+from netloom.explain.plots.class_colors import object_color, text_color
 from netloom.ui.components.examples.image_urls import enlarged
 from netloom.ui.components.page_state import has_value, set_value, value_of
 from netloom.ui.components.state import Part
 
 if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
     from netloom.tasks.true_labels import BoxedLabel
 
-HEIGHT = 300
+HEIGHT = 300  # of the image, in pixels, where its column is wide enough
 TYPED_HEIGHT = 110
-MIN_SIDE = 0.005  # of a drawn box; a click without a movement draws none
+MAX_BOXES = 1_000
+HELP = (
+    "Drag on the image to add a box. Drag a box to move it, and its corners to resize it. By the keyboard: Tab selects "
+    "a box, arrow keys move it, Shift with arrow keys resizes it, and Delete removes it."
+)
+
+_HTML = """
+<div data-part="stage" role="group">
+  <img alt="The image of the row" draggable="false">
+</div>
+"""
+_CSS = """
+[data-part=stage] { position: relative; touch-action: none; cursor: crosshair; user-select: none; margin: 2px; }
+[data-part=stage][data-disabled] { cursor: not-allowed; opacity: 0.6; }
+img { display: block; width: 100%; height: 100%; border-radius: 4px; pointer-events: none; }
+.box { position: absolute; box-sizing: border-box; border: 2px solid; border-radius: 2px; cursor: move;
+  box-shadow: 0 0 0 1px rgba(0,0,0,.5), inset 0 0 0 1px rgba(0,0,0,.5); }
+.box:focus-visible, .selected { outline: 2px solid #fff; outline-offset: 1px;
+  box-shadow: 0 0 0 1px rgba(0,0,0,.5), inset 0 0 0 1px rgba(0,0,0,.5), 0 0 0 5px #000; }
+.name { position: absolute; top: 0; max-width: 12em; overflow: hidden; text-overflow: ellipsis; border-radius: 2px;
+  white-space: nowrap; padding: 0 3px; font: 11px/1.35 var(--st-font); pointer-events: none; }
+.above { top: auto; bottom: 100%; } .at-left { left: -2px; } .at-right { right: -2px; }
+.corner { position: absolute; width: 24px; height: 24px; }
+.corner::after { content: ""; position: absolute; inset: 7px; background: #fff; border: 1px solid #000; }
+.top { top: -12px; } .bottom { bottom: -12px; } .left { left: -12px; } .right { right: -12px; }
+.top.left, .bottom.right { cursor: nwse-resize; } .top.right, .bottom.left { cursor: nesw-resize; }
+"""
 
 
 def box_input(
@@ -45,21 +70,16 @@ def box_input(
     """
     if not has_value(key):
         set_value(key, label.text(start or []))
-    typed = value_of(key)
-    objects, problem = _parsed(label, typed)
-    names, key_of_name = label.names, Part.COLOR.within(key)
-    name = st.pills("Draw a box around", names, default=names[0], required=True, format_func=escape, key=key_of_name)
-    # Another key after each change of the objects, so that a box that became an object is not selected any more
-    chart_key = Part.CANVAS.within(key, typed)
-    st.plotly_chart(
-        _chart(picture, predicted_objects(objects or [], label.names)),
-        width="stretch",
-        key=chart_key,
-        on_select=partial(_add, label, key, typed, chart_key, str(name), picture.shape[1:], on_change),
-        selection_mode="box",
-        config={"displayModeBar": False, "scrollZoom": False},
+    objects, problem = _parsed(label, value_of(key))
+    names = label.names
+    name = st.pills(
+        "Draw a box around", names, default=names[0], required=True, format_func=escape, key=Part.COLOR.within(key)
     )
-    st.caption("Drag on the image to add a box; delete its line to remove it.")
+    editor_key = Part.CANVAS.within(key)
+    data = _editor_data(label, value_of(key), objects or [], picture)
+    data |= {"chosen": names.index(str(name)), "disabled": bool(problem)}
+    _component()(key=editor_key, data=data, on_boxes_change=partial(_take, label, key, editor_key, on_change))
+    st.caption(HELP)
     st.text_area(title, key=key, on_change=on_change, help=label.hint, height=TYPED_HEIGHT)
     if problem:
         st.caption(f":material/error: {escape(problem)}")
@@ -81,54 +101,57 @@ def _parsed(label: BoxedLabel, text: str) -> tuple[list[dict[str, Any]] | None, 
         return None, str(error)
 
 
-def _add(
-    label: BoxedLabel,
-    key: str,
-    typed: str,
-    chart_key: str,
-    name: str,
-    size: tuple[int, int],
-    on_change: Callable[[], None] | None,
-) -> None:
-    """Add the boxes that were drawn on the chart to the typed objects."""
-    boxes = (value_of(chart_key) or {}).get("selection", {}).get("box", [])
-    sides = [_sides(box["x"], box["y"], size) for box in boxes]
-    drawn = [{"class": name, "box": side} for side in sides if side]
-    objects, problem = _parsed(label, typed)
-    if not drawn or problem:  # what was typed is not lost
+def _editor_data(
+    label: BoxedLabel, text: str, objects: Sequence[dict[str, Any]], picture: np.ndarray
+) -> dict[str, Any]:
+    """Return what the editor shows; it replaces its boxes when the `text` of the objects has changed."""
+    height, width = picture.shape[1:]
+    colors = [object_color(number) for number in range(len(label.names))]
+    return {
+        "picture": enlarged(channels_last(picture)),
+        "width": round(HEIGHT * width / height),
+        "ratio": width / height,
+        "text": text,
+        "boxes": [[item.number, *item.box] for item in predicted_objects(objects, label.names)],
+        "classes": [
+            {"name": name, "color": color, "text": text_color(color)}
+            for name, color in zip(label.names, colors, strict=True)
+        ],
+    }
+
+
+def _take(label: BoxedLabel, key: str, editor_key: str, on_change: Callable[[], None] | None) -> None:
+    """Write the boxes of the editor as text. What is typed and cannot be read stays."""
+    boxes = sent_boxes((value_of(editor_key) or {}).get("boxes"), len(label.names))
+    if boxes is None or _parsed(label, value_of(key))[1]:
         return
-    set_value(key, label.text([*(objects or []), *drawn]))
+    set_value(key, label.text([{"class": label.names[number], "box": sides} for number, *sides in boxes]))
     if on_change is not None:
         on_change()
 
 
-def _sides(x: Sequence[float], y: Sequence[float], size: tuple[int, int]) -> list[float]:
-    """Return a box that was drawn on the chart of an image of `size` (H, W) as x_min, y_min, x_max, y_max within the
-    image; [] if it is too small."""
-    height, width = size
-    x_min, x_max = (min(max((value + 0.5) / width, 0.0), 1.0) for value in sorted(x))
-    y_min, y_max = (min(max((value + 0.5) / height, 0.0), 1.0) for value in sorted(y))
-    return [x_min, y_min, x_max, y_max] if min(x_max - x_min, y_max - y_min) >= MIN_SIDE else []
+def sent_boxes(sent: object, classes: int) -> list[tuple[int, float, float, float, float]] | None:
+    """Return boxes from the browser as the number of a class, x_min, y_min, x_max and y_max; None if it sent something
+    else."""
+    boxes = []
+    for box in sent[:MAX_BOXES] if isinstance(sent, list) else [None]:
+        match box:
+            case [int(number), *sides] if 0 <= number < classes and len(sides) == 4 and all(map(_is_share, sides)):
+                x_min, y_min, x_max, y_max = map(float, sides)
+                if x_min >= x_max or y_min >= y_max:
+                    return None
+                boxes.append((number, x_min, y_min, x_max, y_max))
+            case _:
+                return None
+    return boxes
 
 
-def _chart(picture: np.ndarray, objects: Sequence[ImageObject]) -> go.Figure:
-    """Return the image (C, H, W) with the boxes of its objects, on which boxes can be drawn. Whole numbers on its axes
-    are the centers of pixels."""
-    import plotly.graph_objects as go
+def _is_share(value: object) -> bool:
+    return isinstance(value, (int, float)) and 0 <= value <= 1
 
-    height, width = picture.shape[1:]
-    left, right, top, bottom = -0.5, width - 0.5, -0.5, height - 0.5
-    # Nothing can be selected in a chart without points
-    corners = go.Scatter(x=[left, right], y=[top, bottom], mode="markers", marker={"opacity": 0}, hoverinfo="skip")
-    figure = with_objects(go.Figure(corners), (height, width), objects)
-    figure.add_layout_image(
-        {"x": left, "y": top, "sizex": width, "sizey": height, "xref": "x", "yref": "y", "layer": "below"},
-        source=enlarged(channels_last(picture)),
-        sizing="stretch",
-    )
-    axis = {"visible": False, "fixedrange": True, "constrain": "domain"}
-    figure.update_xaxes(axis, range=[left, right])
-    figure.update_yaxes(axis, range=[bottom, top], scaleanchor="x")
-    return figure.update_layout(
-        height=HEIGHT, margin={"l": 0, "r": 0, "t": 0, "b": 0}, dragmode="select", showlegend=False
-    )
+
+@cache
+def _component() -> Any:
+    # Registered when first shown, as a component cannot be registered before Streamlit runs.
+    script = files("netloom.ui.components.examples").joinpath("box_editor.js").read_text(encoding="utf-8")
+    return st.components.v2.component("netloom_box_editor", html=_HTML, css=_CSS, js=script)
