@@ -11,6 +11,8 @@ from netloom.export.gan_generator import generator
 from netloom.export.verification import difference
 
 GENERATOR = "The file contains the generator; the discriminator is used only in training."
+# The endings of files within the zips, with which the programs for such files would try to open a zip
+_INNER = frozenset({".html", ".ipynb", ".json", ".md", ".onnx", ".pt2", ".py", ".safetensors"})
 
 
 def content(trained: Trained, name: str) -> bytes:
@@ -52,11 +54,10 @@ def destination(trained: Trained, name: str, path: str | Path) -> Path:
     """Return the file that `export` writes: `path`, or a file named after the project if `path` is a folder.
 
     Raises:
-        ExportError: there is no such format, or it writes a zip, and the name ends differently.
+        ExportError: there is no such format, or it writes a zip, and the name is that of a file within it.
     """
     path, export_format = Path(path), _format(name)
-    is_zip = export_format.suffix.endswith(".zip")
-    if is_zip and path.suffix.lower() not in ("", ".zip") and not path.is_dir():
+    if export_format.suffix.endswith(".zip") and path.suffix.lower() in _INNER and not path.is_dir():
         raise ExportError(f"The format {name} writes a zip; let the name end with .zip instead of {path.suffix[:20]}.")
     return path / filename(trained, name) if path.is_dir() else path
 
