@@ -278,22 +278,25 @@ def test_policy_survives_a_round_trip() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "place"),
+    ("text", "message"),
     [
-        ("{", "policy: "),
-        ('{"intents": {"a": {"responses": "x"}}}', "intents.a.responses: "),
-        ('{"intents": {}, "fallback": {"confidence": 2}}', "fallback.confidence: "),
-        ('{"intents": {}, "secret": 1}', "secret: "),
-        ("intents: {}\nsecret: 1", "secret: "),
-        ("intents: {}\nfallback:\n  confidence: high", "fallback.confidence: "),
+        ("{", "The policy is not valid JSON: "),
+        ('{"intents": {"a": {"responses": "x"}}}', "intents.a.responses must be a list, received 'x'."),
+        (
+            '{"intents": {"a": {"respones": []}}}',
+            "There is no field 'respones' in intents.a; did you mean 'responses'",
+        ),
+        ('{"intents": {}, "fallback": {"confidence": 2}}', "fallback.confidence must be at most 1, received 2."),
+        ("intents: {}\nsecret: 1", "There is no field 'secret' in the policy; choose one of "),
+        ("intents: {}\nfallback:\n  confidence: high", "fallback.confidence must be a number, received 'high'."),
         ("intents: [", "The policy is neither a JSON object nor valid YAML: "),
-        ("", "policy: "),
+        ("", "The policy must be a JSON object"),
     ],
 )
-def test_invalid_policy_names_the_place(text: str, place: str) -> None:
+def test_invalid_policy_is_refused_in_words(text: str, message: str) -> None:
     with pytest.raises(PolicyError) as error:
         loads(text)
-    assert str(error.value).startswith(place)
+    assert str(error.value).startswith(message)
 
 
 KINDS = ("place", "day")

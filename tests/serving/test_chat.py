@@ -146,7 +146,7 @@ def test_the_policy_of_the_run_answers_and_a_reload_keeps_sessions(
         files.save_chat_policy("{}")
         refused = application.post("/reload", json.dumps({"run": assistant.run.id}).encode())
         assert refused.status == 400
-        assert "chat_policy.json: intents: field required" in refused.value["error"]
+        assert "chat_policy.json: intents is required" in refused.value["error"]
         assert say(application, ALARM, session).status == 200, "the version before goes on"
     finally:
         files.delete_chat_policy()

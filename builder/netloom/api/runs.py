@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from netloom import calibration, runs
 from netloom.api.home import data_folder
 from netloom.api.rows import read_rows
@@ -284,6 +286,7 @@ def explain_prediction(
     Raises:
         DataError: the raw row has no value for a field, or a value that does not fit.
         ExplainError: there is no such method, option, row or target, or the method does not fit the network.
+        UsageError: `row` is neither a whole number nor a mapping.
 
     Example:
         >>> explanation = netloom.explain_prediction(run, 0, "integrated_gradients")
@@ -293,6 +296,8 @@ def explain_prediction(
     name = next(item.name for item in methods(run) if item.available) if method is None else method
     if isinstance(row, Mapping):
         row = read_rows(run, [row]).rows[0]
+    elif not isinstance(row, (int, np.integer)):
+        raise UsageError(f"A row is its number in the data, or a mapping, received {row!r:.40}.")
     return explain(run, name, row, target=target, seed=seed, **options)
 
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError
 
 from netloom.core.errors import UsageError
+from netloom.core.field_errors import field_errors, summary
 from netloom.core.yaml_text import read_yaml, write_yaml
 from netloom.data.tables.intents_json import example_intents
 from netloom.document.base_model import Frozen
@@ -118,6 +119,10 @@ class Policy(Frozen):
         return {name: generation for name, generation in every.items() if generation is not None}
 
 
+# The classes that are validated separately, by the title in pydantic's errors
+_PARTS = {part.__name__: part for part in (Policy, Fallback, IntentPolicy, Slot, Generation)}
+
+
 def default_policy(
     intents: Sequence[str], entities: Sequence[str] = (), out_of_scope: Sequence[str] = (), opening: str = OPENING
 ) -> Policy:
@@ -196,10 +201,11 @@ def _from_intents(text: str) -> str:
 
 
 def invalid(error: ValidationError) -> str:
-    """Return the first thing that is wrong with a policy or a part of it, as a sentence that begins with its place."""
+    """Return the first thing that is wrong with a policy or a part of it, as a sentence with its place."""
     first = error.errors(include_url=False)[0]
-    location = ".".join(map(str, first["loc"])) or "policy"
-    return f"{location}: {first['msg'][:1].lower()}{first['msg'][1:]}."
+    if first["type"] == "json_invalid":
+        return f"The policy is not valid JSON: {first['ctx']['error']}."
+    return summary(field_errors(error, _PARTS.get(error.title, Policy), owner="the policy"), "The policy", limit=1)
 
 
 def dumps(policy: Policy) -> str:
