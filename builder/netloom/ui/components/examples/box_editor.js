@@ -178,8 +178,13 @@ export default function ({ parentElement, data, setStateValue }) {
     event.preventDefault();
     event.stopPropagation();
   };
-  stage.onfocusout = () => {
-    editor.hasFocus = stage.contains(stage.getRootNode().activeElement);
+  stage.onfocusin = (event) => {
+    const node = event.target.closest("[data-index]");
+    if (disabled || !node || Number(node.dataset.index) === editor.selected) return;
+    select(Number(node.dataset.index)); // by Tab
+  };
+  stage.onfocusout = (event) => {
+    editor.hasFocus = stage.contains(event.relatedTarget);
   };
   draw(editor);
 }
