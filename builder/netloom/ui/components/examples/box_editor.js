@@ -34,8 +34,8 @@ function element(kind, attributes, ...children) {
   return node;
 }
 
-/** Draw the boxes; larger ones first, so that smaller ones can be reached. */
-function draw(editor) {
+/** Draw the boxes; larger ones first, so that smaller ones can be reached. The focus stays, or moves to `focused`. */
+function draw(editor, focused = editor.stage.querySelector(".box:focus")?.dataset.index) {
   const { stage, boxes, classes, selected } = editor;
   stage.querySelectorAll(".box").forEach((node) => node.remove());
   const area = (index) => {
@@ -47,7 +47,8 @@ function draw(editor) {
     const { name, color, text } = classes[number];
     const [left, top, right, bottom] = sides;
     const isSelected = index === selected;
-    const place = `${Math.round(100 * left)}% from the left, ${Math.round(100 * top)}% from the top`;
+    const [x, y, width, height] = [left, top, right - left, bottom - top].map((share) => Math.round(100 * share));
+    const place = `${x}% from the left, ${y}% from the top, ${width}% wide, ${height}% high`;
     // Above the box if there is room, and at its right side in the right half, so that a long name stays in the image
     const position = `${top >= NAME_ROOM ? "above " : ""}${left + right > 1 ? "at-right" : "at-left"}`;
     const label = element("span", { class: `name ${position}`, style: `background:${color};color:${text}` }, name);
@@ -68,8 +69,8 @@ function draw(editor) {
     );
     Object.assign(node.style, { width: percent(right - left), height: percent(bottom - top) });
     stage.append(node);
-    if (isSelected && editor.hasFocus) node.focus({ preventScroll: true });
   }
+  stage.querySelector(`[data-index="${focused}"]`)?.focus({ preventScroll: true });
 }
 
 export default function ({ parentElement, data, setStateValue }) {
@@ -77,7 +78,7 @@ export default function ({ parentElement, data, setStateValue }) {
   const picture = stage.querySelector("img");
   let editor = editors.get(stage);
   if (!editor) {
-    editor = { stage, boxes: [], selected: null, drag: null, hasFocus: false };
+    editor = { stage, boxes: [], selected: null, drag: null, change: data.change };
     editors.set(stage, editor);
   }
   const { classes, chosen, disabled } = data;
@@ -87,23 +88,31 @@ export default function ({ parentElement, data, setStateValue }) {
   stage.style.aspectRatio = `${data.ratio}`;
   stage.setAttribute("aria-label", `Objects in the image; a new box is around ${classes[chosen].name}`);
   stage.toggleAttribute("data-disabled", disabled);
-  // A rerun of the page discards nothing: the boxes are replaced only by others, and not while one is dragged.
-  if (editor.text !== data.text) {
-    editor.text = data.text;
-    if (!editor.drag) {
-      editor.boxes = data.boxes.map(([number, ...sides]) => ({ number, sides }));
-      if (editor.selected >= editor.boxes.length) editor.selected = null;
-    }
+  // A rerun of the page discards nothing: the boxes are replaced only by others, and not by those before a later change.
+  if (editor.text !== data.text && editor.change <= data.change) {
+    [editor.text, editor.change] = [data.text, data.change];
+    const { drag } = editor;
+    const dragged = drag && editor.boxes[drag.index];
+    editor.boxes = data.boxes.map(([number, ...sides]) => ({ number, sides }));
+    if (drag) {
+      const count = editor.boxes.length;
+      editor.selected = drag.index = drag.isNew ? count : Math.min(drag.index, count);
+      editor.boxes[drag.index] = dragged;
+    } else if (editor.selected >= editor.boxes.length) editor.selected = null;
   }
 
-  const send = () => setStateValue("boxes", editor.boxes.map(({ number, sides }) => [number, ...sides]));
+  const send = () => {
+    const boxes = editor.boxes.map(({ number, sides }) => [number, ...sides]);
+    editor.change += 1;
+    setStateValue("boxes", { change: editor.change, boxes });
+  };
   const select = (index) => {
     editor.selected = index;
-    editor.hasFocus = index !== null;
-    draw(editor);
+    draw(editor, index ?? undefined);
   };
   const remove = (index) => {
     editor.boxes.splice(index, 1);
+    stage.focus({ preventScroll: true }); // so that Tab goes to another box
     select(null);
     send();
   };
@@ -114,25 +123,27 @@ export default function ({ parentElement, data, setStateValue }) {
   const inside = (point) => point.map((value) => clamped(value, 0, 1));
 
   stage.onpointerdown = (event) => {
-    if (disabled || event.button !== 0) return;
+    if (disabled || editor.drag || event.button !== 0) return; // one finger at a time
     event.preventDefault();
     stage.setPointerCapture(event.pointerId);
     const [x, y] = inside(position(event));
     const corner = event.target.closest("[data-corner]");
     const node = event.target.closest("[data-index]");
+    const drag = { pointer: event.pointerId, from: [x, y] };
     if (!node) {
       editor.boxes.push({ number: chosen, sides: [x, y, x, y] });
-      editor.drag = { index: editor.boxes.length - 1, from: [x, y], start: [x, y, x, y], sides: [2, 3], isNew: true };
+      Object.assign(drag, { index: editor.boxes.length - 1, start: [x, y, x, y], sides: [2, 3], isNew: true });
     } else {
       const index = Number(node.dataset.index);
       const sides = corner ? CORNERS[corner.dataset.corner] : null;
-      editor.drag = { index, from: [x, y], start: [...editor.boxes[index].sides], sides };
+      Object.assign(drag, { index, start: [...editor.boxes[index].sides], sides });
     }
-    select(editor.drag.index);
+    editor.drag = drag;
+    select(drag.index);
   };
   stage.onpointermove = (event) => {
     const { drag } = editor;
-    if (!drag) return;
+    if (event.pointerId !== drag?.pointer) return;
     const [x, y] = position(event);
     if (drag.sides) {
       const sides = [...drag.start];
@@ -143,22 +154,20 @@ export default function ({ parentElement, data, setStateValue }) {
     }
     draw(editor);
   };
-  stage.onpointerup = stage.onpointercancel = () => {
+  stage.onpointerup = stage.onpointercancel = (event) => {
     const { drag } = editor;
-    if (!drag) return;
+    if (event.pointerId !== drag?.pointer) return;
     editor.drag = null;
     const box = editor.boxes[drag.index];
-    if (!isLargeEnough(box.sides)) {
-      if (drag.isNew) editor.boxes.splice(drag.index, 1);
-      else box.sides = drag.start;
-      select(drag.isNew ? null : drag.index);
-      return;
-    }
-    if (box.sides.some((value, side) => value !== drag.start[side])) send();
+    const isKept = isLargeEnough(box.sides);
+    if (!isKept && drag.isNew) editor.boxes.splice(drag.index, 1);
+    else if (!isKept) box.sides = drag.start;
+    select(isKept || !drag.isNew ? drag.index : null);
+    if (isKept && box.sides.some((value, side) => value !== drag.start[side])) send();
   };
   stage.onkeydown = (event) => {
     const node = event.target.closest("[data-index]");
-    if (disabled || !node || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (disabled || editor.drag || !node || event.ctrlKey || event.metaKey || event.altKey) return;
     const index = Number(node.dataset.index);
     const { sides } = editor.boxes[index];
     if (event.key in KEYS) {
@@ -172,8 +181,6 @@ export default function ({ parentElement, data, setStateValue }) {
       remove(index);
     } else if (event.key === "Enter" || event.key === " ") {
       select(index);
-    } else if (event.key === "Escape") {
-      select(null);
     } else return;
     event.preventDefault();
     event.stopPropagation();
@@ -183,8 +190,5 @@ export default function ({ parentElement, data, setStateValue }) {
     if (disabled || !node || Number(node.dataset.index) === editor.selected) return;
     select(Number(node.dataset.index)); // by Tab
   };
-  stage.onfocusout = (event) => {
-    editor.hasFocus = stage.contains(event.relatedTarget);
-  };
-  draw(editor);
+  draw(editor, editor.drag?.index);
 }

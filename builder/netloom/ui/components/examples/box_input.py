@@ -26,12 +26,12 @@ HEIGHT = 300  # of the image, in pixels, where its column is wide enough
 TYPED_HEIGHT = 110
 MAX_BOXES = 1_000
 HELP = (
-    "Drag on the image to add a box. Drag a box to move it, and its corners to resize it. By the keyboard: Tab selects "
-    "a box, arrow keys move it, Shift with arrow keys resizes it, and Delete removes it."
+    "Drag on the image to add a box. Drag a box to move it, and its corners to resize it. With the keyboard, Tab "
+    "selects a box, the arrow keys move it, Shift with the arrow keys resizes it, and Delete removes it."
 )
 
 _HTML = """
-<div data-part="stage" role="group">
+<div data-part="stage" role="group" tabindex="-1">
   <img alt="The image of the row" draggable="false">
 </div>
 """
@@ -77,7 +77,8 @@ def box_input(
     )
     editor_key = Part.CANVAS.within(key)
     data = _editor_data(label, value_of(key), objects or [], picture)
-    data |= {"chosen": names.index(str(name)), "disabled": bool(problem)}
+    change, _ = _sent(editor_key)
+    data |= {"chosen": names.index(str(name)), "disabled": bool(problem), "change": change}
     _component()(key=editor_key, data=data, on_boxes_change=partial(_take, label, key, editor_key, on_change))
     st.caption(HELP)
     st.text_area(title, key=key, on_change=on_change, help=label.hint, height=TYPED_HEIGHT)
@@ -122,12 +123,20 @@ def _editor_data(
 
 def _take(label: BoxedLabel, key: str, editor_key: str, on_change: Callable[[], None] | None) -> None:
     """Write the boxes of the editor as text. What is typed and cannot be read stays."""
-    boxes = sent_boxes((value_of(editor_key) or {}).get("boxes"), len(label.names))
+    boxes = sent_boxes(_sent(editor_key)[1], len(label.names))
     if boxes is None or _parsed(label, value_of(key))[1]:
         return
     set_value(key, label.text([{"class": label.names[number], "box": sides} for number, *sides in boxes]))
     if on_change is not None:
         on_change()
+
+
+def _sent(editor_key: str) -> tuple[int, object]:
+    """Return the number of the last change in the browser, which tells it what the text follows from, and its boxes."""
+    match (value_of(editor_key) or {}).get("boxes"):
+        case {"change": int(change), "boxes": boxes}:
+            return change, boxes
+    return 0, None
 
 
 def sent_boxes(sent: object, classes: int) -> list[tuple[int, float, float, float, float]] | None:
