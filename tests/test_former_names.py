@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from netloom.cli.filters import known_column
 from netloom.cli.training_options import with_settings
 from netloom.document import Augment, Training, apply, dumps, loads
 from netloom.document.former_names import FORMER_SETTINGS, present_path
@@ -115,6 +116,11 @@ def _reading(path: str) -> Training:
     schedule = next((key for key, choice in SCHEDULES.items() if name in choice.settings), "constant")
     objective = next((key for key, task in tasks().items() if name in task.settings), "classification")
     return Training(objective=objective, optimizer=optimizer, schedule=schedule if optimizer == "adam" else "constant")
+
+
+def test_former_names_of_settings_of_fields_are_read_in_conditions_on_runs() -> None:
+    column = "data.options.fields.image.normalize"
+    assert known_column("--where", "data.options.fields.image.normalise", [column]) == column
 
 
 def test_former_names_of_layers_colors_and_augmentations_are_read() -> None:

@@ -104,5 +104,7 @@ def present_path(path: str) -> str:
     """The path of a setting, such as `training.schedule_settings.gamma`, from one that can contain former names."""
     parts: list[str] = []
     for part in path.split("."):
-        parts.append(FORMER_SETTINGS.get(".".join(parts), {}).get(part, part))
+        section = ".".join(parts)
+        is_field = section.startswith("data.options.fields.")
+        parts.append((FORMER_FIELD_SETTINGS if is_field else FORMER_SETTINGS.get(section, {})).get(part, part))
     return ".".join(parts)
