@@ -107,7 +107,7 @@ def test_weights_are_not_used_for_other_classes_fields_or_targets(home: Path) ->
     info = add_file(other.to_csv(index=False).encode(), "other.csv", home, target="label")
     with pytest.raises(DataError, match="columns of this data differ"):
         retrain(store, first, info.name)
-    with pytest.raises(DataError, match="choose a version of its own"):
+    with pytest.raises(DataError, match="choose a version of the run's dataset"):
         retrain(store, first, "digits")
     assert len(store.runs(store.run(first).project_id)) == 1
 

@@ -73,8 +73,8 @@ def _refuse_others(path: Path) -> None:
         raise UnreadableModelError(PICKLED)
     if head.startswith(HDF5):
         raise UnreadableModelError(
-            "This is an HDF5 file, as of Keras 2 (.h5). Open it in Keras, save it with model.save('model.keras'), and "
-            "import that file."
+            "This is an HDF5 file (.h5), as Keras 2 writes it. Open it in Keras, save it with "
+            "model.save('model.keras'), and import that file."
         )
     if names:
         raise UnreadableModelError("The archive contains neither a torch.export program nor a Keras model.")

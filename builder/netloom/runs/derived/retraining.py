@@ -36,7 +36,9 @@ def retrain(store: Store, run_id: str, dataset: str, *, owner: str | None = None
     try:
         after = prepare(choice, store.home)
     except DataError as error:
-        raise DataError(f"The run cannot continue on this dataset; choose a version of its own. {error}") from None
+        raise DataError(
+            f"The run cannot continue on this dataset; choose a version of the run's dataset. {error}"
+        ) from None
     reason = why_not(before, after)
     if reason:
         raise StartError(reason)

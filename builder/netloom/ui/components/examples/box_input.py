@@ -132,7 +132,7 @@ def _take(label: BoxedLabel, key: str, editor_key: str, on_change: Callable[[], 
 
 
 def _sent(editor_key: str) -> tuple[int, object]:
-    """Return the number of the last change in the browser, which tells it what the text follows from, and its boxes."""
+    """Return the last change from the browser: its number, which the browser expects in the answer, and its boxes."""
     match (value_of(editor_key) or {}).get("boxes"):
         case {"change": int(change), "boxes": boxes}:
             return change, boxes
