@@ -148,7 +148,7 @@ def test_rows_are_read_as_in_files(home: Path, tmp_path: Path) -> None:
         netloom.predict(run, cast("Any", {"size": 3, "side": "left"}))
     explained, other = (netloom.explain_prediction(run, {"size": 3, "side": side}) for side in (" left", "left"))
     assert explained.prediction == other.prediction
-    with pytest.raises(UsageError, match=r"number in the data, or a mapping, received 0\.5"):
+    with pytest.raises(UsageError, match=r"number in the data or as a mapping, received 0\.5"):
         netloom.explain_prediction(run, 0.5)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="no split 'tests'; choose one of train, validation, test"):
         netloom.evaluate(run, "tests")

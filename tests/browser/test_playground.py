@@ -86,7 +86,7 @@ def test_an_object_is_drawn_on_the_image_and_collected(page: Page, server: Serve
     label = page.get_by_role("textbox", name="Correct label")
     expect(label).to_have_value("no object")
     page.get_by_role("radiogroup", name="Draw a box around").get_by_role("radio", name="square").click()
-    stage = page.get_by_role("group", name="a new box is around square")
+    stage = page.get_by_role("group", name="New boxes are labeled square")
     area = stage.bounding_box()
     assert area is not None
     client = page.context.new_cdp_session(page)

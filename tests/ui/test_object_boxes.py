@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from netloom.data.boxes import ImageObject, image_objects, predicted_objects
+from netloom.data.boxes import MAX_OBJECTS, ImageObject, image_objects, predicted_objects
 from netloom.explain.plots.class_colors import COLORS, object_color, text_color
 from netloom.explain.plots.figures import picture
 from netloom.explain.plots.object_shapes import with_objects
@@ -109,4 +109,5 @@ def test_anything_but_boxes_from_the_browser_is_ignored(sent: object) -> None:
     valid = [2, 0, 0.25, 1, 0.5]
     assert sent_boxes([valid], classes=3) == [(2, 0.0, 0.25, 1.0, 0.5)]
     assert sent_boxes([], classes=3) == []
+    assert len(sent_boxes([valid] * 1_000, classes=3) or []) == MAX_OBJECTS + 1
     assert sent_boxes([valid, *sent] if isinstance(sent, list) else sent, classes=3) is None

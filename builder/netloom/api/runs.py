@@ -297,7 +297,7 @@ def explain_prediction(
     if isinstance(row, Mapping):
         row = read_rows(run, [row]).rows[0]
     elif not isinstance(row, (int, np.integer)):
-        raise UsageError(f"A row is its number in the data, or a mapping, received {row!r:.40}.")
+        raise UsageError(f"A row is given by its number in the data or as a mapping, received {row!r:.40}.")
     return explain(run, name, row, target=target, seed=seed, **options)
 
 

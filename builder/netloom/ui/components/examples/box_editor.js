@@ -86,7 +86,7 @@ export default function ({ parentElement, data, setStateValue }) {
   if (picture.getAttribute("src") !== data.picture) picture.setAttribute("src", data.picture);
   stage.style.width = `min(100%, ${data.width}px)`;
   stage.style.aspectRatio = `${data.ratio}`;
-  stage.setAttribute("aria-label", `Objects in the image; a new box is around ${classes[chosen].name}`);
+  stage.setAttribute("aria-label", `Objects in the image. New boxes are labeled ${classes[chosen].name}.`);
   stage.toggleAttribute("data-disabled", disabled);
   // A rerun of the page discards nothing: the boxes are replaced only by others, and not by those before a later change.
   if (editor.text !== data.text && editor.change <= data.change) {

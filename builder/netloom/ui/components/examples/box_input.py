@@ -12,7 +12,7 @@ import streamlit as st
 
 from netloom.core.errors import DataError
 from netloom.core.text import escape
-from netloom.data.boxes import predicted_objects
+from netloom.data.boxes import MAX_OBJECTS, predicted_objects
 from netloom.data.images import channels_last
 from netloom.explain.plots.class_colors import object_color, text_color
 from netloom.ui.components.examples.image_urls import enlarged
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 HEIGHT = 300  # of the image, in pixels, where its column is wide enough
 TYPED_HEIGHT = 110
-MAX_BOXES = 1_000
 HELP = (
     "Drag on the image to add a box. Drag a box to move it, and its corners to resize it. With the keyboard, Tab "
     "selects a box, the arrow keys move it, Shift with the arrow keys resizes it, and Delete removes it."
@@ -141,9 +140,9 @@ def _sent(editor_key: str) -> tuple[int, object]:
 
 def sent_boxes(sent: object, classes: int) -> list[tuple[int, float, float, float, float]] | None:
     """Return boxes from the browser as the number of a class, x_min, y_min, x_max and y_max; None if it sent something
-    else."""
+    else. More than an image can have are cut to one too many, which the label then refuses."""
     boxes = []
-    for box in sent[:MAX_BOXES] if isinstance(sent, list) else [None]:
+    for box in sent[: MAX_OBJECTS + 1] if isinstance(sent, list) else [None]:
         match box:
             case [int(number), *sides] if 0 <= number < classes and len(sides) == 4 and all(map(_is_share, sides)):
                 x_min, y_min, x_max, y_max = map(float, sides)
