@@ -20,6 +20,7 @@ from netloom import export
 from netloom.calibration import CalibrationSettings, calibrate, unavailable_reason
 from netloom.core.errors import UsageError
 from netloom.document import DataChoice, Training
+from netloom.explain.core.prediction import calibrated_text, predict_example
 from netloom.runs import TrainedRun, evaluate, fit_here, predict
 from netloom.runs.prediction.applied_calibration import AppliedCalibration, applied, run_weights_checksum, save
 from netloom.runs.prediction.embeddings import features, last_linear
@@ -80,6 +81,10 @@ def test_bundle_gives_equal_answers(template: str, settings: CalibrationSettings
     assert all(keys <= answer.keys() for answer in answers)
     for answer in answers:
         assert ("reason" in answer) == answer.get("abstained", False)
+    beside_explanation = predict_example(run, int(run.data.split["test"][0])).calibrated
+    assert beside_explanation.keys() == answers[0].keys()
+    # One row and several rows differ by rounding
+    assert calibrated_text(beside_explanation) == calibrated_text(answers[0])
 
 
 def test_prediction_without_calibration_is_unchanged() -> None:
@@ -164,6 +169,9 @@ def test_several_outputs_are_calibrated_each(tmp_path: Path) -> None:
     assert "prediction_set" in answers[0]["outputs"]["shape"]
     interval = answers[0]["outputs"]["area"]["interval"]
     assert interval["low"] < answers[0]["prediction"]["area"] < interval["high"]
+    text = calibrated_text(answers[0])
+    assert text.startswith(f"shape: {answers[0]['prediction']['shape']}, confidence ")
+    assert text.endswith(f", interval with 80% coverage {interval['low']:.4g} to {interval['high']:.4g}")
 
 
 def test_labels_and_pixels_have_a_confidence_but_no_sets() -> None:

@@ -47,6 +47,11 @@ def test_calibration_is_measured_applied_and_removed(trained: Trained, tmp_path:
         text = called("predict", trained.run, file, "--home", home).out
         assert "abstains: The confidence" in text
         assert "one of " in text
+        row = tmp_path / "row.json"
+        row.write_text(json.dumps(json.loads(file.read_text())[0]))
+        explained = called("explain", trained.run, "--file", row, "--home", home)
+        note = f"calibrated prediction: {after[0]['prediction']}, confidence {after[0]['confidence']:.1%}"
+        assert note in explained.out, explained.err
     finally:
         reset = called("calibrate", trained.run, "--reset", "--home", home)
     assert reset.out == "The calibration was removed.\n"

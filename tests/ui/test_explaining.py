@@ -547,7 +547,9 @@ def test_prediction_of_two_classes_is_compared_with_the_label(share: float, thre
         prediction = predict(choose(None, output, data, {}, training), output, data, {}, {"threshold": threshold})
         places = SimpleNamespace(head=st.container(), probabilities=st.container())
         trained = SimpleNamespace(data=data, objective=OBJECTIVES["binary_classification"])
-        context: Any = SimpleNamespace(trained=trained, places=places, why="")
+        inspection = SimpleNamespace(is_calibrated=threshold != 0.5)
+        answer = SimpleNamespace(calibrated={"prediction": "malignant", "confidence": 0.8, "abstained": True})
+        context: Any = SimpleNamespace(trained=trained, places=places, why="", inspection=inspection, answer=answer)
         row = data.raw.target.tolist().index(1)
         show_prediction(context, prediction, data.example(row))
 
@@ -557,6 +559,8 @@ def test_prediction_of_two_classes_is_compared_with_the_label(share: float, thre
     assert ("correct]" in app.markdown[0].value) == is_tuned
     assert ("incorrect, the label is benign" in app.markdown[0].value) == (not is_tuned)
     assert any("threshold" in caption.value for caption in app.caption) == is_tuned
+    note = "Calibrated prediction: **malignant, confidence 80.0%, abstained**"
+    assert any(note in caption.value.replace("\\", "") for caption in app.caption) == is_tuned
 
 
 def test_long_texts_are_shown_outside_the_table() -> None:

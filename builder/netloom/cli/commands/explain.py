@@ -150,7 +150,7 @@ def _answer(
         **method_options(trained, arguments),
     )
     save(explained)
-    return explained.as_json(), "\n".join(_explanation_lines(explained))
+    return explained.as_json(), "\n".join(_explanation_lines(explained, _calibrated_lines(trained, example)))
 
 
 def _baselines(trained: TrainedRun) -> str:
@@ -244,11 +244,20 @@ def _target(trained: TrainedRun, name: str | None) -> str | int | None:
     return int(name) if name.isdecimal() and len(name) < 10 else name
 
 
-def _explanation_lines(explanation: Explanation) -> list[str]:
+def _calibrated_lines(trained: TrainedRun, example: int | dict[str, Any]) -> list[str]:
+    from netloom.explain.core.prediction import calibrated_text, predict_example
+
+    if trained.applied is None or not (text := calibrated_text(predict_example(trained, example).calibrated)):
+        return []
+    return [f"calibrated prediction: {plain(text)} (the explanation is that of the network before calibration)"]
+
+
+def _explanation_lines(explanation: Explanation, calibrated_lines: list[str]) -> list[str]:
     truth = f", true {explanation.example.target}" if explanation.example.target else ""
     lines = [
         plain(explanation.headline),
         plain(f"row {explanation.example.row}: prediction {explanation.prediction.text}{truth}"),
+        *calibrated_lines,
         f"{explanation.verdict.level}: {plain(explanation.verdict.sentence)}",
     ]
     for name, values in (*explanation.attributions.items(), *explanation.nodes.items()):

@@ -23,12 +23,14 @@ from netloom.jobs.request import Context, Request
 class Inspection:
     """`methods` are all methods, with the reason for those that are unavailable; `nodes` are the nodes that lead to the
     output. `unavailable` gives the reason for each kind of explanation, "" if it is available. `concept_nodes` are the
-    default nodes of a concept search."""
+    default nodes of a concept search. `is_calibrated` is whether the run predicts with a calibration, which
+    explanations do not use."""
 
     methods: tuple[Method, ...]
     nodes: tuple[InnerNode, ...]
     unavailable: dict[str, str]
     concept_nodes: tuple[str, ...]
+    is_calibrated: bool
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class Inspect(Request[Inspection], kind="inspect"):
             tuple(inner_nodes(trained.project, trained.model)),
             unavailable,
             () if unavailable["concepts"] else tuple(node.path for node in concepts.default_nodes(trained)),
+            trained.applied is not None,
         )
 
 

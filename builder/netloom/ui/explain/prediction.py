@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from netloom.core.text import cut, escape
+from netloom.explain.core.prediction import calibrated_text
 from netloom.ui.explain.headline import visible
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from netloom.explain.core.explanation import Prediction
     from netloom.ui.explain.view import ViewContext
 
-MAX_CLASSES, MAX_LETTERS, MAX_TRUE_LETTERS = 4, 80, 48
+MAX_CLASSES, MAX_LETTERS, MAX_TRUE_LETTERS, MAX_CALIBRATED_LETTERS = 4, 80, 48, 160
 
 
 def show_prediction(context: ViewContext, prediction: Prediction, example: Example) -> None:
@@ -28,6 +29,11 @@ def show_prediction(context: ViewContext, prediction: Prediction, example: Examp
     with context.places.head:
         st.markdown(f"### Prediction: **{escape(cut(visible(prediction.text), MAX_LETTERS))}**{mark}")
         notes = [context.why, truth_text(trained.data.schema.target.type, truth)]
+        if context.inspection.is_calibrated and (text := calibrated_text(context.answer.calibrated)):
+            notes += [
+                f"Calibrated prediction: **{escape(cut(text, MAX_CALIBRATED_LETTERS))}**.",
+                "The explanation is that of the network before calibration.",
+            ]
         if any(notes):
             st.caption(" ".join(filter(None, notes)))
     shares = sorted(prediction.probabilities.items(), key=lambda item: -item[1])[:MAX_CLASSES]
