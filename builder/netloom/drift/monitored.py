@@ -11,7 +11,7 @@ import numpy as np
 
 from netloom.modalities.encoding.number_column import NumberEncoder
 from netloom.modalities.fields.registry import modality_of
-from netloom.tasks.answers import confidence_of
+from netloom.tasks.answers import MONITORED, confidence_of
 
 if TYPE_CHECKING:
     from netloom.modalities.encoding.column_encoder import ColumnEncoder
@@ -86,18 +86,30 @@ def summaries(
     return quantities
 
 
-def predictions(reference: Sequence[Mapping[str, Any]], answers: Sequence[Mapping[str, Any]]) -> list[Quantity]:
-    """Return the predictions and their confidence, from the answers of `runs.predict`, or from their logged parts."""
-    quantities = []
-    first = reference[0]["prediction"]
-    if isinstance(first, (str, float, int)):
-        quantities += _column(
-            "prediction", *([answer["prediction"] for answer in part] for part in (reference, answers))
-        )
+def predictions(
+    trained: TrainedRun, reference: Sequence[Mapping[str, Any]], answers: Sequence[Mapping[str, Any]]
+) -> list[Quantity]:
+    """Return what the task monitors of predictions, and their confidence, from the answers of `runs.predict`, or from
+    their logged parts. Rows without a value are left out, such as the mean score of objects where there are none."""
+    quantities: list[Quantity] = []
+    before, after = ([_monitored(trained, answer) for answer in part] for part in (reference, answers))
+    for name in dict.fromkeys(name for values in before for name in values):
+        if any(name in values for values in after):
+            known = ([values[name] for values in part if name in values] for part in (before, after))
+            quantities += _column(name, *known)
     confidence = [[confidence_of(answer) for answer in part] for part in (reference, answers)]
     if all(value is not None for part in confidence for value in part):
         quantities.append(Quantity("confidence", *(np.array(part, dtype=np.float64) for part in confidence)))
     return quantities
+
+
+def _monitored(trained: TrainedRun, answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    if MONITORED in answer:
+        logged: Mapping[str, Any] = answer[MONITORED]
+        return logged
+    if answer["prediction"] is None:  # too large for the log of an earlier version
+        return {}
+    return trained.objective.task.monitored_values(answer, trained.data.schema)
 
 
 def _column(name: str, reference: list[Any], current: list[Any]) -> list[Quantity]:

@@ -134,7 +134,7 @@ def compare(
     quantities = [
         *columns(trained, sample.before, sample.rows, hidden),
         *summaries(trained, sample.training, sample.reference, sample.current),
-        *predictions(answers(trained, sample.predicted[0], trained.output), sample.answers),
+        *predictions(trained, answers(trained, sample.predicted[0], trained.output), sample.answers),
     ]
     comparisons = [_compare(quantity) for quantity in quantities]
     matrices, notes = _matrices(trained, sample, quantities)

@@ -21,6 +21,7 @@ from netloom.runs import load_run
 from netloom.runs.history.weight_history import saved_weights
 from netloom.runs.prediction.trained_run import CHECKSUM_LENGTH, checksum_of
 from netloom.store import open_store
+from netloom.tasks.answers import MONITORED
 from netloom.training.weights.weight_files import recorded
 
 if TYPE_CHECKING:
@@ -153,7 +154,11 @@ def _drift(trained: TrainedRun, rows: Sequence[LoggedRow], hidden: frozenset[str
     if len(rows) < MIN_ROWS:
         logged = f"{counted(len(rows), 'prediction')} {'is' if len(rows) == 1 else 'are'} logged so far"
         return None, f"{logged}; a check needs at least {MIN_ROWS}."
-    answered = [{"prediction": row.prediction, "confidence": row.confidence} for row in rows]
+    answered = [
+        {"prediction": row.prediction, "confidence": row.confidence}
+        | ({} if row.monitored is None else {MONITORED: row.monitored})
+        for row in rows
+    ]
     try:
         return compare(trained, [dict(row.input) for row in rows], answered=answered, hidden=hidden), ""
     except DataError as error:

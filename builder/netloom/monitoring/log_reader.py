@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from netloom.monitoring.log_files import HEAD, lines_backwards, log_folder, parsed
+from netloom.tasks.answers import MONITORED
 
 _RECENT = 100  # rows that say which run answers
 _ROW_KEYS = ("at", "id", "row", "run", "version", "ms", "input", "prediction", "confidence")
@@ -30,6 +31,7 @@ class LoggedRow:
     confidence: float | None
     label: Any = None
     weights: str = ""
+    monitored: Mapping[str, Any] | None = None  # of the prediction, as its task declares them; None in older logs
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,10 @@ def read_log(home: Path, model: str, run: str, last: int) -> LogContent:
         hidden.update(value.pop("redacted", ()))
         try:
             row = LoggedRow(
-                **{name: value[name] for name in _ROW_KEYS}, label=label, weights=str(value.get("weights", ""))
+                **{name: value[name] for name in _ROW_KEYS},
+                label=label,
+                weights=str(value.get("weights", "")),
+                monitored=value.get(MONITORED),
             )
         except KeyError:
             continue

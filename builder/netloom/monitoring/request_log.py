@@ -33,7 +33,7 @@ from netloom.monitoring.log_files import (
     segments,
 )
 from netloom.monitoring.redaction import Redaction
-from netloom.tasks.answers import confidence_of
+from netloom.tasks.answers import MONITORED, confidence_of
 
 MIB, DAY_S = 2**20, 86_400.0
 _SEGMENTS = 8  # that the size is divided into; the oldest one is deleted as a whole
@@ -101,7 +101,8 @@ class RequestLog:
     def encode(
         self, fields: Collection[str], rows: Sequence[Mapping[str, Any]], answers: Sequence[Mapping[str, Any]]
     ) -> tuple[bytes, ...]:
-        """Return for each row what is logged of it: the fields that the model reads, and no other keys."""
+        """Return for each row what is logged of it: the fields that the model reads, and no other keys. An answer can
+        have its monitored values, by `MONITORED`."""
         return tuple(self._encoded(fields, row, answer) for row, answer in zip(rows, answers, strict=True))
 
     def write(
@@ -178,6 +179,7 @@ class RequestLog:
                 "input": self.settings.redaction.apply(known, self._key, as_json),
                 "redacted": sorted(self.settings.redaction.names),
                 "confidence": confidence_of(answer),
+                MONITORED: answer.get(MONITORED),
             }
         )
         return value[:-1] + b',"prediction":' + (prediction if len(prediction) <= _MAX_PREDICTION else b"null") + b"}"

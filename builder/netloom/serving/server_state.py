@@ -25,6 +25,7 @@ from netloom.serving.models.response_queue import ResponseQueue
 from netloom.serving.models.served_model import Answer, Row, ServedModel
 from netloom.serving.server_settings import ServerSettings
 from netloom.store import open_store
+from netloom.tasks.answers import MONITORED
 
 # Requests with more rows are logged in a thread, so that other requests do not wait
 _FEW_ROWS = 32
@@ -126,7 +127,8 @@ class ServerState:
 
         def write() -> None:
             try:
-                call.logged = request_log.encode(model.row_keys, rows, answers)
+                monitored = [{**answer, MONITORED: model.monitored_values(answer)} for answer in answers]
+                call.logged = request_log.encode(model.row_keys, rows, monitored)
             except (ValueError, TypeError, RecursionError) as error:  # such as a text that is not Unicode
                 request_log.count_lost(len(rows), error)
                 return

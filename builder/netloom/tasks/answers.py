@@ -6,12 +6,21 @@ by these declarations alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from statistics import fmean
 from typing import Any, Literal
 
 from pydantic_core import to_json
 
+from netloom.modalities.encoding.tags import spans
+
+# The key of a logged prediction with its monitored values, and the name of the prediction among them
+MONITORED = "monitored"
+PREDICTION = "prediction"
+# The classes with a monitored value of their own: one of each of hundreds would hide a change among its tests
+MAX_MONITORED = 20
 # The data types of the Open Inference Protocol, https://github.com/open-inference/open-inference-protocol
 AnswerDatatype = Literal["BOOL", "BYTES", "FP64"]
 
@@ -100,6 +109,36 @@ ENTITIES = structure_part(
     },
     "The entities, from the first to the last word, from 0",
 )
+
+
+def monitored_counts(names: Sequence[str], found: Iterable[str], what: str) -> dict[str, float | str]:
+    """Return how many things a prediction found, and how many of each class unless there are many classes. `what` is
+    their name in the plural."""
+    counts = Counter(found)
+    each = names if 1 < len(names) <= MAX_MONITORED else ()
+    return {
+        f"{PREDICTION}: {what}": float(counts.total()),
+        **{f"{PREDICTION}: {what} of the class {name}": float(counts[name]) for name in each},
+    }
+
+
+def monitored_tags(names: Sequence[str], tags: Sequence[str]) -> dict[str, float | str]:
+    """Return how many entities the tags of a text mark, by their kind; how many words have each tag if tags do not mark
+    entities."""
+    kinds = sorted({name[2:] for name in names if name.startswith(("B-", "I-"))})
+    if kinds:
+        return monitored_counts(kinds, (kind for _, _, kind in spans(list(tags))), "entities")
+    return monitored_counts(names, tags, "words")
+
+
+def monitored_parts(prediction: Mapping[str, Any]) -> dict[str, float | str]:
+    """Return the numbers and classes of a prediction with several by name; the mean of a forecast of several steps."""
+    values: dict[str, float | str] = {}
+    for name, value in list(prediction.items())[:MAX_MONITORED]:
+        if isinstance(value, list):
+            value = fmean(value)
+        values[f"{PREDICTION}: {name}"] = value
+    return values
 
 
 def probability_part(names: Sequence[str]) -> AnswerPart:

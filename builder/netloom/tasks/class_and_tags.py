@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from netloom.data.schema import Schema
 from netloom.document import Training
-from netloom.tasks.answers import ENTITIES, TEXTS, AnswerPart, class_part, probability_part, structure_part
+from netloom.tasks.answers import (
+    ENTITIES,
+    TEXTS,
+    AnswerPart,
+    class_part,
+    monitored_tags,
+    probability_part,
+    structure_part,
+)
 from netloom.tasks.outputs import CLASS_LOGITS, STEP_LOGITS, ExpectedOutput
 from netloom.tasks.task import Task
 from netloom.tasks.true_labels import ClassLabel, ClassWithTags, TrueLabel, WordTags
@@ -40,6 +49,11 @@ class ClassAndTags(Task):
         names = schema.target.classes
         tags = structure_part("tags", TEXTS, "The tag of each word")
         return class_part(names), probability_part(names), tags, ENTITIES
+
+    def monitored_values(self, answer: Mapping[str, Any], schema: Schema) -> dict[str, float | str]:
+        # Only the class is measured by labels, and a log has the tags only among these values.
+        tags = monitored_tags(schema.target.tags, answer["tags"]) if "tags" in answer else {}
+        return {**super().monitored_values(answer, schema), **tags}
 
     def true_label(self, schema: Schema) -> TrueLabel | None:
         target = schema.target

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from statistics import fmean
 from typing import Any, ClassVar
 
 from netloom.data.boxes import SIDES, objects_text
 from netloom.data.schema import Schema
 from netloom.document import Training
-from netloom.tasks.answers import AnswerPart, structure_part, threshold_part
+from netloom.tasks.answers import AnswerPart, monitored_counts, structure_part, threshold_part
 from netloom.tasks.outputs import ExpectedOutput
 from netloom.tasks.task import Task
 from netloom.tasks.true_labels import ObjectsLabel, TrueLabel
@@ -52,6 +53,16 @@ class Detection(Task):
 
     def answer_text(self, answer: Mapping[str, Any]) -> str:
         return objects_text(item["class"] for item in answer["prediction"])
+
+    def monitored_values(self, answer: Mapping[str, Any], schema: Schema) -> dict[str, float | str]:
+        objects = answer["prediction"]
+        values = monitored_counts(schema.target.classes, (item["class"] for item in objects), "objects")
+        if objects:
+            boxes = [item["box"] for item in objects]
+            areas = [(right - left) * (bottom - top) for left, top, right, bottom in boxes]
+            values["prediction: mean score of the objects"] = fmean(item["score"] for item in objects)
+            values["prediction: mean area of the boxes"] = fmean(areas)
+        return values
 
     def true_label(self, schema: Schema) -> TrueLabel | None:
         return ObjectsLabel(schema.target.classes)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from netloom.data.schema import Schema
 from netloom.document import Training
-from netloom.tasks.answers import TEXTS, AnswerPart, probability_part, structure_part, thresholds_part
+from netloom.tasks.answers import TEXTS, AnswerPart, monitored_counts, probability_part, structure_part, thresholds_part
 from netloom.tasks.outputs import LABEL_LOGITS, ExpectedOutput
 from netloom.tasks.task import Task
 from netloom.tasks.true_labels import LabelSet, TrueLabel
@@ -46,6 +46,9 @@ class MultiLabel(Task):
 
     def decisions(self, answer: Mapping[str, Any]) -> list[Any]:
         return [sorted(answer["prediction"])]
+
+    def monitored_values(self, answer: Mapping[str, Any], schema: Schema) -> dict[str, float | str]:
+        return monitored_counts(schema.target.classes, answer["prediction"], "labels")
 
     def true_label(self, schema: Schema) -> TrueLabel | None:
         return LabelSet(schema.target.classes)

@@ -38,6 +38,7 @@ class Reconstruction(Task):
     metrics: ClassVar = {"loss": "Mean squared error", "mae": "Mean absolute error"}
     settings: ClassVar[tuple[str, ...]] = ("likelihood", "likelihood_scale", *ERROR_SETTINGS)
     reconstructs_input = True
+    monitored_numbers = ("error",)
     explained = "error"
     not_calibrated = "The output is the input itself; its error is not a probability."
     explains_many_outputs = True

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from netloom.data.schema import Schema
 from netloom.document import Training
-from netloom.tasks.answers import NUMBERS, AnswerPart, number_part, numbers_part, structure_part
+from netloom.tasks.answers import (
+    NUMBERS,
+    PREDICTION,
+    AnswerPart,
+    monitored_parts,
+    number_part,
+    numbers_part,
+    structure_part,
+)
 from netloom.tasks.outputs import ExpectedOutput
 from netloom.tasks.task import Task
 from netloom.tasks.true_labels import ForecastLabel, NumberLabel, TrueLabel
@@ -65,6 +74,14 @@ class Regression(Task):
             if count == 1
             else structure_part("prediction", NUMBERS, description),
         )
+
+    def monitored_values(self, answer: Mapping[str, Any], schema: Schema) -> dict[str, float | str]:
+        prediction = answer["prediction"]
+        if isinstance(prediction, list):
+            names = schema.target.number_names
+            forecast = {names[0]: prediction}
+            prediction = forecast if schema.target.forecast else dict(zip(names, prediction, strict=True))
+        return monitored_parts(prediction) if isinstance(prediction, dict) else {PREDICTION: prediction}
 
     def true_label(self, schema: Schema) -> TrueLabel | None:
         forecast = schema.target.forecast

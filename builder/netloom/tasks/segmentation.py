@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from netloom.data.schema import Schema
 from netloom.document import Training
-from netloom.tasks.answers import TEXTS, AnswerPart, numbers_part, structure_part
+from netloom.tasks.answers import MAX_MONITORED, PREDICTION, TEXTS, AnswerPart, numbers_part, structure_part
 from netloom.tasks.outputs import PIXEL_LOGITS, ExpectedOutput
 from netloom.tasks.task import Task
 from netloom.tasks.true_labels import MaskLabel, TrueLabel
@@ -32,6 +32,10 @@ class Segmentation(Task):
     def outputs(self, schema: Schema, training: Training) -> tuple[ExpectedOutput, ...] | None:
         count = len(schema.target.classes)
         return (ExpectedOutput((count, *schema.target.shape), f"the {count} classes of the data need"),)
+
+    def monitored_values(self, answer: Mapping[str, Any], schema: Schema) -> dict[str, float | str]:
+        shares = answer.get("shares", {}) if len(schema.target.classes) <= MAX_MONITORED else {}
+        return {f"{PREDICTION}: share of {name}": share for name, share in shares.items()}
 
     def true_label(self, schema: Schema) -> TrueLabel | None:
         height, width = schema.target.shape

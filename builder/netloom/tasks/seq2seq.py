@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from netloom.data.schema import Schema
 from netloom.document import Training
-from netloom.tasks.answers import AnswerPart, text_part
+from netloom.tasks.answers import PREDICTION, AnswerPart, text_part
 from netloom.tasks.outputs import STEP_LOGITS, ExpectedOutput
 from netloom.tasks.task import Task
 from netloom.tasks.true_labels import TextLabel, TrueLabel
@@ -31,6 +32,9 @@ class SequenceToSequence(Task):
 
     def answer_parts(self, schema: Schema) -> tuple[AnswerPart, ...]:
         return (text_part("prediction", "The generated text"),)
+
+    def monitored_values(self, answer: Mapping[str, Any], schema: Schema) -> dict[str, float | str]:
+        return {f"{PREDICTION}: characters": float(len(answer["prediction"]))}
 
     def true_label(self, schema: Schema) -> TrueLabel | None:
         return TextLabel()

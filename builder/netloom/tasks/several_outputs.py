@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from netloom.data.schema import Schema, TargetSpec
 from netloom.document import Training
 from netloom.document.data_choice import DataChoice
-from netloom.tasks.answers import AnswerPart, structure_part
+from netloom.tasks.answers import AnswerPart, monitored_parts, structure_part
 from netloom.tasks.outputs import ExpectedOutput, LogitSpec
 from netloom.tasks.registry import tasks
 from netloom.tasks.regression import LOSS_SETTINGS, Regression, unused_loss_parameters
@@ -79,6 +79,9 @@ class SeveralOutputs(Task):
 
     def decisions(self, answer: Mapping[str, Any]) -> list[Any]:
         return [value for value in answer["prediction"].values() if isinstance(value, str)]  # others are numbers
+
+    def monitored_values(self, answer: Mapping[str, Any], schema: Schema) -> dict[str, float | str]:
+        return monitored_parts(answer["prediction"])
 
     def answer_parts(self, schema: Schema) -> tuple[AnswerPart, ...]:
         names = [part.name for part in schema.target.parts]

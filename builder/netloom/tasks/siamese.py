@@ -46,6 +46,7 @@ class Siamese(Task):
     proportions = ("accuracy",)
     settings = ("margin", "similar_class")
     tunes_threshold = True
+    monitored_numbers = ("distance",)
     explained = "distance"
     not_calibrated = "The output is a distance of two embeddings, which is not a probability."
     explains_many_outputs = True

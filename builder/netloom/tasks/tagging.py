@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from netloom.data.schema import Schema
 from netloom.document import Training
-from netloom.tasks.answers import ENTITIES, TEXTS, AnswerPart, structure_part
+from netloom.tasks.answers import ENTITIES, TEXTS, AnswerPart, monitored_tags, structure_part
 from netloom.tasks.outputs import STEP_LOGITS, ExpectedOutput
 from netloom.tasks.task import Task
 from netloom.tasks.true_labels import TrueLabel, WordTags
@@ -36,6 +36,9 @@ class Tagging(Task):
 
     def decisions(self, answer: Mapping[str, Any]) -> list[Any]:
         return list(answer["prediction"])
+
+    def monitored_values(self, answer: Mapping[str, Any], schema: Schema) -> dict[str, float | str]:
+        return monitored_tags(schema.target.classes, answer["prediction"])
 
     def true_label(self, schema: Schema) -> TrueLabel | None:
         return WordTags(schema.target.classes, schema.target.shape[0])

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 from netloom.data.schema import Schema, TargetKind, TargetSpec
 from netloom.document import Training
 from netloom.document.data_choice import DataChoice
-from netloom.tasks.answers import AnswerPart, structure_part
+from netloom.tasks.answers import PREDICTION, AnswerPart, structure_part
 from netloom.tasks.metrics import higher_is_better
 from netloom.tasks.outputs import ExpectedOutput, LogitSpec
 from netloom.tasks.true_labels import TrueLabel
@@ -96,6 +96,7 @@ class Task:
     two_classes: ClassVar[bool] = False  # one logit, for the second of two classes
     per_label_scores: ClassVar[bool] = False  # an output has a score for each label, or for the second of two classes
     scores_items: ClassVar[bool] = False  # only the order of the scores matters
+    monitored_numbers: ClassVar[tuple[str, ...]] = ()  # keys of a prediction with a number to compare in use
     action_values: ClassVar[bool] = False  # the scores of actions are expected returns
     explainable_prediction: ClassVar[bool] = True  # a prediction for one row is meaningful without other rows
     learns_from_teacher: ClassVar[bool] = False  # its loss also reads the logits of an earlier run
@@ -169,6 +170,13 @@ class Task:
     def answer_text(self, answer: Mapping[str, Any]) -> str:
         """Return a prediction for one row in words; "" if its own values say it, as texts and numbers do."""
         return ""
+
+    def monitored_values(self, answer: Mapping[str, Any], schema: Schema) -> dict[str, float | str]:
+        """Return the numbers and categories of a prediction for one row by name, whose distributions are compared in
+        use. A prediction from a log can lack other keys than `prediction`."""
+        prediction = answer["prediction"]
+        itself = {PREDICTION: prediction} if isinstance(prediction, (str, int, float)) else {}
+        return {**itself, **{name: answer[name] for name in self.monitored_numbers if name in answer}}
 
     def true_label(self, schema: Schema) -> TrueLabel | None:
         """Return the kind of the labels that measure predictions in use; None if one label does not measure one."""

@@ -123,6 +123,10 @@ class ServedModel:
         """A raw row of the test split, as plain JSON values."""
         return example_row(self.trained.data, self.encoders)
 
+    def monitored_values(self, answer: Answer) -> dict[str, float | str]:
+        """Return the numbers and categories of an answer whose distributions are compared in use."""
+        return self.task.monitored_values(answer, self.trained.data.schema)
+
     def predict(self, rows: Sequence[Row]) -> list[Outcome]:
         """Return for each row its answer, or why it has none."""
         try:
