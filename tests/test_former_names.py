@@ -9,6 +9,7 @@ import pytest
 
 from netloom.cli.filters import known_column
 from netloom.cli.training_options import with_settings
+from netloom.compile.formula import network_of
 from netloom.document import Augment, Training, apply, dumps, loads
 from netloom.document.former_names import FORMER_SETTINGS, present_path
 from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES
@@ -131,6 +132,8 @@ def test_former_names_of_layers_colors_and_augmentations_are_read() -> None:
     document["training"]["augment"] = [{"kind": "colour"}]
     project = loads(json.dumps(document))
     assert project.main_network.nodes["sample"].type == "Reparameterize"
+    typed = network_of("mean = Input()\nlog_var = Input()\nreturn Reparameterise(mean, log_var)", {})
+    assert "Reparameterize" in {node.type for node in typed.nodes.values()}
     assert project.main_network.notes["note_1"].color == "gray"
     assert project.training.augment == (Augment(kind="color"),)
     edited = apply(moons(), {"kind": "note", "id": "note_1", "note": note})
