@@ -6,6 +6,7 @@ import doctest
 import os
 import subprocess
 import sys
+from inspect import signature
 from pathlib import Path
 from typing import Any, cast
 
@@ -102,6 +103,15 @@ def test_project_opens_by_path_template_or_name(home: Path, tmp_path: Path) -> N
         assert netloom.open_project(name) == project
     with pytest.raises(UsageError, match="no file, template or project 'nothing'"):
         netloom.open_project("nothing")
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_anything_but_a_project_or_run_is_refused(name: str) -> None:
+    parameters = [value for value in signature(getattr(api, name)).parameters.values() if value.default is value.empty]
+    openers = {"Project": "open_project", "TrainedRun": "load_run"}
+    if parameters and (opener := openers.get(parameters[0].annotation)):
+        with pytest.raises(UsageError, match=rf"received a str; netloom\.{opener}"):
+            getattr(api, name)("spirals.json", *(0 for value in parameters[1:] if value.kind is not value.VAR_KEYWORD))
 
 
 def test_custom_data_is_added_and_trained_on(home: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from netloom.api.arguments import require_project
 from netloom.api.home import data_folder
 from netloom.compile import module, source
 from netloom.core.errors import UsageError
@@ -128,6 +129,7 @@ def check(project: Project, home: str | Path | None = None) -> list[Issue]:
         >>> netloom.check(netloom.open_project("digits_mlp"))
         []
     """
+    require_project(project)
     return check_project(project, data_folder(home))[1]
 
 
@@ -144,6 +146,7 @@ def generate_source(project: Project) -> str:
         >>> "class Main(nn.Module):" in netloom.generate_source(netloom.open_project("digits_mlp"))
         True
     """
+    require_project(project)
     return source(project)
 
 
@@ -166,4 +169,5 @@ def build_module(project: Project) -> nn.Module:
         >>> model(torch.zeros(32, 1, 8, 8)).shape  # (N, C, H, W) to (N, classes)
         torch.Size([32, 10])
     """
+    require_project(project)
     return module(project)

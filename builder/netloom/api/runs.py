@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netloom import calibration, runs
+from netloom.api.arguments import require_project, require_run
 from netloom.api.home import data_folder
 from netloom.api.rows import read_rows
 from netloom.calibration import CalibrationReport, CalibrationSettings
@@ -81,6 +82,7 @@ def train(
         >>> run.data.schema.target.classes[:3]
         ('0', '1', '2')
     """
+    require_project(project)
     folder = data_folder(home)
     if data is not None:
         project, _ = with_dataset(project, find_dataset(folder, data).name, folder)
@@ -147,6 +149,7 @@ def predict(run: TrainedRun, rows: Iterable[Mapping[str, Any]] | pd.DataFrame) -
         >>> sum(prediction["probabilities"].values()) > 0.99
         True
     """
+    require_run(run)
     file = read_rows(run, rows)
     return file.annotated(predict_rows(run, file.rows))
 
@@ -185,6 +188,7 @@ def calibrate(
         >>> report.parts[0].sets.coverage > 0.5
         True
     """
+    require_run(run)
     folder = data_folder(home)
     settings = CalibrationSettings(
         method, abstain_risk, abstain_coverage, conformal, measure_ood=bool(ood), ood_dataset=ood
@@ -222,6 +226,7 @@ def apply_calibration(
         >>> "abstained" in netloom.predict(careful, [{"image": image}])[0]
         True
     """
+    require_run(run)
     if report is not None:
         calibration.refuse_worse(report, even_if_worse=even_if_worse)
     if save:
@@ -254,6 +259,7 @@ def evaluate(run: TrainedRun, split: str = "test") -> Evaluation:
         >>> netloom.evaluate(run).metrics["accuracy"] > 0.5
         True
     """
+    require_run(run)
     if split not in run.data.split:
         raise UsageError(f"There is no split {split!r}; choose one of {', '.join(run.data.split)}.")
     return runs.evaluate(run, split)
@@ -293,6 +299,7 @@ def explain_prediction(
         >>> explanation.attributions["image"].shape, explanation.verdict.level in ("good", "caution", "poor")
         ((1, 8, 8), True)
     """
+    require_run(run)
     name = next(item.name for item in methods(run) if item.available) if method is None else method
     if isinstance(row, Mapping):
         row = read_rows(run, [row]).rows[0]
@@ -331,6 +338,7 @@ def export_run(
         >>> report.difference
         0.0
     """
+    require_run(run)
     folder, card = data_folder(home), ""
     if run.run is not None and folder.is_dir():
         with suppress(StoreError):  # the run belongs to another data folder
