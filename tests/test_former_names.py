@@ -71,8 +71,6 @@ VALUES: dict[str, dict[str, Any]] = {
         "longer": 3,
     },
 }
-# The sections whose settings `--set` does not change
-NOT_SET = ("data.options", "training.agent")
 PATHS = [(section, name) for section, names in VALUES.items() for name in names]
 
 
@@ -100,9 +98,7 @@ def test_former_names_are_read_in_documents_and_sweeps(section: str, name: str) 
     assert setting_title(path) == setting_title(present)
 
 
-@pytest.mark.parametrize(
-    ("section", "name"), [path for path in PATHS if path[0] not in ("data.options", "training.agent")]
-)
+@pytest.mark.parametrize(("section", "name"), [path for path in PATHS if path[0] != "data.options"])
 def test_former_names_can_be_set(section: str, name: str) -> None:
     value, present = VALUES[section][name], present_path(f"{section}.{name}")
     changed = with_settings(_reading(present), [f"{name}={json.dumps(value)}"])
@@ -115,7 +111,8 @@ def _reading(path: str) -> Training:
     name = path.rpartition(".")[2]
     optimizer = next((key for key, choice in OPTIMIZERS.items() if name in choice.settings), "adam")
     schedule = next((key for key, choice in SCHEDULES.items() if name in choice.settings), "constant")
-    objective = next((key for key, task in tasks().items() if name in task.settings), "classification")
+    reading = (key for key, task in tasks().items() if name in (*task.settings, *task.rl_settings))
+    objective = next(reading, "classification")
     return Training(objective=objective, optimizer=optimizer, schedule=schedule if optimizer == "adam" else "constant")
 
 

@@ -10,6 +10,7 @@ import pytest
 from netloom.cli.training_options import with_settings
 from netloom.document import Training, write
 from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES
+from netloom.document.rl_settings import Agent
 from tests.cli.conftest import Console
 from tests.runs.examples import moons
 
@@ -56,6 +57,8 @@ def test_setting_names_are_resolved_to_their_fields() -> None:
     assert with_settings(Training(), ["training.epochs=5", "training.beta1=0.8"]) == with_settings(
         Training(), ["epochs=5", "beta1=0.8"]
     )
+    agent = with_settings(Training(), ["discount=0.9", "objective=ppo", "training.agent.rollout_steps=64"]).agent
+    assert agent == Agent(discount=0.9, rollout_steps=64)
 
 
 @pytest.mark.parametrize(
@@ -70,6 +73,7 @@ def test_setting_names_are_resolved_to_their_fields() -> None:
         ("epoch=5", "no setting 'epoch'; did you mean 'epochs'"),
         ("training.epoch=5", "did you mean 'epochs'"),
         ("beta_1=0.5", "did you mean 'beta1'"),
+        ("discount=0.9", "discount is a setting of agents and has no effect on the objective classification"),
     ],
 )
 def test_invalid_settings_are_refused(setting: str, message: str) -> None:
@@ -78,10 +82,11 @@ def test_invalid_settings_are_refused(setting: str, message: str) -> None:
 
 
 def test_setting_names_are_unique() -> None:
-    """Among the fields of the document, optimizers and schedules: `--set` needs only the name."""
+    """Among the fields of the document, agents, optimizers and schedules: `--set` needs only the name."""
     names = [{name for choice in choices.values() for name in choice.settings} for choices in (OPTIMIZERS, SCHEDULES)]
     assert not names[0] & names[1]
     assert not (names[0] | names[1]) & set(Training.model_fields)
+    assert not (names[0] | names[1] | set(Training.model_fields)) & set(Agent.model_fields)
 
 
 @pytest.mark.usefixtures("_training_here")
@@ -107,6 +112,6 @@ def test_settings_apply_to_the_run(console: Console, tmp_path: Path) -> None:
 def test_settings_are_listed(console: Console) -> None:
     listed = console("train", "--settings", "--json")
     names = {row["name"] for row in listed.value}
-    assert {"momentum", "warmup", "label_smoothing", "step_size"} <= names
+    assert {"momentum", "warmup", "label_smoothing", "step_size", "discount"} <= names
     assert "initial_weights" not in names
     assert console("train").code == 2

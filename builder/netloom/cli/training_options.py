@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from netloom.cli.text import table
@@ -23,7 +24,8 @@ _SECTION = "training."  # the path of a setting in a document, as error messages
 def with_settings(training: Training, assignments: Sequence[str]) -> Training:
     """Return the training settings changed by assignments `NAME=VALUE`.
 
-    A name is that of a field, or of a setting of the chosen optimizer or schedule, optionally after `training.`.
+    A name is that of a field, or of a setting of the chosen optimizer or schedule or of the agent, optionally after its
+    path in the document, such as `training.agent.`.
 
     Raises:
         ValueError: an assignment is wrong; the message is a sentence.
@@ -35,8 +37,8 @@ def with_settings(training: Training, assignments: Sequence[str]) -> Training:
     if not assignments:
         return training
     changes = [_parse_assignment(text) for text in assignments]
-    # First the choice of optimizer and schedule, because it decides which other settings exist.
-    changes.sort(key=lambda pair: pair[0] not in ("optimizer", "schedule"))
+    # First the choices that decide which other settings exist
+    changes.sort(key=lambda pair: pair[0] not in ("objective", "optimizer", "schedule"))
     values = training.model_dump(mode="json")
     for name, value in changes:
         _set(values, name, value)
@@ -54,10 +56,12 @@ def with_settings(training: Training, assignments: Sequence[str]) -> Training:
 
 
 def list_settings(context: Context) -> int:
-    """List every setting with its choices, then the settings of each optimizer and schedule."""
+    """List every setting with its choices, then the settings of each optimizer and schedule, and of agents."""
     from netloom.document import Training
     from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES, SETTINGS
+    from netloom.document.rl_settings import Agent
     from netloom.document.training_settings import describe_field
+    from netloom.tasks import tasks
 
     rows = []
     for name in Training.model_fields:
@@ -76,6 +80,9 @@ def list_settings(context: Context) -> int:
             (name, default, SETTINGS[name].help, f"{kind} {', '.join(parents)}")
             for (name, default), parents in owners.items()
         ]
+    for name, field in Agent.model_fields.items():
+        readers = ", ".join(key for key, task in tasks().items() if name in task.rl_settings)
+        rows.append((name, _default_text(field.default), field.description or "", f"objective {readers}"))
     value = [dict(zip(("name", "default", "help", "of"), row, strict=True)) for row in rows]
     context.answer(value, table(("setting", "default", "description", "choices, or parent setting"), rows))
     return 0
@@ -92,9 +99,8 @@ def _parse_assignment(text: str) -> tuple[str, Any]:
 
 
 def _set(values: dict[str, Any], name: str, value: Any) -> None:
-    """Set a field, the multiplier of a layer, or a setting of the optimizer or schedule."""
+    """Set a field, the multiplier of a layer, or a setting of the optimizer, the schedule or the agent."""
     from netloom.document.former_names import FORMER_SETTINGS
-    from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES
 
     field, _, path = name.partition(".")
     if path and field == "layer_lr_multipliers":
@@ -106,18 +112,30 @@ def _set(values: dict[str, Any], name: str, value: Any) -> None:
         has_text = isinstance(_defaults()[name], str)
         values[name] = "none" if value is None and has_text else value
         return
-    optimizer, schedule = OPTIMIZERS.get(values["optimizer"]), SCHEDULES.get(values["schedule"])
+    sections = _section_settings(values)
+    setting = path if path and field in sections else name
     # The present names first: `power` is the name of one setting, and was that of another
-    for section, choice, setting in (
-        ("optimizer_settings", optimizer, name),
-        ("schedule_settings", schedule, name),
-        ("optimizer_settings", optimizer, FORMER_SETTINGS["training.optimizer_settings"].get(name)),
-        ("schedule_settings", schedule, FORMER_SETTINGS["training.schedule_settings"].get(name)),
-    ):
-        if choice is not None and setting in choice.settings:
-            values[section] = {**values[section], setting: value}
+    present = [(section, setting) for section in sections]
+    former = [(section, FORMER_SETTINGS[_SECTION + section].get(setting)) for section in sections]
+    for section, known in (*present, *former):
+        if known in sections[section]:
+            values[section] = {**values[section], known: value}
             return
-    raise ValueError(_unknown_setting(name, values))
+    raise ValueError(_unknown_setting(setting, values))
+
+
+def _section_settings(values: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Return the settings that the chosen optimizer, schedule and objective read, by the section that contains them."""
+    from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES
+    from netloom.tasks import tasks
+
+    optimizer, schedule = OPTIMIZERS.get(values["optimizer"]), SCHEDULES.get(values["schedule"])
+    task = tasks().get(values["objective"])
+    return {
+        "optimizer_settings": tuple(optimizer.settings) if optimizer else (),
+        "schedule_settings": tuple(schedule.settings) if schedule else (),
+        "agent": task.rl_settings if task else (),
+    }
 
 
 @cache
@@ -130,25 +148,20 @@ def _defaults() -> Mapping[str, Any]:
 def _unknown_setting(name: str, values: Mapping[str, Any]) -> str:
     """Return the sentence for an unknown setting: it suggests the nearest name, or says where all are listed."""
     from netloom.core.field_errors import nearest_name
+    from netloom.document.rl_settings import Agent
 
-    names_by_kind = {kind: _setting_names(values[kind], kind) for kind in ("optimizer", "schedule")}
+    if name in Agent.model_fields:
+        return f"{name} is a setting of agents and has no effect on the objective {values['objective']}; leave it out."
+    sections = _section_settings(values)
     listed = [field for field in values if field not in NOT_LISTED]
-    nearest = nearest_name(name, [*listed, *names_by_kind["optimizer"], *names_by_kind["schedule"]])
+    nearest = nearest_name(name, [*listed, *chain.from_iterable(sections.values())])
     if nearest is not None:
         return f"There is no setting {plain(name)[:40]!r}; did you mean {nearest!r}?"
-    available = {kind: ", ".join(names) or "none" for kind, names in names_by_kind.items()}
+    optimizer, schedule = (", ".join(sections[f"{kind}_settings"]) or "none" for kind in ("optimizer", "schedule"))
     return (
         f"There is no setting {plain(name)[:40]!r}. `netloom train --settings` lists all settings; the optimizer "
-        f"{values['optimizer']} has {available['optimizer']}, the schedule {values['schedule']} has "
-        f"{available['schedule']}."
+        f"{values['optimizer']} has {optimizer}, the schedule {values['schedule']} has {schedule}."
     )
-
-
-def _setting_names(name: str, kind: str) -> list[str]:
-    from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES
-
-    choice = (OPTIMIZERS if kind == "optimizer" else SCHEDULES).get(name)
-    return list(choice.settings) if choice else []
 
 
 def parse_value(text: str) -> Any:
