@@ -16,6 +16,7 @@ from netloom.core.errors import UsageError
 from netloom.core.text import counted, plain
 
 if TYPE_CHECKING:
+    from netloom.cli.run_progress import Progress
     from netloom.store import Store
 
 FORMATS = ("csv", "tensorboard", "mlflow")
@@ -74,27 +75,31 @@ def _reproduce(store: Store, arguments: Namespace, context: Context) -> int:
 
 
 def _extend(store: Store, arguments: Namespace, context: Context) -> int:
+    from netloom.cli.run_progress import progress_after
     from netloom.runs.derived.continuation import extend
     from netloom.runs.owner import terminal_owner
 
     run = find_run(store, arguments.run)
+    progress = progress_after(store, run, context)
     try:
         extend(store, run.id, arguments.epochs, owner=terminal_owner())
     except ValueError as error:
         raise Failure(str(error)) from None
-    return _follow_to_end(store, run.id, context)
+    return _follow_to_end(store, run.id, context, progress)
 
 
 def _resume(store: Store, arguments: Namespace, context: Context) -> int:
+    from netloom.cli.run_progress import progress_after
     from netloom.runs import resume
     from netloom.runs.owner import terminal_owner
 
     run = find_run(store, arguments.run)
+    progress = progress_after(store, run, context)
     try:
         resume(store, run.id, owner=terminal_owner())
     except ValueError as error:
         raise Failure(str(error)) from None
-    return _follow_to_end(store, run.id, context)
+    return _follow_to_end(store, run.id, context, progress)
 
 
 def _branch(store: Store, arguments: Namespace, context: Context) -> int:
@@ -114,10 +119,10 @@ def _branch(store: Store, arguments: Namespace, context: Context) -> int:
     return _follow_to_end(store, branched_id, context)
 
 
-def _follow_to_end(store: Store, run_id: str, context: Context) -> int:
+def _follow_to_end(store: Store, run_id: str, context: Context, progress: Progress | None = None) -> int:
     from netloom.cli.run_progress import follow
 
-    run, interrupted = follow(store, run_id, context)
+    run, interrupted = follow(store, run_id, context, progress)
     if run.state == "failed":
         raise Failure(f"The run failed: {run.reason}")
     value = {"run": run.id, "state": run.state, "epochs": run.epoch, "steps": run.step}

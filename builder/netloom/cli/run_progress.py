@@ -15,19 +15,26 @@ from netloom.tasks.training_losses import TRAINING_LOSSES
 
 if TYPE_CHECKING:
     from netloom.store import Points, Run, Store
+    from netloom.store.run_summary import RunSummary
 
 POLL_S = 0.2
 
 
-def follow(store: Store, run_id: str, context: Context) -> tuple[Run, bool]:
+def follow(store: Store, run_id: str, context: Context, progress: Progress | None = None) -> tuple[Run, bool]:
     """Show a run until it ends. Ctrl-C stops the run, which saves its weights; a second Ctrl-C only stops watching.
+
+    Args:
+        store: The store of the run.
+        run_id: The id of the run.
+        context: Where its progress is shown.
+        progress: That of `progress_after`, for a run that has trained before; otherwise, everything is shown.
 
     Returns:
         The ended run, and whether it was interrupted.
     """
     from netloom.runs import stop
 
-    progress = _Progress(context)
+    progress = progress or Progress(context)
     try:
         return _follow_to_end(store, run_id, progress), False
     except KeyboardInterrupt:
@@ -35,6 +42,11 @@ def follow(store: Store, run_id: str, context: Context) -> tuple[Run, bool]:
         stop(store, run_id)
         context.note("Stopping. The weights are being saved and evaluated.")
     return _follow_to_end(store, run_id, progress), True
+
+
+def progress_after(store: Store, run: Run, context: Context) -> Progress:
+    """Return a progress without the epochs, warnings and notes of a run up to now, before it is resumed."""
+    return Progress(context, store.points(run.id).last, run.summary)
 
 
 def report_run(store: Store, run: Run, context: Context, *, is_interrupted: bool) -> int:
@@ -73,7 +85,7 @@ def report_run(store: Store, run: Run, context: Context, *, is_interrupted: bool
     return INTERRUPTED if is_interrupted else 0
 
 
-def _follow_to_end(store: Store, run_id: str, progress: _Progress) -> Run:
+def _follow_to_end(store: Store, run_id: str, progress: Progress) -> Run:
     from netloom.runs import ACTIVE, refresh
 
     while True:
@@ -85,17 +97,21 @@ def _follow_to_end(store: Store, run_id: str, progress: _Progress) -> Run:
         time.sleep(POLL_S)
 
 
-class _Progress:
-    """The line with the state, the losses and the remaining time of a run."""
+class Progress:
+    """The line with the state, the losses and the remaining time of a run.
 
-    def __init__(self, context: Context) -> None:
-        self.last = 0
+    Points up to `last`, and the warnings and notes of the summary `shown`, are not shown.
+    """
+
+    def __init__(self, context: Context, last: int = 0, shown: RunSummary | None = None) -> None:
+        self.last = last
         self._context = context
         self._live = sys.stderr.isatty() and not context.json
         self._loss = ""
         self._validation = ""
         self._width = 0
-        self._warnings_shown = self._notes_shown = 0
+        self._warnings_shown = len(shown.warnings) if shown else 0
+        self._notes_shown = set(shown.notes) if shown else set[str]()
 
     def show(self, run: Run, points: Points) -> None:
         """Add new points; rewrite the line, or write one line per completed epoch."""
@@ -119,10 +135,11 @@ class _Progress:
             self.close()
             self._context.note(plain(f"{warning.severity.capitalize()}: {warning.message} {warning.fix}"))
             self._warnings_shown += 1
-        for note in run.summary.notes[self._notes_shown :]:
+        # By their text: the notes of a resumed run replace those before
+        for note in [note for note in run.summary.notes if note not in self._notes_shown]:
             self.close()
             self._context.note(plain(note))
-            self._notes_shown += 1
+            self._notes_shown.add(note)
         if self._live:
             self._rewrite(run)
 
