@@ -15,6 +15,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from netloom.cli import main
+from netloom.cli.command import Context
+from netloom.cli.run_progress import progress_after
 from netloom.runs import evaluate, evaluation, load_run, resume, start
 from netloom.runs.derived import continuation
 from netloom.runs.execution.run_reporter import RunReporter
@@ -48,6 +50,10 @@ def flip_bit(path: Path) -> None:
 
 def remove(path: Path) -> None:
     path.unlink()
+
+
+def change_optimizer(path: Path) -> None:
+    path.write_text(path.read_text().replace('"optimizer": "adam"', '"optimizer": "rmsprop"'))
 
 
 DAMAGES = (truncate, clear, flip_bit, remove)
@@ -142,8 +148,39 @@ def test_resuming_on_changed_data_is_noted(stopped: tuple[Store, str], capsys: p
     artifacts.save_environment({**artifacts.environment(), "data": "0" * 64})
     with trained_here():
         assert main(["runs", "resume", run_id]) == 0
-    assert store.run(run_id).summary.notes == (CHANGED_DATA,)
-    assert CHANGED_DATA in capsys.readouterr().err
+        assert store.run(run_id).summary.notes == (CHANGED_DATA,)
+        assert CHANGED_DATA in capsys.readouterr().err
+        run = store.run(run_id)
+        assert main(["runs", "extend", run_id, "--epochs", "1"]) == 0
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("epoch 7 "), "nothing of the part before it"
+    # Until the first heartbeat of a resumed run, its summary is that of the earlier part
+    progress = progress_after(store, run, Context(store.home, as_json=False))
+    progress.show(run, store.points(run_id, progress.last))
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "sentence"),
+    [
+        ("project.json", truncate, "project.json cannot be read as a document. This is not valid JSON"),
+        ("project.json", change_optimizer, "The last checkpoint does not fit project.json and model.py in "),
+        ("model.py", remove, "model.py cannot be read: No such file or directory. Restore the file"),
+    ],
+)
+def test_resuming_names_a_file_that_is_damaged_or_was_edited(
+    stopped: tuple[Store, str], name: str, damage: Callable[[Path], None], sentence: str
+) -> None:
+    store, run_id = stopped
+    folder = store.artifacts(run_id).local_directory()
+    damage(folder / name)
+    with trained_here():
+        resume(store, run_id)
+    run = store.run(run_id)
+    assert run.state == "failed"
+    assert sentence in run.reason
+    assert str(folder) in run.reason
+    assert "in a new run" in run.reason
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

@@ -18,7 +18,7 @@ from typing import Any, NotRequired, TypedDict
 
 from netloom.core import log
 from netloom.core.plain_json import JsonObject
-from netloom.document import Project, checked, loads
+from netloom.document import DocumentError, Project, checked, loads
 from netloom.document.files import DocumentPathError
 from netloom.document.former_names import renamed
 from netloom.store.artifact_files import ArtifactFiles
@@ -35,6 +35,7 @@ _CALIBRATION = "calibration.json"
 _CALIBRATION_MEASURES = "calibration_measures.json"
 _CHAT_POLICY, _CHAT_TESTS = "chat_policy.json", "chat_tests.csv"
 _LOG, _WORKER_LOG = "log.jsonl", "worker.log"
+_RESTORE = "Restore the file from a backup, or train the project in a new run."
 
 
 class TeacherFacts(TypedDict):
@@ -78,12 +79,13 @@ class RunArtifacts:
             DocumentPathError: it is missing or unreadable.
             DocumentError: it is not a document.
         """
+        path = self._files.path(_PROJECT)
         try:
-            content = self._files.read(_PROJECT)
+            return loads(self._files.read(_PROJECT))
         except OSError as error:
-            path = self._files.path(_PROJECT)
-            raise DocumentPathError(f"{path} cannot be read: {error.strerror or error}.", path) from None
-        return loads(content)
+            raise DocumentPathError(f"{path} cannot be read: {error.strerror or error}. {_RESTORE}", path) from None
+        except DocumentError as error:
+            raise DocumentError(f"{path} cannot be read as a document. {error} {_RESTORE}", error.errors) from None
 
     def save_project(self, project: Project) -> None:
         """Save the document of the run.
@@ -108,9 +110,13 @@ class RunArtifacts:
         """Return the generated code of the run.
 
         Raises:
-            FileNotFoundError: it does not exist.
+            OSError: it is missing or unreadable; the message is a sentence.
         """
-        return self._files.read(_SOURCE).decode()
+        try:
+            return self._files.read(_SOURCE).decode()
+        except OSError as error:
+            path = self._files.path(_SOURCE)
+            raise type(error)(f"{path} cannot be read: {error.strerror or error}. {_RESTORE}") from None
 
     def save_source(self, source: str) -> None:
         self._files.write(_SOURCE, source.encode())

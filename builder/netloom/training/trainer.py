@@ -259,6 +259,7 @@ class Trainer(ABC):
 
         return {
             "optimizer": self.optimizer.state_dict(),
+            "optimizer_name": self.training.optimizer,
             "rng": torch.get_rng_state(),
             "cuda_rng": torch.cuda.get_rng_state_all() if self.device.startswith("cuda") else [],
             "epoch": self.epoch,
@@ -274,9 +275,15 @@ class Trainer(ABC):
         }
 
     def load_state_dict(self, state: StateDict) -> None:
-        """Restore the result of `state_dict`. Older checkpoints lack the keys that are read by `get`."""
+        """Restore the result of `state_dict`. Older checkpoints lack the keys that are read by `get`.
+
+        Raises:
+            ValueError: the state is that of another optimizer, which PyTorch would notice only in the next step.
+        """
         import torch
 
+        if (name := state.get("optimizer_name", self.training.optimizer)) != self.training.optimizer:
+            raise ValueError(f"This is a checkpoint of the optimizer {name}, not of {self.training.optimizer}.")
         self.optimizer.load_state_dict(state["optimizer"])
         torch.set_rng_state(state["rng"])
         if state["cuda_rng"] and self.device.startswith("cuda"):

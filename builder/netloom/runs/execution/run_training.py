@@ -30,7 +30,8 @@ from netloom.training.errors import DivergedError, TrainingError
 from netloom.training.trainer import Callback, Trainer
 from netloom.training.trainers.registry import build_trainer
 from netloom.training.weights import checkpoints
-from netloom.training.weights.weight_files import CheckpointError
+from netloom.training.weights.checkpoints import Checkpoint
+from netloom.training.weights.weight_files import CheckpointError, StateDict
 
 Through: TypeAlias = Callable[[RunReporter], Callback]
 
@@ -67,7 +68,8 @@ def train_run(
     restored = checkpoints.restore(artifacts, partial(reporter.log_event, "damaged"))
     if restored is not None:
         step, checkpoint = restored
-        trainer.resume(checkpoint, checkpoints.restored_best(artifacts, partial(reporter.log_event, "damaged")))
+        best = checkpoints.restored_best(artifacts, partial(reporter.log_event, "damaged"))
+        _continue_from(checkpoint, best, trainer, artifacts)
         artifacts.log_event("restore", step=step)
         if data_before not in (None, trainer.data.fingerprint):
             reporter.log_event("changed data", CHANGED_DATA)
@@ -94,6 +96,23 @@ def train_run(
     finally:
         reporter.close()
     return RunEnd("finished") if done else reporter.end
+
+
+def _continue_from(checkpoint: Checkpoint, best: StateDict | None, trainer: Trainer, artifacts: RunArtifacts) -> None:
+    """Restore a checkpoint in the trainer.
+
+    Raises:
+        CheckpointError: it is not one of this network or optimizer, because files of the run were edited.
+    """
+    try:
+        trainer.resume(checkpoint, best)
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        if no_memory(error):
+            raise
+        raise CheckpointError(
+            f"The last checkpoint does not fit project.json and model.py in {artifacts.local_directory()}. Undo the "
+            "changes of these files and resume the run again, or train the changed project in a new run."
+        ) from error
 
 
 def _trace_divergence(
