@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -74,12 +76,11 @@ def iou(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     return both / (areas[0][:, :, None] + areas[1][:, None] - both).clamp(min=1e-12)
 
 
-def mean_average_precision(matches: Matches) -> float:
-    """Return the mean average precision over the classes that occur and over the thresholds; NaN without objects."""
-    classes = int(matches.true.max()) + 1 if matches.true.numel() else 0
-    averages = [average_precisions(matches, number) for number in range(classes)]
-    values = [float(average.mean()) for average in averages if average is not None]
-    return sum(values) / len(values) if values else float("nan")
+def mean_average_precision(averages: Iterable[object]) -> float:
+    """Return the mean of the average precisions of classes; those without examples have None or NaN and do not count.
+    NaN if no class has one."""
+    values = [value for value in averages if isinstance(value, float) and not math.isnan(value)]
+    return sum(values) / len(values) if values else math.nan
 
 
 def average_precisions(matches: Matches, number: int) -> torch.Tensor | None:

@@ -65,7 +65,9 @@ class Detection(Objective):
         import torch
 
         classes, scores, hits, true = (torch.from_numpy(values[name]) for name in ("classes", "scores", "hits", "true"))
-        return {"map": mean_average_precision(Matches(classes, scores, hits.transpose(0, 1), true))}
+        matches = Matches(classes, scores, hits.transpose(0, 1), true)
+        numbers = range(int(true.max()) + 1 if true.numel() else 0)
+        return {"map": mean_average_precision(_averages(matches, number)["map"] for number in numbers)}
 
     def finish(self, means: dict[str, float]) -> dict[str, float]:
         return {"loss": means["loss"], **_rates(means["hits"], means["called"], means["true"])}
@@ -140,7 +142,7 @@ def _metrics(report: list[ScoreRow], matches: Matches, threshold: float, losses:
     called = matches.scores > threshold
     hits = matches.hits[0] & called
     return {
-        **{name: _mean([row[name] for row in report]) for name in AVERAGES},
+        **{name: mean_average_precision(row[name] for row in report) for name in AVERAGES},
         **_rates(float(hits.sum()), float(called.sum()), float((matches.true >= 0).sum())),
         "threshold": threshold,
         "loss": float(losses.double().mean()),
@@ -164,19 +166,18 @@ def _report(matches: Matches, called: torch.Tensor, classes: tuple[str, ...]) ->
         objects = int((matches.true == number).sum())
         if not objects and not bool(of_class.any()):
             continue
-        each = average_precisions(matches, number)
         hits = float((matches.hits[0] & of_class).sum())
-        averages: ScoreRow = dict.fromkeys(AVERAGES)
-        if each is not None:
-            averages = dict(zip(AVERAGES, (float(each.mean()), float(each[0]), float(each[5])), strict=True))
         rates = _rates(hits, float(of_class.sum()), float(objects))
-        report.append({"class": name, **averages, **rates, "objects": objects})
+        report.append({"class": name, **_averages(matches, number), **rates, "objects": objects})
     return report
 
 
-def _mean(values: list[object]) -> float:
-    numbers = [value for value in values if isinstance(value, float)]
-    return sum(numbers) / len(numbers) if numbers else float("nan")
+def _averages(matches: Matches, number: int) -> ScoreRow:
+    """Return the average precision of a class over all thresholds, at 0.5 and at 0.75; None without such an object."""
+    each = average_precisions(matches, number)
+    if each is None:
+        return dict.fromkeys(AVERAGES)
+    return dict(zip(AVERAGES, (float(each.mean()), float(each[0]), float(each[5])), strict=True))
 
 
 def _panels(

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from netloom.data.preparation.calibrated import Decoding
 from netloom.tasks import multi_label
 from netloom.tasks.chosen_thresholds import HALF, label_thresholds
 from netloom.training.objectives import reference_predictors
-from netloom.training.objectives.classification_report import average_precision, by_class
+from netloom.training.objectives.average_precision import mean_average_precision
+from netloom.training.objectives.classification_report import by_class
 from netloom.training.objectives.evaluation import Evaluation, Worst
 from netloom.training.objectives.objective import NOTHING, WORST, Objective, Scores, Settings
 from netloom.training.objectives.reference_predictors import BaselinePrediction
-from netloom.training.objectives.thresholds import areas, best_threshold
+from netloom.training.objectives.thresholds import areas, best_threshold, pr_auc
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,12 +51,9 @@ class MultiLabel(Objective):
         return Scores(sums, len(target), {"true": true, "scores": output.sigmoid()})
 
     def metrics_of_values(self, values: Mapping[str, np.ndarray]) -> dict[str, float]:
-        import numpy as np
-
         true, scores = values["true"], values["scores"]
-        labels = np.flatnonzero(true.any(0) & ~true.all(0)).tolist()
-        averages = [average_precision(true[:, label], scores[:, label]) for label in labels]
-        return {"mean_average_precision": _mean(averages)}
+        averages = (pr_auc(true[:, label], scores[:, label]) for label in range(true.shape[1]))
+        return {"mean_average_precision": mean_average_precision(averages)}
 
     def finish(self, means: dict[str, float]) -> dict[str, float]:
         metrics = {name: means[name] for name in ("loss", "accuracy", "subset_accuracy")}
@@ -94,7 +92,7 @@ class MultiLabel(Objective):
                 "subset_accuracy": float((predicted == true).all(1).mean()),
                 "micro_f1": float(f1_score(true, predicted, average="micro", zero_division=0)),
                 "macro_f1": float(scores[2].mean()),
-                "mean_average_precision": _mean([area["pr_auc"] for area in label_areas]),
+                "mean_average_precision": mean_average_precision(area["pr_auc"] for area in label_areas),
                 "hamming_loss": float((predicted != true).mean()),
                 "loss": float(losses.mean()),
             },
@@ -117,9 +115,3 @@ class MultiLabel(Objective):
 def listed(classes: tuple[str, ...], applies: Any) -> str:
     """Return labels as text."""
     return ", ".join(name for name, is_true in zip(classes, applies, strict=True) if is_true) or "none"
-
-
-def _mean(averages: Sequence[float]) -> float:
-    """Return the mean of the average precisions of labels without those that are NaN, which all rows have or none."""
-    values = [value for value in averages if not math.isnan(value)]
-    return sum(values) / len(values) if values else math.nan

@@ -71,7 +71,14 @@ def _thin(values: Any) -> list[float]:
 
 def areas(positive: np.ndarray, scores: np.ndarray) -> dict[str, float]:
     """Return ROC-AUC and PR-AUC (average precision) of scores (N,); NaN without positive or negative rows."""
-    yes = positive.astype(bool)
-    if yes.all() or not yes.any():
-        return {"roc_auc": float("nan"), "pr_auc": float("nan")}
-    return {"roc_auc": roc_auc(yes, scores), "pr_auc": average_precision(yes, scores)}
+    area = roc_auc(positive, scores) if _has_both(positive) else float("nan")
+    return {"roc_auc": area, "pr_auc": pr_auc(positive, scores)}
+
+
+def pr_auc(positive: np.ndarray, scores: np.ndarray) -> float:
+    """Return the average precision of scores (N,); NaN without positive or negative rows."""
+    return average_precision(positive, scores) if _has_both(positive) else float("nan")
+
+
+def _has_both(positive: np.ndarray) -> bool:
+    return bool(positive.any() and not positive.all())
