@@ -41,6 +41,7 @@ _SURE_COMMA, _SURE_POINT = re.compile(r"[+-]?(?:\d+,(?:\d{1,2}|\d{4,})|0,\d+)"),
 _COMMA_NUMBER = re.compile(r"[+-]?\d+(?:,\d+)?")
 _FRACTION = re.compile(r"[+-]?(?:0,\d+|\d+,(?:\d{2}|\d{4,}))")
 _BLANK_SEPARATED = re.compile(r'"[^"]*"|\S+')
+_NUMBERED_NAME = re.compile(r"column \d+")
 _PLAIN_NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?([eE][+-]?\d+)?")
 
 
@@ -301,6 +302,11 @@ def _has_only_words_of_cells(rows: list[list[str]]) -> bool:
         words.issubset(word for row in rows[1:] if len(row) > position for word in row[position].split())
         for position, words in ((position, set(words)) for position, words in texts.items())
     )
+
+
+def is_numbered_name(name: str) -> bool:
+    """Return whether `numbered_names` can have a name."""
+    return _NUMBERED_NAME.fullmatch(name) is not None
 
 
 def numbered_names(count: int) -> list[str]:

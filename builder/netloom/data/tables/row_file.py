@@ -5,7 +5,6 @@ This module is copied into exported networks. The encoders of the fitted fields 
 
 import csv
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import dropwhile
@@ -19,6 +18,7 @@ from netloom.data.dialect import (
     decode_text,
     has_no_header,
     infer_dialect,
+    is_numbered_name,
     looks_like_number,
     numbered_names,
     read_records,
@@ -33,8 +33,6 @@ from netloom.data.tables.time_steps import TimeSteps, is_window, missing_columns
 from netloom.modalities.encoding.cells import EncodeError
 from netloom.modalities.encoding.column_encoder import CellReader, CsvColumn
 from netloom.modalities.encoding.field_encoder import FieldEncoder, field_encoder
-
-_NUMBERED_NAME = re.compile(r"column \d+")
 
 
 def read_rows(data: bytes, name: str, preprocess: Mapping[str, Any]) -> RowFile:
@@ -196,7 +194,7 @@ class _RequiredColumns:
 
     def numbered(self) -> bool:
         """Return whether the training file had no header, so that its columns are numbered."""
-        return all(any(map(_NUMBERED_NAME.fullmatch, names)) for names in self.alternatives)
+        return all(any(map(is_numbered_name, names)) for names in self.alternatives)
 
     def names_of_columns(self, places: Mapping[str, int], name: str, body: Sequence[Any]) -> list[str]:
         """Return the needed columns that a file has.

@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from netloom.data.dialect import is_numbered_name
 from netloom.data.splits.given_splits import split_column
 from netloom.data.tables.arrow_table import StoredTable
 from netloom.data.tables.column_inference import inference_values
@@ -37,7 +38,6 @@ _ID = re.compile(r".* (id|uuid|key|no|number)|id|uuid|index|row|unnamed \d+( \d+
 GENERAL, USUAL, KNOWN, ENDING, POSSIBLE, LAST, FIRST, FEW, UNSUITABLE = 24, 16, 14, 12, 9, 8, 4, 2, -12
 # In a table without names: more likely than a last column of many numbers, and less than one of few values.
 ONLY_CLASSES = 3
-_NUMBERED = re.compile(r"column \d+")
 EPOCH_SECONDS = (3e8, 3e9)  # from 1979 to 2065
 SAMPLE_ROWS = 20_000
 COORDINATES = {"x", "y", "z"}
@@ -135,7 +135,7 @@ def _is_suitable(table: pd.DataFrame, name: str) -> bool:
 
 def are_numbered(columns: Sequence[str]) -> bool:
     """Return whether the columns of a table have no names, so that they were numbered."""
-    return all(map(_NUMBERED.fullmatch, columns))
+    return all(map(is_numbered_name, columns))
 
 
 def _is_constant(table: pd.DataFrame, name: str) -> bool:
