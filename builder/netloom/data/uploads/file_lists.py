@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING
 
 from netloom.core.errors import DataError
 from netloom.data import file_types
-from netloom.data.limits import MAX_FILE_BYTES
 from netloom.data.splits.given_splits import NAMES, TEST, TRAIN, VALIDATION, is_split, part_of, path_of
 from netloom.data.tables.plain_types import plain_table
-from netloom.data.tables.readers import decode_text
 from netloom.data.uploads.joining import PART
 from netloom.data.uploads.source import Source
 
@@ -167,8 +165,8 @@ def _split(line: str, find: Find) -> tuple[str, list[str]]:
 
 
 def _lines(source: Source, name: str) -> list[str]:
+    """Return the lines of a list that are not empty; [] if it cannot be decoded."""
     try:
-        text, _ = decode_text(source.members.read(name, MAX_FILE_BYTES), name)
+        return [*filter(None, source.lines(name))]
     except DataError:
         return []
-    return [line for line in text.splitlines() if line.strip()]

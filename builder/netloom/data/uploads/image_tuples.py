@@ -13,7 +13,6 @@ from netloom.core.errors import DataError
 from netloom.core.text import counted
 from netloom.data import file_types
 from netloom.data.splits.given_splits import NAMES, is_split, part_in, path_of
-from netloom.data.tables.readers import decode_text
 from netloom.data.uploads.joining import PART
 from netloom.data.uploads.pairing import FIELDS, ROLES, role_of
 from netloom.data.uploads.source import Source
@@ -121,8 +120,9 @@ def _listed_pairs(source: Source, names: Sequence[str], find: Find) -> pd.DataFr
         stem = PurePosixPath(path_of(name)[-1]).stem
         if source.members.form(name) != file_types.TEXT or not stem.startswith("pairs"):
             continue
-        pairs = [pair for line in _lines(source, name) if (pair := _faces(line.split(), find)) is not None]
-        if 2 * len(pairs) < len(_lines(source, name)):
+        lines = [*filter(None, source.lines(name))]
+        pairs = [pair for line in lines if (pair := _faces(line.split(), find)) is not None]
+        if 2 * len(pairs) < len(lines):
             continue
         # pairsDevTrain.txt and pairsDevTest.txt are of the development set
         number = parts[name] = part_in(stem.removeprefix("pairs").replace("Dev", ""))
@@ -204,8 +204,3 @@ def _tables(source: Source, names: Sequence[str]) -> list[pd.DataFrame]:
         except DataError:
             continue
     return tables
-
-
-def _lines(source: Source, name: str) -> list[str]:
-    text, _ = decode_text(source.members.read(name), name)
-    return [line for line in text.splitlines() if line.strip()]

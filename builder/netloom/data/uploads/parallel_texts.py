@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 from netloom.core.errors import DataError
 from netloom.core.text import counted
 from netloom.data import file_types
-from netloom.data.limits import MAX_FILE_BYTES, MAX_ROWS
+from netloom.data.limits import MAX_ROWS
 from netloom.data.splits.given_splits import NAMES, is_split, part_in
-from netloom.data.tables.readers import decode_text
 from netloom.data.uploads.joining import PART
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.table_sets import is_about
@@ -83,7 +82,7 @@ def read_parallel(source: Source, parallel: ParallelTexts) -> tuple[pd.DataFrame
 def have_equal_lines(source: Source, parallel: ParallelTexts) -> bool:
     """Return whether the two files of each pair are texts with equally many lines."""
     try:
-        return all(len(_lines(source, first)) == len(_lines(source, second)) for first, second in parallel.files)
+        return all(len(source.lines(first)) == len(source.lines(second)) for first, second in parallel.files)
     except DataError:
         return False
 
@@ -149,7 +148,7 @@ def _read(source: Source, parallel: ParallelTexts) -> tuple[pd.DataFrame, list[s
 
     tables, rows = [], 0
     for index, (first, second) in enumerate(parallel.files):
-        lines = _lines(source, first), _lines(source, second)
+        lines = source.lines(first), source.lines(second)
         if len(lines[0]) != len(lines[1]):
             raise DataError(
                 f"{first[-80:]!r} has {counted(len(lines[0]), 'line')}, but {second[-80:]!r} has {len(lines[1]):,}; "
@@ -185,15 +184,3 @@ def _notes(source: Source, parallel: ParallelTexts) -> list[str]:
             f"{', '.join(map(repr, parallel.other_sides))}, remove the files of another language."
         )
     return notes
-
-
-def _lines(source: Source, name: str) -> list[str]:
-    """Return the lines of a file; other marks of line ends that Unicode knows can be within a line; cached."""
-
-    def read() -> list[str]:
-        text, _ = decode_text(source.members.read(name, MAX_FILE_BYTES), name)
-        lines = text.replace("\0", " ").removesuffix("\n").split("\n")
-        return [" ".join(line.split()) for line in lines]
-
-    lines: list[str] = source.once(("lines", name), read)
-    return lines

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from netloom.core.errors import DataError
 from netloom.data import file_types
 from netloom.data.limits import MAX_EXAMPLES, MAX_FILE_BYTES, MAX_MEMBERS, MAX_UNPACKED_BYTES
-from netloom.data.tables.readers import TABLE_FORMS, read_table
+from netloom.data.tables.readers import TABLE_FORMS, decode_text, read_table
 from netloom.data.tables.spreadsheets import sheet_names
 from netloom.data.tables.streamed_table import StreamedTable
 from netloom.data.tables.streaming_import import streamed_table
@@ -77,6 +77,24 @@ class Source:
                 self._refused[key] = str(error)
                 raise
         return self._tables[key]
+
+    def lines(self, name: str) -> list[str]:
+        """Return the lines of a text file, also empty ones, with single blanks between words; cached.
+
+        Other marks of line ends that Unicode knows can be within a line.
+
+        Raises:
+            DataError: The file is not text.
+        """
+
+        def read() -> list[str]:
+            text, _ = decode_text(self.members.read(name, MAX_FILE_BYTES), name)
+            end = "\n" if "\n" in text else "\r"
+            lines = text.replace("\0", " ").removesuffix(end).split(end)
+            return [" ".join(line.split()) for line in lines]
+
+        lines: list[str] = self.once(("lines", name), read)
+        return lines
 
     def together(self, chosen: str = "") -> tuple[pd.DataFrame, list[str]]:
         """Return the table of one of the `sets`, by default the most likely one, and notes; cached.

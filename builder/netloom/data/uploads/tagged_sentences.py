@@ -323,8 +323,9 @@ def _of_parallel_files(source: Source, most: int | None) -> list[Sentence]:
 
 
 def _lines(source: Source, name: str) -> list[str]:
-    text, _ = decode_text(source.members.read(name, MAX_FILE_BYTES), name)
-    return text.replace("\0", " ").rstrip("\n").splitlines()
+    """Return the lines of a file up to the last one that is not empty."""
+    lines = source.lines(name)
+    return lines[: max((number for number, line in enumerate(lines, 1) if line), default=0)]
 
 
 # ---------------------------------------------------------------- records
