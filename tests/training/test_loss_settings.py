@@ -449,7 +449,7 @@ def test_recommendations_rank_unseen_items(ratings: Prepared) -> None:
         Training(objective="ranking", relevance_threshold=3.5, top_k=5), ratings.schema
     )
     assert isinstance(objective, Ranking)
-    rows, liked = ratings.split["test"], objective.liked(ratings)
+    rows, liked = ratings.split["test"], objective.relevant_rows(ratings)
     users, films = ratings.inputs["user"][:, 0], ratings.inputs["film"][:, 0]
     perfect = {(int(users[row]), int(films[row])) for row in rows.tolist() if liked[row]}
 
@@ -504,10 +504,10 @@ def test_validation_without_normal_rows_is_refused(tumors: Prepared) -> None:
         OBJECTIVES["anomaly_detection"].configured(Training(), replace(tumors, target=target), "cpu")
 
 
-def test_liked_items_without_training_rows_are_counted_in_words(ratings: Prepared) -> None:
+def test_relevant_items_without_training_rows_are_counted_in_words(ratings: Prepared) -> None:
     objective = OBJECTIVES["ranking"].described(Training(objective="ranking", relevance_threshold=3.5), ratings.schema)
     rows, films = ratings.split["test"], ratings.inputs["film"]
-    liked = rows[objective.liked(ratings)[rows]]  # type: ignore[attr-defined]
+    relevant = rows[objective.relevant_rows(ratings)[rows]]  # type: ignore[attr-defined]
     unknown = replace(ratings, inputs={**ratings.inputs, "film": films.where(films > 9, torch.zeros_like(films))})
 
     def unit(data: Prepared) -> str:
@@ -516,9 +516,9 @@ def test_liked_items_without_training_rows_are_counted_in_words(ratings: Prepare
             evaluation, torch.zeros(0), lambda inputs: torch.zeros(len(inputs["user"]), 1), data, rows
         ).unit
 
-    count = int((films[liked] <= 9).sum())
+    count = int((films[relevant] <= 9).sum())
     assert count > 0
-    assert unit(unknown).startswith(f"{count} of the {len(liked)} liked items are not in the training rows")
+    assert unit(unknown).startswith(f"{count} of the {len(relevant)} relevant items are not in the training rows")
     assert unit(ratings) == ""
 
 
@@ -530,8 +530,8 @@ def test_rows_without_anything_to_measure_have_nan_metrics() -> None:
 def test_every_item_is_relevant_without_ratings(ratings: Prepared) -> None:
     objective = OBJECTIVES["ranking"].described(Training(objective="ranking", relevance_threshold=9), ratings.schema)
     clicks = replace(ratings, target=torch.zeros_like(ratings.target))
-    assert objective.liked(clicks).all()  # type: ignore[attr-defined]
-    assert not objective.liked(ratings).any()  # type: ignore[attr-defined]
+    assert objective.relevant_rows(clicks).all()  # type: ignore[attr-defined]
+    assert not objective.relevant_rows(ratings).any()  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("name", ["breast_cancer_binary", "shapes_two_outputs", "shapes_simclr", "ratings_bpr"])

@@ -30,11 +30,11 @@ USERS, SHOWN, REDRAWS = 1_000, 12, 10
 
 
 class Ranking(Objective):
-    """−log σ(s(user, liked) − s(user, other)), with a sampled negative item for each liked one.
+    """−log σ(s(user, relevant) − s(user, other)), with a sampled negative item for each relevant one.
 
-    The network returns a score (N, 1) for a user and an item. In a step, rows 2i and 2i + 1 are a liked item and a
-    sampled item that the user did not like in training; the target is whether the first was liked, so that other rows
-    have no loss.
+    The network returns a score (N, 1) for a user and an item. In a step, rows 2i and 2i + 1 are a relevant item and a
+    sampled item that is not relevant for the user in training; the target is whether the first is relevant, so that
+    other rows have no loss.
     """
 
     task = ranking.Ranking()
@@ -53,24 +53,24 @@ class Ranking(Objective):
         configured = self.described(training, data.schema)
         user, item = (spec.name for spec in data.schema.inputs[:2])
         configured._item, configured._items = item, data.schema.inputs[1].vocabulary or 2
-        liked = configured.liked(data)
+        is_relevant = configured.relevant_rows(data)
         for title, split in (("training", "train"), ("validation", "validation")):
             rows = data.split[split]
-            if len(rows) and not bool(liked[rows].any()):
+            if len(rows) and not bool(is_relevant[rows].any()):
                 ratings = data.restore(data.target[rows]).flatten()
                 raise TrainingError(
                     f"No {title} row has a rating of at least {number_text(configured.relevance_threshold or 0)}, the "
                     f"setting relevance_threshold, as they range from {number_text(float(ratings.min()))} to "
                     f"{number_text(float(ratings.max()))}; lower it, or leave it empty to count each row."
                 )
-        rows = data.split["train"][liked[data.split["train"]]]
+        rows = data.split["train"][is_relevant[data.split["train"]]]
         # One number per pair, sorted by `unique`, so that `_is_known` can search it
         pairs = data.inputs[user][rows, 0] * configured._items + data.inputs[item][rows, 0]  # (R,)
         configured._known = pairs.unique().to(device)  # type: ignore[no-untyped-call]
         return configured
 
-    def liked(self, data: Prepared) -> torch.Tensor:
-        """Return which rows of the data (R,) have a liked item; without ratings, all of them."""
+    def relevant_rows(self, data: Prepared) -> torch.Tensor:
+        """Return which rows of the data (R,) have a relevant item; without ratings, all of them."""
         import torch
 
         ratings = data.restore(data.target).flatten(1)[:, 0]
@@ -80,13 +80,13 @@ class Ranking(Objective):
         return ratings >= self.relevance_threshold - 1e-6
 
     def loss_targets(self, data: Prepared) -> torch.Tensor:
-        """Return 1 for rows with a liked item, else 0, (R,)."""
-        return self.liked(data).float()
+        """Return 1 for rows with a relevant item, else 0, (R,)."""
+        return self.relevant_rows(data).float()
 
     def prepare_batch(
         self, inputs: list[torch.Tensor], target: torch.Tensor, seed: tuple[int, ...]
     ) -> tuple[list[torch.Tensor], torch.Tensor]:
-        """Return each row, followed by the same user with a sampled item that is not known to be liked."""
+        """Return each row, followed by the same user with a sampled item that is not known to be relevant."""
         import torch
 
         if self._known is None:
@@ -103,7 +103,7 @@ class Ranking(Objective):
             return torch.randint(1, self._items, (count, 1), generator=chance).to(items.device)
 
         sampled = draw(len(items))
-        for _ in range(REDRAWS):  # limited, as a user can like almost all items
+        for _ in range(REDRAWS):  # limited, as almost all items can be relevant for a user
             wrong = self._is_known(users, sampled) | (sampled == items)[:, 0]
             if not bool(wrong.any()):
                 break
@@ -113,7 +113,7 @@ class Ranking(Objective):
         return doubled, target.repeat_interleave(2, 0)
 
     def _is_known(self, users: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
-        """Return whether users are known to like items, both (N, 1): (N,)."""
+        """Return whether items are known to be relevant for users, both (N, 1): (N,)."""
         import torch
 
         if self._known is None or not len(self._known):
@@ -146,7 +146,7 @@ class Ranking(Objective):
         data: Prepared,
         rows: torch.Tensor,
     ) -> Evaluation:
-        """Rank the items that a user liked in these rows among all items that do not occur in other splits."""
+        """Rank the relevant items of a user in these rows among all items that do not occur in other splits."""
         import numpy as np
 
         from netloom.training.uncertainty import mean_interval
@@ -160,9 +160,9 @@ class Ranking(Objective):
             for name in measures
         }
         user_name, item_name = (names_of(data, field_index) for field_index in (0, 1))
-        items = data.inputs[data.schema.inputs[1].name][rows[self.liked(data)[rows]], 0]
+        items = data.inputs[data.schema.inputs[1].name][rows[self.relevant_rows(data)[rows]], 0]
         unknown = int((items == 0).sum())
-        note = f"{unknown:,} of the {len(items):,} liked items are not in the training rows, so they do not count."
+        note = f"{unknown:,} of the {len(items):,} relevant items are not in the training rows, so they do not count."
         return replace(
             evaluation,
             metrics={
@@ -177,7 +177,7 @@ class Ranking(Objective):
                 {
                     "user": user_name(user.number),
                     "recommended": ", ".join(item_name(field_index + 1) for field_index in user.ranking["order"]),
-                    "liked": ", ".join(map(item_name, user.relevant)),
+                    "relevant": ", ".join(map(item_name, user.relevant)),
                     "recall": user.ranking["recall"],
                 }
                 for user in users[:SHOWN]
@@ -187,20 +187,20 @@ class Ranking(Objective):
     def _rank_users(
         self, ask: Callable[[Mapping[str, torch.Tensor]], torch.Tensor], data: Prepared, rows: torch.Tensor
     ) -> list[_RankedUser]:
-        """Rank all items for each user that liked a known item in these rows, for at most `USERS` users."""
+        """Rank all items for each user with a known relevant item in these rows, for at most `USERS` users."""
         import torch
 
-        (user, item), liked = (spec.name for spec in data.schema.inputs[:2]), self.liked(data)
+        (user, item), is_relevant = (spec.name for spec in data.schema.inputs[:2]), self.relevant_rows(data)
         count = data.schema.inputs[1].vocabulary or 2
-        is_evaluated = torch.zeros(len(liked), dtype=torch.bool)
+        is_evaluated = torch.zeros(len(is_relevant), dtype=torch.bool)
         is_evaluated[rows] = True
         users, items = data.inputs[user][:, 0], data.inputs[item][:, 0]
         train = data.split["train"]
-        popularity = items[train][liked[train]].bincount(minlength=count).double()
+        popularity = items[train][is_relevant[train]].bincount(minlength=count).double()
         all_items = torch.arange(1, count).unsqueeze(1)  # all known items, (I, 1)
         ranked = list[_RankedUser]()
-        for number, rows_of_user in islice(_rows_by_user(data, users, rows[liked[rows]]), USERS):
-            relevant = items[rows_of_user & is_evaluated & liked].unique()  # type: ignore[no-untyped-call]
+        for number, rows_of_user in islice(_rows_by_user(data, users, rows[is_relevant[rows]]), USERS):
+            relevant = items[rows_of_user & is_evaluated & is_relevant].unique()  # type: ignore[no-untyped-call]
             relevant = relevant[relevant > 0]
             if not len(relevant):
                 continue
@@ -264,7 +264,7 @@ def _means(values: list[dict[str, float]]) -> dict[str, float]:
 
 
 def bpr(output: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return the loss of each pair, its weight, and whether the liked item has the higher score, (N,) each."""
+    """Return the loss of each pair, its weight, and whether the relevant item has the higher score, (N,) each."""
     from torch.nn import functional
 
     scores = output.flatten()
