@@ -268,7 +268,7 @@ class Trainer(ABC):
             "learning_rate": self.learning_rate,
             "schedule": self._schedule.state_dict(),
             "precision": self.precision.state_dict(),
-            "average": self.ema.state_dict() if self.ema is not None else {},
+            "ema": self.ema.state_dict() if self.ema is not None else {},
             "auxiliary": float(self.auxiliary_losses.sum),
             "channels_last": self.channels_last,
             **self.early_stopping.state_dict(),
@@ -292,6 +292,7 @@ class Trainer(ABC):
         self.learning_rate = state["learning_rate"]
         self._schedule.load_state_dict(state.get("schedule", {}))
         self.precision.load_state_dict(state.get("precision", {}))
-        if self.ema is not None and state.get("average"):
-            self.ema.load_state_dict(state["average"])
+        ema = state.get("ema", state.get("average"))  # its former name
+        if self.ema is not None and ema:
+            self.ema.load_state_dict(ema)
         self.auxiliary_losses.sum = state.get("auxiliary", 0.0)
