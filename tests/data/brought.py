@@ -80,7 +80,7 @@ def people(rows: int = 60) -> list[list[Any]]:
     return [["height", "colour", "kind"], *([i * 0.5, ("red", "blue")[i % 2], "ab"[i % 2]] for i in range(rows))]
 
 
-def labelled_pictures() -> bytes:
+def labeled_pictures() -> bytes:
     """Images whose brightness is the number in the table."""
     random = np.random.default_rng(1)
     bright = random.integers(20, 235, 80)
@@ -365,7 +365,7 @@ EXAMPLE_FILES: dict[str, tuple[Callable[[], bytes], str]] = {
     "bars.csv": (pixel_rows, "pixel_rows"),
     "bars.npz": (lambda: npz(x=bars(80)[0], y=bars(80)[1]), "arrays"),
     "mnist.zip": (idx_zip, "arrays"),
-    "bright.zip": (labelled_pictures, "labelled_pictures"),
+    "bright.zip": (labeled_pictures, "labeled_pictures"),
     "pairs.zip": (picture_pairs, "picture_pairs"),
     "squares.zip": (masks, "masks"),
     "boxes.zip": (boxes, "objects"),

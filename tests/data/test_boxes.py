@@ -45,7 +45,7 @@ def test_columns_of_boxes_are_refused_as_labels_unless_a_target_is_named(columns
     rows = [f"{i}.png,4,8,20,{20 + i},{'cat' if label else 'dog'}" for i, label in enumerate(LABELS)]
     files = make_zip({**IMAGES, "boxes.csv": make_csv(f"file,{columns},kind", rows)})
     with pytest.raises(DataError, match=f"boxes of objects \\('{columns.split(',')[0]}', "):
-        add_file(files, "photos.zip", home, kind="labelled_pictures")
+        add_file(files, "photos.zip", home, kind="labeled_pictures")
     info = add_file(files, "photos.zip", home, target="kind")
     assert (info.rows, info.task) == (12, "classification")
     assert fitting(open_source(files, "photos.zip"))[0].name == "objects"
@@ -56,7 +56,7 @@ def test_a_column_of_boxes_is_refused_as_labels(column: str, home: Path) -> None
     rows = [f"{i}.png,{i} 8 20 {20 + i},{'cat' if label else 'dog'}" for i, label in enumerate(LABELS)]
     files = make_zip({**IMAGES, "boxes.csv": make_csv(f"file,{column},kind", rows)})
     with pytest.raises(DataError, match=f"boxes of objects \\('{column}'\\)"):
-        add_file(files, "photos.zip", home, kind="labelled_pictures")
+        add_file(files, "photos.zip", home, kind="labeled_pictures")
 
 
 def test_a_column_may_be_the_number_of_a_box(home: Path) -> None:

@@ -27,7 +27,7 @@ def _damaged(content: bytes, names: list[str]) -> bytes:
 
 UPLOADS: dict[str, tuple[Callable[[], bytes], str]] = {
     "picture_folders": (lambda: make_zip(image_folders(40)), "set/dogs/0.png"),
-    "labelled_pictures": (brought.labelled_pictures, "photos/p7.png"),
+    "labeled_pictures": (brought.labeled_pictures, "photos/p7.png"),
     "picture_pairs": (brought.picture_pairs, "7.png"),
     "picture_triplets": (brought.picture_triplets, "7.png"),
     "masks": (brought.masks, "set/images/07.png"),

@@ -230,7 +230,7 @@ KINDS: dict[str, tuple[Callable[[str, Parts], Upload], Callable[[dict[str, Any]]
         _number_in_text("first"), COMMON,
     ),
     "translation": (_tables("en,fr", lambda row: f"{_sentence(row)},oui{row}"), _number_in_text("text"), COMMON),
-    "labelled_pictures": (_listed_in_table(_picture, "png"), lambda row: _number_in_array("image")(row) // 3, COMMON),
+    "labeled_pictures": (_listed_in_table(_picture, "png"), lambda row: _number_in_array("image")(row) // 3, COMMON),
     "pixel_rows": (
         _tables(
             f"kind,{','.join(f'pixel{i}' for i in range(16))}",

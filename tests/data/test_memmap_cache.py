@@ -19,7 +19,7 @@ from netloom.data.uploads.images import load_arrays
 from netloom.document import DataChoice
 from netloom.modalities.encoding.field_encoder import ScaledEncoder
 from netloom.modalities.fields.series import fit_channels, fit_windows
-from tests.data.brought import labelled_pictures, masks, png, sounds
+from tests.data.brought import labeled_pictures, masks, png, sounds
 from tests.data.crafted import make_zip
 
 EVERYWHERE = ("data.uploads.kinds.sounds", "modalities.fields.series")
@@ -60,7 +60,7 @@ def test_truncated_archive_is_rejected(tmp_path: Path, cut: int, monkeypatch: py
         load_arrays(tmp_path)
 
 
-@pytest.mark.parametrize("build", [labelled_pictures, masks])
+@pytest.mark.parametrize("build", [labeled_pictures, masks])
 def test_memory_mapped_images_are_bitwise_equal(home: Path, build: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     choice = DataChoice(dataset=add_file(build(), "x.zip", home).name, options={"size": 12})
     before = prepare(choice, home)

@@ -73,7 +73,7 @@ def test_few_labels_do_not_name_images_without_suffixes(tmp_path: Path) -> None:
     assert data.schema.target.name == "label"
 
 
-@pytest.mark.parametrize("kind", ["text_pairs", "picture_pairs", "labelled_pictures"])
+@pytest.mark.parametrize("kind", ["text_pairs", "picture_pairs", "labeled_pictures"])
 def test_no_group_is_in_two_parts(kind: str, tmp_path: Path) -> None:
     if kind == "text_pairs":
         content, name = text_pairs("s1,s2,same,person", "{same},p{part}{same}"), "a.csv"

@@ -76,7 +76,7 @@ def test_preview_columns_do_not_collide_with_table_columns() -> None:
     files = {f"p{n}.png": png(np.full((8, 8), 20 * n, np.uint8)) for n in range(12)}
     table = "\n".join(["image,image 1,kind", *(f"p{n}.png,p{n - 1 if n else 1}.png,{'ab'[n % 2]}" for n in range(12))])
     source = open_source(make_zip({**files, "table.csv": table.encode()}), "a.zip")
-    for name, columns in (("labelled_pictures", ["image'"]), ("picture_pairs", ["image 1'", "image 2"])):
+    for name, columns in (("labeled_pictures", ["image'"]), ("picture_pairs", ["image 1'", "image 2"])):
         reader = readers()[name]
         preview = reader.preview(source, reader.answered(source, {}))
         assert list(preview.columns) == [*columns, "image", "image 1", "kind"]
@@ -261,16 +261,17 @@ def test_channels_first_and_last_arrays_are_equal(home: Path) -> None:
 
 
 def test_images_can_have_a_numeric_target(home: Path) -> None:
-    data = _add(brought.labelled_pictures(), home, target="brightness")
+    data = _add(brought.labeled_pictures(), home, target="brightness")
     assert data.schema.target.kind == "number"
     brightness = [float(data.row(i)["image"].mean()) / 10 for i in range(80)]
     assert data.restore(data.target).flatten().tolist() == pytest.approx(brightness, abs=0.5)
-    assert _add(brought.labelled_pictures(), home).schema.target.classes == ("dark", "light")
+    assert _add(brought.labeled_pictures(), home).schema.target.classes == ("dark", "light")
 
 
 def test_table_names_images_by_stem_or_path(home: Path) -> None:
     pictures = {f"a/b/{i}.png": png(np.full((8, 8), i * 5, np.uint8)) for i in range(30)}
     rows = [f"{i if i % 2 else f'b/{i}.png'},{'uv'[i % 2]}" for i in range(32)]
+    # By the former name of this kind
     data = _add(make_zip({**pictures, "t.csv": make_csv("id,y", rows)}), home, kind="labelled_pictures")
     assert [int(data.row(i)["image"].mean()) for i in range(30)] == [i * 5 for i in range(30)]
     assert any("Left out 2 rows with names of missing files" in warning for warning in data.warnings)

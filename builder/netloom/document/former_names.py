@@ -1,4 +1,4 @@
-"""The names that settings, layers, colors and augmentations had in earlier versions, with those that they have now.
+"""The names that settings, layers, colors and others had in earlier versions, with those that they have now.
 
 Documents, paths in sweeps, `--set` and the columns of runs are read with either name, and written with the present one.
 """
@@ -68,6 +68,8 @@ FORMER_FIELD_SETTINGS = {"grey": "grayscale", "normalise": "normalize"}
 FORMER_LAYER_TYPES = {"Reparameterise": "Reparameterize"}
 FORMER_COLORS = {"grey": "gray"}
 FORMER_AUGMENTATIONS = {"colour": "color"}
+# The kinds of uploads, in their descriptions and in `netloom data add --kind`
+FORMER_UPLOAD_KINDS = {"labelled_pictures": "labeled_pictures"}
 
 
 def renamed(values: Any, section: str) -> Any:

@@ -33,7 +33,7 @@ from netloom.data.uploads.source import Content, Source, open_source
 from netloom.data.uploads.upload_kind import DEFAULTS, Reader, fitting, reader_of, readers, stored_options
 from netloom.data.uploads.upload_meta import META_FILE, UploadMeta, read_meta, write_meta
 from netloom.document import DataChoice
-from netloom.document.former_names import renamed_options
+from netloom.document.former_names import FORMER_UPLOAD_KINDS, renamed_options
 
 __all__ = ["Reader", "Source", "add_file", "add_source", "find_upload", "fitting", "has_upload", "identified",
            "open_source", "read_upload", "reader_for", "readers", "remove", "title_for", "uploaded"]  # fmt: skip
@@ -161,7 +161,7 @@ def reader_for(source: Source, kind: str = "", target: str | None = None) -> Rea
     Raises:
         DataError: There is no such reader, or none fits.
     """
-    if kind:
+    if kind := FORMER_UPLOAD_KINDS.get(kind, kind):
         if kind not in readers():
             nearest = nearest_name(kind, readers())
             hint = f"did you mean {nearest!r}?" if nearest else f"choose one of {', '.join(readers())}."

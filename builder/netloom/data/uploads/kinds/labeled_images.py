@@ -63,7 +63,7 @@ TARGET = Question("target", "Column to predict", "choice", "The target of an ima
 class LabeledPictures(Reader):
     """Images and a table with a class or a number for each."""
 
-    name = "labelled_pictures"
+    name = "labeled_pictures"
     title = "Images and a table"
     about = "A zip of images and a table (CSV, JSON, Parquet) with the name and the class or number of each file."
     kind = "image"
