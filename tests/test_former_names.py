@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,12 +11,14 @@ import pytest
 from netloom.cli.filters import known_column
 from netloom.cli.training_options import with_settings
 from netloom.compile.formula import network_of
+from netloom.data.uploads.upload_meta import read_meta
 from netloom.document import Augment, Training, apply, dumps, loads
-from netloom.document.former_names import FORMER_SETTINGS, present_path
+from netloom.document.former_names import FORMER_SETTINGS, FORMER_TASKS, present_path
 from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES
 from netloom.runs.history.setting_titles import setting_title
 from netloom.runs.search.search_space import assign, check_space, value_of
-from netloom.tasks import tasks
+from netloom.store.run_summary import RunSummary
+from netloom.tasks import task, tasks
 from tests.runs.examples import moons
 
 # A value of each setting that is not its default
@@ -111,7 +114,7 @@ def _reading(path: str) -> Training:
     name = path.rpartition(".")[2]
     optimizer = next((key for key, choice in OPTIMIZERS.items() if name in choice.settings), "adam")
     schedule = next((key for key, choice in SCHEDULES.items() if name in choice.settings), "constant")
-    reading = (key for key, task in tasks().items() if name in (*task.settings, *task.rl_settings))
+    reading = (key for key, item in tasks().items() if name in (*item.settings, *item.rl_settings))
     objective = next(reading, "classification")
     return Training(objective=objective, optimizer=optimizer, schedule=schedule if optimizer == "adam" else "constant")
 
@@ -121,17 +124,26 @@ def test_former_names_of_settings_of_fields_are_read_in_conditions_on_runs() -> 
     assert known_column("--where", "data.options.fields.image.normalise", [column]) == column
 
 
-def test_former_names_of_layers_colors_and_augmentations_are_read() -> None:
+def test_former_names_of_tasks_are_read_outside_documents(tmp_path: Path) -> None:
+    former, present = next(iter(FORMER_TASKS.items()))
+    (tmp_path / "meta.json").write_text(json.dumps({"task": former}))
+    assert read_meta(tmp_path)["task"] == present
+    assert RunSummary.from_json({"objective": former}).objective == present
+    assert task(former).name == present
+
+
+def test_former_names_of_layers_colors_augmentations_and_tasks_are_read() -> None:
     document = json.loads(dumps(moons()))
     document["networks"]["main"]["nodes"]["sample"] = {"type": "Reparameterise"}
     note = {"text": "a", "at": [0, 0], "color": "grey"}
     document["networks"]["main"]["notes"] = {"note_1": note}
-    document["training"]["augment"] = [{"kind": "colour"}]
+    document["training"] |= {"augment": [{"kind": "colour"}], "objective": "language_modelling"}
     project = loads(json.dumps(document))
     assert project.main_network.nodes["sample"].type == "Reparameterize"
     typed = network_of("mean = Input()\nlog_var = Input()\nreturn Reparameterise(mean, log_var)", {})
     assert "Reparameterize" in {node.type for node in typed.nodes.values()}
     assert project.main_network.notes["note_1"].color == "gray"
     assert project.training.augment == (Augment(kind="color"),)
+    assert project.training.objective == "language_modeling"
     edited = apply(moons(), {"kind": "note", "id": "note_1", "note": note})
     assert edited.main_network.notes == project.main_network.notes

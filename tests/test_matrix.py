@@ -82,7 +82,7 @@ CELLS: dict[str, str] = {
     "graphs.zip": "classification binary_classification",
     "rings.npz": "classification ordinal_classification binary_classification",
     "rings.jsonl": "classification binary_classification",
-    "book.txt": "language_modelling",
+    "book.txt": "language_modeling",
     "digits": "classification reconstruction gan contrastive",
     "scenes": "multi_label reconstruction contrastive",
     "shape_facts": "several_outputs reconstruction contrastive",

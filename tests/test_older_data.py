@@ -246,6 +246,7 @@ RENAMED_SETTINGS = {
     "start": "initial_weights",
     "liked_from": "relevance_threshold",
 }
+RENAMED_TASKS = {"language_modelling": "language_modeling"}
 RENAMED_AGENT_SETTINGS = {
     "trials": "evaluation_episodes",
     "warm_up": "learning_starts",
@@ -269,6 +270,7 @@ def with_present_names(text: str) -> str:
         for node in network["nodes"].values():
             node["type"] = RENAMED.get(node["type"], node["type"])
     training = {RENAMED_SETTINGS.get(name, name): value for name, value in document["training"].items()}
+    training["objective"] = RENAMED_TASKS.get(training["objective"], training["objective"])
     if "agent" in training:
         training["agent"] = {RENAMED_AGENT_SETTINGS.get(name, name): value for name, value in training["agent"].items()}
     return json.dumps({**document, "training": training}, indent=1, sort_keys=True, ensure_ascii=False) + "\n"

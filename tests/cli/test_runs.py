@@ -50,7 +50,9 @@ def test_runs_are_compared(console: Console, store: Store) -> None:
 def test_runs_are_filtered_and_sorted_by_hyperparameters_and_metrics(console: Console, store: Store) -> None:
     ids = []
     for title, rate, optimizer, loss in (("A", 0.1, "adam", 0.5), ("B", 0.01, "sgd", 0.25), ("C", 0.001, "sgd", 0.125)):
-        training = {"learning_rate": rate, "optimizer": optimizer, "schedule_settings": {"gamma": rate}}
+        objective = "language_modeling" if title == "A" else "classification"
+        training = {"learning_rate": rate, "optimizer": optimizer, "objective": objective}
+        training |= {"schedule_settings": {"gamma": rate}}
         edit = {"kind": "project", "training": training}
         ids.append(create_finished_run(store, apply(moons(), edit), title, loss))
     store.update_run(ids[0], tags=["old"])
@@ -64,7 +66,8 @@ def test_runs_are_filtered_and_sorted_by_hyperparameters_and_metrics(console: Co
     assert listed("--where", "training.learning_rate>=0.01", "--where", "validation loss <= 0.25") == "B"
     assert listed("--where", "training.learning_rate=1e-1") == "A"
     assert listed("--where", "training.optimizer=sgd,rmsprop") == "CB"
-    # A name of an earlier version
+    # Names of an earlier version
+    assert listed("--where", "training.objective=language_modelling") == "A"
     assert listed("--where", "training.schedule_settings.drop=0.1", "--sort", "training.schedule_settings.drop") == "A"
     assert listed("--tag", "old", "--state", "finished", "--search", "a") == "A"
     assert listed("--project", store.run(ids[1]).project_id[:13]) == "B"

@@ -149,7 +149,7 @@ def characters() -> Project:
         epochs=2,
         learning_rate=0.01,
         batch_size=32,
-        objective="language_modelling",
+        objective="language_modeling",
     )
 
 

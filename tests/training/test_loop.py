@@ -270,7 +270,7 @@ def test_zero_weight_language_model_has_uniform_entropy(home: Path) -> None:
         ("Embedding", {"vocabulary": 56, "dim": 8}),
         ("Linear", {"units": 56}),
         data=DataChoice(dataset="tales"),
-        training=Training(objective="language_modelling", epochs=1, device="cpu"),
+        training=Training(objective="language_modeling", epochs=1, device="cpu"),
     )
     trainer = loop(document, home)
     for weight in trainer.model.parameters():

@@ -89,7 +89,7 @@ def test_regression_metrics_match_torchmetrics(torchmetrics_functional: Any) -> 
 
 def test_perplexity_matches_torchmetrics(torchmetrics_functional: Any) -> None:
     width = prepare(DataChoice(dataset="tales")).schema.inputs[0].vocabulary
-    computed, output, data = evaluate_random_outputs("tales", "language_modelling", width)
+    computed, output, data = evaluate_random_outputs("tales", "language_modeling", width)
     perplexity = torchmetrics_functional.text.perplexity(output, data.target[data.split["test"]])
     assert computed["perplexity"] == pytest.approx(float(perplexity), rel=1e-5)
     assert computed["curve perplexity"] == pytest.approx(float(perplexity), rel=1e-5)

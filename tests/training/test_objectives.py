@@ -124,12 +124,12 @@ def test_language_model_reports_nats_bits_and_perplexity(tales: Prepared) -> Non
     rows = tales.split["test"][:30]
     size = tales.schema.inputs[0].vocabulary or 0
     logits = torch.zeros(len(rows), tales.target.shape[1], size)
-    result = OBJECTIVES["language_modelling"].evaluate(logits, tales, rows, "test")
+    result = OBJECTIVES["language_modeling"].evaluate(logits, tales, rows, "test")
     assert result.metrics["loss"] == pytest.approx(math.log(size), rel=1e-5)
     assert result.metrics["bits_per_token"] == pytest.approx(math.log2(size), rel=1e-5)
     assert result.metrics["perplexity"] == pytest.approx(size, rel=1e-4)
     confident_logits = 50.0 * torch.nn.functional.one_hot(tales.target[rows], size)
-    assert OBJECTIVES["language_modelling"].evaluate(confident_logits, tales, rows, "test").metrics["accuracy"] == 1.0
+    assert OBJECTIVES["language_modeling"].evaluate(confident_logits, tales, rows, "test").metrics["accuracy"] == 1.0
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_language_model_reports_nats_bits_and_perplexity(tales: Prepared) -> Non
     [
         ("classification", torch.randn(1300, 4), torch.randint(0, 4, (1300,))),
         ("regression", torch.randn(1300, 3), torch.randn(1300, 3)),
-        ("language_modelling", torch.randn(700, 6, 5), torch.randint(0, 5, (700, 6))),
+        ("language_modeling", torch.randn(700, 6, 5), torch.randint(0, 5, (700, 6))),
         ("reconstruction", torch.randn(700, 1, 4, 4), torch.randn(700, 1, 4, 4)),
         ("segmentation", torch.randn(700, 3, 4, 4), torch.randint(0, 3, (700, 4, 4))),
         ("tagging", torch.randn(700, 6, 5), torch.randint(0, 5, (700, 6))),
@@ -174,7 +174,7 @@ def test_predictions_are_json_serializable(digits: Prepared, diabetes: Prepared,
     size = tales.schema.inputs[0].vocabulary or 0
     logits = torch.zeros(1, 4, size)
     logits[0, -1, 5] = 1.0
-    letters = OBJECTIVES["language_modelling"].answers(logits, tales)
+    letters = OBJECTIVES["language_modeling"].answers(logits, tales)
     assert letters[0]["prediction"] == tales.token_field(tales.schema.inputs[0].name).vocabulary[5]
     json.dumps([answers, letters])
 
@@ -198,7 +198,7 @@ def test_language_model_predicts_after_the_last_prompt_token(home: Path) -> None
         ("LSTM", {"hidden_size": 16}),
         ("Linear", {"units": size}),
         data=DataChoice(dataset="tales"),
-        training=Training(objective="language_modelling", epochs=1),
+        training=Training(objective="language_modeling", epochs=1),
     )
     trained = fit_here(project, home)
     prompt = "The old woman"

@@ -159,7 +159,7 @@ def gan(*without: str) -> Project:
 COMPLETE = loose({}, [])
 DIGITS = digits()
 REGRESSION = Training(objective="regression")
-TELLING = Training(objective="language_modelling")
+TELLING = Training(objective="language_modeling")
 RING: dict[str, tuple[str, dict[str, Any]]] = {"relu_1": ("ReLU", {}), "tanh_1": ("Tanh", {}), "gelu_1": ("GELU", {})}
 IN_A_RING = [("relu_1", "tanh_1"), ("tanh_1", "gelu_1"), ("gelu_1", "relu_1")]
 FROZEN = COMPLETE.with_network(

@@ -173,6 +173,7 @@ def _condition(run_values: RunTable, text: str) -> ColumnFilter:
     Raises:
         UsageError: it is not a condition, or there is no such column.
     """
+    from netloom.document.former_names import present_value
     from netloom.runs.history.run_table import ColumnFilter
 
     match = _CONDITION.fullmatch(text.strip())
@@ -183,7 +184,7 @@ def _condition(run_values: RunTable, text: str) -> ColumnFilter:
     column = known_column("--where", match["column"], run_values.columns)
     operator, value = match["operator"], match["value"].strip()
     if operator == "=" and not (run_values.is_number(column) and "," not in value):
-        return ColumnFilter(column, choices=tuple(part.strip() for part in value.split(",")))
+        return ColumnFilter(column, choices=tuple(present_value(column, part.strip()) for part in value.split(",")))
     try:
         limit = float(value)
     except ValueError:

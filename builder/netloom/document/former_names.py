@@ -68,6 +68,8 @@ FORMER_FIELD_SETTINGS = {"grey": "grayscale", "normalise": "normalize"}
 FORMER_LAYER_TYPES = {"Reparameterise": "Reparameterize"}
 FORMER_COLORS = {"grey": "gray"}
 FORMER_AUGMENTATIONS = {"colour": "color"}
+# The objectives of documents, also in the summaries of runs and the descriptions of uploads
+FORMER_TASKS = {"language_modelling": "language_modeling"}
 # The kinds of uploads, in their descriptions and in `netloom data add --kind`
 FORMER_UPLOAD_KINDS = {"labelled_pictures": "labeled_pictures"}
 
@@ -100,6 +102,11 @@ def _renamed(values: Any, former_names: Mapping[str, str]) -> Any:
 def present_name(former_names: Mapping[str, str]) -> Callable[[Any], Any]:
     """A function that replaces a former name; it returns anything else unchanged."""
     return lambda name: former_names.get(name, name) if isinstance(name, str) else name
+
+
+def present_value(path: str, value: str) -> str:
+    """The value of a setting with a present path, from one that can be a former name."""
+    return FORMER_TASKS.get(value, value) if path == "training.objective" else value
 
 
 def present_path(path: str) -> str:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, model_validator
 
 from netloom.document.augmentation_settings import Augment
-from netloom.document.former_names import renamed
+from netloom.document.former_names import FORMER_TASKS, present_name, renamed
 from netloom.document.loss_settings import ClassWeights, LossSettings
 from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES, Choice, checked
 from netloom.document.rl_settings import Agent
@@ -68,7 +68,7 @@ class Training(LossSettings):
     are ignored. A path in `layer_lr_multipliers` is the id of a node, preceded by the ids of the nodes around it.
     """
 
-    objective: Annotated[str, Field(max_length=64)] = "classification"
+    objective: Annotated[str, BeforeValidator(present_name(FORMER_TASKS)), Field(max_length=64)] = "classification"
     optimizer: Annotated[
         str, _one_of(OPTIMIZERS), Field(title="Optimizer", description="How weights are updated from gradients")
     ] = "adam"

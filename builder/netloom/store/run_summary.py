@@ -10,9 +10,10 @@ import copy
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, Discriminator, JsonValue, ValidationError
+from pydantic import BaseModel, BeforeValidator, Discriminator, JsonValue, ValidationError
 
 from netloom.core.plain_json import JsonObject
+from netloom.document.former_names import FORMER_TASKS, present_name
 from netloom.store.run_end import EndCause
 
 
@@ -112,7 +113,7 @@ class NotedCaveat(BaseModel, frozen=True):
 class RunSummary(JsonFacts, frozen=True):
     """The last report of the worker of a run. All kinds of runs report the same facts; they differ in their origin."""
 
-    objective: str = ""
+    objective: Annotated[str, BeforeValidator(present_name(FORMER_TASKS))] = ""
     # The titles of the metrics by name, which depend on the settings.
     titles: dict[str, str] = {}
     device: str = ""

@@ -6,6 +6,7 @@ from functools import cache
 
 from netloom.core.registry import discover
 from netloom.data.schema import TARGET_TYPES
+from netloom.document.former_names import FORMER_TASKS
 from netloom.tasks.task import Task
 
 
@@ -17,8 +18,9 @@ def tasks() -> dict[str, Task]:
 
 
 def task(name: str) -> Task:
-    """Return a task by its name; classification if it is unknown, such as a task of a later version."""
-    return tasks().get(name) or tasks()[TARGET_TYPES["class"].usual_task]
+    """Return a task by its name, also a former one; classification if it is unknown, such as a task of a later
+    version."""
+    return tasks().get(FORMER_TASKS.get(name, name)) or tasks()[TARGET_TYPES["class"].usual_task]
 
 
 def can_teach(name: str) -> bool:

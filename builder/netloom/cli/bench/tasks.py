@@ -163,7 +163,7 @@ def _gpt() -> Project:
         {"kind": "set", "node": "block_1", "params": {"repeat": GPT_LAYERS}},
         {"kind": "set", "network": "block", "node": "input_1", "params": {"shape": [64, GPT_WIDTH]}},
     ]
-    training = _training().model_copy(update={"objective": "language_modelling"})
+    training = _training().model_copy(update={"objective": "language_modeling"})
     return apply(project, {"kind": "batch", "edits": edits}).model_copy(update={"training": training})
 
 

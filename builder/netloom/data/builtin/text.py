@@ -50,7 +50,7 @@ class Tales(Dataset):
     example_count = 969
     title = "Tales"
     kind = "text"
-    task = "language_modelling"
+    task = "language_modeling"
     summary = "Short tales: predict each next character from the previous ones"
 
     length: int = Field(64, ge=8, le=512, description="Number of characters that the model sees")

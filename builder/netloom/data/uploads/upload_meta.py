@@ -9,7 +9,7 @@ from typing import NotRequired, TypedDict
 from netloom.core.plain_json import JsonObject
 from netloom.data.mask_values import MaskValues
 from netloom.document import write_bytes
-from netloom.document.former_names import FORMER_UPLOAD_KINDS, renamed_options
+from netloom.document.former_names import FORMER_TASKS, FORMER_UPLOAD_KINDS, renamed_options
 
 META_FILE = "meta.json"
 
@@ -84,6 +84,8 @@ def read_meta(folder: Path) -> UploadMeta:
     meta: UploadMeta = json.loads((folder / META_FILE).read_text(encoding="utf-8"))
     if "reader" in meta:
         meta["reader"] = FORMER_UPLOAD_KINDS.get(meta["reader"], meta["reader"])
+    if "task" in meta:
+        meta["task"] = FORMER_TASKS.get(meta["task"], meta["task"])
     if "options" in meta:
         meta["options"] = renamed_options(meta["options"])
     return meta

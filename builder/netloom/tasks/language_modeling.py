@@ -11,8 +11,8 @@ from netloom.tasks.outputs import STEP_LOGITS, ExpectedOutput
 from netloom.tasks.task import Task
 
 
-class LanguageModelling(Task):
-    name = "language_modelling"
+class LanguageModeling(Task):
+    name = "language_modeling"
     title = "Language modeling"
     summary = "Predicts the next token at every position of a text"
     order = 70

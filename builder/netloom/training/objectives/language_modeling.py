@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from netloom.tasks import language_modelling
+from netloom.tasks import language_modeling
 from netloom.training.objectives import reference_predictors
 from netloom.training.objectives.evaluation import Evaluation, Worst
 from netloom.training.objectives.objective import NOTHING, WORST, Objective, Scores, Settings
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from netloom.data import Prepared
 
 
-class LanguageModelling(Objective):
+class LanguageModeling(Objective):
     """Cross-entropy in nats per token, over logits (N, T, vocabulary) and tokens (N, T)."""
 
-    task = language_modelling.LanguageModelling()
+    task = language_modeling.LanguageModeling()
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         return self.loss_weights.entropy(output.flatten(0, 1), target.flatten())
