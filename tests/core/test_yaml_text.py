@@ -6,7 +6,7 @@ import pytest
 
 from netloom.core.yaml_text import read_yaml, write_yaml
 
-WORDS = ["yes", "no", "on", "2024-01-01", "12:30", "", "1", "1e3", "tRUE", "a: b", "# c", "漢\n"]
+WORDS = ["yes", "no", "on", "2024-01-01", "12:30", "", "1", "1e3", "tRUE", "a: b", "# c", "漢\n", "a\x85\u2028b "]
 VALUE = {"yes": WORDS, "n": [1, 0.5, True, None]}
 
 

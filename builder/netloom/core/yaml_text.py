@@ -92,4 +92,10 @@ def _dumper() -> Any:
 
     for name, pattern, first_letters in _RULES:  # beside those of YAML 1.1, so that both read a text as a text
         Dumper.add_implicit_resolver(_TAG + name, pattern, first_letters)
+    Dumper.add_representer(str, _represented)
     return Dumper
+
+
+def _represented(dumper: Any, text: str) -> Any:
+    # Unless it is between double quotes, PyYAML writes this line end as it is, and reads it as a blank
+    return dumper.represent_scalar(f"{_TAG}str", text, style='"' if "\x85" in text else None)
