@@ -18,7 +18,7 @@ def item(name: str, *box: float) -> dict[str, Any]:
 
 def test_typed_objects_are_read_and_written() -> None:
     objects = [item("traffic light", 0.1, 0.2, 0.3, 0.4), item("car", 0.0, 0.0, 1.0, 1.0)]
-    assert LABEL.text(objects) == "traffic light 0.100 0.200 0.300 0.400\ncar 0.000 0.000 1.000 1.000"
+    assert LABEL.text(objects) == "traffic light 0.1 0.2 0.3 0.4\ncar 0 0 1 1"
     assert LABEL.parse(LABEL.text(objects)) == objects
     assert LABEL.parse("\n  car 0 .25  1e-1 1 \n") == [item("car", 0.0, 0.25, 0.1, 1.0)]
     assert LABEL.parse(LABEL.text([])) == []
@@ -30,9 +30,11 @@ def test_a_prediction_becomes_a_valid_label() -> None:
     predicted = [
         {**item("car", -0.1, 0.2, 0.3, 1.2), "score": 0.9},
         {**item("car", 1.0, 0.2, 1.3, 0.4), "score": 0.4},  # outside of the image
+        {**item("car", 0.5, 0.2, 0.500_041, 0.4), "score": 0.3},  # a sixth of a pixel in an image of 4,000
+        {**item("car", 0.5, 0.2, 0.500_001, 0.4), "score": 0.2},  # cannot be typed
     ]
-    assert LABEL.as_label(predicted) == [item("car", 0.0, 0.2, 0.3, 1.0)]
-    assert LABEL.check(LABEL.as_label(predicted)) == LABEL.as_label(predicted)
+    label = [item("car", 0.0, 0.2, 0.3, 1.0), item("car", 0.5, 0.2, 0.50004, 0.4)]
+    assert LABEL.as_label(predicted) == LABEL.check(label) == LABEL.parse(LABEL.text(label)) == label
     assert LABEL.check([{**item("car", 0, 0, 1, 1), "score": 0.9}]) == [item("car", 0.0, 0.0, 1.0, 1.0)]
 
 

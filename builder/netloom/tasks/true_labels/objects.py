@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from netloom.data import Prepared
 
 _IOU = 0.5  # from which a predicted object is a true one
+_DECIMALS = 5  # of a side as text: a twenty-fifth of a pixel in an image of 4,000
 _NONE = objects_text(())  # how a person types that an image has no object
 
 
@@ -105,16 +106,17 @@ class ObjectsLabel(BoxedLabel):
         return self.as_label(prediction or [])
 
     def as_label(self, prediction: Any) -> Any:
-        """Return the predicted objects without scores, and their boxes cut at the borders of the image."""
+        """Return the predicted objects without scores, and their boxes cut at the borders of the image and rounded as
+        in `text`."""
         labels = []
         for item in prediction:
-            x_min, y_min, x_max, y_max = (min(max(float(side), 0.0), 1.0) for side in item["box"])
+            x_min, y_min, x_max, y_max = (round(min(max(float(side), 0.0), 1.0), _DECIMALS) for side in item["box"])
             if x_min < x_max and y_min < y_max:
                 labels.append({"class": item["class"], "box": [x_min, y_min, x_max, y_max]})
         return labels
 
     def text(self, label: Any) -> str:
-        lines = [f"{item['class']} {' '.join(f'{side:.3f}' for side in item['box'])}" for item in label]
+        lines = [f"{item['class']} {' '.join(map(_written, item['box']))}" for item in label]
         return "\n".join(lines) or _NONE
 
     def in_short(self, label: Any) -> str:
@@ -128,6 +130,10 @@ class ObjectsLabel(BoxedLabel):
 
     def is_comparable(self, label: TrueLabel) -> bool:
         return isinstance(label, ObjectsLabel) and {*self.names} == {*label.names}
+
+
+def _written(side: float) -> str:
+    return f"{side:.{_DECIMALS}f}".rstrip("0").rstrip(".")
 
 
 def _parsed(line: str) -> dict[str, Any]:
