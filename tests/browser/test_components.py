@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from netloom.explain.plots.attention import attention_lines, patches
+from netloom.ui.components.examples import box_input
 from netloom.ui.train.episodes import CSS, HTML
 
 pytestmark = pytest.mark.browser
@@ -19,7 +20,8 @@ MOUNT = """async ([script, html, data]) => {
   const parentElement = document.querySelector("main");
   parentElement.innerHTML = html;
   const { default: mount } = await import(script);
-  mount({ parentElement, data, setTriggerValue: (...value) => (window.triggered = value) });
+  const setStateValue = (name, value) => (window.state = value);
+  mount({ parentElement, data, setStateValue, setTriggerValue: (...value) => (window.triggered = value) });
 }"""
 OBSERVATIONS: dict[str, list[Any]] = {
     "cart_pole": [[0.0, 0.0, 0.0, 0.0], [1.0, 0.0, 0.1, 0.0]],
@@ -108,6 +110,22 @@ def test_attention_of_a_patch_is_highlighted(page: Page) -> None:
     assert keys.all_text_contents() == ["right → left: 0.100", "right → right: 0.900"]
     page.mouse.move(0, 0)
     assert keys.all_text_contents() == ["left → left: 0.700", "left → right: 0.300"]
+
+
+def test_a_box_that_is_too_small_to_draw_is_moved(page: Page) -> None:
+    classes = [{"name": "car", "color": "#000000", "text": "#ffffff"}]
+    data = {"picture": "data:,", "width": 200, "ratio": 1, "text": "", "chosen": 0, "disabled": False, "change": 0}
+    data |= {"boxes": [[0, 0.5, 0.25, 0.50004, 0.5]], "classes": classes}
+    mount(page, "netloom.ui.components.examples:box_editor.js", f"<style>{box_input.CSS}</style>{box_input.HTML}", data)
+    page.locator(".box").hover()
+    page.mouse.down()
+    box = page.locator("[data-part=stage]").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 4, box["y"] + box["height"] / 2)
+    page.mouse.up()
+    [[number, x_min, _, x_max, _]] = page.evaluate("window.state.boxes")
+    assert (number, x_max - x_min) == (0, pytest.approx(0.00004))
+    assert x_min == pytest.approx(0.25, abs=0.02)
 
 
 def test_a_drawing_is_downloaded_on_the_background_of_the_page(page: Page) -> None:

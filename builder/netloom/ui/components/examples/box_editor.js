@@ -159,7 +159,7 @@ export default function ({ parentElement, data, setStateValue }) {
     if (event.pointerId !== drag?.pointer) return;
     editor.drag = null;
     const box = editor.boxes[drag.index];
-    const isKept = isLargeEnough(box.sides);
+    const isKept = isLargeEnough(box.sides) || (!drag.isNew && !drag.sides); // a small box can be moved
     if (!isKept && drag.isNew) editor.boxes.splice(drag.index, 1);
     else if (!isKept) box.sides = drag.start;
     select(isKept || !drag.isNew ? drag.index : null);

@@ -29,12 +29,12 @@ HELP = (
     "selects a box, the arrow keys move it, Shift with the arrow keys resizes it, and Delete removes it."
 )
 
-_HTML = """
+HTML = """
 <div data-part="stage" role="group" tabindex="-1">
   <img alt="The image of the row" draggable="false">
 </div>
 """
-_CSS = """
+CSS = """
 [data-part=stage] { position: relative; touch-action: none; cursor: crosshair; user-select: none; margin: 2px; }
 [data-part=stage][data-disabled] { cursor: not-allowed; opacity: 0.6; }
 img { display: block; width: 100%; height: 100%; border-radius: 4px; pointer-events: none; }
@@ -162,4 +162,4 @@ def _is_share(value: object) -> bool:
 def _component() -> Any:
     # Registered when first shown, as a component cannot be registered before Streamlit runs.
     script = files("netloom.ui.components.examples").joinpath("box_editor.js").read_text(encoding="utf-8")
-    return st.components.v2.component("netloom_box_editor", html=_HTML, css=_CSS, js=script)
+    return st.components.v2.component("netloom_box_editor", html=HTML, css=CSS, js=script)
