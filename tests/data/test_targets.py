@@ -12,6 +12,7 @@ import torch
 from netloom.data import DataError, add_file, prepare
 from netloom.data.quality.summary import statistics
 from netloom.data.tables.table_dataset import table_to_raw
+from netloom.data.uploads import open_source, readers
 from netloom.document import DataChoice
 
 TARGET = {"role": "target"}
@@ -36,6 +37,31 @@ def test_cells_may_hold_several_labels() -> None:
     assert (raw.target_kind, raw.classes) == ("labels", ("music", "news", "sport"))
     assert raw.target[:6].tolist() == [[0, 1, 1], [0, 1, 0], [0, 0, 0], [1, 0, 1], [1, 1, 0], [0, 0, 0]]
     assert len(raw) == 80  # rows without labels are kept
+
+
+SCENES = ["haze primary", "clear primary road", "clear", "haze", "clear road", "primary", "clear primary", "road haze",
+          "clear haze road primary"]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "cells", "are_labels"),
+    [
+        ("tags", SCENES, True),
+        ("command", SCENES, False),
+        ("labels", ["New York", "New Jersey", "Ohio", "South Dakota", "North Dakota", "West Virginia"], False),
+        ("labels", [f"{color} {thing}" for color in "abcd" for thing in "efgh"], False),
+    ],
+)
+def test_words_are_labels_where_the_name_and_the_cells_say_so(name: str, cells: list[str], are_labels: bool) -> None:
+    content = f"size,{name}\n" + "".join(f"{row},{cells[row % len(cells)]}\n" for row in range(80))
+    source = open_source(content.encode(), "scenes.csv")
+    questions = {question.name: question.default for question in readers()["table"].questions(source, {"target": name})}
+    assert (questions["task"] == "multi_label") == are_labels
+    if are_labels:
+        frame = pd.DataFrame({"size": range(len(cells)), name: cells})
+        assert table_to_raw(frame, {"target": name, "task": "multi_label"}, "Scenes").classes == (
+            "clear", "haze", "primary", "road",
+        )  # fmt: skip
 
 
 def test_boolean_columns_become_labels() -> None:

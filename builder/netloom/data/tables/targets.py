@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,9 @@ SEPARATORS = (";", "|", ",")
 MAX_LABELS = 1_000
 # The share of the labels in sets that other cells have, too, if the cells are sets of labels and not names of classes
 MIN_RECURRING = 0.9
+# A blank separates labels only where nothing else does, and only in sets of this many sizes
+BLANK, MIN_SIZES = " ", 3
+_NAMED_SETS = re.compile(r"(?i)(^|[^a-z])(tags|labels|genres|categories|keywords|topics|attributes)$")
 TargetReader = Callable[["pd.Series", ColumnPlan, TargetType | None], RawTarget]
 
 
@@ -58,7 +62,7 @@ def labels_target(table: pd.DataFrame, targets: Sequence[ColumnPlan], separator:
         return _multi_label(applies, names, "labels")
     name = targets[0].name
     cell_labels = Labels.of_column(padded_texts(table[name]))
-    mark = separator or _most_frequent_separator(cell_labels)
+    mark = separator or _separator_of(name, cell_labels)
     labels_of_cell = [_split_labels(text, mark) for text in cell_labels.names]
     names = sorted({label for labels in labels_of_cell for label in labels})
     if len(names) > MAX_LABELS:
@@ -85,13 +89,31 @@ def _multi_label(applies: np.ndarray, names: Sequence[str], title: str) -> RawTa
     }
 
 
-def _most_frequent_separator(texts: Labels) -> str:
-    """Return the separator that most cells hold."""
+def _separator_of(name: str, texts: Labels) -> str:
+    """Return the separator that most cells hold; a blank if none does and their words are labels."""
     counts = np.bincount(texts.codes, minlength=len(texts.names))
     counts_of_mark = [
         sum(int(count) for text, count in zip(texts.names, counts, strict=True) if mark in text) for mark in SEPARATORS
     ]
+    if not any(counts_of_mark) and are_words_labels(name, texts.names):
+        return BLANK
     return SEPARATORS[int(np.argmax(counts_of_mark))]
+
+
+def are_words_labels(name: str, cells: Sequence[str]) -> bool:
+    """Return whether the words of different cells of a column are labels, as the tags "haze primary road": few words
+    that recur, in sets of several sizes. Names of classes can consist of such words, so the name has to say it, too."""
+    if _NAMED_SETS.search(name) is None:
+        return False
+    sets = [words for cell in cells if (words := cell.split())]
+    counts = Counter(word for words in sets for word in words)
+    recurring = sum(counts[word] > 1 for words in sets for word in words)
+    return (
+        len({len(words) for words in sets}) >= MIN_SIZES
+        and 2 * len(counts) < len(sets)
+        and all(len(set(words)) == len(words) for words in sets)
+        and recurring >= MIN_RECURRING * counts.total()
+    )
 
 
 def _split_labels(text: str, separator: str) -> list[str]:
@@ -104,7 +126,7 @@ def label_sets_note(values: pd.Series, name: str) -> str:
     """Return a sentence if the cells of a target look like sets of labels: lists, or labels with a mark between them
     that recur in other cells; "" if they look like classes."""
     cells = [text for text in Labels.of_column(padded_texts(values.dropna())).names if text]
-    mark = _most_frequent_separator(Labels.of(cells))
+    mark = _separator_of(name, Labels.of(cells))
     split = {text: _split_labels(text, mark) for text in cells}
     sets = [text for text in cells if len(split[text]) > 1]
     counts = Counter(label for labels in split.values() for label in labels)

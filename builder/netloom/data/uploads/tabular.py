@@ -16,7 +16,7 @@ from netloom.data.splits.given_splits import given_of, split_column
 from netloom.data.tables.arrow_table import ARROW_FILE, StoredTable
 from netloom.data.tables.roles import groups_of
 from netloom.data.tables.streamed_table import StreamedTable
-from netloom.data.tables.targets import CLASS, LABELS, NUMBER
+from netloom.data.tables.targets import CLASS, LABELS, NUMBER, are_words_labels
 from netloom.data.uploads.chosen import Chosen, text
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.upload_kind import (
@@ -373,4 +373,6 @@ def holds_sets(table: pd.DataFrame, column: object) -> bool:
     values = table[str(column)]
     kind = inferred_kind(values, on_import=True)
     # A list in a JSON file is a cell such as ["a", "b"], whose brackets and quotes are not a part of labels.
-    return not kind.has_one_value and not values.dropna().astype(str).str.startswith("[").any()
+    cells = values.dropna().astype(str)
+    is_marked = not kind.has_one_value and not cells.str.startswith("[").any()
+    return is_marked or are_words_labels(str(column), list(cells.unique()))
