@@ -440,6 +440,26 @@ def test_sound_labels_come_from_names_or_a_table(home: Path) -> None:
     assert (data.schema.target.name, data.schema.target.kind) == ("loudness", "number")
 
 
+def test_a_part_of_the_name_is_the_class_of_a_sound(home: Path) -> None:
+    # The third number is the emotion, and the last one the actor, as in recordings of acted emotions.
+    files = {
+        f"Actor_{actor:02}/03-01-{emotion:02}-01-{repetition:02}-{actor:02}.wav": tone(300 + 40 * emotion, 0.05, 8_000)
+        for actor in (1, 2) for emotion in (1, 3, 5) for repetition in (1, 2)
+    }  # fmt: skip
+    sounds, source = readers()["sounds"], open_source(make_zip(files), "emotions.zip")
+    questions = {question.name: question for question in sounds.questions(source, {})}
+    assert questions["label"].choices == ("a part of the name", "the folder")
+    assert questions["part"].default == 3
+    assert _add(files, home).schema.target.classes == ("01", "03", "05")
+    assert _add(files, home, part=6).schema.target.classes == ("01", "02")
+    with pytest.raises(DataError, match=r"has no part 9 between its marks; choose another part\."):
+        _add(files, home, part=9)
+    plain = {f"cat_{number}.wav": tone(300, 0.05, 8_000) for number in range(4)}
+    plain |= {f"dog_{number}.wav": tone(600, 0.05, 8_000) for number in range(4)}
+    source = open_source(make_zip(plain), "animals.zip")
+    assert sounds.questions(source, {})[0].choices[0] == "the beginning of the name"
+
+
 def test_series_windows_do_not_overlap_across_splits(home: Path) -> None:
     options: dict[str, Any] = {
         "window": 10,

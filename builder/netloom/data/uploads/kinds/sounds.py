@@ -21,8 +21,8 @@ from netloom.data.limits import MAX_CELLS, MAX_STORED_BYTES
 from netloom.data.raw.series import Series
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.settings.label_merging import spelling_notes
-from netloom.data.splits.given_splits import FileParts, file_parts, is_split, part_of, path_of
-from netloom.data.tables.target_guess import GUESSES, possible_targets, ranked_targets
+from netloom.data.splits.given_splits import file_parts, path_of
+from netloom.data.tables.target_guess import GUESSES, ranked_targets
 from netloom.data.uploads.chosen import Chosen
 from netloom.data.uploads.damaged import DamagedFiles
 from netloom.data.uploads.filetables import (
@@ -36,6 +36,16 @@ from netloom.data.uploads.filetables import (
 from netloom.data.uploads.images import load_arrays, set_given_split
 from netloom.data.uploads.members import SOUND_SUFFIXES
 from netloom.data.uploads.odd_sounds import OddSounds
+from netloom.data.uploads.sound_labels import (
+    FOLDER,
+    NAME,
+    PART_OF_NAME,
+    TABLE,
+    classes_of,
+    label_of,
+    label_sources,
+    possible_parts,
+)
 from netloom.data.uploads.soundfiles import (
     LEVELS,
     from_levels,
@@ -61,10 +71,11 @@ from netloom.data.uploads.upload_meta import UploadMeta
 if TYPE_CHECKING:
     import pandas as pd
 
-FOLDER, NAME, TABLE = "the folder", "the beginning of the name", "a table"
 _EARLIER_NAME = "the begin of the name"  # an answer that scripts may still give
-LABEL = Question("label", "Class from", "choice", "Source of the class of a sound", choices=(FOLDER, NAME, TABLE),
-                 when_added=True)  # fmt: skip
+LABEL = Question("label", "Class from", "choice", "Source of the class of a sound", when_added=True,
+                 choices=(FOLDER, NAME, PART_OF_NAME, TABLE))  # fmt: skip
+PART = Question("part", "Part of the name", "whole", "Place of the class between the marks - _ . and blanks, from 1",
+                low=1, high=30, when_added=True)  # fmt: skip
 RATE = Question("rate", "Sample rate (Hz)", "whole", "All sounds are resampled to this rate", low=1_000, high=48_000,
                 default=8_000, when_added=True)  # fmt: skip
 SECONDS = Question("seconds", "Seconds", "number", "Sounds are cropped or padded with silence to this length", low=0.05,
@@ -74,7 +85,6 @@ _EARLIER_LEVELS = 32_767  # of uploads that do not name them
 MAX_SAMPLES = 10 * MAX_CELLS  # of all sounds together; beyond MAX_CELLS they are memory-mapped
 _BACKGROUND = re.compile(r"_.+_")
 _TRANSCRIPTS = re.compile(r"(?i)[._-]trans(cripts?)?\.(txt|tsv|csv)$")  # of LibriSpeech
-_BEGIN = re.compile(r"([^_\-. ]+)[_\-. ].*")
 
 
 class Sounds(Reader):
@@ -84,7 +94,7 @@ class Sounds(Reader):
     title = "Sounds"
     about = (
         "A zip of WAV or FLAC files: the class of a sound is its folder (yes/1.wav), the beginning of its name "
-        "(yes_1.wav), or a column of a table."
+        "(yes_1.wav) or another part of it, or a column of a table."
     )
     kind = "audio"
     target_question = "target"
@@ -95,21 +105,21 @@ class Sounds(Reader):
         sounds = _sounds(source)
         if len(sounds) < 2:
             return 0.0
-        if _label_sources(source, sounds):
+        if label_sources(source, sounds):
             return 0.85
         return 0.01 if _transcripts_note(source, sounds) else 0.0  # low, but chosen if nothing else fits: it says why
 
     def questions(self, source: Source, answers: Answers) -> list[Question]:
         names = _sounds(source)
-        label_sources = _label_sources(source, names)
-        if not label_sources:
+        sources = label_sources(source, names)
+        if not sources:
             refuse_other_names(source, names)
             raise DataError(
                 "The sounds have no classes: put each into a folder of its class, begin its name with the class "
                 f"(yes_1.wav), or add a table that names the files.{_transcripts_note(source, names)}"
             )
-        label = answers.get("label") or label_sources[0]
-        questions = [with_default(LABEL, label_sources[0], label_sources)]
+        label = answers.get("label") or sources[0]
+        questions = [with_default(LABEL, sources[0], sources)]
         if label == TABLE:
             naming = _naming(source, names)
             labels = naming.labels(*naming.columns[:1])
@@ -117,6 +127,8 @@ class Sounds(Reader):
             guesses = ranked_targets(naming.table[labels])[:GUESSES]
             questions += [with_default(COLUMN, guesses[0], every, guesses), TASK]
             questions += [with_default(SPLIT, naming.split, every)]
+        if label == PART_OF_NAME:
+            questions.append(with_default(PART, possible_parts(names)[0]))
         rate = min(8_000, _native_rate(source, names))
         return [*questions, with_default(RATE, max(1_000, rate)), with_default(SECONDS, _seconds(source, names))]
 
@@ -128,7 +140,7 @@ class Sounds(Reader):
         if answers.get("label") == TABLE:
             return f"Predict {answers.get('target')!r} from a sound of {answers.get('seconds')} s."
         names = _sounds(source)
-        classes = sorted(set(_classes(stated_parts(source, names), names, str(answers.get("label")))))
+        classes = sorted(set(classes_of(stated_parts(source, names), names, *label_of(answers))))
         return f"Predict the class of a sound out of {len(classes)} classes: {', '.join(classes[:6])}" + (
             ", …" if len(classes) > 6 else "."
         )
@@ -223,7 +235,10 @@ class Sounds(Reader):
         if background := _background(_all_sounds(source)):
             notes.append(f"Left out {counted(len(background), 'sound')} of no class, such as {background[0][-60:]!r}.")
         if answers["label"] != TABLE:
-            classes = _classes(stated_parts(source, names), names, str(answers["label"]))
+            classes = classes_of(stated_parts(source, names), names, *label_of(answers))
+            if "" in classes:
+                file, part = names[classes.index("")], label_of(answers)[1]
+                raise DataError(f"The name {file[-60:]!r} has no part {part} between its marks; choose another part.")
             notes += spelling_notes(classes)
             return names, pd.DataFrame({"class": classes}).astype("string")
         naming = _naming(source, names)
@@ -274,33 +289,6 @@ def _transcripts_note(source: Source, names: list[str]) -> str:
     return (
         f" The texts{where} are not read: a class or a number of a sound is predicted, not its words." if where else ""
     )
-
-
-def _label_sources(source: Source, names: list[str]) -> list[str]:
-    """Return the possible sources of the classes, the most likely first."""
-    naming = naming_table(source, names)
-    labels = [] if naming is None else naming.labels(*naming.columns[:1])
-    label_sources = [TABLE] if naming is not None and labels and possible_targets(naming.table[labels]) else []
-    parts = stated_parts(source, names)
-    for label_source in (FOLDER, NAME):
-        classes = _classes(parts, names, label_source)
-        named = 1 < len(set(classes)) <= max(2, len(names) // 2)
-        if "" not in classes and named and not is_split(part_of(name_of_class) for name_of_class in set(classes)):
-            label_sources.append(label_source)
-    return label_sources
-
-
-def _classes(parts: FileParts, names: list[str], label_source: str) -> list[str]:
-    """Return the class of each sound, from its path without the part of the split."""
-    classes = []
-    for name in names:
-        *folders, stem = parts.remainder(name)
-        if label_source == FOLDER:
-            classes.append(folders[-1][:100] if folders else "")
-        else:
-            begin = _BEGIN.fullmatch(stem)
-            classes.append(begin.group(1)[:100] if begin else "")
-    return classes
 
 
 def _native_rate(source: Source, names: list[str]) -> int:
