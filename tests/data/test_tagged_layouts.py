@@ -49,6 +49,12 @@ LAYOUTS: dict[str, Any] = {
     "last line": columns(last="{}\n"),
     "lists": records("tokens", "ner_tags", "intent", joined=False),
     "texts": records("text", "slots", "label", joined=True),
+    "lists of Python": "\n".join(
+        [
+            "Sentence,POS,Tag,Intent",
+            *(f'{" ".join(words)},"{["NN"] * len(words)}","{tags}",{intent}' for words, tags, intent in ROWS),
+        ]
+    ).encode(),
     "files": PARALLEL,
 }
 

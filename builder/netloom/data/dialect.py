@@ -148,8 +148,7 @@ def _separator_of(line: str, text: str) -> str:
     if ";" in line and numbers and all(map(_DECIMAL_COMMA.fullmatch, numbers)):  # 1,5;2,5 has more commas
         return ";"
     frequent = sorted(filter(line.count, SEPARATORS), key=line.count, reverse=True)
-    unquoted = _QUOTED.sub("", text[:SAMPLE_CHARACTERS]) if len(frequent) > 1 else ""
-    confirmed = [separator for separator in frequent if unquoted and has_separator(unquoted, separator)]
+    confirmed = [mark for mark in frequent if len(frequent) > 1 and has_separator_outside_quotes(text, mark)]
     return next(iter(confirmed or frequent), SEPARATORS[0])
 
 
@@ -162,6 +161,12 @@ def has_separator(text: str, separators: str) -> bool:
         if usual and counts.count(usual) > 0.8 * len(counts):
             return True
     return False
+
+
+def has_separator_outside_quotes(text: str, separators: str) -> bool:
+    """Return whether one of these characters occurs equally often in most lines of the beginning of a text, without
+    those in quotes."""
+    return has_separator(_QUOTED.sub("", text[:SAMPLE_CHARACTERS]), separators)
 
 
 def _shared_separator(line: str, text: str) -> str:

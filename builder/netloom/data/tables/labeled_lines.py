@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from netloom.data.dialect import has_separator
+from netloom.data.dialect import has_separator, has_separator_outside_quotes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +42,8 @@ def is_labeled(text: str, lines: list[list[str]]) -> bool:
         return False
     if all(words[0].startswith(FAST_TEXT) for words in some):
         return True
-    if has_separator(text, ",;|") or sum(len(words) < 2 for words in some) > len(some) / 20:
+    separated = has_separator(text, ",;|") or has_separator_outside_quotes(text, ",;|")
+    if separated or sum(len(words) < 2 for words in some) > len(some) / 20:
         return False
     labels = Counter(words[0] for words in some)
     if not 2 <= len(labels) <= min(MAX_LABELS, len(some) // FEWEST_ROWS_PER_LABEL):

@@ -13,6 +13,7 @@ from netloom.data.uploads.source import Source
 from netloom.data.uploads.upload_kind import Answers
 
 FOLDER, NAME, PART_OF_NAME, TABLE = "the folder", "the beginning of the name", "a part of the name", "a table"
+FEWEST_PARTS = 3
 _PERSON = re.compile(r"(?i)(actor|speaker|spk|subject|person|participant|user)[ _-]?\d+")  # says who, not what
 _MARKS = re.compile(r"[_\-. ]+")
 
@@ -34,8 +35,11 @@ def label_sources(source: Source, names: list[str]) -> list[str]:
 
 
 def possible_parts(names: list[str]) -> list[int]:
-    """Return the places of the parts of all names that can be classes, from 1."""
-    columns = zip(*map(_name_parts, names), strict=False)  # as many as the shortest name has parts
+    """Return the places of the parts of all names that can be classes, from 1; [] for names such as test_1.wav, whose
+    parts are a word and a number."""
+    columns = list(zip(*map(_name_parts, names), strict=False))  # as many as the shortest name has parts
+    if len(columns) < FEWEST_PARTS:
+        return []
     return [part for part, column in enumerate(columns, 1) if _are_classes(column)]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from netloom.data.tables.readers import decode_text
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.tagged_sentence import Sentence
 from netloom.data.uploads.word_rows import sentences_of_rows, word_rows
+from netloom.modalities.encoding.cells import items_of
 from netloom.modalities.fields.text import UNKNOWN_TOKENS
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ _MAX_FILES = 600
 _MAX_TAGGED = 5_000  # files of columns
 _WORDS, _TAGS, _INTENTS = (
     ("words", "tokens", "text", "sentence", "utterance", "query"),
-    ("tags", "ner_tags", "slots", "slot_labels", "bio", "labels", "ner"),
+    ("tags", "tag", "ner_tags", "slots", "slot_labels", "bio", "labels", "ner"),
     ("intent", "intents", "intent_label", "label", "class", "domain"),
 )
 
@@ -366,16 +366,11 @@ def _table(source: Source) -> pd.DataFrame:
 
 
 def _items(cell: Any) -> list[str]:
-    """Return the words or tags in a cell: a JSON list, or a text with blanks between them."""
+    """Return the words or tags in a cell: a list of JSON or Python, or a text with blanks between them."""
     if not isinstance(cell, str):
         return []
-    if cell.lstrip()[:1] == "[":
-        try:
-            items = json.loads(cell)
-        except (ValueError, RecursionError):
-            return cell.split()
-        return ["_".join(str(item).split()) or UNKNOWN_TOKENS[1] for item in items]
-    return cell.split()
+    items = items_of(cell.strip())
+    return cell.split() if items is None else ["_".join(item.split()) or UNKNOWN_TOKENS[1] for item in items]
 
 
 def _of_records(source: Source, most: int | None) -> list[Sentence]:
