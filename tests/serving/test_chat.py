@@ -163,6 +163,11 @@ def test_a_session_stays_with_the_canary_that_began_it(application: Application,
     deployment.set_canary(other, 0.0)
     assert say(application, ALARM, begun.value["session"]).headers["netloom-model"] == "model/canary"
     assert say(application, ALARM, session).headers["netloom-model"] != "model/canary"
+    deployment.replace(other)
+    assert say(application, ALARM, session).headers["netloom-model"] == "model/canary"
+    deployment.rollback()
+    assert deployment.canary is None
+    assert say(application, ALARM, session).headers["netloom-model"] != "model/canary", "nothing of it goes on"
     deployment.set_canary(None)
     assert say(application, ALARM, begun.value["session"]).status == 200, "the current version goes on"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from copy import deepcopy
+from copy import copy, deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,8 +67,10 @@ def test_another_current_version_starts_the_comparison_anew(runs: Runs, tmp_path
         value = deployment.comparison()
         return [value["current"]["requests"] + value["canary"]["requests"], value["shadow"]["rows"]]
 
-    deployment.set_canary(application.model, 0.0)
-    deployment.set_shadow(application.model)
+    other = copy(application.model)
+    other.version = "other"
+    deployment.set_canary(other, 0.0)
+    deployment.set_shadow(other)
     run_apart(ask())
     assert counts() == [4, 4]
     deployment.replace(application.model)

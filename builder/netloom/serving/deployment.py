@@ -118,8 +118,15 @@ class Deployment:
         return served.model.version
 
     def replace(self, model: ServedModel) -> None:
-        """Let another version answer from now on; the current one can be restored by `rollback`."""
+        """Let another version answer from now on; the current one can be restored by `rollback`.
+
+        A canary or a shadow of this version ends: a canary would go on answering after a rollback.
+        """
         self.previous, self.current = self.current, self._served(model)
+        if self.canary is not None and self.canary.model.version == model.version:
+            self.set_canary(None)
+        if self.shadow is not None and self.shadow.model.version == model.version:
+            self.set_shadow(None)
         self._restart_comparison()
 
     def rollback(self) -> None:

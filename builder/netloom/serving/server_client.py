@@ -87,18 +87,13 @@ class ServerClient:
         return model
 
     def promote(self, name: str, run_id: str, current_run_id: str) -> ModelState:
-        """Let a run answer for a model instead of the run that it was compared with. Its own canary and shadow end.
+        """Let a run answer for a model instead of the run that it was compared with.
 
         Raises:
             ServerRequestError: as `reload`, or another run answers by now.
         """
-        before = self.check_current(name, current_run_id)
-        model = self.reload(name, run_id)
-        if before.canary is not None and before.canary.run_id == run_id:
-            model = self.set_canary(name, None)
-        if before.shadow is not None and before.shadow.run_id == run_id:
-            model = self.set_shadow(name, None)
-        return model
+        self.check_current(name, current_run_id)
+        return self.reload(name, run_id)
 
     def reload(self, name: str, run_id: str) -> ModelState:
         """Let a run answer for a model from now on.
