@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,15 +12,25 @@ import pytest
 import torch
 
 from netloom.compression import registry
+from netloom.compression.opened_variant import NOT_CALIBRATED, open_explainable_variant, open_variant
 from netloom.core.errors import UsageError
 from netloom.document import DataChoice, Training
 from netloom.export.archive import as_json
-from netloom.runs import TrainedRun, fit_here, predict
-from netloom.runs.prediction.applied_calibration import AppliedCalibration, OutOfDistribution, PartCalibration, Scaling
+from netloom.runs import TrainedRun, fit_here, load_run, predict
+from netloom.runs.prediction.applied_calibration import (
+    AppliedCalibration,
+    OutOfDistribution,
+    PartCalibration,
+    Scaling,
+    run_weights_checksum,
+    save,
+)
 from netloom.serving.errors import RequestError
 from netloom.serving.models.backend import BACKENDS, MAX_DIFFERENCE, TITLES, backend, fastest, from_file
 from netloom.serving.models.served_model import ServedModel
-from netloom.serving.server_settings import DEFAULT_BACKEND, BatchSettings
+from netloom.serving.server_settings import DEFAULT_BACKEND, BatchSettings, ServerSettings
+from netloom.serving.server_state import load_model
+from netloom.store import open_store
 from netloom.templates.catalogue import templates
 from tests.networks import IMAGE, chain
 from tests.serving.conftest import Runs, start_server
@@ -167,6 +178,25 @@ def test_a_file_of_another_network_is_refused(runs: Runs, tmp_path: Path) -> Non
         from_file(runs.trained, damaged)
     with pytest.raises(UsageError, match=r"cannot be read: No such file"):
         from_file(runs.trained, tmp_path / "missing.onnx")
+
+
+def test_a_variant_is_not_calibrated_unless_its_outputs_are_those_of_the_run(runs: Runs, tmp_path: Path) -> None:
+    """The threshold of an abstention or the width of an interval was measured on the outputs of the run."""
+    small, equal = variant(runs.trained, tmp_path / "small.onnx"), tmp_path / "equal.onnx"
+    equal.write_bytes(registry()["onnx"].compress(runs.trained).content)
+    with closing(open_store(runs.home)) as store:
+        artifacts = store.artifacts(runs.first)
+        part = PartCalibration("softmax", "row", 1, Scaling("temperature", (0.5,), (0.0,)))
+        save(artifacts, AppliedCalibration(1, run_weights_checksum(artifacts), {"": part}))
+        try:
+            calibrated = load_run(store, runs.first)
+            served = [load_model(runs.home, ServerSettings(), "digits", runs.first, file) for file in (small, equal)]
+        finally:
+            artifacts.delete_calibration()
+    for file, model, is_calibrated in zip((small, equal), served, (False, True), strict=True):
+        opened = open_variant(calibrated, file), open_explainable_variant(calibrated, file), model.trained
+        assert [trained.applied is not None for trained in opened] == [is_calibrated] * 3
+        assert (NOT_CALIBRATED in model.backend.note) != is_calibrated
 
 
 def test_a_variant_is_served_until_another_run_is_loaded(runs: Runs, tmp_path: Path) -> None:

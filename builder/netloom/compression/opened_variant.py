@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 # The largest difference between the outputs of a file and of the same network in PyTorch, relative to the largest one
 MAX_DIFFERENCE = 1e-4
 COMPARED_ROWS = 64
+NOT_CALIBRATED = (
+    "The calibration of the run is not applied, because it was measured on the outputs of the run, and those of the "
+    "file differ."
+)
 # The largest difference between the outputs of a row in a batch and by itself, as in the model server
 MAX_BATCH_DIFFERENCE = 1e-5
 
@@ -34,6 +38,7 @@ def open_variant(trained: TrainedRun, file: Path) -> TrainedRun:
     """
     content = read_file(file)
     network = network_of(trained, content, file.name)
+    trained = with_valid_calibration(trained, output_difference(trained, network))
     return _with_external_network(trained, network, content, file)
 
 
@@ -46,6 +51,7 @@ def open_explainable_variant(trained: TrainedRun, file: Path) -> TrainedRun:
     """
     content = read_file(file)
     network = network_of(trained, content, file.name)
+    trained = with_valid_calibration(trained, output_difference(trained, network))
     method = registry().get(network.metadata.get(METHOD, ""))
     try:
         rebuilt = method.in_pytorch(trained, content) if method is not None else None
@@ -54,6 +60,13 @@ def open_explainable_variant(trained: TrainedRun, file: Path) -> TrainedRun:
     if rebuilt is not None and output_difference(rebuilt, network) <= MAX_DIFFERENCE:  # false if it is NaN
         return replace(rebuilt, variant=file.name)
     return _with_external_network(trained, network, content, file)
+
+
+def with_valid_calibration(trained: TrainedRun, difference: float) -> TrainedRun:
+    """Return a run without its calibration if the outputs of the network that replaces its own differ from them by more
+    than rounding, as `output_difference`: intervals, prediction sets and thresholds were measured on the outputs of the
+    run."""
+    return trained if difference <= MAX_DIFFERENCE else replace(trained, applied=None)
 
 
 def _with_external_network(trained: TrainedRun, network: OnnxNetwork, content: bytes, file: Path) -> TrainedRun:

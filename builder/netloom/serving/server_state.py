@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from netloom.chat import Writers, run_policy, unavailable_reason
+from netloom.compression.opened_variant import with_valid_calibration
 from netloom.data.tables.raw_rows import RowFile
 from netloom.monitoring.request_log import RequestLog
 from netloom.runs.prediction.trained_run import load_run
@@ -180,12 +181,13 @@ def load_model(home: Path, settings: ServerSettings, name: str, run: str, file: 
     finally:
         store.close()
     batches = settings.batches
+    computed_by = backend(trained, settings.backend, batches, file)
     return ServedModel(
         name,
-        trained,
+        with_valid_calibration(trained, computed_by.difference) if file is not None else trained,
         max_rows=batches.max_rows,
         is_exact=batches.is_exact,
-        backend=backend(trained, settings.backend, batches, file),
+        backend=computed_by,
         policy=policy,
         writers=writers,
     )

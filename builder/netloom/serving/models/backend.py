@@ -15,7 +15,14 @@ from statistics import median
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from netloom.compression.opened_variant import loaded, network_of, output_difference, read_file
+from netloom.compression.opened_variant import (
+    NOT_CALIBRATED,
+    loaded,
+    network_of,
+    output_difference,
+    read_file,
+    with_valid_calibration,
+)
 from netloom.core.errors import UsageError
 from netloom.core.plain_json import JsonObject
 from netloom.export import ExportError
@@ -128,12 +135,16 @@ def from_file(trained: TrainedRun, file: Path) -> Backend:
     content = read_file(file)
     network = network_of(trained, content, file.name, torch.get_num_threads())
     how = scales(trained.project, trained.data.schema)
+    difference = output_difference(trained, network)
+    note = "An ONNX file is served instead of the weights of the run."
+    if trained.applied is not None and with_valid_calibration(trained, difference).applied is None:
+        note += f" {NOT_CALIBRATED}"
     return Backend(
         ONNX_RUNTIME,
         ONNX_PLATFORM,
         _output_of(trained, network, how),
-        output_difference(trained, network),
-        "An ONNX file is served instead of the weights of the run.",
+        difference,
+        note,
         file=file,
         content_hash=hashlib.sha256(content).hexdigest(),
     )

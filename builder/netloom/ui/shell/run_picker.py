@@ -32,7 +32,8 @@ UNKNOWN_RUN = (
 )
 VARIANT_HELP = (
     "Variants are the ONNX files of the last measurement under Deploy, Optimize. ONNX Runtime computes their "
-    "predictions; explanations use the same weights in PyTorch where that is possible."
+    "predictions; explanations use the same weights in PyTorch where that is possible. The calibration of the run is "
+    "applied only if the outputs are equal."
 )
 STYLE = """<style>
 .st-key-run-controls { justify-content: flex-start; }
