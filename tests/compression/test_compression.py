@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -256,6 +257,22 @@ def test_a_loss_within_the_uncertainty_is_not_worse(digits: TrainedRun, lost: in
     smaller = replace(base, method="variant", size=250, score=1 - lost / 90)
     comparison = Comparison(digits, "accuracy", (target, variant), rows)
     assert [item.verdict for item in with_verdicts([base, smaller], comparison)] == ["original", verdict]
+
+
+def test_few_groups_do_not_excuse_a_large_loss(digits: TrainedRun) -> None:
+    """The mistakes of each network are in a single group, so that both reaches by groups are larger than the loss."""
+    rows, groups = torch.as_tensor(digits.data.split["test"][:90]), np.zeros(len(digits.data.raw), dtype=int)
+    groups[rows.numpy()] = np.arange(90) // 9
+    grouped = replace(digits, data=replace(digits.data, raw=copy(digits.data.raw)))
+    grouped.data.raw.groups = groups
+    original = torch.nn.functional.one_hot(digits.data.target[rows], 10).float()
+    original[:9] = 1 - original[:9]
+    variant = original.clone()
+    variant[9:18] = 1 - original[9:18]
+    base = Measured("original", "PyTorch", 1_000, 1.0, 1.2, 81 / 90, 1.0, 0.0, "original", "")
+    smaller = replace(base, method="variant", size=250, score=72 / 90)
+    comparison = Comparison(grouped, "accuracy", (original, variant), rows)
+    assert with_verdicts([base, smaller], comparison)[1].verdict == "worse"
 
 
 @pytest.mark.parametrize(

@@ -37,8 +37,9 @@ class Comparison:
         """Return whether the variant at `index` is measurably worse, given how much of the metric it loses on all rows.
 
         It is if the 95% interval of the loss does not contain 0. The same rows are left out of both networks, so that
-        rows that both predict alike add nothing to it. With few rows, that would excuse large losses, so a loss beyond
-        the uncertainty of the metric itself is worse, too.
+        rows that both predict alike add nothing to it. With few rows, or few groups of rows that depend on each other,
+        that would excuse large losses, so a loss beyond the uncertainty of the metric itself is worse, too. For a
+        proportion, that is the uncertainty of as many independent rows.
         """
         reaches = self._reaches(index)
         return not all(loss <= reach for reach in reaches)  # with >, NaN would pass
@@ -53,7 +54,7 @@ class Comparison:
         variant = np.array([self._score(index, positions) for positions in without])
         paired, own = jackknife_reach(original - variant), jackknife_reach(original)
         score = self._score(0, np.arange(len(self.rows)))
-        if self.trained.objective.is_proportion(self.name) and not self.trained.data.raw.has_dependent_rows:
+        if self.trained.objective.is_proportion(self.name):
             low, high = wilson(score, len(self.rows))
             own = (high - low) / 2
         return paired, own
