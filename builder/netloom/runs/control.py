@@ -25,7 +25,7 @@ from netloom.runs.resources.limits import declared, no_memory
 from netloom.store import ClaimLostError, Run, Store
 from netloom.store.host import current_host, named
 from netloom.store.run_end import RunEnd
-from netloom.store.run_summary import RunOrigin
+from netloom.store.run_summary import Branch, Compressed, RunOrigin
 from netloom.store.states import WITH_WORKER
 from netloom.training.speed.device import threads
 from netloom.training.weights.initialization import check_intact, check_start, verified_weights
@@ -96,6 +96,8 @@ def start(
     artifacts.create()
     with deleted_on_failure(artifacts):
         freeze(artifacts, project, text, initial_weights, teacher, fitted)
+        if about is not None and isinstance(about.start, (Branch, Compressed)):
+            artifacts.copy_chat(store.artifacts(about.start.run))
         store.create_run(
             project_id,
             project,

@@ -234,6 +234,13 @@ class RunArtifacts:
         else:
             self._files.remove(_CHAT_TESTS)
 
+    def copy_chat(self, earlier: RunArtifacts) -> None:
+        """Copy the response policy and the dialogues of an earlier run with the same intents."""
+        for name in (_CHAT_POLICY, _CHAT_TESTS):
+            content = earlier._files.read_if_exists(name)
+            if content is not None:
+                self._files.write(name, content)
+
     def log_event(self, event: str, **values: Any) -> None:
         """Append a line to the log of the run.
 
