@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from pydantic import ValidationError
 
 from netloom.chat.policy import PLACEHOLDER, IntentPolicy, Policy, Slot, words
+from netloom.core.field_errors import FieldError, field_errors
 
 MAX_LISTED = 20
 
@@ -42,6 +45,25 @@ def problems(policy: Policy, intents: Collection[str], kinds: Collection[str]) -
                 if intent_name not in policy.intents:
                     yield Problem(f"there is no intent {intent_name!r}.", name, "follow_ups")
     yield from _fallback_problems(policy, intents)
+
+
+def value_problems(policy: Policy) -> Iterator[Problem]:
+    """Yield the values that are missing or too long, in a policy that was changed without validation."""
+    try:
+        Policy.model_validate(policy.model_dump())
+    except ValidationError as error:
+        yield from map(_value_problem, field_errors(error, Policy, owner="the policy"))
+
+
+def _value_problem(error: FieldError) -> Problem:
+    """Return the error of a field at its place, such as "the name of slot 2 must not be empty"."""
+    is_intent = error.path[0] == "intents"
+    part, *inner = map(str, error.path[2 if is_intent else -1 :])
+    name = part.replace("_", " ")
+    if inner and inner[0].isdecimal():
+        item = f"{name.removesuffix('s')} {int(inner[0]) + 1}"
+        name = f"the {inner[-1].replace('_', ' ')} of {item}" if inner[1:] else item
+    return Problem(replace(error, path=(name,)).sentence(), str(error.path[1]) if is_intent else "", part)
 
 
 def generation_problems(policy: Policy, obstacle: Callable[[str], str]) -> Iterator[Problem]:

@@ -17,7 +17,7 @@ from netloom.chat.policy import (
     loads,
     message_answer,
 )
-from netloom.chat.policy_problems import Problem, generation_problems, problems
+from netloom.chat.policy_problems import Problem, generation_problems, problems, value_problems
 from netloom.chat.understanding import entity_kinds, has_intents, intent_target, is_sentiment, policy_intents
 from netloom.chat.writing import writing_obstacle
 from netloom.runs.prediction.text_generation import generates_text
@@ -89,7 +89,7 @@ def policy_problems(policy: Policy, schema: Schema, store: Store) -> list[Proble
         no_text_reason = "This run does not generate texts; name a run of a language model in generate.run."
         return "" if generates_text(schema) else no_text_reason
 
-    found_problems = list(problems(policy, policy_intents(schema), entity_kinds(schema)))
+    found_problems = [*value_problems(policy), *problems(policy, policy_intents(schema), entity_kinds(schema))]
     if policy.fallback.generate is not None and not has_intents(schema):
         found_problems.append(
             Problem("this run does not predict intents, so this is never used; remove it.", part="generate")

@@ -6,11 +6,10 @@ from collections.abc import Callable
 from functools import partial
 
 import streamlit as st
-from pydantic import ValidationError
 from streamlit.delta_generator import DeltaGenerator
 
-from netloom.chat import Policy, PolicyError, dumps, entity_kinds, has_intents, save_policy, starting_policy
-from netloom.chat.policy import Generation, IntentPolicy, Slot, default_answer, invalid
+from netloom.chat import Policy, PolicyError, dumps, entity_kinds, has_intents, run_policy, save_policy, starting_policy
+from netloom.chat.policy import Generation, IntentPolicy, Slot, default_answer
 from netloom.core.text import escape, file_stem
 from netloom.ui.components.errors import show_error
 from netloom.ui.playground.chat.generated import first_generation, generation_editor, generation_toggle
@@ -21,6 +20,10 @@ from netloom.ui.playground.one_input import Tried
 RESPONSES_HELP = (
     "One response per line; they take turns. {date} is replaced by the text of the slot date. Responses with a slot "
     "that is not filled are left out."
+)
+CONFLICT = (
+    "The policy of this run was saved in another tab or by a command, after this page had read it. Nothing is saved "
+    "yet: save again to replace that policy, or reset to continue with it."
 )
 MAX_SLOTS = 12
 
@@ -33,12 +36,7 @@ def answers(tried: Tried, draft: Draft) -> None:
 def with_policy_buttons(tried: Tried, draft: Draft, editor: Callable[[Tried, Draft], None]) -> None:
     """Draw an editor, and above it the buttons that save the policy, which depend on what it changes."""
     head = st.container()
-    draft.invalid = ""
-    try:
-        editor(tried, draft)
-    except ValidationError as error:
-        draft.invalid = invalid(error)
-        show_error(draft.invalid)
+    editor(tried, draft)
     with head:
         _policy_buttons(tried, draft)
 
@@ -73,8 +71,16 @@ def _policy_buttons(tried: Tried, draft: Draft) -> None:
             help="Saves the policy with the run. The command netloom chat and the model server use it, too.",
         )
         st.button(
-            "Reset",
+            "Undo",
             icon=":material/undo:",
+            key=Key.UNDO,
+            disabled=not draft.history,
+            on_click=draft.undo,
+            help="Returns to the policy before the last change.",
+        )
+        st.button(
+            "Reset",
+            icon=":material/restart_alt:",
             key=Key.RESET,
             on_click=partial(_reset, tried, draft),
             help="Returns to the saved policy; if nothing was changed, to the default answers.",
@@ -88,12 +94,12 @@ def _policy_buttons(tried: Tried, draft: Draft) -> None:
             key=Key.DOWNLOAD.of("policy"),
             on_click="ignore",
         )
+    if draft.notice:
+        show_error(draft.notice)
     if draft.problems:
         intents = dict.fromkeys(problem.intent or "Fallback" for problem in draft.problems)
         listed = escape(", ".join(list(intents)[:8]))
         st.caption(f":material/error: Problems in: {listed}. The bot uses the last policy without problems.")
-    elif draft.invalid:
-        st.caption("A value is invalid, and not part of the policy.")
     elif draft.is_changed:
         st.caption("Changed: the bot on this page uses it already.")
     elif draft.stamp:
@@ -105,18 +111,24 @@ def _policy_buttons(tried: Tried, draft: Draft) -> None:
 
 
 def _save(tried: Tried, draft: Draft) -> None:
-    artifacts = tried.live.store.artifacts(tried.run_id)
+    """Save the policy, unless it was saved elsewhere since it was read; saving again replaces that one."""
+    store, run_id, schema = tried.live.store, tried.run_id, tried.trained.data.schema
+    artifacts, draft.notice = store.artifacts(run_id), ""
     try:
-        save_policy(tried.live.store, tried.run_id, draft.edited, tried.trained.data.schema)
+        if artifacts.chat_policy_stamp() != draft.stamp:
+            draft.stamp, draft.notice = artifacts.chat_policy_stamp(), CONFLICT
+            draft.saved = run_policy(store, run_id, schema)
+            return
+        save_policy(store, run_id, draft.edited, schema)
     except (PolicyError, OSError) as error:
-        show_error(error)
+        draft.notice = str(error)
         return
     draft.saved, draft.stamp, draft.damage = draft.edited, artifacts.chat_policy_stamp(), ""
 
 
 def _reset(tried: Tried, draft: Draft) -> None:
-    schema = tried.trained.data.schema
-    draft.replace(draft.saved if draft.edited != draft.saved or draft.invalid else starting_policy(schema))
+    draft.notice = ""
+    draft.replace(draft.saved if draft.edited != draft.saved else starting_policy(tried.trained.data.schema))
 
 
 def _key(tried: Tried, draft: Draft, key: Key, *parts: object) -> str:
@@ -124,11 +136,7 @@ def _key(tried: Tried, draft: Draft, key: Key, *parts: object) -> str:
 
 
 def _intent_editor(tried: Tried, draft: Draft, name: str, intent: IntentPolicy) -> None:
-    """Draw the widgets of an intent, and take over their values.
-
-    Raises:
-        ValidationError: a value is missing or too long.
-    """
+    """Draw the widgets of an intent, and take over their values."""
     responses, generate = _responses(tried, draft, name, intent)
     containers = {"responses": st.container()}
     slots, containers["slots"] = _slots(tried, draft, name, intent)
@@ -139,9 +147,8 @@ def _intent_editor(tried: Tried, draft: Draft, name: str, intent: IntentPolicy) 
         "Hand over to a person after the response",
         key=started(_key(tried, draft, Key.HAND_OVER, name), intent.hand_over),
     )
-    changed = IntentPolicy(
-        responses=responses, generate=generate, slots=slots, follow_ups=follow_ups, hand_over=hand_over
-    )
+    values = {"responses": responses, "generate": generate, "slots": slots, "follow_ups": follow_ups}
+    changed = intent.model_copy(update={**values, "hand_over": hand_over})
     policy = draft.edited
     intents = {**policy.intents, name: changed}
     draft.update(policy.model_copy(update={"intents": intents}))
@@ -154,11 +161,7 @@ def _intent_editor(tried: Tried, draft: Draft, name: str, intent: IntentPolicy) 
 def _responses(
     tried: Tried, draft: Draft, name: str, intent: IntentPolicy
 ) -> tuple[tuple[str, ...], Generation | None]:
-    """Draw the responses of an intent, or the run that generates them, and return both.
-
-    Raises:
-        ValidationError: a setting is out of range.
-    """
+    """Draw the responses of an intent, or the run that generates them, and return both."""
     if generation_toggle(tried, draft, name, "Generate the response with a run", intent.generate):
         return (), generation_editor(tried, draft, name, intent.generate or first_generation(tried))
     before = intent.responses
@@ -175,11 +178,7 @@ def _responses(
 
 
 def _slots(tried: Tried, draft: Draft, name: str, intent: IntentPolicy) -> tuple[tuple[Slot, ...], DeltaGenerator]:
-    """Draw the slots, and return them with the place of their problems.
-
-    Raises:
-        ValidationError: a slot has no name, or a text is too long.
-    """
+    """Draw the slots, and return them with the place of their problems."""
     st.markdown("**Slots**")
     if not intent.slots:
         st.caption("None. A slot is a value that the bot needs; {date} in a response is replaced by the slot date.")
@@ -230,7 +229,8 @@ def _slot(tried: Tried, draft: Draft, slot_key: tuple[str, int], slot: Slot, kin
                 key=_key(tried, draft, Key.REMOVE, "slot", *slot_key),
                 on_click=partial(_remove_slot, tried, draft, intent, number),
             )
-    return Slot(name=name.strip(), question=question.strip(), entities=tuple(entities), required=required)
+    values = {"name": name.strip(), "question": question.strip(), "entities": tuple(entities)}
+    return slot.model_copy(update={**values, "required": required})
 
 
 def _add_slot(tried: Tried, draft: Draft, name: str) -> None:
@@ -251,14 +251,15 @@ def _follow_ups(tried: Tried, draft: Draft, name: str, intent: IntentPolicy) -> 
     st.markdown("**Follow-ups**", help="What another intent means directly after this one, such as yes: confirm_order.")
     follow_ups, intents = {}, list(draft.edited.intents)
     for number, (after, meant) in enumerate(intent.follow_ups.items()):
+        free = [other for other in intents if other == after or other not in intent.follow_ups]  # one for each intent
         with st.container(horizontal=True, vertical_alignment="bottom"):
             chosen = [
                 st.selectbox(
                     label,
-                    list(dict.fromkeys([*intents, value])),
+                    list(dict.fromkeys([*choices, value])),
                     key=started(_key(tried, draft, Key.FOLLOW_UP, name, number, label), value),
                 )
-                for label, value in (("After this, the intent", after), ("means", meant))
+                for label, value, choices in (("After this, the intent", after, free), ("means", meant, intents))
             ]
             st.button(
                 "Remove follow-up",

@@ -51,11 +51,7 @@ def fallback(tried: Tried, draft: Draft) -> None:
 
 
 def _editor(tried: Tried, draft: Draft) -> None:
-    """Draw the thresholds, the intents out of scope, and the texts, and take over their values.
-
-    Raises:
-        ValidationError: a text is missing.
-    """
+    """Draw the thresholds, the intents out of scope, and the texts, and take over their values."""
     _scope(tried, draft)
     start = draft.edited.fallback
     values: dict[str, object] = {}
@@ -77,22 +73,19 @@ def _editor(tried: Tried, draft: Draft) -> None:
         for name, (label, help) in TEXTS.items():
             first = started(Key.TEXT.of(tried.run_id, draft.revision, name), getattr(start, name))
             values[name] = st.text_input(label, max_chars=2_000, key=first, help=help).strip()
+            containers[name] = st.container()
         for name, label in LISTS.items():
             first = started(Key.TEXT.of(tried.run_id, draft.revision, name), "\n".join(getattr(start, name)))
             values[name] = lines_of(st.text_area(label, height=90, key=first, help="One per line."))
-    changed = Fallback.model_validate({**start.model_dump(), **values})
-    draft.update(draft.edited.model_copy(update={"fallback": changed}))
+            containers[name] = st.container()
+    draft.update(draft.edited.model_copy(update={"fallback": start.model_copy(update=values)}))
     for part, container in containers.items():
         with container:
             show_problems(draft.of("", part))
 
 
 def _generation(tried: Tried, draft: Draft, start: Fallback) -> Generation | None:
-    """Draw whether a run answers messages without a clear intent, and return its settings.
-
-    Raises:
-        ValidationError: a setting is out of range.
-    """
+    """Draw whether a run answers messages without a clear intent, and return its settings."""
     label = "Generate the answer to a message without a clear intent"
     if not generation_toggle(tried, draft, "", label, start.generate):
         return None

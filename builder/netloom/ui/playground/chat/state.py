@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from netloom.store.artifact_store import Stamp
 
 
+MAX_HISTORY = 100  # changes that can be undone
+
+
 @dataclass
 class Exchange:
     """A message with the answer to it.
@@ -74,13 +77,14 @@ class Draft:
     Attributes:
         stamp: That of the saved file that was read; None if there was none.
         saved: The policy that is saved, or the default one.
-        edited: The policy as edited.
+        edited: The policy as edited; values that are missing or too long are among its problems.
         used: The last edited one without problems, which answers messages.
         find_problems: Returns the problems of a policy for the run.
         revision: A number that changes when the policy was changed other than by its widgets, which then start anew.
         problems: Those of `edited`.
         damage: Why the saved file is not used; "" if it is, or if there is none.
-        invalid: What is wrong with a value of the open editor, which `edited` does not contain; "" if nothing is.
+        notice: Why the last attempt to save it failed; "" if it did not.
+        history: The policies before the last changes, the oldest first.
     """
 
     stamp: Stamp | None
@@ -91,7 +95,8 @@ class Draft:
     revision: int = 0
     problems: list[Problem] = field(default_factory=list)
     damage: str = ""
-    invalid: str = ""
+    notice: str = ""
+    history: list[Policy] = field(default_factory=list)
 
     @property
     def is_changed(self) -> bool:
@@ -101,9 +106,18 @@ class Draft:
     def update(self, policy: Policy) -> None:
         """Take over an edited policy."""
         if policy != self.edited:
-            self.edited, self.problems = policy, self.find_problems(policy)
-            if not self.problems:
-                self.used = policy
+            self.history = [*self.history, self.edited][-MAX_HISTORY:]
+            self._set(policy)
+
+    def undo(self) -> None:
+        """Return to the policy before the last change."""
+        self._set(self.history.pop())
+        self.revision += 1
+
+    def _set(self, policy: Policy) -> None:
+        self.edited, self.problems = policy, self.find_problems(policy)
+        if not self.problems:
+            self.used = policy
 
     def refresh(self) -> None:
         """Find the problems again if they depend on other runs, which may have finished or been deleted."""
@@ -119,7 +133,7 @@ class Draft:
 
     @property
     def can_be_saved(self) -> bool:
-        return self.is_changed and not self.problems and not self.invalid
+        return self.is_changed and not self.problems
 
     def of(self, intent: str, part: str) -> list[Problem]:
         """Return the problems of a part of an intent, or of the fallback for the intent ""."""
@@ -200,5 +214,6 @@ class Key(WidgetKey):
     STOP = "chat stop"
     TEST_NAME = "chat test name"
     TEXT = "chat text"
+    UNDO = "chat undo"
     USE = "chat use"
     WHY = "chat why"
