@@ -121,7 +121,7 @@ def compare(
 
     Args:
         answered: the answers that the rows got in use; by default, the network predicts them.
-        hidden: the keys of rows whose values are not known. They need `answered`.
+        hidden: the keys of rows whose values are not known. Predictions are compared only with `answered` then.
 
     Raises:
         DataError: there are too few rows, a row cannot be encoded, or the inputs of the network are random numbers.
@@ -134,7 +134,11 @@ def compare(
     quantities = [
         *columns(trained, sample.before, sample.rows, hidden),
         *summaries(trained, sample.training, sample.reference, sample.current),
-        *predictions(trained, answers(trained, sample.predicted[0], trained.output), sample.answers),
+        *(
+            predictions(trained, answers(trained, sample.predicted[0], trained.output), sample.answers)
+            if sample.answers
+            else ()
+        ),
     ]
     comparisons = [_compare(quantity) for quantity in quantities]
     matrices, notes = _matrices(trained, sample, quantities)
@@ -155,7 +159,7 @@ class _Sample:
 
     `before` and `rows` are the raw reference and current rows, `reference` and `current` are encoded, and `predicted`
     has at most `MAX_PREDICTED` encoded rows of each. `training` has encoded training rows, and `answers` what the
-    network predicts or predicted for the current rows.
+    network predicts or predicted for the current rows, if that is known.
     """
 
     before: list[Mapping[str, Any]]
@@ -190,6 +194,11 @@ def _draw(
             (current, _choose(np.arange(len(rows)), random, MAX_PREDICTED)),
         )
     )
+    current_answers: Sequence[Mapping[str, Any]]
+    if answered is None:
+        current_answers = answers(trained, second, trained.output) if len(known) == len(trained.fields) else []
+    else:
+        current_answers = [answered[int(index)] for index in chosen]
     return _Sample(
         before=[data.row(int(index)) for index in positions],
         rows=list(rows),
@@ -197,9 +206,7 @@ def _draw(
         reference=reference,
         current=current,
         predicted=(first, second),
-        answers=answers(trained, second, trained.output)
-        if answered is None
-        else [answered[int(index)] for index in chosen],
+        answers=current_answers,
     )
 
 

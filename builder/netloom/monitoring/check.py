@@ -108,7 +108,7 @@ def check(home: Path, model: str, trained: TrainedRun, window: int = WINDOW) -> 
     run = trained.run.id if trained.run is not None else ""
     content = read_log(home, model, run, window)
     answering, about = answering_run(home, trained, content.rows)
-    drift, note = _drift(answering, content.rows, content.hidden)
+    drift, note = _drift(answering, content.rows, content.hidden, is_answering=not about)
     if about and drift is not None:
         drift = replace(drift, note=f"{drift.note} {about}".strip())
     return MonitorReport(
@@ -133,9 +133,10 @@ def minute(at: str) -> str:
 
 
 def answering_run(home: Path, trained: TrainedRun, rows: Sequence[LoggedRow]) -> tuple[TrainedRun, str]:
-    """Return a run with the weights that gave most of the answers, and a note if these are not saved any more.
+    """Return a run with the weights that gave most of the answers. If these are not saved, return it with its current
+    weights, and a note.
 
-    A run that was resumed after it was served has other weights by now.
+    A run that was resumed after it was served has other weights by now, and an ONNX file is served instead of weights.
     """
     logged = Counter(row.weights for row in rows if row.weights).most_common(1)
     if not logged or trained.run is None or checksum_of(trained) == logged[0][0]:
@@ -145,20 +146,25 @@ def answering_run(home: Path, trained: TrainedRun, rows: Sequence[LoggedRow]) ->
             if recorded(saved.path)[:CHECKSUM_LENGTH] == logged[0][0]:
                 return load_run(store, trained.run.id, saved.name), ""
     return trained, (
-        "The weights that gave these answers are not saved any more, so the held-out rows are predicted with the "
-        "current weights."
+        "The network that gave these answers is not saved as weights of the run, so all predictions that are compared "
+        "are those of the current weights."
     )
 
 
-def _drift(trained: TrainedRun, rows: Sequence[LoggedRow], hidden: frozenset[str]) -> tuple[DriftReport | None, str]:
+def _drift(
+    trained: TrainedRun, rows: Sequence[LoggedRow], hidden: frozenset[str], *, is_answering: bool
+) -> tuple[DriftReport | None, str]:
+    """Return the comparison with the held-out rows, or None and why there is none. Unless the run `is_answering` with
+    these weights, its own predictions are compared: those of another network differ without drift."""
     if len(rows) < MIN_ROWS:
         logged = f"{counted(len(rows), 'prediction')} {'is' if len(rows) == 1 else 'are'} logged so far"
         return None, f"{logged}; a check needs at least {MIN_ROWS}."
-    answered = [
+    logged_answers = [
         {"prediction": row.prediction, "confidence": row.confidence}
         | ({} if row.monitored is None else {MONITORED: row.monitored})
         for row in rows
     ]
+    answered = logged_answers if is_answering else None
     try:
         return compare(trained, [dict(row.input) for row in rows], answered=answered, hidden=hidden), ""
     except DataError as error:
