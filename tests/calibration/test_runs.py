@@ -62,6 +62,12 @@ def test_a_task_that_cannot_be_calibrated_says_why() -> None:
         assert bool(task.confidence_unit) != task.not_calibrated.endswith("."), task.name
 
 
+def test_intervals_of_several_numbers_have_their_names() -> None:
+    [part] = calibrate(trained("station_dlinear"), NUMBERS).parts
+    assert part.interval is not None
+    assert part.interval.names[5:7] == ("temperature +6", "humidity +1")
+
+
 @pytest.mark.parametrize(
     ("template", "settings"),
     [

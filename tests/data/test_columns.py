@@ -231,6 +231,7 @@ def test_text_column_becomes_a_separate_input(uploaded_table: tuple[str, Path]) 
 def test_multiple_numeric_targets_are_standardized(uploaded_table: tuple[str, Path]) -> None:
     data = prepared_with(uploaded_table, label={"role": "input"}, size={"role": "target"}, house={"role": "target"})
     assert data.schema.target.name == "size, house"
+    assert data.schema.target.number_names == ("size", "house")
     assert data.schema.target.shape == (2,)
     expected = np.stack([mixed()["size"], mixed()["house"]], axis=1)
     assert np.allclose(data.restore(data.target).numpy(), expected, atol=1e-4)

@@ -160,7 +160,13 @@ def _calibrated(
         return calibrate_probabilities(calibration, validation, test, rows, limits, settings)
     known, unseen = (_in_units(part, decoding) for part in (validation, test))
     is_quantile = trained.project.training.regression_loss == "quantile"
-    return calibrate_numbers(calibration, known, unseen, rows, settings, test.name, is_quantile=is_quantile)
+    calibration, report = calibrate_numbers(
+        calibration, known, unseen, rows, settings, test.name, is_quantile=is_quantile
+    )
+    names = trained.data.schema.target.number_names
+    if report.interval is not None and len(names) > 1:
+        report = replace(report, interval=replace(report.interval, names=names))
+    return calibration, report
 
 
 def _in_units(part: CalibratedPart, decoding: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:

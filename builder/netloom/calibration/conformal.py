@@ -33,12 +33,16 @@ class SetCoverage:
 
 @dataclass(frozen=True)
 class IntervalCoverage:
-    """The share of true numbers within their interval, and its mean width in the units of the data, of each number."""
+    """The share of true numbers within their interval, and its mean width in the units of the data, of each number.
+
+    `names` are those of the numbers, if there are several.
+    """
 
     rows: int
     coverage: tuple[float, ...]
     intervals: tuple[tuple[float, float], ...] | None
     width: tuple[float, ...]
+    names: tuple[str, ...] = ()
 
 
 def conformal_rank(count: int, alpha: float, sides: int = 1) -> int:

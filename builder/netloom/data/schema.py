@@ -146,7 +146,8 @@ class TargetSpec:
     (tags), of the given shape; at most `shape[0]` objects with a box and one of `classes` each; one of `classes` for
     the row with one of `tags` for each token; or a text of tokens (sequence), which the last field contains as far as
     it is written. For labels, any number of `classes`; for several targets, `parts`, which are classes and numbers.
-    `forecast` tells which future values the numbers are, if they are. `mask_values` are those of the classes in the
+    `forecast` tells which future values the numbers are, if they are, and `columns` the column of each of several
+    numbers. `mask_values` are those of the classes in the
     files of masks, where they are known.
     """
 
@@ -157,6 +158,7 @@ class TargetSpec:
     tags: tuple[str, ...] = ()
     parts: tuple[TargetSpec, ...] = ()
     forecast: ForecastTarget | None = None
+    columns: tuple[str, ...] = ()
     mask_values: MaskValues | None = None
 
     @property
@@ -167,6 +169,8 @@ class TargetSpec:
         count = prod(self.shape)
         if not self.type.is_number:
             return ()
+        if self.columns:
+            return self.columns
         return (self.name,) if count == 1 else tuple(f"{self.name} {number + 1}" for number in range(count))
 
     @property

@@ -63,7 +63,7 @@ class Regression(Task):
 
     def answer_parts(self, schema: Schema) -> tuple[AnswerPart, ...]:
         description = "The prediction in the units of the data"
-        forecast, count = schema.target.forecast, len(schema.target.number_names)
+        forecast, names = schema.target.forecast, schema.target.number_names
         if forecast is not None and forecast.horizon == 1:
             return (numbers_part("prediction", forecast.series, description),)
         if forecast is not None:
@@ -71,8 +71,8 @@ class Regression(Task):
             return (structure_part("prediction", series, f"{description}: the next values of each series"),)
         return (
             number_part("prediction", description)
-            if count == 1
-            else structure_part("prediction", NUMBERS, description),
+            if len(names) == 1
+            else structure_part("prediction", NUMBERS, f"{description}: {', '.join(names)}"),
         )
 
     def monitored_values(self, answer: Mapping[str, Any], schema: Schema) -> dict[str, float | str]:

@@ -198,9 +198,11 @@ def _part_lines(part: PartReport) -> list[str]:
             f"{_range(part.sets.interval)}; {part.sets.mean_size:.2f} classes on average"
         )
     if part.interval is not None:
-        rows = zip(part.interval.coverage, part.interval.width, strict=True)
-        cells = [(rank, f"{coverage:.1%}", number(width)) for rank, (coverage, width) in enumerate(rows, 1)]
-        lines.append(table(("number", "coverage", "width"), cells, right=("number", "coverage", "width")))
+        interval = part.interval
+        names = interval.names or range(1, len(interval.coverage) + 1)
+        rows = zip(names, interval.coverage, interval.width, strict=True)
+        cells = [(plain(str(name)), f"{coverage:.1%}", number(width)) for name, coverage, width in rows]
+        lines.append(table(("number", "coverage", "width"), cells, right=("coverage", "width")))
     return [*lines, *part.missed]
 
 

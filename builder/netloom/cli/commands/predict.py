@@ -50,7 +50,10 @@ class Predict(Command):
         rows: list[tuple[object, ...]] = [
             (name, _prediction_text(answer)) for name, answer in zip(names, predictions, strict=True)
         ]
-        columns: tuple[str, ...] = (plain(file.name_column) or "row", "prediction")
+        # A forecast has the names in its answers
+        numbers = () if trained.data.schema.target.forecast else trained.data.schema.target.number_names
+        title = f"prediction: {plain(', '.join(numbers))}" if len(numbers) > 1 else "prediction"
+        columns: tuple[str, ...] = (plain(file.name_column) or "row", title)
         for column, text in (("probability", _probability_text), ("remark", _confidence_text)):
             if any(map(text, predictions)):
                 columns = (*columns, column)

@@ -15,7 +15,7 @@ from netloom.data.multi_field import Categories, MultiFieldDataset
 from netloom.data.raw.table import Table
 from netloom.data.raw.texts import Texts
 from netloom.data.raw_dataset import RawDataset, RawTarget, RowFields
-from netloom.data.schema import TARGET_TYPES, TargetType
+from netloom.data.schema import TARGET_TYPES, TargetSpec, TargetType
 from netloom.data.settings.column_settings import COLUMNS, ColumnChoice, refuse_unknown
 from netloom.data.settings.label_merging import aliases_of
 from netloom.data.tables import arrow_table
@@ -156,7 +156,12 @@ def _target(known: pd.DataFrame, targets: list[ColumnPlan], options: Mapping[str
             )
     columns = [_number_target(_as_numbers(known[plan.name], plan.name), plan.name)["target"] for plan in targets]
     name = ", ".join(plan.name for plan in targets)
-    return {"target": np.concatenate(columns, axis=1), "target_kind": "number", "target_name": name}
+    return {
+        "target": np.concatenate(columns, axis=1),
+        "target_kind": "number",
+        "target_name": name,
+        "target_parts": tuple(TargetSpec("number", plan.name) for plan in targets),
+    }
 
 
 def _one_target(values: pd.Series, plan: ColumnPlan, target_type: TargetType | None) -> RawTarget:

@@ -47,7 +47,8 @@ class NumberTarget(Target[FittedNumbers]):
     def spec(self, raw: RawDataset, field: LastField) -> TargetSpec:
         forecast = forecast_of(raw)
         target = None if forecast is None else forecast.target
-        return TargetSpec(self.kind, raw.target_name, raw.classes, tuple(raw.target.shape[1:]), forecast=target)
+        columns, shape = tuple(part.name for part in raw.target_parts), tuple(raw.target.shape[1:])
+        return TargetSpec(self.kind, raw.target_name, raw.classes, shape, forecast=target, columns=columns)
 
     def encode(self, raw: RawDataset, field: LastField, fitted: FittedNumbers) -> np.ndarray:
         return fitted.scale(raw.target)

@@ -225,7 +225,8 @@ def _intervals(interval: IntervalCoverage) -> None:
     rows = []
     for index, (coverage, width) in enumerate(zip(interval.coverage, interval.width, strict=True)):
         reach = _range(interval.intervals[index] if interval.intervals else None)
-        rows.append({"Number": index + 1, "Coverage": f"{coverage:.1%}{reach}", "Width": width})
+        name = interval.names[index] if interval.names else str(index + 1)
+        rows.append({"Number": name, "Coverage": f"{coverage:.1%}{reach}", "Width": width})
     st.markdown("**Intervals**")
     st.dataframe(
         rows[:MAX_STEPS],
