@@ -499,7 +499,7 @@ def test_unknown_and_unreadable_cells_are_reported(home: Path) -> None:
 
 def test_missing_or_mistyped_column_is_rejected(home: Path) -> None:
     data = import_goods(home)
-    with pytest.raises(EncodeError, match=r"^'new.csv' has no column 'price', 'when'; it has 'size', 'count', 'code'"):
+    with pytest.raises(EncodeError, match=r"^'new.csv' has no columns 'price', 'when'; it has 'size', 'count', 'code'"):
         read_edited_rows(data, {}, *(name for name in COLUMNS if name not in ("price", "when")))
     with pytest.raises(EncodeError, match="The column 'price' takes numbers, received 'a lot'"):
         read_edited_rows(data, {index: {"price": "a lot"} for index in range(10)})

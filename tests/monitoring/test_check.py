@@ -250,4 +250,4 @@ def test_webhooks_of_other_schemes_and_without_a_server_fail_in_words(
     assert console("monitor", MODEL, "--home", watched.home, "--webhook", "file:///x").code == 2
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setattr(alerts, "PAUSE_S", 0.01)
-    assert "cannot be reached" in Webhook("http://127.0.0.1:9/").send({})
+    assert Webhook("http://127.0.0.1:9/").send({}) == "it cannot be reached (Connection refused)"

@@ -11,6 +11,8 @@ from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlsplit
 
+from netloom.core.text import plain
+
 _MAX_ANSWER = 4 * 2**20
 
 
@@ -46,7 +48,15 @@ def ask(url: str, body: Any = None, *, headers: Mapping[str, str] | None = None,
         detail = f": {value['error']}" if isinstance(value, dict) and "error" in value else ""
         return Answer(error.code, value, f"it answered with the status {error.code}{detail}")
     except (OSError, HTTPException, ValueError) as error:
-        return Answer(0, None, f"it cannot be reached: {str(error)[:200]}")
+        return Answer(0, None, _failure(error, timeout_s))
+
+
+def _failure(error: Exception, timeout_s: float) -> str:
+    cause = error.reason if isinstance(error, urllib.error.URLError) else error
+    if isinstance(cause, TimeoutError):
+        return f"it did not answer within {timeout_s:g} s"
+    why = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
+    return f"it cannot be reached ({plain(why)[:200]})"
 
 
 def _json(content: bytes) -> Any:

@@ -204,10 +204,13 @@ class _RequiredColumns:
         """
         missing = [names[-1] for names in self.alternatives if not places.keys() & names]
         if missing and body:
-            listed = ", ".join(map(repr, dict.fromkeys(missing)))
+            needed = dict.fromkeys(missing)
+            listed = ", ".join(map(repr, needed))
             available = ", ".join(map(repr, list(places)[:20]))
             hint = f" Write {listed} as the first line if each line is a text." if self.are_texts else ""
-            raise EncodeError(f"{name[:100]!r} has no column {listed}; it has {available}.{hint}")
+            raise EncodeError(
+                f"{name[:100]!r} has no column{'s' * (len(needed) > 1)} {listed}; it has {available}.{hint}"
+            )
         return [column for column in self.readers if column in places]
 
 

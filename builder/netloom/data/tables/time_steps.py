@@ -173,9 +173,10 @@ def refuse_missing(series: FieldEncoder[Any], available: Collection[str]) -> Non
     """
     if missing := missing_columns(series, available):
         names = ", ".join(map(repr, list(available)[:20]))
+        lacks = f"no column{'s' * (len(missing) > 1)} {', '.join(map(repr, missing))}"
         raise EncodeError(
-            f"The file has no column {', '.join(map(repr, missing))}; it has {names}. It needs the columns of the "
-            f"series with one time step per line, or a column {series.name!r} of JSON lists."
+            f"The file has {lacks}; it has {names}. It needs the columns of the series with one time step per line, "
+            f"or a column {series.name!r} of JSON lists."
         )
 
 
