@@ -38,5 +38,6 @@ def test_messages_in_quick_succession_are_all_answered_in_order(page: Page, serv
     sent = page.get_by_test_id("stChatMessage").filter(has=page.get_by_role("button", name="Why"))
     for index, text in enumerate(MESSAGES):
         expect(sent.nth(index)).to_contain_text(text)
+        expect(sent.nth(index).locator("p").first).to_have_css("unicode-bidi", "plaintext")  # for Arabic
     page.wait_for_timeout(500)
     expect(page.get_by_test_id("stChatMessage")).to_have_count(2 * len(MESSAGES))

@@ -32,6 +32,8 @@ COMPARE_HELP = (
 )
 STYLE = """<style>
 .st-key-try-editor-live { position: absolute; }
+/* A text in Arabic or Hebrew runs from right to left, with its punctuation. */
+.stChatMessage p, .stMain textarea, .stTextInput input { unicode-bidi: plaintext; }
 /* The fields of a table take the height of the screen before they scroll. */
 @media (min-width: 641px) {
   .st-key-try-editor [class*=st-key-COLUMNS] { height: auto; max-height: max(360px, 100vh - 27rem); }
