@@ -132,6 +132,8 @@ def test_leaking_column_is_named(leaking: TrainedRun) -> None:
     assert "The input 'outcome' gives the target away" in explanation.verdict.sentence
     assert explanation.verdict.title.endswith("an input gives the target away")
     assert "an input gives the target away" in headline(explanation)
+    two = ModelCheck(50, at_chance=False, measured="", trivial="", leaks=("a", "b"))
+    assert two.sentence.startswith("The inputs 'a' and 'b' give the target away")
 
 
 def test_trained_network_passes_faithfulness_checks() -> None:

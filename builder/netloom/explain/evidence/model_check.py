@@ -54,10 +54,8 @@ class ModelCheck:
             )
         if self.leaks:
             names = " and ".join(repr(name) for name in self.leaks[:3])
-            verb = "gives" if len(self.leaks) == 1 else "give"
-            sentences.append(
-                f"The input {names} {verb} the target away (target leakage), so the test score is too optimistic."
-            )
+            subject = f"The input {names} gives" if len(self.leaks) == 1 else f"The inputs {names} give"
+            sentences.append(f"{subject} the target away (target leakage), so the test score is too optimistic.")
         return " ".join(sentences)
 
     @property
