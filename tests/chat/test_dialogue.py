@@ -370,6 +370,9 @@ def test_intents_can_leave_the_scope_and_return() -> None:
 def test_an_abstaining_run_accepts_no_intent() -> None:
     doubtful = replace(understood("hm", "weather", 0.95), abstains=True)
     assert Dialogue(POLICY).respond(doubtful).event == "confirm"
+    # Without a known word, the ranking is that of an empty message
+    foreign = replace(understood("مرحبا", "weather", 0.95), is_unknown=True)
+    assert Dialogue(POLICY).respond(foreign).event == "rephrase"
 
 
 def test_a_state_survives_an_edited_policy() -> None:

@@ -179,7 +179,8 @@ def test_other_outputs_are_read_beside_the_intent(console: Console, tmp_path: Pa
         assert answer.code == 0, answer.err
     store = open_store(home)
     trained = load_run(store, store.runs(limit=1)[0].id)
-    [understanding] = understand(trained, ["book a table please"])
+    [understanding, foreign] = understand(trained, ["book a table please", "مرحبا"])
+    assert (understanding.is_unknown, foreign.is_unknown) == (False, True)
     assert {name for name, _ in understanding.ranking} == {"book", "cancel", "play"}
     [label] = understanding.labels
     assert (label.name, label.value in ("good", "bad")) == ("mood", True)

@@ -113,7 +113,7 @@ def test_messages_show_intent_entities_and_the_answer() -> None:
     assert ":blue-badge[set" in text
     assert '3px solid #64748b\\">Seven</span>' in text, "entities are highlighted"
     assert "set alarm" in text
-    say(app, "zzz")
+    assert ":orange-badge[no known word]" in texts(say(app, "zzz"))
     assert len(app.chat_message) == 4
     checked(button(app, "Restart").click().run())
     assert not app.chat_message

@@ -151,7 +151,8 @@ class Dialogue:
         state, fallback = self.state, self.policy.fallback
         top, confidence = self._meant(understanding.intent), understanding.confidence
         is_known = top in self.policy.intents
-        is_clear = is_known and confidence >= fallback.confidence and not understanding.abstains
+        is_accepted = not understanding.abstains and not understanding.is_unknown
+        is_clear = is_known and confidence >= fallback.confidence and is_accepted
         if state.waiting in ("choice", "confirmation"):
             chosen = self._chosen(understanding.message, is_clear and top not in state.offered)
             if chosen is not None:
@@ -162,6 +163,8 @@ class Dialogue:
             and self._continues(understanding, is_clear)
         ):
             return state.intent, ""
+        if understanding.is_unknown:
+            return "", "rephrase"
         if understanding.intent in fallback.out_of_scope and confidence >= fallback.confidence:
             return "", "out_of_scope"
         candidates = [(name, share) for name, share in understanding.ranking if name in self.policy.intents]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netloom.calibration.selective import selected
-from netloom.chat.understanding import MAX_RANKED, intent_target
+from netloom.chat.understanding import MAX_RANKED, has_no_known_token, intent_target
 from netloom.runs.prediction.trained_run import answers
 from netloom.training.streaming import evaluation_rows, take
 from netloom.training.uncertainty import wilson
@@ -56,7 +56,8 @@ class Outcomes:
     Attributes:
         confidence: The probability of the most likely intent.
         margin: How far it is ahead of the next intent in scope; 1 without one.
-        is_candidate: Whether it can be accepted: it is in scope, and the run does not abstain.
+        is_candidate: Whether it can be accepted: it is in scope, the run does not abstain, and the vocabulary has a
+            token of the message.
         is_right: Whether it is the true one.
         is_outside: Whether the message is out of scope.
         is_independent: Whether rows are independent, so that intervals can be computed.
@@ -117,6 +118,7 @@ def outcomes(trained: TrainedRun, split: str, out_of_scope: Collection[str]) -> 
             intent = row["outputs"][intents.name] if "outputs" in row else row
             measured_rows.append(_row(intent, true, out_of_scope))
     confidence, margin, is_candidate, is_right = (np.array(column) for column in zip(*measured_rows, strict=True))
+    is_candidate &= ~has_no_known_token(take(data, trained.fields[:1], rows.numpy())[trained.fields[0]].numpy())
     is_outside = np.isin(truth, list(out_of_scope))
     return Outcomes(split, confidence, margin, is_candidate, is_right, is_outside, not data.raw.has_dependent_rows)
 

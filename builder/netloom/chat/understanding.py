@@ -9,12 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+
 from netloom import runs
 from netloom.chat.policy import MAX_INTENT, MAX_KIND, MESSAGE, readable, words
 from netloom.core.errors import UsageError
 from netloom.core.plain_json import JsonObject
 from netloom.modalities.encoding.rows import Answer
 from netloom.modalities.encoding.text_fields import TokenEncoder, token_encoder
+from netloom.modalities.encoding.tokenization import UNKNOWN
 from netloom.runs.prediction.text_generation import generates_text
 
 if TYPE_CHECKING:
@@ -72,6 +75,9 @@ class Understanding:
     A run without intents has an empty `ranking`, and the intent "" with the confidence 0.
 
     `abstains`: whether the calibration of the run makes it abstain, so that no intent is accepted.
+
+    `is_unknown`: whether the vocabulary has no token of the message, such as one in another language, so that its
+    ranking means nothing.
     """
 
     message: str
@@ -80,6 +86,7 @@ class Understanding:
     entities: tuple[Entity, ...] = ()
     labels: tuple[Label, ...] = ()
     abstains: bool = False
+    is_unknown: bool = False
 
     @property
     def intent(self) -> str:
@@ -186,7 +193,8 @@ def read_answer(run: ChatRun, message: str, answer: Answer) -> Understanding:
     intents = outputs[intent_target(run.data.schema).name] if outputs else answer
     shares = intents["probabilities"].items() if has_intents(run.data.schema) else ()
     ranked = sorted(shares, key=lambda item: -item[1])[:MAX_RANKED]
-    written = as_written(message, _text_field(run).readable(message))
+    field = _text_field(run)
+    written = as_written(message, field.readable(message))
     entities = tuple(
         Entity(span["kind"], " ".join(written[span["first"] : span["last"] + 1]), span["first"], span["last"])
         for span in intents.get("entities", ())
@@ -194,7 +202,16 @@ def read_answer(run: ChatRun, message: str, answer: Answer) -> Understanding:
     )
     labels = tuple(_label(name, output) for name, output in outputs.items() if output is not intents)
     ranking = tuple((name, float(share)) for name, share in ranked)
-    return Understanding(message, ranking, written, entities, labels, bool(intents.get("abstained")))
+    [is_unknown] = has_no_known_token(field.encode_texts([message]))
+    return Understanding(
+        message, ranking, written, entities, labels, bool(intents.get("abstained")), is_unknown=bool(is_unknown)
+    )
+
+
+def has_no_known_token(tokens: np.ndarray) -> np.ndarray:
+    """Return for each text of token indices (N, T) whether the vocabulary has none of its tokens, as bool (N,)."""
+    is_unknown: np.ndarray = np.all(tokens <= UNKNOWN, axis=1)
+    return is_unknown
 
 
 def as_written(message: str, words: Sequence[str]) -> tuple[str, ...]:

@@ -185,6 +185,8 @@ def _understood(schema: Schema, understanding: Understanding) -> str:
     for label in understanding.labels:
         share = f" {label.confidence:.0%}" if label.confidence is not None else ""
         badges_text.append(f":gray-badge[{escape(label.name[:40])}: {escape(label.value[:40])}{share}]")
+    if understanding.is_unknown:
+        badges_text.append(":orange-badge[no known word]")
     if understanding.abstains:
         badges_text.append(":orange-badge[abstains]")
     return " ".join(badges_text)
