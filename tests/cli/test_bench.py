@@ -133,9 +133,10 @@ def test_first_pictures_are_timed() -> None:
 @pytest.mark.long
 @pytest.mark.browser
 @pytest.mark.alone
-def test_predictions_while_a_person_types_are_timed(console: Console) -> None:
+def test_predictions_while_a_person_types_are_timed() -> None:
+    """In a process of its own, as above."""
     names = ("--model", "breast_cancer", "--model", "digits_cnn", "--model", "reviews_gru")
-    times = console("bench", "try-it", *names, "--repeats", 3, "--json").value["try-it"]
+    times = netloom("bench", "try-it", *names, "--repeats", 3, "--json").value["try-it"]
     assert {item["template"]: item["edit"] for item in times} == {
         "breast_cancer": "number", "breast_cancer_binary": "number", "digits_cnn": "drawing", "reviews_gru": "text",
     }  # fmt: skip
