@@ -73,12 +73,13 @@ def test_setting_names_are_resolved_to_their_fields() -> None:
         ("epoch=5", "no setting 'epoch'; did you mean 'epochs'"),
         ("training.epoch=5", "did you mean 'epochs'"),
         ("beta_1=0.5", "did you mean 'beta1'"),
+        ("agent.gamma=0.5", "no setting 'agent.gamma'; did you mean 'gamma'"),  # of the schedule
         ("discount=0.9", "discount is a setting of agents and has no effect on the objective classification"),
     ],
 )
 def test_invalid_settings_are_refused(setting: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        with_settings(Training(), [setting])
+        with_settings(Training(schedule="step"), [setting])
 
 
 def test_setting_names_are_unique() -> None:

@@ -113,7 +113,9 @@ def _set(values: dict[str, Any], name: str, value: Any) -> None:
         values[name] = "none" if value is None and has_text else value
         return
     sections = _section_settings(values)
-    setting = path if path and field in sections else name
+    setting = name
+    if path and field in sections:
+        sections, setting = {field: sections[field]}, path
     # The present names first: `power` is the name of one setting, and was that of another
     present = [(section, setting) for section in sections]
     former = [(section, FORMER_SETTINGS[_SECTION + section].get(setting)) for section in sections]
@@ -121,7 +123,7 @@ def _set(values: dict[str, Any], name: str, value: Any) -> None:
         if known in sections[section]:
             values[section] = {**values[section], known: value}
             return
-    raise ValueError(_unknown_setting(setting, values))
+    raise ValueError(_unknown_setting(name, values))
 
 
 def _section_settings(values: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
@@ -150,8 +152,9 @@ def _unknown_setting(name: str, values: Mapping[str, Any]) -> str:
     from netloom.core.field_errors import nearest_name
     from netloom.document.rl_settings import Agent
 
-    if name in Agent.model_fields:
-        return f"{name} is a setting of agents and has no effect on the objective {values['objective']}; leave it out."
+    if (setting := name.removeprefix("agent.")) in Agent.model_fields:
+        objective = values["objective"]
+        return f"{setting} is a setting of agents and has no effect on the objective {objective}; leave it out."
     sections = _section_settings(values)
     listed = [field for field in values if field not in NOT_LISTED]
     nearest = nearest_name(name, [*listed, *chain.from_iterable(sections.values())])
