@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import netloom
+from netloom.core.errors import UsageError
 from netloom.document import DocumentError, dumps
 from netloom.store import ArtifactStore, DamagedArtifactError, RunArtifacts, open_store
 from netloom.store.local_artifacts import LocalArtifactStore
@@ -110,7 +111,10 @@ def test_missing_artifacts_are_none_or_empty(artifacts: RunArtifacts) -> None:
     assert artifacts.training_setting("checkpoint") is None
     assert (artifacts.environment(), artifacts.record(), artifacts.curves(), artifacts.events()) == ({}, {}, {}, [])
     assert (artifacts.stored_weights(), artifacts.weights_written_at()) == ([], 0)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(UsageError, match=r"model\.py cannot be read: "):  # not a run without weights
+        artifacts.source()
+    artifacts.store.write(RUN, "model.py", b"\xff")
+    with pytest.raises(UsageError, match=r"model\.py cannot be read: it is not UTF-8 text\. Restore"):
         artifacts.source()
     with pytest.raises(DocumentError, match=r"project\.json cannot be read"):
         artifacts.project()

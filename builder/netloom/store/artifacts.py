@@ -110,13 +110,16 @@ class RunArtifacts:
         """Return the generated code of the run.
 
         Raises:
-            OSError: it is missing or unreadable; the message is a sentence.
+            DocumentPathError: it is missing or unreadable.
         """
+        path = self._files.path(_SOURCE)
         try:
             return self._files.read(_SOURCE).decode()
         except OSError as error:
-            path = self._files.path(_SOURCE)
-            raise type(error)(f"{path} cannot be read: {error.strerror or error}. {_RESTORE}") from None
+            reason = error.strerror or error
+        except UnicodeDecodeError:
+            reason = "it is not UTF-8 text"
+        raise DocumentPathError(f"{path} cannot be read: {reason}. {_RESTORE}", path)
 
     def save_source(self, source: str) -> None:
         self._files.write(_SOURCE, source.encode())
