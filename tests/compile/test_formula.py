@@ -268,6 +268,7 @@ def test_formula_returns_several_outputs() -> None:
     ("text", "line", "column", "words"),
     [
         ("Liner(x)", 1, 1, "no layer 'Liner' (did you mean Linear?)"),
+        ("Reparameteris(x)", 1, 1, "did you mean Reparameterize?"),  # not its former name
         ("y = x\nmultihead_atention(y)", 2, 1, "did you mean MultiHeadAttention?"),
         ("Linear(x, unts=3)", 1, 11, "no parameter 'unts' (did you mean units?); it has units, bias"),
         ("Linear(x, 64)", 1, 11, "numbers as keyword arguments; write units=64"),

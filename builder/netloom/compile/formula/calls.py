@@ -12,6 +12,7 @@ from netloom.compile.formula.names import NODE_FIELDS, CalledLayer, callables, p
 from netloom.compile.formula.values import BoundLayer, Number, Tensor, Value, constant, is_numeric
 from netloom.core.field_errors import comparable
 from netloom.document import SUBNETWORK
+from netloom.document.former_names import FORMER_LAYER_TYPES
 from netloom.layers import registry
 
 # Module prefixes of PyTorch code; they are accepted and ignored.
@@ -87,7 +88,7 @@ class CallReader(LineReader):
     def _called_layer(self, called: str) -> CalledLayer:
         if called in self.builder.networks:
             return SUBNETWORK, {"network": called}
-        layer = callables().get(comparable(called))
+        layer = callables().get(comparable(FORMER_LAYER_TYPES.get(called, called)))
         if layer is None:
             known = [*callables(), *registry(), *self.builder.networks]
             raise UnlocatedError(f"there is no layer {called[:60]!r}{suggestion(called, known)}")

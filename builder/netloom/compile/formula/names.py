@@ -1,4 +1,4 @@
-"""Names that can be called in a formula: layers of the catalog, also by former names and those of other libraries."""
+"""Names that can be called in a formula: layers of the catalog, also by their names in PyTorch and Keras."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from functools import cache
 from typing import Any
 
 from netloom.core.field_errors import comparable, nearest_name
-from netloom.document.former_names import FORMER_LAYER_TYPES
 from netloom.layers import form, registry
 
 CalledLayer = tuple[str, Mapping[str, Any]]
@@ -78,7 +77,6 @@ class FormulaError(ValueError):
 def callables() -> Mapping[str, CalledLayer]:
     """The layer of each plain name, with the parameters that the name implies: sin is Function with function="sin"."""
     calls: dict[str, CalledLayer] = {name: (kind, {}) for name, kind in SYNONYMS.items()}
-    calls |= {comparable(name): (kind, {}) for name, kind in FORMER_LAYER_TYPES.items()}
     functions = next(field for field in form(registry()["Function"]) if field.name == "function")
     calls |= {name: ("Function", {"function": name}) for name in functions.choices}
     return calls | {comparable(name): (name, {}) for name in registry()}
