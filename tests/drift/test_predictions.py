@@ -33,7 +33,10 @@ MONITORED_NAMES = {
     "diabetes": {"prediction"},
     "station_dlinear": {f"prediction: {name}" for name in ("temperature", "humidity", "radiation")},
     "shapes_two_outputs": {"prediction: shape", "prediction: area"},
-    "shapes_unet": {f"prediction: share of {name}" for name in ("ground", "circle", "square")},
+    "shapes_unet": {
+        "prediction: classes",
+        *(f"prediction: share of {name}" for name in ("ground", "circle", "square")),
+    },
     "shapes_detector": {"prediction: objects"},
     "requests_tagger": {"prediction: entities", "prediction: entities of the class date"},
     "commands_joint": {"prediction", "prediction: entities"},
@@ -121,6 +124,14 @@ def test_values_of_a_prediction(task: str, target: dict[str, Any], prediction: A
     assert kind is not None
     spec = TargetSpec(kind, "y", **target)
     assert tasks()[task].monitored_values({"prediction": prediction}, Schema((), spec, 0)) == values
+
+
+def test_masks_with_many_classes_are_compared_by_the_number_of_classes_in_them() -> None:
+    classes = tuple(map(str, range(21)))
+    answer = {"prediction": [[0, 3]], "shares": {**dict.fromkeys(classes, 0.0), "0": 0.5, "3": 0.5}}
+    schema = Schema((), TargetSpec("mask", "mask", classes=classes, shape=(1, 2)), 0)
+    assert tasks()["segmentation"].monitored_values(answer, schema) == {"prediction: classes": 2}
+    assert tasks()["segmentation"].monitored_values({"prediction": [[0, 3]]}, schema) == {}, "of an earlier version"
 
 
 def test_more_predicted_objects_are_drift_and_named() -> None:

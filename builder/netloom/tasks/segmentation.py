@@ -34,8 +34,15 @@ class Segmentation(Task):
         return (ExpectedOutput((count, *schema.target.shape), f"the {count} classes of the data need"),)
 
     def monitored_values(self, answer: Mapping[str, Any], schema: Schema) -> dict[str, float | str]:
-        shares = answer.get("shares", {}) if len(schema.target.classes) <= MAX_MONITORED else {}
-        return {f"{PREDICTION}: share of {name}": share for name, share in shares.items()}
+        if "shares" not in answer:
+            return {}
+        shares = answer["shares"]
+        count = sum(share > 0 for share in shares.values())
+        each = shares if len(shares) <= MAX_MONITORED else {}
+        return {
+            f"{PREDICTION}: classes": float(count),
+            **{f"{PREDICTION}: share of {name}": share for name, share in each.items()},
+        }
 
     def true_label(self, schema: Schema) -> TrueLabel | None:
         height, width = schema.target.shape
