@@ -52,6 +52,8 @@ def test_calibration_is_measured_applied_and_removed(trained: Trained, tmp_path:
         explained = called("explain", trained.run, "--file", row, "--home", home)
         note = f"calibrated prediction: {after[0]['prediction']}, confidence {after[0]['confidence']:.1%}"
         assert note in explained.out, explained.err
+        value = called("explain", trained.run, "--file", row, "--home", home, "--json").value
+        assert value["calibrated"] == {key: pytest.approx(part) for key, part in after[0].items()}
     finally:
         reset = called("calibrate", trained.run, "--reset", "--home", home)
     assert reset.out == "The calibration was removed.\n"

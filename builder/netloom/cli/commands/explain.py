@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from netloom.explain import Explanation
+    from netloom.modalities.encoding.rows import Answer
     from netloom.runs import TrainedRun
     from netloom.store import Store
 
@@ -150,7 +151,9 @@ def _answer(
         **method_options(trained, arguments),
     )
     save(explained)
-    return explained.as_json(), "\n".join(_explanation_lines(explained, _calibrated_lines(trained, example)))
+    calibrated = _calibrated(trained, example)
+    value = {**explained.as_json(), **({"calibrated": calibrated} if calibrated else {})}
+    return value, "\n".join(_explanation_lines(explained, calibrated))
 
 
 def _baselines(trained: TrainedRun) -> str:
@@ -244,22 +247,26 @@ def _target(trained: TrainedRun, name: str | None) -> str | int | None:
     return int(name) if name.isdecimal() and len(name) < 10 else name
 
 
-def _calibrated_lines(trained: TrainedRun, example: int | dict[str, Any]) -> list[str]:
-    from netloom.explain.core.prediction import calibrated_text, predict_example
+def _calibrated(trained: TrainedRun, example: int | dict[str, Any]) -> Answer:
+    """Return the prediction of a calibrated run, as in `netloom predict`; {} for others."""
+    from netloom.explain.core.prediction import predict_example
 
-    if trained.applied is None or not (text := calibrated_text(predict_example(trained, example).calibrated)):
-        return []
-    return [f"calibrated prediction: {plain(text)} (the explanation is that of the network before calibration)"]
+    return {} if trained.applied is None else predict_example(trained, example).calibrated
 
 
-def _explanation_lines(explanation: Explanation, calibrated_lines: list[str]) -> list[str]:
+def _explanation_lines(explanation: Explanation, calibrated: Answer) -> list[str]:
+    from netloom.explain.core.prediction import calibrated_text
+
     truth = f", true {explanation.example.target}" if explanation.example.target else ""
     lines = [
         plain(explanation.headline),
         plain(f"row {explanation.example.row}: prediction {explanation.prediction.text}{truth}"),
-        *calibrated_lines,
-        f"{explanation.verdict.level}: {plain(explanation.verdict.sentence)}",
     ]
+    if text := calibrated_text(calibrated):
+        lines.append(
+            f"calibrated prediction: {plain(text)} (the explanation is that of the network before calibration)"
+        )
+    lines.append(f"{explanation.verdict.level}: {plain(explanation.verdict.sentence)}")
     for name, values in (*explanation.attributions.items(), *explanation.nodes.items()):
         rows = [(rank, number(value)) for rank, value in largest_parts(values, explanation.labels.get(name, ()))]
         lines += ["", table((short(name), "attribution"), rows, right=("attribution",))]

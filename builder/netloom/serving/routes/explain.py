@@ -26,7 +26,8 @@ _waiting = 0
 
 
 class Explain(ServerRoute):
-    """Takes `{"row": {...}}` with an optional method, target and options, and answers like `netloom explain --json`."""
+    """Takes `{"row": {...}}` with an optional method, target and options, and answers like `netloom explain --json`,
+    without the calibrated prediction, which `/predict` returns."""
 
     name = "explain"
     paths = ("/explain", "/models/{name}/explain")
