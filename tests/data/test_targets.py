@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import pandas as pd
@@ -13,6 +14,7 @@ from netloom.data import DataError, add_file, prepare
 from netloom.data.quality.summary import statistics
 from netloom.data.tables.table_dataset import table_to_raw
 from netloom.data.uploads import open_source, readers
+from netloom.data.uploads.tabular import holds_sets
 from netloom.document import DataChoice
 
 TARGET = {"role": "target"}
@@ -62,6 +64,15 @@ def test_words_are_labels_where_the_name_and_the_cells_say_so(name: str, cells: 
         assert table_to_raw(frame, {"target": name, "task": "multi_label"}, "Scenes").classes == (
             "clear", "haze", "primary", "road",
         )  # fmt: skip
+
+
+def test_numbers_are_not_written_as_texts_to_look_for_labels() -> None:
+    numbers = pd.DataFrame({"price": torch.randn(20_000).numpy()})
+    started = process_time()
+    assert not holds_sets(numbers, "price")
+    checked = process_time()
+    numbers["price"].astype(str)
+    assert checked - started < (process_time() - checked) / 4
 
 
 def test_boolean_columns_become_labels() -> None:

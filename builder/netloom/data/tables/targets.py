@@ -95,16 +95,19 @@ def _separator_of(name: str, texts: Labels) -> str:
     counts_of_mark = [
         sum(int(count) for text, count in zip(texts.names, counts, strict=True) if mark in text) for mark in SEPARATORS
     ]
-    if not any(counts_of_mark) and are_words_labels(name, texts.names):
+    if not any(counts_of_mark) and can_name_sets(name) and are_words_labels(texts.names):
         return BLANK
     return SEPARATORS[int(np.argmax(counts_of_mark))]
 
 
-def are_words_labels(name: str, cells: Sequence[str]) -> bool:
-    """Return whether the words of different cells of a column are labels, as the tags "haze primary road": few words
-    that recur, in sets of several sizes. Names of classes can consist of such words, so the name has to say it, too."""
-    if _NAMED_SETS.search(name) is None:
-        return False
+def can_name_sets(name: str) -> bool:
+    """Return whether a column is called like sets of labels, as `tags` and `image_labels` are."""
+    return _NAMED_SETS.search(name) is not None
+
+
+def are_words_labels(cells: Sequence[str]) -> bool:
+    """Return whether the words of different cells are labels, as the tags "haze primary road": few words that recur, in
+    sets of several sizes. Names of classes can consist of such words, so the name of the column has to say it, too."""
     sets = [words for cell in cells if (words := cell.split())]
     counts = Counter(word for words in sets for word in words)
     recurring = sum(counts[word] > 1 for words in sets for word in words)

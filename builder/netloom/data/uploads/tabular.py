@@ -16,7 +16,7 @@ from netloom.data.splits.given_splits import given_of, split_column
 from netloom.data.tables.arrow_table import ARROW_FILE, StoredTable
 from netloom.data.tables.roles import groups_of
 from netloom.data.tables.streamed_table import StreamedTable
-from netloom.data.tables.targets import CLASS, LABELS, NUMBER, are_words_labels
+from netloom.data.tables.targets import CLASS, LABELS, NUMBER, are_words_labels, can_name_sets
 from netloom.data.uploads.chosen import Chosen, text
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.upload_kind import (
@@ -371,8 +371,10 @@ def holds_sets(table: pd.DataFrame, column: object) -> bool:
     if column not in table.columns:
         return False
     values = table[str(column)]
-    kind = inferred_kind(values, on_import=True)
-    # A list in a JSON file is a cell such as ["a", "b"], whose brackets and quotes are not a part of labels.
+    is_named, has_one_value = can_name_sets(str(column)), inferred_kind(values, on_import=True).has_one_value
+    if has_one_value and not is_named:
+        return False  # without writing millions of numbers as texts
     cells = values.dropna().astype(str)
-    is_marked = not kind.has_one_value and not cells.str.startswith("[").any()
-    return is_marked or are_words_labels(str(column), list(cells.unique()))
+    # A list in a JSON file is a cell such as ["a", "b"], whose brackets and quotes are not a part of labels.
+    is_marked = not has_one_value and not cells.str.startswith("[").any()
+    return is_marked or (is_named and are_words_labels(list(cells.unique())))
