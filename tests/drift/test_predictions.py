@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from netloom.data.schema import ForecastTarget, Schema, TargetSpec
 from netloom.drift import compare
@@ -141,3 +142,12 @@ def test_more_predicted_objects_are_drift_and_named() -> None:
     more = [{**one, "prediction": [*one["prediction"], CAT, DOG], "threshold": 0.5} for one in before]
     report = compare(run, rows, answered=more)
     assert OBJECTS in {drift.name for drift in report.quantities if drift.is_drift}
+
+
+def test_outputs_that_are_not_finite_are_noted_and_no_drift() -> None:
+    run = run_of("spirals")
+    with torch.no_grad():
+        next(run.model.parameters()).fill_(torch.nan)
+    report = compare(run, [run.data.row(int(row)) for row in run.data.split["test"][:40]])
+    assert not report.is_drift, report.sentence
+    assert report.note.startswith("Some outputs of the network are not finite numbers, so they are not compared.")

@@ -98,7 +98,7 @@ def predictions(
             known = ([values[name] for values in part if name in values] for part in (before, after))
             quantities += _column(name, *known)
     confidence = [[confidence_of(answer) for answer in part] for part in (reference, answers)]
-    if all(value is not None for part in confidence for value in part):
+    if all(value is not None and math.isfinite(value) for part in confidence for value in part):
         quantities.append(Quantity("confidence", *(np.array(part, dtype=np.float64) for part in confidence)))
     return quantities
 

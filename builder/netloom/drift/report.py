@@ -218,7 +218,10 @@ def _matrices(trained: TrainedRun, sample: _Sample, quantities: Sequence[Quantit
         notes.append("The network cannot compute embeddings of rows without the fields that were left out.")
         return matrices, notes
     reference, current = (trained.output(arrays).flatten(1).numpy() for arrays in sample.predicted)
-    matrices[OUTPUTS] = reference, current
+    if np.isfinite(reference).all() and np.isfinite(current).all():
+        matrices[OUTPUTS] = reference, current
+    else:
+        notes.append("Some outputs of the network are not finite numbers, so they are not compared.")
     embeddings = _embeddings(trained, sample.predicted)
     if isinstance(embeddings, str):
         notes.append(embeddings)
