@@ -29,7 +29,7 @@ MONITORED_NAMES = {
     "breast_cancer_binary": {"prediction"},
     "scenes_labels": {
         "prediction: labels",
-        *(f"prediction: labels of the class {name}" for name in ("circle", "square", "triangle", "cross")),
+        *(f"prediction: labels named {name}" for name in ("circle", "square", "triangle", "cross")),
     },
     "diabetes": {"prediction"},
     "station_dlinear": {f"prediction: {name}" for name in ("temperature", "humidity", "radiation")},
@@ -39,7 +39,7 @@ MONITORED_NAMES = {
         *(f"prediction: share of {name}" for name in ("ground", "circle", "square")),
     },
     "shapes_detector": {"prediction: objects"},
-    "requests_tagger": {"prediction: entities", "prediction: entities of the class date"},
+    "requests_tagger": {"prediction: entities", "prediction: entities of the kind date"},
     "commands_joint": {"prediction", "prediction: entities"},
     "digits_autoencoder": {"error"},
     "pulses_anomaly": {"prediction", "error"},
@@ -103,14 +103,14 @@ OBJECTS = "prediction: objects"
         }),
         ("detection", {"classes": ("cat",)}, [], {OBJECTS: 0}),
         ("multi_label", {"classes": CLASSES}, ["dog"], {
-            "prediction: labels": 1, "prediction: labels of the class cat": 0, "prediction: labels of the class dog": 1,
+            "prediction: labels": 1, "prediction: labels named cat": 0, "prediction: labels named dog": 1,
         }),
         ("multi_label", {"classes": tuple(map(str, range(21)))}, ["3", "20"], {"prediction: labels": 2}),
         ("tagging", {"classes": ("O", "B-place", "I-place")}, ["B-place", "I-place", "O", "B-place"], {
             "prediction: entities": 2,
         }),
         ("tagging", {"classes": ("NN", "VB")}, ["NN", "VB", "NN"], {
-            "prediction: words": 3, "prediction: words of the class NN": 2, "prediction: words of the class VB": 1,
+            "prediction: words": 3, "prediction: words with the tag NN": 2, "prediction: words with the tag VB": 1,
         }),
         ("regression", {"shape": (2,)}, [1.0, 2.0], {"prediction: y 1": 1.0, "prediction: y 2": 2.0}),
         ("regression", {"shape": (4,), "forecast": ForecastTarget(("u", "v"), 2)}, {"u": [1.0, 2.0], "v": [4.0, 6.0]},

@@ -111,14 +111,16 @@ ENTITIES = structure_part(
 )
 
 
-def monitored_counts(names: Sequence[str], found: Iterable[str], what: str) -> dict[str, float | str]:
+def monitored_counts(
+    names: Sequence[str], found: Iterable[str], what: str, of_class: str = "of the class"
+) -> dict[str, float | str]:
     """Return how many things a prediction found, and how many of each class unless there are many classes. `what` is
-    their name in the plural."""
+    their name in the plural, and `of_class` what follows it before the name of a class."""
     counts = Counter(found)
     each = names if 1 < len(names) <= MAX_MONITORED else ()
     return {
         f"{PREDICTION}: {what}": float(counts.total()),
-        **{f"{PREDICTION}: {what} of the class {name}": float(counts[name]) for name in each},
+        **{f"{PREDICTION}: {what} {of_class} {name}": float(counts[name]) for name in each},
     }
 
 
@@ -127,8 +129,8 @@ def monitored_tags(names: Sequence[str], tags: Sequence[str]) -> dict[str, float
     entities."""
     kinds = sorted({name[2:] for name in names if name.startswith(("B-", "I-"))})
     if kinds:
-        return monitored_counts(kinds, (kind for _, _, kind in spans(list(tags))), "entities")
-    return monitored_counts(names, tags, "words")
+        return monitored_counts(kinds, (kind for _, _, kind in spans(list(tags))), "entities", "of the kind")
+    return monitored_counts(names, tags, "words", "with the tag")
 
 
 def monitored_parts(prediction: Mapping[str, Any]) -> dict[str, float | str]:

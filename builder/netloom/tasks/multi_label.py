@@ -48,7 +48,7 @@ class MultiLabel(Task):
         return [sorted(answer["prediction"])]
 
     def monitored_values(self, answer: Mapping[str, Any], schema: Schema) -> dict[str, float | str]:
-        return monitored_counts(schema.target.classes, answer["prediction"], "labels")
+        return monitored_counts(schema.target.classes, answer["prediction"], "labels", "named")
 
     def true_label(self, schema: Schema) -> TrueLabel | None:
         return LabelSet(schema.target.classes)
