@@ -946,7 +946,7 @@ def test_a_text_file_is_a_row_of_a_network_that_reads_a_text_alone() -> None:
         {"message": "Call"},
     ]
     for name, fields in (("a.csv", [text]), ("a.txt", [text, {**text, "name": "other", "column": "other"}])):
-        with pytest.raises(DataError, match="has no column 'message'"):
+        with pytest.raises(DataError, match=r"has no columns? 'message'"):
             read_batch(content.encode(), name, {"fields": fields})
     with pytest.raises(DataError, match="is empty"):
         read_batch(b" \n", "a.txt", {"fields": [text]})
