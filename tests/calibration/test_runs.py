@@ -177,7 +177,7 @@ def test_several_outputs_are_calibrated_each(tmp_path: Path) -> None:
     assert interval["low"] < answers[0]["prediction"]["area"] < interval["high"]
     text = calibrated_text(answers[0])
     assert text.startswith(f"shape: {answers[0]['prediction']['shape']}, confidence ")
-    assert text.endswith(f", interval with 80% coverage {interval['low']:.4g} to {interval['high']:.4g}")
+    assert text.endswith(f", 80% interval from {interval['low']:.4g} to {interval['high']:.4g}")
 
 
 def test_labels_and_pixels_have_a_confidence_but_no_sets() -> None:

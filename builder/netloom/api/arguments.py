@@ -13,11 +13,7 @@ def require_project(project: object) -> None:
     Raises:
         UsageError: this is not a project.
     """
-    if not isinstance(project, Project):
-        raise UsageError(
-            f"The project must be a Project, received a {type(project).__name__}; netloom.open_project(…) opens one by "
-            "its path or name."
-        )
+    _require("project", project, Project, "netloom.open_project(…) opens one by its path or name")
 
 
 def require_run(run: object) -> None:
@@ -26,7 +22,9 @@ def require_run(run: object) -> None:
     Raises:
         UsageError: this is not a run.
     """
-    if not isinstance(run, TrainedRun):
-        raise UsageError(
-            f"The run must be a TrainedRun, received a {type(run).__name__}; netloom.load_run(…) loads one by its id."
-        )
+    _require("run", run, TrainedRun, "netloom.load_run(…) loads one by its id")
+
+
+def _require(what: str, value: object, expected: type, remedy: str) -> None:
+    if not isinstance(value, expected):
+        raise UsageError(f"The {what} must be a {expected.__name__}, received a {type(value).__name__}; {remedy}.")

@@ -27,7 +27,7 @@ def follow(store: Store, run_id: str, context: Context, progress: Progress | Non
         store: The store of the run.
         run_id: The id of the run.
         context: Where its progress is shown.
-        progress: That of `progress_after`, for a run that has trained before; otherwise, everything is shown.
+        progress: The result of `progress_after` for a run that has trained before; by default, everything is shown.
 
     Returns:
         The ended run, and whether it was interrupted.

@@ -22,9 +22,8 @@ class LanguageModeling(Task):
     settings = ("label_smoothing",)
     explained = "token"
     not_calibrated = (
-        "A language model generates text, whose temperature is chosen when it is generated; there is no single "
-        "answer to "
-        "abstain from."
+        "A language model generates text, whose temperature is chosen when it is generated; there is no single answer "
+        "to abstain from."
     )
 
     not_corrected = (

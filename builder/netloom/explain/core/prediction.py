@@ -67,8 +67,7 @@ def calibrated_text(answer: Answer) -> str:
     if "confidence" in answer:
         parts.append(f"confidence {answer['confidence']:.1%}")
     if interval and isinstance(interval["low"], float):
-        bounds = f"{interval['low']:.4g} to {interval['high']:.4g}"
-        parts.append(f"interval with {interval['coverage']:.0%} coverage {bounds}")
+        parts.append(f"{interval['coverage']:.0%} interval from {interval['low']:.4g} to {interval['high']:.4g}")
     if answer.get("abstained"):
         parts.append("abstained")
     return ", ".join(parts)

@@ -74,7 +74,8 @@ if TYPE_CHECKING:
 _EARLIER_NAME = "the begin of the name"  # an answer that scripts may still give
 LABEL = Question("label", "Class from", "choice", "Source of the class of a sound", when_added=True,
                  choices=(FOLDER, NAME, PART_OF_NAME, TABLE))  # fmt: skip
-PART = Question("part", "Part of the name", "whole", "Place of the class between the marks - _ . and blanks, from 1",
+PART = Question("part", "Part of the name", "whole",
+                "Position of the class in the name; its parts are separated by - _ . or blanks",
                 low=1, high=30, when_added=True)  # fmt: skip
 RATE = Question("rate", "Sample rate (Hz)", "whole", "All sounds are resampled to this rate", low=1_000, high=48_000,
                 default=8_000, when_added=True)  # fmt: skip
