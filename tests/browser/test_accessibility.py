@@ -140,7 +140,16 @@ def test_chart_and_menu_are_readable_in_the_dark_theme_on_a_phone(page: Page, se
     page.goto(f"{server.url}/train?project={project_id}&run={run_id}")
     page.set_viewport_size({"width": 1024, "height": 768})
     expect(card).to_have_css("background-color", BACKGROUNDS["dark"])  # the form scrolls beneath the card
+    touch = page.context.new_cdp_session(page)
+    touch.send("Emulation.setTouchEmulationEnabled", {"enabled": True})
     page.goto(f"{server.url}/runs?project={project_id}")
+    toolbar = page.get_by_test_id("stDataFrame").get_by_test_id("stElementToolbar").first
+    expect(toolbar).to_be_visible()  # without hovering
+    buttons, above = toolbar.bounding_box(), page.get_by_role("combobox", name="Group by").bounding_box()
+    assert buttons is not None
+    assert above is not None
+    assert buttons["y"] >= above["y"] + above["height"], "the buttons of a table cover what is above it"
+    touch.send("Emulation.setTouchEmulationEnabled", {"enabled": False})
     page.get_by_text("Sweeps", exact=True).click()
     expect(page.get_by_role("combobox", name="Parameters")).to_be_visible()
     field = page.get_by_role("combobox", name="Parameters").bounding_box()

@@ -16,6 +16,8 @@ button[kind^=primary]:not(:disabled),.stMultiSelect [data-tag]{color:oklch(from 
 .stMain:focus-visible{outline-offset:-2px}
 [data-testid=stElementToolbar]:focus-within{opacity:1;visibility:visible;z-index:10}
 [data-testid=stDataFrame] [data-testid=stElementToolbar]:focus-within{top:-2.4rem}
+@media (hover:none){
+.stElementContainer:has([data-testid=stDataFrame] [data-testid=stElementToolbar]){margin-top:2.4rem}}
 .stTooltipIcon button:not([kind]),[data-testid=stHeaderActionElements] a[href^="#"]{
 padding:4px;margin:-4px;box-sizing:content-box}
 .js-plotly-plot g:is([class$=tick],[class$=title]:not(.g-gtitle),.colorbar) text{
@@ -60,6 +62,7 @@ def page_style(heading: str) -> None:
       origin of its position, because it would widen a row that is swiped, and with it the page.
     - Headings of the second to the fourth level are smaller than Streamlit's, as the name of a project is one.
     - Tables in a text are as wide as the page: a table that scrolls could not be reached by the keyboard.
+    - Touch screens always show the buttons of a table, above it, where they would cover a text.
     - Tabs and the buttons that close a dialog are at least 24 pixels wide and high.
     - Results have at least the height of a page, so that the scroll position remains while another tab is loading.
     """
