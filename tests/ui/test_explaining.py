@@ -276,7 +276,7 @@ def test_prediction_shows_faithfulness_badge_and_numbers() -> None:
     shown = " ".join(item.value for item in app.markdown)
     assert "Prediction: " in shown
     assert "Completeness error" in shown
-    assert "of random baselines" in shown
+    assert "of random orders" in shown
     assert "-badge[" in shown
 
 

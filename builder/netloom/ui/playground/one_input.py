@@ -13,7 +13,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from netloom.compression import registry
-from netloom.core.text import escape
+from netloom.core.text import cut, escape
 from netloom.data import DataError
 from netloom.editing.live import Live
 from netloom.jobs import JobError, RunWeights
@@ -172,7 +172,7 @@ def _about(trained: OpenRun, row: int, changed: bool) -> str:
     training_note = f" {SEES_TRAINING}" if trained.data.split_of(row) == "train" else ""
     if not label:
         return f"Row {row}.{training_note}"
-    return f"Row {row}, {escape(target.name)}: **{escape(label[:80].rstrip('.'))}**.{training_note}"
+    return f"Row {row}, {escape(target.name)}: **{escape(cut(label, 80).rstrip('.'))}**.{training_note}"
 
 
 def _results(tried: Tried, second: Tried | None, raw: RawRow, row: int) -> None:

@@ -106,11 +106,11 @@ def _trust(explanation: Explanation) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             badges(explanation.verdict)
             if faithful is not None:
-                st.markdown(f"Better than **{1 - faithful.chance:.0%}** of random baselines", width="content")
+                st.markdown(f"Better than **{1 - faithful.chance:.0%}** of random orders", width="content")
             order = explanation.attention.head_order if explanation.attention else None
             if order is not None:
                 same = "" if order.agreement is None else f" · correlation with gradients **{order.agreement:+.2f}**"
-                st.markdown(f"Better than **{1 - order.chance:.0%}** of random baselines{same}", width="content")
+                st.markdown(f"Better than **{1 - order.chance:.0%}** of random orders{same}", width="content")
         st.caption(escape(explanation.verdict.sentence))
 
 

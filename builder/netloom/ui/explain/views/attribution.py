@@ -137,7 +137,7 @@ def trust(explanation: Explanation) -> None:
     if completeness is not None and completeness.word and completeness.relative_error is not None:
         sentences.append(f"completeness error **{completeness.relative_error:.2%}**")
     if faithful is not None:
-        sentences.append(f"better than **{1 - faithful.chance:.0%}** of random baselines")
+        sentences.append(f"better than **{1 - faithful.chance:.0%}** of random orders")
         if faithful.infidelity is not None:
             sentences.append(f"infidelity **{faithful.infidelity:.2f}**")
     sampling, cross_check = explanation.proofs.sampling, explanation.proofs.cross_check
