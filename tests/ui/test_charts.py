@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from netloom.ui.components.charts.charts import confusion_chart, residual_charts, series_chart
+from netloom.ui.components.charts.charts import class_chart, confusion_chart, residual_charts, series_chart
 
 
 def test_confusion_matrix_text_is_readable_in_both_themes() -> None:
@@ -22,6 +22,16 @@ def test_confusion_matrix_text_is_readable_in_both_themes() -> None:
     }
     many = [str(number) for number in range(16)]
     assert not confusion_chart([[1] * 16] * 16, many).layout.annotations
+
+
+def test_classes_that_begin_alike_are_different_bars_and_cells() -> None:
+    """Plotly draws equal categories at one position, and interprets HTML."""
+    classes = ["balance_not_updated_after_bank_transfer", "balance_not_updated_after_cheque", "<b>bold</b>"]
+    bars = class_chart(dict.fromkeys(classes, 1)).data[0]
+    cells = confusion_chart([[1, 0, 0], [0, 1, 0], [0, 0, 1]], classes).data[0]
+    for names in (bars.x, cells.x, cells.y):
+        assert len(set(names)) == 3
+        assert not any("<" in name for name in names)
 
 
 def test_residual_of_an_underprediction_is_positive() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
+from collections import Counter
+from collections.abc import Sequence
 from functools import lru_cache
 
 # Where an invisible letter breaks an address, which Markdown would make a link even if it is escaped.
@@ -38,6 +40,20 @@ def cut(text: str, letters: int) -> str:
     beginning = text[: letters - 1]
     words = beginning[: beginning.rfind(" ") + 1]
     return f"{(words if 3 * len(words) > 2 * letters else beginning).rstrip(' ,;…')}…"
+
+
+def distinct(names: Sequence[str], letters: int) -> list[str]:
+    """Return names for an axis of a chart, on which equal names would share a position: longer ones are cut in their
+    middle to `letters` characters, and numbered if they are equal then."""
+    end = letters // 2
+    short = [name if len(name) <= letters else f"{name[: letters - 1 - end]}…{name[-end:]}" for name in names]
+    equal = Counter(short)
+    return [name if equal[name] == 1 else f"{name} ({number})" for number, name in enumerate(short, 1)]
+
+
+def without_markup(text: str) -> str:
+    """Return text in which Plotly finds no HTML."""
+    return text.replace("&", "&amp;").replace("<", "&lt;")
 
 
 def counted(count: int, singular: str, plural: str = "") -> str:

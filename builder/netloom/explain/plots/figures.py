@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from netloom.core.text import cut, without_markup
 from netloom.explain.core.parts.axes import Axes
 from netloom.explain.plots.colors import AGAINST, DIVERGING, FOR, bound, rgb
 
@@ -361,5 +362,4 @@ def named_rows(names: Sequence[str]) -> dict[str, Any]:
 
 def short_name(name: str) -> str:
     """Shorten a label and escape it, because Plotly interprets markup."""
-    cut = name if len(name) <= 40 else f"{name[:39]}…"
-    return cut.replace("&", "&amp;").replace("<", "&lt;")
+    return without_markup(cut(name, 40))

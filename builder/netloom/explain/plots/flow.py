@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
-from netloom.core.text import plain
+from netloom.core.text import cut, plain
 from netloom.explain.plots.colors import AGAINST, FOR, bound, rgb
 from netloom.explain.plots.graph_geometry import HEIGHT, WIDTH, GraphLayout, Point
 
@@ -211,8 +211,8 @@ def _box(
         f'<g class="{kind}" data-key="{key}"><title>{tooltip}</title>{behind}<rect {rect} style="{card}"/>'
         f'<rect {rect} style="{fill}"/>'
         f'<text x="{x + 12:g}" y="{y + 24:g}" font-size="13.5" font-weight="600"{_fitting_length(title)}>'
-        f"{escape(_fit(title))}</text>"
-        f'<text x="{x + 12:g}" y="{y + 44:g}" font-size="12.5">{escape(_fit(below, 28))}</text></g>'
+        f"{escape(cut(title, LETTERS))}</text>"
+        f'<text x="{x + 12:g}" y="{y + 44:g}" font-size="12.5">{escape(cut(below, 28))}</text></g>'
     )
 
 
@@ -261,10 +261,6 @@ def _fitting_length(title: str) -> str:
     return f' textLength="{inner:g}" lengthAdjust="spacingAndGlyphs"' if len(title) >= LETTERS - 1 else ""
 
 
-def _fit(text: str, letters: int = LETTERS) -> str:
-    return text if len(text) <= letters else f"{text[: letters - 1]}…"
-
-
 def flow_table(flow: Flow) -> list[dict[str, str | float | None]]:
     """Return all flows and cuts, one row each."""
     rows: list[dict[str, str | float | None]] = []
@@ -272,9 +268,9 @@ def flow_table(flow: Flow) -> list[dict[str, str | float | None]]:
         rows.append({"kind": "edge", "path": edge.path, "from": edge.source, "to": edge.target, "flow": edge.value})
     for node in flow.nodes:
         rows.append({"kind": "node", "path": node.path, "from": node.key, "to": "", "flow": node.value})
-    for cut in flow.cuts:
-        rows.append({"kind": "cut", "path": cut.path, "from": cut.after, "to": " ".join(cut.edges), "flow": cut.sum})
-        rows[-1] |= {"expected": cut.expected, "relative_error": cut.relative_error}
+    for at in flow.cuts:
+        rows.append({"kind": "cut", "path": at.path, "from": at.after, "to": " ".join(at.edges), "flow": at.sum})
+        rows[-1] |= {"expected": at.expected, "relative_error": at.relative_error}
     return rows
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from netloom.core.text import without_markup
 from netloom.explain.core.parts.axes import Axes
 from netloom.explain.plots import figures
 from netloom.explain.plots.colors import FOR, rgb
@@ -47,7 +48,7 @@ def bars(parts: Sequence[FeatureSummary], groups: Sequence[str] = ()) -> go.Figu
             "name": group,
             "marker": {"color": color},
             "customdata": names,
-            "hovertemplate": "%{customdata}: %{x:.4g}<extra>" + group.replace("<", "&lt;") + "</extra>",
+            "hovertemplate": "%{customdata}: %{x:.4g}<extra>" + without_markup(group) + "</extra>",
         }
         for (group, values), color in zip(columns, colors, strict=False)
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from netloom.core.text import cut
+from netloom.core.text import cut, without_markup
 from netloom.data.boxes import ImageObject
 from netloom.explain.plots.class_colors import object_color, text_color
 
@@ -52,7 +52,7 @@ def _label(item: ImageObject, size: tuple[int, int]) -> dict[str, Any]:
         "xanchor": "right" if is_right else "left",
         "yanchor": "top" if is_top else "bottom",
         # Plotly interprets HTML tags in texts.
-        "text": f"{cut(item.name, _MAX_LETTERS)}{score}".replace("<", "&lt;"),
+        "text": without_markup(f"{cut(item.name, _MAX_LETTERS)}{score}"),
         "showarrow": False,
         "borderpad": 1,
         "bgcolor": color,

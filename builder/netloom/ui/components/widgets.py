@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from netloom.core.text import escape
+from netloom.core.text import cut, escape
 from netloom.modalities.columns.registry import kind_of
 from netloom.modalities.encoding.column_encoder import ColumnEncoder
 from netloom.modalities.widgets import MultiSelect, NumberInput, Select, TextInput, Toggle, Widget
@@ -16,7 +16,7 @@ from netloom.modalities.widgets import MultiSelect, NumberInput, Select, TextInp
 def value_editor(column: ColumnEncoder, name: str, value: Any, key: str) -> Any:
     """Draw the widget for the value of a fitted column, and return its value. `name` is its key in a raw row."""
     widget = kind_of(column).widget(column, name, value)
-    return widget.result(draw(widget, escape(name[:60]), key=key))
+    return widget.result(draw(widget, escape(cut(name, 60)), key=key))
 
 
 @singledispatch

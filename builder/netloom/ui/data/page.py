@@ -9,7 +9,7 @@ from typing import Literal
 
 import streamlit as st
 
-from netloom.core.text import escape
+from netloom.core.text import cut, escape
 from netloom.data import DataError, DatasetInfo, Prepared, Quality, datasets, prepare, remove
 from netloom.data.dataset_search import SIZE_TITLES, DatasetSearch
 from netloom.data.preparation.project_defaults import default_choice
@@ -249,10 +249,10 @@ def _use(store: Store, live: Live | None, info: DatasetInfo) -> None:
     used = live is not None and live.project.data.dataset == info.name
     if live and used:
         # Beside an upload, there are more buttons.
-        name = live.project.name if info.builtin else _short(live.project.name)
+        name = live.project.name if info.builtin else cut(live.project.name, 18)
         st.markdown(f":green-badge[:material/check: Used in {escape(name)}]")
     # For an upload, a new model is the primary action: the open project was made for other data.
-    elif live and st.button(f"Use it in {escape(_short(live.project.name))}", type=_weight(info.builtin)):
+    elif live and st.button(f"Use it in {escape(cut(live.project.name, 18))}", type=_weight(info.builtin)):
         live.apply(data_edit(live, info.name, {info.name: info}))
         st.switch_page("pages/design.py")
     if info.builtin:
@@ -271,10 +271,6 @@ def _use(store: Store, live: Live | None, info: DatasetInfo) -> None:
             jobs.pool().forget_loaded()
             DataState.current().dataset = None
             st.rerun()
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 18 else f"{name[:17]}…"  # so that the row of buttons fits 1024 pixels
 
 
 def _weight(first: bool) -> Literal["primary", "secondary"]:

@@ -22,7 +22,7 @@ from netloom.editing.live import Live
 from netloom.jobs import JobError
 from netloom.jobs.requests.data_quality import DataQualityReport
 from netloom.store import Store
-from netloom.ui.components.charts.charts import MARGIN, TRAIN, VALIDATION, series_chart
+from netloom.ui.components.charts.charts import MARGIN, TRAIN, VALIDATION, category_names, series_chart
 from netloom.ui.components.column_row import OnPhone, column_row
 from netloom.ui.components.errors import show_error
 from netloom.ui.components.examples.image_urls import enlarged
@@ -278,7 +278,7 @@ def plot_chart(plot: Plot) -> go.Figure:
     layout: dict[str, Any]
     series = list(zip((TRAIN, VALIDATION), plot.series.items(), strict=False))
     if plot.kind == "matrix":
-        names = [name[:24] for name in plot.names]
+        names = category_names(plot.names, 24)
         scale = [[0, "rgba(99,102,241,0.04)"], [1, "rgba(99,102,241,1)"]]
         values = next(iter(plot.series.values()))
         colors = {"colorscale": scale, "zmin": 0, "zmax": 1, "showscale": False}
@@ -286,7 +286,7 @@ def plot_chart(plot: Plot) -> go.Figure:
         axis = {"type": "category", "showgrid": False}
         layout = {"xaxis": axis, "yaxis": {**axis, "autorange": "reversed"}}
     elif plot.kind == "bars":
-        names = [name if len(name) <= 18 else f"{name[:17]}…" for name in plot.names]
+        names = category_names(plot.names, 18)
         traces = [
             {"type": "bar", "x": names, "y": values, "name": name, "marker": {"color": tone}}
             for tone, (name, values) in series

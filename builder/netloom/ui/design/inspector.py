@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import streamlit as st
 
-from netloom.core.text import escape
+from netloom.core.text import cut, escape
 from netloom.document import SUBNETWORK, Edit, Node, Project
 from netloom.editing.live import Live
 from netloom.layers import FormField, form, label, layer_class, registry
@@ -47,7 +47,7 @@ def inspector(live: Live, network: str, selected: list[str]) -> None:
     node = nodes[chosen[0]]
     layer = registry().get(node.type)
     if layer is None:
-        st.warning(f"This version of Netloom has no layer type {escape(node.type[:60])}.")
+        st.warning(f"This version of Netloom has no layer type {escape(cut(node.type, 60))}.")
         return
     st.markdown(f"**{layer.title}** &nbsp; `{node.id}`")
     st.caption(f"{layer.summary}." + (f" [Read more]({layer.url})" if layer.url else ""))

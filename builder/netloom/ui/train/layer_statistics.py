@@ -11,7 +11,7 @@ import streamlit as st
 from netloom.store import RunArtifacts
 from netloom.training.diagnostics import History, read_history
 from netloom.training.diagnostics.statistics_file import stamp
-from netloom.ui.components.charts.charts import MARGIN
+from netloom.ui.components.charts.charts import MARGIN, category_names
 from netloom.ui.train.state import Key, ReadFile, TrainState
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def heatmap(at: np.ndarray, values: np.ndarray, titles: list[str], kind: Kind) -
     trace = {
         "type": "heatmap",
         "x": np.round(at[few], 4),
-        "y": _short(titles),
+        "y": category_names(titles, 28),
         "z": np.round(colors, 4),
         "text": _written(cells),
         "colorscale": SCALE,
@@ -104,7 +104,7 @@ def lines(at: np.ndarray, values: np.ndarray, titles: list[str], kind: Kind) -> 
 
     layers, few = _evenly(len(titles), LINES), _evenly(len(at), 4 * COLUMNS)
     tones = sample_colorscale(TONES, [layer_index / max(len(layers) - 1, 1) for layer_index in range(len(layers))])
-    short, curves = _short(titles), values[few]
+    short, curves = category_names(titles, 28), values[few]
     if kind.powers:  # a logarithmic axis cannot show 0
         curves = np.where(curves > 0, curves, np.nan)
     traces = [
@@ -178,9 +178,3 @@ def _written(values: np.ndarray) -> list[list[str]]:
 
 def _rounded(values: np.ndarray) -> list[float | None]:
     return [float(f"{value:.4g}") if np.isfinite(value) else None for value in values.tolist()]
-
-
-def _short(titles: list[str]) -> list[str]:
-    """Return shortened unique titles that fit beside a chart."""
-    cut = [title if len(title) <= 28 else f"…{title[-27:]}" for title in titles]
-    return [name if cut.count(name) == 1 else f"{name} ({number})" for number, name in enumerate(cut, 1)]

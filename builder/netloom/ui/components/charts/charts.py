@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from netloom.core.text import distinct, without_markup
+
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
@@ -54,10 +56,15 @@ def class_chart(counts: dict[str, int], counted: str = "rows") -> go.Figure:
     """Return a bar chart of the number of rows, or of what else is `counted`, of each class."""
     import plotly.graph_objects as go
 
-    names = [name if len(name) <= 18 else f"{name[:17]}…" for name in counts]
+    names = category_names(list(counts), 18)
     trace = {"type": "bar", "x": names, "y": list(counts.values()), "marker": {"color": TRAIN}}
     axes = {"xaxis": {"type": "category"}, "yaxis": {"title": counted.capitalize()}}
     return go.Figure([trace], {"height": 240, "margin": MARGIN, **axes})
+
+
+def category_names(names: Sequence[str], letters: int) -> list[str]:
+    """Return names of the categories of an axis: short and different, without markup."""
+    return [without_markup(name) for name in distinct(names, letters)]
 
 
 def thin(steps: Sequence[Number], values: Sequence[float], most: int = MAX_POINTS) -> tuple[list[Number], list[float]]:
@@ -78,7 +85,7 @@ def confusion_chart(counts: list[list[int]], classes: Sequence[str]) -> go.Figur
     """Return the confusion matrix as a heatmap; colors are shares of a row."""
     import plotly.graph_objects as go
 
-    names = [name if len(name) <= 16 else f"{name[:15]}…" for name in classes]
+    names = category_names(classes, 16)
     shares = [[value / max(sum(row), 1) for value in row] for row in counts]
     trace = {
         "type": "heatmap",

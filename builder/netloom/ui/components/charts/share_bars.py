@@ -7,6 +7,8 @@ from collections.abc import Collection, Mapping
 
 import streamlit as st
 
+from netloom.core.text import cut
+
 STYLE = """<style>
 dl.share-bars { display: grid; grid-template-columns: minmax(1.5rem, auto) 1fr minmax(3.2rem, auto);
   gap: 0.35rem 0.7rem; margin: 0; padding: 0; align-items: center; font-size: 0.9rem; }
@@ -42,7 +44,7 @@ def share_bars(
         mark = f'<b style="left:{100 * min(max(limit, 0.0), 1.0):.2f}%"></b>' if limit is not None else ""
         text = (texts or {}).get(name, f"{share:.1%}")
         lines.append(
-            f'<dt class="{"chosen-name" if is_chosen else ""}">{html.escape(name[:80])}</dt>'
+            f'<dt class="{"chosen-name" if is_chosen else ""}">{html.escape(cut(name, 80))}</dt>'
             f'<dd class="track{" chosen" if is_chosen else ""}">'
             f'<i style="width:{100 * min(max(share, 0.0), 1.0):.2f}%"></i>{mark}</dd>'
             f'<dd class="value">{html.escape(text)}</dd>'

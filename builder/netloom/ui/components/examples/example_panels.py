@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
-from netloom.core.text import escape, number
+from netloom.core.text import cut, escape, number
 from netloom.data.boxes import image_objects
 from netloom.data.images import channels_last
 from netloom.explain.plots.class_colors import COLORS, VOID_COLOR, color
@@ -57,7 +57,7 @@ def panels(panels: list[Panel], classes: Sequence[str]) -> None:
             for column, item in zip(st.columns(across), items[start : start + across], strict=False):
                 with column, st.container(border=True):
                     _parts(item, classes)
-                    st.caption(f"Row {item['row']} · {escape(item['caption'][:80])}")
+                    st.caption(f"Row {item['row']} · {escape(cut(item['caption'], 80))}")
 
 
 def samples(images: dict[str, list[Picture]], *, judged: bool) -> None:
@@ -105,7 +105,7 @@ def legend(classes: Sequence[str], *, has_void: bool = False) -> None:
         names.append((VOID_COLOR, "void"))
     marks = [
         f'<span style="display:inline-block;margin-right:10px"><span style="background:{tone};'
-        f'padding:0 8px;border-radius:4px;margin-right:5px"></span>{html.escape(name[:40])}</span>'
+        f'padding:0 8px;border-radius:4px;margin-right:5px"></span>{html.escape(cut(name, 40))}</span>'
         for tone, name in names
     ]
     # With spaces, at which a line can break
@@ -184,7 +184,7 @@ def tagged(words: Sequence[str], tags: Sequence[str]) -> None:
         begins, before = tag.startswith("B-") or kind != before, kind
         if kind:
             tone = color(1 + sum(map(ord, kind)) % (len(COLORS) - 1))
-            name = f'<sup style="font-size:0.7rem">{html.escape(kind[:20])}</sup>' if begins else ""
+            name = f'<sup style="font-size:0.7rem">{html.escape(cut(kind, 20))}</sup>' if begins else ""
             marks.append(f'<span style="border-bottom:3px solid {tone}">{html.escape(word)}</span>{name}')
         else:
             marks.append(html.escape(word))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from netloom.core.text import escape, number
+from netloom.core.text import cut, escape, number
 from netloom.data import Example, Prepared
 from netloom.ui.components.charts.charts import series_chart
 from netloom.ui.components.column_row import OnPhone, column_row
@@ -40,7 +40,7 @@ def show_example(example: Example, *, small: bool = False) -> None:
     elif example.tags:
         tagged(example.tokens, example.tags)
     elif example.text:
-        st.markdown(escape(example.text[:160] if small else example.text))
+        st.markdown(escape(cut(example.text, 160) if small else example.text))
     elif example.series is not None:
         st.plotly_chart(
             _series_figure(example.series.tobytes(), example.series.dtype.str, example.series.shape, small),
@@ -74,7 +74,9 @@ def preview(data: Prepared, rows: int = 8) -> None:
             example = data.example(row)
             show_example(example, small=True)
             # Tags are shown at their words.
-            target = "" if example.tags else f" · {escape(data.schema.target.name)}: **{escape(example.target[:80])}**"
+            target = (
+                "" if example.tags else f" · {escape(data.schema.target.name)}: **{escape(cut(example.target, 80))}**"
+            )
             st.caption(f"Row {row}{target}")
 
 

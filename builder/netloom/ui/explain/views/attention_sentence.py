@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from netloom.core.text import escape
+from netloom.core.text import cut, escape
 from netloom.data.sequence_pairs import MARKS
 from netloom.explain import AttentionMaps, Explanation
 from netloom.explain.attention.head_patterns import SPECIAL_PREFIX
@@ -33,7 +33,7 @@ def attention_sentence(words: Explanation, heads: Explanation | None) -> str:
     detail = f". Without the most important head, {name}," if poor else f", mostly through {name}. Without this head,"
     if effect <= 0:
         detail = f". The head with the largest effect, {name}, opposes it: without this head,"
-    target = quantity_of(words.target).phrase(words.target, escape(visible(words.target.name)[:60]))
+    target = quantity_of(words.target).phrase(words.target, escape(cut(visible(words.target.name), 60)))
     return (
         f"{text}{detail} {target} {'falls' if effect > 0 else 'rises'} from {heads.score:.3g} to "
         f"{heads.score - effect:.3g}. {_checks(kind, words.verdict, heads.verdict)}"

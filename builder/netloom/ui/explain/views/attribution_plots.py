@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from netloom.core.text import escape
+from netloom.core.text import cut, escape, without_markup
 from netloom.core.text import plain as on_one_line
 from netloom.explain import Explanation
 from netloom.explain.core.explainer import method_facts
@@ -77,8 +77,7 @@ def _in_units(panel: Plot, explanation: Explanation) -> None:
     """Label the axis of bars with the explained quantity, if attributions are in its units."""
     if panel.figure is None or panel.kind is not PlotKind.BARS or explanation.proofs.completeness is None:
         return
-    # Plotly interprets HTML tags in texts.
-    quantity = on_one_line(explanation.target.quantity)[:70].replace("<", "&lt;")
+    quantity = without_markup(cut(on_one_line(explanation.target.quantity), 70))
     is_waterfall = any(trace.type == "waterfall" for trace in panel.figure.data)
     title = quantity[:1].upper() + quantity[1:] if is_waterfall else f"Contribution to {quantity}"
     panel.figure.update_xaxes(title=axis_title(title, LINE_BESIDE_NAMES))

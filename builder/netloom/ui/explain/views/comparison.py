@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
-from netloom.core.text import escape
+from netloom.core.text import escape, without_markup
 from netloom.core.text import plain as line
 from netloom.explain.comparison import Agreement, Comparison, real_parts_mask
 from netloom.explain.core.explainer import method_facts
@@ -162,7 +162,7 @@ def _points(comparison: Comparison, titles: tuple[str, str]) -> None:
     # 1e-12: an axis needs a length, also if all attributions are 0.
     end = 1.06 * max(float(np.abs(first).max(initial=0)), float(np.abs(second).max(initial=0)), 1e-12)
     # Plotly interprets HTML tags in texts.
-    across, up = (line(title).replace("<", "&lt;") for title in titles)
+    across, up = (without_markup(line(title)) for title in titles)
     ends, dotted = [-end, end], {"color": figures.GRAY, "dash": "dot", "width": 1}
     diagonal = {"type": "scatter", "x": ends, "y": ends, "mode": "lines", "line": dotted, "hoverinfo": "skip"}
     marker = {"size": 6, "opacity": 0.7, "color": "#0072b2"}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
-from netloom.core.text import escape
+from netloom.core.text import cut, escape
 from netloom.explain.core.explainer import method_facts
 from netloom.explain.core.parts.axes import Axes
 from netloom.explain.dataset.global_attribution import (
@@ -186,7 +186,7 @@ def _worst(attribution: GlobalAttributions) -> None:
     worst_rows = attribution.rows[:MAX_WORST]
     pictures = [name for name, values in attribution.row_maps.items() if values.ndim == 4]
     for name in pictures:
-        titles = [f"row {row.row}: {row.prediction[:12]}, label {row.label[:12]}" for row in worst_rows]
+        titles = [f"row {row.row}: {cut(row.prediction, 12)}, label {cut(row.label, 12)}" for row in worst_rows]
         table = [
             {"row": row.row, "prediction": row.prediction, "label": row.label, "loss": row.loss} for row in worst_rows
         ]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import streamlit as st
 
-from netloom.core.text import escape, number
+from netloom.core.text import cut, escape, number, without_markup
 from netloom.explain.core.checkpoint_path import Stage
 from netloom.explain.core.explanation import Verdict
 from netloom.explain.influence.influence import Against, Influence
@@ -125,7 +125,7 @@ def _bars(influence: Influence) -> go.Figure:
     trace = {
         "type": "bar",
         "x": [example.influence for example in examples],
-        "y": [f"row {example.row} · {example.label[:24]}" for example in examples],
+        "y": [without_markup(f"row {example.row} · {cut(example.label, 24)}") for example in examples],
         "orientation": "h",
         "marker": {"color": [f"rgb({FOR if example.influence > 0 else AGAINST})" for example in examples]},
         "hovertemplate": "%{y}: %{x:.4g}<extra></extra>",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from netloom.core.text import escape
+from netloom.core.text import cut, escape, without_markup
 from netloom.core.text import plain as on_one_line
 from netloom.explain.comparison import comparable_parts
 from netloom.explain.core.targets import quantity_of
@@ -103,7 +103,7 @@ def answers(trajectory: Trajectory, by_class: bool) -> tuple[str, dict[str, list
     likely = [frame.probability for frame in trajectory.frames]
     if any(value is None for value in likely):
         # Plotly interprets HTML tags in texts.
-        title = on_one_line(final.target.quantity)[:60].replace("<", "&lt;")
+        title = without_markup(cut(on_one_line(final.target.quantity), 60))
         return title[:1].upper() + title[1:], {name: [frame.explanation.score for frame in trajectory.frames]}
     if not by_class or truth == name or truth not in final.prediction.probabilities:
         return f"{PROBABILITY} of {name}", {f"of {name}": likely}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
-from netloom.core.text import escape
+from netloom.core.text import cut, escape, without_markup
 from netloom.data import DataError
 from netloom.explain import ExplainError, Explanation
 from netloom.explain.comparison import color_bounds
@@ -126,7 +126,10 @@ def _shares(comparison: WhatIf, key: str) -> None:
     if not shares:
         return
     ranked = sorted(shares, key=lambda name: -np.nanmax(shares[name]))[:MAX_SHARES]
-    labels = [f"{visible(name[:24])}  {100 * (shares[name][1] - shares[name][0]):+.1f}%" for name in ranked]
+    labels = [
+        f"{without_markup(cut(visible(name), 24))}  {100 * (shares[name][1] - shares[name][0]):+.1f}%"
+        for name in ranked
+    ]
     positions = list(range(len(ranked)))
     traces = [
         {
