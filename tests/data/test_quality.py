@@ -311,11 +311,26 @@ def test_split_drift_is_found(home: Path) -> None:
     )
 
 
+def test_small_differences_of_many_rows_are_no_drift(home: Path) -> None:
+    random, count = np.random.default_rng(0), 20_000
+    is_test = np.arange(count) % 4 == 3
+    numbers = random.normal(0.1 * is_test)  # by a tenth of a standard deviation
+    cities = np.where(random.random(count) < 0.5 + 0.05 * is_test, "Bonn", "Berlin")
+    moved = random.normal(0.5 * is_test)
+    table = pd.DataFrame({"n": numbers, "city": cities, "moved": moved, "label": random.choice(["no", "yes"], count)})
+    parts = np.where(is_test, "test", np.where(np.arange(count) % 4 == 2, "valid", "train"))
+    assert kolmogorov_smirnov(numbers[~is_test], numbers[is_test])[1] < 1e-6
+    counts = np.array([np.unique(cities[part], return_counts=True)[1] for part in (~is_test, is_test)])
+    assert chi_squared(counts) < 1e-6
+    quality_report = report_on(table.assign(split=parts), home)
+    assert [finding.columns for finding in findings_of(quality_report, "split_drift")] == [("moved",)]
+
+
 def test_drift_p_values_are_calibrated() -> None:
     random = np.random.default_rng(0)
-    p_values = [kolmogorov_smirnov(*random.normal(size=(2, 300))) for _ in range(200)]
+    p_values = [kolmogorov_smirnov(*random.normal(size=(2, 300)))[1] for _ in range(200)]
     assert 0.01 <= np.mean(np.array(p_values) <= 0.05) <= 0.09
-    assert kolmogorov_smirnov(random.normal(size=300), random.normal(0.5, size=300)) < 1e-4
+    assert kolmogorov_smirnov(random.normal(size=300), random.normal(0.5, size=300))[1] < 1e-4
     shares = np.array([0.5, 0.3, 0.2])
     p_values = [chi_squared(random.multinomial(300, shares, size=2)) for _ in range(200)]
     assert 0.01 <= np.mean(np.array(p_values) <= 0.05) <= 0.09

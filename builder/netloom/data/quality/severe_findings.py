@@ -63,7 +63,7 @@ def severe_findings(key: str, home: str) -> tuple[Finding, ...]:
     # The checks of data larger than memory take long, so their findings are stored beside it.
     folder = data.raw.folder if data.raw.large else None
     stored = memmap_cache.remembered(
-        folder, f"high-{memmap_cache.key(key)}", lambda: [finding.as_json() for finding in severe(data, choice)]
+        folder, f"severe-{memmap_cache.key(key)}", lambda: [finding.as_json() for finding in severe(data, choice)]
     )
     return tuple(_finding_of(finding) for finding in stored)
 

@@ -14,6 +14,9 @@ from netloom.data.splits.registry import follows_time
 from netloom.document import DataChoice
 
 P_VALUE = 1e-3  # for all columns together
+# The largest difference of cumulative frequencies, or the total variation of categories, from which a difference
+# matters; many rows make smaller ones significant, too.
+MIN_DIFFERENCE = 0.1
 MIN_ROWS = 20
 MIN_EXPECTED = 5  # rows of a category in the test; the chi-squared approximation fails below
 
@@ -44,12 +47,15 @@ class SplitDrift(QualityCheck):
         for name, values in numbers.items():
             train_values, test_values = (values[part][~np.isnan(values[part])] for part in (train, test))
             enough = min(len(train_values), len(test_values)) >= MIN_ROWS
-            if enough and kolmogorov_smirnov(train_values, test_values) < level:
+            if not enough:
+                continue
+            distance, p_value = kolmogorov_smirnov(train_values, test_values)
+            if p_value < level and distance >= MIN_DIFFERENCE:
                 difference = f"its median is {np.median(train_values):.4g} against {np.median(test_values):.4g}"
                 yield self._finding(view, name, difference, _histograms(train_values, test_values, name))
         for name, codes in categories.items():
             counts = np.stack([np.bincount(codes[part], minlength=codes.max() + 1) for part in (train, test)])
-            if chi_squared(counts) < level:
+            if chi_squared(counts) < level and total_variation(counts) >= MIN_DIFFERENCE:
                 yield self._finding(view, name, "its values have other frequencies", _bars(view, name, counts))
 
     def _finding(self, view: QualityView, name: str, difference: str, plot: Plot) -> Finding:
@@ -67,7 +73,7 @@ class SplitDrift(QualityCheck):
             plot=plot,
             fix=None if is_temporal else fixes.split_by(view, "random", "Split at random"),
             method=f"Kolmogorov–Smirnov test for numbers, chi-squared test for categories; p below {P_VALUE:g} after "
-            "Bonferroni correction for all columns.",
+            f"Bonferroni correction for all columns, and shares that differ by at least {MIN_DIFFERENCE:.0%}.",
         )
 
 
@@ -84,11 +90,19 @@ def example_statistics(view: QualityView) -> dict[str, np.ndarray]:
     return statistics
 
 
-def kolmogorov_smirnov(first: np.ndarray, second: np.ndarray) -> float:
-    """Return the asymptotic p-value of the hypothesis that two samples come from one distribution."""
+def kolmogorov_smirnov(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
+    """Return the largest difference of the cumulative frequencies of two samples, and the asymptotic p-value of the
+    hypothesis that they come from one distribution."""
     from scipy.stats import ks_2samp
 
-    return float(ks_2samp(first, second, method="asymp").pvalue)
+    result = ks_2samp(first, second, method="asymp")
+    return float(result.statistic), float(result.pvalue)
+
+
+def total_variation(counts: np.ndarray) -> float:
+    """Return half the sum of the differences of the shares in two rows of counts (2, categories), from 0 to 1."""
+    first, second = counts / counts.sum(1, keepdims=True)
+    return float(np.abs(first - second).sum() / 2)
 
 
 def chi_squared(counts: np.ndarray) -> float:

@@ -13,6 +13,10 @@ from netloom.data.quality.duplicate_groups import CHANCE_FACTOR, duplicate_group
 from netloom.data.quality.finding import MAX_EXAMPLES, Finding
 from netloom.data.quality.quality_view import SPLITS, QualityView
 
+# Copies below this share of a part, or below half the width of the widest 95% confidence interval of a share of it,
+# hardly change its scores: each can turn one wrong prediction into a correct one.
+NEGLIGIBLE = 0.01
+
 
 class SplitLeakage(QualityCheck):
     """Validation and test rows whose inputs are equal to those of a training row."""
@@ -27,23 +31,34 @@ class SplitLeakage(QualityCheck):
             return
         pairs = _copies_in_all_rows(view)
         if pairs is None:
-            pairs, held_out = _copies_in_sample(view), int((view.split_index > 0).sum())
+            pairs, held_out = _copies_in_sample(view), [view.rows[view.split_index == part] for part in (1, 2)]
         else:
-            held_out = sum(len(view.data.split[part]) for part in ("validation", "test"))
+            held_out = [view.data.split[part].numpy() for part in SPLITS[1:]]
         if not pairs:
             return
+        copied = np.array([copy for copy, _ in pairs])
+        copies = [int(np.isin(copied, rows).sum()) for rows in held_out]
+        few = all(is_negligible(count, len(rows)) for count, rows in zip(copies, held_out, strict=True))
         yield Finding(
             "leakage",
-            "error",
-            f"{counted(len(pairs), 'row')} of the {held_out:,} validation and test rows "
+            "warning" if few else "error",
+            f"{counted(len(pairs), 'row')} of the {sum(map(len, held_out)):,} validation and test rows "
             f"{'has' if len(pairs) == 1 else 'have'} the same inputs as training rows.",
-            "The network can memorize them, so test scores are too high; keep one of each, or split by the group that "
-            "they belong to.",
+            "The network can memorize them, but they are too few to change the scores by more than their margin of "
+            "error; keep one of each to be sure."
+            if few
+            else "The network can memorize them, so test scores are too high; keep one of each, or split by the group "
+            "that they belong to.",
             pairs=tuple(pairs[:MAX_EXAMPLES]),
             count=len(pairs),
             fix=fixes.drop_duplicates(view),
             exact=view.row_hashes is not None,
         )
+
+
+def is_negligible(copies: int, rows: int) -> bool:
+    """Return whether so few of the `rows` of a part are copies that its scores hardly change."""
+    return copies == 0 or copies / rows < min(NEGLIGIBLE, 1.96 * 0.5 / rows**0.5)
 
 
 def _copies_in_all_rows(view: QualityView) -> list[tuple[int, int]] | None:
