@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from netloom.document import Project, apply, write
+from netloom.document import Augment, Project, apply, blank, write
 from netloom.runs.derived.reproduction import compare_runs
 from netloom.runs.history.comparison import (
     as_csv,
@@ -233,3 +233,11 @@ def test_titles_of_choices() -> None:
     assert setting_value("training.optimizer", "adamw") == "AdamW"
     assert setting_value("training.augment", "[]") == "None"
     assert setting_value("data.split", "adamw") == "adamw"
+
+
+def test_augmentations_are_named_with_their_parameters() -> None:
+    project = blank("x")
+    chosen = (Augment(kind="rotate", params={"degrees": 40.0}), Augment(kind="cutout", field="image"))
+    augmented = project.model_copy(update={"training": project.training.model_copy(update={"augment": chosen})})
+    assert settings(augmented)["training.augment"] == "rotate, degrees 40; cutout of image"
+    assert difference(project, augmented).lines() == ["training.augment: none → rotate, degrees 40; cutout of image"]

@@ -22,3 +22,10 @@ class Augment(Frozen):
         dict[Annotated[str, Field(max_length=64)], bool | int | float | Annotated[str, Field(max_length=64)]],
         Field(max_length=20),
     ] = {}
+
+    def sentence(self) -> str:
+        """The augmentation in a few words, such as “rotate, degrees 40”."""
+        words = [f"{self.kind} of {self.field}" if self.field else self.kind]
+        for name, value in self.params.items():
+            words.append(f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}")
+        return ", ".join(words)

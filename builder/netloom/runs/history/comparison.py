@@ -82,7 +82,7 @@ def settings(project: Project) -> JsonObject:
 
     The settings of agents are those that the task reads.
     """
-    training = project.training.model_dump(mode="json")
+    training = _training(project)
     read = task(project.training.objective).rl_settings
     training["agent"] = {name: value for name, value in training["agent"].items() if name in read}
     values_by_path = {f"training.{key}": value for key, value in _flat(training)}
@@ -99,6 +99,12 @@ def settings(project: Project) -> JsonObject:
                 values_by_path[f"{name}.{key}.initialization"] = node.initialization.sentence()
             values_by_path |= {f"{name}.{key}.{param}": value for param, value in _flat(node.params)}
     return values_by_path
+
+
+def _training(project: Project) -> dict[str, Any]:
+    """Return the training section as plain JSON, with augmentations in words."""
+    words = "; ".join(augment.sentence() for augment in project.training.augment)
+    return {**project.training.model_dump(mode="json"), "augment": words or []}
 
 
 def differing_paths(columns: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -137,7 +143,7 @@ def difference(old: Project, new: Project) -> Difference:
         tuple(more),
         tuple(fewer),
         tuple(changes),
-        _changes("training", old.training.model_dump(mode="json"), new.training.model_dump(mode="json")),
+        _changes("training", _training(old), _training(new)),
         _changes("data", old.data.model_dump(mode="json"), new.data.model_dump(mode="json")),
     )
 
@@ -267,7 +273,7 @@ def shown(value: Any) -> str:
         return f"{value:g}"
     if isinstance(value, str) and value.startswith(RUN):
         return f"run {value.removeprefix(RUN)[:8]}"
-    return ", ".join(map(shown, value)) if isinstance(value, (list, tuple)) else str(value)
+    return ", ".join(map(shown, value)) or "none" if isinstance(value, (list, tuple)) else str(value)
 
 
 def _epochs(points: Points, chosen: Sequence[int]) -> list[float]:
