@@ -136,6 +136,18 @@ def test_custom_data_is_added_and_trained_on(home: Path, tmp_path: Path) -> None
         netloom.add_data(tmp_path / "nowhere.csv")
 
 
+def test_files_of_a_split_are_added_together(home: Path, tmp_path: Path) -> None:
+    cells = [f"{x},{('low', 'high')[x % 2]}" for x in range(60)]
+    paths = [tmp_path / "train.csv", tmp_path / "test.csv"]
+    for path, rows in zip(paths, (cells[:40], cells[40:]), strict=True):
+        path.write_text("\n".join(["size,level", *rows]))
+    info = netloom.add_data(paths, target="level")
+    run = netloom.train(netloom.create_project(info.name), epochs=0, device="cpu")
+    assert len(run.data.split["test"]) == 20
+    with pytest.raises(UsageError, match="no files to add"):
+        netloom.add_data([])
+
+
 def test_rows_are_read_as_in_files(home: Path, tmp_path: Path) -> None:
     path = tmp_path / "sides.csv"
     cells = [f"{x},{('left', 'right', 'middle')[x % 3]},{('low', 'high')[x % 2]}" for x in range(60)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from netloom.api.home import data_folder
 from netloom.core.errors import UsageError
 from netloom.data import DatasetInfo, datasets
 from netloom.sandbox import FileInspection
+from netloom.sandbox.local_files import read_content
 
 
 def list_datasets(home: str | Path | None = None) -> list[DatasetInfo]:
@@ -26,7 +27,7 @@ def list_datasets(home: str | Path | None = None) -> list[DatasetInfo]:
 
 
 def add_data(
-    path: str | Path,
+    path: str | Path | Sequence[str | Path],
     *,
     name: str = "",
     target: str | None = None,
@@ -34,10 +35,11 @@ def add_data(
     options: Mapping[str, Any] | None = None,
     home: str | Path | None = None,
 ) -> DatasetInfo:
-    """Add a file, a folder or a zip as a dataset. It is read in a confined process.
+    """Add a file, a folder or a zip as a dataset, or several files. It is read in a confined process.
 
     Args:
-        path: the file, folder or zip, such as a CSV file with a header; see "Data formats" for all kinds.
+        path: the file, folder or zip, such as a CSV file with a header; see "Data formats" for all kinds. Several files
+            belong together, such as `["train.csv", "test.csv"]`.
         name: the title; default: the name of the file.
         target: the column to predict; default: guessed, as the app does.
         kind: how to read it, such as `"table"` or `"images"`; default: recognized by its content.
@@ -57,10 +59,13 @@ def add_data(
         >>> heights.title, heights.task
         ('heights', 'regression')
     """
-    path = Path(path)
-    if not path.exists():
-        raise UsageError(f"{path} cannot be read: there is no such file or folder.")
-    inspection = FileInspection(path, path.name or path.resolve().name)
+    paths = [Path(path)] if isinstance(path, (str, Path)) else [Path(each) for each in path]
+    missing = next((each for each in paths if not each.exists()), None)
+    if missing is not None:
+        raise UsageError(f"{missing} cannot be read: there is no such file or folder.")
+    if not paths:
+        raise UsageError("There are no files to add; give one path or several.")
+    inspection = FileInspection(*read_content(paths))
     try:
         return inspection.add(data_folder(home), name=name, target=target, kind=kind, options=options)
     finally:

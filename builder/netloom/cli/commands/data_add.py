@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from argparse import ArgumentParser, Namespace
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -99,8 +97,9 @@ def _add(arguments: Namespace, context: Context, files: list[Path]) -> int:
     from netloom.data.preparation.project_defaults import default_choice
     from netloom.data.uploads import with_target
     from netloom.sandbox import FileInspection
+    from netloom.sandbox.local_files import read_content
 
-    inspection = FileInspection(*_read_content(files))
+    inspection = FileInspection(*read_content(files))
     try:
         reader = inspection.reader(arguments.kind, arguments.target)
         options = _parse_options(arguments.option, reader, inspection)
@@ -135,49 +134,6 @@ def _other_guesses(inspection: FileInspection, reader: Reader, options: Mapping[
 
     questions = [question for question in inspection.questions(reader, options) if question.name not in options]
     return other_guesses(questions, {question.name: question.default for question in questions})
-
-
-def _read_content(paths: list[Path]) -> tuple[Path | dict[str, bytes], str]:
-    """Return the path of a single file or folder, or the contents of several by name; and the name of the dataset."""
-    from netloom.data import DataError
-    from netloom.data.limits import MAX_FILE_BYTES
-    from netloom.data.uploads.naming import called
-
-    if len(paths) == 1:
-        return paths[0], paths[0].name or paths[0].resolve().name
-    files: dict[str, bytes] = {}
-    remaining_bytes = MAX_FILE_BYTES + 1  # one byte beyond the limit shows that the files are too large
-    for name, path in _files_by_name(paths).items():
-        try:
-            with path.open("rb") as file:
-                content = file.read(remaining_bytes)
-        except OSError as error:
-            raise DataError(f"{path} cannot be read: {error.strerror}.") from None
-        remaining_bytes -= len(content)
-        files[name] = content
-    return files, called(list(files), paths[0].resolve().parent.name)
-
-
-def _files_by_name(paths: list[Path]) -> dict[str, Path]:
-    """Return all files, also those in folders, by name.
-
-    If two names are equal, as in train/x.csv and test/x.csv, all names are paths below the common folder. Symbolic
-    links and hidden files in folders are skipped.
-    """
-    named_paths: list[tuple[str, Path]] = []
-    for path in paths:
-        if not path.is_dir():
-            named_paths.append((path.name, path))
-            continue
-        for file in sorted(path.rglob("*")):
-            relative = file.relative_to(path)
-            if file.is_file() and not file.is_symlink() and not any(part.startswith(".") for part in relative.parts):
-                named_paths.append(((Path(path.resolve().name) / relative).as_posix(), file))
-    counts = Counter(name for name, _ in named_paths)
-    if len(counts) == len(named_paths):
-        return dict(named_paths)
-    common_folder = Path(os.path.commonpath([path.resolve().parent for _, path in named_paths]))
-    return {path.resolve().relative_to(common_folder).as_posix(): path for _, path in named_paths}
 
 
 def _parse_options(assignments: list[str], reader: Reader, inspection: FileInspection) -> dict[str, Any]:
