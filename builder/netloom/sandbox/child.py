@@ -138,7 +138,7 @@ class RequestHandler:
             "answers": answers,
             "questions": [as_json(question) for question in reader.questions(self._source, answers)],
             "learned": reader.learned(self._source, answers),
-            "notes": [*reader.noted(self._source, answers), *self._source.unread_notes()],
+            "notes": [*reader.noted(self._source, answers), *self._source.file_notes()],
             "preview": columns_as_json(reader.preview(self._source, answers)) if request["preview"] else [],
         }
 

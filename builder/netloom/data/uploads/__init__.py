@@ -98,7 +98,7 @@ def add_source(
             "rows": stored.rows,
             "columns": [str(column) for column in stored.columns],
             "options": stored_options(reader, source, answers),
-            "notes": [*stored.notes, *source.unread_notes()],
+            "notes": [*stored.notes, *source.file_notes()],
             "summary": stored.summary,
             "task": "",
             "validation_of": "training",
@@ -336,7 +336,7 @@ def _nothing_fits(source: Source) -> str:
             source.table()
         except DataError as error:
             return str(error)
-    if notes := source.unread_notes():
+    if notes := source.file_notes():
         return f"{source.filename[:100]!r} has nothing that can be learned from. {notes[0]}"
     contents = ", ".join(f"{count:,} {form}" for form, count in sorted(counts.items(), key=lambda item: -item[1]))
     if source.alone and "picture" in counts:

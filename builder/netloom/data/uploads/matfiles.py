@@ -1,4 +1,4 @@
-"""Arrays in MAT files of MATLAB and Octave, as NPY files. Nothing but numbers and texts is read.
+"""Arrays in MAT files of MATLAB and Octave. Nothing but numbers and texts is read.
 
 Version 7.3 is HDF5, with the axes in reverse order: https://www.mathworks.com/help/matlab/import_export/mat-file-versions.html
 """
@@ -9,39 +9,18 @@ import io
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
 
 from netloom.core.errors import DataError
 from netloom.data import file_types
-from netloom.data.limits import MAX_AXES, MAX_FILE_BYTES, MAX_STORED_BYTES
-from netloom.data.uploads.members import Files, Members
+from netloom.data.limits import MAX_AXES, MAX_STORED_BYTES
 
 SUFFIX = ".mat"
 _DEPTH = 2  # of structures within structures
 _ITEM_BYTES = 8  # of the largest type of numbers
 _LONGEST = 200  # characters of the name of a variable
-
-
-def unfolded(members: Members) -> Members:
-    """Return files with the arrays of MAT files in their place: `X` of train.mat becomes train/X.npy.
-
-    Raises:
-        DataError: A MAT file is damaged, too large, or has no arrays.
-    """
-    # By name in an archive, as the first bytes of each of its files take long to read
-    candidates = [name for name in members.names if len(members.names) == 1 or name.lower().endswith(SUFFIX)]
-    names = [name for name in candidates if members.form(name) == file_types.MAT]
-    if not names:
-        return members
-    files: dict[str, bytes] = {name: members.read(name) for name in members.names if name not in names}
-    for name in names:
-        folder = str(PurePosixPath(name.replace("\\", "/")).with_suffix(""))
-        arrays = rows_first(read_mat(members.read(name, MAX_FILE_BYTES), name))
-        files |= {f"{folder}/{variable}.npy": _npy(array) for variable, array in arrays.items()}
-    return Files(files)
 
 
 def read_mat(content: bytes, name: str) -> dict[str, np.ndarray]:
@@ -161,9 +140,3 @@ def _texts(cells: np.ndarray) -> np.ndarray:
     if not texts or not all(isinstance(text, str) for text in texts):
         raise ValueError
     return np.array(texts).reshape(cells.shape)
-
-
-def _npy(array: np.ndarray) -> bytes:
-    stream = io.BytesIO()
-    np.save(stream, np.ascontiguousarray(array), allow_pickle=False)
-    return stream.getvalue()

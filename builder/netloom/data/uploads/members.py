@@ -7,7 +7,7 @@ import stat
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
@@ -37,7 +37,8 @@ class Members:
 
     names: tuple[str, ...]
 
-    def __init__(self) -> None:
+    def __init__(self, notes: Sequence[str] = ()) -> None:
+        self.notes = tuple(notes)  # on what had to be assumed
         self._forms: dict[str, str] = {}
 
     def _raw(self, name: str, limit: int) -> bytes:
@@ -91,8 +92,8 @@ class Members:
 class Files(Members):
     """Plain files, in memory or on disk."""
 
-    def __init__(self, files: Mapping[str, bytes | Path]) -> None:
-        super().__init__()
+    def __init__(self, files: Mapping[str, bytes | Path], notes: Sequence[str] = ()) -> None:
+        super().__init__(notes)
         self._files = dict(files)
         self.names = tuple(sorted(self._files))
 

@@ -16,9 +16,9 @@ from netloom.data.tables.streamed_table import StreamedTable
 from netloom.data.tables.streaming_import import streamed_table
 from netloom.data.uploads.feature_files import FeatureFiles, feature_files, read_features
 from netloom.data.uploads.joining import PART
-from netloom.data.uploads.matfiles import unfolded
 from netloom.data.uploads.members import Files, Members, Zip, composed, counted_files, gunzip, parts_of
 from netloom.data.uploads.table_sets import TableSet, read_set, table_sets
+from netloom.data.uploads.unfolding import unfolded
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -165,8 +165,8 @@ class Source:
             return []
         return sheet_names(self.members.read(self.names[0], MAX_FILE_BYTES), self.filename)
 
-    def unread_notes(self) -> list[str]:
-        """Return a note on the files of unknown types, which no kind of data reads."""
+    def file_notes(self) -> list[str]:
+        """Return notes on how the files were opened, and on those of unknown types, which no kind of data reads."""
         unread = [
             name
             for name in self.names
@@ -175,10 +175,10 @@ class Source:
             and parts_of(name)[-1].lower() not in _OF_SYSTEMS
         ]
         if not unread:
-            return []
+            return [*self.members.notes]
         words = file_types.refusal(self.members.head(unread[0])) or "a file of an unknown type"
         many = f"{len(unread):,} files were" if len(unread) > 1 else "A file was"
-        return [f"{many} left out: {unread[0][-80:]!r} is {words}."]
+        return [*self.members.notes, f"{many} left out: {unread[0][-80:]!r} is {words}."]
 
     def _shown(self, name: str) -> str:
         return self.filename if self.alone else name
@@ -248,7 +248,7 @@ def refuse_unknown(form: str, data: bytes, filename: str) -> None:
         raise DataError(f"{filename[:100]!r} is {words}.")
     raise DataError(
         f"{filename[:100]!r} has an unknown type; tables (CSV, Parquet, JSON, Excel), arrays (NPZ, NPY, MAT, IDX), "
-        "text, and images or sounds in a zip can be read."
+        "series (.ts), text, and images or sounds in a zip can be read."
     )
 
 

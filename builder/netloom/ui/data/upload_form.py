@@ -44,7 +44,7 @@ _TASKS = {CLASS: "Class", NUMBER: "Number", LABELS: "Multiple labels (a;b;c)"}
 _KINDS = {
     ":material/table: Table": "CSV, Excel, JSON or Parquet: one row per example. Also time series and ratings.",
     ":material/folder_zip: Zipped folder": "Images, sounds or texts: one folder per class, or a table of labels.",
-    ":material/data_array: Arrays and more": "NPZ, NPY, MAT, MNIST files, tagged words, graphs as JSON.",
+    ":material/data_array: Arrays and more": "NPZ, NPY, MAT, MNIST and .ts files, tagged words, graphs as JSON.",
 }
 
 

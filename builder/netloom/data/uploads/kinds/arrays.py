@@ -70,7 +70,7 @@ class Arrays(Reader):
     title = "Arrays"
     about = (
         "NPZ, NPY, MAT or IDX (also gzipped) with an array of inputs and one of targets, such as x_train and y_train; "
-        "x_test and y_test beside them become the test split."
+        "x_test and y_test beside them become the test split. Or series and their classes in .ts files."
     )
     kind = "array"
     target_question = "target"
@@ -152,15 +152,15 @@ class Arrays(Reader):
             np.save(folder / f"{CLASS_NAMES}.npy", np.array(class_names), allow_pickle=False)
         np.save(folder / "parts.npy", np.array(parts, dtype=np.int8), allow_pickle=False)
         rate = _rate(read_array(source, names[SAMPLE_RATE])) if SAMPLE_RATE in names else 0
+        predicted = str(answers["target"]).rpartition("/")[2]
         extra: ReaderMeta = {
             "kind": dataset_kind(input_rows.shape, str(answers["view"]), rate),
-            "target": str(answers["target"]),
+            "target": predicted,
         }
         if rate:
             extra["rate"] = rate
-        summary = (
-            f"{len(input_rows):,} rows of {' × '.join(map(str, input_rows.shape[1:]))}; predicts {answers['target']}"
-            + (", with a test part" if len(set(parts)) > 1 else "")
+        summary = f"{len(input_rows):,} rows of {' × '.join(map(str, input_rows.shape[1:]))}; predicts {predicted}" + (
+            ", with a test part" if len(set(parts)) > 1 else ""
         )
         notes = _unread(names, answers)
         if are_masks(target_rows, input_rows):
