@@ -13,9 +13,11 @@ import torch
 from netloom.data import DataError, add_file, prepare
 from netloom.data.quality.summary import statistics
 from netloom.data.tables.table_dataset import table_to_raw
-from netloom.data.uploads import open_source, readers
+from netloom.data.uploads import open_source, read_upload, readers
 from netloom.data.uploads.tabular import holds_sets
+from netloom.data.uploads.upload_meta import read_meta, write_meta
 from netloom.document import DataChoice
+from tests.data.crafted import make_zip, noise_image
 
 TARGET = {"role": "target"}
 TABLE = pd.DataFrame(
@@ -64,6 +66,43 @@ def test_words_are_labels_where_the_name_and_the_cells_say_so(name: str, cells: 
         assert table_to_raw(frame, {"target": name, "task": "multi_label"}, "Scenes").classes == (
             "clear", "haze", "primary", "road",
         )  # fmt: skip
+
+
+def scenes(name: str) -> tuple[bytes, str]:
+    """A table of 80 scenes with labels in the column `tags`, or images beside such a table, and the file name."""
+    tags = [SCENES[row % len(SCENES)] for row in range(80)]
+    if name == "scenes.csv":
+        return "\n".join(["size,tags", *(f"{row},{cell}" for row, cell in enumerate(tags))]).encode(), name
+    images = {f"{row}.png": noise_image(row) for row in range(80)}
+    table = "\n".join(["image,tags", *(f"{row}.png,{cell}" for row, cell in enumerate(tags))])
+    return make_zip({**images, "tags.csv": table.encode()}), name
+
+
+@pytest.mark.parametrize("memory_mib", ["1000", "0.001"])
+@pytest.mark.parametrize("name", ["scenes.csv", "scenes.zip"])
+def test_labels_are_separated_as_when_the_data_was_added(
+    name: str, memory_mib: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if name == "scenes.csv":
+        monkeypatch.setenv("NETLOOM_DATA_MEMORY_MB", memory_mib)
+    folder = home / "data" / add_file(*scenes(name), home, options={"task": "multi_label"}).name
+    stored = read_meta(folder)
+    assert stored["blank_labels"] == ["tags"]
+    words, cells = ("clear", "haze", "primary", "road"), tuple(sorted(SCENES))
+
+    def classes() -> tuple[str, ...]:
+        write_meta(folder, stored)
+        raw = read_upload(DataChoice(dataset=folder.name), home)
+        assert raw.target_kind == "labels"
+        return raw.classes
+
+    assert classes() == words
+    del stored["blank_labels"]  # as version 0.2.0 wrote it
+    assert classes() == words
+    del stored["validation_of"]  # as version 0.1.0 wrote it
+    assert classes() == cells
+    stored["blank_labels"] = []  # as the rule of a later version may find
+    assert classes() == cells
 
 
 def test_numbers_are_not_written_as_texts_to_look_for_labels() -> None:

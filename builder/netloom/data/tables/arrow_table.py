@@ -66,6 +66,11 @@ class StoredTable:
         metadata = (self.table.schema.metadata or {}).get(_ATTRIBUTES)
         return dict(json.loads(metadata)) if metadata else {}
 
+    @attrs.setter
+    def attrs(self, attributes: dict[str, Any]) -> None:
+        metadata = {**(self.table.schema.metadata or {}), _ATTRIBUTES: json.dumps(attributes).encode()}
+        self.table = self.table.replace_schema_metadata(metadata)
+
     @property
     def shape(self) -> tuple[int, int]:
         return len(self), len(self.columns)

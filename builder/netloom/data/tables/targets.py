@@ -32,6 +32,9 @@ MAX_LABELS = 1_000
 MIN_RECURRING = 0.9
 # A blank separates labels only where nothing else does, and only in sets of this many sizes
 BLANK, MIN_SIZES = " ", 3
+# The key in `attrs` of a stored table under which it holds the columns whose labels have blanks between them. Without
+# it they are inferred: other rows, or another version of the rule, must not change the labels of a run.
+BLANK_LABELS = "blank_labels"
 _NAMED_SETS = re.compile(r"(?i)(^|[^a-z])(tags|labels|genres|categories|keywords|topics|attributes)$")
 TargetReader = Callable[["pd.Series", ColumnPlan, TargetType | None], RawTarget]
 
@@ -62,7 +65,7 @@ def labels_target(table: pd.DataFrame, targets: Sequence[ColumnPlan], separator:
         return _multi_label(applies, names, "labels")
     name = targets[0].name
     cell_labels = Labels.of_column(padded_texts(table[name]))
-    mark = separator or _separator_of(name, cell_labels)
+    mark = separator or _separator_of(table[name], cell_labels)
     labels_of_cell = [_split_labels(text, mark) for text in cell_labels.names]
     names = sorted({label for labels in labels_of_cell for label in labels})
     if len(names) > MAX_LABELS:
@@ -89,15 +92,31 @@ def _multi_label(applies: np.ndarray, names: Sequence[str], title: str) -> RawTa
     }
 
 
-def _separator_of(name: str, texts: Labels) -> str:
-    """Return the separator that most cells hold; a blank if none does and their words are labels."""
+def _separator_of(column: pd.Series, texts: Labels) -> str:
+    """Return the separator that most cells of a column hold, given as `texts`; a blank if it is recorded for the
+    column, or, without a record, if no cell holds another one and their words are labels."""
+    name, recorded = str(column.name), column.attrs.get(BLANK_LABELS)
+    if recorded is not None and name in recorded:
+        return BLANK
     counts = np.bincount(texts.codes, minlength=len(texts.names))
     counts_of_mark = [
         sum(int(count) for text, count in zip(texts.names, counts, strict=True) if mark in text) for mark in SEPARATORS
     ]
-    if not any(counts_of_mark) and can_name_sets(name) and are_words_labels(texts.names):
+    is_inferred = recorded is None and not any(counts_of_mark)
+    if is_inferred and can_name_sets(name) and are_words_labels(texts.names):
         return BLANK
     return SEPARATORS[int(np.argmax(counts_of_mark))]
+
+
+def blank_labels(table: pd.DataFrame) -> list[str]:
+    """Return the columns of a table whose labels have blanks between them."""
+    import pandas as pd
+
+    named = [str(name) for name in table.columns if can_name_sets(str(name))]
+    columns = [values for name in named if pd.api.types.is_string_dtype(values := table[name])]
+    return [
+        str(values.name) for values in columns if _separator_of(values, Labels.of_column(padded_texts(values))) == BLANK
+    ]
 
 
 def can_name_sets(name: str) -> bool:
@@ -129,7 +148,7 @@ def label_sets_note(values: pd.Series, name: str) -> str:
     """Return a sentence if the cells of a target look like sets of labels: lists, or labels with a mark between them
     that recur in other cells; "" if they look like classes."""
     cells = [text for text in Labels.of_column(padded_texts(values.dropna())).names if text]
-    mark = _separator_of(name, Labels.of(cells))
+    mark = _separator_of(values, Labels.of(cells))
     split = {text: _split_labels(text, mark) for text in cells}
     sets = [text for text in cells if len(split[text]) > 1]
     counts = Counter(label for labels in split.values() for label in labels)

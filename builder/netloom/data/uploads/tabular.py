@@ -18,6 +18,7 @@ from netloom.data.tables.roles import groups_of
 from netloom.data.tables.streamed_table import StreamedTable
 from netloom.data.tables.targets import CLASS, LABELS, NUMBER, are_words_labels, can_name_sets
 from netloom.data.uploads.chosen import Chosen, text
+from netloom.data.uploads.label_separators import separators_meta, with_separators
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.upload_kind import (
     PREVIEWED,
@@ -185,22 +186,23 @@ class Tabular(Reader):
         progress(0.7, "Saving it")
         table.to_parquet(folder / TABLE)
         summary = f"{len(table):,} rows, {len(table.columns)} columns; {self.target_phrase(answers)}"
-        return StoredUpload(len(table), summary, list(map(str, table.columns)), notes)
+        return StoredUpload(len(table), summary, list(map(str, table.columns)), notes, separators_meta(table))
 
     def _keep_large(
         self, source: Source, large: StreamedTable, answers: Answers, folder: Path, progress: ProgressCallback
     ) -> StoredUpload:
         rows = large.write_arrow(folder / ARROW_FILE, progress)
-        columns = StoredTable.open(folder / ARROW_FILE).columns
+        table = stored_table(folder)
+        columns = list(map(str, table.columns))
         summary = f"{rows:,} rows, {len(columns)} columns; {self.target_phrase(answers)}"
-        return StoredUpload(rows, summary, columns, list(large.notes))
+        return StoredUpload(rows, summary, columns, list(large.notes), separators_meta(table))
 
     def target_phrase(self, answers: Answers) -> str:
         """Return the target, as the last phrase of the summary."""
         return f"predicts {answers.get(self.target_question, '')}"
 
     def raw(self, folder: Path, meta: UploadMeta, options: JsonObject) -> RawDataset:
-        table, title = stored_table(folder), meta["title"]
+        table, title = with_separators(stored_table(folder), meta), meta["title"]
         options |= self._older(meta, options)
         chosen = check_options(options, self.of_table(table, options), title, repr(title[:60]))
         split = chosen.optional_choice("split")

@@ -22,7 +22,8 @@ class ReaderMeta(TypedDict, total=False):
     from 0 to 1; `ends` are the positions in a text at
     which files end, each with its part of the split; `features` the names of those of graph nodes; `mask_values` the
     value of each class in masks, `void` that of their void pixels, if there are any, and `mask_colors` whether
-    they are colors (absent in earlier versions).
+    they are colors (absent in earlier versions); `blank_labels` the columns whose labels have blanks between them
+    (absent in earlier versions).
     """
 
     kind: str
@@ -36,6 +37,7 @@ class ReaderMeta(TypedDict, total=False):
     mask_values: list[int]
     void: int
     mask_colors: bool
+    blank_labels: list[str]
 
 
 class UploadMeta(ReaderMeta):

@@ -18,6 +18,7 @@ from netloom.data.raw_dataset import RawDataset, RawTarget
 from netloom.data.splits.given_splits import split_column
 from netloom.data.uploads.filetables import MAX_TABLES
 from netloom.data.uploads.joining import PART, concatenated, tables_in_parts
+from netloom.data.uploads.label_separators import separators_meta, with_separators
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import SPLIT, TASK, known_rows, parts_of_column, target_of
 from netloom.data.uploads.upload_kind import (
@@ -29,7 +30,7 @@ from netloom.data.uploads.upload_kind import (
     check_options,
     with_default,
 )
-from netloom.data.uploads.upload_meta import UploadMeta
+from netloom.data.uploads.upload_meta import ReaderMeta, UploadMeta
 from netloom.modalities.columns.category import CATEGORY_LIMIT
 
 if TYPE_CHECKING:
@@ -79,15 +80,16 @@ class Graphs(Reader):
         progress(0.7, "Saving them")
         np.savez_compressed(folder / "graphs.npz", nodes=features, bonds=bonds)
         labels.reset_index(drop=True).to_parquet(folder / "labels.parquet")
+        extra: ReaderMeta = {"features": names, **separators_meta(labels)}
         summary = f"{len(labels):,} graphs of up to {features.shape[1]} nodes; predicts {answers['target']}"
-        return StoredUpload(len(labels), summary, list(labels.columns), notes, {"features": names})
+        return StoredUpload(len(labels), summary, list(labels.columns), notes, extra)
 
     def raw(self, folder: Path, meta: UploadMeta, options: JsonObject) -> RawDataset:
         import pandas as pd
 
         from netloom.data.uploads.images import load_arrays
 
-        labels = pd.read_parquet(folder / "labels.parquet")
+        labels = with_separators(pd.read_parquet(folder / "labels.parquet"), meta)
         columns = list(labels.columns)
         questions = [with_default(TARGET, meta["options"]["target"], columns), TASK]
         questions.append(with_default(SPLIT, meta["options"].get("split"), columns))

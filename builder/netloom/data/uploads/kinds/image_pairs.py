@@ -27,6 +27,7 @@ from netloom.data.uploads.images import (
     thumbnails,
     with_thumbnails,
 )
+from netloom.data.uploads.label_separators import separators_meta, with_separators
 from netloom.data.uploads.pairing import FIELDS, likely_relations
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import GROUP, SPLIT, TASK, groups_of_column, known_rows, parts_of_column, target_of
@@ -39,7 +40,7 @@ from netloom.data.uploads.upload_kind import (
     check_options,
     with_default,
 )
-from netloom.data.uploads.upload_meta import UploadMeta
+from netloom.data.uploads.upload_meta import ReaderMeta, UploadMeta
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -135,12 +136,13 @@ class PicturePairs(Reader):
         labels = label_columns(table, columns)
         table[labels].to_parquet(folder / "labels.parquet")
         summary = f"{len(table):,} {self.noun} of {len(names):,} images; {self.target_phrase(answers)}"
-        return StoredUpload(len(table), summary, labels, notes, {"side": read.pixels.shape[1]})
+        extra: ReaderMeta = {"side": read.pixels.shape[1], **separators_meta(table[labels])}
+        return StoredUpload(len(table), summary, labels, notes, extra)
 
     def raw(self, folder: Path, meta: UploadMeta, options: JsonObject) -> RawDataset:
         import pandas as pd
 
-        table = pd.read_parquet(folder / "labels.parquet")
+        table = with_separators(pd.read_parquet(folder / "labels.parquet"), meta)
         questions = [
             with_default(TARGET, meta["options"]["target"], list(table.columns)),
             TASK,

@@ -30,6 +30,7 @@ from netloom.data.uploads.images import (
     unlabeled_note,
     with_thumbnails,
 )
+from netloom.data.uploads.label_separators import separators_meta, with_separators
 from netloom.data.uploads.pairing import refuse_triplets
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import (
@@ -51,7 +52,7 @@ from netloom.data.uploads.upload_kind import (
     check_options,
     with_default,
 )
-from netloom.data.uploads.upload_meta import UploadMeta
+from netloom.data.uploads.upload_meta import ReaderMeta, UploadMeta
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -126,12 +127,13 @@ class LabeledPictures(Reader):
         table.drop(columns=answers["file"]).to_parquet(folder / "labels.parquet")
         labels = label_columns(table, [Chosen(answers).choice("file")])
         summary = f"{len(names):,} images; predicts {answers['target']}"
-        return StoredUpload(len(names), summary, labels, notes, {"side": read.pixels.shape[1]})
+        extra: ReaderMeta = {"side": read.pixels.shape[1], **separators_meta(table[labels])}
+        return StoredUpload(len(names), summary, labels, notes, extra)
 
     def raw(self, folder: Path, meta: UploadMeta, options: JsonObject) -> RawDataset:
         import pandas as pd
 
-        table = pd.read_parquet(folder / "labels.parquet")
+        table = with_separators(pd.read_parquet(folder / "labels.parquet"), meta)
         questions = [
             with_default(TARGET, meta["options"]["target"], list(table.columns)),
             TASK,

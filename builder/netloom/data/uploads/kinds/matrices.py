@@ -15,8 +15,10 @@ from netloom.data import file_types
 from netloom.data.limits import MAX_CELLS
 from netloom.data.uploads.arrayfiles import as_column, read_array, shape_of
 from netloom.data.uploads.kinds.graphs import MAX_NODES, Graphs, target_questions
+from netloom.data.uploads.label_separators import separators_meta
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.upload_kind import PREVIEWED, Answers, Question, StoredUpload
+from netloom.data.uploads.upload_meta import ReaderMeta
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,7 +72,8 @@ class GraphMatrices(Graphs):
         labels.to_parquet(folder / "labels.parquet")
         summary = f"{len(labels):,} graphs of up to {nodes.shape[1]} nodes; predicts {answers['target']}"
         names = [f"feature {number}" for number in range(1, nodes.shape[2] + 1)]
-        return StoredUpload(len(labels), summary, list(labels.columns), notes, {"features": names})
+        extra: ReaderMeta = {"features": names, **separators_meta(labels)}
+        return StoredUpload(len(labels), summary, list(labels.columns), notes, extra)
 
 
 def _named(source: Source) -> dict[str, str]:

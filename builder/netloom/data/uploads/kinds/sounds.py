@@ -34,6 +34,7 @@ from netloom.data.uploads.filetables import (
     stated_parts,
 )
 from netloom.data.uploads.images import load_arrays, set_given_split
+from netloom.data.uploads.label_separators import separators_meta, with_separators
 from netloom.data.uploads.members import SOUND_SUFFIXES
 from netloom.data.uploads.odd_sounds import OddSounds
 from netloom.data.uploads.sound_labels import (
@@ -66,7 +67,7 @@ from netloom.data.uploads.upload_kind import (
     check_options,
     with_default,
 )
-from netloom.data.uploads.upload_meta import UploadMeta
+from netloom.data.uploads.upload_meta import ReaderMeta, UploadMeta
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -182,14 +183,13 @@ class Sounds(Reader):
         notes += odd.notes()
         target = str(answers.get("target") or table.columns[0])
         summary = f"{len(names):,} sounds at {rate:,} Hz; predicts {target}"
-        return StoredUpload(
-            len(names), summary, list(table.columns), notes, {"rate": rate, "target": target, "levels": LEVELS}
-        )
+        extra: ReaderMeta = {"rate": rate, "target": target, "levels": LEVELS, **separators_meta(table)}
+        return StoredUpload(len(names), summary, list(table.columns), notes, extra)
 
     def raw(self, folder: Path, meta: UploadMeta, options: JsonObject) -> RawDataset:
         import pandas as pd
 
-        table = pd.read_parquet(folder / "labels.parquet")
+        table = with_separators(pd.read_parquet(folder / "labels.parquet"), meta)
         columns = list(table.columns)
         split = with_default(SPLIT, meta["options"].get("split"), columns)
         questions = [with_default(COLUMN, meta["target"], columns), TASK, split, SECONDS]

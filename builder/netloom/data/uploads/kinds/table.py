@@ -25,6 +25,7 @@ from netloom.data.uploads.chosen import Chosen
 from netloom.data.uploads.images import set_given_split
 from netloom.data.uploads.joining import PART
 from netloom.data.uploads.kinds.series import unnamed_series_note
+from netloom.data.uploads.label_separators import with_separators
 from netloom.data.uploads.pairing import refuse_triplets
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import DATA_SET, SPLIT, TASK, Tabular, holds_sets, stored_table, textual
@@ -148,7 +149,7 @@ class Table(Tabular):
         return raw
 
     def raw(self, folder: Path, meta: UploadMeta, options: JsonObject) -> RawDataset:
-        raw = table_to_raw(stored_table(folder), options, meta["title"])
+        raw = table_to_raw(with_separators(stored_table(folder), meta), options, meta["title"])
         raw.large = (folder / ARROW_FILE).exists()
         return raw
 
