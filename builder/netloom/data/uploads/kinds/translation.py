@@ -14,6 +14,7 @@ from netloom.data.sequence_pairs import Pairs
 from netloom.data.tables.code_columns import cell_texts
 from netloom.data.tables.target_guess import are_numbered, possible_targets
 from netloom.data.uploads.chosen import Chosen
+from netloom.data.uploads.dialogs import dialogs_of, read_dialogs
 from netloom.data.uploads.pairing import triplet_columns
 from netloom.data.uploads.parallel_texts import have_equal_lines, parallel_texts, read_parallel
 from netloom.data.uploads.source import Source
@@ -32,7 +33,8 @@ class Translation(Tabular):
     title = "Texts and answers"
     about = (
         "Two columns of text, two texts per line with a tab between them, or two files whose lines belong together, "
-        "such as train.en and train.de: the second text is generated from the first."
+        "such as train.en and train.de: the second text is generated from the first. Also the lines of dialogs and "
+        "their order, as in the Cornell Movie-Dialogs."
     )
     kind = "text"
     target_question = "answer"
@@ -43,14 +45,19 @@ class Translation(Tabular):
 
     def likely(self, source: Source) -> float:
         parallel = parallel_texts(source)
+        if dialogs_of(source) is not None:
+            return 0.9
         if parallel is not None and (parallel.are_certain or have_equal_lines(source, parallel)):
             return 0.9
         return super().likely(source)
 
     def data_sets(self, source: Source) -> list[str]:
-        return super().data_sets(source) if parallel_texts(source) is None else []
+        is_table = parallel_texts(source) is None and dialogs_of(source) is None
+        return super().data_sets(source) if is_table else []
 
     def _read(self, source: Source, answers: Answers) -> tuple[pd.DataFrame, list[str]]:
+        if (dialogs := dialogs_of(source)) is not None:
+            return read_dialogs(source, dialogs)
         parallel = parallel_texts(source)
         return super()._read(source, answers) if parallel is None else read_parallel(source, parallel)
 
