@@ -23,7 +23,6 @@ from netloom.data.uploads.box_annotations import Annotations, Tally
 from netloom.data.uploads.box_format import BoxFormat, formats_of, image_index
 from netloom.data.uploads.box_placement import placed_objects, refuse_many_classes, target_of
 from netloom.data.uploads.chosen import text
-from netloom.data.uploads.filetables import lists_of_parts, parts_of_lists
 from netloom.data.uploads.images import (
     GRAY,
     SIZE,
@@ -34,6 +33,7 @@ from netloom.data.uploads.images import (
     stored_images,
     unlabeled_note,
 )
+from netloom.data.uploads.part_lists import lists_of_parts, parts_of_lists
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.upload_kind import (
     PREVIEWED,
