@@ -32,6 +32,7 @@ from netloom.data.uploads.images import (
     unlabeled_note,
 )
 from netloom.data.uploads.members import PICTURE_SUFFIXES, parts_of
+from netloom.data.uploads.name_parts import ends_in_date
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.upload_kind import PREVIEWED, Answers, Question, Reader, StoredUpload, check_options
 from netloom.data.uploads.upload_meta import UploadMeta
@@ -178,7 +179,7 @@ def _named_classes(source: Source) -> dict[str, str]:
     in_them = [name for name in pictures if folders[name] in labeled_folders]
     count = len({*classes.values()})
     is_usual = 1 < count <= len(classes) / _FEWEST_NAMED and len(classes) >= _MOSTLY_NAMED * len(in_them)
-    return classes if is_usual else {}
+    return classes if is_usual and not all(map(ends_in_date, {*classes.values()})) else {}
 
 
 def begin_of_name(name: str) -> str:

@@ -18,7 +18,13 @@ from netloom.data.tables.target_guess import GUESSES, ranked_targets
 from netloom.data.tables.targets import LABELS, label_sets_note
 from netloom.data.uploads.boxes import refuse_box_columns, refuse_box_files
 from netloom.data.uploads.chosen import Chosen
-from netloom.data.uploads.filetables import NamingTable, label_columns, naming_table, rows_of
+from netloom.data.uploads.filetables import (
+    NamingTable,
+    label_columns,
+    naming_table,
+    refuse_other_names,
+    rows_of,
+)
 from netloom.data.uploads.images import (
     GRAY,
     SIZE,
@@ -31,6 +37,7 @@ from netloom.data.uploads.images import (
     with_thumbnails,
 )
 from netloom.data.uploads.label_separators import separators_meta, with_separators
+from netloom.data.uploads.name_parts import table_of_names
 from netloom.data.uploads.pairing import refuse_triplets
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import (
@@ -66,13 +73,19 @@ class LabeledPictures(Reader):
 
     name = "labeled_pictures"
     title = "Images and a table"
-    about = "A zip of images and a table (CSV, JSON, Parquet) with the name and the class or number of each file."
+    about = (
+        "A zip of images and a table (CSV, JSON, Parquet) with the name and the class or number of each file; or of "
+        "images with classes and numbers in the parts of their names, such as 25_0_2_1.jpg."
+    )
     kind = "image"
     target_question = "target"
 
     def likely(self, source: Source) -> float:
         pictures = source.members.of(file_types.PICTURE)
         naming = naming_table(source, pictures) if pictures else None
+        if pictures and naming is None:
+            # Less likely than each other kind that reads the images
+            return 0.3 if self._by_names(source, pictures) else 0.0
         labels = [] if naming is None else naming.labels(*naming.columns[:1])
         if naming is None or not labels:
             return 0.0
@@ -90,7 +103,8 @@ class LabeledPictures(Reader):
         labels = naming.labels(file)
         if not labels:
             raise DataError(f"{naming.name[:100]!r} names files, but has no other column to predict.")
-        guesses = ranked_targets(table[labels])[:GUESSES]
+        # The parts of names are guessed in their order, as those of sounds
+        guesses = (labels if _are_parts_of_names(naming) else ranked_targets(table[labels]))[:GUESSES]
         target = answers.get("target") or guesses[0]
         return [
             with_default(FILE, naming.columns[0], naming.columns),
@@ -109,6 +123,10 @@ class LabeledPictures(Reader):
         table = self._rows(source, answers, []).head(PREVIEWED)
         names = [str(name) for name in table[answers["file"]]]
         return with_thumbnails(table, {"image": thumbnails(source, names)})
+
+    def noted(self, source: Source, answers: Answers) -> list[str]:
+        naming = self._naming(source)
+        return list(naming.notes) if _are_parts_of_names(naming) else []
 
     def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> StoredUpload:
         notes: list[str] = []
@@ -167,12 +185,30 @@ class LabeledPictures(Reader):
         return raw
 
     def _naming(self, source: Source) -> NamingTable:
-        naming = naming_table(source, source.members.of(file_types.PICTURE))
+        pictures = source.members.of(file_types.PICTURE)
+        naming = naming_table(source, pictures) or self._by_names(source, pictures)
         if naming is None:
             raise DataError("No table beside the images names them; it needs a column of file names, such as cat1.png.")
+        return naming
+
+    def _by_names(self, source: Source, pictures: list[str]) -> NamingTable | None:
+        """Return the parts of the names of the images as a table; None if they cannot be classes or numbers. Cached.
+
+        Raises:
+            DataError: Files beside the images hold boxes, or name other images.
+        """
+        naming: NamingTable | None = source.once("parts of names", lambda: table_of_names(pictures))
+        if naming is not None:
+            refuse_box_files(source, source.names)
+            refuse_other_names(source, pictures)
         return naming
 
     def _rows(self, source: Source, answers: Answers, notes: list[str]) -> pd.DataFrame:
         naming = self._naming(source)
         notes += naming.notes
         return rows_of(naming.table, [Chosen(answers).choice("file")], source.members.of(file_types.PICTURE), notes)
+
+
+def _are_parts_of_names(naming: NamingTable) -> bool:
+    """Return whether the columns are the parts of the names of the images, as no file has them."""
+    return not naming.name and len(naming.columns) == 1

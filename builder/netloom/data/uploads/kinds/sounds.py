@@ -36,6 +36,7 @@ from netloom.data.uploads.filetables import (
 from netloom.data.uploads.images import load_arrays, set_given_split
 from netloom.data.uploads.label_separators import separators_meta, with_separators
 from netloom.data.uploads.members import SOUND_SUFFIXES
+from netloom.data.uploads.name_parts import possible_parts
 from netloom.data.uploads.odd_sounds import OddSounds
 from netloom.data.uploads.sound_labels import (
     FOLDER,
@@ -45,7 +46,6 @@ from netloom.data.uploads.sound_labels import (
     classes_of,
     label_of,
     label_sources,
-    possible_parts,
 )
 from netloom.data.uploads.soundfiles import (
     LEVELS,
