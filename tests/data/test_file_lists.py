@@ -224,3 +224,71 @@ def test_sets_of_labels_beside_images_are_noted(home: Path) -> None:
     data = import_and_prepare(make_zip(files), home, "chest.zip")
     assert data.schema.target.name == "Finding Labels"
     assert any("look like sets of labels, such as 'Mass|Edema'" in note for note in data.raw.warnings)
+
+
+def _sound(row: int, form: str = "WAV") -> bytes:
+    return tone(300 + 10 * row, 0.05, 8_000, form)
+
+
+SPEAKERS = [f"LA_{row % 7:04}" for row in ROWS]
+ATTACKS = ["-" if row % 3 else f"A0{1 + row % 2}" for row in ROWS]
+
+
+def _asvspoof(parts: Mapping[str, range], header: str = "") -> dict[str, bytes]:
+    """Sounds in folders of parts, and a protocol for each: speaker, file without suffix, attack and label."""
+    files: dict[str, bytes] = {}
+    for part, rows in parts.items():
+        files |= {f"LA/LA_{part}/flac/LA_T_{1_000 + row}.flac": _sound(row, "FLAC") for row in rows}
+        lines = [f"{SPEAKERS[row]} LA_T_{1_000 + row} - {ATTACKS[row]} {'bonafide' if row % 3 else 'spoof'}"
+                 for row in rows]  # fmt: skip
+        protocol = "\n".join([header] * bool(header) + lines)
+        files[f"LA/protocols/ASVspoof2019.LA.cm.{part}.{'trn' if part == 'train' else 'trl'}.txt"] = protocol.encode()
+    return files
+
+
+@pytest.mark.parametrize("header", ["", "speaker utterance codec attack key"])
+def test_protocols_with_the_file_in_another_word_are_tables(header: str, home: Path) -> None:
+    data = import_and_prepare(make_zip(_asvspoof({"train": ROWS}, header)), home, "LA.zip")
+    assert (data.schema.target.name, data.raw.classes) == ("key" if header else "column 5", ("bonafide", "spoof"))
+    assert [int(target) for target in data.raw.target] == [int(row % 3 == 0) for row in ROWS]
+
+
+def test_protocols_of_the_parts_give_the_split(home: Path) -> None:
+    parts = {"train": ROWS[:24], "dev": ROWS[24:32], "eval": ROWS[32:]}
+    data = import_and_prepare(make_zip(_asvspoof(parts)), home, "LA.zip")
+    assert data.raw.given is not None
+    assert [*map(int, data.raw.given)] == [0] * 24 + [1] * 8 + [2] * 8
+    assert [int(target) for target in data.raw.target] == [int(row % 3 == 0) for row in ROWS]
+
+
+def test_images_are_named_in_another_word_too(home: Path) -> None:
+    files = {f"images/{row:03}_a.png": _picture(row) for row in ROWS}
+    files["labels.txt"] = _lines(ROWS, lambda row: f"scan {row:03}_a {NAMES[row % 2]}")
+    data = import_and_prepare(make_zip(files), home, "scans.zip")
+    assert (data.raw.classes, len(data.raw)) == (NAMES, len(ROWS))
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("s{}", lambda row: f"{row % 2} yes/s{row}.wav no/s{row + 1}.wav"),  # pairs for verification, as in VoxCeleb
+        ("s{}", lambda row: f"{1 + row % 3} {'no' if row % 2 else 'yes'}/s{row}.wav"),  # the part in VoxCeleb
+        ("{}", lambda row: f"speaker {row} says {'no' if row % 2 else 'yes'}"),  # numbers that are names of files
+        ("s{}", lambda row: f"the sound s{row} was recorded " + "on a very long day " * (row % 2)),
+    ],
+)
+def test_other_lists_beside_sounds_do_not_replace_their_folders(
+    name: str, line: Callable[[int], str], home: Path
+) -> None:
+    files = {f"{'no' if row % 2 else 'yes'}/{name.format(row)}.wav": _sound(row) for row in ROWS}
+    files["list.txt"] = _lines(ROWS, line)
+    data = import_and_prepare(make_zip(files), home, "sounds.zip")
+    assert (data.schema.target.name, data.raw.classes) == ("class", ("no", "yes"))
+
+
+def test_a_table_to_fill_in_is_not_the_test(home: Path) -> None:
+    files = {f"{row}.png": _picture(row) for row in ROWS}
+    files["train_labels.csv"] = b"image,animal\n" + _lines(ROWS[:30], lambda row: f"{row}.png,{NAMES[row % 2]}")
+    files["test_predictions.csv"] = b"image,animal\n" + _lines(ROWS[30:], lambda row: f"{row}.png,cat")
+    data = import_and_prepare(make_zip(files), home, "animals.zip")
+    assert (data.raw.classes, len(data.raw), data.raw.given) == (NAMES, 30, None)

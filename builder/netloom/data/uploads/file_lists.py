@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from netloom.core.errors import DataError
 from netloom.data import file_types
+from netloom.data.dialect import column_names, has_no_header, numbered_names
 from netloom.data.splits.given_splits import NAMES, TEST, TRAIN, VALIDATION, is_split, part_of, path_of
 from netloom.data.tables.plain_types import plain_table
 from netloom.data.uploads.joining import PART
@@ -45,7 +46,7 @@ def list_table(source: Source, name: str, find: Find) -> pd.DataFrame | None:
     if b"\t" in source.members.head(name, _HEAD_BYTES):
         return None  # a table, whose cells may be empty or have blanks
     if not _lists_files([" ".join(row) for row in _head(source, name)], find):
-        return None
+        return _column_table(source, name, find)
     lines = _lines(source, name)
     first = next((index for index, line in enumerate(lines) if find(_split(line, find)[0])), None)
     if first is None:
@@ -57,6 +58,38 @@ def list_table(source: Source, name: str, find: Find) -> pd.DataFrame | None:
     table = pd.DataFrame([labels + [None] * (width - len(labels)) for _, labels in rows], columns=names)
     table.insert(0, FILE if FILE not in names else f"{FILE} name", [file for file, _ in rows])
     return plain_table(table, written=True)
+
+
+def _column_table(source: Source, name: str, find: Find) -> pd.DataFrame | None:
+    """Return the table of a list with as many words on each line, one of which, but not the first, names a file, as in
+    the protocols of ASVspoof: the speaker, the file, the attack and the label; None for other lists."""
+    import pandas as pd
+
+    column = _file_column([row for row in _head(source, name) if row], find)
+    if column is None:
+        return None
+    rows = [line.split() for line in _lines(source, name)]
+    width = len(rows[0]) if rows else 0
+    if not all(len(row) == width for row in rows):
+        return None
+    is_headless = find(rows[0][column]) is not None or has_no_header(rows[:_SAMPLE])
+    names = numbered_names(width) if is_headless else column_names(rows.pop(0))
+    return plain_table(pd.DataFrame(rows, columns=names), written=True)
+
+
+def _file_column(rows: Sequence[list[str]], find: Find) -> int | None:
+    """Return the place of the only word that names a different file on most lines; None if there is none, or several.
+
+    Numbers are no names: those of classes can be the names of files, too.
+    """
+    below = rows[1:]  # the first line can have the names of the columns
+    if not below or len({*map(len, rows)}) > 1 or any(mark in word for row in rows for word in row for mark in ",;|"):
+        return None
+    places = []
+    for place, cells in enumerate(zip(*below, strict=True)):
+        files = {find(cell) for cell in cells if not cell.isdigit()} - {None}
+        places += [place] if 2 * len(files) > len(cells) else []
+    return places[0] if len(places) == 1 and len(rows[0]) > 1 else None
 
 
 def class_lists(source: Source, names: Sequence[str], find: Find) -> pd.DataFrame | None:

@@ -16,6 +16,7 @@ from netloom.data.splits.given_splits import (
     file_parts,
     given_of,
     is_split,
+    part_in,
     part_of,
     path_of,
     split_column,
@@ -173,7 +174,7 @@ def _with_partition(naming: NamingTable, tables: Sequence[NamingTable], file_of:
 
 def _of_parts(candidates: Sequence[NamingTable]) -> NamingTable | None:
     """Return the tables named after the parts of a split as one; None if there are none."""
-    parts = tables_in_parts([item.name for item in candidates]).parts
+    parts = tables_in_parts([item.name for item in candidates]).parts or _parts_of_names(candidates)
     in_parts = sorted(
         (item for item in candidates if item.name in parts), key=lambda item: (parts[item.name], item.name)
     )
@@ -189,10 +190,24 @@ def _of_parts(candidates: Sequence[NamingTable]) -> NamingTable | None:
     return NamingTable(names[0], table, columns, PART, [note for item in labeled for note in item.notes])
 
 
+def _parts_of_names(candidates: Sequence[NamingTable]) -> dict[str, int]:
+    """Return the part of each table whose name has the word of one, if the tables have the same columns and labels that
+    differ, and one is of each part, as the protocols cm.train.trn and cm.dev.trl of ASVspoof; {} for others."""
+    part_of_name = {item.name: part_in(PurePosixPath(path_of(item.name)[-1]).stem) for item in candidates}
+    parts = {name: part for name, part in part_of_name.items() if part is not None}
+    in_parts = [item for item in candidates if item.name in parts]
+    are_equal = len({tuple(item.table.columns) for item in in_parts}) == 1 and all(map(_has_labels, in_parts))
+    return parts if are_equal and is_split(parts.values()) and len({*parts.values()}) == len(parts) else {}
+
+
 def _usefulness(naming: NamingTable) -> tuple[int, bool, int]:
     """Return the sort key of tables: many columns that name files, labels that differ, and many rows."""
-    labels = naming.labels(*naming.columns)
-    return len(naming.columns), any(naming.table[name].nunique() > 1 for name in labels), len(naming.table)
+    return len(naming.columns), _has_labels(naming), len(naming.table)
+
+
+def _has_labels(naming: NamingTable) -> bool:
+    """Return whether a table has labels that differ, unlike one to fill in for a competition."""
+    return any(naming.table[name].nunique() > 1 for name in naming.labels(*naming.columns))
 
 
 def stated_parts(source: Source, files: Sequence[str]) -> FileParts:
