@@ -6,6 +6,7 @@ CSV and JSON are read as exported networks read them; all other files are opened
 from __future__ import annotations
 
 import io
+import json
 import math
 import re
 import zipfile
@@ -17,11 +18,13 @@ from typing import Any
 import numpy as np
 
 from netloom.core.errors import DataError
+from netloom.core.text import counted
 from netloom.data import file_types
 from netloom.data.dialect import SEPARATORS, FileError, decode_text, encoding_of
 from netloom.data.limits import MAX_STORED_BYTES
 from netloom.data.tables import row_file
 from netloom.data.tables.arff import is_arff
+from netloom.data.tables.intents_json import example_intents, text_records
 from netloom.data.tables.raw_rows import RowFile
 from netloom.data.tables.svmlight import is_svmlight
 from netloom.modalities.encoding.cells import EncodeError
@@ -37,6 +40,7 @@ MAX_ROWS = 100_000
 _HEAD_BYTES = 2**20  # from which the format of a text is inferred
 # The column with the name of a file of a zip.
 FILE = "file"
+_INTENTS = re.compile(r'"(intents|patterns)"\s*:\s*\[')
 _SEPARATOR = re.compile(f"[{re.escape(SEPARATORS)}]")
 _FLOAT_BYTES = 4
 _CONFINED = (file_types.PARQUET, file_types.ZIP, file_types.GZIP)
@@ -54,8 +58,8 @@ def read_batch(
     preprocess: Mapping[str, Any],
     progress: Callable[[float], None] = lambda share: None,
 ) -> RowFile:
-    """Read the rows of a table in any format of the import, a row from an image or a sound, or one from each image,
-    sound or text in a zip.
+    """Read the rows of a table or of sentences in any format of the import, a row from an image or a sound, one from
+    each image, sound or text in a zip, or one from each pair of images in a zip.
 
     Args:
         preprocess: The fitted state of the fields that the network reads.
@@ -69,8 +73,7 @@ def read_batch(
     if form in _SINGLE:
         content = _zipped(content, name)
     elif form not in _CONFINED and not _has_table_of_its_own(content):
-        read = _table_or_text if name.lower().endswith((".txt", ".md")) else _rows
-        return read(content, name, preprocess)
+        return _read_text(content, name, preprocess)
     try:
         process = Process(len(content))
         try:
@@ -83,35 +86,89 @@ def read_batch(
         raise DataError(f"{name[:100]!r} cannot be read: {error}; use a smaller file.") from None
 
 
-def _table_or_text(content: bytes, name: str, preprocess: Mapping[str, Any]) -> RowFile:
-    """Return the rows of a table; if it has no column of a network that reads a text alone, the whole text as a row."""
-    field = _field_for(file_types.TEXT, preprocess)
-    if field is None:
-        return _rows(content, name, preprocess)
+def _read_text(content: bytes, name: str, preprocess: Mapping[str, Any]) -> RowFile:
+    """Return the rows of CSV or JSON as exported networks read them, or of a layout that only the import reads; for a
+    network that reads a text alone, a plain text is a row.
+
+    Raises:
+        DataError: the file cannot be read, or has no column of the network.
+    """
+    try:
+        file = _rows(_texts_of_intents(content, name), name, preprocess)
+    except DataError:
+        other_file = _without_columns(content, name, preprocess)
+        if other_file is None:
+            raise
+        return other_file
+    known = {*row_file.readable_columns(preprocess)}
+    has_columns = any(row.keys() & known for row in file.rows)
+    return file if has_columns else _in_layout_of_import(content, name, preprocess) or file
+
+
+def _texts_of_intents(content: bytes, name: str) -> bytes:
+    """Return the texts in a file such as intents.json as records; other content unchanged."""
+    if not _INTENTS.search(_head(content)):
+        return content
+    try:
+        intents = example_intents(json.loads(decode_text(content, name)[0]))
+    except (FileError, ValueError, RecursionError):
+        return content
+    return json.dumps(text_records(intents)).encode() if intents else content
+
+
+def _without_columns(content: bytes, name: str, preprocess: Mapping[str, Any]) -> RowFile | None:
+    """Return the rows of a text that is not a table with columns of the network; None if it cannot be read."""
     try:
         text, _ = decode_text(content, name)
-    except FileError as error:
-        raise DataError(str(error)) from None
-    if not text.strip():
-        raise DataError(f"{name[:100]!r} is empty.")
+    except FileError:
+        return None
     columns = row_file.readable_columns(preprocess)
-    try:
-        return _rows(content, name, preprocess)
-    except DataError:
-        # A table with a broken line is not a text
-        header = {cell.strip(' "') for cell in _SEPARATOR.split(text.strip().partition("\n")[0])}
-        if header.intersection(columns):
-            raise
+    header = {cell.strip(' "') for cell in _SEPARATOR.split(text.strip().partition("\n")[0])}
+    if not text.strip() or header.intersection(columns):
+        return None  # a table with a broken line is not a text
+    if (file := _in_layout_of_import(content, name, preprocess)) is not None:
+        return file
+    field = _field_for(file_types.TEXT, preprocess)
+    if field is None or not name.lower().endswith((".txt", ".md")):
+        return None
     note = f"{name[:100]!r} is read as one text, as its first line does not name the column {columns[-1]!r}."
     return RowFile([{field.name: text}], notes=[note], is_single=True)
 
 
+def _in_layout_of_import(content: bytes, name: str, preprocess: Mapping[str, Any]) -> RowFile | None:
+    """Return the rows of a file of conversations or of labels in front of texts, or, for a network that reads lists of
+    words, of sentences, as the import reads them; None if it is something else, or if the network reads no text."""
+    if not any(field_encoder(field).is_text for field in preprocess["fields"]):
+        return None
+    field = _field_for(file_types.TEXT, preprocess)
+    words = field if field is not None and field.is_word_list else None
+    try:
+        process = Process(len(content))
+        try:
+            process.ask({"do": "open", "path": "", "names": [name], "filename": name}, (content,))
+            columns = row_file.readable_columns(preprocess)
+            answer = process.ask({"do": "batch_layout", "columns": columns, "words": words is not None})
+        finally:
+            process.close()
+    except (RefusedError, EndedError):
+        return None
+    if words is not None and "sentences" in answer:
+        sentences = [[str(word) for word in sentence] for sentence in answer["sentences"]]
+        note = f"{name[:100]!r} is read as {counted(len(sentences), 'sentence')}, each with its words."
+        return _limited(RowFile([{words.name: sentence} for sentence in sentences], notes=[note]), name)
+    return _rows_of_table(answer, name, preprocess) if "table" in answer else None
+
+
 def _has_table_of_its_own(content: bytes) -> bool:
     """Return whether a file is a text with a table that exported networks do not read."""
-    head = content[:_HEAD_BYTES].decode(encoding_of(content[: file_types.HEAD_BYTES]), "ignore")
-    if len(content) > _HEAD_BYTES:
-        head = head.rpartition("\n")[0]  # without a part of a line
+    head = _head(content)
     return is_arff(head) or is_svmlight(head)
+
+
+def _head(content: bytes) -> str:
+    """Return the first lines of a text, whatever else a file is."""
+    head = content[:_HEAD_BYTES].decode(encoding_of(content[: file_types.HEAD_BYTES]), "ignore")
+    return head.rpartition("\n")[0] if len(content) > _HEAD_BYTES else head  # without a part of a line
 
 
 def _zipped(content: bytes, name: str) -> bytes:
@@ -127,9 +184,19 @@ def _rows(content: bytes, name: str, preprocess: Mapping[str, Any]) -> RowFile:
         rows = row_file.read_rows(content, name, preprocess)
     except (FileError, EncodeError) as error:
         raise DataError(str(error)) from None
-    if len(rows.rows) > MAX_ROWS:
-        raise DataError(f"{name[:100]!r} has {len(rows.rows):,} rows; at most {MAX_ROWS:,} are predicted at once.")
-    return rows
+    return _limited(rows, name)
+
+
+def _limited(file: RowFile, name: str) -> RowFile:
+    if len(file.rows) > MAX_ROWS:
+        raise DataError(f"{name[:100]!r} has {len(file.rows):,} rows; at most {MAX_ROWS:,} are predicted at once.")
+    return file
+
+
+def _rows_of_table(answer: Mapping[str, Any], name: str, preprocess: Mapping[str, Any]) -> RowFile:
+    """Return the rows of a table that a confined process has read."""
+    file = _rows(str(answer["table"]).encode(), f"{name}.json", preprocess)
+    return replace(file, notes=[*map(str, answer["notes"]), *file.notes])
 
 
 def _read_confined(
@@ -144,8 +211,9 @@ def _read_confined(
     texts = _field_for(file_types.TEXT, preprocess) is not None
     answer = process.ask({"do": "batch", "texts": texts, "columns": columns})
     if "table" in answer:
-        file = _rows(str(answer["table"]).encode(), f"{name}.json", preprocess)
-        return replace(file, notes=[*map(str, answer["notes"]), *file.notes])
+        return _rows_of_table(answer, name, preprocess)
+    if fields_of_pair := _image_pair(preprocess):
+        return _rows_of_pairs(process, name, fields_of_pair, progress)
     files = [(str(path), str(form)) for path, form in answer["files"]]
     fields = {form: _field_for(form, preprocess) for form in {form for _, form in files}}
     unread = [path for path, form in files if fields[form] is None]
@@ -163,6 +231,33 @@ def _read_confined(
         for path in unread[:1]
     ]
     return RowFile(rows, notes=notes, names=[path for path, _, _ in read], name_column=FILE)
+
+
+def _image_pair(preprocess: Mapping[str, Any]) -> list[FieldEncoder[Any]]:
+    """Return the two fields of a network that reads a pair of images; [] for another network."""
+    required = [field for field in map(field_encoder, preprocess["fields"]) if field.is_required]
+    are_images = all(modality_of(field).file_kind_of(field) is FileKind.PICTURE for field in required)
+    return required if len(required) == 2 and are_images else []
+
+
+def _rows_of_pairs(
+    process: Process, name: str, fields: Sequence[FieldEncoder[Any]], progress: Callable[[float], None]
+) -> RowFile:
+    """Return a row for each pair of images in a zip. An image in many pairs is decoded once for each field."""
+    answer = process.ask({"do": "batch_pairs"})
+    pairs = [[str(path) for path in pair] for pair in answer["pairs"]]
+    needed = [(field, path) for place, field in enumerate(fields) for path in sorted({pair[place] for pair in pairs})]
+    _refuse_large(name, [field for field, _ in needed])
+    values = {}
+    for number, (field, path) in enumerate(needed, 1):
+        values[field.name, path] = modality_of(field).raw_value(field, _picture(process, field, path))
+        progress(number / len(needed))
+    names = [" ".join(pair) for pair in pairs]
+    rows = [
+        {FILE: of_pair, **{field.name: values[field.name, path] for field, path in zip(fields, pair, strict=True)}}
+        for of_pair, pair in zip(names, pairs, strict=True)
+    ]
+    return _limited(RowFile(rows, notes=list(map(str, answer["notes"])), names=names, name_column=FILE), name)
 
 
 def _refuse_large(name: str, fields: Sequence[FieldEncoder[Any]]) -> None:

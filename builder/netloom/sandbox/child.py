@@ -204,6 +204,22 @@ class RequestHandler:
         table, notes = read_table(content, form, name, to_learn=False, columns=request["columns"])
         return {"table": json.dumps(records(table)), "notes": notes}
 
+    def answer_batch_layout(self, request: messages.Message, blobs: list[bytes]) -> Any:
+        """Return the rows of a layout of the import as JSON, and notes, or with `words` the words of each sentence."""
+        from netloom.data.uploads.rows_to_predict import rows_in_layout, words_of_sentences
+
+        if request["words"] and (sentences := words_of_sentences(self._source)):
+            return {"sentences": sentences}
+        rows, notes = rows_in_layout(self._source, request["columns"])
+        return {"table": json.dumps(rows), "notes": notes} if rows else {}
+
+    def answer_batch_pairs(self, request: messages.Message, blobs: list[bytes]) -> Any:
+        """Return the names of the two images of each pair of a zip, and notes."""
+        from netloom.data.uploads.rows_to_predict import pairs_of_images
+
+        pairs, notes = pairs_of_images(self._source)
+        return {"pairs": pairs, "notes": notes}
+
     def answer_batch_picture(self, request: messages.Message, blobs: list[bytes]) -> Any:
         """Return the pixels of an image of a zip."""
         content = self._source.members.read(request["name"])

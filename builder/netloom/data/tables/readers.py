@@ -72,8 +72,7 @@ def read_table(
         table = plain_table(read_spreadsheet(data, filename, sheet, notes, columns))
     else:
         text = _decode_noting(data, filename, notes)
-        tables = (read(text, filename) for read in (json_table, rasa_table, arff_table, svmlight_table, labeled_lines))
-        frame = next((table for table in tables if table is not None), None)
+        frame = layout_table(text, filename)
         table = _csv(text, filename, notes) if frame is None else plain_table(frame)
         notes += [] if frame is None else frame.attrs.get(NOTES, [])
     if to_learn and table.shape[1] < 2:
@@ -85,6 +84,16 @@ def read_table(
         raise DataError(f"{filename[:100]!r} has column names but no rows; put the rows below them.")
     _refuse_size(*table.shape, filename)
     return table, notes
+
+
+def layout_table(text: str, filename: str) -> pd.DataFrame | None:
+    """Return the table of a text in another layout than CSV, such as JSON, with notes in its `attrs`; None for CSV.
+
+    Raises:
+        DataError: The text begins like such a layout, but cannot be read.
+    """
+    tables = (read(text, filename) for read in (json_table, rasa_table, arff_table, svmlight_table, labeled_lines))
+    return next((table for table in tables if table is not None), None)
 
 
 def preamble_note(lines: int) -> str:

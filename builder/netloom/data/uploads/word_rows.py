@@ -39,7 +39,7 @@ class WordRows:
 
     Attributes:
         sentence: The column that numbers the sentences, in each row or in the first of each sentence.
-        tags: The columns that may be the tags, the most likely first.
+        tags: The columns that may be the tags, the most likely first; none in rows to predict.
     """
 
     table: pd.DataFrame
@@ -49,20 +49,20 @@ class WordRows:
     tags: list[str]
 
 
-def word_rows(source: Source) -> WordRows | None:
-    """Return the table of words; None if the source is not one. Cached."""
+def word_rows(source: Source, *, tagged: bool = True) -> WordRows | None:
+    """Return the table of words; None if the source is not one, or has no tags and they have to be `tagged`. Cached."""
     rows: WordRows | None = source.once("word rows", lambda: _word_rows(source))
-    return rows
+    return rows if rows is not None and (rows.tags or not tagged) else None
 
 
 def sentences_of_rows(rows: WordRows, tags: str, most: int | None) -> list[Sentence]:
-    """Return the sentences of a table, at most `most`, with the tags in a column."""
+    """Return the sentences of a table, at most `most`, with the tags in a column, or with O if it has no tags."""
     table = rows.table
-    tag_column = tags or rows.tags[0]
+    tag_column = tags or next(iter(rows.tags), "")
     split = split_column(table)
     # A word such as null is a missing cell
     words = cell_texts(table[rows.word].fillna(UNKNOWN_TOKENS[1]))
-    cells = cell_texts(table[tag_column].fillna("O"))
+    cells = cell_texts(table[tag_column].fillna("O")) if tag_column else ["O"] * len(table)
     parts = [NO_PART] * len(table) if split is None else given_of(table[split], split).tolist()
     numbers = cell_texts(table[rows.sentence].ffill().fillna(""))
     parsed: list[Sentence] = []
@@ -96,7 +96,7 @@ def _word_rows(source: Source) -> WordRows | None:
     some = table.head(_SAMPLE)
     tags = [name for name in tags if 1 < table[name].nunique() < len(table) and _varies(some, sentence, name)]
     tags.sort(key=lambda name: _PART_OF_SPEECH.fullmatch(name) is not None)
-    return WordRows(table, notes, sentence, word, tags) if tags else None
+    return WordRows(table, notes, sentence, word, tags)
 
 
 def _are_words(table: pd.DataFrame, sentence: str, word: str) -> bool:

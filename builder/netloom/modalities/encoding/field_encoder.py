@@ -133,6 +133,11 @@ class FieldEncoder(ABC, Generic[FieldStateT]):
         return rows
 
     @property
+    def is_word_list(self) -> bool:
+        """Whether the data gives the words of a text, so that a value is a list of them."""
+        return False
+
+    @property
     def columns(self) -> list[ColumnEncoder]:
         """The encoders of the columns of a table; empty for other fields."""
         return []

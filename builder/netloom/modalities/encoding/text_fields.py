@@ -141,8 +141,12 @@ class TextEncoder(TokenEncoder[TextStateT]):
         return self.state.column or None
 
     @property
+    def is_word_list(self) -> bool:
+        return self.state.parted
+
+    @property
     def cell_reader(self) -> CellReader:
-        if self.state.parted:
+        if self.is_word_list:
             return WordListReader()
         # The texts of a table were imported without surrounding whitespace; others are verbatim.
         return VerbatimReader() if self.source_column is None else TextReader()

@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from netloom.ui.components.streamlit_internals import UploadedFile
 
 MAX_UPLOAD_MIB = 200
-TYPES = ("csv", "tsv", "txt", "json", "jsonl", "parquet", "xlsx", "arff", "svm", "gz", "zip")
+TYPES = (
+    "csv", "tsv", "txt", "json", "jsonl", "parquet", "xlsx", "arff", "svm", "gz", "zip", "conll", "conllu", "yml", "md",
+)  # fmt: skip
 FORMATS = (
-    "CSV, JSON, JSON lines, Parquet, Excel, ARFF or SVMlight with a row per example, or a zip of images, sounds or "
-    "texts."
+    "CSV, JSON, JSON lines, Parquet, Excel, ARFF or SVMlight with a row per example, sentences with a word per line, "
+    "or a zip of images, sounds, texts or pairs of images."
 )
 
 
