@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -139,3 +140,21 @@ def test_features_in_folders_of_the_parts_are_joined() -> None:
     source = open_source(files, "set")
     table = reader_for(source, "table").preview(source, {})
     assert list(table.columns) == ["id", "a", "b", "kind", "part of the split"]
+
+
+@pytest.mark.parametrize("columns", ["a,b,kind", "a,kind"])
+def test_parts_in_two_formats_are_two_data_sets_if_their_columns_differ(columns: str, home: Path) -> None:
+    """SNLI has each part as JSON lines and as a table with tabs, whose columns differ."""
+    files = {f"set/{part}.csv": make_csv("a,b,kind", ROWS[:20]) for part in ("train", "test")}
+    for part in ("train", "test"):
+        records = [dict(zip(("a", "b", "kind"), row.split(","), strict=True)) for row in ROWS[:20]]
+        lines = [json.dumps({name: record[name] for name in columns.split(",")}) for record in records]
+        files[f"set/{part}.jsonl"] = "\n".join(lines).encode()
+    source = open_source(files, "set")
+    data = prepare(DataChoice(dataset=add_file(files, "set", home).name), home)
+    if columns == "a,kind":
+        assert [*source.sets()] == ["set.csv", "set.jsonl"]
+        assert len(data.raw) == 40
+        assert "'set.csv' is read, and 'set.jsonl' is left out." in data.raw.warnings[0]
+    else:
+        assert len(data.raw) == 80

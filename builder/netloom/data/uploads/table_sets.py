@@ -67,7 +67,7 @@ def table_sets(source: Tables) -> dict[str, TableSet]:
     groups: dict[tuple[str, ...], list[str]] = {}
     for name, table in tables.items():
         # Files with other suffixes are other data, such as u.data, which has the rows of u1.base and u1.test
-        key = (PurePosixPath(name).suffix.lower(), *sorted(map(str, table.columns)))
+        key = (_suffix(name), *sorted(map(str, table.columns)))
         groups.setdefault(key, []).append(name)
     sets = [
         TableSet(tuple(group), rows=max(len(tables[name]) for name in group))
@@ -153,10 +153,14 @@ def _stacked(source: Tables, names: Sequence[str]) -> tuple[pd.DataFrame, list[s
 
 
 def _sets_in_parts(source: Tables, in_parts: FileParts) -> dict[str, TableSet]:
-    """Return a data set for each folder or name that comes in parts, if their columns differ, or else a single one."""
+    """Return a data set for each folder, name or suffix that comes in parts, if their columns differ, or else a single
+    one."""
     parts, groups = in_parts.parts, dict[str, list[str]]()
+    suffixes = {suffix: [name for name in parts if _suffix(name) == suffix] for suffix in map(_suffix, parts)}
+    come_in_parts = len(suffixes) > 1 and all(is_split(map(parts.get, names)) for names in suffixes.values())
     for name in parts:
-        groups.setdefault("/".join(filter(None, in_parts.remainder(name))), []).append(name)
+        title = "/".join(filter(None, in_parts.remainder(name)))
+        groups.setdefault(title + (_suffix(name) if come_in_parts else ""), []).append(name)
     whole = {"": TableSet(tuple(parts), are_parts=True)}
     if len(groups) < 2:
         return whole
@@ -175,6 +179,10 @@ def _sets_in_parts(source: Tables, in_parts: FileParts) -> dict[str, TableSet]:
         title or groups[title][0]: TableSet(tuple(groups[title]), are_parts=True, rows=rows[title])
         for title in sorted(groups, key=lambda title: -rows[title])
     }
+
+
+def _suffix(name: str) -> str:
+    return PurePosixPath(name).suffix.lower()
 
 
 def _listed(titles: Sequence[str]) -> str:
