@@ -49,6 +49,8 @@ def test_sentences_of_snli_are_pairs_and_rows_without_agreement_have_no_label(na
     answers = reader.answered(source, {})
     chosen = {key: answers[key] for key in ("first", "second", "target", "unlabeled")}
     assert chosen == {"first": "sentence1", "second": "sentence2", "target": "gold_label", "unlabeled": True}
+    assert reader.learned(source, answers).endswith(" 6 rows without a label are left out.")
+    assert "label" not in reader.learned(source, {**answers, "unlabeled": False}).replace("gold_label", "")
     choice = DataChoice(dataset=add_file(_snli(name), name, home).name)
     raw = read_upload(choice, home)
     assert isinstance(raw, PairedFieldsDataset)

@@ -33,8 +33,8 @@ def batch_of(tried: Tried) -> None:
     st.caption(f"The network reads {names}. Other columns are kept beside the predictions.")
     if file is None:
         st.info(
-            "Drop a table with these columns, or a zip with one image, sound or text per example. The predictions can "
-            "be downloaded beside the inputs."
+            "Drop a table with these columns, or a zip with one image, sound, text or pair of images per example. The "
+            "predictions can be downloaded beside the inputs."
         )
         return
     result = _result(tried, file)

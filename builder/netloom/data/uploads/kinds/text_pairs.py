@@ -100,7 +100,12 @@ class TextPairs(Tabular):
         return _relevant(super().stored_questions(folder, meta, options), stored_table(folder), options)
 
     def learned(self, source: Source, answers: Answers) -> str:
-        return f"Predict {answers.get('target')!r} from two texts, with one shared encoder."
+        target = text(answers, "target")
+        learned = f"Predict {target!r} from two texts, with one shared encoder."
+        if not answers.get(UNLABELED.name):
+            return learned
+        unlabeled = int((self._table(source, answers)[target] == NO_LABEL).sum())
+        return f"{learned} {counted(unlabeled, 'row')} without a label {'are' if unlabeled > 1 else 'is'} left out."
 
     def from_table(
         self, table: pd.DataFrame, options: Chosen, title: str, parts: np.ndarray | None = None
