@@ -76,6 +76,14 @@ def test_few_different_numbers_and_words_are_classes(home: Path) -> None:
     assert read_upload(DataChoice(dataset=dataset), home).classes == ("0", "1", "2", "3")
 
 
+def test_folders_of_the_parts_of_a_download_are_no_classes(home: Path) -> None:
+    content = _zip(lambda row: f"part{1 + row % 3}/{_face(row)}")
+    raw = read_upload(DataChoice(dataset=add_file(content, "faces.zip", home).name), home)
+    assert raw.target[:, 0].tolist() == [_age(row) for row in _shades(raw)]
+    other = _zip(lambda row: f"part{1 + row % 3}/{row}.png")  # whose names say nothing
+    assert fitting(open_source(other, "parts.zip"))[0].name == "picture_folders"
+
+
 def test_parts_of_names_give_the_split_with_folders(home: Path) -> None:
     content = _zip(lambda row: f"{'train' if row < 90 else 'test'}/{_face(row)}")
     raw = read_upload(DataChoice(dataset=add_file(content, "faces.zip", home).name), home)

@@ -14,7 +14,7 @@ from netloom.modalities.columns.text import FEW_VALUES
 FEWEST_PARTS = 3
 FEWEST_OF_CLASS = 4  # files of a class, on average, of at least one part of the names
 MARKS = re.compile(r"[_\-. ]+")
-_WHOLE = re.compile(r"\d{1,15}")
+_WHOLE = re.compile(r"[0-9]{1,15}")
 _DATE = re.compile(r"(19|20)\d\d(0[1-9]|1[0-2])[0-3]\d\d{0,9}")  # 20170116, also with a time
 _DATE_IN_PARTS = (re.compile(r"(19|20)\d\d"), re.compile(r"0?[1-9]|1[0-2]"), re.compile(r"[0-3]?\d"))
 
@@ -27,6 +27,8 @@ def name_parts(name: str) -> list[str]:
 def possible_parts(names: Sequence[str]) -> list[int]:
     """Return the places of the parts of all names that can be classes, from 1; [] for names such as test_1.wav, whose
     parts are a word and a number."""
+    if any(len(name_parts(name)) < FEWEST_PARTS for name in names[:1]):
+        return []
     columns = list(zip(*map(name_parts, names), strict=False))  # as many as the shortest name has parts
     if len(columns) < FEWEST_PARTS:
         return []

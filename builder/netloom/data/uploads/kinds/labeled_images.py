@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,7 @@ from netloom.data.uploads.images import (
     with_thumbnails,
 )
 from netloom.data.uploads.label_separators import separators_meta, with_separators
+from netloom.data.uploads.members import parts_of
 from netloom.data.uploads.name_parts import table_of_names
 from netloom.data.uploads.pairing import refuse_triplets
 from netloom.data.uploads.source import Source
@@ -66,6 +68,7 @@ if TYPE_CHECKING:
 
 FILE = Question("file", "File column", "choice", "Column with the image file of each row", when_added=True)
 TARGET = Question("target", "Column to predict", "choice", "The target of an image")
+_DOWNLOAD = re.compile(r"(?i)(part|archive|batch|chunk|shard)[ _-]?\d+")  # as part1 to part3 of UTKFace
 
 
 class LabeledPictures(Reader):
@@ -84,8 +87,11 @@ class LabeledPictures(Reader):
         pictures = source.members.of(file_types.PICTURE)
         naming = naming_table(source, pictures) if pictures else None
         if pictures and naming is None:
-            # Less likely than each other kind that reads the images
-            return 0.3 if self._by_names(source, pictures) else 0.0
+            if self._by_names(source, pictures) is None:
+                return 0.0
+            # More likely than classes that are the parts of a download, and less than each other kind of images
+            folders = {parts_of(name)[:-1] for name in pictures}
+            return 0.75 if all(folder and _DOWNLOAD.fullmatch(folder[-1]) for folder in folders) else 0.3
         labels = [] if naming is None else naming.labels(*naming.columns[:1])
         if naming is None or not labels:
             return 0.0
