@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +133,20 @@ def test_records_of_tokens_are_rows_of_a_tagger(home: Path) -> None:
     tokens = [["Anna", "sleeps"], ["New", "York", "is", "big"], ["Bob"]]
     records = [{"tokens": words, "ner_tags": ["O"] * len(words)} for words in tokens]
     assert [row["text"] for row in _rows(json.dumps(records).encode(), "test.json", data)] == tokens
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, lambda content: make_zip({"rows.csv": content})])
+def test_the_only_text_of_an_archive_can_be_a_table(pack: Callable[[bytes], bytes], home: Path) -> None:
+    data = _prepare(_intents(), "intents.json", home)
+    rows = _rows(pack(b"id,text\n1,See you\n2,Hello there\n"), "rows.csv.gz", data)
+    assert rows == [{"id": "1", "text": "See you"}, {"id": "2", "text": "Hello there"}]
+    assert len(_rows(pack(_intents()), "intents.json.gz", data)) == len(TEXTS)
+    with pytest.raises(DataError, match="line 3 has 3 cells where 2 were expected"):
+        _rows(pack(b"id,text\n1,Hi\n2,Hello, you\n"), "rows.csv.gz", data)
+    plain = "Hello, you\nSee you, later, maybe\n"
+    assert [row["text"] for row in _rows(pack(plain.encode()), "a.txt.gz", data)] == [plain]
+    tagger = _prepare(conll(), "train.txt", home)
+    _equal(tagger, _rows(pack(conll()), "test.conll.gz", tagger))
 
 
 def test_words_are_not_rows_of_other_networks(home: Path) -> None:

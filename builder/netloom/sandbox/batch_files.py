@@ -100,9 +100,13 @@ def _read_text(content: bytes, name: str, preprocess: Mapping[str, Any]) -> RowF
         if other_file is None:
             raise
         return other_file
-    known = {*row_file.readable_columns(preprocess)}
-    has_columns = any(row.keys() & known for row in file.rows)
+    has_columns = _has_columns(file, preprocess)
     return file if has_columns else _in_layout_of_import(content, name, preprocess) or file
+
+
+def _has_columns(file: RowFile, preprocess: Mapping[str, Any]) -> bool:
+    known = {*row_file.readable_columns(preprocess)}
+    return any(row.keys() & known for row in file.rows)
 
 
 def _texts_of_intents(content: bytes, name: str) -> bytes:
@@ -123,8 +127,7 @@ def _without_columns(content: bytes, name: str, preprocess: Mapping[str, Any]) -
     except FileError:
         return None
     columns = row_file.readable_columns(preprocess)
-    header = {cell.strip(' "') for cell in _SEPARATOR.split(text.strip().partition("\n")[0])}
-    if not text.strip() or header.intersection(columns):
+    if not text.strip() or _names_columns(text, columns):
         return None  # a table with a broken line is not a text
     if (file := _in_layout_of_import(content, name, preprocess)) is not None:
         return file
@@ -133,6 +136,12 @@ def _without_columns(content: bytes, name: str, preprocess: Mapping[str, Any]) -
         return None
     note = f"{name[:100]!r} is read as one text, as its first line does not name the column {columns[-1]!r}."
     return RowFile([{field.name: text}], notes=[note], is_single=True)
+
+
+def _names_columns(text: str, columns: Sequence[str]) -> bool:
+    """Return whether the first line of a text names one of the columns."""
+    header = {cell.strip(' "') for cell in _SEPARATOR.split(text.strip().partition("\n")[0])}
+    return not header.isdisjoint(columns)
 
 
 def _in_layout_of_import(content: bytes, name: str, preprocess: Mapping[str, Any]) -> RowFile | None:
@@ -215,6 +224,8 @@ def _read_confined(
     if fields_of_pair := _image_pair(preprocess):
         return _rows_of_pairs(process, name, fields_of_pair, progress)
     files = [(str(path), str(form)) for path, form in answer["files"]]
+    if texts and len(files) == 1 and (file := _rows_of_only_text(process, *files[0], preprocess)) is not None:
+        return file
     fields = {form: _field_for(form, preprocess) for form in {form for _, form in files}}
     unread = [path for path, form in files if fields[form] is None]
     read = [(path, form, field) for path, form in files if (field := fields[form]) is not None]
@@ -231,6 +242,20 @@ def _read_confined(
         for path in unread[:1]
     ]
     return RowFile(rows, notes=notes, names=[path for path, _, _ in read], name_column=FILE)
+
+
+def _rows_of_only_text(process: Process, path: str, form: str, preprocess: Mapping[str, Any]) -> RowFile | None:
+    """Return the rows of the only file of an archive; None if it is a plain text, which is a row as a whole."""
+    if form != file_types.TEXT:
+        return None
+    text, name = str(process.ask({"do": "batch_text", "name": path})), path.removesuffix(".gz")
+    try:
+        file = _read_text(text.encode(), name.removesuffix(".txt").removesuffix(".md"), preprocess)
+    except DataError:
+        if _names_columns(text, row_file.readable_columns(preprocess)):
+            raise
+        return None
+    return file if _has_columns(file, preprocess) else None
 
 
 def _image_pair(preprocess: Mapping[str, Any]) -> list[FieldEncoder[Any]]:
