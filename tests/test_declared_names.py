@@ -52,7 +52,6 @@ HOMONYMS: dict[str, tuple[set[str], str]] = {
     "document/edits.py": ({"project"}, "a kind of edit"),
     "explain/concepts/concept_definition.py": ({"class"}, "the declaration of kinds of concepts"),
     "nn/attention.py": ({"table"}, "an encoding of positions: a table of embeddings"),
-    "sandbox/batch_files.py": ({"table"}, "a key of an answer of the confined process"),
     "sandbox/models.py": ({"project"}, "a field of a model"),
     "store/runs.py": ({"tags"}, "the tags of a run, which a person sets"),
     "ui/home/import_form.py": ({"onnx", "pt2"}, "the suffixes of files of models"),

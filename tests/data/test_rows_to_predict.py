@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from netloom.data import DataError, Prepared, add_file, prepare
@@ -97,6 +99,12 @@ def _word_rows(header: str) -> bytes:
     return make_csv(header, rows)
 
 
+def _parquet(table: bytes) -> bytes:
+    stream = io.BytesIO()
+    pd.read_csv(io.BytesIO(table)).to_parquet(stream)
+    return stream.getvalue()
+
+
 @pytest.mark.parametrize(
     ("content", "name"),
     [
@@ -105,6 +113,7 @@ def _word_rows(header: str) -> bytes:
         (_untagged(), "test.txt"),
         (_word_rows("sentence_id,word,tag"), "ner.csv"),
         (_word_rows("sentence_id,word"), "ner.csv"),
+        (_parquet(_word_rows("sentence_id,word,tag")), "ner.parquet"),
     ],
 )
 def test_words_of_sentences_are_rows_of_a_tagger(content: bytes, name: str, home: Path) -> None:

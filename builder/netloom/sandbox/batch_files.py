@@ -149,23 +149,23 @@ def _in_layout_of_import(content: bytes, name: str, preprocess: Mapping[str, Any
     words, of sentences, as the import reads them; None if it is something else, or if the network reads no text."""
     if not any(field_encoder(field).is_text for field in preprocess["fields"]):
         return None
-    field = _field_for(file_types.TEXT, preprocess)
-    words = field if field is not None and field.is_word_list else None
     try:
         process = Process(len(content))
         try:
             process.ask({"do": "open", "path": "", "names": [name], "filename": name}, (content,))
-            columns = row_file.readable_columns(preprocess)
-            answer = process.ask({"do": "batch_layout", "columns": columns, "words": words is not None})
+            columns, words = row_file.readable_columns(preprocess), _word_list(preprocess) is not None
+            answer = process.ask({"do": "batch_layout", "columns": columns, "words": words})
         finally:
             process.close()
     except (RefusedError, EndedError):
         return None
-    if words is not None and "sentences" in answer:
-        sentences = [[str(word) for word in sentence] for sentence in answer["sentences"]]
-        note = f"{name[:100]!r} is read as {counted(len(sentences), 'sentence')}, each with its words."
-        return _limited(RowFile([{words.name: sentence} for sentence in sentences], notes=[note]), name)
-    return _rows_of_table(answer, name, preprocess) if "table" in answer else None
+    return _rows_of_answer(answer, name, preprocess) if answer else None
+
+
+def _word_list(preprocess: Mapping[str, Any]) -> FieldEncoder[Any] | None:
+    """Return the only field of a network that reads lists of words; None for another network."""
+    field = _field_for(file_types.TEXT, preprocess)
+    return field if field is not None and field.is_word_list else None
 
 
 def _has_table_of_its_own(content: bytes) -> bool:
@@ -202,8 +202,13 @@ def _limited(file: RowFile, name: str) -> RowFile:
     return file
 
 
-def _rows_of_table(answer: Mapping[str, Any], name: str, preprocess: Mapping[str, Any]) -> RowFile:
-    """Return the rows of a table that a confined process has read."""
+def _rows_of_answer(answer: Mapping[str, Any], name: str, preprocess: Mapping[str, Any]) -> RowFile:
+    """Return the rows of a table, or of sentences, that a confined process has read."""
+    words = _word_list(preprocess)
+    if words is not None and "sentences" in answer:
+        sentences = [[str(word) for word in sentence] for sentence in answer["sentences"]]
+        note = f"{name[:100]!r} is read as {counted(len(sentences), 'sentence')}, each with its words."
+        return _limited(RowFile([{words.name: sentence} for sentence in sentences], notes=[note]), name)
     file = _rows(str(answer["table"]).encode(), f"{name}.json", preprocess)
     return replace(file, notes=[*map(str, answer["notes"]), *file.notes])
 
@@ -218,9 +223,10 @@ def _read_confined(
     process.ask({"do": "open", "path": "", "names": [name], "filename": name}, (content,))
     columns = row_file.readable_columns(preprocess)
     texts = _field_for(file_types.TEXT, preprocess) is not None
-    answer = process.ask({"do": "batch", "texts": texts, "columns": columns})
-    if "table" in answer:
-        return _rows_of_table(answer, name, preprocess)
+    words = _word_list(preprocess) is not None
+    answer = process.ask({"do": "batch", "texts": texts, "columns": columns, "words": words})
+    if "files" not in answer:
+        return _rows_of_answer(answer, name, preprocess)
     if fields_of_pair := _image_pair(preprocess):
         return _rows_of_pairs(process, name, fields_of_pair, progress)
     files = [(str(path), str(form)) for path, form in answer["files"]]

@@ -190,11 +190,13 @@ class RequestHandler:
 
     def answer_batch(self, request: messages.Message, blobs: list[bytes]) -> Any:
         """Return the rows of a table as JSON, and notes, or the names and types of the files of a zip. With `texts`,
-        the only file of a zip can be a text. Of several sheets, the first with one of the `columns` is read."""
+        the only file of a zip can be a text. Of several sheets, the first with one of the `columns` is read; without
+        any, a table can have a row for each of the `words` of sentences."""
         from netloom.data import file_types
         from netloom.data.limits import MAX_FILE_BYTES
         from netloom.data.tables.plain_types import records
         from netloom.data.tables.readers import TABLE_FORMS, read_table
+        from netloom.data.uploads.rows_to_predict import words_of_sentences
 
         forms = [form for form in TABLE_FORMS if form != file_types.TEXT or not request["texts"]]
         if not self._source.alone or self._source.form() not in forms:
@@ -202,6 +204,9 @@ class RequestHandler:
         [name], form = self._source.names, self._source.form()
         content = self._source.members.read(name, MAX_FILE_BYTES)
         table, notes = read_table(content, form, name, to_learn=False, columns=request["columns"])
+        is_other = request["words"] and {*map(str, table.columns)}.isdisjoint(request["columns"])
+        if is_other and (sentences := words_of_sentences(self._source)):
+            return {"sentences": sentences}
         return {"table": json.dumps(records(table)), "notes": notes}
 
     def answer_batch_layout(self, request: messages.Message, blobs: list[bytes]) -> Any:
