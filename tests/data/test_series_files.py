@@ -86,6 +86,13 @@ def test_other_files_are_refused_with_a_reason(old: str, new: str, message: str,
         added(text.replace(old, new, 1).encode(), home, "a.ts")
 
 
+def test_series_to_forecast_are_refused() -> None:
+    text = "@relation M1\n@attribute series_name string\n@frequency yearly\n@horizon 6\n@data\nT1:3600,7700,12300\n"
+    for name in ("m1.tsf", "m1.txt"):
+        with pytest.raises(DataError, match=r"has series to forecast, each with its own steps \(\.tsf\)"):
+            open_source(text.encode(), name)
+
+
 def test_series_without_labels_are_refused(home: Path) -> None:
     text = HEADER.format("true", "@classLabel false") + "1,2\n3,4\n"
     with pytest.raises(DataError, match="is the only array; an array of targets is needed"):

@@ -13,11 +13,13 @@ from netloom.core.errors import DataError
 from netloom.data.dialect import decode_text
 from netloom.data.limits import MAX_STORED_BYTES
 
-SUFFIX = ".ts"
+SUFFIXES = (".ts", ".tsf")
 SERIES, LABEL, VALUE = "series", "label", "value"  # the names of the arrays
 _MISSING = "?"
 _ITEM_BYTES = 8
-_DATA = re.compile(rb"(?im)^[ \t]*@data[ \t]*\r?$")
+_HEADER = re.compile(rb"(?im)^@(timestamps|univariate|classlabel|targetlabel)\b")
+_FORECASTS = re.compile(rb"(?im)^@(frequency|horizon)\b")
+_DATA = re.compile(rb"(?im)^@data\b")
 _CLASSES, _NUMBERS = "classlabel", "targetlabel"
 
 
@@ -35,9 +37,20 @@ class LabeledSeries:
         return max(map(len, self.rows))
 
 
-def is_series_file(content: bytes) -> bool:
-    """Return whether a text has the header of labeled series, which ends with a line `@data`."""
-    return _DATA.search(content) is not None
+def is_series_file(content: bytes, name: str) -> bool:
+    """Return whether a text has the header of labeled series.
+
+    Raises:
+        DataError: It has that of series to forecast, as in `.tsf` files.
+    """
+    if not _DATA.search(content):
+        return False
+    if _FORECASTS.search(content):
+        raise DataError(
+            f"{name[:100]!r} has series to forecast, each with its own steps (.tsf), which are not read; save series "
+            "of the same steps as CSV with a column for each."
+        )
+    return _HEADER.search(content) is not None
 
 
 def read_series(content: bytes, name: str) -> LabeledSeries:

@@ -21,8 +21,8 @@ def unfolded(members: Members) -> Members:
         DataError: Such a file is damaged, too large, or has no arrays.
     """
     mat_names = [name for name in _candidates(members, matfiles.SUFFIX) if members.form(name) == file_types.MAT]
-    texts = [name for name in _candidates(members, series_files.SUFFIX) if members.form(name) == file_types.TEXT]
-    series = {name: content for name in texts if series_files.is_series_file(content := _content(members, name))}
+    texts = [name for name in _candidates(members, *series_files.SUFFIXES) if members.form(name) == file_types.TEXT]
+    series = {name: content for name in texts if series_files.is_series_file(content := _content(members, name), name)}
     if not mat_names and not series:
         return members
     files: dict[str, bytes] = {
@@ -39,9 +39,9 @@ def unfolded(members: Members) -> Members:
     return Files(files, notes)
 
 
-def _candidates(members: Members, suffix: str) -> list[str]:
+def _candidates(members: Members, *suffixes: str) -> list[str]:
     """Return the files of a type by name; in an archive, the first bytes of each of its files take long to read."""
-    return [name for name in members.names if len(members.names) == 1 or name.lower().endswith(suffix)]
+    return [name for name in members.names if len(members.names) == 1 or name.lower().endswith(suffixes)]
 
 
 def _content(members: Members, name: str) -> bytes:
