@@ -38,6 +38,13 @@ def test_other_arff_rows_are_refused(row: str, reason: str, home: Path) -> None:
     assert reason in import_error((HEADER + "\n".join([*rows, row])).encode(), home, "a.arff")
 
 
+def test_arff_files_with_tables_in_cells_are_not_read_as_prose(home: Path) -> None:
+    header = "@relation Moves\n@attribute series relational\n@attribute step numeric\n@end series\n@data\n"
+    note = "% The data was recorded by a smart watch, ten times a second.\n" * 20
+    error = import_error((note + header + "'1, 2\\n3, 4',walking\n" * 3).encode(), home, "a.arff")
+    assert "tables in its cells (relational attributes)" in error
+
+
 def test_svmlight_files_are_read_as_by_scikit_learn(home: Path) -> None:
     random = np.random.default_rng(0)
     values = random.normal(size=(40, 5)) * (random.random((40, 5)) < 0.5)

@@ -32,7 +32,7 @@ def arff_table(text: str, filename: str) -> pd.DataFrame | None:
     """Return the table in an ARFF file, whose missing values are question marks; None if the text is something else.
 
     Raises:
-        DataError: The file is damaged or has sparse rows.
+        DataError: The file is damaged, or has sparse rows or tables in its cells.
     """
     if not is_arff(text):
         return None
@@ -41,6 +41,11 @@ def arff_table(text: str, filename: str) -> pd.DataFrame | None:
     head, *bodies = _DATA.split(text, 1)
     body = "".join(bodies)
     types = {quoted or doubled or plain: kind.lower() for quoted, doubled, plain, kind in _ATTRIBUTE.findall(head)}
+    if "relational" in types.values():
+        raise DataError(
+            f"{filename[:100]!r} has tables in its cells (relational attributes), which cannot be read; the archive of "
+            "such series also has them as .ts files, which are."
+        )
     lines = [line for line in body.splitlines() if line.strip() and not line.lstrip().startswith("%")]
     if any(line.lstrip().startswith("{") for line in lines):
         raise DataError(f"{filename[:100]!r} has sparse rows, which cannot be read; save it as CSV.")

@@ -18,6 +18,7 @@ from netloom.data.limits import MAX_FILE_BYTES
 from netloom.data.raw.texts import Characters
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.splits.given_splits import NO_PART, file_parts
+from netloom.data.tables.arff import is_arff
 from netloom.data.tables.readers import decode_text
 from netloom.data.uploads.chosen import Chosen
 from netloom.data.uploads.source import Source
@@ -174,7 +175,7 @@ def _nothing(source: Source) -> list[str]:
 def _reads_like_prose(text: str) -> bool:
     """Return whether a text is not a table: no separator occurs equally often in most lines."""
     lines = [line for line in text.splitlines() if line.strip()]
-    if text.lstrip()[:1] in ("{", "[", "<"):
+    if text.lstrip()[:1] in ("{", "[", "<") or is_arff(text):
         return False
     if len(lines) < 2:
         return " " in text
