@@ -80,6 +80,12 @@ def test_target_without_column_names_is_guessed_by_cells(cells: str, target: str
     )
 
 
+def test_names_in_a_small_table_are_not_guessed() -> None:
+    cities = [f"city {row}" for row in range(20)]  # too many values for classes
+    table = pd.DataFrame({"long": RANDOM.normal(size=20), "lat": RANDOM.normal(size=20), "city": cities})
+    assert ranked_targets(table) == ["lat", "long", "city"]
+
+
 def test_all_columns_but_the_split_are_ranked() -> None:
     assert ranked_targets(table("survived:flag class:few part:part alone:flag a:number")) == [
         "survived",

@@ -25,6 +25,7 @@ from netloom.modalities.columns.text import FEW_VALUES, Text, is_names, is_prose
 if TYPE_CHECKING:
     import pandas as pd
 
+MAX_CLASSES = 1_000
 _NO_CHOICE = ColumnChoice()
 _ID = re.compile(r"(?i:unnamed: 0(\.\d+)?|index|id|uuid|row|.+[_ -]id)|.*[a-z]Id|.*[a-z]ID")
 
@@ -117,6 +118,11 @@ def look_like_classes(numbers: np.ndarray) -> bool:
     distinct = np.unique(numbers)
     # At least five rows per value on average
     return len(distinct) <= min(FEW_VALUES, max(2, len(numbers) // 5)) and bool((distinct == distinct.round()).all())
+
+
+def too_many_classes(count: int, rows: int) -> bool:
+    """Return whether a column of this many different values in this many rows cannot be predicted as classes."""
+    return count > min(MAX_CLASSES, max(2, rows // 2))
 
 
 def prose_columns(candidates: pd.DataFrame) -> list[str]:

@@ -28,6 +28,7 @@ from netloom.data.tables.column_inference import (
     look_like_classes,
     prose_columns,
     targets_of,
+    too_many_classes,
 )
 from netloom.data.tables.roles import column_roles
 from netloom.data.tables.targets import (
@@ -58,7 +59,6 @@ from netloom.modalities.labels import Labels
 if TYPE_CHECKING:
     import pandas as pd
 
-MAX_CLASSES = 1_000
 OPTIONS = ("target", "task", "text", "separator", COLUMNS)
 
 
@@ -203,7 +203,7 @@ def _class_target(values: pd.Series, name: str, numeric: bool) -> RawTarget:
         raise DataError(
             f"The column {name!r} has one value only, {classes[0][:60]!r}; at least two classes are needed."
         )
-    if len(classes) > min(MAX_CLASSES, max(2, len(values) // 2)):
+    if too_many_classes(len(classes), len(values)):
         raise DataError(
             f"The column {name!r} has {len(classes):,} different values in {len(values):,} rows, too many for classes; "
             f"choose another target{', or regression' if numeric else ''}{first_other_cell(values)}."

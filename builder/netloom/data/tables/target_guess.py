@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from netloom.data.dialect import is_numbered_name
 from netloom.data.splits.given_splits import split_column
 from netloom.data.tables.arrow_table import StoredTable
-from netloom.data.tables.column_inference import inference_values
+from netloom.data.tables.column_inference import inference_values, too_many_classes
 from netloom.modalities.columns.registry import inferred_kind
 from netloom.modalities.columns.text import FEW_VALUES
 
@@ -124,13 +124,16 @@ def _weight(plain: str) -> int:
 
 def _is_suitable(table: pd.DataFrame, name: str) -> bool:
     values = inference_values(table, name)
-    if not inferred_kind(values).can_be_target or _TIME.fullmatch(_plain(name)) or is_timestamp(values):
+    kind = inferred_kind(values)
+    if not kind.can_be_target or _TIME.fullmatch(_plain(name)) or is_timestamp(values):
         return False
     if not len(values):
         return True  # a column in a file, whose numbers are not read for a guess
     if _ID.fullmatch(_plain(name)) and values.is_unique:
         return False
-    return bool(values.nunique() > 1)
+    count = values.nunique()
+    has_classes = kind.has_one_value and not kind.is_numeric
+    return count > 1 and not (has_classes and too_many_classes(count, len(values)))
 
 
 def are_numbered(columns: Sequence[str]) -> bool:
