@@ -81,6 +81,7 @@ COSTLY = (
     "cartpole_dqn",
     "cartpole_ppo",
     "cartpole_reinforce",
+    "cbf_fcn",
     "commands_joint",
     "dates_gru",
     "dates_transformer",

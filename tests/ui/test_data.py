@@ -327,7 +327,12 @@ def test_starters_read_sounds_of_any_rate_as_spectrograms(home: Path, rate: int)
     choice = DataChoice(dataset=add_file(tones, "tones.zip", home, options={"rate": rate}).name)
     data_schema = schema(choice, home)
     assert data_schema is not None
-    assert [template.name for template in starters(choice, data_schema)] == ["spoken_cnn", "sine_tcn", "spoken_gru"]
+    assert [template.name for template in starters(choice, data_schema)] == [
+        "spoken_cnn",
+        "cbf_fcn",
+        "sine_tcn",
+        "spoken_gru",
+    ]
     cnn, gru = (start(templates()[name], choice, "Tones", home) for name in ("spoken_cnn", "spoken_gru"))
     assert cnn is not None
     assert gru is not None

@@ -47,8 +47,8 @@ STARTERS: dict[tuple[tuple[str, ...], str], tuple[str, ...]] = {
     (("categories",), "class"): ("clicks_deepfm",),
     (("categories",), "number"): ("clicks_deepfm",),
     (("sequence",), "number"): ("sine_tcn", "sine", "station_dlinear"),
-    (("sequence",), "class"): ("sine_tcn", "spoken_gru"),
-    (("sequence",), "labels"): ("sine_tcn",),
+    (("sequence",), "class"): ("cbf_fcn", "sine_tcn", "spoken_gru"),
+    (("sequence",), "labels"): ("cbf_fcn", "sine_tcn"),
     (("sequence", "sequence"), "class"): ("molecules_gcn",),
     (("sequence", "sequence"), "number"): ("molecules_gcn",),
 }
@@ -82,6 +82,7 @@ NETWORKS: dict[str, tuple[str, str]] = {
         "Embeddings of users and items, combined by a dot product and by an MLP",
     ),
     "ratings_bpr": ("Ranking of items (BPR)", "Embeddings of users and items, whose score ranks the items for a user"),
+    "cbf_fcn": ("Convolutional network", "Convolutions over all steps, averaged over the series"),
     "sine_tcn": ("Causal convolutions", "Causal convolutions whose receptive field grows with each layer"),
     "sine": ("GRU", "Reads the series step by step with a recurrent network"),
     "station_dlinear": (
@@ -100,6 +101,8 @@ RATE = 8_000  # the sample rate in Hz of a sound whose file does not state it
 def starters(choice: DataChoice, schema: Schema) -> list[Template]:
     """Return the templates whose network can be adapted to this data."""
     names = STARTERS.get((tuple(map(_kind_of, schema.inputs)), schema.target.kind), ())
+    if names == STARTERS[("sequence",), "number"] and schema.target.forecast is None:
+        names = ("cbf_fcn", *names)  # the number depends on the whole series, not on its last steps
     if _is_sound(schema):
         names = ("spoken_cnn", *names) if schema.target.type.is_class else names
     mixed = None if names else mixed_template(schema)
