@@ -186,11 +186,13 @@ class _RequiredColumns:
         readers: The reader of the cells of each column that a file may have.
         alternatives: Groups of column names; the file needs one column of each group.
         are_texts: Whether all fields are texts.
+        takes_unnamed_numbers: Whether a field can be read from lines of numbers without a header.
     """
 
     readers: dict[str, CellReader] = field(default_factory=dict)
     alternatives: list[tuple[str, ...]] = field(default_factory=list)
     are_texts: bool = False
+    takes_unnamed_numbers: bool = False
 
     def numbered(self) -> bool:
         """Return whether the training file had no header, so that its columns are numbered."""
@@ -218,6 +220,7 @@ def _required_columns(preprocess: Mapping[str, Any]) -> _RequiredColumns:
     required = _RequiredColumns()
     encoders = [*map(field_encoder, preprocess["fields"])]
     required.are_texts = all(encoder.is_text for encoder in encoders if encoder.is_required)
+    required.takes_unnamed_numbers = any(encoder.takes_unnamed_numbers for encoder in encoders)
     for encoder in encoders:
         for readers in encoder.cell_readers:
             required.readers |= readers
@@ -232,7 +235,11 @@ def _header(lines: Sequence[tuple[int, list[str]]], required: _RequiredColumns) 
     names = column_names(first)
     while names and not any(cells[len(names) - 1].strip() for _, cells in lines if len(cells) >= len(names)):
         names.pop()  # each line ends with a separator
-    if any(name in required.readers for name in names) or not required.numbered():
+    if any(name in required.readers for name in names):
+        return names
+    if required.takes_unnamed_numbers and all(map(looks_like_number, first[: len(names)])):
+        return numbered_names(len(names))
+    if not required.numbered():
         return names
     head = [[cell.strip() for cell in cells] for _, cells in lines[:SAMPLE_LINES]]
     data = has_no_header(head) or any(map(looks_like_number, first))

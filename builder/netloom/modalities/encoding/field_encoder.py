@@ -163,6 +163,11 @@ class FieldEncoder(ABC, Generic[FieldStateT]):
         return [], []
 
     @property
+    def takes_unnamed_numbers(self) -> bool:
+        """Whether `joined_cells` takes lines of numbers without a header."""
+        return False
+
+    @property
     def step_columns(self) -> tuple[str, ...]:
         """The columns of a file with one time step per line, whose last lines are this field; empty for others."""
         return ()

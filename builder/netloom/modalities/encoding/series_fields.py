@@ -1,5 +1,6 @@
 """Encodes series of numbers over time, and sounds as log-mel spectrograms."""
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -92,6 +93,24 @@ class SeriesEncoder(ScaledEncoder[SeriesState]):
     def cell_reader(self) -> CellReader:
         return ListReader()
 
+    @property
+    def takes_unnamed_numbers(self) -> bool:
+        return self.shape[1] == 1 and not self.step_columns
+
+    def joined_cells(self, names: Sequence[str], lines: Sequence[Sequence[str]]) -> tuple[list[str], list[str]]:
+        """Return the columns of the steps. Of one column more, the first or the last has the class: the only one of the
+        two with nothing but whole numbers; otherwise, none are returned."""
+        if not self.takes_unnamed_numbers or not lines:
+            return [], []
+        places = [place for place, cell in enumerate(lines[0][: len(names)]) if _number(cell) is not None]
+        if len(places) == self.shape[0] + 1:
+            whole = [place for place in (places[0], places[-1]) if all(_is_whole(line[place:]) for line in lines)]
+            places = [place for place in places if [place] != whole]
+        if len(places) != self.shape[0]:
+            return [], []
+        rows = [[_step(line[place]) if place < len(line) else None for place in places] for line in lines]
+        return [names[place] for place in places], [json.dumps(row) for row in rows]
+
     def shown(self, row: RawRow) -> RowDisplay:
         return {"series": np.asarray(self.raw_value(row), dtype=np.float64).reshape(self.shape)}
 
@@ -108,6 +127,27 @@ class SeriesEncoder(ScaledEncoder[SeriesState]):
                 raise EncodeError(f"{self.name!r} has a column without a single number.")
             series.append((values - mean) / std)
         return np.stack(series).clip(-LARGEST_ENCODED, LARGEST_ENCODED).astype(np.float32)
+
+
+def _step(cell: str) -> float | str | None:
+    """Return the number in a cell, or else its text, which `encode` refuses; None if it is empty."""
+    number = _number(cell)
+    return (cell.strip() or None) if number is None else number
+
+
+def _number(cell: str) -> float | None:
+    """Return the finite number in a cell; None if there is none."""
+    try:
+        number = float(cell)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _is_whole(cells: Sequence[str]) -> bool:
+    """Return whether the first cell is a whole number."""
+    number = _number(cells[0]) if cells else None
+    return number is not None and number.is_integer()
 
 
 class LogMelEncoder(ScaledEncoder[LogMelState]):
