@@ -60,6 +60,7 @@ CELLS: dict[str, str] = {
     "mnist.zip": (
         "classification ordinal_classification binary_classification reconstruction anomaly_detection contrastive"
     ),
+    "waves.tsv": "classification binary_classification reconstruction anomaly_detection",
     "bars.csv": (
         "classification ordinal_classification binary_classification reconstruction anomaly_detection contrastive"
     ),
@@ -210,6 +211,7 @@ SIMILAR = {
     "lines.zip": "reviews.zip",
     "mnist.zip": "bars.npz",
     "bars.csv": "bars.npz",
+    "waves.tsv": "pulses",
     "triplets.zip": "pairs.zip",
     "rings.jsonl": "graphs.zip",
     "station": "wave.csv",

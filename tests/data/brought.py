@@ -284,6 +284,16 @@ def series(rows: int = 300) -> bytes:
     return make_csv("time,other,value", (f"{t},{-3 * v:.4f},{v:.4f}" for t, v in zip(times, wave, strict=True)))
 
 
+def series_rows() -> bytes:
+    """Series with a column for each step behind their class, without names, as in the UCR archive."""
+    random = np.random.default_rng(12)
+    steps = np.linspace(0, 1, 30)
+    rows = (np.sin((5 + 5 * (row % 2)) * steps + random.normal()) for row in range(80))
+    return "".join(
+        f"{row % 2}\t" + "\t".join(f"{v:.4f}" for v in wave) + "\n" for row, wave in enumerate(rows)
+    ).encode()
+
+
 def ratings() -> bytes:
     random = np.random.default_rng(8)
     users, items = random.normal(size=12), random.normal(size=9)
@@ -363,6 +373,7 @@ EXAMPLE_FILES: dict[str, tuple[Callable[[], bytes], str]] = {
     "people.jsonl": (jsonl, "table"),
     "films.csv": (films, "table"),
     "bars.csv": (pixel_rows, "pixel_rows"),
+    "waves.tsv": (series_rows, "series_rows"),
     "bars.npz": (lambda: npz(x=bars(80)[0], y=bars(80)[1]), "arrays"),
     "mnist.zip": (idx_zip, "arrays"),
     "bright.zip": (labeled_pictures, "labeled_pictures"),

@@ -238,6 +238,13 @@ KINDS: dict[str, tuple[Callable[[str, Parts], Upload], Callable[[dict[str, Any]]
         ),
         _number_in_array("image"), COMMON,
     ),
+    "series_rows": (
+        _tables(
+            ",".join(["kind", *(f"t{step}" for step in range(24))]),
+            lambda row: ",".join(["pq"[row % 2], *(f"{row + step / 100}" for step in range(24))]),
+        ),
+        _number_in_array("series"), COMMON,
+    ),
     "picture_pairs": (
         _listed_in_table(_picture, "png", ("a", "b")), lambda row: _number_in_array("first")(row) // 3, COMMON,
     ),
@@ -264,7 +271,7 @@ KINDS: dict[str, tuple[Callable[[str, Parts], Upload], Callable[[dict[str, Any]]
 }  # fmt: skip
 # Kinds that read files and folders by the code of another one run in one layout; the others run with -m long.
 LIKE = {
-    **dict.fromkeys(("pixel_rows", "ratings", "text_pairs", "text_triplets", "translation"), "table"),
+    **dict.fromkeys(("pixel_rows", "ratings", "series_rows", "text_pairs", "text_triplets", "translation"), "table"),
     "picture_triplets": "picture_pairs",
 }
 CASES = [

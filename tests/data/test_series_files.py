@@ -14,6 +14,7 @@ from netloom.data.raw.series import Series
 from netloom.data.uploads import add_file, open_source
 from netloom.document import DataChoice
 from netloom.sandbox import FileInspection
+from netloom.sandbox.batch_files import read_batch
 
 RANDOM = np.random.default_rng(0)
 HEADER = "#Made for a test\n@problemName Waves\n@timeStamps false\n@missing false\n@univariate {}\n{}\n@data\n"
@@ -57,6 +58,17 @@ def test_shorter_series_end_with_zeros_and_a_note(home: Path) -> None:
     assert np.allclose(windows[0, :4], rows[0])
     assert not windows[0, 4:].any()
     assert "The series have 4 to 12 steps; zeros follow the shorter ones, up to 12." in data.warnings
+
+
+def test_a_file_of_series_is_predicted(home: Path) -> None:
+    rows, labels = waves(20, [12])
+    data = added(written(rows, labels), home, "Waves_TRAIN.ts")
+    shorter, its_labels = waves(2, [12, 7])
+    read = read_batch(written(shorter, its_labels), "new.ts", data.preprocess.to_json())
+    assert np.allclose(read.rows[0]["series"], shorter[0])
+    assert np.allclose(read.rows[1]["series"][:7], shorter[1])
+    assert not np.any(read.rows[1]["series"][7:])
+    assert read.notes == ["Zeros follow 1 series with fewer than 12 steps."]
 
 
 def test_numbers_are_predicted_by_regression(home: Path) -> None:

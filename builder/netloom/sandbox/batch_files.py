@@ -27,6 +27,7 @@ from netloom.data.tables.arff import is_arff
 from netloom.data.tables.intents_json import example_intents, text_records
 from netloom.data.tables.raw_rows import RowFile
 from netloom.data.tables.svmlight import is_svmlight
+from netloom.data.uploads import series_files
 from netloom.modalities.encoding.cells import EncodeError
 from netloom.modalities.encoding.field_encoder import FieldEncoder, field_encoder
 from netloom.modalities.encoding.image_field import image_encoder
@@ -93,6 +94,8 @@ def _read_text(content: bytes, name: str, preprocess: Mapping[str, Any]) -> RowF
     Raises:
         DataError: the file cannot be read, or has no column of the network.
     """
+    if series_files.is_series_file(content, name):
+        return _labeled_series(content, name, preprocess)
     try:
         file = _rows(_texts_of_intents(content, name), name, preprocess)
     except DataError:
@@ -102,6 +105,23 @@ def _read_text(content: bytes, name: str, preprocess: Mapping[str, Any]) -> RowF
         return other_file
     has_columns = _has_columns(file, preprocess)
     return file if has_columns else _in_layout_of_import(content, name, preprocess) or file
+
+
+def _labeled_series(content: bytes, name: str, preprocess: Mapping[str, Any]) -> RowFile:
+    """Return the series of a `.ts` file, without their labels; zeros follow those with fewer steps, as in the import.
+
+    Raises:
+        DataError: the file cannot be read, or the network reads something else than one series.
+    """
+    fields = [*map(field_encoder, preprocess["fields"])]
+    if len(fields) != 1 or len(fields[0].raw_shape) != 2:
+        columns = ", ".join(map(repr, row_file.readable_columns(preprocess)[:20]))
+        raise DataError(f"{name[:100]!r} has series, but the network reads {columns}; use a table with these columns.")
+    rows, steps = series_files.read_series(content, name).rows, fields[0].raw_shape[0]
+    padded = [np.pad(row, ((0, max(0, steps - len(row))), (0, 0))) for row in rows]
+    shorter = sum(len(row) < steps for row in rows)
+    notes = [f"Zeros follow {counted(shorter, 'series', 'series')} with fewer than {steps:,} steps."] if shorter else []
+    return RowFile([{fields[0].name: row.tolist()} for row in padded], notes=notes)
 
 
 def _has_columns(file: RowFile, preprocess: Mapping[str, Any]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,16 +11,18 @@ from netloom.core.errors import DataError
 from netloom.core.plain_json import JsonObject
 from netloom.data.raw.series import Series
 from netloom.data.raw_dataset import RawDataset
-from netloom.data.tables.target_guess import are_numbered, ranked_targets
+from netloom.data.tables.target_guess import ranked_targets
 from netloom.data.uploads.chosen import Chosen
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import TASK, Tabular, known_rows, numeric, parts_of_rows, target_of
 from netloom.data.uploads.upload_kind import Answers, Question
+from netloom.modalities.columns.text import FEW_VALUES
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _FEWEST = 24  # steps
+_NUMBERED = re.compile(r"(\D*)(\d{1,6})", re.ASCII)
 _SMOOTH = 0.6  # the correlation of neighboring steps, from which columns are steps rather than unrelated features
 _SAMPLE = 200
 
@@ -38,12 +41,12 @@ class SeriesRows(Tabular):
     specific_questions = (Question("target", "Column to predict", "choice", "The target of a series"), TASK)
 
     def suits(self, table: pd.DataFrame) -> float:
-        """Return 0.6 for a table without names whose first or last column has classes, and whose other columns are
-        steps; other tables of numbers can be read in this way, too, but are more likely features."""
+        """Return 0.6 for a table whose columns are numbered steps beside a first or last one with the target; other
+        tables of numbers can be read in this way, too, but are more likely features."""
         steps = _steps(table, _target(table))
         if len(steps) < table.shape[1] - 1 or len(steps) < _FEWEST:
             return 0.0
-        return 0.6 if are_numbered([str(name) for name in table.columns]) and _are_smooth(table[steps]) else 0.1
+        return 0.6 if _are_consecutive(steps) and _are_smooth(table[steps]) else 0.1
 
     def can_predict(self, source: Source, column: str) -> bool:
         table = self._table(source, {})
@@ -80,9 +83,20 @@ def _steps(table: pd.DataFrame, target: str) -> list[str]:
 
 
 def _target(table: pd.DataFrame) -> str:
-    """Return the more likely target of the first and the last column."""
-    ends = table[[str(table.columns[0]), str(table.columns[-1])]] if table.shape[1] > 1 else table
-    return ranked_targets(ends)[0]
+    """Return the more likely target of the first and the last column: the only one of few values, if there is one."""
+    names = list(dict.fromkeys([str(table.columns[0]), str(table.columns[-1])]))
+    few = [name for name in names if table[name].nunique() <= FEW_VALUES]
+    return few[0] if len(few) == 1 else ranked_targets(table[names])[0]
+
+
+def _are_consecutive(names: list[str]) -> bool:
+    """Return whether names are numbered one after the other, such as t0, t1 and t2."""
+    numbered = [_NUMBERED.fullmatch(name.strip()) for name in names]
+    first = numbered[0]
+    return first is not None and all(
+        match is not None and match[1] == first[1] and int(match[2]) == int(first[2]) + place
+        for place, match in enumerate(numbered)
+    )
 
 
 def _are_smooth(steps: pd.DataFrame) -> bool:
