@@ -15,9 +15,11 @@ from netloom.data import DataError, Prepared, add_file, prepare
 from netloom.data.preparation.decode import decode
 from netloom.data.quality.reach_back import reach_back_note
 from netloom.data.raw.series import Series, forecast_of
+from netloom.data.uploads import fitting, open_source
 from netloom.data.uploads.series_windows import parts_of_windows, season
 from netloom.data.uploads.upload_meta import read_meta, write_meta
 from netloom.document import DataChoice
+from tests.data.samples import import_and_prepare
 
 STEPS, WINDOW, HORIZON = 200, 12, 3
 HOURS = pd.date_range("2024-01-01", periods=STEPS, freq="h")
@@ -239,6 +241,37 @@ def test_predictions_of_several_series_are_named(home: Path) -> None:
     (answer,) = decode({"target": data.fitted_target.to_json()}, data.target[:1], {})
     assert list(answer["prediction"]) == ["rain", "sun"]
     assert answer["prediction"]["sun"] == pytest.approx([12, 13, 14], abs=1e-4)
+
+
+@pytest.mark.parametrize("times", ["year", "fraction", "yyyymmdd"])
+def test_a_value_per_numbered_time_is_a_series(times: str, home: Path) -> None:
+    """As sunspots by year, and as R writes monthly series."""
+    steps = np.arange(60)
+    written: dict[str, Any] = {
+        "year": 1900 + steps,
+        "fraction": (1949 + steps / 12).round(6),
+        "yyyymmdd": pd.date_range("1958-03-29", periods=60, freq="7D").strftime("%Y%m%d"),
+    }[times]
+    lines = [f"{row + 1},{time},{np.sin(row / 3):.4f}" for row, time in enumerate(written)]
+    content = "\n".join(["," + ("date" if times == "yyyymmdd" else "time") + ",value", *lines]).encode()
+    assert fitting(open_source(content, "a.csv"))[0].name == "series"
+    data = import_and_prepare(content, home, "a.csv")
+    assert data.schema.target.forecast is not None
+    assert data.raw.channels == ("value",)  # type: ignore[attr-defined]
+    assert "The rows were put in the order" not in " ".join(data.warnings)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "year,price\n" + "\n".join(f"{1990 + row * 7 % 30},{row * 3 % 17}" for row in range(60)),  # not in order
+        "year,price,area\n" + "\n".join(f"{1900 + row},{row * 3 % 17},{row * 5 % 19}" for row in range(60)),
+        "age,price\n" + "\n".join(f"{row},{row * 3 % 17}" for row in range(60)),
+        "day,rain\n" + "\n".join(f"{row},{row % 2}" for row in range(60)),  # a flag
+    ],
+)
+def test_other_tables_with_years_stay_tables(table: str) -> None:
+    assert fitting(open_source(table.encode(), "a.csv"))[0].name == "table"
 
 
 def test_the_time_cannot_be_forecast(home: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MAX_CHANNELS = 64
+_TIME = re.compile(r"(?i)(date|time|year|yr|month|quarter|week|day|hour)s?")
+_UNNAMED = re.compile(r"Unnamed: \d+(\.\d+)?")
 FLAGS = 5  # a column with at most this number of distinct values is more likely a flag than a measurement
 FEWEST, REGULAR = 20, 0.9  # rows per series, and the share of equal time steps, to infer several series
 
@@ -96,6 +99,8 @@ class Series(Tabular):
 
     def suits(self, table: pd.DataFrame) -> float:
         times, numbers = _dated(table), numeric(table)
+        if not times and _counted_time(table) is not None:
+            return 0.6
         if len(times) != 1 or not numbers or len(table) < 2 * FEWEST:
             return 0.0
         if _several(table, times[0]):
@@ -105,9 +110,9 @@ class Series(Tabular):
         return 0.2 if _twice(table, times[0]) else 0.7  # several rows per time are more likely a table
 
     def guesses(self, table: pd.DataFrame, answers: Answers) -> JsonObject:
-        time = answers["time"] if "time" in answers else next(iter(_dated(table)), None)
+        time = answers["time"] if "time" in answers else next(iter(_dated(table)), _counted_time(table))
         several = answers["series"] if "series" in answers else _several(table, time)
-        names = [name for name in numeric(table) if name not in (time, several)]
+        names = [name for name in numeric(table) if name not in (time, several) and not _counts_rows(table, name)]
         numbers = names or [str(table.columns[-1])]
         varied = [name for name in names if table[name].nunique() > FLAGS]  # a flag is rarely forecast
         target = listed(answers.get("target")) or [(varied or numbers)[-1]]
@@ -197,6 +202,25 @@ def _dated(table: pd.DataFrame) -> list[str]:
     import pandas as pd
 
     return [str(name) for name, values in table.items() if pd.api.types.is_datetime64_any_dtype(values)]
+
+
+def _counted_time(table: pd.DataFrame) -> str | None:
+    """Return the column of times as numbers, such as years, in a table of one series; None if it is another table."""
+    names = [str(name) for name in table.columns if not _counts_rows(table, str(name))]
+    if len(names) != 2 or {*names} - {*numeric(table)} or len(table) < 2 * FEWEST:
+        return None
+    times = [name for name in names if _TIME.fullmatch(name.strip())]
+    if len(times) != 1 or table[times[0]].isna().any() or not (table[times[0]].diff().iloc[1:] > 0).all():
+        return None
+    values = table[names[0] if times[0] == names[1] else names[1]]
+    return times[0] if values.nunique() > FLAGS else None
+
+
+def _counts_rows(table: pd.DataFrame, name: str) -> bool:
+    """Return whether a column without a name numbers the rows, as R and pandas write it."""
+    if not _UNNAMED.fullmatch(name) or name not in numeric(table):
+        return False
+    return bool((table[name].diff().iloc[1:] == 1).all())
 
 
 def _twice(table: pd.DataFrame, time: str) -> bool:
