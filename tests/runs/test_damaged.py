@@ -56,6 +56,18 @@ def change_optimizer(path: Path) -> None:
     path.write_text(path.read_text().replace('"optimizer": "adam"', '"optimizer": "rmsprop"'))
 
 
+def break_syntax(path: Path) -> None:
+    path.write_text("layers = [\n" + path.read_text())
+
+
+def misspell(path: Path) -> None:
+    path.write_text(path.read_text().replace("nn.Linear(", "nn.Lineer("))
+
+
+def add_units(path: Path) -> None:
+    path.write_text(path.read_text().replace("16", "17"))
+
+
 DAMAGES = (truncate, clear, flip_bit, remove)
 
 
@@ -166,6 +178,9 @@ def test_resuming_on_changed_data_is_noted(stopped: tuple[Store, str], capsys: p
         ("project.json", truncate, "project.json cannot be read as a document. This is not valid JSON"),
         ("project.json", change_optimizer, "The last checkpoint does not fit project.json and model.py in "),
         ("model.py", remove, "model.py cannot be read: No such file or directory. Restore the file"),
+        ("model.py", break_syntax, "model.py, line 1, cannot be run: it is not valid Python ('[' was never closed)."),
+        ("model.py", misspell, " cannot be run: AttributeError: module 'torch.nn' has no attribute 'Lineer'. Restore"),
+        ("model.py", clear, "model.py cannot be run: it does not define the class Main. Restore the file"),
     ],
 )
 def test_resuming_names_a_file_that_is_damaged_or_was_edited(
@@ -181,6 +196,25 @@ def test_resuming_names_a_file_that_is_damaged_or_was_edited(
     assert sentence in run.reason
     assert str(folder) in run.reason
     assert "in a new run" in run.reason
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        (break_syntax, "model.py, line 1, cannot be run: it is not valid Python ('[' was never closed). Restore"),
+        (add_units, "best.safetensors does not fit the network in {folder}/model.py. Restore the file from a backup"),
+    ],
+)
+def test_using_a_run_names_its_edited_code(
+    stopped: tuple[Store, str], damage: Callable[[Path], None], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, run_id = stopped
+    folder = store.artifacts(run_id).local_directory()
+    damage(folder / "model.py")
+    assert main(["evaluate", run_id, "--split", "train"]) != 0
+    message = capsys.readouterr().err
+    assert f"{folder}/" in message
+    assert sentence.format(folder=folder) in message
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from netloom.compile import input_fields, module
+from netloom.compile import SourceError, input_fields, module
 from netloom.data import DataError, schema
 from netloom.document import DocumentError, Project
 from netloom.store import NotFoundError, RunArtifacts, Store
+from netloom.store.artifact_files import RESTORE
 from netloom.store.run_summary import RunOrigin
 from netloom.tasks import can_teach, task
 from netloom.training.weights import checkpoints
@@ -138,7 +139,15 @@ class Teacher:
     `fields`."""
 
     def __init__(self, taught: TeacherFiles, fields: list[str], device: str) -> None:
-        self.model = module(taught.source.read_text(encoding="utf-8"))
+        """Load the network.
+
+        Raises:
+            StartError: its code cannot be run.
+        """
+        try:
+            self.model = module(taught.source.read_text(encoding="utf-8"))
+        except SourceError as error:
+            raise StartError(f"{error.in_file(taught.source)} {RESTORE}") from error
         self.model.load_state_dict(read_weights(taught.weights))
         self.model.to(device).eval().requires_grad_(False)
         self._places = [fields.index(name) for name in taught.fields]

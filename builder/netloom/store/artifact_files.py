@@ -11,6 +11,9 @@ from typing import Any
 from netloom.core.plain_json import JsonObject
 from netloom.store.artifact_store import ArtifactStore, Stamp
 
+# What to do about a file of a run that cannot be used
+RESTORE = "Restore the file from a backup, or train the project in a new run."
+
 
 class DamagedArtifactError(ValueError):
     """A file of a run is unreadable; `path` names it."""

@@ -21,7 +21,7 @@ from netloom.core.plain_json import JsonObject
 from netloom.document import DocumentError, Project, checked, loads
 from netloom.document.files import DocumentPathError
 from netloom.document.former_names import renamed
-from netloom.store.artifact_files import ArtifactFiles
+from netloom.store.artifact_files import RESTORE, ArtifactFiles
 from netloom.store.artifact_store import ArtifactStore, Stamp
 from netloom.store.local_artifacts import LocalArtifactStore
 
@@ -35,7 +35,6 @@ _CALIBRATION = "calibration.json"
 _CALIBRATION_MEASURES = "calibration_measures.json"
 _CHAT_POLICY, _CHAT_TESTS = "chat_policy.json", "chat_tests.csv"
 _LOG, _WORKER_LOG = "log.jsonl", "worker.log"
-_RESTORE = "Restore the file from a backup, or train the project in a new run."
 
 
 class TeacherFacts(TypedDict):
@@ -83,9 +82,9 @@ class RunArtifacts:
         try:
             return loads(self._files.read(_PROJECT))
         except OSError as error:
-            raise DocumentPathError(f"{path} cannot be read: {error.strerror or error}. {_RESTORE}", path) from None
+            raise DocumentPathError(f"{path} cannot be read: {error.strerror or error}. {RESTORE}", path) from None
         except DocumentError as error:
-            raise DocumentError(f"{path} cannot be read as a document. {error} {_RESTORE}", error.errors) from None
+            raise DocumentError(f"{path} cannot be read as a document. {error} {RESTORE}", error.errors) from None
 
     def save_project(self, project: Project) -> None:
         """Save the document of the run.
@@ -119,7 +118,7 @@ class RunArtifacts:
             reason = error.strerror or error
         except UnicodeDecodeError:
             reason = "it is not UTF-8 text"
-        raise DocumentPathError(f"{path} cannot be read: {reason}. {_RESTORE}", path)
+        raise DocumentPathError(f"{path} cannot be read: {reason}. {RESTORE}", path)
 
     def save_source(self, source: str) -> None:
         self._files.write(_SOURCE, source.encode())

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from netloom.compile import SourceError
 from netloom.core.text import first_line
 from netloom.data import prepare
 from netloom.data.preparation.fitted_state import with_stored_state
@@ -22,6 +23,7 @@ from netloom.runs.prediction.trained_run import TrainedRun, evaluate, save_evalu
 from netloom.runs.resources.limits import FULL, RunLimits, no_memory, storage_problem
 from netloom.runs.resources.thread_count import ThreadCount
 from netloom.store import Run, RunArtifacts, Store
+from netloom.store.artifact_files import RESTORE
 from netloom.store.run_end import RunEnd
 from netloom.store.run_summary import RunSummary
 from netloom.training.diagnostics import nan_tracer
@@ -141,6 +143,8 @@ def reason(error: Exception, limits: RunLimits, artifacts: RunArtifacts) -> str:
         return "The GPU's memory is full; make batches or layers smaller, or train on the CPU."
     if no_memory(error):
         return limits.too_much_memory
+    if isinstance(error, SourceError):
+        return f"{error.in_file(artifacts.source_file)} {RESTORE}"
     if full := storage_problem(error):
         return f"{FULL[full]}, and resume the run ({RESUME} {artifacts.run_id[:8]}): {_resumption(artifacts)}."
     return first_line(error, 500)

@@ -9,7 +9,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from netloom.compile import input_fields, module, source
+from netloom.compile import SourceError, input_fields, module, source
 from netloom.data import DataError, Prepared, prepare, schema
 from netloom.data.preparation.calibrated import Decoding
 from netloom.data.preparation.decode import decode
@@ -18,6 +18,7 @@ from netloom.data.preparation.preprocess import Preprocess
 from netloom.data.quality.severe_findings import caveats, severe
 from netloom.data.tables.raw_rows import unknown_categories, with_warnings
 from netloom.document import DocumentError, Project
+from netloom.document.files import DocumentPathError
 from netloom.modalities.encoding.rows import Answer
 from netloom.modalities.encoding.tokenization import last_places
 from netloom.runs.distillation import attach_teacher, find_teacher
@@ -25,6 +26,7 @@ from netloom.runs.history import weight_history
 from netloom.runs.prediction.applied_calibration import AppliedCalibration, applied
 from netloom.runs.prediction.vae_sampling import sample_images
 from netloom.store import DamagedArtifactError, RunArtifacts, Store, open_store
+from netloom.store.artifact_files import RESTORE
 from netloom.tasks import task
 from netloom.training.evaluation import compute_metrics, with_uncertainty
 from netloom.training.objectives import EVALUATION_BATCH, OBJECTIVES, Evaluation, Objective, Settings
@@ -139,29 +141,47 @@ def load_run(store: Store, run_id: str, checkpoint: str = "") -> TrainedRun:
     default, with the weights that its document selects.
 
     Raises:
-        CheckpointError: there are no such weights.
+        CheckpointError: there are no such weights, or they do not fit its code.
+        DocumentError: its document or its code cannot be used.
         FileNotFoundError: the run has no checkpoint yet.
         DataError: its data does not exist any more.
     """
     artifacts = store.artifacts(run_id)
     project, text = artifacts.project(), artifacts.source()
-    model = module(text)
+    model = _stored_network(artifacts, text)
     name = checkpoint or project.training.checkpoint
-    model.load_state_dict(weight_history.weights(artifacts, name))
+    _load_weights(model, artifacts, name)
     data = with_stored_state(prepare(project.data, store.home), artifacts)
     calibration = applied(artifacts, weight_history.weights_path(artifacts, name))
     return TrainedRun(project, text, model.eval(), data, store.run(run_id), calibration)
+
+
+def _stored_network(artifacts: RunArtifacts, text: str) -> nn.Module:
+    try:
+        return module(text)
+    except SourceError as error:
+        file = artifacts.source_file
+        raise DocumentPathError(f"{error.in_file(file)} {RESTORE}", file) from error
+
+
+def _load_weights(model: nn.Module, artifacts: RunArtifacts, name: str) -> None:
+    weights = weight_history.weights(artifacts, name)
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        path = weight_history.weights_path(artifacts, name)
+        raise CheckpointError(f"{path} does not fit the network in {artifacts.source_file}. {RESTORE}") from error
 
 
 def with_weights(trained: TrainedRun, artifacts: RunArtifacts, checkpoint: str) -> TrainedRun:
     """Return the same run with other weights, without preparing the data again. It is not calibrated.
 
     Raises:
-        CheckpointError: there are no such weights.
+        CheckpointError: there are no such weights, or they do not fit its code.
         FileNotFoundError: the run has no checkpoint yet.
     """
     model = module(trained.source)
-    model.load_state_dict(weight_history.weights(artifacts, checkpoint))
+    _load_weights(model, artifacts, checkpoint)
     return replace(trained, model=model.eval(), applied=None)
 
 
