@@ -165,7 +165,9 @@ def message_row(run: ChatRun, message: str) -> JsonObject:
         UsageError: the message is too long.
     """
     if len(message) > MAX_LETTERS:
-        raise UsageError(f"A message has {len(message):,} letters; at most {MAX_LETTERS:,} are read.")
+        raise UsageError(
+            f"The message has {len(message):,} characters, but at most {MAX_LETTERS:,} are read. Shorten it."
+        )
     field = _text_field(run)
     return {field.source_column or field.name: message}
 
