@@ -85,7 +85,7 @@ def test_injected_shifts_are_found_and_named(on_table: TrainedRun) -> None:
     moved = compare(on_table, rows_of(table(random, COUNT, shift=0.5)))
     assert {"x", "prediction"} <= drifted(moved)
     assert not {"group", "noise"} & drifted(moved)
-    assert "x: mean" in moved.sentence
+    assert "most of all x (mean " in moved.sentence
     doubled = compare(on_table, rows_of(table(random, COUNT, share=0.6)))
     assert "group" in drifted(doubled)
     lost = table(random, COUNT)
@@ -105,6 +105,21 @@ def test_report_names_all_columns_once(on_table: TrainedRun) -> None:
         ("MMD", "embeddings of the network", 450, COUNT),
     ]
     assert report.rows == COUNT
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.5])
+def test_sentence_and_json_count_all_tests(on_table: TrainedRun, shift: float) -> None:
+    report = compare(on_table, rows_of(table(np.random.default_rng(2), COUNT, shift)))
+    value: dict[str, Any] = dict(report.as_json())
+    tests = "4 multivariate tests"
+    verdicts = {key: [part["is_drift"] for part in value[key]] for key in ("quantities", "separations")}
+    assert verdicts["separations"] == [part.p < 0.05 for part in report.separations]
+    assert value["is_drift"] is any(verdicts["quantities"] + verdicts["separations"]) is bool(shift)
+    if shift:
+        assert report.sentence.startswith(f"{sum(verdicts['quantities'])} of 6 quantities drifted, ")
+        assert report.sentence.endswith(f", and {sum(verdicts['separations'])} of {tests} detected drift.")
+    else:
+        assert report.sentence == f"No drift found in {COUNT} rows by tests of 6 quantities and {tests}."
 
 
 def test_too_few_rows_are_refused(on_table: TrainedRun) -> None:
@@ -159,6 +174,8 @@ def test_rotated_images_are_found_by_their_embeddings_only(digits: Trained) -> N
     assert [part.test for part in embedded] == ["Domain classifier", "MMD"]
     assert max(part.p for part in embedded) < 0.05
     assert embedded[0].statistic > 0.9
+    count = sum(part.is_drift for part in report.separations)
+    assert report.sentence.endswith(f"{count} of 4 multivariate tests detected drift.")
     assert not compare(run, rows).is_drift
 
 

@@ -93,7 +93,7 @@ def drift_table(report: DriftReport) -> str:
     ]
     whole = [
         (
-            "drift" if part.p < 0.05 else "",
+            "drift" if part.is_drift else "",
             f"{part.subject} ({part.test})",
             f"{part.reference:,} rows",
             f"{part.rows:,} rows, {part.measure} {number(part.statistic)}",

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from netloom.drift.two_sample import ALPHA
+
 # Rows of each sample; the tests compare all pairs, or fit a classifier.
 MAX_ROWS = 1_000
 # Permutations of the first round, and the number of larger statistics among them with which no others follow: the
@@ -26,7 +28,8 @@ PENALTY, FOLDS = 40.0, 5
 
 @dataclass(frozen=True)
 class Separation:
-    """How well two samples can be distinguished, with the p-value of equal distributions.
+    """How well two samples can be distinguished, with the p-value of equal distributions. In reports, it is corrected
+    for the number of tests.
 
     Attributes:
         test: The name of the test.
@@ -42,6 +45,10 @@ class Separation:
     reference: int
     rows: int
     subject: str = ""
+
+    @property
+    def is_drift(self) -> bool:
+        return self.p < ALPHA
 
 
 def domain_classifier(

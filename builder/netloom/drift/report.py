@@ -18,7 +18,7 @@ from netloom.core.plain_json import JsonObject
 from netloom.core.text import number, plain
 from netloom.drift.monitored import Quantity, columns, hidden_keys, predictions, summaries
 from netloom.drift.multivariate import MAX_PERMUTATIONS, PERMUTATIONS, Separation, domain_classifier, mmd
-from netloom.drift.two_sample import Comparison, compare_categories, compare_numbers, holm
+from netloom.drift.two_sample import ALPHA, Comparison, compare_categories, compare_numbers, holm
 from netloom.runs.prediction.embeddings import features, last_linear
 from netloom.runs.prediction.trained_run import answers
 from netloom.training.streaming import take
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from netloom.runs import TrainedRun
 
-ALPHA = 0.05
 # Fewer rows give no evidence, and more are sampled.
 MIN_ROWS, MAX_ROWS = 30, 5_000
 # Rows whose predictions are compared; a text is generated for each of them
@@ -84,28 +83,35 @@ class DriftReport:
     @property
     def is_drift(self) -> bool:
         """Whether anything drifted. Without drift, the chance of that is at most `ALPHA`."""
-        return any(drift.is_drift for drift in self.quantities) or any(part.p < ALPHA for part in self.separations)
+        return any(drift.is_drift for drift in self.quantities) or any(part.is_drift for part in self.separations)
 
     @property
     def sentence(self) -> str:
         """The result in words."""
         drifted = [drift for drift in self.quantities if drift.is_drift]
-        count = len(self.quantities)
+        separated = [part for part in self.separations if part.is_drift]
+        count, tests = len(self.quantities), len(self.separations)
+        counted_tests = f"{len(separated)} of {tests} multivariate tests detected drift"
         if drifted:
             worst = min(drifted, key=lambda drift: (drift.p, -drift.comparison.js))
-            change = f"{worst.name}: {worst.before}, now {worst.now}"
-            return f"{len(drifted)} of {count} quantities drifted, most of all {change}."
-        if differing := dict.fromkeys(part.subject for part in self.separations if part.p < ALPHA):
+            change = f"{worst.name} ({worst.before}, now {worst.now})"
+            return f"{len(drifted)} of {count} quantities drifted, most of all {change}, and {counted_tests}."
+        if differing := dict.fromkeys(part.subject for part in separated):
             subjects = " and ".join(name if name == WHOLE_ROWS else f"the {name}" for name in differing)
             others = "the held-out rows" if WHOLE_ROWS in differing else "those of the held-out rows"
-            return f"No single quantity drifted, but {subjects} differ from {others}."
-        return f"No drift found in {count} quantities of {self.rows:,} rows."
+            return f"No single quantity drifted, but {subjects} differ from {others}: {counted_tests}."
+        return f"No drift found in {self.rows:,} rows by tests of {count} quantities and {tests} multivariate tests."
 
     def as_json(self) -> JsonObject:
         """Return plain JSON values, with the verdicts."""
         value = asdict(self)
-        for entry, drift in zip(value["quantities"], self.quantities, strict=True):
-            entry["is_drift"] = drift.is_drift
+        verdicts = {
+            "quantities": [drift.is_drift for drift in self.quantities],
+            "separations": [part.is_drift for part in self.separations],
+        }
+        for key, values in verdicts.items():
+            for entry, is_drift in zip(value[key], values, strict=True):
+                entry["is_drift"] = is_drift
         return value | {"is_drift": self.is_drift, "sentence": self.sentence}
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+# Without drift, the chance that any of the corrected p-values is below it is at most this
+ALPHA = 0.05
 # Bins of the distances, at the quantiles of the reference
 BINS = 10
 # Expected counts below this make the chi-squared distribution a poor approximation (Cochran's rule), so rare categories

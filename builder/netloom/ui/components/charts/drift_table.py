@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from netloom.core.text import number
-from netloom.drift.report import ALPHA
 
 if TYPE_CHECKING:
     from netloom.drift import Drift, DriftReport
@@ -22,9 +21,9 @@ def drift_table(report: DriftReport) -> None:
     st.dataframe([_whole(part) for part in report.separations], hide_index=True, width="stretch")
     st.caption(
         f"{report.rows:,} rows, compared with {report.reference:,} held-out rows. p is corrected for the number of "
-        "tests (Holm). PSI: below 0.1 is stable, above 0.25 is a large shift. The embeddings are the features that the "
-        "last layer of the network receives. A ROC-AUC of 0.5 means that a classifier cannot tell the two samples "
-        "apart."
+        "tests (Holm). PSI: below 0.1 is stable, above 0.25 is a large shift. The second table has the multivariate "
+        "tests, which compare many values of each row at once. The embeddings are the features that the last layer of "
+        "the network receives. A ROC-AUC of 0.5 means that a classifier cannot tell the two samples apart."
     )
 
 
@@ -43,7 +42,7 @@ def _row(drift: Drift) -> dict[str, Any]:
 def _whole(part: Separation) -> dict[str, Any]:
     return {
         "Compared": part.subject,
-        "Verdict": "drift" if part.p < ALPHA else "stable",
+        "Verdict": "drift" if part.is_drift else "stable",
         "Test": part.test,
         "Statistic": f"{part.measure} {number(part.statistic, 3)}",
         "Held-out rows": part.reference,
