@@ -19,10 +19,17 @@ from huggingface_hub import ModelCard
 
 from netloom.api import load_run
 from netloom.calibration.stored_measures import MEASURES
+from netloom.document import updated
 from netloom.export.model_card.collect import collect, summary_of
+from netloom.export.model_card.html import html
+from netloom.export.model_card.markdown import markdown
+from netloom.runs import load_run as load_stored_run
+from netloom.runs import start
 from netloom.runs.run_lookup import find_run
 from netloom.store import open_store
+from netloom.templates import templates
 from tests.cli.conftest import Console, Trained
+from tests.runs.examples import trained_here
 
 pytestmark = pytest.mark.usefixtures("operators")
 
@@ -63,13 +70,13 @@ def test_statement_is_stored_with_the_run(console: Console, copy: Trained) -> No
 
 
 def test_texts_are_never_markup(console: Console, copy: Trained, tmp_path: Path) -> None:
-    markdown = import_module("markdown")  # without types
+    markdown_package = import_module("markdown")  # without types
     page, text = tmp_path / "card.html", tmp_path / "card.md"
     for path in (page, text):
         answer = console("card", "last", "--home", copy.home, "--to", path, "--limitations", HOSTILE)
         assert answer.code == 0, answer.err
     content = text.read_text().partition("\n---\n")[2]
-    rendered = markdown.markdown(content, extensions=["tables"])
+    rendered = markdown_package.markdown(content, extensions=["tables"])
     for source in (page.read_text(), rendered):
         tags = _tags(source)
         assert not {"script", "a", "img", "iframe"} & set(tags)
@@ -96,6 +103,19 @@ def test_rows_that_depend_on_each_other_have_no_interval_of_independent_rows(tra
     grouped = replace(run, data=replace(run.data, raw=replace(run.data.raw, groups=groups)))
     headers = [collect(store, each, measure=False).tables[0].header for each in (run, grouped)]
     assert headers[0] == (*headers[1], "Recall, 95% CI")
+
+
+def test_card_names_the_unit_of_errors(home: Path, tmp_path: Path) -> None:
+    project, store = templates()["diabetes"].project, open_store(home)
+    project = project.model_copy(update={"training": updated(project.training, {"epochs": 1, "device": "cpu"})})
+    with trained_here():
+        run = load_stored_run(store, start(store, store.create_project(project), project))
+    card = collect(store, run)
+    unit = "Errors are in the unit of progression."
+    assert card.unit == unit
+    for text in (markdown(card), html(card)):
+        assert text.count(unit.rstrip(".")) == 1
+        assert "Fisher" not in text, "slices are tested by proportions only"
 
 
 def test_card_has_what_was_measured_of_the_weights(console: Console, copy: Trained, tmp_path: Path) -> None:

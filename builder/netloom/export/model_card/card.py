@@ -81,9 +81,9 @@ class Section:
 class ModelCard:
     """A model card. Tables are empty, and texts are "", where nothing is known; `missing` says what was not measured.
 
-    `facts` of each section are pairs of a term and a text; `drawing` is the network as SVG, and `layers` the same as a
-    table, for formats that do not show drawings. `evidence` are the sections on calibration, robustness and
-    explanations.
+    `unit` is a sentence about the units of the scores. `facts` of each section are pairs of a term and a text;
+    `drawing` is the network as SVG, and `layers` the same as a table, for formats that do not show drawings. `evidence`
+    are the sections on calibration, robustness and explanations.
     """
 
     name: str
@@ -95,6 +95,7 @@ class ModelCard:
     dataset_id: str
     split: str
     scores: tuple[Score, ...] = ()
+    unit: str = ""
     missing: tuple[str, ...] = ()
     reference: str = ""
     caveats: tuple[str, ...] = ()

@@ -32,11 +32,11 @@ MAX_CLASSES, MAX_SLICES, MAX_LAYERS = 50, 20, 100
 # The settings of every training; others are listed if they differ from their default.
 ALWAYS = ("objective", "optimizer", "learning_rate", "batch_size", "epochs", "seed", "schedule")
 CALIBRATED = "applied to predictions, fitted on the validation rows; the metrics are those without it"
-SLICES_NOTE = (
-    "Rows of the test split by their values, the largest difference from the other rows first. A slice is marked as "
-    "worse if Fisher's exact test, corrected for the number of slices, gives p < 0.05."
+SLICES_NOTE = "Rows of the test split by their values, the largest difference from the other rows first."
+TESTED_NOTE = (
+    "A slice is marked as worse if Fisher's exact test, or a jackknife of blocks of rows that depend on each other, "
+    "corrected for the number of slices, gives p < 0.05."
 )
-
 
 NOT_EVALUATED = "The metrics of these weights were not measured; netloom evaluate and netloom card measure them."
 NOT_SLICED = "Scores by slice of the test rows were not measured for this card; netloom card measures them."
@@ -80,6 +80,7 @@ def collect(
         dataset_id=plain(project.data.dataset),
         split=evaluation.split if evaluation else "test",
         scores=tuple(_scores(evaluation)) if evaluation else (),
+        unit=plain(evaluation.unit) if evaluation else "",
         missing=() if measure else ((NOT_SLICED,) if evaluation else (NOT_EVALUATED, NOT_SLICED)),
         reference=evaluation.reference.title if evaluation and evaluation.reference else "",
         caveats=tuple(map(plain, score_notes(evaluation))) if evaluation else (),
@@ -166,7 +167,8 @@ def _slices(parts: list[Slice]) -> Table:
         )
     title = metric(parts[0].metric).title if parts else ""
     header = ("Slice", "Rows", title, "95% CI", "Other rows", "Verdict")
-    return Table("Scores by slice", header, tuple(rows), SLICES_NOTE)
+    is_tested = any(part.p is not None for part in parts)
+    return Table("Scores by slice", header, tuple(rows), f"{SLICES_NOTE} {TESTED_NOTE}" if is_tested else SLICES_NOTE)
 
 
 def _data(dataset: Mapping[str, Any], trained: TrainedRun) -> Iterator[tuple[str, str]]:

@@ -38,7 +38,7 @@ def html(card: ModelCard) -> str:
     if card.scores:
         header = ("Metric", "Value", "95% CI", card.reference or "Trivial predictor")
         rows = tuple((score.title, score.text, score.interval, score.reference) for score in card.scores)
-        parts.append(_table(Table("", header, rows)))
+        parts.append(_table(Table("", header, rows, card.unit)))
     parts += [f'<p class="faint">{escape(sentence)}</p>' for sentence in card.missing]
     for table in card.tables:
         parts += [f"<h3>{escape(table.title)}</h3>", _table(table)]

@@ -34,7 +34,7 @@ def markdown(card: ModelCard) -> str:
     if card.scores:
         header = ("Metric", "Value", "95% CI", card.reference or "Trivial predictor")
         rows = tuple((score.title, score.text, score.interval, score.reference) for score in card.scores)
-        lines += _table(Table("", header, rows))
+        lines += _table(Table("", header, rows, card.unit))
     lines += [f"{_text(sentence)}\n" for sentence in card.missing]
     for table in card.tables:
         lines += [f"### {_text(table.title)}", "", *_table(table)]
