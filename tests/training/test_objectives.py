@@ -20,6 +20,7 @@ from netloom.training import OBJECTIVES, Evaluation
 from netloom.training.evaluation import compute_metrics
 from netloom.training.objectives.evaluation import Worst
 from netloom.training.objectives.tagging import Tagging
+from tests.data.samples import import_and_prepare
 from tests.networks import chain
 
 GENERATOR = torch.Generator().manual_seed(0)
@@ -112,6 +113,27 @@ def test_regression_matches_scikit_learn_in_original_units(diabetes: Prepared) -
     assert result.residuals["target"] == pytest.approx(truth.ravel().tolist())
     errors = np.abs(truth - predicted).ravel()
     assert result.worst[0].row == int(rows[int(errors.argmax())])
+
+
+def test_several_numbers_are_compared_in_standard_deviations(home: Path) -> None:
+    """Prices are a thousand times as large as shares, so that errors in the units of the data are those of prices."""
+    random = np.random.default_rng(0)
+    price, share = 5_000 + 1_000 * random.normal(size=200), 0.5 + 0.1 * random.normal(size=200)
+    table = "a,price,share\n" + "\n".join(f"{p / 1000},{p},{s}" for p, s in zip(price, share, strict=True))
+    data = import_and_prepare(table.encode(), home, columns={name: {"role": "target"} for name in ("price", "share")})
+    rows, objective = data.split["test"], OBJECTIVES["regression"]
+    wrong_share, wrong_price = data.target[rows].clone(), data.target[rows].clone()
+    wrong_share[0, 1] += 3
+    wrong_price[1, 0] += 0.3
+    first, second = (objective.evaluate(output, data, rows, "test") for output in (wrong_share, wrong_price))
+    assert first.metrics["mae"] < second.metrics["mae"], "in the units of the data"
+    name = objective.task.headline_metric(first.metrics)
+    assert name == "scaled_mae"
+    assert (first.metrics[name], second.metrics[name]) == pytest.approx((1.5 / len(rows), 0.15 / len(rows)), rel=1e-3)
+    assert first.metrics["scaled_rmse"] == pytest.approx(3 / (2 * len(rows)) ** 0.5, rel=1e-3)
+    both = objective.evaluate(wrong_share + wrong_price - data.target[rows], data, rows, "test")
+    assert [item.row for item in both.worst[:2]] == rows[:2].tolist()
+    assert both.worst[0].loss == pytest.approx(1.5, rel=1e-3)
 
 
 def test_constant_mean_prediction_has_zero_r2(diabetes: Prepared) -> None:

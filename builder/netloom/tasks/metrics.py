@@ -53,7 +53,7 @@ def _up(
     return Metric(name, title, True, form, help, bounds, class_title)
 
 
-_SCALED = "In standard deviations of each series over the training part, because units differ"
+_SCALED = "In standard deviations of each number or series over the training part, because units differ"
 _PERCENT = "{:.1%}"
 # In the order in which they are shown.
 METRICS: dict[str, Metric] = {

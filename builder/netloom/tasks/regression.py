@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 
 from netloom.data.schema import Schema
@@ -28,7 +28,7 @@ LOSSES = {
 }
 # The parameters of losses, by the name of the loss
 LOSS_PARAMETERS = {"huber": "huber_delta", "quantile": "quantile"}
-# The absolute error on curves and in evaluations; scaled for several series, whose units differ
+# The absolute error on curves and in evaluations; scaled for several series or numbers, whose units differ
 ABSOLUTE_ERROR, SCALED_ERROR = "mae", "scaled_mae"
 SCALED_METRICS = {"loss": "Mean squared error", SCALED_ERROR: "Mean absolute error (scaled)"}
 LOSS_SETTINGS = ("regression_loss", *LOSS_PARAMETERS.values())
@@ -60,6 +60,9 @@ class Regression(Task):
     def read_settings(self, training: Training) -> tuple[str, ...]:
         unused = unused_loss_parameters(training)
         return tuple(name for name in self.settings if name not in unused)
+
+    def headline_metric(self, metrics: Collection[str]) -> str:
+        return SCALED_ERROR if SCALED_ERROR in metrics else super().headline_metric(metrics)
 
     def answer_parts(self, schema: Schema) -> tuple[AnswerPart, ...]:
         description = "The prediction in the units of the data"

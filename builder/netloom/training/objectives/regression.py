@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 # Those of several series times steps are many, and charts draw no more.
 MAX_RESIDUALS = 20_000
 SEVERAL = (
-    "RMSE and MAE are over all numbers in the units of the data, so large numbers dominate; R² is the mean over the "
+    "RMSE and MAE are over all numbers in the units of the data, so large numbers dominate. The scaled ones, by which "
+    "networks are compared, are in standard deviations of each number over the training rows. R² is the mean over the "
     "numbers."
 )
 
@@ -103,14 +104,14 @@ class Regression(ErrorLoss):
             prefix, unit = "scaled_", SCALED
             predicted, target = (scaled_to(values, forecast, scales) for values in restored)
         error = predicted - target
-        metrics |= {
-            f"{prefix}rmse": float(error.square().mean().sqrt()),
-            f"{prefix}mae": float(error.abs().mean()),
-            "r2": _r2(target, error, several=several),
-        }
+        metrics |= {**_errors(error, prefix), "r2": _r2(target, error, several=several)}
+        common_error = error  # in one unit, or in standard deviations
+        if several:
+            common_error = error / error.new_tensor(data.fitted_numbers.std)
+            metrics |= _errors(common_error, "scaled_")
         if forecast is not None and scales is not None:
             metrics["mase"] = mase(restored[0] - restored[1], forecast, scales)
-        size = error.abs().flatten(1).mean(1)
+        size = common_error.abs().flatten(1).mean(1)
         worst = size.argsort(descending=True)[:WORST].tolist()
         return Evaluation(
             split=split,
@@ -149,6 +150,10 @@ class Regression(ErrorLoss):
             return {}
         pinball = (share * over).maximum((share - 1) * over).mean()
         return {"pinball": float(pinball), "coverage": float((over <= 0).double().mean())}
+
+
+def _errors(error: torch.Tensor, prefix: str) -> dict[str, float]:
+    return {f"{prefix}rmse": float(error.square().mean().sqrt()), f"{prefix}mae": float(error.abs().mean())}
 
 
 def _r2(target: torch.Tensor, error: torch.Tensor, *, several: bool) -> float:
