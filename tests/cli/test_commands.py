@@ -79,6 +79,8 @@ def test_templates_are_listed_and_written(console: Console, tmp_path: Path) -> N
     assert {"digits_mlp", "digits_resnet"} <= {row["name"] for row in found}
     assert all(row["topic"] == "Image" and row["layers"] <= 10 for row in found)
     assert not {row["name"] for row in found} & {"digits_cnn", "digits_vae", *architectures()}
+    former = console("templates", "--task", "language_modelling", "--json").value
+    assert {row["task"] for row in former} == {"language_modeling"}
     assert console("templates", "--search", "no such network").out == "No template matches the search.\n"
     assert "Choose one of Agent, Audio" in console("templates", "--topic", "video").err
     path = tmp_path / "t.json"
@@ -163,6 +165,9 @@ def test_data_list_and_show(console: Console) -> None:
     assert "Handwritten digits" in console("data", "list").out
     digits = console("data", "list", "--search", "uci", "--kind", "image", "--size", "medium", "--json").value
     assert [(row["name"], row["rows"]) for row in digits] == [("digits", 1797)]
+    tales = console("data", "list", "--task", "language_modelling", "--json").value  # the former name of the task
+    assert tales == console("data", "list", "--task", "language_modeling", "--json").value
+    assert "tales" in {row["name"] for row in tales}
     refused = console("data", "list", "--task", "clasification")
     assert refused.code == 2
     assert "segmentation" in refused.err

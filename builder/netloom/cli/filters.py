@@ -18,6 +18,19 @@ def check_filter(option: str, value: str, known: Iterable[str], noun: str) -> No
         raise UsageError(f"{option}: no {noun} has {value[:60]!r}. Choose one of {', '.join(names)}.")
 
 
+def known_task(task: str, known: Iterable[str], noun: str) -> str:
+    """Return the present name of the task of `--task`, which can be a former one; "" does not filter.
+
+    Raises:
+        UsageError: nothing has this task; the message lists the known ones.
+    """
+    from netloom.document.former_names import FORMER_TASKS
+
+    present = FORMER_TASKS.get(task, task)
+    check_filter("--task", present, known, noun)
+    return present
+
+
 def known_column(option: str, column: str, known: Iterable[str]) -> str:
     """Return the name of a column of a table, whose settings can be given by their former names.
 

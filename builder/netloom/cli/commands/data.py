@@ -11,7 +11,7 @@ from netloom.cli.command import Command, Context, add_action
 from netloom.cli.commands.data_add import add_arguments, add_data
 from netloom.cli.commands.data_report import add_report_arguments, report_data
 from netloom.cli.commands.data_set import add_set_arguments, set_data
-from netloom.cli.filters import check_filter
+from netloom.cli.filters import check_filter, known_task
 from netloom.cli.text import number, short, table
 from netloom.core.text import plain
 
@@ -53,10 +53,10 @@ def _list(arguments: Namespace, context: Context) -> int:
     from netloom.data import datasets
     from netloom.data.dataset_search import DatasetSearch
 
-    search = DatasetSearch(arguments.search, arguments.kind, arguments.task, arguments.size)
     every = datasets(context.home)
-    check_filter("--kind", search.kind, [info.kind for info in every], "dataset")
-    check_filter("--task", search.task, [info.task for info in every], "dataset")
+    check_filter("--kind", arguments.kind, [info.kind for info in every], "dataset")
+    task = known_task(arguments.task, [info.task for info in every], "dataset")
+    search = DatasetSearch(arguments.search, arguments.kind, task, arguments.size)
     infos = [info for info in every if search.accepts(info)]
     header = ("name", "kind", "task", "rows", "title", "summary")
     rows = [(item.name, item.kind, item.task, item.rows or "", short(item.label, 40), item.summary) for item in infos]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from netloom.cli.command import FAILED, Command, Context
 from netloom.cli.files import add_force_argument, new_file
-from netloom.cli.filters import check_filter
+from netloom.cli.filters import check_filter, known_task
 from netloom.cli.text import issue_line, number, table
 from netloom.cli.unused_options import refuse_unused
 from netloom.core.errors import UsageError
@@ -74,8 +74,8 @@ def _list_templates(every: list[Template | Architecture], arguments: Namespace, 
     topics = {item.topic.casefold(): item.topic for item in every}
     topic = topics.get(arguments.topic.casefold(), arguments.topic)
     check_filter("--topic", topic, topics.values(), "template")
-    check_filter("--task", arguments.task, map(task_name, every), "template")
-    search = TemplateSearch(arguments.search, arguments.task, arguments.size, topic)
+    task = known_task(arguments.task, map(task_name, every), "template")
+    search = TemplateSearch(arguments.search, task, arguments.size, topic)
     rows = [
         {
             "name": item.name,
