@@ -64,7 +64,7 @@ NODE = ["networks", "main", "nodes"]
         (b"\xff\xfe\x00", "not"),
         ('{"name": "x", "networks": {"main": {}}, "extra": 1}', "extra"),
         ('{"name": "x", "networks": {}}', "networks"),
-        ('{"format": 99, "name": "x"}', "newer version of Netloom"),
+        ('{"format": 99, "name": "x"}', "supports up to 1. Update Netloom to open it."),
         ('{"name": "x", "networks": {"main": {}}, "notes": NaN}', "NaN"),
         (_with(["training", "learning_rate"], "fast"), "training.learning_rate"),
         (_with(["training", "epochs"], -1), "training.epochs"),

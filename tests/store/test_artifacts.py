@@ -120,6 +120,18 @@ def test_missing_artifacts_are_none_or_empty(artifacts: RunArtifacts) -> None:
         artifacts.project()
 
 
+@pytest.mark.parametrize("writer", ["", "9.1.0"])
+def test_document_of_a_newer_version_is_not_called_damaged(artifacts: RunArtifacts, writer: str) -> None:
+    artifacts.save_environment({"netloom": writer} if writer else {})
+    artifacts.store.write(RUN, "project.json", b'{"format": 2, "name": "x", "networks": {}}')
+    with pytest.raises(DocumentError) as raised:
+        artifacts.project()
+    sentence = "project.json cannot be read as a document. This document has the format 2 of a newer version of Netloom"
+    assert sentence in str(raised.value)
+    assert str(raised.value).endswith(f"with Netloom {writer}." if writer else "Update Netloom to open it.")
+    assert "backup" not in str(raised.value)
+
+
 def test_stamp_follows_the_file(artifacts: RunArtifacts) -> None:
     artifacts.save_project(PROJECT)
     first = artifacts.project_stamp()

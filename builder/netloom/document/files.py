@@ -26,11 +26,14 @@ INDENTED = 40
 
 
 class DocumentError(ValueError):
-    """A document that cannot be read; the message is one sentence for users. `errors` lists the invalid fields."""
+    """A document that cannot be read; the message is one sentence for users. `errors` lists the invalid fields.
 
-    def __init__(self, message: str, errors: tuple[FieldError, ...] = ()) -> None:
+    `is_newer`: whether it has a format that a newer version of Netloom writes, so that it is not damaged.
+    """
+
+    def __init__(self, message: str, errors: tuple[FieldError, ...] = (), is_newer: bool = False) -> None:
         super().__init__(message, errors)
-        self.errors = errors
+        self.errors, self.is_newer = errors, is_newer
 
     def __str__(self) -> str:
         return str(self.args[0])
@@ -181,8 +184,9 @@ def parse(value: Any) -> Project:
     version = value.get("format", FORMAT)
     if isinstance(version, int) and version > FORMAT:
         raise DocumentError(
-            f"This document has the format {version} of a newer version of Netloom; this version "
-            f"supports up to {FORMAT}."
+            f"This document has the format {version} of a newer version of Netloom; this version supports up to "
+            f"{FORMAT}. Update Netloom to open it.",
+            is_newer=True,
         )
     try:
         json.dumps(value, ensure_ascii=False).encode()

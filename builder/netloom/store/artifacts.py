@@ -84,7 +84,13 @@ class RunArtifacts:
         except OSError as error:
             raise DocumentPathError(f"{path} cannot be read: {error.strerror or error}. {RESTORE}", path) from None
         except DocumentError as error:
-            raise DocumentError(f"{path} cannot be read as a document. {error} {RESTORE}", error.errors) from None
+            advice = self._writer() if error.is_newer else RESTORE
+            message = f"{path} cannot be read as a document. {error} {advice}".rstrip()
+            raise DocumentError(message, error.errors, error.is_newer) from None
+
+    def _writer(self) -> str:
+        name = self.environment().get("netloom")
+        return f"The run was started with Netloom {name}." if name else ""
 
     def save_project(self, project: Project) -> None:
         """Save the document of the run.
