@@ -100,7 +100,7 @@ def test_run_trains_from_start_to_finish(store: Store) -> None:
     folder = store.artifacts(run_id).local_directory()
     assert read(folder / "project.json") == project
     assert (folder / "model.py").read_text() == source(project)
-    assert "torch" in json.loads((folder / "environment.json").read_text())
+    assert {"netloom", "torch"} <= json.loads((folder / "environment.json").read_text()).keys()
     for line in (folder / "log.jsonl").read_text().splitlines():
         assert "event" in json.loads(line)
     assert (folder / "worker.log").read_text() == ""

@@ -12,7 +12,7 @@ from netloom.core.plain_json import JsonObject
 from netloom.document import Project, dumps
 from netloom.store import RunArtifacts
 
-PACKAGES = ("torch", "numpy", "safetensors", "scikit-learn", "pandas", "networkx", "streamlit", "captum")
+PACKAGES = ("netloom", "torch", "numpy", "safetensors", "scikit-learn", "pandas", "networkx", "streamlit", "captum")
 
 
 def environment(project: Project, text: str) -> JsonObject:

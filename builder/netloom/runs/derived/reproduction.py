@@ -23,6 +23,7 @@ _WORDS = {
     "processor": "the processor",
     "platform": "the operating system",
     "python": "Python",
+    "netloom": "Netloom",
 }
 # Parts of the environment that cannot change a result
 _HARMLESS = ("cores", "streamlit", "captum", "networkx")
