@@ -12,7 +12,14 @@ import pytest
 import torch
 
 from netloom.compression import registry
-from netloom.compression.opened_variant import NOT_CALIBRATED, open_explainable_variant, open_variant
+from netloom.compression.opened_variant import (
+    NOT_CALIBRATED,
+    OTHER_CALIBRATION,
+    REMOVED_CALIBRATION,
+    open_explainable_variant,
+    open_variant,
+    open_variant_with_note,
+)
 from netloom.core.errors import UsageError
 from netloom.document import DataChoice, Training
 from netloom.export.archive import as_json
@@ -197,6 +204,26 @@ def test_a_variant_is_not_calibrated_unless_its_outputs_are_those_of_the_run(run
         opened = open_variant(calibrated, file), open_explainable_variant(calibrated, file), model.trained
         assert [trained.applied is not None for trained in opened] == [is_calibrated] * 3
         assert (NOT_CALIBRATED in model.backend.note) != is_calibrated
+
+
+def test_another_calibration_in_a_file_is_not_used_and_named(runs: Runs, tmp_path: Path) -> None:
+    part = PartCalibration("softmax", "row", 1, Scaling("temperature", (0.5,), (0.0,)))
+    plain = replace(runs.trained, applied=None)
+    calibrated = replace(plain, applied=AppliedCalibration(1, "", {"": part}))
+    files = {}
+    for name, trained in (("plain", plain), ("calibrated", calibrated)):
+        files[name] = tmp_path / f"{name}.onnx"
+        files[name].write_bytes(registry()["onnx"].compress(trained).content)
+    for trained, name, expected in (
+        (plain, "plain", ""),
+        (calibrated, "calibrated", ""),
+        (calibrated, "plain", OTHER_CALIBRATION),
+        (plain, "calibrated", REMOVED_CALIBRATION),
+    ):
+        opened, note = open_variant_with_note(trained, files[name])
+        assert (opened.applied, note) == (trained.applied, expected)
+        served = from_file(trained, files[name]).note
+        assert served == f"An ONNX file is served instead of the weights of the run. {expected}".rstrip()
 
 
 def test_a_variant_is_served_until_another_run_is_loaded(runs: Runs, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from netloom.document import Project
     from netloom.runs import TrainedRun
+    from netloom.runs.prediction.applied_calibration import AppliedCalibration
     from netloom.tasks import Task
 
 
@@ -136,9 +137,9 @@ class DocumentMethod(Method):
         return replace(trained, project=smaller.project, source=text, model=model.eval())
 
 
-# The exported file of each network with its document, because several methods begin with the same one, and an export
-# takes about a second
-_exported: WeakKeyDictionary[nn.Module, tuple[Project, bytes]] = WeakKeyDictionary()
+# The exported file of each network with the document and the calibration in it, because several methods begin with the
+# same one, and an export takes about a second
+_exported: WeakKeyDictionary[nn.Module, tuple[Project, AppliedCalibration | None, bytes]] = WeakKeyDictionary()
 
 
 @cache
@@ -173,10 +174,10 @@ def as_onnx(trained: TrainedRun, model: nn.Module | None = None) -> onnx.ModelPr
     from netloom.export import registry as formats
 
     changed = trained if model is None else replace(trained, model=model)
-    project, content = _exported.get(changed.model, (None, b""))
-    if project is not changed.project:
+    project, applied, content = _exported.get(changed.model, (None, None, b""))
+    if project is not changed.project or applied is not changed.applied:
         content = formats()["onnx"].content(changed)
-        _exported[changed.model] = (changed.project, content)
+        _exported[changed.model] = (changed.project, changed.applied, content)
     return onnx.load_from_string(content)
 
 

@@ -6,10 +6,11 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from netloom.compression.method import METHOD, CompressionError, registry
 from netloom.core.errors import UsageError
+from netloom.core.plain_json import JsonObject
 from netloom.export import ExportError
 from netloom.export.archive import as_json, preprocess
 from netloom.export.onnx_network import OnnxNetwork
@@ -26,6 +27,10 @@ NOT_CALIBRATED = (
     "The calibration of the run is not applied, because it was measured on the outputs of the run, and those of the "
     "file differ."
 )
+OTHER_CALIBRATION = (
+    "The calibration of the run has changed since the file was written. That of the run is used, not that in the file."
+)
+REMOVED_CALIBRATION = "The calibration in the file is not used, because it was removed from the run."
 # The largest difference between the outputs of a row in a batch and by itself, as in the model server
 MAX_BATCH_DIFFERENCE = 1e-5
 
@@ -36,10 +41,20 @@ def open_variant(trained: TrainedRun, file: Path) -> TrainedRun:
     Raises:
         UsageError: the file cannot be read, belongs to another run, or has other outputs.
     """
+    return open_variant_with_note(trained, file)[0]
+
+
+def open_variant_with_note(trained: TrainedRun, file: Path) -> tuple[TrainedRun, str]:
+    """Return the result of `open_variant`, and that of `calibration_note`.
+
+    Raises:
+        UsageError: as `open_variant`.
+    """
     content = read_file(file)
     network = network_of(trained, content, file.name)
-    trained = with_valid_calibration(trained, output_difference(trained, network))
-    return _with_external_network(trained, network, content, file)
+    difference = output_difference(trained, network)
+    variant = _with_external_network(with_valid_calibration(trained, difference), network, content, file)
+    return variant, calibration_note(trained, network, difference)
 
 
 def open_explainable_variant(trained: TrainedRun, file: Path) -> TrainedRun:
@@ -67,6 +82,36 @@ def with_valid_calibration(trained: TrainedRun, difference: float) -> TrainedRun
     than rounding, as `output_difference`: intervals, prediction sets and thresholds were measured on the outputs of the
     run."""
     return trained if difference <= MAX_DIFFERENCE else replace(trained, applied=None)
+
+
+def calibration_note(trained: TrainedRun, network: OnnxNetwork, difference: float) -> str:
+    """Return in a sentence that the calibration of the run is not applied to the network of an ONNX file, with this
+    `output_difference`, or that it is not the one in the file; "" if there is nothing to say."""
+    if with_valid_calibration(trained, difference).applied is not trained.applied:
+        return NOT_CALIBRATED
+    if _calibrations(_metadata(network)) == _calibrations(_expected(trained)):
+        return ""
+    return REMOVED_CALIBRATION if trained.applied is None else OTHER_CALIBRATION
+
+
+def _calibrations(preprocessing: JsonObject) -> list[Any]:
+    """Return the calibration of each part of the predictions."""
+    decoding: Any = preprocessing.get("target", {})
+    return [part.get("calibration") for part in (decoding, *decoding.get("parts", ()))]
+
+
+def _metadata(network: OnnxNetwork) -> JsonObject:
+    """Return the preprocessing in an ONNX file; empty if it is not one of Netloom."""
+    try:
+        written = json.loads(network.metadata.get("preprocess", "{}"))
+    except ValueError:
+        return {}
+    return written if isinstance(written, dict) else {}
+
+
+def _expected(trained: TrainedRun) -> JsonObject:
+    expected: JsonObject = json.loads(as_json(preprocess(trained)))
+    return expected
 
 
 def _with_external_network(trained: TrainedRun, network: OnnxNetwork, content: bytes, file: Path) -> TrainedRun:
@@ -102,11 +147,7 @@ def network_of(trained: TrainedRun, content: bytes, name: str, threads: int = 0)
         UsageError: the file is not an ONNX file, or not one of this run.
     """
     network = loaded(content, threads)
-    try:
-        written = json.loads(network.metadata.get("preprocess", "{}"))
-    except ValueError:
-        written = {}
-    expected = json.loads(as_json(preprocess(trained)))
+    written, expected = _metadata(network), _expected(trained)
     if any(written.get(key) != expected[key] for key in ("fields", "arguments")):
         raise UsageError(
             f"The file {name[:100]!r} does not read the rows of this run; take one that netloom optimize or "

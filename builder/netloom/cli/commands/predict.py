@@ -37,12 +37,11 @@ class Predict(Command):
 
         trained = load_trained_run(open_store(context.home), arguments.run)
         if arguments.model is not None:
-            from netloom.compression.opened_variant import NOT_CALIBRATED, open_variant
+            from netloom.compression.opened_variant import open_variant_with_note
 
-            is_calibrated = trained.applied is not None
-            trained = open_variant(trained, Path(arguments.model))
-            if is_calibrated and trained.applied is None:
-                context.note(NOT_CALIBRATED)
+            trained, note = open_variant_with_note(trained, Path(arguments.model))
+            if note:
+                context.note(note)
         file = read_rows(arguments.file, trained.preprocess.to_json())
         predictions = file.annotated(predict_rows(trained, file.rows))
         for remark in (*file.notes, *summarize_warnings(predictions)):

@@ -16,12 +16,11 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from netloom.compression.opened_variant import (
-    NOT_CALIBRATED,
+    calibration_note,
     loaded,
     network_of,
     output_difference,
     read_file,
-    with_valid_calibration,
 )
 from netloom.core.errors import UsageError
 from netloom.core.plain_json import JsonObject
@@ -137,8 +136,7 @@ def from_file(trained: TrainedRun, file: Path) -> Backend:
     how = scales(trained.project, trained.data.schema)
     difference = output_difference(trained, network)
     note = "An ONNX file is served instead of the weights of the run."
-    if trained.applied is not None and with_valid_calibration(trained, difference).applied is None:
-        note += f" {NOT_CALIBRATED}"
+    note = f"{note} {calibration_note(trained, network, difference)}".rstrip()
     return Backend(
         ONNX_RUNTIME,
         ONNX_PLATFORM,
