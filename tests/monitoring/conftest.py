@@ -14,7 +14,7 @@ import netloom
 from netloom.document import updated
 from netloom.monitoring import LogSettings, RequestLog
 from netloom.runs import TrainedRun
-from netloom.runs.prediction.trained_run import checksum_of
+from netloom.runs.prediction.trained_run import calibration_checksum_of, checksum_of
 from tests.cli.conftest import console
 
 MODEL = "cancer"
@@ -64,7 +64,8 @@ class Watched:
             for number, (row, answer) in enumerate(zip(rows, answers, strict=True)):
                 name = f"{request_log.lost}x{id(rows):x}n{number}"
                 body = request_log.encode(row.keys(), [row], [answer])
-                request_log.write(name, self.run_id, f"{model}/1", 1.5, body, checksum_of(served))
+                checksums = checksum_of(served), calibration_checksum_of(served)
+                request_log.write(name, self.run_id, f"{model}/1", 1.5, body, *checksums)
                 if labels is not None:
                     assert request_log.add_label(name, 1, labels[number])
         finally:

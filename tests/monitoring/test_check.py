@@ -6,6 +6,7 @@ import copy
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,9 +19,10 @@ from netloom.cli.commands import monitor
 from netloom.core.errors import UsageError
 from netloom.monitoring import LogSettings, MonitorReport, alerts, check
 from netloom.monitoring.alerts import Webhook, notify
-from netloom.monitoring.check import answering_run
+from netloom.monitoring.check import RECALIBRATED, answering_run
 from netloom.monitoring.redaction import parse_redaction
-from netloom.runs import load_run
+from netloom.runs import TrainedRun, load_run
+from netloom.runs.prediction.applied_calibration import AppliedCalibration, PartCalibration, Scaling
 from netloom.store import open_store
 from netloom.templates import templates
 from tests.cli.conftest import Console
@@ -96,6 +98,49 @@ def test_rows_are_compared_by_the_weights_that_answered_them(watched: Watched) -
         assert not lost.is_drift, lost.sentence
         assert "not saved as weights of the run" in lost.note
         assert ("confidence" in {drift.name for drift in lost.quantities}) != bool(fields)
+
+
+def sharpened(trained: TrainedRun, factor: float) -> TrainedRun:
+    """A run whose weights in the last layer are larger, so that it is more confident of the same classes."""
+    model = copy.deepcopy(trained.model)
+    with torch.no_grad():
+        for weights in list(model.parameters())[-2:]:
+            weights.mul_(factor)
+    return TrainedRun(trained.project, trained.source, model, trained.data, trained.run, trained.applied)
+
+
+def calibrated(trained: TrainedRun, scale: float) -> TrainedRun:
+    part = PartCalibration("softmax", "row", 1, Scaling("temperature", (scale,), (0.0,)))
+    return replace(trained, applied=AppliedCalibration(1, "", {"": part}))
+
+
+def test_answers_of_another_network_of_the_run_are_left_out(watched: Watched, console: Console) -> None:
+    """Such as those of a canary that is an ONNX file of the run, and those before a reload."""
+    rows, labels = watched.rows(250)
+    wrong = [watched.classes[1 - watched.classes.index(label)] for label in labels]
+    watched.log(rows[:100], wrong[:100], served=sharpened(watched.trained, 20))
+    watched.log(rows[100:], labels[100:])
+    report = check(watched.home, MODEL, watched.trained)
+    assert report.drift is not None
+    assert not report.is_alert, report.alerts
+    assert (report.rows, report.other_rows) == (150, 100)
+    assert report.labeled is not None
+    assert report.labeled.rows == 150
+    answer = console("monitor", MODEL, "--home", watched.home)
+    assert "Left out 100 predictions of other runs or versions in this time." in answer.out
+
+
+@pytest.mark.parametrize(("then", "now"), [(None, 20.0), (20.0, None), (20.0, 0.05), (20.0, 20.0)])
+def test_answers_before_a_new_calibration_do_not_drift(watched: Watched, then: float | None, now: float | None) -> None:
+    served, trained = (
+        watched.trained if scale is None else calibrated(watched.trained, scale) for scale in (then, now)
+    )
+    watched.log(watched.rows(150)[0], served=served)
+    report = check(watched.home, MODEL, trained)
+    assert report.drift is not None
+    assert not report.is_alert, report.alerts
+    assert {"prediction", "confidence"} <= {drift.name for drift in report.drift.quantities}
+    assert (RECALIBRATED in report.drift.note) is (then not in (None, now))
 
 
 def test_redacted_fields_are_not_compared_and_the_others_are(watched: Watched) -> None:

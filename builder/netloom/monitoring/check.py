@@ -16,10 +16,10 @@ from netloom.core.text import counted
 from netloom.drift import DriftReport, compare
 from netloom.drift.report import MIN_ROWS
 from netloom.monitoring.labeled import LabeledReport, errors_of, labeled_report, true_label_of
-from netloom.monitoring.log_reader import LoggedRow, read_log
+from netloom.monitoring.log_reader import LoggedRow, of_one_network, read_log
 from netloom.runs import load_run
 from netloom.runs.history.weight_history import saved_weights
-from netloom.runs.prediction.trained_run import CHECKSUM_LENGTH, checksum_of
+from netloom.runs.prediction.trained_run import CHECKSUM_LENGTH, calibration_checksum_of, checksum_of
 from netloom.store import open_store
 from netloom.tasks.answers import MONITORED
 from netloom.training.weights.weight_files import recorded
@@ -32,6 +32,14 @@ if TYPE_CHECKING:
 WINDOW = 1_000
 # Points of a curve, each of the same number of rows, so that each is as certain as the others
 POINTS = 24
+NOT_SAVED = (
+    "The network that gave these answers is not saved as weights of the run, so all predictions that are compared are "
+    "those of the current weights."
+)
+RECALIBRATED = (
+    "The calibration of the run has changed since these answers, so all predictions that are compared are those with "
+    "the current one."
+)
 
 
 @dataclass(frozen=True)
@@ -53,7 +61,7 @@ class MonitorReport:
 
     Attributes:
         rows: the number of recent predictions that were checked, from `since` to `until`, times in UTC.
-        other_rows: those of other runs in the same stretch, such as a canary.
+        other_rows: those of other runs, weights and calibrations in the same stretch, such as a canary.
         drift: the comparison with the held-out rows; None if `note` says why there is none.
         labeled: the predictions with labels; None if there are none.
         hidden: the fields that the log does not have.
@@ -106,7 +114,7 @@ def check(home: Path, model: str, trained: TrainedRun, window: int = WINDOW) -> 
         UsageError: the name of the model is invalid.
     """
     run = trained.run.id if trained.run is not None else ""
-    content = read_log(home, model, run, window)
+    content = of_one_network(read_log(home, model, run, window))
     answering, about = answering_run(home, trained, content.rows)
     drift, note = _drift(answering, content.rows, content.hidden, is_answering=not about)
     if about and drift is not None:
@@ -133,22 +141,35 @@ def minute(at: str) -> str:
 
 
 def answering_run(home: Path, trained: TrainedRun, rows: Sequence[LoggedRow]) -> tuple[TrainedRun, str]:
-    """Return a run with the weights that gave most of the answers. If these are not saved, return it with its current
-    weights, and a note.
+    """Return a run with the weights and the calibration that gave most of the answers. If it does not have them any
+    more, return it with its current ones, and a note.
 
-    A run that was resumed after it was served has other weights by now, and an ONNX file is served instead of weights.
+    A run that was resumed after it was served has other weights by now, an ONNX file is served instead of weights, and
+    a calibration can be replaced.
     """
-    logged = Counter(row.weights for row in rows if row.weights).most_common(1)
-    if not logged or trained.run is None or checksum_of(trained) == logged[0][0]:
+    logged = Counter((row.weights, row.calibration) for row in rows if row.weights).most_common(1)
+    if not logged or trained.run is None:
         return trained, ""
+    [((weights, calibration), _)] = logged
+    answering = _with_weights(home, trained, weights)
+    if answering is None:
+        return trained, NOT_SAVED
+    if calibration == "":
+        answering = replace(answering, applied=None)
+    if calibration is not None and calibration != calibration_checksum_of(answering):
+        return trained, RECALIBRATED
+    return answering, ""
+
+
+def _with_weights(home: Path, trained: TrainedRun, checksum: str) -> TrainedRun | None:
+    """Return a run with the weights of a checksum; None if they are not saved."""
+    if trained.run is None or checksum_of(trained) == checksum:
+        return trained
     with closing(open_store(home)) as store:
         for saved in saved_weights(store.artifacts(trained.run.id)):
-            if recorded(saved.path)[:CHECKSUM_LENGTH] == logged[0][0]:
-                return load_run(store, trained.run.id, saved.name), ""
-    return trained, (
-        "The network that gave these answers is not saved as weights of the run, so all predictions that are compared "
-        "are those of the current weights."
-    )
+            if recorded(saved.path)[:CHECKSUM_LENGTH] == checksum:
+                return load_run(store, trained.run.id, saved.name)
+    return None
 
 
 def _drift(

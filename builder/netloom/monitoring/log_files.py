@@ -2,15 +2,15 @@
 
 The log of a model is a folder of the data folder with segments, files of JSON lines. A line is a row or a label:
 
-    {"kind": "row", "at": …, "id": …, "row": 1, "of": 1, "run": …, "weights": …, "version": …, "ms": …, "input": {…},
-     "prediction": …, "confidence": …}
+    {"kind": "row", "at": …, "id": …, "row": 1, "of": 1, "run": …, "weights": …, "calibration": …, "version": …,
+     "ms": …, "input": {…}, "prediction": …, "confidence": …}
     {"kind": "label", "at": …, "id": …, "row": 1, "label": …}
 
 `id` is the identifier of the request, and `row` the number of its row, from 1. `weights` is the checksum of the weights
-of the run, or of the ONNX file that is served instead, which lines of older versions of Netloom do not have. A line
-reaches the operating system in one call before the request is answered, so that a killed server loses no line of an
-answer that a client has received. JSON escapes line breaks, so that a request cannot forge a line. Only this module
-knows the names of the files.
+of the run, or of the ONNX file that is served instead, and `calibration` that of its calibration, or empty; lines of
+older versions of Netloom do not have them. A line reaches the operating system in one call before the request is
+answered, so that a killed server loses no line of an answer that a client has received. JSON escapes line breaks, so
+that a request cannot forge a line. Only this module knows the names of the files.
 """
 
 from __future__ import annotations

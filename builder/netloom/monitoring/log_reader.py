@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ class LoggedRow:
     confidence: float | None
     label: Any = None
     weights: str = ""
+    calibration: str | None = None  # None in older logs
     monitored: Mapping[str, Any] | None = None  # of the prediction, as its task declares them; None in older logs
 
 
@@ -80,6 +81,7 @@ def read_log(home: Path, model: str, run: str, last: int) -> LogContent:
                 **{name: value[name] for name in _ROW_KEYS},
                 label=label,
                 weights=str(value.get("weights", "")),
+                calibration=value.get("calibration"),
                 monitored=value.get(MONITORED),
             )
         except KeyError:
@@ -89,6 +91,25 @@ def read_log(home: Path, model: str, run: str, last: int) -> LogContent:
         if is_labeled:
             labeled.append(row)
     return LogContent(rows[::-1], labeled[::-1], other_rows, frozenset(hidden))
+
+
+def of_one_network(content: LogContent) -> LogContent:
+    """Return the rows that were answered with the weights and the calibration of most of the last rows.
+
+    The log of a run can have rows of several networks, such as those before and after a reload, or of a canary that is
+    an ONNX file of the same run. The others count as `other_rows`.
+    """
+    answering = Counter((row.weights, row.calibration) for row in content.rows).most_common(1)
+    if not answering:
+        return content
+    [((weights, calibration), _)] = answering
+
+    def is_of_it(row: LoggedRow) -> bool:
+        has_weights = row.weights == weights or not row.weights  # those of older logs are not known
+        return has_weights and (row.calibration == calibration or None in (row.calibration, calibration))
+
+    rows, labeled = (list(filter(is_of_it, part)) for part in (content.rows, content.labeled))
+    return replace(content, rows=rows, labeled=labeled, other_rows=content.other_rows + len(content.rows) - len(rows))
 
 
 def recent_run(home: Path, model: str) -> str:

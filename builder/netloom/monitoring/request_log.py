@@ -106,15 +106,24 @@ class RequestLog:
         return tuple(self._encoded(fields, row, answer) for row, answer in zip(rows, answers, strict=True))
 
     def write(
-        self, request_id: str, run: str, version: str, ms: float, bodies: Sequence[bytes], weights: str = ""
+        self,
+        request_id: str,
+        run: str,
+        version: str,
+        ms: float,
+        bodies: Sequence[bytes],
+        weights: str = "",
+        calibration: str = "",
     ) -> None:
-        """Append the rows of a request, from `encode`. An error is counted, and does not reach the client."""
+        """Append the rows of a request, from `encode`, with the checksums of the weights and of the calibration. An
+        error is counted, and does not reach the client."""
         head = {
             "id": request_id,
             "row": 0,
             "of": len(bodies),
             "run": run,
             "weights": weights,
+            "calibration": calibration,
             "version": version,
             "ms": round(ms, 3),
         }

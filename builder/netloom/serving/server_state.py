@@ -149,7 +149,15 @@ class ServerState:
 
     def _write_rows(self, request_log: RequestLog, call: Call, model: ServedModel) -> None:
         ms = 1000 * (time.perf_counter() - call.started)
-        request_log.write(call.request_id, model.run_id, model.title, ms, call.logged, model.checksum)
+        request_log.write(
+            call.request_id,
+            model.run_id,
+            model.title,
+            ms,
+            call.logged,
+            model.checksum,
+            model.calibration_checksum,
+        )
 
     async def load(self, name: str, run: str, file: Path | None = None) -> ServedModel:
         """Load a run, or an ONNX file of it, in a thread, one at a time, while the server answers requests.

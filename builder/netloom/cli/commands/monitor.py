@@ -137,6 +137,8 @@ def _text(report: MonitorReport) -> str:
     if report.rows:
         time_range = f"{minute(report.since)} to {minute(report.until)}"
         lines.append(f"Model {report.model}, run {report.run[:8]}: {counted(report.rows, 'prediction')}, {time_range}")
+    if report.other_rows:
+        lines.append(f"Left out {counted(report.other_rows, 'prediction')} of other runs or versions in this time.")
     if report.hidden:
         lines.append(f"The log does not have {', '.join(map(plain, report.hidden))}.")
     if labeled := report.labeled:

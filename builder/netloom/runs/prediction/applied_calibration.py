@@ -5,6 +5,8 @@ It belongs to weights, which their checksum names. With other weights, the predi
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
@@ -130,6 +132,11 @@ class AppliedCalibration:
     def answer_keys(self) -> tuple[str, ...]:
         """The keys that it adds to a prediction; those of several outputs are within their part of it."""
         return self.parts[""].answer_keys if "" in self.parts else ()
+
+    @property
+    def checksum(self) -> str:
+        """A checksum of all that changes predictions."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
     def parts_json(self) -> dict[str, JsonObject]:
         """Return the calibration of each output as plain JSON."""

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from netloom.store import Run
 
-# Of the checksum of weights in logs
+# Of the checksums of weights and calibrations in logs
 CHECKSUM_LENGTH = 16
 # The key of a saved evaluation with the checksum of the evaluated weights.
 WEIGHTS = "weights"
@@ -134,6 +134,11 @@ class TrainedRun:
 def checksum_of(trained: TrainedRun) -> str:
     """Return the beginning of the checksum of the weights of a run, which the header of their file has."""
     return digest(trained.model.state_dict())[:CHECKSUM_LENGTH]
+
+
+def calibration_checksum_of(trained: TrainedRun) -> str:
+    """Return the beginning of the checksum of the calibration of a run; "" if it has none."""
+    return trained.applied.checksum[:CHECKSUM_LENGTH] if trained.applied is not None else ""
 
 
 def load_run(store: Store, run_id: str, checkpoint: str = "") -> TrainedRun:

@@ -20,7 +20,13 @@ from netloom.modalities.columns.date import iso_dates
 from netloom.modalities.encoding.cells import EncodeError
 from netloom.modalities.fields.registry import modality_of
 from netloom.modalities.row_field import RowField
-from netloom.runs.prediction.trained_run import CHECKSUM_LENGTH, TrainedRun, answers, checksum_of
+from netloom.runs.prediction.trained_run import (
+    CHECKSUM_LENGTH,
+    TrainedRun,
+    answers,
+    calibration_checksum_of,
+    checksum_of,
+)
 from netloom.serving.errors import RequestError
 from netloom.serving.models.backend import Backend, pytorch
 from netloom.serving.server_settings import DEFAULT_BACKEND
@@ -53,6 +59,7 @@ class ServedModel:
         version: the run, its weights with their calibration, and the backend unless it is PyTorch; the version of the
             Open Inference Protocol.
         checksum: the beginning of the checksum of the weights, by which their file is found, or of an ONNX file.
+        calibration_checksum: that of the calibration; "" without one.
         fields: the keys of a raw row.
         reader: reads the records of requests as raw rows.
         parts: the keys of an answer without its calibration, which another version can lack.
@@ -85,6 +92,7 @@ class ServedModel:
         self.run_id = trained.run.id if trained.run is not None else ""
         self.weights = weights_hash(trained.model)
         self.checksum = self.backend.content_hash[:CHECKSUM_LENGTH] or checksum_of(trained)
+        self.calibration_checksum = calibration_checksum_of(trained)
         self.version = _version(trained, self.weights, self.backend)
         self.encoders: list[FieldEncoder[Any]] = [
             encoder for encoder in trained.data.fields if encoder.name in trained.fields

@@ -152,7 +152,7 @@ def _report(report: MonitorReport) -> None:
 def _about(report: MonitorReport) -> str:
     parts = [f"{report.rows:,} predictions from {minute(report.since)} to {minute(report.until)}."]
     if report.other_rows:
-        parts.append(f"Left out {counted(report.other_rows, 'prediction')} of other runs in this time.")
+        parts.append(f"Left out {counted(report.other_rows, 'prediction')} of other runs or versions in this time.")
     if report.hidden:
         parts.append(f"The log does not have {', '.join(map(escape, report.hidden))}.")
     parts.append("Without drift, a check gives a drift alarm in at most 5% of cases.")
