@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -22,6 +23,7 @@ from netloom.compression.opened_variant import (
 )
 from netloom.core.errors import UsageError
 from netloom.document import DataChoice, Training
+from netloom.explain import explain
 from netloom.export.archive import as_json
 from netloom.runs import TrainedRun, fit_here, load_run, predict
 from netloom.runs.prediction.applied_calibration import (
@@ -224,6 +226,31 @@ def test_another_calibration_in_a_file_is_not_used_and_named(runs: Runs, tmp_pat
         assert (opened.applied, note) == (trained.applied, expected)
         served = from_file(trained, files[name]).note
         assert served == f"An ONNX file is served instead of the weights of the run. {expected}".rstrip()
+
+
+def test_explanations_are_those_of_the_served_file(runs: Runs, tmp_path: Path) -> None:
+    small, packed = variant(runs.trained, tmp_path / "small.onnx"), tmp_path / "packed.onnx"
+    packed.write_bytes(registry()["weight_only_int4"].compress(runs.trained).content)
+    for file, method in ((small, "feature_ablation"), (packed, "saliency")):
+        server = start_server(runs.home, runs.first, "--model", file)
+        try:
+            content = file.read_bytes()
+            file.write_bytes(registry()["pruning"].compress(runs.trained).content)
+            changed = server.post("/explain", {"row": runs.row(0), "method": method})
+            assert (changed.status, f"{file.name!r} has changed" in changed.value["error"]) == (409, True)
+            file.write_bytes(content)
+            answer = server.post("/explain", {"row": runs.row(0), "method": method})
+            assert answer.status == 200, answer.value
+            expected = explain(open_explainable_variant(runs.trained, file), method, runs.row(0))
+            original = explain(runs.trained, method, runs.row(0))
+            explained = np.array(answer.value["attributions"]["image"])
+            assert np.allclose(explained, expected.attributions["image"], atol=1e-6)
+            assert not np.allclose(explained, original.attributions["image"], atol=1e-6)
+            if file is small:  # without gradients
+                refused = server.post("/explain", {"row": runs.row(0), "method": "saliency"})
+                assert (refused.status, "does not fit" in refused.value["error"]) == (400, True)
+        finally:
+            server.stop()
 
 
 def test_a_variant_is_served_until_another_run_is_loaded(runs: Runs, tmp_path: Path) -> None:

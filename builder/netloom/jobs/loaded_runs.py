@@ -23,8 +23,8 @@ class RunWeights:
     """A run with some of its weights: "best", "last", those of an epoch by its number, or "" for the current ones.
 
     `written` is the time at which they were written (`RunArtifacts.weights_written_at`), so that later weights of a run
-    in training have another key. `variant` is the name of the method whose measured variant replaces the weights, and
-    `variant_written` the time in nanoseconds at which its file was written.
+    in training have another key. `variant` is the name of the method whose measured variant replaces the weights, or
+    `file` the path of an ONNX file that does; `variant_written` is the time in nanoseconds at which it was written.
     """
 
     run_id: str
@@ -32,11 +32,17 @@ class RunWeights:
     written: float = 0.0
     variant: str = ""
     variant_written: int = 0
+    file: str = ""
+
+    @property
+    def is_variant(self) -> bool:
+        """Whether another network takes the place of that of the run."""
+        return bool(self.variant or self.file)
 
     @property
     def label(self) -> str:
         """The name of the weights in an explanation."""
-        return ", ".join(filter(None, (self.checkpoint, self.variant)))
+        return ", ".join(filter(None, (self.checkpoint, self.variant, Path(self.file).name)))
 
 
 # By data folder, weights, calibration, and whether the network has to be explained
@@ -65,7 +71,7 @@ def load(store: Store, weights: RunWeights, *, is_explained: bool = False) -> Tr
     """
     # A calibration that was chosen or reset since changes the predictions.
     stamp = store.artifacts(weights.run_id).calibration_stamp()
-    key = (store.home, weights, stamp, is_explained and bool(weights.variant))
+    key = (store.home, weights, stamp, is_explained and weights.is_variant)
     if key not in _loaded:
         _loaded[key] = _opened(store, weights, is_explained=is_explained)
     _loaded.move_to_end(key)
@@ -79,8 +85,9 @@ def _opened(store: Store, weights: RunWeights, *, is_explained: bool) -> Trained
     from netloom.compression.variant_files import variant_file
     from netloom.runs import load_run
 
-    if not weights.variant:
+    if not weights.is_variant:
         return load_run(store, weights.run_id, weights.checkpoint)
-    trained = load(store, replace(weights, variant="", variant_written=0))
-    file = variant_file(store.artifacts(weights.run_id), weights.variant, weights.checkpoint)
+    trained = load(store, replace(weights, variant="", variant_written=0, file=""))
+    measured = variant_file(store.artifacts(weights.run_id), weights.variant, weights.checkpoint)
+    file = Path(weights.file) if weights.file else measured
     return (open_explainable_variant if is_explained else open_variant)(trained, file)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from netloom.chat import Writers, run_policy, unavailable_reason
-from netloom.compression.opened_variant import with_valid_calibration
+from netloom.compression.opened_variant import open_explainable_variant, with_valid_calibration
 from netloom.data.tables.raw_rows import RowFile
 from netloom.monitoring.request_log import RequestLog
 from netloom.runs.prediction.trained_run import load_run
@@ -198,4 +198,5 @@ def load_model(home: Path, settings: ServerSettings, name: str, run: str, file: 
         backend=computed_by,
         policy=policy,
         writers=writers,
+        explained=open_explainable_variant(trained, file) if file is not None else None,
     )

@@ -60,6 +60,7 @@ class ServedModel:
             Open Inference Protocol.
         checksum: the beginning of the checksum of the weights, by which their file is found, or of an ONNX file.
         calibration_checksum: that of the calibration; "" without one.
+        explained: the run, with the network of an ONNX file that is served instead; `explained_weights` is its hash.
         fields: the keys of a raw row.
         reader: reads the records of requests as raw rows.
         parts: the keys of an answer without its calibration, which another version can lack.
@@ -83,6 +84,7 @@ class ServedModel:
         backend: Backend | None = None,
         policy: Policy | None = None,
         writers: Writers | None = None,
+        explained: TrainedRun | None = None,
     ) -> None:
         self.name, self.trained, self.max_rows = name, trained, max_rows
         self.backend = backend or pytorch(trained)
@@ -91,6 +93,8 @@ class ServedModel:
         self.writers = writers or Writers(trained, _no_run)
         self.run_id = trained.run.id if trained.run is not None else ""
         self.weights = weights_hash(trained.model)
+        self.explained = explained or trained
+        self.explained_weights = weights_hash(self.explained.model)
         self.checksum = self.backend.content_hash[:CHECKSUM_LENGTH] or checksum_of(trained)
         self.calibration_checksum = calibration_checksum_of(trained)
         self.version = _version(trained, self.weights, self.backend)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 from netloom.core import log
 from netloom.core.errors import DataError, JobError, UsageError
@@ -38,15 +39,14 @@ class Explain(ServerRoute):
         _, served = server.choose(call)
         model, (request, unreadable) = served.model, await _request(call, served.model)
         explanation = await _compute(server, model, request)
-        if explanation.weights != model.weights:
-            raise RequestError(
-                f"The weights of the run {model.run_id[:8]} have changed since they were loaded; reload the model.",
-                409,
-            )
+        if explanation.weights != model.explained_weights:
+            file = model.backend.file
+            changed = f"file {file.name!r} has" if file else f"weights of the run {model.run_id[:8]} have"
+            raise RequestError(f"The {changed} changed since the model was loaded; reload the model.", 409)
         return json_reply({**explanation.as_json(), **({"unreadable": unreadable} if unreadable else {})})
 
     def operation(self, model: ServedModel) -> JsonSchema:
-        names = [method.name for method in methods(model.trained) if method.available]
+        names = [method.name for method in methods(model.explained) if method.available]
         properties = {
             "row": row_schema(model),
             "method": {"type": "string", "enum": names},
@@ -71,18 +71,28 @@ async def _request(call: Call, model: ServedModel) -> tuple[Attribution, dict[st
         raise RequestError("The key options must be an object.")
     if not model.run_id:
         raise RequestError("This model does not come from a saved run, and cannot be explained.", 409)
-    available = [item.name for item in methods(model.trained) if item.available]
+    available = [item.name for item in methods(model.explained) if item.available]
     if not available:
         raise RequestError("No method can explain this network.", 409)
     if method is not None and method not in available:
         raise RequestError(f"The method {method[:60]!r} does not fit; choose one of {', '.join(available)}.")
-    checkpoint = model.trained.project.training.checkpoint
-    # The hash of the weights is part of the question, so that a worker does not answer with older ones
-    weights = RunWeights(model.run_id, checkpoint, float(int(model.weights[:12], 16)))
     file = await read_records(call, row, model)
     if len(file.rows) != 1:
         raise RequestError(f"The key row must hold one row, received {len(file.rows):,}.")
-    return Attribution(weights, method or available[0], file.rows[0], target, options or {}), file.unreadable[0]
+    request = Attribution(_weights(model), method or available[0], file.rows[0], target, options or {})
+    return request, file.unreadable[0]
+
+
+def _weights(model: ServedModel) -> RunWeights:
+    checkpoint, file = model.trained.project.training.checkpoint, model.backend.file
+    # The hash of the weights is part of the question, so that a worker does not answer with older ones
+    written = float(int(model.explained_weights[:12], 16))
+    if file is None:
+        return RunWeights(model.run_id, checkpoint, written)
+    file_written = 0  # of a missing file, which the worker names
+    with suppress(OSError):
+        file_written = file.stat().st_mtime_ns
+    return RunWeights(model.run_id, checkpoint, written, variant_written=file_written, file=str(file.resolve()))
 
 
 async def _compute(server: ServerState, model: ServedModel, request: Attribution) -> Explanation:
