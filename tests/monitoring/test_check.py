@@ -286,6 +286,24 @@ def test_failed_webhooks_are_tried_again_with_the_same_id(watched: Watched, rece
     assert len(receiver.received) == 6, "a refusal is not tried again"
 
 
+def test_a_check_that_was_killed_while_it_sent_an_alert_does_not_send_another_one(
+    watched: Watched, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report, webhook, send = report_of(watched, 0.8), Webhook(receiver.url), Webhook.send
+
+    def killed(self: Webhook, value: Any) -> str:
+        send(self, value)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Webhook, "send", killed)
+    with pytest.raises(KeyboardInterrupt):
+        notify(watched.home, report, webhook)
+    monkeypatch.setattr(Webhook, "send", send)
+    assert [notify(watched.home, report, webhook) for _ in range(2)] == ["", ""]
+    first, second = (body["alert_id"] for _, body in receiver.received)
+    assert first == second, "the receiver can tell that it is the same alert"
+
+
 def test_webhooks_of_other_schemes_and_without_a_server_fail_in_words(
     watched: Watched, console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -67,12 +67,14 @@ def notify(home: Path, report: MonitorReport, webhook: Webhook) -> str:
     last, state = states.get(name, {"state": OK}), ALERT if report.is_alert else OK
     if last["state"] == state:
         if "pending" in last:  # the change that could not be delivered is over
-            write_bytes(path, json.dumps({**states, name: {"state": state}}).encode())
+            _save(path, {**states, name: {"state": state}})
         return ""
     alert_id = last.get("pending") or secrets.token_hex(8)
+    # Before the request, so that a check after a killed one sends the change with the same identifier
+    _save(path, {**states, name: {"state": last["state"], "pending": alert_id}})
     reason = webhook.send(_message(report, state, alert_id))
-    entry = {"state": last["state"], "pending": alert_id} if reason else {"state": state}
-    write_bytes(path, json.dumps({**states, name: entry}).encode())
+    if not reason:
+        _save(path, {**states, name: {"state": state}})
     return reason
 
 
@@ -83,6 +85,10 @@ def _states(path: Path) -> dict[str, dict[str, str]]:
     except (OSError, ValueError):
         return {}
     return value
+
+
+def _save(path: Path, states: Mapping[str, Mapping[str, str]]) -> None:
+    write_bytes(path, json.dumps(states).encode())
 
 
 def _message(report: MonitorReport, state: str, alert_id: str) -> dict[str, Any]:
