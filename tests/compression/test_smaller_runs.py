@@ -20,6 +20,7 @@ from netloom.compression.methods.weight_only import with_int8_embeddings, with_m
 from netloom.compression.sensitivity import sensitivity
 from netloom.compression.smaller_runs import finished_smaller_runs, smaller_runs
 from netloom.document import updated
+from netloom.export.model_card.collect import collect
 from netloom.runs import TrainedRun, evaluate, fit_here, predict
 from netloom.runs.control import start
 from netloom.store import open_store
@@ -67,6 +68,9 @@ def test_pruned_and_distilled_runs_are_ordinary_runs(console: Console, trained: 
     assert by_method_score(rows, "structured_pruning") > 0.5
     pruned = load_run(runs["structured_pruning"].id, home=own_home)
     assert pruned.project.training.initial_weights.startswith("weights:")
+    card = dict(collect(store, pruned, measure=False).training)
+    assert card["Origin"].startswith(f"A smaller network made from the run {trained.run[:8]}. Removed 25% of the ")
+    assert "Origin" not in dict(collect(store, load_run(trained.run, home=own_home), measure=False).training)
     finished = finished_smaller_runs(store, load_run(trained.run, home=own_home))
     assert {run.run.id for run in finished if run.run} == {run.id for run in runs.values()}
     check_teacher_of_a_student(console, own_home, runs["distillation"].id)

@@ -93,6 +93,21 @@ def test_summary_that_is_not_an_object_is_empty() -> None:
     assert RunSummary.from_json([1]) == RunSummary()  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("start", "sentence"),
+    [
+        (NewRun(), ""),
+        (Branch(run="0123456789", at=3), "Continues from the weights after epoch 3 of the run 01234567."),
+        (Branch(run="0123456789", at="best"), "Continues from the best weights of the run 01234567."),
+        (Compressed(run="0123456789"), "A smaller network made from the run 01234567."),
+        (Reproduction(run="0123456789"), "Repeats the run 01234567."),
+        (SweepTrial(sweep="0123456789", number=2), "Trial 2 of the sweep 01234567."),
+    ],
+)
+def test_each_start_says_what_a_run_was_made_from(start: RunStart, sentence: str) -> None:
+    assert start.sentence == sentence
+
+
 ORIGINS: list[tuple[dict[str, object], RunStart, str | None]] = [
     ({}, NewRun(), None),
     ({"branch": {"run": "a", "at": "best", "title": "A"}}, Branch(run="a", at="best", title="A"), "a"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, Discriminator, JsonValue, ValidationError
 
@@ -161,6 +161,7 @@ class NewRun(BaseModel, frozen=True):
     """A run from the initial weights of its document."""
 
     kind: Literal["new"] = "new"
+    sentence: ClassVar[str] = ""
 
     def as_json(self) -> JsonObject:
         return {}
@@ -174,6 +175,12 @@ class Branch(BaseModel, frozen=True):
     at: int | str
     title: str = ""
 
+    @property
+    def sentence(self) -> str:
+        """What the run was made from."""
+        weights = f"weights after epoch {self.at}" if isinstance(self.at, int) else f"{self.at} weights"
+        return f"Continues from the {weights} of the run {self.run[:8]}."
+
     def as_json(self) -> JsonObject:
         return {"branch": self.model_dump(exclude={"kind"})}
 
@@ -186,6 +193,11 @@ class Compressed(BaseModel, frozen=True):
     method: str = ""
     note: str = ""
 
+    @property
+    def sentence(self) -> str:
+        """What the run was made from."""
+        return f"A smaller network made from the run {self.run[:8]}. {self.note}".rstrip()
+
     def as_json(self) -> JsonObject:
         return {"compressed": self.model_dump(exclude={"kind"})}
 
@@ -195,6 +207,11 @@ class Reproduction(BaseModel, frozen=True):
 
     kind: Literal["reproduction"] = "reproduction"
     run: str
+
+    @property
+    def sentence(self) -> str:
+        """What the run was made from."""
+        return f"Repeats the run {self.run[:8]}."
 
     def as_json(self) -> JsonObject:
         return {"again": self.run}
@@ -207,6 +224,11 @@ class SweepTrial(BaseModel, frozen=True):
     sweep: str
     number: int
     assigned: dict[str, Any] = {}
+
+    @property
+    def sentence(self) -> str:
+        """What the run was made from."""
+        return f"Trial {self.number} of the sweep {self.sweep[:8]}."
 
     def as_json(self) -> JsonObject:
         return {"sweep": self.sweep, "trial": self.number, "assigned": self.assigned}

@@ -214,6 +214,8 @@ def _layers(trained: TrainedRun) -> Table:
 
 
 def _training(trained: TrainedRun, run: Run) -> Iterator[tuple[str, str]]:
+    if origin := run.about.start.sentence:
+        yield "Origin", plain(origin)
     training = trained.project.training
     changed = training.model_dump(exclude_defaults=True)
     for name in dict.fromkeys((*ALWAYS, *changed)):
