@@ -134,6 +134,9 @@ def test_custom_data_is_added_and_trained_on(home: Path, tmp_path: Path) -> None
         netloom.create_project("levels", "anything")
     with pytest.raises(UsageError, match="no such file"):
         netloom.add_data(tmp_path / "nowhere.csv")
+    (tmp_path / "table.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(DataError, match=r"must be the name of one column, received a list\. To predict several"):
+        netloom.add_data(tmp_path / "table.csv", target=["a", "b"])  # type: ignore[arg-type]
 
 
 def test_files_of_a_split_are_added_together(home: Path, tmp_path: Path) -> None:

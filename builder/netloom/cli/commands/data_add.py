@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import Action, ArgumentParser, Namespace
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -20,6 +20,17 @@ if TYPE_CHECKING:
     from netloom.data.uploads import Reader
     from netloom.data.uploads.upload_kind import Question
     from netloom.sandbox import FileInspection
+
+
+class _OneTarget(Action):
+    """Refuses a second target, which would silently replace the first one."""
+
+    def __call__(self, parser: ArgumentParser, namespace: Namespace, target: Any, *_: Any) -> None:
+        if namespace.target is not None:
+            from netloom.data.uploads import SEVERAL
+
+            parser.error(f"--target was given twice. {SEVERAL}")
+        namespace.target = target
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -39,7 +50,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         default="",
         help="data type (default: detected from the content)",
     )
-    parser.add_argument("--target", metavar="COLUMN", help="column to predict (default: detected)")
+    parser.add_argument("--target", metavar="COLUMN", action=_OneTarget, help="column to predict (default: detected)")
     parser.add_argument(
         "--option",
         metavar="NAME=VALUE",
