@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from netloom.api import load_run
+from netloom.compression import registry
 from netloom.core.errors import UsageError
 from netloom.monitoring.promotion import compare_for_promotion
 from netloom.runs import TrainedRun, evaluate, predict
@@ -173,3 +175,24 @@ def test_command_reloads_the_server_only_with_a_run_that_is_not_worse(
         assert code in (1, 2)
         assert words in text
     assert "name the same run" in promote(better, better)[1]
+
+
+@pytest.mark.usefixtures("operators")
+def test_a_served_file_is_named_because_the_weights_are_compared(
+    runs: Runs, ordered: tuple[TrainedRun, TrainedRun], tmp_path: Path
+) -> None:
+    worse, better = map(id_of, ordered)
+    file = tmp_path / "small.onnx"
+    file.write_bytes(registry()["dynamic_int8"].compress(ordered[0]).content)
+    server = start_server(runs.home, worse, "--name", "digits", "--model", file)
+    try:
+        notes = []
+        for options in ((better, "--over", worse), (better, "--over", worse, "--canary", "20")):
+            answer = called("--home", runs.home, "promote", *options, "--server", server.address, "--json")
+            assert answer.code == 0, answer.err
+            notes.append(answer.err)
+            assert called("--home", runs.home, "promote", "--rollback", "--server", server.address).code == 0
+    finally:
+        server.stop()
+    named = "The server answers with the file 'small.onnx' instead of the weights of the run, which are"
+    assert [note.startswith(named) for note in notes] == [True, True]

@@ -24,10 +24,22 @@ class ServerRequestError(Exception):
 
 @dataclass(frozen=True)
 class VersionState:
-    """A version of a model on a server, and its run."""
+    """A version of a model on a server, its run, and the name of the ONNX file that takes the place of its weights; ""
+    without one."""
 
     version: str
     run_id: str
+    file: str = ""
+
+    @property
+    def comparison_note(self) -> str:
+        """What the comparison of the run with another one leaves out, as a sentence; "" if nothing."""
+        if not self.file:
+            return ""
+        return (
+            f"The server answers with the file {plain(self.file)[:100]!r} instead of the weights of the run, which are "
+            "what is compared. A promoted run answers with its own weights."
+        )
 
 
 @dataclass(frozen=True)
@@ -156,15 +168,20 @@ def _model_state(value: Any) -> ModelState:
     try:
         return ModelState(
             str(value["name"]),
-            VersionState(str(value["current"]["version"]), str(value["current"]["run"])),
-            _version_state(value.get("previous")),
-            _version_state(value.get("canary")),
+            _version_state(value["current"]),
+            _optional_state(value.get("previous")),
+            _optional_state(value.get("canary")),
             float(value.get("canary_percent", 0.0)),
-            _version_state(value.get("shadow")),
+            _optional_state(value.get("shadow")),
         )
     except (KeyError, TypeError, AttributeError, ValueError):
         raise ServerRequestError("The address does not answer as a Netloom model server.") from None
 
 
-def _version_state(value: Any) -> VersionState | None:
-    return None if value is None else VersionState(str(value["version"]), str(value["run"]))
+def _version_state(value: Any) -> VersionState:
+    file = value.get("backend", {}).get("file")  # servers of older versions do not have it
+    return VersionState(str(value["version"]), str(value["run"]), str(file or ""))
+
+
+def _optional_state(value: Any) -> VersionState | None:
+    return None if value is None else _version_state(value)

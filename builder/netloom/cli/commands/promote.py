@@ -78,8 +78,8 @@ def _promote(arguments: Namespace, context: Context) -> int:
     new, old = find_run(store, arguments.run), find_run(store, arguments.over)
     if new.id == old.id:
         raise UsageError("RUN and --over name the same run; give the new run and the current one.")
-    if client is not None:
-        client.check_current(arguments.model, old.id)
+    if client is not None and (note := client.check_current(arguments.model, old.id).current.comparison_note):
+        context.note(note)
     examples = store.collected(old.project_id).labeled()
     gate = compare_for_promotion(load_trained_run(store, new.id), load_trained_run(store, old.id), examples)
     version = ""

@@ -85,6 +85,8 @@ def _on_server(live: Live, run_id: str, runs: Sequence[Run], server: LaunchedSer
     if current == run_id:
         st.caption("This is the run that you chose above. Choose another run to promote it.")
         return
+    if note := model.current.comparison_note:
+        st.caption(f":material/info: {escape(note)}")
     gate = _gate(live, run_id, current)
     if gate is not None and gate.passes:
         _actions(client, model, run_id)
