@@ -262,6 +262,16 @@ def test_sensitivity_is_shown_for_each_layer() -> None:
     assert "Changes relative to a loss of" in texts(app)
 
 
+def test_part_of_a_model_card_that_is_too_long_is_named() -> None:
+    app = open_page(part="card")
+    app.text_area[1].set_value("x" * 4_001)
+    assert app.text_area[1].proto.max_chars == 0, "a pasted text above the limit would be ignored"
+    [write] = [button for button in app.button if button.label == "Write model card"]
+    [error] = write.click().run().error
+    assert error.value == "Out of scope has 4,001 characters, but at most 4,000 are allowed\\. Shorten it\\."
+    assert app.text_area[1].value == "x" * 4_001
+
+
 def test_model_card_has_the_stated_use() -> None:
     app = open_page(part="card")
     app.text_area[0].set_value("Teaching *only*")

@@ -38,7 +38,10 @@ class Statement:
             if not isinstance(text, str):
                 raise ExportError(f"{name} of a model card must be a text, received {type(text).__name__}.")
             if len(text) > MAX_LETTERS:
-                raise ExportError(f"{name} has {len(text):,} letters; at most {MAX_LETTERS:,} are allowed.")
+                title = name.replace("_", " ").capitalize()
+                raise ExportError(
+                    f"{title} has {len(text):,} characters, but at most {MAX_LETTERS:,} are allowed. Shorten it."
+                )
         return cls(**value)
 
     def as_json(self) -> dict[str, str]:

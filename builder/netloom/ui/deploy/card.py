@@ -6,9 +6,11 @@ import streamlit as st
 
 from netloom.core.text import file_stem
 from netloom.editing.live import Live
+from netloom.export import ExportError
 from netloom.export.model_card import Statement
 from netloom.jobs import RunWeights
 from netloom.jobs.requests.deployment import CardTexts, WriteCard
+from netloom.ui.components.errors import show_error
 from netloom.ui.deploy.state import DeployState, Key
 from netloom.ui.shell.jobs import computed
 
@@ -41,8 +43,8 @@ def card(live: Live, weights: RunWeights) -> None:
     with st.form(Key.CARD_FORM.of(weights.run_id), border=True):
         texts = {
             name: st.text_area(
-                title, getattr(statement, name), placeholder=hint, height=68, max_chars=4_000,
-                key=Key.CARD_PART.of(weights.run_id, name),
+                title, getattr(statement, name), placeholder=hint, height=68,
+                key=Key.CARD_PART.of(weights.run_id, name),  # without a limit, above which a pasted text is ignored
             )
             for name, (title, hint) in PARTS.items()
         }  # fmt: skip
@@ -57,7 +59,11 @@ def card(live: Live, weights: RunWeights) -> None:
         is_saved = st.form_submit_button("Write model card", type="primary", key=Key.CARD_SAVE.of(weights.run_id))
     state = DeployState.current()
     if is_saved:
-        statement = Statement(**texts, license=license)
+        try:
+            statement = Statement.from_json({**texts, "license": license})
+        except ExportError as error:
+            show_error(error)
+            return
         artifacts.save_card_statement(statement.as_json())
         state.cards.add(weights)
     if weights not in state.cards:

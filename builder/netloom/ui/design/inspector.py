@@ -168,7 +168,9 @@ class _NodeForm:
     def about(self) -> None:
         node = self.node
         st.text_input("Title", node.title, max_chars=200, **self._about("title"))
-        st.text_area("Comment", node.note, max_chars=5000, **self._about("note"))
+        comment = self._about("note")
+        st.text_area("Comment", node.note, **comment)  # without a limit, above which a pasted text is ignored
+        refused(comment)
         text = "The weights are not trained"
         st.toggle("Frozen", node.frozen, help=text, **self._about("frozen"))
         self._shares()
