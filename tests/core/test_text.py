@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from netloom.core.text import distinct, size
+from netloom.core.text import distinct, number, size
+from netloom.tasks import metric
 
 
 @pytest.mark.parametrize(
@@ -25,3 +26,24 @@ def test_names_on_an_axis_stay_different() -> None:
     ]
     short = distinct(names, 16)
     assert short == ["balance…transfer", "balance…r_cheque", "aaaaaaa…zzzzzzzz (3)", "aaaaaaa…zzzzzzzz (4)", "card"]
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text", "signed"),
+    [
+        (45_231.4, 4, "45231", "+45231"),
+        (2_651.2, 3, "2651", "+2651"),
+        (-9_999.6, 4, "-10000", "-10000"),
+        (0.000123456, 4, "0.0001235", "+0.0001235"),
+        (2e15, 4, "2e+15", "+2e+15"),
+    ],
+)
+def test_large_numbers_and_errors_of_large_numbers_have_no_exponent(
+    value: float, digits: int, text: str, signed: str
+) -> None:
+    assert (number(value, digits), number(value, digits, signed=True)) == (text, signed)
+    for name in ("rmse", "mae", "elbo"):
+        described = metric(name)
+        assert described.written(value, digits=digits) == text
+        assert described.written(value, digits=digits, signed=True) == signed
+    assert metric("accuracy").written(0.5, signed=True) == "+50.0%"

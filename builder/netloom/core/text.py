@@ -93,10 +93,12 @@ def natural(name: str) -> tuple[tuple[tuple[str, int], ...], str]:
     return tuple((text, int(number or 0)) for text, number in re.findall(r"(\D+)(\d*)", name)), name
 
 
-def number(value: float, digits: int = 4) -> str:
-    """Return a number with this many significant digits; a larger one as an integer, without an exponent."""
+def number(value: float, digits: int = 4, *, signed: bool = False) -> str:
+    """Return a number with this many significant digits; a larger one as an integer, without an exponent. `signed`
+    numbers that are not negative begin with +."""
+    sign = "+" if signed else ""
     # From 10**digits − 0.5 on, the format `g` would round up to a power of ten and switch to an exponent.
-    return f"{value:.0f}" if 10**digits - 0.5 <= abs(value) < 1e15 else f"{value:.{digits}g}"
+    return f"{value:{sign}.0f}" if 10**digits - 0.5 <= abs(value) < 1e15 else f"{value:{sign}.{digits}g}"
 
 
 def in_sentence(title: str) -> str:

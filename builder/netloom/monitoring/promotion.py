@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from netloom.core.errors import DataError, UsageError
 from netloom.core.plain_json import JsonObject
-from netloom.core.text import counted
+from netloom.core.text import counted, number
 from netloom.data.raw.texts import TaggedTexts
 from netloom.data.sequence_pairs import DECODER_INPUT, Pairs
 from netloom.modalities.encoding.cells import row_digest
@@ -151,7 +152,7 @@ def _compare(
     if np.isfinite(difference).all():
         interval_of_mean = mean_interval(difference) if blocks is None else mean_interval_by_blocks(difference, blocks)
     low, high = interval_of_mean or (-np.inf, np.inf)
-    form = "{:+.1%}".format if true_label.is_share or true_label.is_fraction else "{:+.4g}".format
+    form = "{:+.1%}".format if true_label.is_share or true_label.is_fraction else partial(number, signed=True)
     sign = -1 if true_label.is_share else 1
     # Adding 0.0 makes 0.0 of -0.0
     interval = sorted((sign * low + 0.0, sign * high + 0.0))

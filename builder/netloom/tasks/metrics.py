@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from math import inf
 
+from netloom.core.text import number
+
+# Significant digits, and no exponent for large values, such as the errors of prices
+SIGNIFICANT = "{:.4g}"
 ANY, SHARE, AT_LEAST_0, AT_MOST_1 = (-inf, inf), (0.0, 1.0), (0.0, inf), (-inf, 1.0)
 
 
@@ -26,7 +30,7 @@ class Metric:
     name: str
     title: str
     higher_is_better: bool = False
-    form: str = "{:.4g}"
+    form: str = SIGNIFICANT
     help: str = ""
     bounds: tuple[float, float] = ANY
     class_title: str = ""
@@ -37,8 +41,11 @@ class Metric:
         """Whether values from 0 to 1 are written as percentages."""
         return self.form.endswith("%}")
 
-    def written(self, value: float, *, signed: bool = False) -> str:
-        """Format a value for display, or, with its sign, the difference of two values."""
+    def written(self, value: float, *, signed: bool = False, digits: int = 4) -> str:
+        """Format a value for display, or, with its sign, the difference of two values. `digits` are the significant
+        ones of a value without decimals of its own."""
+        if self.form == SIGNIFICANT:
+            return number(value, digits, signed=signed)
         return (self.form.replace("{:", "{:+") if signed else self.form).format(value)
 
 
@@ -128,7 +135,7 @@ METRICS: dict[str, Metric] = {
         Metric("naive_mase", "MASE, naive", form="{:.3f}", bounds=AT_LEAST_0),
         Metric("perplexity", "Perplexity", form="{:.2f}", bounds=AT_LEAST_0),
         Metric("bits_per_token", "Bits per token", form="{:.3f}", bounds=AT_LEAST_0),
-        _up("elbo", "ELBO", "{:.4g}", "Lower bound of the log-likelihood of an example, in nats", ANY),
+        _up("elbo", "ELBO", SIGNIFICANT, "Lower bound of the log-likelihood of an example, in nats", ANY),
         Metric("bits_per_dim", "Bits per dimension", form="{:.3f}", help="−ELBO in bits, per value of an example"),
         Metric("nll", "Negative log-likelihood", help="Of an example given a sample of its latent variables, in nats"),
         Metric("kl", "KL divergence", help="Between the latent variables and N(0, 1), in nats", bounds=AT_LEAST_0),

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from netloom.core.text import cut
+from netloom.core.text import cut, number
 from netloom.store import RunArtifacts
 from netloom.training.diagnostics import Predictions, read_samples
 from netloom.training.diagnostics.prediction_cards import (
@@ -207,8 +207,8 @@ def _true_text(example: ExampleCard, prediction: Card) -> str:
 def _numbers(true: Sequence[float], predicted: Sequence[float]) -> str:
     """Return predicted numbers beside the targets and their differences, as HTML."""
     lines = [
-        f'<div>Predicted <b style="{READABLE.format(TRAIN)}">{value:.4g}</b> · true {true_value:.4g} '
-        f'<span style="{MUTED}">({value - true_value:+.3g})</span></div>'
+        f'<div>Predicted <b style="{READABLE.format(TRAIN)}">{number(value)}</b> · true {number(true_value)} '
+        f'<span style="{MUTED}">({number(value - true_value, 3, signed=True)})</span></div>'
         for value, true_value in zip(predicted[:4], true[:4], strict=False)
     ]
     return "".join(lines)

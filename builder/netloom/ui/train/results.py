@@ -130,13 +130,13 @@ def _ending(part: OutputEvaluation) -> str:
 
 def _beside(evaluation: Evaluation, name: str) -> list[str]:
     """Return the confidence interval of a metric and its reference value, if they are known."""
-    style = metric(name).form.replace(".4g", ".3g")  # so that both ends fit beside each other
+    written = partial(metric(name).written, digits=3)  # so that both ends fit beside each other
     lines = []
     if name in evaluation.intervals:
         low, high = evaluation.intervals[name]
-        lines.append(f"95% CI {style.format(low)} – {style.format(high)}")
+        lines.append(f"95% CI {written(low)} – {written(high)}")
     if evaluation.reference is not None and name in evaluation.reference.metrics:
-        lines.append(f"{evaluation.reference.title}: {style.format(evaluation.reference.metrics[name])}")
+        lines.append(f"{evaluation.reference.title}: {written(evaluation.reference.metrics[name])}")
     return lines
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from netloom import runs, training
-from netloom.core.text import between, escape, size
+from netloom.core.text import between, escape, number, size
 from netloom.document import Training
 from netloom.editing.live import Live
 from netloom.runs.history.comparison import document
@@ -205,7 +205,7 @@ def _facts(run: Run) -> None:
         value = facts.best.loss
         name = _best_of(run, facts.best.measure)
         # The loss of an agent is its negative return.
-        values.append((name, f"{-value if name == RETURN else value:.4g}{epoch}"))
+        values.append((name, f"{number(-value if name == RETURN else value)}{epoch}"))
     if facts.learning_rate and run.total_steps:
         values.append(("Base learning rate", f"{facts.learning_rate:g}"))
     for sentence in facts.notes:  # on the execution, such as whether the network was compiled

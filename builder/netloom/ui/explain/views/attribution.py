@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import streamlit as st
 
-from netloom.core.text import escape
+from netloom.core.text import escape, number
 from netloom.explain import Explanation, InnerNode, Method
 from netloom.explain.core.explainer import method_facts
 from netloom.explain.core.explanation import Level, Verdict
@@ -164,12 +164,13 @@ def _proofs(context: ViewContext, explanation: Explanation, options: dict[str, A
         if completeness is not None:
             columns[0].metric(
                 "Sum of attributions",
-                f"{completeness.sum:+.4g}",
+                number(completeness.sum, signed=True),
                 completeness.word or None,
                 delta_color="off",
                 delta_arrow="off",
             )
-            columns[1].metric("Score − baseline score", f"{completeness.score - completeness.baseline_score:+.4g}")
+            change = completeness.score - completeness.baseline_score
+            columns[1].metric("Score − baseline score", number(change, signed=True))
             if completeness.steps and completeness.promised:
                 columns[2].metric(
                     "Integration steps",

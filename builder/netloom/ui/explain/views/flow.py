@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from netloom.core.text import counted, escape
+from netloom.core.text import counted, escape, number
 from netloom.explain.flow.attribution_flow import Flow
 from netloom.explain.plots.flow import BOTH, analysis_at, flow_svg, flow_table, flow_values
 from netloom.jobs.requests.explanations import AttributionFlow
@@ -38,11 +38,12 @@ def flow_view(context: ViewContext) -> None:
     path = _where(flow)
     _graph(context, flow, path)
     LEVELS[flow.verdict.level](f"**{escape(flow.verdict.title)}.** {escape(flow.verdict.sentence)}")
+    change = number(flow.score - flow.baseline_score, signed=True)
     st.caption(
-        f"The score changes by {flow.score - flow.baseline_score:+.4g}, from {flow.baseline_score:.4g} for the "
-        f"baseline ({escape(flow.baseline)}) to {flow.score:.4g} for the example. Line width and color intensity show "
-        "how much of this change passes through each connection and layer: orange increases the score, blue decreases "
-        "it. Parallel paths can cancel each other."
+        f"The score changes by {change}, from {number(flow.baseline_score)} for the baseline ({escape(flow.baseline)}) "
+        f"to {number(flow.score)} for the example. Line width and color intensity show how much of this change passes "
+        "through each connection and layer: orange increases the score, blue decreases it. Parallel paths can cancel "
+        "each other."
     )
     if _single(flow):
         st.info(

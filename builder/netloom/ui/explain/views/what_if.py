@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
-from netloom.core.text import cut, escape, without_markup
+from netloom.core.text import cut, escape, number, without_markup
 from netloom.data import DataError
 from netloom.explain import ExplainError, Explanation
 from netloom.explain.comparison import color_bounds
@@ -108,8 +108,8 @@ def _answers(comparison: WhatIf) -> None:
         else:
             st.markdown(f"## Prediction: **{prediction_text(before)}** (unchanged)")
         st.markdown(
-            f"{_capitalized(escape(before.target.quantity))}: {before.score:.4g} → "
-            f"**{after.score:.4g}** ({comparison.score_change:+.3g})"
+            f"{_capitalized(escape(before.target.quantity))}: {number(before.score)} → "
+            f"**{number(after.score)}** ({number(comparison.score_change, 3, signed=True)})"
         )
 
 
@@ -262,7 +262,7 @@ def _change_text(label: str, before: Any, after: Any) -> str:
 
 def _value(value: Any) -> str:
     try:
-        return f"{float(value):.4g}"
+        return number(float(value))
     except (TypeError, ValueError):
         return str(value)[:14].replace("<", "‹")
 
