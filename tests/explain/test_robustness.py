@@ -12,14 +12,17 @@ import numpy as np
 import pytest
 import torch
 
+from netloom.data import add_file
 from netloom.data.targets.fitted_target import FittedNumbers
-from netloom.document import DataChoice, Training
+from netloom.document import DataChoice, Training, updated
 from netloom.explain import ExplainError
 from netloom.explain.core.cache import FOLDER
 from netloom.explain.robustness.attack import METHODS, unavailable_reason
 from netloom.explain.robustness.attack_targets import MIN_MOVE, attack_target, attacked_output
 from netloom.explain.robustness.robustness import find_adversarial_example, robustness
 from netloom.runs import TrainedRun, fit_here
+from netloom.templates import templates
+from netloom.templates.starting import fit
 from tests.explain.models import network, trained
 from tests.explain.test_conformance import state
 from tests.networks import project
@@ -204,6 +207,26 @@ def test_multi_label_segmentation_and_multi_output_are_attacked(
     assert worse * (report.scores[2] - report.scores[1]) > 0
     assert worse * (report.scores[2] - report.random_scores[2]) > 0
     assert report.shares == (worse < 0)
+
+
+def test_errors_of_several_numbers_have_a_common_unit(home: Path) -> None:
+    """A second target is a thousand times as large, so that it would be all of an error in the units of the data."""
+    random = np.random.default_rng(0)
+    values = random.normal(size=(300, 2))
+    lines = [f"{x},{y},{x + y},{1_000 * x}" for x, y in values]
+    choice: Any = {name: {"role": "target"} for name in ("sum", "large")}
+    info = add_file("\n".join(["x,y,sum,large", *lines]).encode(), "sums.csv", home)
+    data = DataChoice(dataset=info.name, options={"columns": choice})
+    fitted = fit(templates()["diabetes"].project, data, "Sums", home)
+    assert fitted is not None
+    run = fit_here(
+        fitted.project.model_copy(update={"training": updated(fitted.project.training, {"epochs": 1})}), home
+    )
+    report = robustness(run, "fgsm", rows=10_000, strengths=(0.5,))
+    assert report.measure == "mean absolute error (scaled)"
+    assert not report.shares
+    error = run.output_of("test") - run.data.target[run.data.split["test"]]
+    assert report.scores[0] == pytest.approx(float(error.abs().mean()), rel=1e-4)
 
 
 def test_multi_label_attack_needs_at_least_closed_form_strength(task_runs: dict[str, TrainedRun]) -> None:

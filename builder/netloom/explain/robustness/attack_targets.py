@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 # A regression output counts as changed from this many standard deviations of the training targets.
 MIN_MOVE = 0.5
+# The scores of numbers; scaled, in standard deviations, where several numbers can have several units
+ERROR, SCALED_ERROR = "mean absolute error", "mean absolute error (scaled)"
+ERRORS = (ERROR, SCALED_ERROR)
 # A segmentation counts as changed when this share of its foreground pixels has another class.
 CHANGED_SHARE = 0.5
 
@@ -63,7 +66,7 @@ class AttackTarget:
 
     def score(self, output: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
         """Compute the share that is correct in each row, (N,), or for numbers the absolute error in the units of the
-        data."""
+        data, or in standard deviations of several numbers."""
         return (self.predictions(output) == truth).double().reshape(len(truth), -1).mean(1)
 
     def differs(self, output: torch.Tensor, prediction: torch.Tensor) -> torch.Tensor:
@@ -159,10 +162,16 @@ class Numbers(AttackTarget):
     """Regression: the loss is the squared error; a prediction counts as changed when its first number moves by
     `MIN_MOVE`."""
 
-    measure = "mean absolute error"
+    measure = ERROR
     change = "changes the prediction by half a standard deviation of the target"
     number = True
     directions = (1.0, -1.0)
+
+    def __init__(self, data: Prepared, classes: tuple[str, ...], chosen: Settings) -> None:
+        super().__init__(data, classes, chosen)
+        target = data.schema.target
+        series = len(target.forecast.series) if target.forecast is not None else len(target.number_names)
+        self.measure = SCALED_ERROR if series > 1 else ERROR
 
     def loss(self, output: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
         return (output - truth.reshape(output.shape)).square().flatten(1).sum(1)
@@ -174,7 +183,9 @@ class Numbers(AttackTarget):
         return output
 
     def score(self, output: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-        differences = self.data.restore(output) - self.data.restore(truth.reshape(output.shape))
+        truth = truth.reshape(output.shape)
+        is_scaled = self.measure == SCALED_ERROR  # as outputs and targets are
+        differences = output - truth if is_scaled else self.data.restore(output) - self.data.restore(truth)
         return differences.abs().flatten(1).mean(1).double()
 
     def differs(self, output: torch.Tensor, prediction: torch.Tensor) -> torch.Tensor:

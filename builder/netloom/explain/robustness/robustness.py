@@ -16,7 +16,7 @@ from netloom.explain.core.network.cost import measure_network
 from netloom.explain.evidence.model_check import model_check
 from netloom.explain.evidence.verdict import with_model
 from netloom.explain.robustness.attack import MAX_STRENGTH, METHODS, Attack, find_least_strength
-from netloom.explain.robustness.attack_targets import Numbers
+from netloom.explain.robustness.attack_targets import ERRORS
 
 if TYPE_CHECKING:
     import torch
@@ -38,11 +38,11 @@ ROBUSTNESS = "robustness"  # the beginning of the names of cached results
 class Robustness:
     """The effect of an attack on `rows` rows of a split at each of the `strengths`, which are in `unit`.
 
-    `scores` are shares of correct predictions, or mean absolute errors in the units of the data for regression;
-    `measure` names them, and `output` the attacked output if there are several. `random_scores` holds the scores under
-    random changes of the same strength. `by_class` splits the scores by true class, with `counts` rows each.
-    `half_strength` is the strength at which half of the initially correct predictions are wrong, or None. `scales` is
-    the size of a strength of 1 in the units of the data, by column.
+    `scores` are shares of correct predictions, or mean absolute errors for regression: in the units of the data, or in
+    standard deviations of several numbers. `measure` names them, and `output` the attacked output if there are several.
+    `random_scores` holds the scores under random changes of the same strength. `by_class` splits the scores by true
+    class, with `counts` rows each. `half_strength` is the strength at which half of the initially correct predictions
+    are wrong, or None. `scales` is the size of a strength of 1 in the units of the data, by column.
     """
 
     method: str
@@ -67,7 +67,7 @@ class Robustness:
     @property
     def shares(self) -> bool:
         """Whether the scores are shares of correct predictions rather than errors of numbers."""
-        return self.measure != Numbers.measure
+        return self.measure not in ERRORS
 
 
 @dataclass(frozen=True)
