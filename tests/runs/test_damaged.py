@@ -198,6 +198,25 @@ def test_resuming_names_a_file_that_is_damaged_or_was_edited(
     assert "in a new run" in run.reason
 
 
+@pytest.mark.parametrize("name", ["rmsprop", "sgd", "adagrad"])
+def test_resuming_with_another_optimizer_names_the_files_for_older_checkpoints_too(
+    stopped: tuple[Store, str], name: str
+) -> None:
+    store, run_id = stopped
+    folder = store.artifacts(run_id).local_directory()
+    for checkpoint in (folder / "checkpoints").iterdir():
+        state = torch.load(checkpoint / "state.pt", weights_only=True)
+        del state["optimizer_name"]  # as in those of version 0.1.0
+        torch.save(state, checkpoint / "state.pt")
+    document = folder / "project.json"
+    document.write_text(document.read_text().replace('"optimizer": "adam"', f'"optimizer": "{name}"'))
+    with trained_here():
+        resume(store, run_id)
+    run = store.run(run_id)
+    assert run.state == "failed"
+    assert run.reason.startswith("The last checkpoint does not fit project.json and model.py in ")
+
+
 @pytest.mark.parametrize(
     ("damage", "sentence"),
     [

@@ -23,7 +23,13 @@ from netloom.training.auxiliary_losses import NAME, TITLE, AuxiliaryLosses
 from netloom.training.errors import TrainingError
 from netloom.training.optimization.early_stopping import Best, EarlyStopping
 from netloom.training.optimization.ema import EMA
-from netloom.training.optimization.optimizers import FACTOR, ChainedOptimizer, clip_gradient, optimizer
+from netloom.training.optimization.optimizers import (
+    FACTOR,
+    ChainedOptimizer,
+    clip_gradient,
+    lacks_settings,
+    optimizer,
+)
 from netloom.training.optimization.schedules import Schedule
 from netloom.training.preflight import preflight_problems, weight_names
 from netloom.training.speed.device import make_deterministic
@@ -285,6 +291,8 @@ class Trainer(ABC):
         if (name := state.get("optimizer_name", self.training.optimizer)) != self.training.optimizer:
             raise ValueError(f"This is a checkpoint of the optimizer {name}, not of {self.training.optimizer}.")
         self.optimizer.load_state_dict(state["optimizer"])
+        if lacks_settings(self.optimizer):  # older checkpoints do not have the name
+            raise ValueError(f"This is a checkpoint of another optimizer than {self.training.optimizer}.")
         torch.set_rng_state(state["rng"])
         if state["cuda_rng"] and self.device.startswith("cuda"):
             torch.cuda.set_rng_state_all(state["cuda_rng"])
