@@ -10,6 +10,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -116,6 +117,34 @@ def test_card_names_the_unit_of_errors(home: Path, tmp_path: Path) -> None:
     for text in (markdown(card), html(card)):
         assert text.count(unit.rstrip(".")) == 1
         assert "Fisher" not in text, "slices are tested by proportions only"
+
+
+@pytest.mark.parametrize(
+    ("template", "changes", "expected"),
+    [
+        (
+            "diabetes",
+            {"optimizer": "sgd", "optimizer_settings": {"momentum": 0.5, "nesterov": True}},
+            {"Optimizer settings": "momentum 0.5, nesterov yes"},
+        ),
+        (
+            "shapes_two_outputs",
+            {"outputs": {"area": {"weight": 2}, "shape": {"class_weights": "balanced"}}},
+            {"Outputs": "area (weight 2), shape (class weights balanced)"},
+        ),
+        ("cartpole_dqn", {"agent": {"discount": 0.9, "double": False}}, {"Agent": "discount 0.9, double no"}),
+    ],
+)
+def test_settings_that_consist_of_several_are_listed_by_name(
+    home: Path, template: str, changes: dict[str, Any], expected: dict[str, str]
+) -> None:
+    project, store = templates()[template].project, open_store(home)
+    training = updated(project.training, {**changes, "epochs": 0, "device": "cpu"})
+    project = project.model_copy(update={"training": training})
+    with trained_here():
+        run = load_stored_run(store, start(store, store.create_project(project), project))
+    settings = dict(collect(store, run, measure=False).training)
+    assert {name: settings.get(name) for name in expected} == expected
 
 
 def test_card_has_what_was_measured_of_the_weights(console: Console, copy: Trained, tmp_path: Path) -> None:

@@ -370,9 +370,11 @@ def describe_field(name: str) -> FieldDescription:
     if len(parts) == 1:
         properties["title"] = parts[0].get("title", schema.get("title", name))
     choices = tuple(map(str, properties.get("enum", ())))
+    title = properties.get("title", name)
+    is_declared = title not in (name, name.replace("_", " ").title())  # otherwise pydantic made it from the name
     return FieldDescription(
         name,
-        properties.get("title", name),
+        title if is_declared else name.replace("_", " ").capitalize(),
         properties.get("description", ""),
         "choice" if choices else _KINDS.get(properties.get("type", ""), "other"),
         schema.get("default"),

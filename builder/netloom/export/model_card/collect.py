@@ -217,12 +217,11 @@ def _training(trained: TrainedRun, run: Run) -> Iterator[tuple[str, str]]:
     if origin := run.about.start.sentence:
         yield "Origin", plain(origin)
     training = trained.project.training
-    changed = training.model_dump(exclude_defaults=True)
+    changed = training.model_dump(mode="json", exclude_defaults=True)
     for name in dict.fromkeys((*ALWAYS, *changed)):
         described = describe_field(name)
         if described.title:
-            value = getattr(training, name)
-            text = _cell(value)
+            text = _setting(changed.get(name, getattr(training, name)))
             yield described.title, choice_titles(name).get(text, text)
     yield "Calibration", CALIBRATED if trained.applied is not None else "none"
     yield from _effort(run.summary, run)
@@ -239,6 +238,19 @@ def _environment(artifacts: RunArtifacts) -> Iterator[tuple[str, str]]:
     yield "Run", artifacts.run_id
     for name, value in artifacts.environment().items():
         yield name.replace("_", " ").capitalize(), plain(str(value))
+
+
+def _setting(value: object) -> str:
+    """Return a setting in words, also one that consists of several, by their names."""
+    if isinstance(value, Mapping):
+        parts = {plain(str(name)).replace("_", " "): part for name, part in value.items() if part not in (None, "", {})}
+        return ", ".join(
+            f"{name} ({_setting(part)})" if isinstance(part, Mapping) else f"{name} {_setting(part)}"
+            for name, part in parts.items()
+        )
+    if isinstance(value, (list, tuple)):
+        return "; ".join(map(_setting, value))
+    return _cell(value)
 
 
 def _cell(value: object) -> str:
