@@ -289,6 +289,10 @@ def test_policy_survives_a_round_trip() -> None:
         ('{"intents": {}, "fallback": {"confidence": 2}}', "fallback.confidence must be at most 1, received 2."),
         ("intents: {}\nsecret: 1", "There is no field 'secret' in the policy; choose one of "),
         ("intents: {}\nfallback:\n  confidence: high", "fallback.confidence must be a number, received 'high'."),
+        (
+            "intents:\n  a:\n    responses: [1e3]",
+            "intents.a.responses.0 must be text, received 1000.0. In YAML, a text such as 1e3, true or null needs",
+        ),
         ("intents: [", "The policy is neither a JSON object nor valid YAML: "),
         ("", "The policy must be a JSON object"),
     ],

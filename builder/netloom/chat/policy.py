@@ -30,6 +30,8 @@ MAX_KIND = 64  # letters of the kind of an entity, and of a slot
 Name = Annotated[str, Field(min_length=1, max_length=MAX_KIND)]
 Intent = Annotated[str, Field(min_length=1, max_length=MAX_INTENT)]
 Share = Annotated[float, Field(ge=0, le=1)]
+# Why YAML has another value than the text that a person sees
+UNQUOTED = " In YAML, a text such as 1e3, true or null needs quotes."
 
 
 class PolicyError(UsageError):
@@ -176,7 +178,8 @@ def loads(text: str | bytes) -> Policy:
         plain = text if isinstance(text, str) else text.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise PolicyError("The policy is not UTF-8; save it as UTF-8.") from None
-    if not plain.lstrip().startswith("{"):
+    is_yaml = not plain.lstrip().startswith("{")
+    if is_yaml:
         try:
             plain = json.dumps(read_yaml(plain))
         except ValueError as error:
@@ -184,7 +187,8 @@ def loads(text: str | bytes) -> Policy:
     try:
         return Policy.model_validate_json(_from_intents(plain) or plain)
     except ValidationError as error:
-        raise PolicyError(invalid(error)) from None
+        is_number = is_yaml and error.errors()[0]["type"] == "string_type"
+        raise PolicyError(f"{invalid(error)}{UNQUOTED if is_number else ''}") from None
 
 
 def _from_intents(text: str) -> str:
