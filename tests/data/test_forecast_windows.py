@@ -247,7 +247,7 @@ def test_predictions_of_several_series_are_named(home: Path) -> None:
 def test_a_value_per_numbered_time_is_a_series(times: str, home: Path) -> None:
     """As sunspots by year, and as R writes monthly series."""
     steps = np.arange(60)
-    written: dict[str, Any] = {
+    written: Any = {
         "year": 1900 + steps,
         "fraction": (1949 + steps / 12).round(6),
         "yyyymmdd": pd.date_range("1958-03-29", periods=60, freq="7D").strftime("%Y%m%d"),
