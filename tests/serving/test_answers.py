@@ -9,6 +9,7 @@ import struct
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout
+from dataclasses import replace
 from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,10 @@ import pytest
 from PIL import Image
 
 import netloom
+from netloom.runs.prediction.applied_calibration import AppliedCalibration, PartCalibration, Scaling
 from netloom.serving import docs_page
 from netloom.serving.models.served_model import ServedModel
+from tests.serving.asgi import Application, run_apart
 from tests.serving.conftest import Runs, Server
 
 ROOT = Path(__file__).parents[2]
@@ -198,8 +201,33 @@ def test_an_explanation_equals_that_of_the_command(server: Server, runs: Runs) -
         assert f"must hold one row, received {count}" in refused.value["error"]
 
 
-def test_openapi_has_the_fields_of_the_model(server: Server, runs: Runs) -> None:
+def test_an_explanation_has_the_calibrated_prediction_of_its_model(runs: Runs) -> None:
     import jsonschema  # type: ignore[import-untyped]
+
+    part = PartCalibration("softmax", "row", 1, Scaling("temperature", (0.5,)))
+    calibrated = replace(runs.trained, applied=AppliedCalibration(1, "weights", {"": part}))
+    for trained, is_calibrated in ((runs.trained, False), (calibrated, True)):
+        application = Application(runs.home, trained)
+        body = json.dumps({"row": runs.row(9), "method": "saliency"}).encode()
+        reply = application.post("/explain", body)
+        assert reply.status == 200, reply.value
+        assert ("calibrated" in reply.value) == is_calibrated
+        predicted = application.post("/predict", json.dumps(runs.row(9)).encode()).value
+        assert reply.value.get("calibrated", predicted) == predicted
+        operation = run_apart(application.ask("GET", "/openapi.json")).value["paths"]["/explain"]["post"]
+        schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
+        jsonschema.validate(reply.value, schema)
+        assert ("calibrated" in schema["properties"]) == is_calibrated
+        example = operation["requestBody"]["content"]["application/json"]["example"]
+        again = application.post("/explain", json.dumps(example).encode())
+        assert again.status == 200, again.value
+    without = {key: value for key, value in reply.value.items() if key != "calibrated"}
+    with pytest.raises(jsonschema.ValidationError, match="'calibrated' is a required property"):
+        jsonschema.validate(without, schema)
+
+
+def test_openapi_has_the_fields_of_the_model(server: Server, runs: Runs) -> None:
+    import jsonschema
 
     document = server.get("/openapi.json").value
     assert document["openapi"] == "3.1.0"

@@ -127,6 +127,7 @@ def _answer(
     from netloom.cli.flow_export import explain_flow
     from netloom.explain import explain
     from netloom.explain.core.options import OPTION_TITLES
+    from netloom.explain.core.prediction import calibrated_prediction
 
     folder = store.artifacts(trained.run.id).local_directory() if trained.run else None
     checkpoint = ", ".join(filter(None, (arguments.checkpoint or trained.project.training.checkpoint, trained.variant)))
@@ -151,7 +152,7 @@ def _answer(
         **method_options(trained, arguments),
     )
     save(explained)
-    calibrated = _calibrated(trained, example)
+    calibrated = calibrated_prediction(trained, example)
     value = {**explained.as_json(), **({"calibrated": calibrated} if calibrated else {})}
     return value, "\n".join(_explanation_lines(explained, calibrated))
 
@@ -245,13 +246,6 @@ def _target(trained: TrainedRun, name: str | None) -> str | int | None:
     if name is None or name in trained.data.schema.target.classes:
         return name
     return int(name) if name.isdecimal() and len(name) < 10 else name
-
-
-def _calibrated(trained: TrainedRun, example: int | dict[str, Any]) -> Answer:
-    """Return the prediction of a calibrated run, as in `netloom predict`; {} for others."""
-    from netloom.explain.core.prediction import predict_example
-
-    return {} if trained.applied is None else predict_example(trained, example).calibrated
 
 
 def _explanation_lines(explanation: Explanation, calibrated: Answer) -> list[str]:

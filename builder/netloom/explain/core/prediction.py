@@ -53,6 +53,15 @@ def predict_example(
     return ExamplePrediction(example, prediction, context.target, _calibrated(trained, context.inputs))
 
 
+def calibrated_prediction(trained: TrainedRun, row_or_raw: int | Mapping[str, Any]) -> Answer:
+    """Return the prediction of a calibrated run in plain JSON, as in `netloom.runs.predict`; {} for others.
+
+    Raises:
+        ExplainError, DataError: as `predict_example`.
+    """
+    return {} if trained.applied is None else predict_example(trained, row_or_raw).calibrated
+
+
 def calibrated_text(answer: Answer) -> str:
     """Describe the prediction of a calibrated run; "" if it is not calibrated, or has more numbers than fit a line."""
     if outputs := answer.get("outputs"):

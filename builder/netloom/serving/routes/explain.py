@@ -8,6 +8,7 @@ from contextlib import suppress
 from netloom.core import log
 from netloom.core.errors import DataError, JobError, UsageError
 from netloom.explain import ExplainError, Explanation, methods
+from netloom.explain.core.prediction import calibrated_prediction
 from netloom.jobs.job import Job
 from netloom.jobs.loaded_runs import RunWeights
 from netloom.jobs.requests.explanations import Attribution
@@ -18,7 +19,7 @@ from netloom.serving.http import Call, Reply, json_reply
 from netloom.serving.models.row_parser import read_records
 from netloom.serving.models.served_model import ServedModel
 from netloom.serving.route import ServerRoute
-from netloom.serving.schemas import json_content, operation, row_schema
+from netloom.serving.schemas import answer_schema, json_content, operation, row_schema
 from netloom.serving.server_state import ServerState
 from netloom.training.weights.weight_files import CheckpointError
 
@@ -27,8 +28,7 @@ _waiting = 0
 
 
 class Explain(ServerRoute):
-    """Takes `{"row": {...}}` with an optional method, target and options, and answers like `netloom explain --json`,
-    without the calibrated prediction, which `/predict` returns."""
+    """Takes `{"row": {...}}` with an optional method, target and options, and answers like `netloom explain --json`."""
 
     name = "explain"
     paths = ("/explain", "/models/{name}/explain")
@@ -43,7 +43,10 @@ class Explain(ServerRoute):
             file = model.backend.file
             changed = f"file {file.name!r} has" if file else f"weights of the run {model.run_id[:8]} have"
             raise RequestError(f"The {changed} changed since the model was loaded; reload the model.", 409)
-        return json_reply({**explanation.as_json(), **({"unreadable": unreadable} if unreadable else {})})
+        # Of the loaded model, as `/predict`, even if the run has got another calibration since
+        calibrated = await asyncio.to_thread(calibrated_prediction, model.explained, request.row)
+        added = {"calibrated": calibrated, "unreadable": unreadable}
+        return json_reply({**explanation.as_json(), **{key: value for key, value in added.items() if value}})
 
     def operation(self, model: ServedModel) -> JsonSchema:
         names = [method.name for method in methods(model.explained) if method.available]
@@ -54,7 +57,28 @@ class Explain(ServerRoute):
             "options": {"type": "object", "description": "Options of the method"},
         }
         body = {"type": "object", "properties": properties, "required": ["row"]}
-        return operation(json_content(body, {"row": model.example}), json_content({"type": "object"}))
+        example = {"row": model.example, **({"method": names[0]} if names else {})}
+        return operation(json_content(body, example), json_content(_explanation_schema(model)))
+
+
+def _explanation_schema(model: ServedModel) -> JsonSchema:
+    """Return the schema of an explanation; only a calibrated model adds its calibrated prediction."""
+    parts = {
+        "method": ("string", "The name of the method"),
+        "target": ("object", "The explained class or output"),
+        "prediction": ("object", "The prediction of the network before calibration, which is explained"),
+        "attributions": ("object", "The attribution of each part of the input, by field"),
+        "score": ("number", "The explained score of the row"),
+        "baseline_score": ("number", "The explained score of the baseline"),
+        "proofs": ("object", "The checks of the explanation"),
+        "verdict": ("object", "The result of all checks"),
+    }
+    properties = {name: {"type": kind, "description": description} for name, (kind, description) in parts.items()}
+    required = list(properties)
+    if model.trained.applied is not None:
+        calibrated = {**answer_schema(model), "description": "The calibrated prediction, as /predict returns it"}
+        properties, required = {**properties, "calibrated": calibrated}, [*required, "calibrated"]
+    return {"type": "object", "properties": properties, "required": required}
 
 
 async def _request(call: Call, model: ServedModel) -> tuple[Attribution, dict[str, str]]:
