@@ -11,10 +11,19 @@ import pytest
 
 from netloom.core.errors import DataError
 from netloom.data import prepare
-from netloom.tasks.true_labels import ClassLabel, ClassWithTags, ForecastLabel, LabelSet, NumberLabel, WordTags
+from netloom.tasks.true_labels import (
+    ClassLabel,
+    ClassWithTags,
+    ColumnsLabel,
+    ForecastLabel,
+    LabelSet,
+    NumberLabel,
+    WordTags,
+)
 from netloom.templates import templates
 
 TAGS = WordTags(("O", "B-place", "I-place", "B-time", "I-time"), length=4)
+COLUMNS = ColumnsLabel(("size: cm", "weight"))
 ONE, TWO = ForecastLabel(("load",), 2), ForecastLabel(("open", "close"), 2)
 
 
@@ -91,6 +100,64 @@ def test_errors_of_forecasts_are_means_over_steps_and_series() -> None:
     assert single.error({"open": 1.0, "close": 2.0}, {"open": 2.0, "close": 2.0}) == 0.5
 
 
+def test_numbers_of_columns_are_given_by_name_or_in_the_order_of_predictions() -> None:
+    expected = {"size: cm": 1.5, "weight": 2.0}
+    assert COLUMNS.check({"weight": 2, "size: cm": 1.5}) == COLUMNS.check([1.5, 2]) == expected
+    assert COLUMNS.parse("weight: 2\n\nsize: cm: 1.5") == COLUMNS.parse("1.5 2") == expected
+    assert COLUMNS.text(expected) == COLUMNS.text([1.5, 2.0]) == "size: cm: 1.5\nweight: 2"
+    assert COLUMNS.parse(COLUMNS.text([1 / 3, -1234567.25])) == {"size: cm": 1 / 3, "weight": -1234567.25}
+    assert COLUMNS.in_short([1234567.25, 0.5]) == "size: cm: 1.23457e+06, weight: 0.5"
+    assert COLUMNS.as_label([1.5, 2.0]) == expected
+    for label in (expected, [1.5, 2.0]):
+        jsonschema.validate(label, COLUMNS.schema)
+
+
+@pytest.mark.parametrize(
+    ("label", "words"),
+    [
+        (1.5, "by name, or as a list in this order, received 1.5"),
+        ([1.0], "the numbers of 'size: cm', 'weight'"),
+        ({"weight": 1.0}, "the numbers of 'size: cm', 'weight'"),
+        ({"weight": 1.0, "size: cm": 1.0, "age": 1.0}, "the numbers of 'size: cm', 'weight'"),
+        ({"weight": 1.0, "size: cm": None}, "^size: cm: The label must be a number, received None"),
+        ([1.0, True], "^weight: The label must be a number, received True"),
+        ([math.nan, 1.0], "^size: cm: The label must be a number, received nan"),
+    ],
+)
+def test_other_numbers_of_columns_are_refused_in_words(label: Any, words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        COLUMNS.check(label)
+    if label != [math.nan, 1.0]:  # which JSON does not have
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(label, COLUMNS.schema)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("weight: 1\nweight: 2", "'weight' has two lines"),
+        ("weight: 1\nage: 2", "'age' is not a column of the model; it has 'size: cm', 'weight'"),
+        ("weight: 1 2\nsize: cm: 3", r"^weight: The label must be a number, received \[1.0, 2.0\]"),
+        ("1 2 3", "as a list in this order"),
+    ],
+)
+def test_typed_numbers_of_columns_are_refused_in_words(text: str, words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        COLUMNS.parse(text)
+
+
+def test_the_error_of_columns_is_the_mean_distance_in_their_units() -> None:
+    label = {"size: cm": 10.0, "weight": 1.0}
+    assert COLUMNS.error([12.0, 0.0], label) == 1.5
+    scaled = ColumnsLabel(COLUMNS.names, (4.0, 0.5))
+    assert scaled.error([12.0, 0.0], label) == (2 / 4 + 1 / 0.5) / 2
+    differences = scaled.differences([12.0, 0.0], label)
+    assert differences is not None
+    assert differences.tolist() == [[2.0], [-1.0]], "in the units of the data"
+    for prediction in (None, [1.0], [None, 1.0], [math.inf, 1.0], "x", {"weight": 1.0}):
+        assert scaled.error(prediction, label) == math.inf
+
+
 def test_only_labels_of_the_same_kind_can_be_compared() -> None:
     assert ONE.is_comparable(ForecastLabel(("load",), 2))
     assert not ONE.is_comparable(ForecastLabel(("load",), 3)), "another horizon"
@@ -98,6 +165,8 @@ def test_only_labels_of_the_same_kind_can_be_compared() -> None:
     assert ClassLabel(("a", "b")).is_comparable(ClassLabel(("b", "a")))
     assert not ClassLabel(("a", "b")).is_comparable(ClassLabel(("a", "c")))
     assert not NumberLabel().is_comparable(ONE)
+    assert COLUMNS.is_comparable(ColumnsLabel(COLUMNS.names, (1.0, 2.0)))
+    assert not COLUMNS.is_comparable(ColumnsLabel(COLUMNS.names[::-1])), "predictions are lists"
 
 
 def test_classes_that_are_numbers_can_be_reported_as_numbers() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from netloom.runs import TrainedRun
     from netloom.tasks.true_labels import TrueLabel
 
+# Predictions with their labels
+Pairs: TypeAlias = list[tuple[Any, Any]]
+
 # Fewer labels give no alert.
 MIN_LABELS = 30
 MAX_TEST_ROWS = 5_000
@@ -29,6 +32,18 @@ MAX_TEST_ROWS = 5_000
 TOLERANCE, THRESHOLD = 0.15, 35.0
 # Distances become numbers from 0 to 1 for ADWIN by this multiple of the mean distance of test rows.
 _LARGE = 4.0
+
+
+@dataclass(frozen=True)
+class ColumnErrors:
+    """The mean absolute error and the root mean squared error of one of several columns or series in its unit, on
+    labeled predictions and on test rows; None without test rows."""
+
+    name: str
+    mae: float
+    rmse: float
+    test_mae: float | None
+    test_rmse: float | None
 
 
 @dataclass(frozen=True)
@@ -42,6 +57,7 @@ class LabeledReport:
         is_worse: whether the 95% interval of the difference excludes 0, to the worse.
         changes: a sentence if predictions are not finite numbers, which the means leave out, and one for each detector
             that found an increase of the errors in their order.
+        columns: the errors of each of several columns or series; () for predictions of other kinds.
     """
 
     title: str
@@ -54,6 +70,7 @@ class LabeledReport:
     difference: str
     is_worse: bool
     changes: tuple[str, ...]
+    columns: tuple[ColumnErrors, ...] = ()
 
     @property
     def alerts(self) -> tuple[str, ...]:
@@ -66,7 +83,8 @@ class LabeledReport:
 
 def true_label_of(trained: TrainedRun) -> TrueLabel | None:
     """Return the kind of the labels of a run; None if a label does not measure its predictions."""
-    return task(trained.project.training.objective).true_label(trained.data.schema)
+    true_label = task(trained.project.training.objective).true_label(trained.data.schema)
+    return None if true_label is None else true_label.measured_with(trained.data)
 
 
 def check_examples(trained: TrainedRun, examples: Sequence[tuple[Mapping[str, Any], Any]], title: str = "run") -> None:
@@ -99,7 +117,8 @@ def labeled_report(trained: TrainedRun, rows: Sequence[LoggedRow]) -> LabeledRep
     rows = [row for row in rows if row.prediction is not None]
     if true_label is None or not rows:
         return None
-    errors, test = errors_of(true_label, rows), _test_errors(trained, true_label)
+    errors, tested = errors_of(true_label, rows), _tested(trained, true_label)
+    test = _errors(true_label, tested)
     is_finite = np.isfinite(errors)
     broken = int((~is_finite).sum())
     notes = [f"Labeled predictions that are not finite numbers: {broken:,} of {len(rows):,}."] if broken else []
@@ -118,20 +137,47 @@ def labeled_report(trained: TrainedRun, rows: Sequence[LoggedRow]) -> LabeledRep
         difference,
         is_worse and len(rows) >= MIN_LABELS,
         (*notes, *(changes_of(true_label, rows, errors, test) if len(rows) >= MIN_LABELS else ())),
+        _column_errors(true_label, [(row.prediction, row.label) for row in rows], tested),
     )
 
 
-def _test_errors(trained: TrainedRun, true_label: TrueLabel) -> np.ndarray:
-    """Return the errors (n,) on test rows, decided as in use; (0,) without test rows."""
+def _tested(trained: TrainedRun, true_label: TrueLabel) -> Pairs:
+    """Return predictions for test rows, decided as in use, with their labels; [] without test rows."""
     data = trained.data
     positions = data.split["test"].numpy()[:MAX_TEST_ROWS]
     if not len(positions):
-        return np.array([])
+        return []
     answered = answers(trained, take(data, trained.fields, positions), trained.output)
-    pairs = zip(answered, true_label.of_rows(data, positions), strict=True)
-    errors: np.ndarray = np.array([true_label.error(answer["prediction"], label) for answer, label in pairs])
+    labels = true_label.of_rows(data, positions)
+    return [(answer["prediction"], label) for answer, label in zip(answered, labels, strict=True)]
+
+
+def _errors(true_label: TrueLabel, pairs: Pairs) -> np.ndarray:
+    """Return the finite errors (n,) of predictions with their labels."""
+    errors: np.ndarray = np.array([true_label.error(*pair) for pair in pairs])
     finite: np.ndarray = errors[np.isfinite(errors)]
     return finite
+
+
+def _column_errors(true_label: TrueLabel, labeled: Pairs, tested: Pairs) -> tuple[ColumnErrors, ...]:
+    """Return the errors of each column, from predictions with their labels."""
+    means = [_column_means(true_label, pairs) for pairs in (labeled, tested)]
+    nothing = [(None, None)] * len(true_label.columns)
+    return tuple(
+        ColumnErrors(name, *errors, *test_errors)
+        for name, errors, test_errors in zip(true_label.columns, means[0], means[1] or nothing, strict=True)
+    )
+
+
+def _column_means(true_label: TrueLabel, pairs: Pairs) -> list[tuple[float, float]]:
+    """Return the mean absolute error and the root mean squared error of each column; [] without rows."""
+    each = [true_label.differences(*pair) for pair in pairs] if true_label.columns else []
+    known = [differences for differences in each if differences is not None]
+    if not known:
+        return []
+    values = np.stack(known)  # (n, columns, steps)
+    absolute, squared = np.abs(values).mean((0, 2)), np.sqrt((values**2).mean((0, 2)))
+    return list(zip(absolute.tolist(), squared.tolist(), strict=True))
 
 
 def _interval(true_label: TrueLabel, errors: np.ndarray) -> tuple[float, float] | None:

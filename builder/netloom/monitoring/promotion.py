@@ -109,6 +109,7 @@ def compare_for_promotion(new: TrainedRun, old: TrainedRun, collected: Labeled) 
         raise UsageError("The predictions of these runs cannot be compared with one label per row.")
     if not true_label.is_comparable(new_label):
         raise UsageError("The runs predict different classes or kinds of values; compare runs of the same data.")
+    true_label = true_label.measured_with(old.data)
     positions = old.data.split["test"].numpy()[:MAX_ROWS]
     trained_on = _training_rows(new)
     labels = true_label.of_rows(old.data, positions)

@@ -18,7 +18,7 @@ from netloom.tasks.answers import (
 )
 from netloom.tasks.outputs import ExpectedOutput
 from netloom.tasks.task import Task
-from netloom.tasks.true_labels import ForecastLabel, NumberLabel, TrueLabel
+from netloom.tasks.true_labels import ColumnsLabel, ForecastLabel, NumberLabel, TrueLabel
 
 LOSSES = {
     "mse": "Mean squared error",
@@ -87,7 +87,7 @@ class Regression(Task):
         return monitored_parts(prediction) if isinstance(prediction, dict) else {PREDICTION: prediction}
 
     def true_label(self, schema: Schema) -> TrueLabel | None:
-        forecast = schema.target.forecast
-        if len(schema.target.number_names) == 1:
+        forecast, names = schema.target.forecast, schema.target.number_names
+        if len(names) == 1:
             return NumberLabel()
-        return ForecastLabel(forecast.series, forecast.horizon) if forecast is not None else None
+        return ColumnsLabel(names) if forecast is None else ForecastLabel(forecast.series, forecast.horizon)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from netloom.cli.command import Command, Context, Failure, whole
@@ -15,6 +16,7 @@ from netloom.core.text import counted, plain
 if TYPE_CHECKING:
     from netloom.monitoring import LogInfo, MonitorReport
     from netloom.monitoring.alerts import Webhook
+    from netloom.monitoring.labeled import ColumnErrors
     from netloom.store import Store
 
 # The exit code if there is an alert; 1 and 2 are failures of the command
@@ -146,6 +148,8 @@ def _text(report: MonitorReport) -> str:
         if labeled.test_value:
             lines.append(f"{labeled.title} on {counted(labeled.test_rows, 'test row')}: {labeled.test_value}")
             lines += [labeled.difference] if labeled.difference else []
+        if labeled.columns:
+            lines += ["", _column_table(labeled.columns)]
     if report.curve:
         rows = [
             (
@@ -162,3 +166,14 @@ def _text(report: MonitorReport) -> str:
     if report.drift is not None:
         lines += ["", drift_table(report.drift)]
     return "\n".join(lines)
+
+
+def _column_table(columns: Sequence[ColumnErrors]) -> str:
+    """Return the errors of each column in its unit, on labeled predictions and on test rows."""
+    rows = [
+        (plain(column.name), *("" if value is None else number(value) for value in values))
+        for column in columns
+        for values in [(column.mae, column.test_mae, column.rmse, column.test_rmse)]
+    ]
+    header = ("column", "mean absolute error", "test rows", "RMSE", "test rows")
+    return table(header, rows, right=header[1:])

@@ -34,7 +34,7 @@ class Feedback(ServerRoute):
         if true_label is None:
             raise RequestError(
                 f"A label does not measure the predictions of the model {name!r}: they are neither a class, labels, "
-                "tags, a mask, objects, a text, one number nor a forecast.",
+                "tags, a mask, objects, a text, numbers nor a forecast.",
                 409,
             )
         try:

@@ -6,7 +6,7 @@ errors, by these declarations alone.
 
 from netloom.tasks.true_labels.classes import ClassLabel, LabelSet
 from netloom.tasks.true_labels.masks import MaskLabel
-from netloom.tasks.true_labels.numbers import ForecastLabel, NumberLabel
+from netloom.tasks.true_labels.numbers import ColumnsLabel, ForecastLabel, NumberLabel
 from netloom.tasks.true_labels.objects import ObjectsLabel
 from netloom.tasks.true_labels.tags import ClassWithTags, WordTags
 from netloom.tasks.true_labels.texts import TextLabel
@@ -16,6 +16,7 @@ __all__ = [
     "BoxedLabel",
     "ClassLabel",
     "ClassWithTags",
+    "ColumnsLabel",
     "ForecastLabel",
     "LabelSet",
     "MaskLabel",

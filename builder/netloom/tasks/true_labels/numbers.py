@@ -1,11 +1,11 @@
-"""True labels that are numbers: one number, or the next values of series."""
+"""True labels that are numbers: one number, one for each of several columns, or the next values of series."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -45,10 +45,116 @@ class NumberLabel(TrueLabel):
 
     def error(self, prediction: Any, label: Any) -> float:
         """Return the distance; infinity if the prediction is not a finite number."""
-        return _distance([prediction], [label])
+        return _mean_distance(_differences([prediction], [label]))
 
     def of_rows(self, data: Prepared, rows: np.ndarray) -> list[float]:
         return [float(value) for value in data.restore(data.target[rows]).flatten().tolist()]
+
+
+@dataclass(frozen=True)
+class ColumnsLabel(TrueLabel):
+    """A number for each of several columns: an object by the name of the column, or a list as in predictions.
+
+    The error is the mean distance over the columns. The units of columns differ, so `measured_with` divides the
+    distances of each column by its standard deviation over the training rows.
+
+    Attributes:
+        names: the columns in the order of predictions.
+        units: the number by which the distances of each column are divided; () for 1.
+    """
+
+    names: tuple[str, ...]
+    units: tuple[float, ...] = ()
+    title: ClassVar[str] = "Mean absolute error (scaled)"
+    is_share: ClassVar[bool] = False
+    hint: ClassVar[str] = "A line for each column with its number, such as width: 1.5"
+
+    @property
+    def schema(self) -> Mapping[str, Any]:
+        numbers = {name: {"type": "number"} for name in self.names}
+        by_name = {
+            "type": "object",
+            "properties": numbers,
+            "required": list(self.names),
+            "additionalProperties": False,
+        }
+        count = len(self.names)
+        in_order = {
+            "type": "array",
+            "items": {"type": "number"},
+            "minItems": count,
+            "maxItems": count,
+            "description": f"The numbers of {', '.join(self.names)}, in this order, as in predictions",
+        }
+        return {"anyOf": [by_name, in_order]}
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return self.names
+
+    def measured_with(self, data: Prepared) -> TrueLabel:
+        return replace(self, units=data.fitted_numbers.std)
+
+    def check(self, label: Any) -> dict[str, float]:
+        by_name = self.as_label(label)
+        if not isinstance(by_name, Mapping) or set(by_name) != set(self.names):
+            raise DataError(
+                f"The label must have the numbers of {listed(self.names)} by name, or as a list in this order, "
+                f"received {shown(label)}."
+            )
+        return {name: self._checked(name, by_name[name]) for name in self.names}
+
+    def _checked(self, name: str, value: Any) -> float:
+        try:
+            return NumberLabel().check(value)
+        except DataError as error:
+            raise DataError(f"{name[:60]}: {error}") from None
+
+    def as_label(self, prediction: Any) -> Any:
+        if isinstance(prediction, (list, tuple)) and len(prediction) == len(self.names):
+            return dict(zip(self.names, prediction, strict=True))
+        return prediction
+
+    def text(self, label: Any) -> str:
+        return self._written(label, lambda value: repr(value).removesuffix(".0"), "\n")
+
+    def in_short(self, label: Any) -> str:
+        return self._written(label, "{:.6g}".format, ", ")
+
+    def _written(self, label: Any, written: Callable[[float], str], separator: str) -> str:
+        try:
+            numbers = self.check(label)
+        except DataError:
+            return str(label)
+        return separator.join(f"{name}: {written(value)}" for name, value in numbers.items())
+
+    def parse(self, text: str) -> dict[str, float]:
+        lines = [line for line in text.splitlines() if line.strip()]
+        if len(lines) == 1 and ":" not in lines[0]:
+            return self.check(_typed_numbers(lines[0]))
+        typed = _typed_lines(lines, self.names, "column")
+        return self.check({name: values[0] if len(values) == 1 else values for name, values in typed.items()})
+
+    def error(self, prediction: Any, label: Any) -> float:
+        """Return the mean distance; infinity if the prediction does not consist of finite numbers."""
+        differences = self.differences(prediction, label)
+        if differences is None:
+            return math.inf
+        return float(np.mean(np.abs(differences[:, 0]) / (self.units or 1.0)))
+
+    def differences(self, prediction: Any, label: Any) -> np.ndarray | None:
+        predicted, true = self.as_label(prediction), self.check(label)
+        if not isinstance(predicted, Mapping):
+            return None
+        return _differences([[predicted.get(name)] for name in self.names], [[true[name]] for name in self.names])
+
+    def of_rows(self, data: Prepared, rows: np.ndarray) -> list[dict[str, float]]:
+        values = data.restore(data.target[rows]).reshape(len(rows), len(self.names))
+        return [dict(zip(self.names, row, strict=True)) for row in values.tolist()]
+
+    def is_comparable(self, label: TrueLabel) -> bool:
+        # Predictions are lists, so that the order of the columns counts
+        return isinstance(label, ColumnsLabel) and self.names == label.names
 
 
 @dataclass(frozen=True)
@@ -115,28 +221,30 @@ class ForecastLabel(TrueLabel):
         return lines[0] if len(lines) == 1 else "\n".join(map("{}: {}".format, self.series, lines))
 
     def parse(self, text: str) -> Any:
-        steps: dict[str, list[float]] = {}
         lines = [line for line in text.splitlines() if line.strip()]
-        if len(self.series) == 1 and len(lines) != 1:
+        if len(self.series) > 1:
+            return self.check(_typed_lines(lines, self.series, "series"))
+        [name] = self.series
+        if len(lines) != 1:
             raise DataError(f"The label must be one line of numbers, received {len(lines)}.")
-        for line in lines:
-            series_text, colon, cells = line.rpartition(":")
-            name = series_text.strip() if colon or len(self.series) > 1 else self.series[0]
-            if name not in self.series:
-                raise DataError(f"{shown(name)} is not a series of the model; it has {listed(self.series)}.")
-            if name in steps:
-                raise DataError(f"{shown(name)} has two lines.")
-            steps[name] = _typed_numbers(cells)
-        return self.check(steps[self.series[0]] if len(self.series) == 1 else steps)
+        named = [line if ":" in line else f"{name}: {line}" for line in lines]
+        return self.check(_typed_lines(named, self.series, "series")[name])
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return self.series if len(self.series) > 1 else ()
 
     def error(self, prediction: Any, label: Any) -> float:
         """Return the mean distance of the steps; infinity if the prediction does not consist of finite numbers."""
+        return _mean_distance(self.differences(prediction, label))
+
+    def differences(self, prediction: Any, label: Any) -> np.ndarray | None:
         by_series = {self.series[0]: prediction} if len(self.series) == 1 else prediction
         if not isinstance(by_series, Mapping):
-            return math.inf
+            return None
         predicted: list[Any] = [by_series.get(name) for name in self.series]
-        return _distance([[step] if self.horizon == 1 and np.ndim(step) == 0 else step for step in predicted],
-                         self.steps(label))  # fmt: skip
+        steps = [[step] if self.horizon == 1 and np.ndim(step) == 0 else step for step in predicted]
+        return _differences(steps, self.steps(label))
 
     def of_rows(self, data: Prepared, rows: np.ndarray) -> list[Any]:
         values = data.restore(data.target[rows]).reshape(len(rows), len(self.series), self.horizon)
@@ -149,15 +257,40 @@ class ForecastLabel(TrueLabel):
         return dict(zip(self.series, parts, strict=True))
 
 
-def _distance(prediction: Any, label: Any) -> float:
-    """Return the mean distance of numbers; infinity if the prediction has another shape, or is not finite numbers."""
+def _differences(prediction: Any, label: Any) -> np.ndarray | None:
+    """Return by how much numbers differ from those of a label of the same shape; None if the prediction has another
+    shape, or is not finite numbers."""
     try:
         predicted = np.asarray(prediction, dtype=np.float64)
     except (TypeError, ValueError):
-        return math.inf
+        return None
     if predicted.shape != np.shape(label) or not np.isfinite(predicted).all():
-        return math.inf
-    return float(np.abs(predicted - np.asarray(label, dtype=np.float64)).mean())
+        return None
+    differences: np.ndarray = predicted - np.asarray(label, dtype=np.float64)
+    return differences
+
+
+def _mean_distance(differences: np.ndarray | None) -> float:
+    return math.inf if differences is None else float(np.abs(differences).mean())
+
+
+def _typed_lines(lines: Sequence[str], names: Sequence[str], noun: str) -> dict[str, list[float]]:
+    """Return the numbers of lines such as `open: 1.5 2` by the name of a column or a series, the `noun`.
+
+    Raises:
+        DataError: a line has an unknown name or that of another line, or a part of it is not a number.
+    """
+    numbers: dict[str, list[float]] = {}
+    for line in lines:
+        # A name can contain a colon, numbers cannot
+        name, _, cells = line.rpartition(":")
+        name = name.strip()
+        if name not in names:
+            raise DataError(f"{shown(name)} is not a {noun} of the model; it has {listed(names)}.")
+        if name in numbers:
+            raise DataError(f"{shown(name)} has two lines.")
+        numbers[name] = _typed_numbers(cells)
+    return numbers
 
 
 def _typed_numbers(text: str) -> list[float]:

@@ -45,6 +45,12 @@ class TrueLabel(ABC):
         return None
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the columns or series of a label, whose errors are reported one by one as well; () if there is
+        one number at most."""
+        return ()
+
+    @property
     @abstractmethod
     def schema(self) -> Mapping[str, Any]:
         """The JSON schema of a label."""
@@ -60,6 +66,15 @@ class TrueLabel(ABC):
     @abstractmethod
     def error(self, prediction: Any, label: Any) -> float:
         """Return how wrong a prediction is."""
+
+    def differences(self, prediction: Any, label: Any) -> np.ndarray | None:
+        """Return the differences of a prediction and a label, (columns, steps), in the units of `columns`; None without
+        columns, and if the prediction does not consist of finite numbers."""
+        return None
+
+    def measured_with(self, data: Prepared) -> TrueLabel:
+        """Return these labels with the scales of the data of a run, by which their errors are measured."""
+        return self
 
     @abstractmethod
     def of_rows(self, data: Prepared, rows: np.ndarray) -> list[Any]:

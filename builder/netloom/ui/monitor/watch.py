@@ -17,6 +17,7 @@ from netloom.jobs import JobError, RunWeights
 from netloom.jobs.requests.monitoring import CheckModel
 from netloom.monitoring import LogInfo, MonitorReport, log_of, logged_models
 from netloom.monitoring.check import WINDOW, minute
+from netloom.monitoring.labeled import ColumnErrors
 from netloom.store import Run, StoreError
 from netloom.training.weights.weight_files import CheckpointError
 from netloom.ui.components.charts.charts import MARGIN, TRAIN, VALIDATION
@@ -195,6 +196,9 @@ def _labeled(report: MonitorReport) -> None:
     if labeled.test_value:
         difference = f" {escape(labeled.difference)}." if labeled.difference else ""
         st.caption(f"{labeled.test_rows:,} test rows: {escape(labeled.test_value)}.{difference}")
+    if labeled.columns:
+        st.markdown("**Errors by column** in the units of the data")
+        st.dataframe(list(map(_column, labeled.columns)), hide_index=True, width="stretch")
     errors = [point.error for point in report.curve]
     if any(value is not None for value in errors):
         times = [point.at[:23] for point in report.curve]
@@ -203,6 +207,16 @@ def _labeled(report: MonitorReport) -> None:
         if labeled.test_error is not None:
             figure.add_hline(labeled.test_error, line={"color": VALIDATION, "width": 1.5})
         chart(figure, key=Key.ERROR, name="errors", table={"time": times, "error": errors})
+
+
+def _column(errors: ColumnErrors) -> dict[str, Any]:
+    return {
+        "Column": errors.name,
+        "Mean absolute error": errors.mae,
+        "Mean absolute error, test rows": errors.test_mae,
+        "RMSE": errors.rmse,
+        "RMSE, test rows": errors.test_rmse,
+    }
 
 
 def _figure(times: Sequence[str], values: Sequence[float | None], upper: Sequence[float] | None = None) -> go.Figure:
