@@ -426,6 +426,10 @@ def calibrated_cases() -> list[tuple[dict[str, Any], tuple[torch.Tensor, ...], d
                 (with_calibration("class_and_tags", row, 2, in_sets, classes=CLASSES, tags=TAGS),
                  (logits_of(2), logits_of(4, 3)), WORDS),
             ]  # fmt: skip
+        of_objects = {"scaling": scaling_of(method, 1)} if method else {}
+        calibration = calibration_of("sigmoid", "object", 2, **of_objects)
+        boxes = target_of("boxes", classes=TAGS, threshold=0.1, calibration=calibration)
+        cases.append((boxes, (3 * logits_of(7, 5, 4),), {}))
     parts = [
         {
             **PARTS[0],

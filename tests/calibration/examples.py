@@ -23,6 +23,11 @@ def trained(template: str, epochs: int = 1, seed: int = 0, rows: int = 0) -> Tra
     return fit_here(project.model_copy(update={"training": training}))
 
 
+def detector() -> TrainedRun:
+    """A detector that finds most shapes of its images."""
+    return trained("shapes_detector", epochs=8, rows=600)
+
+
 def misleading_validation_rows(home: Path) -> Project:
     """A project whose validation rows have random classes, unlike the others, so that calibration makes it worse."""
     random = np.random.default_rng(0)

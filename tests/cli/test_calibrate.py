@@ -10,6 +10,7 @@ import pytest
 
 from tests.calibration.examples import misleading_validation_rows
 from tests.cli.conftest import Console, Trained, called
+from tests.networks import with_rows
 from tests.runs.examples import trained_here
 
 
@@ -97,6 +98,28 @@ def test_a_calibration_that_is_worse_is_applied_on_request_only(home: Path, cons
     last_line = console("calibrate", run_id, "--even-if-worse").out.splitlines()[-1]
     assert last_line == "Predictions use this calibration now."
     assert store.artifacts(run_id).calibration() is not None
+
+
+def test_a_detector_is_calibrated_by_its_objects(home: Path, console: Console) -> None:
+    from netloom import runs
+    from netloom.store import open_store
+    from netloom.templates import templates
+
+    store, project = open_store(home), with_rows(templates()["shapes_detector"].project, 300)
+    training = project.training.model_copy(update={"epochs": 2, "device": "cpu"})
+    with trained_here():
+        run_id = runs.start(store, store.create_project(project), project.model_copy(update={"training": training}))
+    refused = console("calibrate", run_id, "--conformal", 0.1)
+    assert refused.code == 2
+    assert "has a confidence for each object, and none for a row as a whole" in refused.err
+    answer = console("calibrate", run_id, "--method", "platt", "--dry-run", "--json")
+    assert answer.code == 0, answer.err
+    [part] = answer.value["parts"]
+    assert part["unit"] == "object"
+    assert set(part["decision"]["metrics"]) == {"map", "f1", "precision", "recall"}
+    text = console("calibrate", run_id, "--method", "platt", "--even-if-worse").out
+    assert f"objects are predicted from a score of {part['decision']['score']:.1%} of the network" in text
+    assert "Predictions use this calibration now." in text
 
 
 def test_other_data_of_the_same_shape_is_measured(trained: Trained) -> None:

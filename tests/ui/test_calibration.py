@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from netloom import runs
+from netloom.runs import load_run, predict
 from netloom.store import open_store
 from netloom.templates import templates
 from tests.calibration.examples import misleading_validation_rows
+from tests.networks import with_rows
 from tests.runs.examples import trained_here
 
 
@@ -22,9 +25,10 @@ def _page(run_id: str) -> None:
     calibration(store, store.run(run_id))
 
 
-def trained_run(home: Path, template: str) -> str:
+def trained_run(home: Path, template: str, rows: int = 0) -> str:
     st.cache_resource.clear()
     store, project = open_store(home), templates()[template].project
+    project = with_rows(project, rows) if rows else project
     short = project.model_copy(update={"training": project.training.model_copy(update={"epochs": 2})})
     with trained_here():
         return runs.start(store, store.create_project(short), short)
@@ -74,6 +78,28 @@ def test_a_calibration_that_is_worse_is_applied_on_request_only(home: Path) -> N
     app.checkbox(key=f"calibrate worse {run_id}").check().run()
     app.button(key=f"calibrate apply {run_id}").click().run()
     assert store.artifacts(run_id).calibration_stamp() is not None
+
+
+def test_a_detector_chooses_the_method_alone_and_keeps_its_objects(home: Path) -> None:
+    run_id = trained_run(home, "shapes_detector", rows=300)
+    app = opened(run_id)
+    assert "probability that it matches a true object of its class" in app.caption[0].value
+    assert [box.label for box in app.selectbox] == ["Method"]
+    app.selectbox(key=f"calibrate method {run_id}").set_value("platt")
+    app.button[0].click().run()
+    assert not app.exception
+    assert not app.error, [item.value for item in app.error]
+    captions = "".join(item.value for item in app.caption)
+    assert "the threshold with the best F1 on the validation rows" in captions
+    assert "mAP50–95" in captions
+    app.button(key=f"calibrate apply {run_id}").click().run()
+    store = open_store(home)
+    trained = load_run(store, run_id)
+    assert trained.applied is not None
+    rows = [trained.data.row(int(row)) for row in trained.data.split["test"][:9]]
+    before, after = (predict(run, rows) for run in (replace(trained, applied=None), trained))
+    assert [len(answer["prediction"]) for answer in before] == [len(answer["prediction"]) for answer in after]
+    assert before != after
 
 
 def test_task_without_probabilities_says_why(home: Path) -> None:

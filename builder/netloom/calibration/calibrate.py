@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netloom.calibration.ensembles import EnsembleReport, check_members, dropout_outputs, ensemble_report
+from netloom.calibration.object_calibration import calibrate_objects, object_decision, refuse_row_confidence
 from netloom.calibration.ood_report import ood_scores
 from netloom.calibration.out_of_distribution import ScoreReport
 from netloom.calibration.part_calibration import (
@@ -74,10 +75,12 @@ def calibrate(
     settings.check()
     if reason := unavailable_reason(trained):
         raise UsageError(reason)
+    refuse_row_confidence(trained.objective.task, settings)
     data, objective, output = trained.data, trained.objective, trained.output_of("validation")
     validation_rows, test_rows = (evaluation_rows(data, split) for split in ("validation", "test"))
     validation = objective.calibrated_parts(output, data, validation_rows)
-    test = objective.calibrated_parts(trained.output_of("test"), data, test_rows)
+    test_output = trained.output_of("test")
+    test = objective.calibrated_parts(test_output, data, test_rows)
     _check_finite([*validation, *test])
     if not any(part.has_probabilities for part in test):
         settings = replace(settings, method=NONE)
@@ -92,7 +95,12 @@ def calibrate(
     progress(0.3)
     reports: list[PartReport] = []
     for index, (known, unseen) in enumerate(zip(validation, test, strict=True)):
-        parts[known.name], report = _calibrated(parts[known.name], known, unseen, rows, decoding, settings, trained)
+        part = parts[known.name]
+        if unseen.has_row_confidence:
+            parts[known.name], report = _calibrated(part, known, unseen, rows, decoding, settings, trained)
+        else:
+            decision = object_decision(trained, part, test_output, test_rows, thresholds)
+            report = replace(calibrate_objects(part, unseen, rows, settings), decision=decision)
         reports.append(report)
         progress(0.3 + 0.4 * (index + 1) / len(test))
     ensembles = _ensembles(trained, test, test_rows, settings, ensemble_members, progress)

@@ -113,6 +113,8 @@ def _intervals(
         inside[:] = False
         inside[rows[rows < len(inside)]] = True
         selection = inside[units.row]
+        if not selection.any():  # such as of objects, which can all be in the images of one block
+            return {}
         return measures_of(shares[selection], units.target[selection], bins)
 
     # The words or pixels of one row depend on each other

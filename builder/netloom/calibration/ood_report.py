@@ -78,7 +78,7 @@ def _scores(trained: TrainedRun, test: Sequence[CalibratedPart], train: Inputs) 
     """Return name, title and function of each score, and whether it can be part of predictions."""
     scores: list[tuple[str, str, Score, bool]] = []
     # Of several outputs, each has its own probabilities, and none stands for the input.
-    part = test[0] if len(test) == 1 and test[0].has_probabilities and test[0].unit != "word" else None
+    part = next((part for part in test if len(test) == 1 and _scores_inputs(part)), None)
     if part is not None:
         scores.append(("softmax", "Maximum probability", _of_output(trained, part, "softmax"), True))
         # A softmax at the end of a network removes the sum of the logits, which is the energy.
@@ -90,6 +90,11 @@ def _scores(trained: TrainedRun, test: Sequence[CalibratedPart], train: Inputs) 
         distance: Score = lambda inputs: gaussians.score(features(trained, layer, inputs))  # noqa: E731
         scores.append(("mahalanobis", "Mahalanobis distance", distance, False))
     return scores
+
+
+def _scores_inputs(part: CalibratedPart) -> bool:
+    """Return whether the probabilities of an output stand for its input as a whole."""
+    return part.has_probabilities and part.has_row_confidence and part.unit != "word"
 
 
 def _of_output(trained: TrainedRun, part: CalibratedPart, kind: str) -> Score:

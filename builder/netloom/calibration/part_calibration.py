@@ -73,7 +73,13 @@ def fit_scaling(part: CalibratedPart, rows: SplitRows, settings: CalibrationSett
             f"A calibration map needs at least {MIN_ROWS} validation rows{purpose}, but there are "
             f'{len(rows.fitted)}; give the data a larger validation part, or choose the method "{NONE}".'
         )
-    return replace(calibration, scaling=calibrators()[settings.method].fit(units_of(part).of_rows(rows.fitted)))
+    units = units_of(part).of_rows(rows.fitted)
+    if len(units) < MIN_ROWS:  # objects can be fewer than rows
+        raise UsageError(
+            f"A calibration map needs at least {MIN_ROWS} predicted {part.unit}s in the validation rows, but there are "
+            f'{len(units)}; train the network longer, or choose the method "{NONE}".'
+        )
+    return replace(calibration, scaling=calibrators()[settings.method].fit(units))
 
 
 def calibrate_probabilities(

@@ -13,6 +13,22 @@ from netloom.runs.prediction.applied_calibration import AppliedCalibration
 
 
 @dataclass(frozen=True)
+class ObjectDecision:
+    """The threshold from which objects are predicted, with the best F1 on the validation rows, and what it gives on the
+    test rows.
+
+    Args:
+        score: The threshold of scores of the network, and `confidence` that of calibrated ones, for the same objects.
+        metrics: F1, precision and recall of the objects above it, and the average precision over all thresholds, which
+            no calibration changes.
+    """
+
+    score: float
+    confidence: float
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True)
 class PartReport:
     """The calibration of one output, measured on test rows.
 
@@ -26,6 +42,7 @@ class PartReport:
         risk_coverage: The curve of the test rows, by calibrated confidence.
         selected: The coverage and the risk of abstention on the test rows, by low confidence or unfamiliar inputs.
         missed: Why something that was asked for is missing, in sentences.
+        decision: From which score objects are predicted; None for other predictions.
     """
 
     name: str
@@ -41,6 +58,7 @@ class PartReport:
     missed: tuple[str, ...] = ()
     sets: SetCoverage | None = None
     interval: IntervalCoverage | None = None
+    decision: ObjectDecision | None = None
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The units that have a probability: rows, labels, words or pixels, as arrays."""
+"""The units that have a probability: rows, labels, words, pixels or objects, as arrays."""
 
 from __future__ import annotations
 
@@ -152,7 +152,9 @@ def units_of(part: CalibratedPart) -> Units:
     flat = logits.reshape(len(row), -1).double().numpy()
     target = part.target.numpy()
     if not part.has_one_class:
-        return _thinned(LabelUnits(flat, target.astype(np.int64), row))
+        target = target.reshape(len(row), -1).astype(np.int64)
+        known = (target >= 0).all(1)
+        return _thinned(LabelUnits(flat[known], target[known], row[known]))
     target = target.reshape(-1)
     known = target >= 0
     return _thinned(ClassUnits(flat[known], target[known], row[known]))

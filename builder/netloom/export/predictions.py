@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from netloom.data.preparation.calibrated import is_of_objects
+
 if TYPE_CHECKING:
     from netloom.data import Prepared
     from netloom.data.preparation.calibrated import Decoding
@@ -14,12 +16,19 @@ CALIBRATED = (
     "and whether the network `abstained`, with the `reason`."
 )
 
+CALIBRATED_OBJECTS = (
+    "It is calibrated: the `score` of an object is the probability that it matches a true object of its class with an "
+    "IoU of at least 0.5."
+)
+
 
 def describe(decoding: Decoding, data: Prepared) -> str:
     """Return the sentence for the decoding of a run, and one on its calibration."""
     sentence = SENTENCES[decoding["kind"]](decoding, data)
-    parts = [decoding, *decoding.get("parts", ())]
-    return f"{sentence} {CALIBRATED}" if any("calibration" in part for part in parts) else sentence
+    calibrations = [part["calibration"] for part in (decoding, *decoding.get("parts", ())) if "calibration" in part]
+    if not calibrations:
+        return sentence
+    return f"{sentence} {CALIBRATED_OBJECTS if all(map(is_of_objects, calibrations)) else CALIBRATED}"
 
 
 def _reconstruction(decoding: Decoding, data: Prepared) -> str:

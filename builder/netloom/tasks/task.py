@@ -19,7 +19,7 @@ from netloom.tasks.outputs import ExpectedOutput, LogitSpec
 from netloom.tasks.true_labels import TrueLabel
 
 # What one probability of a prediction is for
-ConfidenceUnit = Literal["", "row", "label", "word", "pixel"]
+ConfidenceUnit = Literal["", "row", "label", "word", "pixel", "object"]
 DecisionUnit = Literal["rows", "words", "pixels", "outputs"]
 # Why a task cannot be attacked if its predictions are not classes, labels, pixels or numbers
 NO_ATTACK = (
@@ -105,6 +105,8 @@ class Task:
     decision_unit: ClassVar[DecisionUnit] = "rows"  # what has one of the `decisions` of a prediction
     in_target_units: ClassVar[bool] = False  # the output is the target itself, standardized
     confidence_unit: ClassVar[ConfidenceUnit] = ""  # what a probability is for, or a number; "": not calibrated
+    has_row_confidence: ClassVar[bool] = True  # whether a row has one confidence, by which a prediction can abstain
+    confidence_meaning: ClassVar[str] = ""  # which predictions are right, in sentences, if it needs an explanation
     not_calibrated: ClassVar[str] = ""  # why there is nothing to calibrate, as a sentence
 
     # Why predictions cannot be corrected with a label, where `true_label` is None

@@ -14,7 +14,7 @@ from netloom.cli.selection import (
     find_run,
     load_trained_run,
 )
-from netloom.cli.text import number, table
+from netloom.cli.text import measures, number, table
 from netloom.cli.unused_options import option_names, refuse_unused
 from netloom.core.errors import UsageError
 from netloom.core.text import plain
@@ -203,6 +203,12 @@ def _part_lines(part: PartReport) -> list[str]:
         rows = zip(names, interval.coverage, interval.width, strict=True)
         cells = [(plain(str(name)), f"{coverage:.1%}", number(width)) for name, coverage, width in rows]
         lines.append(table(("number", "coverage", "width"), cells, right=("coverage", "width")))
+    if part.decision is not None:
+        decision = part.decision
+        lines.append(
+            f"objects are predicted from a score of {decision.score:.1%} of the network, a confidence of "
+            f"{decision.confidence:.1%}; on the test rows: {measures(decision.metrics)}"
+        )
     return [*lines, *part.missed]
 
 

@@ -43,6 +43,12 @@ def detected(output: Any, most: int = MOST) -> tuple[Any, Any, Any]:
 
     An object is a cell whose score is the largest among its neighbors. Rows with fewer objects end with the score 0.
     """
+    classes, logits, boxes = detected_logits(output, most)
+    return classes, logits.sigmoid(), boxes
+
+
+def detected_logits(output: Any, most: int = MOST) -> tuple[Any, Any, Any]:
+    """Return the objects of each image as `detected`, with the logits of their scores (N, K), −∞ for the score 0."""
     from torch.nn import functional
 
     logits = center_logits(output)
@@ -54,4 +60,4 @@ def detected(output: Any, most: int = MOST) -> tuple[Any, Any, Any]:
     classes = top.indices.div(cells, rounding_mode="floor")
     boxes = cell_boxes(output).clamp(0, 1)
     chosen = (top.indices % cells)[..., None].expand(-1, -1, SIDES)
-    return classes, top.values.sigmoid(), boxes.gather(1, chosen)
+    return classes, top.values, boxes.gather(1, chosen)

@@ -49,6 +49,17 @@ def _isotonic_logits(family: str, curves: list[Mapping[str, list[float]]], logit
     return mapped.logit()
 
 
+def is_of_objects(calibration: Calibration) -> bool:
+    """Return whether the probabilities are those of objects, of which a row has any number: their decoder applies the
+    calibration, and the row as a whole has no confidence."""
+    return bool(calibration["unit"] == "object")
+
+
+def object_confidences(calibration: Calibration, logits: Any) -> Any:
+    """Return the probabilities (…) that objects are right, from the logits (…) of their scores."""
+    return calibrated_logits({**calibration, "axis": -1}, logits[..., None])[..., 0].sigmoid()
+
+
 def row_confidence(calibration: Calibration, logits: Any, limits: list[float], words: Any = None) -> Any:
     """Return the probability (N,) that a prediction is right, from calibrated logits.
 

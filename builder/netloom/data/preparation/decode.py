@@ -10,8 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from netloom.data.preparation.box_decoding import detected
-from netloom.data.preparation.calibrated import calibrated_logits, with_confidence
+from netloom.data.preparation.box_decoding import detected_logits
+from netloom.data.preparation.calibrated import (
+    calibrated_logits,
+    is_of_objects,
+    object_confidences,
+    with_confidence,
+)
 from netloom.modalities.encoding.rows import restore_rows
 from netloom.modalities.encoding.tags import spans
 from netloom.modalities.encoding.text_fields import written
@@ -24,12 +29,12 @@ Answers = list[dict[str, Any]]
 def decode(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str, Any]) -> Answers:
     """Return a prediction in plain JSON for each row of the output (N, …).
 
-    With a calibration, probabilities are calibrated, and each answer has its confidence. Of several outputs, the first
-    is calibrated.
+    With a calibration, probabilities are calibrated, and each answer has its confidence; of objects, each has its own.
+    Of several outputs, the first is calibrated.
     """
     target = preprocess["target"]
     decoder, calibration = DECODERS[target["kind"]], target.get("calibration")
-    if calibration is None:
+    if calibration is None or is_of_objects(calibration):
         return decoder(preprocess, output, arrays)
     first, *other_outputs = output if isinstance(output, tuple) else (output,)
     logits = calibrated_logits(calibration, first)
@@ -133,18 +138,31 @@ def mask_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str
 
 
 def box_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str, Any]) -> Answers:
-    """Return the objects whose score exceeds the threshold, from the output of a detector (N, classes + 4, H, W)."""
-    names, limit = preprocess["target"]["classes"], preprocess["target"]["threshold"]
+    """Return the objects whose score exceeds the threshold, from the output of a detector (N, classes + 4, H, W).
+
+    With a calibration, objects have their calibrated score, and the threshold is that of calibrated scores.
+    """
+    import torch
+
+    target = preprocess["target"]
+    names, limit, calibration = target["classes"], target["threshold"], target.get("calibration")
+    classes, logits, boxes = detected_logits(output)
+    scores = logits.sigmoid()
+    # The scores of the network decide, so that a calibration neither adds nor removes an object
+    is_object, confidences, threshold = scores > limit, scores, limit
+    if calibration is not None:
+        confidences = object_confidences(calibration, logits)
+        threshold = float(object_confidences(calibration, torch.tensor(limit, dtype=torch.float64).logit()))
     return [
         {
             "prediction": [
                 {"class": names[number], "score": score, "box": box}
-                for number, score, box in zip(*row, strict=True)
-                if score > limit
+                for number, score, box, is_predicted in zip(*row, strict=True)
+                if is_predicted
             ],
-            "threshold": limit,
+            "threshold": threshold,
         }
-        for row in zip(*(part.tolist() for part in detected(output)), strict=True)
+        for row in zip(*(part.tolist() for part in (classes, confidences, boxes, is_object)), strict=True)
     ]
 
 

@@ -71,6 +71,8 @@ def calibrated_text(answer: Answer) -> str:
         parts.append(prediction)
     elif isinstance(prediction, list) and isinstance(next(iter(prediction), ""), str):
         parts.append(", ".join(prediction) or "none")
+    elif isinstance(prediction, list) and isinstance(prediction[0], Mapping):
+        parts.append(", ".join(f"{item['class']} {item['score']:.1%}" for item in prediction))
     elif interval and isinstance(prediction, float):
         parts.append(f"{prediction:.4g}")
     if "confidence" in answer:

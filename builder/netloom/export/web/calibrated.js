@@ -20,6 +20,14 @@ export function calibratedLogits(calibration, logits, dims) {
   return calibrated;
 }
 
+/** Whether the probabilities are those of objects, of which a row has any number: their decoder applies the calibration. */
+export const isOfObjects = (calibration) => calibration.unit === "object";
+
+/** The probability that an object is right, from the logit of its score; without a calibration, the score. */
+export function objectConfidence(calibration, logit) {
+  return sigmoid(calibration ? calibratedLogits({ ...calibration, axis: 1 }, [logit], [1, 1])[0] : logit);
+}
+
 /** An answer with its confidence, and where chosen, with its prediction set and whether it abstains. `logits` are the
  * outputs of one row, `calibrated` the calibrated ones, and `tokens` those of its text. */
 export function withConfidence(target, logits, calibrated, dims, tokens, answer) {

@@ -1,6 +1,6 @@
 // Decodes the outputs of a network to predictions, as Netloom does (data/preparation/decode.py).
 
-import { calibratedLogits, withConfidence } from "./calibrated.js";
+import { calibratedLogits, isOfObjects, objectConfidence, withConfidence } from "./calibrated.js";
 import { logit, sigmoid, softmax } from "./probability.js";
 
 /** The prediction for the outputs of one row: that of the first output, {data, dims} or a list of numbers. `others` are
@@ -14,7 +14,7 @@ export function decode(preprocess, output, others = [], arrays = {}) {
   const [logits, ...rest] = parts;
   const decoder = DECODERS[target.kind];
   const context = { preprocess, output, others, parts, arrays, field: fields?.[0] };
-  if (!target.calibration) return decoder(target, logits, context);
+  if (!target.calibration || isOfObjects(target.calibration)) return decoder(target, logits, context);
   const dims = output.dims ?? [1, logits.length];
   const calibrated = calibratedLogits(target.calibration, logits, dims);
   const answer = decoder(target, calibrated, { ...context, parts: [calibrated, ...rest] });
@@ -83,8 +83,10 @@ const MAX_OBJECTS = 100;
 const RARITY = Math.fround(Math.log(9)); // a shift of the logits of objects
 const softplus = (value) => Math.max(value, 0) + Math.log1p(Math.exp(-Math.abs(value)));
 
-/** The objects whose score exceeds the threshold, from an output (classes + 4, H, W) (data/preparation/box_decoding.py). */
+/** The objects whose score exceeds the threshold, from an output (classes + 4, H, W) (data/preparation/box_decoding.py).
+ * The scores of the network decide, so that a calibration neither adds nor removes an object. */
 function boxes(target, values, { output }) {
+  const { calibration, threshold } = target;
   const [height, width] = output.dims.slice(-2);
   const size = height * width;
   const count = values.length / size - SIDES;
@@ -105,10 +107,13 @@ function boxes(target, values, { output }) {
     return [(x - left) / width, (y - top) / height, (x + right) / width, (y + bottom) / height].map(clamped);
   };
   const prediction = logits.map((value, index) => ({ value, index }))
-    .filter(({ value, index }) => sigmoid(value) > target.threshold && isPeak(index))
+    .filter(({ value, index }) => sigmoid(value) > threshold && isPeak(index))
     .sort((a, b) => b.value - a.value).slice(0, MAX_OBJECTS)
-    .map(({ value, index }) => ({ class: target.classes[Math.floor(index / size)], score: sigmoid(value), box: box(index % size) }));
-  return { prediction, threshold: target.threshold };
+    .map(({ value, index }) => ({
+      class: target.classes[Math.floor(index / size)], score: objectConfidence(calibration, value), box: box(index % size),
+    }));
+  const limit = calibration ? objectConfidence(calibration, Math.log(threshold / (1 - threshold))) : threshold;
+  return { prediction, threshold: limit };
 }
 
 /** The tag of each word, from logits (T, tags), and the entities that they mark. */

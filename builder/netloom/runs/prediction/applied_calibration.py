@@ -15,6 +15,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 
 from netloom.core.plain_json import JsonObject
+from netloom.data.preparation.calibrated import is_of_objects
 from netloom.runs.history import weight_history
 from netloom.store import DamagedArtifactError, RunArtifacts
 from netloom.tasks.task import ConfidenceUnit
@@ -101,6 +102,8 @@ class PartCalibration:
         network abstains."""
         if self.family == "numbers":
             return ("interval",) if self.interval else ()
+        if is_of_objects(self.as_json()):
+            return ()  # the scores of the objects are calibrated in their place
         has_key = {
             "confidence": True,
             "familiarity": self.out_of_distribution,

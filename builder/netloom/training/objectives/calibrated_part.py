@@ -28,7 +28,7 @@ class CalibratedPart:
         axis: The axis of the classes in `output`.
         output: (N, …), logits or standardized numbers.
         target: Class numbers, (N,) or (N, …) without the axis of the classes, below 0 where there is no target; labels
-            and numbers are (N, k).
+            and numbers are (N, k). Of objects (N, K, 1), whether each is right, below 0 where it does not count.
         classes: The names of the classes or labels; of numbers, empty.
     """
 
@@ -49,6 +49,11 @@ class CalibratedPart:
     def has_one_class(self) -> bool:
         """Whether exactly one of the classes is true, so that their probabilities add up to 1."""
         return self.family == "softmax"
+
+    @property
+    def has_row_confidence(self) -> bool:
+        """Whether a row as a whole has a confidence; not if it has any number of units, such as objects."""
+        return self.unit != "object"
 
     def as_json(self) -> JsonObject:
         """Return what `netloom.data.preparation.calibrated` reads, without anything that was fitted."""

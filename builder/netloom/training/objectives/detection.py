@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from netloom.data.boxes import objects_text
-from netloom.data.preparation.box_decoding import detected
+from netloom.data.preparation.box_decoding import detected, detected_logits
 from netloom.data.preparation.calibrated import Decoding
 from netloom.tasks import detection
 from netloom.tasks.chosen_thresholds import threshold_of
 from netloom.training.objectives import reference_predictors
 from netloom.training.objectives.average_precision import Matches, average_precisions, matched, mean_average_precision
+from netloom.training.objectives.calibrated_part import CalibratedPart
 from netloom.training.objectives.detection_loss import row_losses
 from netloom.training.objectives.evaluation import Evaluation, Panel, Picture, Reference, ScoreRow, Worst
 from netloom.training.objectives.objective import NOTHING, WORST, Objective, Scores, Settings
@@ -79,6 +81,25 @@ class Detection(Objective):
         if not bool(hits.any()):
             return {}
         return {"threshold": maximize_f1(scores[scores > 0], hits[scores > 0], int((matches.true >= 0).sum()))}
+
+    def calibrated_parts(self, output: torch.Tensor, data: Prepared, rows: torch.Tensor) -> tuple[CalibratedPart, ...]:
+        """Return the objects (N, K, 1) by the logits of their scores, and whether they are right at an IoU of 0.5.
+
+        All objects are matched, highest score first, as in an evaluation; then those with a low score are left out.
+        """
+        classes, logits, boxes = detected_logits(output)
+        scores = logits.sigmoid()
+        hits = matched((classes, scores, boxes), data.target[rows], _IOU).hits[0]
+        counts = scores >= detection.CALIBRATED_FROM
+        right, logits = hits.long().where(counts, -1), logits.where(counts, 0.0)
+        # An output that is not finite has no objects, which would hide it
+        logits = logits.where(output.flatten(1).isfinite().all(1, keepdim=True), math.nan)
+        names = data.schema.target.classes
+        part = CalibratedPart("", "sigmoid", self.task.confidence_unit, 2, logits[..., None], right[..., None], names)
+        return (part,)
+
+    def calibrated_output(self, output: torch.Tensor, parts: Mapping[str, Mapping[str, Any]]) -> torch.Tensor:
+        return output  # the scores of the network decide which objects are predicted, see `box_answers`
 
     def trivial(self, data: Prepared, rows: torch.Tensor) -> BaselinePrediction | None:
         return reference_predictors.usual_objects(data, rows)

@@ -11,6 +11,7 @@ from netloom.calibration.conformal import IntervalCoverage, SetCoverage
 from netloom.calibration.ensembles import EnsembleReport
 from netloom.calibration.measures import Measured
 from netloom.calibration.out_of_distribution import ScoreReport
+from netloom.calibration.report import ObjectDecision
 from netloom.calibration.selective import RiskCoverage, Selected
 from netloom.core.text import escape
 from netloom.data import DataError
@@ -47,6 +48,9 @@ def calibration(store: Store, run: Run) -> None:
     st.caption(
         "A network can be confident and wrong. Calibration corrects its probabilities on the validation rows, measures "
         "them on the test rows, and chooses when the network abstains."
+        if declared.has_row_confidence
+        else "A network can be confident and wrong. Calibration corrects its scores on the validation rows, and "
+        f"measures them on the test rows. {declared.confidence_meaning}"
     )
     _applied(store, run)
     settings = calibration_form(store, run)
@@ -139,7 +143,9 @@ def _part(run: Run, part: PartReport) -> None:
     with st.container(horizontal=True):
         if part.before is not None:
             with st.container(width=CHART_WIDTH):
-                _reliability(run, part.name, part.before, part.after)
+                _reliability(
+                    run, part.name, part.before, part.after, "accuracy" if part.decision is None else "precision"
+                )
         if part.risk_coverage is not None:
             with st.container(width=CHART_WIDTH):
                 _risk(run, part.name, part.risk_coverage, part.selected)
@@ -148,6 +154,8 @@ def _part(run: Run, part: PartReport) -> None:
                 _sets(run, part.name, part.sets)
     if part.interval is not None:
         _intervals(part.interval)
+    if part.decision is not None:
+        _decision(part.decision)
 
 
 def _measures(before: Measured, after: Measured | None) -> None:
@@ -170,7 +178,7 @@ def _cell(name: str, value: float, intervals: dict[str, tuple[float, float]]) ->
     return f"{written(value)} ({written(low)} – {written(high)})"
 
 
-def _reliability(run: Run, name: str, before: Measured, after: Measured | None) -> None:
+def _reliability(run: Run, name: str, before: Measured, after: Measured | None, right: str) -> None:
     st.markdown("**Reliability**")
     adaptive = st.toggle(
         "Bins of equal mass",
@@ -185,8 +193,8 @@ def _reliability(run: Run, name: str, before: Measured, after: Measured | None) 
         for confidence, right, count in zip(diagram.confidence, diagram.right, diagram.count, strict=True)
     ]
     key = Key.CALIBRATE_RELIABILITY.of(run.id, name, adaptive)
-    chart(reliability_chart(diagrams), key=key, name=f"reliability {name}", table=table)
-    st.caption("On the diagonal, the confidence equals the accuracy. Larger points have more predictions.")
+    chart(reliability_chart(diagrams, right), key=key, name=f"reliability {name}", table=table)
+    st.caption(f"On the diagonal, the confidence equals the {right}. Larger points have more predictions.")
 
 
 def _risk(run: Run, name: str, curve: RiskCoverage, chosen: Selected | None) -> None:
@@ -235,6 +243,17 @@ def _intervals(interval: IntervalCoverage) -> None:
         column_config={"Width": st.column_config.NumberColumn(format="%.4g")},
     )
     st.caption("The share of test rows whose true number lies in the interval, and its width in the unit of the data.")
+
+
+def _decision(decision: ObjectDecision) -> None:
+    scores = ", ".join(
+        f"{metric(name).title} {metric(name).written(value)}" for name, value in decision.metrics.items()
+    )
+    st.caption(
+        f"Objects are predicted from a score of {decision.score:.1%} of the network, which is a confidence of "
+        f"{decision.confidence:.1%}: the threshold with the best F1 on the validation rows. A calibration predicts the "
+        f"same objects in the same order. On the test rows: {scores}."
+    )
 
 
 def _range(interval: tuple[float, float] | None) -> str:

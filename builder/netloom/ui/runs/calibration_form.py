@@ -13,6 +13,7 @@ from netloom.calibration.scaling import calibrators
 from netloom.calibration.settings import MAX_PASSES, NONE
 from netloom.data.preparation.prepare import datasets
 from netloom.store import Run, Store
+from netloom.tasks import task
 from netloom.ui.components.column_row import OnPhone, column_row
 from netloom.ui.components.words import unique_labels
 from netloom.ui.runs.state import Key
@@ -33,11 +34,11 @@ def _choice(column: DeltaGenerator, title: str, labels: Mapping[Name, str], help
 
 def calibration_form(store: Store, run: Run) -> CalibrationSettings | None:
     """Draw the form, and return the settings when it is sent."""
+    if not task(run.summary.objective).has_row_confidence:
+        return _method_form(run)
     with st.form(Key.CALIBRATE_FORM.of(run.id), border=False):
         first = column_row([1.2, 1.2, 1, 1.4], Key.CALIBRATE_ROW.of(1), OnPhone.PAIRS)
-        titles = {name: kind.title for name, kind in calibrators().items()} | {NONE: "None"}
-        helps = " ".join(f"{kind.title}: {kind.help}" for kind in calibrators().values())
-        method = _choice(first[0], "Method", titles, helps, Key.CALIBRATE_METHOD.of(run.id))
+        method = _method(first[0], run)
         abstain = _choice(
             first[1],
             "Abstain",
@@ -69,7 +70,7 @@ def calibration_form(store: Store, run: Run) -> CalibrationSettings | None:
         )
         with st.expander("Advanced", icon=":material/tune:"):
             kind, dataset, score, passes, ensemble_members = _advanced(store, run)
-        sent = st.form_submit_button("Measure calibration", type="primary", icon=":material/straighten:")
+        sent = _submit()
     if not sent:
         return None
     return CalibrationSettings(
@@ -84,6 +85,24 @@ def calibration_form(store: Store, run: Run) -> CalibrationSettings | None:
         dropout_passes=passes,
         ensemble=tuple(ensemble_members),
     )
+
+
+def _method_form(run: Run) -> CalibrationSettings | None:
+    """Draw the form of a run whose rows have no confidence as a whole, so that only the method is chosen."""
+    with st.form(Key.CALIBRATE_FORM.of(run.id), border=False):
+        method = _method(column_row([1.2, 3.6], Key.CALIBRATE_ROW.of(1), OnPhone.PAIRS)[0], run)
+        sent = _submit()
+    return CalibrationSettings(method=method) if sent else None
+
+
+def _method(column: DeltaGenerator, run: Run) -> str:
+    titles = {name: kind.title for name, kind in calibrators().items()} | {NONE: "None"}
+    helps = " ".join(f"{kind.title}: {kind.help}" for kind in calibrators().values())
+    return _choice(column, "Method", titles, helps, Key.CALIBRATE_METHOD.of(run.id))
+
+
+def _submit() -> bool:
+    return st.form_submit_button("Measure calibration", type="primary", icon=":material/straighten:")
 
 
 def _advanced(store: Store, run: Run) -> tuple[Sets, str, Score, int, list[str]]:

@@ -19,9 +19,9 @@ COMPARISON_COLORS = (VALIDATION, "#10b981", "#e11d48", "#0ea5e9", "#a855f7")
 LEGEND = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
 
 
-def reliability_chart(diagrams: Mapping[str, Reliability]) -> go.Figure:
+def reliability_chart(diagrams: Mapping[str, Reliability], right: str = "accuracy") -> go.Figure:
     """Return confidence against accuracy for diagrams by name; perfect calibration is the diagonal. The size of a point
-    grows with the share of predictions in its bin."""
+    grows with the share of predictions in its bin. `right` is the name of the share of right predictions."""
     import plotly.graph_objects as go
 
     figure = go.Figure()
@@ -39,14 +39,14 @@ def reliability_chart(diagrams: Mapping[str, Reliability]) -> go.Figure:
             customdata=diagram.count,
             line={"color": color},
             marker={"size": [6 + 12 * (count / most) ** 0.5 for count in diagram.count]},
-            hovertemplate="confidence %{x:.1%}, accuracy %{y:.1%}, %{customdata:,} predictions<extra></extra>",
+            hovertemplate=f"confidence %{{x:.1%}}, {right} %{{y:.1%}}, %{{customdata:,}} predictions<extra></extra>",
         )
     figure.update_layout(
         height=HEIGHT,
         margin=MARGIN,
         legend=LEGEND,
         xaxis={"title": "Confidence", "range": [0, 1.02], "tickformat": ".0%"},
-        yaxis={"title": "Accuracy", "range": [0, 1.02], "tickformat": ".0%"},
+        yaxis={"title": right.capitalize(), "range": [0, 1.02], "tickformat": ".0%"},
     )
     return figure
 
