@@ -44,7 +44,7 @@ class Detection(Task):
         f"least 0.5. All objects with a score of at least {CALIBRATED_FROM:g} are measured, also those below the "
         "threshold."
     )
-    not_attacked = "attacks do not support objects with boxes yet."
+    attacked = "objects"
 
     def outputs(self, schema: Schema, training: Training) -> tuple[ExpectedOutput, ...] | None:
         count = len(schema.target.classes)

@@ -21,10 +21,10 @@ from netloom.tasks.true_labels import TrueLabel
 # What one probability of a prediction is for
 ConfidenceUnit = Literal["", "row", "label", "word", "pixel", "object"]
 DecisionUnit = Literal["rows", "words", "pixels", "outputs"]
-# Why a task cannot be attacked if its predictions are not classes, labels, pixels or numbers
+# Why a task cannot be attacked if its predictions are not classes, labels, pixels, objects or numbers
 NO_ATTACK = (
-    "attacks support predictions of classes, labels, pixels or numbers, but this network predicts something else; "
-    "train it for classification or regression."
+    "attacks support predictions of classes, labels, pixels, objects or numbers, but this network predicts something "
+    "else; train it for classification or regression."
 )
 
 

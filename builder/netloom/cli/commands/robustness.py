@@ -112,5 +112,5 @@ def _text(result: Robustness) -> str:
         table(head, rows, right=head),
     ]
     if result.half_strength is not None:
-        lines.append(f"Half of the correct predictions become wrong at {number(result.half_strength)}.")
+        lines.append(f"Half of the initial value ({result.measure}) is left at {number(result.half_strength)}.")
     return "\n".join([*lines, f"{result.verdict.level}: {result.verdict.sentence}"])

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from netloom.explain.core.errors import UnknownChoiceError
+from netloom.data.preparation.box_decoding import detected
+from netloom.explain.core.errors import ExplainError, UnknownChoiceError
 from netloom.explain.core.quantities.quantity import Settings
 from netloom.explain.core.request import chosen_settings
 from netloom.tasks import task
 from netloom.tasks.chosen_thresholds import label_thresholds, output_settings, threshold_of
+from netloom.training.objectives.average_precision import Matches, average_precisions, matched, mean_average_precision
+from netloom.training.objectives.detection_loss import row_losses
 
 if TYPE_CHECKING:
     import torch
@@ -23,6 +26,7 @@ ERROR, SCALED_ERROR = "mean absolute error", "mean absolute error (scaled)"
 ERRORS = (ERROR, SCALED_ERROR)
 # A segmentation counts as changed when this share of its foreground pixels has another class.
 CHANGED_SHARE = 0.5
+_IOU = (0.5,)
 
 
 class AttackTarget:
@@ -66,12 +70,21 @@ class AttackTarget:
 
     def score(self, output: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
         """Compute the share that is correct in each row, (N,), or for numbers the absolute error in the units of the
-        data, or in standard deviations of several numbers."""
+        data, or in standard deviations of several numbers; where only all rows together have a score, the values
+        (N, …) from which `mean` computes it."""
         return (self.predictions(output) == truth).double().reshape(len(truth), -1).mean(1)
 
     def differs(self, output: torch.Tensor, prediction: torch.Tensor) -> torch.Tensor:
         """Return which outputs (N, …) have a prediction other than that of `prediction` (1, …), as a mask (N,)."""
         return (self.predictions(output) != self.predictions(prediction)).reshape(len(output), -1).any(1)
+
+    def mean(self, scores: torch.Tensor) -> float:
+        """Return the score of all rows from what `score` returns of each, (N, …)."""
+        return float(scores.double().mean())
+
+    def means(self, scores: torch.Tensor, truth: torch.Tensor) -> dict[str, float]:
+        """Return the score of each class of `groups` from what `score` returns of each row, (N, …)."""
+        return {name: self.mean(scores[rows]) for name, rows in self.groups(truth).items()}
 
     def groups(self, truth: torch.Tensor) -> dict[str, torch.Tensor]:
         """Return the mask (N,) of each class that occurs, by class name."""
@@ -158,6 +171,67 @@ def _labeled(truth: torch.Tensor) -> torch.Tensor:
     return (truth >= 0).flatten(1).sum(1).clamp(min=1)
 
 
+class Objects(AttackTarget):
+    """The objects in an image: the loss is that of training, and the score over many rows the mean average precision.
+
+    Targets are (N, M, 5) as in `netloom.data.boxes`. A prediction counts as changed when an object is missing or new:
+    when it does not match one of the same class at an IoU of 0.5.
+    """
+
+    measure = "mAP50"
+    change = "removes or adds an object"
+
+    def loss(self, output: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+        return row_losses(output, truth)
+
+    def predictions(self, output: torch.Tensor) -> torch.Tensor:
+        import torch
+
+        classes, scores, boxes = detected(output)
+        classes = classes.where(scores > threshold_of(self.chosen), -1)
+        return torch.cat([classes[..., None].to(boxes.dtype), boxes], dim=2)
+
+    def score(self, output: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+        """Return the class, the score and the hit of each detected object, and the class of each true one, from which
+        `mean` computes the average precision, (N, K + M, 3)."""
+        import torch
+
+        matches = matched(detected(output), truth, _IOU)
+        found = torch.stack([matches.classes.double(), matches.scores.double(), matches.hits[0].double()], dim=2)
+        return torch.cat([found, matches.true.double()[..., None].expand(-1, -1, 3)], dim=1)
+
+    def mean(self, scores: torch.Tensor) -> float:
+        if not (averages := self._averages(scores)):
+            raise ExplainError(
+                "None of the attacked rows has an object, so they have no average precision; attack more."
+            )
+        return mean_average_precision(averages.values())
+
+    def means(self, scores: torch.Tensor, truth: torch.Tensor) -> dict[str, float]:
+        averages = self._averages(scores)
+        return {name: averages[name] for name in self.groups(truth)}
+
+    def _averages(self, scores: torch.Tensor) -> dict[str, float]:
+        """Return the average precision of each class that occurs, by name."""
+        count = self.data.target.shape[1]
+        found, true = scores[:, :-count], scores[:, -count:, 0].long()
+        matches = Matches(found[..., 0].long(), found[..., 1], found[None, ..., 2] > 0, true)
+        each = {name: average_precisions(matches, number) for number, name in enumerate(self.classes)}
+        return {name: float(value[0]) for name, value in each.items() if value is not None}
+
+    def differs(self, output: torch.Tensor, prediction: torch.Tensor) -> torch.Tensor:
+        previous = self.predictions(prediction).expand(len(output), -1, -1)
+        objects = detected(output)
+        is_predicted = objects[1] > threshold_of(self.chosen)
+        hits = (matched(objects, previous, _IOU).hits[0] & is_predicted).sum(1)
+        is_changed: torch.Tensor = (hits != is_predicted.sum(1)) | (hits != (previous[..., 0] >= 0).sum(1))
+        return is_changed
+
+    def groups(self, truth: torch.Tensor) -> dict[str, torch.Tensor]:
+        rows_by_class = {name: (truth[..., 0] == number).any(1) for number, name in enumerate(self.classes)}
+        return {name: rows for name, rows in rows_by_class.items() if bool(rows.any())}
+
+
 class Numbers(AttackTarget):
     """Regression: the loss is the squared error; a prediction counts as changed when its first number moves by
     `MIN_MOVE`."""
@@ -237,6 +311,7 @@ ATTACK_TARGETS: dict[str, type[AttackTarget]] = {
     "binary": Binary,
     "labels": Labels,
     "pixels": Pixels,
+    "objects": Objects,
     "number": Numbers,
 }
 

@@ -38,11 +38,12 @@ ROBUSTNESS = "robustness"  # the beginning of the names of cached results
 class Robustness:
     """The effect of an attack on `rows` rows of a split at each of the `strengths`, which are in `unit`.
 
-    `scores` are shares of correct predictions, or mean absolute errors for regression: in the units of the data, or in
-    standard deviations of several numbers. `measure` names them, and `output` the attacked output if there are several.
-    `random_scores` holds the scores under random changes of the same strength. `by_class` splits the scores by true
-    class, with `counts` rows each. `half_strength` is the strength at which half of the initially correct predictions
-    are wrong, or None. `scales` is the size of a strength of 1 in the units of the data, by column.
+    `scores` are shares of correct predictions, mean average precisions of objects, or mean absolute errors for
+    regression: in the units of the data, or in standard deviations of several numbers. `measure` names them, and
+    `output` the attacked output if there are several. `random_scores` holds the scores under random changes of the same
+    strength. `by_class` splits the scores by true class, with `counts` rows each. `half_strength` is the strength at
+    which half of the initial score is left, such as when half of the initially correct predictions are wrong, or None.
+    `scales` is the size of a strength of 1 in the units of the data, by column.
     """
 
     method: str
@@ -197,8 +198,9 @@ def _attack_rows(
     """Attack all rows, by field (N, …), at all strengths in batches of `BATCH_SIZE`."""
     import torch
 
-    flat = attack.space.flat(inputs)
-    scores_by_row, random_scores = torch.zeros(len(strengths), len(flat)), torch.zeros(len(strengths), len(flat))
+    flat, target = attack.space.flat(inputs), attack.target
+    attacked: list[list[torch.Tensor]] = [[] for _ in strengths]
+    at_random: list[list[torch.Tensor]] = [[] for _ in strengths]
     for step, start, share in _batches(len(strengths), len(flat)):
         if progress is not None:
             progress(share)
@@ -207,25 +209,27 @@ def _attack_rows(
         changed = attack.changed(flat[batch], truth[batch], strength)
         random = attack.at_random(flat[batch], strength, step * len(flat) + start)
         with torch.no_grad():
-            scores_by_row[step, batch] = attack.target.score(attack.output(changed), truth[batch]).float()
-            random_scores[step, batch] = attack.target.score(attack.output(random), truth[batch]).float()
-    groups = attack.target.groups(truth)
-    mean_scores = _means(scores_by_row)
+            attacked[step].append(target.score(attack.output(changed), truth[batch]))
+            at_random[step].append(target.score(attack.output(random), truth[batch]))
+    scores = [torch.cat(parts) for parts in attacked]
+    mean_scores = tuple(map(target.mean, scores))
+    random_scores = tuple(target.mean(torch.cat(parts)) for parts in at_random)
+    by_class = [target.means(values, truth) for values in scores]
     return Robustness(
         method=attack.method,
         title=METHODS[attack.method][0],
         split="",
         rows=len(flat),
         unit=attack.space.unit,
-        measure=attack.target.measure,
+        measure=target.measure,
         strengths=strengths,
         scores=mean_scores,
-        random_scores=_means(random_scores),
-        by_class={name: _means(scores_by_row[:, is_class]) for name, is_class in groups.items()},
-        counts={name: int(is_class.sum()) for name, is_class in groups.items()},
-        half_strength=None if attack.target.number else _halving_strength(strengths, mean_scores),
+        random_scores=random_scores,
+        by_class={name: tuple(means[name] for means in by_class) for name in by_class[0]},
+        counts={name: int(is_class.sum()) for name, is_class in target.groups(truth).items()},
+        half_strength=None if target.number else _halving_strength(strengths, mean_scores),
         scales=attack.space.scales,
-        verdict=_verdict(attack, mean_scores, _means(random_scores)),
+        verdict=_verdict(attack, mean_scores, random_scores),
     )
 
 
@@ -235,10 +239,6 @@ def _batches(strengths: int, rows: int) -> Iterator[tuple[int, int, float]]:
     for strength_index in range(strengths):
         for number, start in enumerate(starts):
             yield strength_index, start, (strength_index * len(starts) + number) / (strengths * len(starts))
-
-
-def _means(values: torch.Tensor) -> tuple[float, ...]:
-    return tuple(values.double().mean(1).tolist())
 
 
 def _halving_strength(strengths: tuple[float, ...], share: tuple[float, ...]) -> float | None:

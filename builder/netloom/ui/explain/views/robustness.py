@@ -12,7 +12,9 @@ from netloom.core.text import plain as line
 from netloom.data.images import channels_last
 from netloom.explain.core.parts.axes import MAX_DRAWN_STEPS, Axes, axes_of
 from netloom.explain.plots import figures
+from netloom.explain.plots.object_shapes import with_objects
 from netloom.explain.robustness.attack import METHODS
+from netloom.explain.robustness.attack_targets import AttackTarget, Objects
 from netloom.explain.robustness.robustness import AdversarialExample, Robustness
 from netloom.jobs.requests.explanations import Attack, LeastChange
 from netloom.ui.components.column_row import OnPhone, column_row
@@ -23,8 +25,11 @@ from netloom.ui.explain.views.what_if import ABOVE, AFTER, BEFORE, on_scale
 from netloom.ui.shell.jobs import computed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import plotly.graph_objects as go
 
+    from netloom.data.boxes import ImageObject
     from netloom.ui.explain.view import ViewContext
 
 # The palette of Okabe and Ito, as for attributions.
@@ -32,7 +37,11 @@ ATTACK, CHANCE, SHADE = "rgb(213, 94, 0)", "rgb(0, 114, 178)", "rgba(130, 130, 1
 MAX_CLASSES, MAX_COLUMNS = 20, 10
 # For measures with partially correct rows: the unit, and the grouping of rows by class.
 OF = {"labels right": " of the labels", "pixels right": " of the pixels"}
-GROUPED = {"labels right": "Rows with the label", "pixels right": "By the most frequent class except the background"}
+GROUPED = {
+    "labels right": "Rows with the label",
+    "pixels right": "By the most frequent class except the background",
+    Objects.measure: "Average precision of each class",
+}
 SIZES = (50, 200, 1000)
 
 
@@ -82,7 +91,7 @@ def _smallest_change(context: ViewContext, attacked: AdversarialExample) -> None
     for name, value in attacked.values.items():
         if len(attacked.values) > 1:
             st.markdown(f"**{escape(name)}**")
-        _field(name, value, attacked.changed[name], axes.get(name, Axes()))
+        _field(name, value, attacked, axes.get(name, Axes()))
     if attacked.min_strength is not None:
         st.caption(
             f"ε is the smallest strength found that {attacked.change}, in {unit}: no value changes by more than ε. "
@@ -90,27 +99,30 @@ def _smallest_change(context: ViewContext, attacked: AdversarialExample) -> None
         )
 
 
-def _field(name: str, value: Any, changed: Any, axes: Axes) -> None:
+def _field(name: str, value: Any, attacked: AdversarialExample, axes: Axes) -> None:
+    changed = attacked.changed[name]
     if isinstance(value, dict):
         figure, table = columns(value, changed)
         chart(figure, key=Key.ATTACK_EXAMPLE.of(name), name=f"adversarial {name}", table=table)
     elif value.ndim == 3:
-        _pictures(name, value, changed)
+        _pictures(name, value, changed, (attacked.before.objects, attacked.after.objects))
     else:
         _series(name, value, changed, axes)
 
 
-def _pictures(name: str, value: np.ndarray, changed: np.ndarray) -> None:
-    """Draw the image, the perturbation, and their sum."""
+def _pictures(
+    name: str, value: np.ndarray, changed: np.ndarray, objects: tuple[Sequence[ImageObject], Sequence[ImageObject]]
+) -> None:
+    """Draw the image, the perturbation, and their sum, with the `objects` that are predicted before and after."""
     apart = (changed - value).mean(0)
     three = column_row(3, Key.ATTACK_EXAMPLE.of(name), OnPhone.SWIPED, "medium")
     difference = figures.overlay(apart, title="Perturbation", opacity=1.0)
     on_scale(difference, float(np.abs(apart).max()) or 1.0)
-    drawn = (
-        figures.picture(channels_last(value), "Original"),
-        difference,
-        figures.picture(channels_last(changed), "Adversarial"),
+    original, adversarial = (
+        with_objects(figures.picture(channels_last(pixels), title), value.shape[1:], predicted)
+        for pixels, title, predicted in zip((value, changed), ("Original", "Adversarial"), objects, strict=True)
     )
+    drawn = (original, difference, adversarial)
     for index, (column, figure) in enumerate(zip(three, drawn, strict=True)):
         figure.update_layout(height=280)
         positions = np.indices(value.shape).reshape(3, -1)
@@ -188,9 +200,8 @@ def sentence(robustness: Robustness) -> str:
             "random noise of that size gives "
             f"**{robustness.random_scores[-1]:.3g}**."
         )
-    subject = OF.get(robustness.measure, "")
     opening = (
-        f"On {robustness.rows} {robustness.split} rows, the accuracy{subject}{output_text} is "
+        f"On {robustness.rows} {robustness.split} rows, the {score_name(robustness.measure)}{output_text} is "
         f"**{robustness.scores[0]:.0%}**"
     )
     if robustness.half_strength is None:
@@ -200,6 +211,11 @@ def sentence(robustness: Robustness) -> str:
         f"{opening} without an attack. At ε = **{robustness.half_strength:.2g}**, an attack halves it; random noise of "
         f"that size leaves **{chance_at_half:.0%}**."
     )
+
+
+def score_name(measure: str) -> str:
+    """Return the name of a score by its measure, such as "accuracy of the pixels"."""
+    return f"accuracy{OF.get(measure, '')}" if measure in (AttackTarget.measure, *OF) else measure
 
 
 def curve(robustness: Robustness) -> go.Figure:
@@ -217,11 +233,13 @@ def curve(robustness: Robustness) -> go.Figure:
         line.update(line={"color": color, "dash": dash, "width": 2.5}, hovertemplate=f"{name}, %{{x:g}}: {form}")
         figure.add_trace(line)
     if robustness.half_strength is not None:
-        half = {"annotation_text": "half of the<br>accuracy", "annotation_position": "bottom left"}
+        name = score_name(robustness.measure) if robustness.measure not in OF else "accuracy"
+        half = {"annotation_text": f"half of the<br>{name}", "annotation_position": "bottom left"}
         figure.add_vline(x=robustness.half_strength, line={"color": SHADE, "dash": "dash"}, **half)
     figure.update_layout(height=320, margin=figures.MARGIN, legend=ABOVE)
     figure.update_xaxes(title=figures.axis_title(f"Attack strength ε, in {robustness.unit}"))
-    figure.update_yaxes(title=robustness.measure.capitalize(), rangemode="tozero")
+    title = robustness.measure.capitalize() if robustness.measure.islower() else robustness.measure
+    figure.update_yaxes(title=title, rangemode="tozero")
     if shares:
         figure.update_yaxes(range=[0, 1.02], tickformat=".0%")
     return figure
