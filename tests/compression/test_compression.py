@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import re
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -17,7 +19,7 @@ from torch import nn
 from netloom.compression import CompressionError, Measured, Report, Variant, measure, registry
 from netloom.compression.methods.low_rank import ENERGY, factorize
 from netloom.compression.methods.pruning import SPARSITY
-from netloom.compression.verdicts import Comparison, with_verdicts
+from netloom.compression.verdicts import Comparison, loss_of, with_verdicts
 from netloom.export.onnx_network import OnnxNetwork
 from netloom.runs import TrainedRun, evaluate, fit_here
 from netloom.tasks import task
@@ -25,7 +27,7 @@ from netloom.templates import templates
 from netloom.training.evaluation import compute_metrics
 from tests.cli.conftest import Console, Trained
 from tests.explain.models import Layer
-from tests.networks import chain
+from tests.networks import chain, with_rows
 from tests.training.test_output_scales import moons_project
 
 # The largest difference of probabilities by 8-bit weights: sums saturate on processors without VNNI instructions
@@ -79,6 +81,7 @@ def test_each_method_gives_a_variant_that_predicts_like_the_original(
         ("requests_tagger", (("Embedding", {"dim": 8, "vocabulary": 163}), ("Linear", {"units": 9})), "words"),
         pytest.param("shapes_unet", (("Conv2d", {"filters": 5}),), "pixels", marks=pytest.mark.long),
         ("shapes_two_outputs", (), "outputs"),
+        ("commands_joint", (), "outputs"),
         pytest.param(
             *("scenes_labels", (("GlobalAvgPool", {}), ("Linear", {"units": 4})), "rows"), marks=pytest.mark.long
         ),
@@ -112,6 +115,9 @@ def test_decisions_that_differ_lower_the_agreement() -> None:
         first, second = (task(name).decisions({"prediction": prediction}) for prediction in (before, after))
         assert np.mean([one == other for one, other in zip(first, second, strict=True)]) == share
     assert task("regression").decisions({"prediction": 1.5}) == []
+    joint = task("class_and_tags").decisions
+    first, second = (joint({"prediction": "a", "tags": tags}) for tags in (["O", "B-a"], ["O", "O"]))
+    assert [one == other for one, other in zip(first, second, strict=True)] == [True, False]
 
 
 def test_quantized_weights_are_8_bit_and_keep_the_preprocessing(measured: tuple[Report, dict[str, Variant]]) -> None:
@@ -273,6 +279,66 @@ def test_few_groups_do_not_excuse_a_large_loss(digits: TrainedRun) -> None:
     smaller = replace(base, method="variant", size=250, score=72 / 90)
     comparison = Comparison(grouped, "accuracy", (original, variant), rows)
     assert with_verdicts([base, smaller], comparison)[1].verdict == "worse"
+
+
+@pytest.fixture(scope="module")
+def joint() -> TrainedRun:
+    """A network that names the class of a text and tags its words."""
+    project = with_rows(templates()["commands_joint"].project, 400)
+    training = project.training.model_copy(update={"epochs": 8})
+    return fit_here(project.model_copy(update={"training": training}))
+
+
+def scored(run: TrainedRun, output: torch.Tensor, rows: torch.Tensor, **changed: Any) -> Measured:
+    """A measurement with the metrics of an output."""
+    metrics = run.objective.evaluate(output, run.data, rows, "test").metrics
+    base = Measured("original", "PyTorch", 1_000, 1.0, 1.2, metrics["accuracy"], 1.0, 0.0, "original", "")
+    return replace(base, output_scores=(("word_accuracy", metrics["word_accuracy"]),), **changed)
+
+
+@pytest.mark.parametrize(("broken", "verdict"), [(None, "recommended"), ("class", "worse"), ("tags", "worse")])
+def test_a_variant_is_worse_if_one_of_its_outputs_is(joint: TrainedRun, broken: str | None, verdict: str) -> None:
+    rows = torch.as_tensor(joint.data.split["test"])
+    original = joint.output_of("test")
+    classes = len(joint.data.schema.target.classes)
+    variant = original.clone()
+    if broken is not None:
+        part = variant[:, :classes] if broken == "class" else variant[:, classes:]
+        part.copy_(-part)
+    measured = [scored(joint, original, rows), scored(joint, variant, rows, method="variant", size=250)]
+    assert measured[0].score > 0.6
+    assert measured[0].output_scores[0][1] > 0.6
+    comparison = Comparison(joint, "accuracy", (original, variant), rows)
+    assert [item.verdict for item in with_verdicts(measured, comparison)] == ["original", verdict]
+
+
+def test_each_output_has_its_metric() -> None:
+    project = templates()["shapes_two_outputs"].project
+    several = fit_here(project.model_copy(update={"training": project.training.model_copy(update={"epochs": 0})}))
+    report, _ = measure(several, ["onnx"], repeats=2)
+    metrics = several.objective.evaluate(
+        several.output_of("test"),
+        several.data,
+        torch.as_tensor(several.data.split["test"]),
+        "test",
+        several.calibration,
+    ).metrics
+    assert report.metric == "loss"
+    names = [name for name, _ in report.measured[0].output_scores]
+    assert names == ["accuracy (shape)", "mae (area)"]
+    assert dict(report.measured[0].output_scores) == pytest.approx({name: metrics[name] for name in names}, rel=1e-4)
+    better = replace(report.measured[0], size=1, p50_ms=1e-9, verdict="recommended")
+    words = replace(report, measured=(report.measured[0], better)).sentence
+    assert re.search(r"with loss \S+ as before and accuracy \(shape\) \S+ as before and .* as before\.$", words), words
+    rows = torch.as_tensor(several.data.split["test"])
+    output = several.output_of("test")
+    assert loss_of(several, output, rows) == pytest.approx(metrics["loss"], rel=1e-4)
+    base = replace(report.measured[0], output_scores=())
+    poor = replace(base, method="poor", size=1, score=loss_of(several, 3 * output + 5, rows))
+    comparison = Comparison(several, "loss", (output, 3 * output + 5), rows)
+    assert [item.verdict for item in with_verdicts([base, poor], comparison)] == ["original", "worse"]
+    worse = replace(better, output_scores=(("accuracy (shape)", 0.0), better.output_scores[1]))
+    assert set(replace(report, measured=(better, worse)).pareto) == {better}
 
 
 @pytest.mark.parametrize(

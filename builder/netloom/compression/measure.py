@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -89,6 +89,10 @@ def measure(
     decisions = [_decisions(trained, network, fields, few) for network in networks]
     lost = [_lost_classes(evaluations[0], evaluation) for evaluation in evaluations]
     measured = _measured(subjects, costs, scores, outputs, decisions, lost)
+    measured = [
+        replace(item, output_scores=_output_scores(trained, name, evaluations[0], evaluation))
+        for item, evaluation in zip(measured, evaluations, strict=True)
+    ]
     measured = with_verdicts(measured, Comparison(trained, name, outputs, rows))
     report = Report(
         name,
@@ -284,6 +288,16 @@ def _scores(
         return name, values
     # Metrics that need more than the outputs of rows, such as those of whole lists, or that these rows do not define
     return LOSS, [loss_of(trained, output, rows) for output in outputs]
+
+
+def _output_scores(
+    trained: TrainedRun, headline: str, original: Evaluation, evaluation: Evaluation
+) -> tuple[tuple[str, float], ...]:
+    """Return the metric of each of several outputs by name, without the `headline` and those that the rows do not
+    define."""
+    names = trained.objective.output_metrics(original.metrics)
+    known = [name for name in names if name != headline and not math.isnan(original.metrics[name])]
+    return tuple((name, evaluation.metrics[name]) for name in known)
 
 
 def _measured(

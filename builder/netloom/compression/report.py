@@ -38,6 +38,7 @@ class Measured:
     smaller run; "" for a file. `energy_j` are joules for 1,000 single rows, estimated from processor time. `memory` is
     what loading the network and predicting a batch add to the peak memory of the process, in bytes; None if the system
     does not measure it. `left_early` is the share of the test rows that an early exit answers; None without one.
+    `output_scores` are the metrics of several outputs by name, without that of `score`.
     """
 
     method: str
@@ -57,6 +58,7 @@ class Measured:
     energy_j: float = 0.0
     memory: int | None = None
     left_early: float | None = None
+    output_scores: tuple[tuple[str, float], ...] = ()
 
     @property
     def losses(self) -> str:
@@ -70,6 +72,12 @@ class Measured:
 
 def _size(item: Measured) -> int:
     return item.size
+
+
+def _compared(name: str, title: str, before: float, after: float) -> str:
+    """Return a metric of a variant beside that of the original, in words."""
+    old, new = (metric(name).written(value) for value in (before, after))
+    return f"{in_sentence(title)} {f'{new} as before' if new == old else f'{new} instead of {old}'}"
 
 
 @dataclass(frozen=True)
@@ -131,10 +139,10 @@ class Report:
             )
         speed, growth = original.p50_ms / best.p50_ms, best.size / original.size
         of_size = f"{growth:.0%} of the size" if growth < 1 else f"{growth:.1f}× the size"
-        before, after = (metric(self.metric).written(item.score) for item in (original, best))
-        scores = f"{after} as before" if after == before else f"{after} instead of {before}"
-        title = in_sentence(self.metric_title)
-        return f"{best.title}: {speed:.1f}× as fast and {of_size}, with {title} {scores}."
+        scores = [_compared(self.metric, self.metric_title, original.score, best.score)]
+        for (name, before), (_, after) in zip(original.output_scores, best.output_scores, strict=True):
+            scores.append(_compared(name, metric(name).title, before, after))
+        return f"{best.title}: {speed:.1f}× as fast and {of_size}, with {' and '.join(scores)}."
 
     def verdict_of(self, item: Measured) -> str:
         """The verdict in words, with what is clearly better or worse than the original: one that is better may still be
@@ -180,5 +188,9 @@ class Report:
             (-first.size, -second.size),
             (-first.p50_ms, -second.p50_ms),
             (sign * first.score, sign * second.score),
+            *(
+                (value, other) if metric(name).higher_is_better else (-value, -other)
+                for (name, value), (_, other) in zip(first.output_scores, second.output_scores, strict=True)
+            ),
         )
         return all(a >= b for a, b in pairs) and any(a > b for a, b in pairs)

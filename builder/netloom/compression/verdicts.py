@@ -33,6 +33,14 @@ class Comparison:
     outputs: Sequence[torch.Tensor]
     rows: torch.Tensor
 
+    def loses(self, index: int, before: float, after: float) -> bool:
+        """Return whether the metric of the variant at `index` is lower than `before` by more than is tolerated, and
+        measurably."""
+        objective = self.trained.objective
+        loss = (before - after) if objective.task.higher_is_better(self.name) else (after - before)
+        allowed = TOLERANCE if objective.is_proportion(self.name) else TOLERANCE * abs(before)
+        return not math.isfinite(loss) or (loss > allowed and self.is_worse(index, loss))
+
     def is_worse(self, index: int, loss: float) -> bool:
         """Return whether the variant at `index` is measurably worse, given how much of the metric it loses on all rows.
 
@@ -68,14 +76,13 @@ class Comparison:
 
 def with_verdicts(measured: list[Measured], comparison: Comparison) -> list[Measured]:
     """Set the verdict of each variant by its size, its time and its metric, and recommend one."""
-    original, objective, name = measured[0], comparison.trained.objective, comparison.name
-    sign = 1 if objective.task.higher_is_better(name) else -1
-    allowed = TOLERANCE if objective.is_proportion(name) else TOLERANCE * abs(original.score)
+    original, scores = measured[0], [dict([(comparison.name, item.score), *item.output_scores]) for item in measured]
 
     def verdict(index: int, item: Measured) -> Verdict:
-        loss = sign * (original.score - item.score)
-        if not math.isfinite(loss) or (loss > allowed and comparison.is_worse(index, loss)):
-            return "worse"
+        # Each output has to be as good: a gain of one of them does not make up for a loss of another one
+        for name, score in scores[0].items():
+            if replace(comparison, name=name).loses(index, score, scores[index][name]):
+                return "worse"
         is_faster = original.p50_ms >= MIN_SPEEDUP * item.p50_ms
         is_smaller = original.size >= MIN_SHRINKAGE * item.size
         if item.p50_ms >= MIN_SPEEDUP * original.p50_ms:
@@ -95,7 +102,11 @@ def loss_of(trained: TrainedRun, output: torch.Tensor, rows: torch.Tensor) -> fl
     Raises:
         CompressionError: the task has no loss on rows.
     """
-    scores = trained.objective.scores(output, trained.objective.target(trained.data)[rows])
-    if LOSS not in scores.sums:
+    objective = trained.objective
+    scores = objective.scores(output, objective.target(trained.data)[rows])
+    means = {name: float(value) / float(scores.count) for name, value in scores.sums.items()}
+    if LOSS not in means:  # that of several outputs is computed from theirs
+        means = objective.finish(means)
+    if LOSS not in means:
         raise CompressionError("This task has no metric of single rows, so variants cannot be compared.")
-    return float(scores.sums[LOSS]) / float(scores.count)
+    return means[LOSS]

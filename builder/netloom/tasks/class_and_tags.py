@@ -36,6 +36,7 @@ class ClassAndTags(Task):
     per_class_scores = True
     explained = "class"
     confidence_unit = "row"  # that of the class, which a prediction begins with
+    decision_unit = "outputs"
 
     def outputs(self, schema: Schema, training: Training) -> tuple[ExpectedOutput, ...] | None:
         target = schema.target
@@ -49,6 +50,9 @@ class ClassAndTags(Task):
         names = schema.target.classes
         tags = structure_part("tags", TEXTS, "The tag of each word")
         return class_part(names), probability_part(names), tags, ENTITIES
+
+    def decisions(self, answer: Mapping[str, Any]) -> list[Any]:
+        return [answer["prediction"], answer["tags"]]
 
     def monitored_values(self, answer: Mapping[str, Any], schema: Schema) -> dict[str, float | str]:
         # Only the class is measured by labels, and a log has the tags only among these values.

@@ -220,6 +220,7 @@ def _text(report: Report) -> str:
             "" if item.memory is None else size(item.memory),
             f"{item.energy_j:.3g}",
             number(item.score),
+            *(number(score) for _, score in item.output_scores),
             "" if item.agreement is None else f"{item.agreement:.1%}",
             "" if item.left_early is None else f"{item.left_early:.1%}",
             "yes" if item.method in pareto else "",
@@ -228,8 +229,8 @@ def _text(report: Report) -> str:
         for item in report.measured
     ]
     header = (
-        "variant", "size", "ms p50", "ms p95", "batch p50", "batch p95", "memory", "joules", report.metric, "agreement",
-        "exited early", "Pareto", "verdict",
+        "variant", "size", "ms p50", "ms p95", "batch p50", "batch p95", "memory", "joules", report.metric,
+        *(name for name, _ in report.measured[0].output_scores), "agreement", "exited early", "Pareto", "verdict",
     )  # fmt: skip
     used = [column for column, _ in enumerate(header) if any(row[column] for row in rows)]
     shown = [[row[column] for column in used] for row in rows]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -118,6 +118,9 @@ class ClassAndTags(Objective):
             panels=second.panels,
             parts_report=second.report,
         )
+
+    def output_metrics(self, metrics: Collection[str]) -> tuple[str, ...]:
+        return tuple(name for name in ("accuracy", "word_accuracy") if name in metrics)
 
     def calibrated_parts(self, output: torch.Tensor, data: Prepared, rows: torch.Tensor) -> tuple[CalibratedPart, ...]:
         of_classes, _ = _views(data)

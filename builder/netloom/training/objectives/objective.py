@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
@@ -211,6 +211,11 @@ class Objective(ABC):
             is_better = other > value if self.task.higher_is_better(name) else other < value
             better[name] = other if is_better and metric(name).is_score else value
         return better
+
+    def output_metrics(self, metrics: Collection[str]) -> tuple[str, ...]:
+        """Return the metric that summarizes each of several outputs, of those of an evaluation; () if one metric says
+        how good the whole prediction is."""
+        return ()
 
     def titles(self, training: Training) -> Mapping[str, str]:
         """Return the titles of the metrics with the settings of a document."""

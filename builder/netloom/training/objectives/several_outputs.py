@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -131,6 +131,14 @@ class SeveralOutputs(Objective):
     def finish(self, means: dict[str, float]) -> dict[str, float]:
         loss = sum(part.weight * means[part.called("loss")] for part in self.parts)
         return {"loss": loss, **means}
+
+    def output_metrics(self, metrics: Collection[str]) -> tuple[str, ...]:
+        names = []
+        for part in self.parts:
+            measures = [name.removesuffix(part.called("")) for name in metrics if name.endswith(part.called(""))]
+            headline = part.objective.task.headline_metric(measures)
+            names += [part.called(headline)] if headline else []
+        return tuple(names)
 
     def calibrate(self, output: torch.Tensor, data: Prepared, rows: torch.Tensor) -> Settings:
         """Choose the parameters of each output, by its index, such as thresholds."""

@@ -172,6 +172,7 @@ def _row(report: Report, item: Measured) -> dict[str, Any]:
         "Variant": item.title,
         "Verdict": report.verdict_of(item),
         report.metric_title: metric(report.metric).written(item.score),
+        **{metric(name).title: metric(name).written(score) for name, score in item.output_scores},
         "Agreement": "" if item.agreement is None else f"{item.agreement:.1%}",
         "Size": size(item.size),
         "Row, median": f"{item.p50_ms:.3g} ms",
