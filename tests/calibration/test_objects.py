@@ -32,7 +32,7 @@ from netloom.runs.prediction.applied_calibration import PartCalibration, Scaling
 from netloom.serving.models.served_model import ServedModel
 from netloom.serving.schemas import answer_schema
 from netloom.store import RunArtifacts
-from netloom.tasks.detection import CALIBRATED_FROM
+from netloom.tasks.detection import Detection
 from netloom.training.objectives.average_precision import Matches, average_precisions, matched
 from netloom.training.weights.weight_files import save_weights
 from tests.calibration.examples import detector
@@ -86,7 +86,7 @@ def test_measures_are_those_of_the_objects_of_the_test_rows(method: str) -> None
     assert part.before is not None
     assert part.after is not None
     scores, right = matched_again(run, "test")
-    counted = scores >= CALIBRATED_FROM
+    counted = scores >= Detection.calibrated_from
     scores, right = scores[counted], right[counted]
     scaling = report.applied.parts[""].scaling
     assert scaling is not None
@@ -111,7 +111,7 @@ def test_the_map_is_that_of_a_logistic_regression_on_validation_objects() -> Non
 
     run = detector()
     scores, right = matched_again(run, "validation")
-    counted = scores >= CALIBRATED_FROM
+    counted = scores >= Detection.calibrated_from
     z, right = logit(scores[counted]), right[counted]
 
     def loss(values: np.ndarray) -> float:
@@ -274,6 +274,16 @@ def test_a_map_that_would_reverse_the_order_is_refused(monkeypatch: pytest.Monke
     with pytest.raises(UsageError, match="a calibration would reverse their order"):
         calibrate(run, CalibrationSettings("platt"))
     calibrate(run, CalibrationSettings("temperature"))
+
+
+def test_a_threshold_below_the_calibrated_scores_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = detector()
+    [part] = calibrate(run, CalibrationSettings("platt")).parts
+    assert not part.missed
+    assert part.decision is not None
+    monkeypatch.setattr(Detection, "calibrated_from", part.decision.score + 0.01)
+    [part] = calibrate(run, CalibrationSettings("platt")).parts
+    assert "the confidence of those between is extrapolated" in part.missed[0]
 
 
 def test_outputs_that_are_not_finite_are_refused() -> None:

@@ -8,7 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netloom.calibration.ensembles import EnsembleReport, check_members, dropout_outputs, ensemble_report
-from netloom.calibration.object_calibration import calibrate_objects, object_decision, refuse_row_confidence
+from netloom.calibration.object_calibration import (
+    calibrate_objects,
+    extrapolation,
+    object_decision,
+    refuse_row_confidence,
+)
 from netloom.calibration.ood_report import ood_scores
 from netloom.calibration.out_of_distribution import ScoreReport
 from netloom.calibration.part_calibration import (
@@ -100,7 +105,8 @@ def calibrate(
             parts[known.name], report = _calibrated(part, known, unseen, rows, decoding, settings, trained)
         else:
             decision = object_decision(trained, part, test_output, test_rows, thresholds)
-            report = replace(calibrate_objects(part, unseen, rows, settings), decision=decision)
+            missed = extrapolation(objective.task, decision)
+            report = replace(calibrate_objects(part, unseen, rows, settings), decision=decision, missed=missed)
         reports.append(report)
         progress(0.3 + 0.4 * (index + 1) / len(test))
     ensembles = _ensembles(trained, test, test_rows, settings, ensemble_members, progress)

@@ -79,6 +79,16 @@ def calibrate_objects(
     return replace(report, after=after, log_loss_change=log_loss_change(units, rows.blocks, plain))
 
 
+def extrapolation(task: Task, decision: ObjectDecision) -> tuple[str, ...]:
+    """Return a sentence if objects are predicted that are not among those that are calibrated."""
+    if decision.score >= task.calibrated_from:
+        return ()
+    return (
+        f"Objects are predicted from a score of {decision.score:.3g}, but calibrated from {task.calibrated_from:g}; "
+        "the confidence of those between is extrapolated.",
+    )
+
+
 def object_decision(
     trained: TrainedRun,
     calibration: PartCalibration,

@@ -14,9 +14,8 @@ from netloom.tasks.outputs import ExpectedOutput
 from netloom.tasks.task import Task
 from netloom.tasks.true_labels import ObjectsLabel, TrueLabel
 
-# The score from which objects are calibrated. The many below it are hardly ever right and never predicted, so that they
-# would hide in each measure what matters.
-CALIBRATED_FROM = 0.05
+# The many objects below it are hardly ever right or predicted, and would hide what matters in each measure
+_CALIBRATED_FROM = 0.05
 
 
 class Detection(Task):
@@ -39,9 +38,10 @@ class Detection(Task):
     explains_many_outputs = True
     confidence_unit = "object"
     has_row_confidence = False
+    calibrated_from = _CALIBRATED_FROM
     confidence_meaning = (
         "The confidence of an object is the probability that it matches a true object of its class with an IoU of at "
-        f"least 0.5. All objects with a score of at least {CALIBRATED_FROM:g} are measured, also those below the "
+        f"least 0.5. All objects with a score of at least {_CALIBRATED_FROM:g} are measured, also those below the "
         "threshold."
     )
     attacked = "objects"

@@ -107,6 +107,7 @@ class Task:
     confidence_unit: ClassVar[ConfidenceUnit] = ""  # what a probability is for, or a number; "": not calibrated
     has_row_confidence: ClassVar[bool] = True  # whether a row has one confidence, by which a prediction can abstain
     confidence_meaning: ClassVar[str] = ""  # which predictions are right, in sentences, if it needs an explanation
+    calibrated_from: ClassVar[float] = 0.0  # the score from which objects are calibrated
     not_calibrated: ClassVar[str] = ""  # why there is nothing to calibrate, as a sentence
 
     # Why predictions cannot be corrected with a label, where `true_label` is None

@@ -90,7 +90,7 @@ class Detection(Objective):
         classes, logits, boxes = detected_logits(output)
         scores = logits.sigmoid()
         hits = matched((classes, scores, boxes), data.target[rows], _IOU).hits[0]
-        counts = scores >= detection.CALIBRATED_FROM
+        counts = scores >= self.task.calibrated_from
         right, logits = hits.long().where(counts, -1), logits.where(counts, 0.0)
         # An output that is not finite has no objects, which would hide it
         logits = logits.where(output.flatten(1).isfinite().all(1, keepdim=True), math.nan)
