@@ -11,11 +11,14 @@ import numpy as np
 import pytest
 
 import netloom
-from netloom.document import updated
+from netloom.core.plain_json import Json
+from netloom.data import add_file
+from netloom.document import DataChoice, Training, updated
 from netloom.monitoring import LogSettings, RequestLog
 from netloom.runs import TrainedRun
 from netloom.runs.prediction.trained_run import calibration_checksum_of, checksum_of
 from tests.cli.conftest import console
+from tests.networks import chain
 
 MODEL = "cancer"
 
@@ -70,6 +73,21 @@ class Watched:
                     assert request_log.add_label(name, 1, labels[number])
         finally:
             request_log.close()
+
+
+def columns_run(home: Path, rows: int = 300) -> Watched:
+    """A run that predicts a width in thousands and a height in hundredths."""
+    random = np.random.default_rng(0)
+    x, noise = random.normal(size=rows), random.normal(size=(rows, 2))
+    width, height = 1000 * (x + 0.1 * noise[:, 0]), 0.01 * (2 * x + 0.1 * noise[:, 1])
+    lines = [f"{a!r},{b!r},{c!r}" for a, b, c in zip(x.tolist(), width.tolist(), height.tolist(), strict=True)]
+    columns: Json = {name: {"role": "target"} for name in ("width", "height")}
+    options: dict[str, Json] = {"task": "regression", "columns": columns}
+    info = add_file("\n".join(["x,width,height", *lines]).encode(), "sizes.csv", home, options=options)
+    training = Training(objective="regression", epochs=3, device="cpu")
+    start = ("Input", {"field": "features", "kind": "vector", "shape": [1]})
+    project = chain(start, ("Linear", {"units": 2}), data=DataChoice(dataset=info.name), training=training)
+    return Watched(home, netloom.train(project, save=True, home=home))
 
 
 @pytest.fixture(scope="package")

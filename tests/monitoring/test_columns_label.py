@@ -10,38 +10,20 @@ import numpy as np
 import pytest
 
 import netloom
-from netloom.core.plain_json import Json
 from netloom.core.text import number
-from netloom.data import add_file
-from netloom.document import DataChoice, Training
 from netloom.monitoring import LogSettings, RequestLog, check
 from netloom.monitoring.check import MonitorReport
 from netloom.monitoring.labeled import MIN_LABELS
 from netloom.monitoring.log_reader import read_log
 from netloom.monitoring.promotion import compare_for_promotion
 from netloom.runs import TrainedRun
-from tests.monitoring.conftest import Watched
-from tests.networks import chain
+from tests.monitoring.conftest import Watched, columns_run
 from tests.serving.asgi import Application, run_apart
-
-ROWS = 300
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Watched:
-    """A run that predicts a width in thousands and a height in hundredths."""
-    home = tmp_path_factory.mktemp("columns")
-    random = np.random.default_rng(0)
-    x, noise = random.normal(size=ROWS), random.normal(size=(ROWS, 2))
-    width, height = 1000 * (x + 0.1 * noise[:, 0]), 0.01 * (2 * x + 0.1 * noise[:, 1])
-    lines = [f"{a!r},{b!r},{c!r}" for a, b, c in zip(x.tolist(), width.tolist(), height.tolist(), strict=True)]
-    columns: Json = {name: {"role": "target"} for name in ("width", "height")}
-    options: dict[str, Json] = {"task": "regression", "columns": columns}
-    info = add_file("\n".join(["x,width,height", *lines]).encode(), "sizes.csv", home, options=options)
-    training = Training(objective="regression", epochs=3, device="cpu")
-    start = ("Input", {"field": "features", "kind": "vector", "shape": [1]})
-    project = chain(start, ("Linear", {"units": 2}), data=DataChoice(dataset=info.name), training=training)
-    return Watched(home, netloom.train(project, save=True, home=home))
+    return columns_run(tmp_path_factory.mktemp("columns"))
 
 
 def rows_of(run: TrainedRun, split: str = "test") -> tuple[list[dict[str, Any]], np.ndarray]:

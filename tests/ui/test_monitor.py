@@ -17,7 +17,7 @@ from netloom.store import open_store
 from netloom.templates import templates
 from netloom.ui.monitor import watch
 from netloom.ui.monitor.state import Key
-from tests.monitoring.conftest import Watched
+from tests.monitoring.conftest import Watched, columns_run
 from tests.runs.examples import trained_here
 from tests.ui.page_texts import checked, texts
 
@@ -75,6 +75,21 @@ def test_state_comes_first_and_is_new_after_new_requests(trained: Watched, monke
     assert "drift" in set(app.dataframe[0].value["Verdict"])
     app = checked(app.selectbox(key=str(Key.WINDOW)).set_value(250).run())
     assert "250 predictions from" in texts(app)
+
+
+def test_several_columns_have_their_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    watched = columns_run(tmp_path)
+    monkeypatch.setenv("NETLOOM_HOME", str(tmp_path))
+    rows = [{"x": number / 20} for number in range(-20, 20)]
+    watched.log(rows, [{"width": 1000 * row["x"], "height": 0.02 * row["x"] + 1} for row in rows], model="sizes")
+    app = open_page()
+    assert "**Mean absolute error (scaled)** on 40 labeled predictions" in texts(app)
+    assert ":material/warning:" in app.markdown[0].value
+    [table] = [item.value for item in app.dataframe if "Column" in item.value]
+    assert list(table["Column"]) == ["width", "height"]
+    assert table["Mean absolute error"][1] == pytest.approx(1, abs=0.05)
+    assert table["Mean absolute error, test rows"][1] < 0.05
+    assert list(table["RMSE"] >= table["Mean absolute error"]) == [True, True]
 
 
 def test_a_few_requests_are_not_judged(trained: Watched) -> None:
