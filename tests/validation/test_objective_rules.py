@@ -7,7 +7,7 @@ import pytest
 from netloom.data import Schema, TargetSpec
 from netloom.document import Project, apply
 from netloom.document.loss_settings import Head
-from netloom.tasks import can_teach
+from netloom.tasks import student_task, tasks
 from netloom.validation import analyze
 from tests.validation.documents import BOTH, LABELS, TEN, TWO, heads, net, pairs, schema
 
@@ -83,6 +83,8 @@ def test_output_settings_on_a_single_target_do_not_name_missing_targets() -> Non
 
 
 def test_only_supported_tasks_can_teach() -> None:
-    assert can_teach("classification")
-    assert not can_teach("regression")
-    assert not can_teach("")
+    assert student_task("classification") == student_task("distillation") == "distillation"
+    assert not student_task("regression")
+    assert not student_task("")
+    learners = {name for name, task in tasks().items() if task.learns_from_teacher}
+    assert {task.student for task in tasks().values()} - {""} == learners

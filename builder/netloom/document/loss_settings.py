@@ -56,7 +56,7 @@ class LossSettings(Frozen):
     teacher: Annotated[
         str,
         AfterValidator(_teacher),
-        Field(title="Teacher", description="Run whose logits are the soft targets (knowledge distillation)"),
+        Field(title="Teacher", description="Run whose outputs are the soft targets (knowledge distillation)"),
     ] = ""
     temperature: Annotated[
         float,
@@ -73,7 +73,7 @@ class LossSettings(Frozen):
             ge=0,
             le=1,
             title="Distillation weight",
-            description="Weight of the soft targets in the loss; the rest is cross-entropy with the labels",
+            description="Weight of the soft targets in the loss; the rest is the loss of the labels",
         ),
     ] = 0.7
     margin: Annotated[

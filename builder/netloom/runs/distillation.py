@@ -1,4 +1,4 @@
-"""The teacher of a run: an earlier run, whose network is frozen into the folder and provides the logits of each
+"""The teacher of a run: an earlier run, whose network is frozen into the folder and provides the outputs of each
 batch."""
 
 from __future__ import annotations
@@ -14,15 +14,18 @@ from netloom.document import DocumentError, Project
 from netloom.store import NotFoundError, RunArtifacts, Store
 from netloom.store.artifact_files import RESTORE
 from netloom.store.run_summary import RunOrigin
-from netloom.tasks import can_teach, task
+from netloom.tasks import student_task, task
 from netloom.training.weights import checkpoints
 from netloom.training.weights.initialization import RUN, StartError
 from netloom.training.weights.weight_files import CheckpointError, check_weights, read_weights
+from netloom.validation import analyze
 from netloom.validation.output_scales import scales as output_scales
 
 if TYPE_CHECKING:
     import torch
 
+    from netloom.data.schema import Schema
+    from netloom.layers import TensorSpec
     from netloom.training.trainer import Trainer
 
 
@@ -75,11 +78,14 @@ def _refuse(store: Store, project: Project, teacher: Project) -> None:
     """Check that a teacher matches a project.
 
     Raises:
-        StartError: the teacher does not predict classes, or was trained on other data.
+        StartError: the teacher has other outputs, or was trained on other data.
     """
-    if not can_teach(teacher.training.objective):
+    learner = task(project.training.objective)
+    if student_task(teacher.training.objective) != learner.name:
         objective = teacher.training.objective.replace("_", " ")
-        raise StartError(f"A teacher must give logits for classes, but the objective of the chosen run is {objective}.")
+        raise StartError(
+            f"A teacher must give {learner.taught_by}, but the objective of the chosen run is {objective}."
+        )
     if teacher.data != project.data:
         raise StartError(
             "The teacher was trained on other data, or on another split of it, and may have seen this run's test rows; "
@@ -99,6 +105,31 @@ def _refuse(store: Store, project: Project, teacher: Project) -> None:
     missing = [name for name in input_fields(teacher) if name not in input_fields(project)]
     if missing:
         raise StartError(f"The teacher reads {missing[0]!r}, so this network needs an Input of that field as well.")
+    if data_schema is not None:
+        _refuse_other_shape(project, teacher, data_schema)
+
+
+def _refuse_other_shape(project: Project, teacher: Project, data_schema: Schema) -> None:
+    """Check that an output whose size is not given by the data, such as a grid, has the shape of that of the teacher.
+
+    Raises:
+        StartError: it has another one.
+    """
+    expected = task(project.training.objective).outputs(data_schema, project.training) or ()
+    if not any(None in (output.shape or ()) for output in expected):
+        return
+    given, needed = (_output_shapes(document, data_schema) for document in (project, teacher))
+    if None not in given and given != needed:
+        written = (" and ".join(map(str, shapes)) for shapes in (needed, given))
+        raise StartError(
+            "The outputs of the teacher have the shape {}, but those of this network {}; give both the same grid, for "
+            "example with as much pooling.".format(*written)
+        )
+
+
+def _output_shapes(project: Project, data_schema: Schema) -> list[TensorSpec | None]:
+    context = analyze(project, data_schema).context
+    return [context.output_spec(output) for output in context.network.ports("Output")]
 
 
 def freeze_teacher(taught: TeacherFiles, artifacts: RunArtifacts) -> None:
@@ -135,8 +166,8 @@ def _scale_of_before(artifacts: RunArtifacts) -> tuple[str, str] | None:
 
 
 class Teacher:
-    """A frozen network in evaluation mode: returns the logits (N, classes) of a batch whose inputs are in the order of
-    `fields`."""
+    """A frozen network in evaluation mode: returns the outputs (N, …) of a batch whose inputs are in the order of
+    `fields`, with logits of classes."""
 
     def __init__(self, taught: TeacherFiles, fields: list[str], device: str) -> None:
         """Load the network.
@@ -154,7 +185,7 @@ class Teacher:
         self._scale = taught.scale
 
     def __call__(self, inputs: list[torch.Tensor]) -> torch.Tensor:
-        """Return the logits (N, classes), float32."""
+        """Return the outputs (N, …), float32, with logits of classes."""
         import torch
 
         from netloom.nn.probability import logits

@@ -24,7 +24,8 @@ class Classification(Task):
     proportions = ("accuracy",)
     settings: ClassVar[tuple[str, ...]] = ("class_weights", "label_smoothing", "focal_gamma")
     per_class_scores = True
-    can_teach = True
+    student = "distillation"
+    exits_early = True
     explained = "class"
     attacked = "class"
     confidence_unit = "row"

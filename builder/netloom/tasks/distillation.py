@@ -10,6 +10,7 @@ from netloom.document import Training
 from netloom.document.data_choice import DataChoice
 from netloom.tasks.classification import Classification
 from netloom.tasks.task import Problem
+from netloom.tasks.teachers import missing_teacher
 
 
 class Distillation(Classification):
@@ -21,13 +22,7 @@ class Distillation(Classification):
     settings: ClassVar[tuple[str, ...]] = ("teacher", "temperature", "distillation_weight", "label_smoothing")
     augments_batch = True
     learns_from_teacher = True
+    taught_by = "logits for classes"
 
     def problems(self, schema: Schema | None, training: Training, data: DataChoice) -> Iterator[Problem]:
-        if not training.teacher:
-            yield Problem(
-                "teacher",
-                "Knowledge distillation needs a teacher; choose a finished run as the teacher, or change the "
-                "objective to classification.",
-                "Change the objective to classification",
-                {"objective": Classification.name},
-            )
+        yield from missing_teacher(training, Classification)

@@ -25,7 +25,8 @@ class OrdinalClassification(Classification):
         "kappa": "Quadratic weighted κ",
     }
     settings: ClassVar[tuple[str, ...]] = ()
-    can_teach = False
+    student = ""
+    exits_early = False
 
     def problems(self, schema: Schema | None, training: Training, data: DataChoice) -> Iterator[Problem]:
         if schema is None or schema.target.kind != self.target or _in_order(schema.target.classes):

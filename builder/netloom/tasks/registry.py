@@ -23,10 +23,11 @@ def task(name: str) -> Task:
     return tasks().get(FORMER_TASKS.get(name, name)) or tasks()[TARGET_TYPES["class"].usual_task]
 
 
-def can_teach(name: str) -> bool:
-    """Return whether the logits of a network trained for this task can be distilled; False for an unknown task."""
+def student_task(name: str) -> str:
+    """Return the name of the task by which a network learns from one that is trained for this task; "" if none does,
+    and for an unknown task."""
     task = tasks().get(name)
-    return task is not None and task.can_teach
+    return "" if task is None else task.student
 
 
 def usual_task(target: str) -> Task | None:

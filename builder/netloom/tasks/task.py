@@ -99,8 +99,10 @@ class Task:
     monitored_numbers: ClassVar[tuple[str, ...]] = ()  # keys of a prediction with a number to compare in use
     action_values: ClassVar[bool] = False  # the scores of actions are expected returns
     explainable_prediction: ClassVar[bool] = True  # a prediction for one row is meaningful without other rows
-    learns_from_teacher: ClassVar[bool] = False  # its loss also reads the logits of an earlier run
-    can_teach: ClassVar[bool] = False  # its logits can be distilled into another network
+    learns_from_teacher: ClassVar[bool] = False  # its loss also reads the outputs of an earlier run
+    taught_by: ClassVar[str] = ""  # what outputs that run must have, if it learns from one
+    student: ClassVar[str] = ""  # the name of the task by which another network learns from its outputs; "": by none
+    exits_early: ClassVar[bool] = False  # whether a row can leave the network at an earlier layer that is sure of it
 
     decision_unit: ClassVar[DecisionUnit] = "rows"  # what has one of the `decisions` of a prediction
     in_target_units: ClassVar[bool] = False  # the output is the target itself, standardized

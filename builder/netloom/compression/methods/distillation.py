@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 from netloom.compression.method import CompressionError, DocumentMethod, Smaller
 from netloom.compression.narrowing import narrow_student
 from netloom.core.plain_json import JsonObject
-from netloom.tasks import can_teach
-from netloom.tasks.distillation import Distillation as DistillationTask
+from netloom.tasks import student_task
 from netloom.training.weights.initialization import RUN
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ class Distillation(DocumentMethod):
         return f"{super().label} {self.amount:.0%}"
 
     def smaller(self, trained: TrainedRun) -> Smaller:
-        if not can_teach(trained.project.training.objective):
+        if not student_task(trained.project.training.objective):
             raise CompressionError("Distillation needs a run that predicts one class for each row.")
         return Smaller(
             narrow_student(trained, self.amount), None, f"A student with {1 - self.amount:.0%} of the channels."
@@ -49,7 +48,7 @@ class Distillation(DocumentMethod):
             raise CompressionError("A teacher is a saved run; train this network as a run first.")
         return {
             **super().training(trained, epochs),
-            "objective": DistillationTask.name,
+            "objective": student_task(trained.project.training.objective),
             "teacher": f"{RUN}{trained.run.id}",
             "initial_weights": "",
         }

@@ -16,7 +16,6 @@ from netloom.compression.conditional_graph import NOTHING_FOLLOWS, Scale, left_e
 from netloom.compression.method import CompressionError, Method, Variant, as_onnx, with_metadata
 from netloom.export.onnx_network import OnnxNetwork
 from netloom.layers import label
-from netloom.tasks import can_teach
 from netloom.training.streaming import evaluation_rows, take
 from netloom.validation.context_cache import ContextCache
 from netloom.validation.output_scales import scales
@@ -151,7 +150,7 @@ def _refused_or_rows(trained: TrainedRun) -> np.ndarray:
     Raises:
         CompressionError: early exit makes no sense for this run.
     """
-    if not can_teach(trained.project.training.objective):
+    if not trained.objective.task.exits_early:
         raise CompressionError("An early exit needs a run that predicts one class for each row.")
     rows: np.ndarray = evaluation_rows(trained.data, "validation").numpy()[:VALIDATION_ROWS]
     if len(rows) < MIN_VALIDATION_ROWS:

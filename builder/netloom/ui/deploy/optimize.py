@@ -17,7 +17,7 @@ from netloom.editing.live import Live
 from netloom.jobs import RunWeights
 from netloom.jobs.requests.deployment import Optimize, Optimized
 from netloom.layers import label
-from netloom.tasks import can_teach, metric, task
+from netloom.tasks import metric, task
 from netloom.ui.components.charts.charts import MARGIN
 from netloom.ui.components.column_row import OnPhone, column_row
 from netloom.ui.components.figure_export import chart
@@ -85,7 +85,7 @@ def _early_exit(live: Live, weights: RunWeights) -> tuple[str, float]:
     """Draw the settings of an early exit for a run that can have one. Returns the layer, "" for a proposed one, and the
     accuracy that it may cost, as a share."""
     project = live.store.artifacts(weights.run_id).project()
-    if not can_teach(project.training.objective):
+    if not task(project.training.objective).exits_early:
         return "", TOLERANCE
     network = project.main_network
     graph = digraph(network)

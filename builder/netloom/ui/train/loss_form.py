@@ -17,7 +17,7 @@ from netloom.document.training_settings import describe_field
 from netloom.editing.live import Live
 from netloom.runs import distillation
 from netloom.store import Run, RunArtifacts, StoreError
-from netloom.tasks import can_teach, task
+from netloom.tasks import student_task, task
 from netloom.tasks.several_outputs import head_of, heads
 from netloom.training import CheckpointError
 from netloom.training.weights.checkpoints import weights_file
@@ -205,7 +205,7 @@ def _data_of(artifacts: RunArtifacts) -> DataChoice | None:
 
 def _fits(live: Live, run: Run) -> bool:
     """Return whether a run can be the teacher of this project."""
-    if not can_teach(run.summary.objective):
+    if student_task(run.summary.objective) != task(live.project.training.objective).name:
         return False
     if _data_of(live.store.artifacts(run.id)) != live.project.data:
         return False
