@@ -84,6 +84,7 @@ def test_reference_table_covers_all_objectives() -> None:
     named = {templates()[name].project.training.objective for name in TITLES} | WITHOUT
     shared_reference = {
         "distillation": "classification",
+        "detector_distillation": "detection",
         "ordinal_classification": "classification",
         "reinforce": "dqn",
         "ppo": "dqn",

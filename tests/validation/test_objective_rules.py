@@ -84,6 +84,7 @@ def test_output_settings_on_a_single_target_do_not_name_missing_targets() -> Non
 
 def test_only_supported_tasks_can_teach() -> None:
     assert student_task("classification") == student_task("distillation") == "distillation"
+    assert student_task("detection") == student_task("detector_distillation") == "detector_distillation"
     assert not student_task("regression")
     assert not student_task("")
     learners = {name for name, task in tasks().items() if task.learns_from_teacher}

@@ -45,6 +45,7 @@ class Detection(Task):
         "threshold."
     )
     attacked = "objects"
+    student = "detector_distillation"
 
     def outputs(self, schema: Schema, training: Training) -> tuple[ExpectedOutput, ...] | None:
         count = len(schema.target.classes)

@@ -38,7 +38,9 @@ class Distillation(DocumentMethod):
 
     def smaller(self, trained: TrainedRun) -> Smaller:
         if not student_task(trained.project.training.objective):
-            raise CompressionError("Distillation needs a run that predicts one class for each row.")
+            raise CompressionError(
+                "Distillation needs a run that predicts one class for each row, or objects in images."
+            )
         return Smaller(
             narrow_student(trained, self.amount), None, f"A student with {1 - self.amount:.0%} of the channels."
         )
