@@ -27,8 +27,8 @@ from netloom.training.optimization.optimizers import (
     FACTOR,
     ChainedOptimizer,
     clip_gradient,
-    lacks_settings,
     optimizer,
+    setting_names,
 )
 from netloom.training.optimization.schedules import Schedule
 from netloom.training.preflight import preflight_problems, weight_names
@@ -290,8 +290,10 @@ class Trainer(ABC):
 
         if (name := state.get("optimizer_name", self.training.optimizer)) != self.training.optimizer:
             raise ValueError(f"This is a checkpoint of the optimizer {name}, not of {self.training.optimizer}.")
+        needed = setting_names(self.optimizer)
         self.optimizer.load_state_dict(state["optimizer"])
-        if lacks_settings(self.optimizer):  # older checkpoints do not have the name
+        loaded = setting_names(self.optimizer)
+        if any(names - others for names, others in zip(needed, loaded, strict=True)):  # older checkpoints have no name
             raise ValueError(f"This is a checkpoint of another optimizer than {self.training.optimizer}.")
         torch.set_rng_state(state["rng"])
         if state["cuda_rng"] and self.device.startswith("cuda"):

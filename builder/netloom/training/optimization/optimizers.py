@@ -88,11 +88,9 @@ def optimizers_of(optimizer: torch.optim.Optimizer | ChainedOptimizer) -> list[t
     return optimizer.optimizers if isinstance(optimizer, ChainedOptimizer) else [optimizer]
 
 
-def lacks_settings(optimizer: torch.optim.Optimizer | ChainedOptimizer) -> bool:
-    """Return whether an optimizer lacks some of its settings, because the state that it loaded is that of another
-    one."""
-    parts = optimizers_of(optimizer)
-    return any(part.defaults.keys() - group.keys() for part in parts for group in part.param_groups)
+def setting_names(optimizer: torch.optim.Optimizer | ChainedOptimizer) -> list[set[str]]:
+    """Return the names of the settings of each group of weights, which those of a loaded state replace."""
+    return [{*group} for part in optimizers_of(optimizer) for group in part.param_groups]
 
 
 def optimizer(training: Training, model: nn.Module, prefix: str = "") -> torch.optim.Optimizer | ChainedOptimizer:
