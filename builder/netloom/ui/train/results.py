@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import assert_never
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, assert_never
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -46,6 +46,9 @@ from netloom.ui.explain.state import WorstExamples
 from netloom.ui.shell.background import in_background
 from netloom.ui.shell.jobs import prefetch
 from netloom.ui.train.state import WORST_TAB, Key
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 WORST_EXAMPLES = WorstExamples("train", "Train", Key.RESULTS, WORST_TAB)
 INTERVAL_HELP = "95% CI: the 95% confidence interval of the metric, given the number of test rows."
@@ -181,8 +184,14 @@ def _confusion(report: ClassReport, name: str) -> None:
         dict(zip(("true", *report.classes), (true, *row), strict=True))
         for true, row in zip(report.classes, report.confusion, strict=True)
     ]
-    figure = confusion_chart(report.confusion, report.classes)
+    figure = _confusion_figure(tuple(map(tuple, report.confusion)), tuple(report.classes))
     chart(figure, key=Key.CONFUSION.of(name), name=f"confusion matrix {name}", table=counts)
+
+
+@lru_cache(32)
+def _confusion_figure(counts: tuple[tuple[int, ...], ...], classes: tuple[str, ...]) -> go.Figure:
+    """Return the confusion matrix, whose annotations take Plotly longer than the rest of the page."""
+    return confusion_chart(counts, classes)
 
 
 def _residuals(residuals: Residuals, name: str) -> None:

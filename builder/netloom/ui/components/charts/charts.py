@@ -81,7 +81,7 @@ def thin(steps: Sequence[Number], values: Sequence[float], most: int = MAX_POINT
     return [steps[index] for index in indices], [values[index] for index in indices]
 
 
-def confusion_chart(counts: list[list[int]], classes: Sequence[str]) -> go.Figure:
+def confusion_chart(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> go.Figure:
     """Return the confusion matrix as a heatmap; colors are shares of a row."""
     import plotly.graph_objects as go
 
@@ -111,7 +111,7 @@ def confusion_chart(counts: list[list[int]], classes: Sequence[str]) -> go.Figur
     return go.Figure([trace], layout)
 
 
-def _numbers(counts: list[list[int]], shares: list[list[float]], names: Sequence[str]) -> list[dict[str, Any]]:
+def _numbers(counts: Sequence[Sequence[int]], shares: list[list[float]], names: Sequence[str]) -> list[dict[str, Any]]:
     """Return the numbers of the cells as annotations, in the text color of the theme.
 
     The texts of a Plotly heatmap would be dark on the dark theme.
