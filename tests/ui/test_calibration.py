@@ -54,6 +54,7 @@ def test_calibration_is_measured_applied_and_reset(home: Path) -> None:
     assert list(measures["Measure"])[:2] == ["Log loss (NLL)", "Brier score"]
     assert "Before" in measures
     assert "After" in measures
+    assert "Lower is better." in "".join(item.value for item in app.caption)
     assert artifacts.calibration_stamp() is None
     app.button(key=f"calibrate apply {run_id}").click().run()
     assert artifacts.calibration_stamp() is not None

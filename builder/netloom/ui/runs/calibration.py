@@ -13,7 +13,7 @@ from netloom.calibration.measures import Measured
 from netloom.calibration.out_of_distribution import ScoreReport
 from netloom.calibration.report import ObjectDecision
 from netloom.calibration.selective import RiskCoverage, Selected
-from netloom.core.text import escape
+from netloom.core.text import escape, in_sentence
 from netloom.data import DataError
 from netloom.jobs import JobError, RunWeights
 from netloom.jobs.requests.calibration import Calibrate
@@ -167,7 +167,9 @@ def _measures(before: Measured, after: Measured | None) -> None:
             row["After"] = _cell(name, after.measures[name], after.intervals)
         rows.append({**row, "Meaning": declared.help or "The share of correct predictions"})
     st.dataframe(rows, hide_index=True, width="stretch")
-    st.caption("On the test rows, with 95% confidence intervals. Lower is better, except for the accuracy.")
+    rising = [metric(name).title for name in before.measures if metric(name).higher_is_better]
+    exception = f", except for {in_sentence(' and '.join(rising))}" if rising else ""
+    st.caption(f"On the test rows, with 95% confidence intervals. Lower is better{exception}.")
 
 
 def _cell(name: str, value: float, intervals: dict[str, tuple[float, float]]) -> str:
