@@ -46,13 +46,17 @@ def test_files_of_a_split_stay_apart(home: Path) -> None:
     assert sorted(data.split["test"].tolist()) == list(range(40, 60))
 
 
-@pytest.mark.parametrize("other", ["unrelated", "whole", "named", "few"])
+@pytest.mark.parametrize("other", ["unrelated", "whole", "named", "few", "pixels", "large"])
 def test_other_tables_stay_tables(other: str) -> None:
-    series = {"unrelated": RANDOM.normal(size=(60, STEPS)), "whole": SERIES.round(), "few": SERIES[:, :20]}
-    header = "\t".join(["y", *(f"gene{step * 3}" for step in range(STEPS))]) if other == "named" else ""
+    unrelated = RANDOM.normal(size=(60, STEPS))
+    # Two of the last columns are much larger than the others, as the lengths of runs of capitals in Spambase
+    large = np.hstack([unrelated[:, :-2], np.exp(unrelated[:, -2:-1] + [[4, 6]])])
+    series = {"unrelated": unrelated, "whole": SERIES.round(), "few": SERIES[:, :20], "large": large}
+    names = {"named": [f"gene{step * 3}" for step in range(STEPS)], "pixels": [f"pixel{step}" for step in range(STEPS)]}
+    header = "\t".join(["y", *names[other]]) if other in names else ""
     source = open_source(table(series.get(other, SERIES), header=header), "a.tsv")
     assert fitting(source)[0].name == "table"
-    assert reader_for(source, target="y" if other == "named" else "column 1").name == "table"
+    assert reader_for(source, target="y" if header else "column 1").name == "table"
 
 
 def test_columns_with_names_can_be_read_as_series(home: Path) -> None:

@@ -17,13 +17,16 @@ from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import TASK, Tabular, known_rows, numeric, parts_of_rows, target_of
 from netloom.data.uploads.upload_kind import Answers, Question
 from netloom.modalities.columns.text import FEW_VALUES
+from netloom.modalities.encoding.image_field import PIXEL_NAME
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _FEWEST = 24  # steps
 _NUMBERED = re.compile(r"(\D*)(\d{1,6})", re.ASCII)
-_SMOOTH = 0.6  # the correlation of neighboring steps, from which columns are steps rather than unrelated features
+# The correlation of neighboring steps, from which columns are steps rather than unrelated features; in standard
+# deviations of the columns, where large columns do not outweigh the others, noise is more
+_SMOOTH, _SMOOTH_SCALED = 0.6, 0.3
 _SAMPLE = 200
 
 
@@ -46,7 +49,8 @@ class SeriesRows(Tabular):
         steps = _steps(table, _target(table))
         if len(steps) < table.shape[1] - 1 or len(steps) < _FEWEST:
             return 0.0
-        return 0.6 if _are_consecutive(steps) and _are_smooth(table[steps]) else 0.1
+        are_pixels = all(PIXEL_NAME.fullmatch(name.strip()) for name in steps)
+        return 0.6 if _are_consecutive(steps) and not are_pixels and _are_smooth(table[steps]) else 0.1
 
     def can_predict(self, source: Source, column: str) -> bool:
         table = self._table(source, {})
@@ -102,13 +106,20 @@ def _are_consecutive(names: list[str]) -> bool:
 def _are_smooth(steps: pd.DataFrame) -> bool:
     """Return whether neighboring columns have similar values within their row, beyond those that a row has in common.
 
-    Whole numbers are no measurements of a series, but counts or pixels.
+    Whole numbers are not measurements of a series, but counts or pixels.
     """
     values = steps.head(_SAMPLE).to_numpy(dtype=np.float64)
     values = values[np.isfinite(values).all(1)]
     if not len(values) or (values == values.round()).all():
         return False
+    deviation = values.std(0)
+    scaled = (values - values.mean(0)) / np.where(deviation > 0, deviation, 1)
+    return _correlation(values) >= _SMOOTH and _correlation(scaled) >= _SMOOTH_SCALED
+
+
+def _correlation(values: np.ndarray) -> float:
+    """Return the correlation of neighboring columns within the rows of (rows, steps); 0 if no row varies."""
     deviations = values - values.mean(1, keepdims=True)
     before, after = deviations[:, :-1], deviations[:, 1:]
     size = float(np.sqrt((before**2).sum() * (after**2).sum()))
-    return size > 0 and float((before * after).sum()) >= _SMOOTH * size
+    return float((before * after).sum()) / size if size > 0 else 0.0
