@@ -83,6 +83,26 @@ def test_lines_without_a_header_are_predicted_as_series(place: str, home: Path) 
     assert np.allclose([row["series"] for row in rows], SERIES[:5])
 
 
+def test_decimal_commas_are_predicted_as_they_are_read(home: Path) -> None:
+    def with_commas(content: bytes) -> bytes:
+        return content.replace(b",", b";").replace(b".", b",")
+
+    data = import_and_prepare(with_commas(table(separator=",")), home, "waves.csv")
+    rows = read_rows(with_commas(table(SERIES[:5], separator=",")), "new.csv", data.preprocess.to_json()).rows
+    assert np.allclose([row["series"] for row in rows], SERIES[:5])
+
+
+def test_a_missing_step_in_the_first_line_is_named(home: Path) -> None:
+    data = import_and_prepare(table(), home, "Waves_TRAIN.tsv")
+    lines = table(SERIES[:5], place="none", separator=",").decode().splitlines()
+    for mark in ("", "NaN"):
+        cells = lines[0].split(",")
+        content = "\n".join([",".join([*cells[:3], mark, *cells[4:]]), *lines[1:]])
+        rows = read_rows(content.encode(), "new.csv", data.preprocess.to_json()).rows
+        assert rows[0]["series"][3] is None
+        assert np.allclose(rows[1]["series"], SERIES[1])
+
+
 def test_an_ambiguous_class_column_is_not_guessed(home: Path) -> None:
     data = import_and_prepare(table(), home, "Waves_TRAIN.tsv")
     both_whole = SERIES[:5].copy()

@@ -29,7 +29,7 @@ class RecordReader:
         self._single = {next(iter(readers)) for readers in self._alternatives if len(readers) == 1}
         self._readers = {name: reader for readers in columns for name, reader in readers.items()}
         # Fields that columns can hold in parts, such as the pixels of an image
-        self._joinable = [encoder for encoder in encoders if not encoder.columns and not encoder.is_text]
+        self._joinable = [encoder for encoder in encoders if encoder.can_be_joined]
         self._series = encoders[0] if len(encoders) == 1 and encoders[0].step_columns else None
         fields = {name for encoder in encoders for readers in encoder.cell_readers for name in readers}
         self._known = fields.union(*(encoder.step_columns for encoder in encoders))

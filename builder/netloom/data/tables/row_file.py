@@ -119,7 +119,7 @@ def _csv_rows(text: str, name: str, preprocess: Mapping[str, Any]) -> RowFile:
                 f"{name[:100]!r} cannot be read as CSV: line {line} has {len(cells)} cells where {len(names)} were "
                 "expected; put quotes around text that holds the separator."
             )
-    names, body = _with_joined(preprocess, names, body)
+    names, body = _with_joined(preprocess, names, body, dialect.decimal)
     positions = {column: column_index for column_index, column in enumerate(names)}
     if (series := _series_of_steps(preprocess, positions, body)) is not None:
         return TimeSteps(series, body, positions, name, dialect.decimal).last_windows()
@@ -139,11 +139,14 @@ def _csv_rows(text: str, name: str, preprocess: Mapping[str, Any]) -> RowFile:
 
 
 def _with_joined(
-    preprocess: Mapping[str, Any], names: list[str], body: list[tuple[int, list[str]]]
+    preprocess: Mapping[str, Any], names: list[str], body: list[tuple[int, list[str]]], decimal: str
 ) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """Return the columns of a file and its lines, with fields in place of the columns that hold parts of them."""
     for encoder in map(field_encoder, preprocess["fields"]):
-        columns, joined = ([], []) if encoder.name in names else encoder.joined_cells(names, [line for _, line in body])
+        if encoder.name in names or not encoder.can_be_joined:
+            continue
+        lines = [[(strip_cell(cell) or "").replace(decimal, ".") for cell in line] for _, line in body]
+        columns, joined = encoder.joined_cells(names, lines)
         if columns:
             kept = [place for place, name in enumerate(names) if name not in columns]
             names = [*(names[place] for place in kept), encoder.name]
@@ -237,7 +240,8 @@ def _header(lines: Sequence[tuple[int, list[str]]], required: _RequiredColumns) 
         names.pop()  # each line ends with a separator
     if any(name in required.readers for name in names):
         return names
-    if required.takes_unnamed_numbers and all(map(looks_like_number, first[: len(names)])):
+    known = [cell for cell in first[: len(names)] if strip_cell(cell) is not None]
+    if required.takes_unnamed_numbers and known and all(map(looks_like_number, known)):
         return numbered_names(len(names))
     if not required.numbered():
         return names

@@ -158,9 +158,14 @@ class FieldEncoder(ABC, Generic[FieldStateT]):
 
         Args:
             names: The names of the columns.
-            lines: The cells of each line.
+            lines: The cells of each line, "" for missing ones, with points in numbers.
         """
         return [], []
+
+    @property
+    def can_be_joined(self) -> bool:
+        """Whether a file can hold the field in parts, for `joined_cells`."""
+        return not self.columns and not self.is_text
 
     @property
     def takes_unnamed_numbers(self) -> bool:

@@ -102,7 +102,7 @@ class SeriesEncoder(ScaledEncoder[SeriesState]):
         two with nothing but whole numbers; otherwise, none are returned."""
         if not self.takes_unnamed_numbers or not lines:
             return [], []
-        places = [place for place, cell in enumerate(lines[0][: len(names)]) if _number(cell) is not None]
+        places = [place for place in range(len(names)) if _has_numbers(lines, place)]
         if len(places) == self.shape[0] + 1:
             whole = [place for place in (places[0], places[-1]) if all(_is_whole(line[place:]) for line in lines)]
             places = [place for place in places if [place] != whole]
@@ -129,10 +129,16 @@ class SeriesEncoder(ScaledEncoder[SeriesState]):
         return np.stack(series).clip(-LARGEST_ENCODED, LARGEST_ENCODED).astype(np.float32)
 
 
+def _has_numbers(lines: Sequence[Sequence[str]], place: int) -> bool:
+    """Return whether the first cell of a column that is not missing is a number."""
+    cells = (line[place] for line in lines if place < len(line))
+    return _number(next(filter(None, cells), "")) is not None
+
+
 def _step(cell: str) -> float | str | None:
-    """Return the number in a cell, or else its text, which `encode` refuses; None if it is empty."""
+    """Return the number in a cell, or else its text, which `encode` refuses; None if it is missing."""
     number = _number(cell)
-    return (cell.strip() or None) if number is None else number
+    return (cell or None) if number is None else number
 
 
 def _number(cell: str) -> float | None:
