@@ -267,6 +267,7 @@ def test_a_value_per_numbered_time_is_a_series(times: str, home: Path) -> None:
         "year,price\n" + "\n".join(f"{1990 + row * 7 % 30},{row * 3 % 17}" for row in range(60)),  # not in order
         "year,price,area\n" + "\n".join(f"{1900 + row},{row * 3 % 17},{row * 5 % 19}" for row in range(60)),
         "age,price\n" + "\n".join(f"{row},{row * 3 % 17}" for row in range(60)),
+        "hours,score\n" + "\n".join(f"{1 + row**1.5 / 100:.2f},{row * 3 % 17}" for row in range(60)),  # at uneven steps
         "day,rain\n" + "\n".join(f"{row},{row % 2}" for row in range(60)),  # a flag
     ],
 )

@@ -37,6 +37,7 @@ _TIME = re.compile(r"(?i)(date|time|year|yr|month|quarter|week|day|hour)s?")
 _UNNAMED = re.compile(r"Unnamed: \d+(\.\d+)?")
 FLAGS = 5  # a column with at most this number of distinct values is more likely a flag than a measurement
 FEWEST, REGULAR = 20, 0.9  # rows per series, and the share of equal time steps, to infer several series
+EVEN = 0.5  # the share of equal steps of numbered times, such as 20240131, whose steps between months are larger
 
 
 class Series(Tabular):
@@ -210,7 +211,11 @@ def _counted_time(table: pd.DataFrame) -> str | None:
     if len(names) != 2 or {*names} - {*numeric(table)} or len(table) < 2 * FEWEST:
         return None
     times = [name for name in names if _TIME.fullmatch(name.strip())]
-    if len(times) != 1 or table[times[0]].isna().any() or not (table[times[0]].diff().iloc[1:] > 0).all():
+    if len(times) != 1 or table[times[0]].isna().any():
+        return None
+    steps = table[times[0]].diff().iloc[1:]
+    # Hours at uneven steps are more likely a feature, such as those that students learned
+    if not (steps > 0).all() or _regular_share(steps, steps.median()) < EVEN:
         return None
     values = table[names[0] if times[0] == names[1] else names[1]]
     return times[0] if values.nunique() > FLAGS else None
@@ -247,10 +252,14 @@ def _several(table: pd.DataFrame, time: Any) -> str | None:
         sorted_rows = table[[name, time]].dropna().sort_values([name, time])
         steps = sorted_rows.groupby(name, observed=True)[time].diff().dropna()
         usual = steps.groupby(sorted_rows[name], observed=True).transform("median")
-        # Months are within 15% of their median length
-        if len(steps) and float((abs(steps - usual) <= 0.15 * usual).mean()) >= REGULAR:
+        if len(steps) and _regular_share(steps, usual) >= REGULAR:
             return name
     return None
+
+
+def _regular_share(steps: pd.Series, usual: Any) -> float:
+    """Return the share of the steps that are about as long as usual; months are within 15% of their median length."""
+    return float((abs(steps - usual) <= 0.15 * usual).mean())
 
 
 def unnamed_series_note(table: pd.DataFrame) -> str:
