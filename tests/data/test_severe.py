@@ -11,7 +11,7 @@ import pytest
 
 from netloom.data import DataError, Prepared, add_file, prepare, remove, statistics
 from netloom.data.preparation.project_defaults import default_choice, initial_choice, settle, take_back, with_defaults
-from netloom.data.quality import report
+from netloom.data.quality import quality_view, report
 from netloom.data.quality.finding import Finding
 from netloom.data.quality.severe_findings import caveats, high_findings
 from netloom.data.settings.label_merging import merge, normal
@@ -194,6 +194,19 @@ def test_leakage_counts_all_rows_despite_sampling(copies: int, severity: str, ho
     assert findings_by_code["missing_values"].message.endswith("(in a sample of 10,000 of 24,000 rows).")
     beside_scores = [finding.code for finding in caveats(high_findings(choice, home))]
     assert beside_scores == (["leakage"] if severity == "error" else [])
+
+
+def test_copies_that_a_sample_misses_are_estimated(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sample with 42% of the rows has about 17% of the copies together with their training rows."""
+    monkeypatch.setattr(quality_view, "MAX_HASHED_BYTES", 0)
+    numbers = np.random.default_rng(1).random((24_000, 2))
+    numbers[20_000:20_080] = numbers[:80]  # 2% of the test rows
+    parts = ["train"] * 18_000 + ["valid"] * 2_000 + ["test"] * 4_000
+    rows = (f"{n:.12f},{m:.12f},{'ab'[row % 2]},{parts[row]}" for row, (n, m) in enumerate(numbers))
+    choice = DataChoice(dataset=add_file(make_csv("n,m,y,split", rows), "a.csv", home).name)
+    [leaked] = [item for item in report(prepare(choice, home), choice, home).findings if item.code == "leakage"]
+    assert leaked.count < 0.01 * 4_000 * 10_000 / 24_000
+    assert leaked.severity == "error"
 
 
 @pytest.mark.parametrize("kind", ["stretches", "monotone", "categories of numbers"])

@@ -13,7 +13,7 @@ from netloom.data.quality.duplicate_groups import CHANCE_FACTOR, duplicate_group
 from netloom.data.quality.finding import MAX_EXAMPLES, Finding
 from netloom.data.quality.quality_view import SPLITS, QualityView
 
-# Copies below this share of a part, or below half the width of the widest 95% confidence interval of a share of it,
+# Copies below this share of a part, and below half the width of the widest 95% confidence interval of a share of it,
 # hardly change its scores: each can turn one wrong prediction into a correct one.
 NEGLIGIBLE = 0.01
 
@@ -36,9 +36,7 @@ class SplitLeakage(QualityCheck):
             held_out = [view.data.split[part].numpy() for part in SPLITS[1:]]
         if not pairs:
             return
-        copied = np.array([copy for copy, _ in pairs])
-        copies = [int(np.isin(copied, rows).sum()) for rows in held_out]
-        few = all(is_negligible(count, len(rows)) for count, rows in zip(copies, held_out, strict=True))
+        few = all(is_negligible(*counts) for counts in _copies_of_rows(view, np.array([copy for copy, _ in pairs])))
         yield Finding(
             "leakage",
             "warning" if few else "error",
@@ -56,9 +54,21 @@ class SplitLeakage(QualityCheck):
         )
 
 
-def is_negligible(copies: int, rows: int) -> bool:
+def is_negligible(copies: float, rows: int) -> bool:
     """Return whether so few of the `rows` of a part are copies that its scores hardly change."""
     return copies == 0 or copies / rows < min(NEGLIGIBLE, 1.96 * 0.5 / rows**0.5)
+
+
+def _copies_of_rows(view: QualityView, copied: np.ndarray) -> Iterator[tuple[float, int]]:
+    """Yield the number of copies, and of rows, of the validation and the test part, from the rows that are copies.
+
+    A sample has a copy together with its training row with the square of the probability of a single row, so that the
+    copies among all rows are more.
+    """
+    share = 1.0 if view.row_hashes is not None else len(view) / len(view.used_rows)
+    for part in SPLITS[1:]:
+        rows = view.data.split[part].numpy()
+        yield float(np.isin(copied, rows).sum()) / share**2, len(rows)
 
 
 def _copies_in_all_rows(view: QualityView) -> list[tuple[int, int]] | None:
