@@ -15,14 +15,17 @@ from typing import Any
 import pytest
 import torch
 
+import netloom
 from netloom.cli.commands import monitor
 from netloom.core.errors import UsageError
-from netloom.monitoring import LogSettings, MonitorReport, alerts, check
+from netloom.monitoring import LogSettings, MonitorReport, RequestLog, alerts, check
 from netloom.monitoring.alerts import Webhook, notify
 from netloom.monitoring.check import RECALIBRATED, answering_run
+from netloom.monitoring.log_reader import read_log
 from netloom.monitoring.redaction import parse_redaction
 from netloom.runs import TrainedRun, load_run
 from netloom.runs.prediction.applied_calibration import AppliedCalibration, PartCalibration, Scaling
+from netloom.runs.prediction.trained_run import checksum_of
 from netloom.store import open_store
 from netloom.templates import templates
 from tests.cli.conftest import Console
@@ -130,6 +133,18 @@ def test_answers_of_another_network_of_the_run_are_left_out(watched: Watched, co
     assert "Left out 100 predictions of other runs or versions in this time." in answer.out
 
 
+def test_answers_in_an_older_log_do_not_hide_those_since(watched: Watched) -> None:
+    """Such a log does not name the weights that answered."""
+    rows, _ = watched.rows(50)
+    older = RequestLog(watched.home, MODEL, LogSettings())
+    for number, (row, answer) in enumerate(zip(rows, netloom.predict(watched.trained, rows), strict=True)):
+        older.write(f"older{number}", watched.run_id, f"{MODEL}/1", 1.5, older.encode(row.keys(), [row], [answer]))
+    older.close()
+    watched.log(watched.rows(40, seed=1)[0])
+    report = check(watched.home, MODEL, watched.trained)
+    assert (report.rows, report.other_rows) == (90, 0)
+
+
 @pytest.mark.parametrize(("then", "now"), [(None, 20.0), (20.0, None), (20.0, 0.05), (20.0, 20.0)])
 def test_answers_before_a_new_calibration_do_not_drift(watched: Watched, then: float | None, now: float | None) -> None:
     served, trained = (
@@ -141,6 +156,15 @@ def test_answers_before_a_new_calibration_do_not_drift(watched: Watched, then: f
     assert not report.is_alert, report.alerts
     assert {"prediction", "confidence"} <= {drift.name for drift in report.drift.quantities}
     assert (RECALIBRATED in report.drift.note) is (then not in (None, now))
+
+
+def test_weights_that_answered_are_compared_although_their_calibration_was_replaced(watched: Watched) -> None:
+    served = calibrated(load_run(open_store(watched.home), watched.run_id, "last"), 20)
+    watched.log(watched.rows(50)[0], served=served)
+    rows = read_log(watched.home, MODEL, watched.run_id, 50).rows
+    answering, note = answering_run(watched.home, sharpened(watched.trained, 20), rows)
+    assert note == RECALIBRATED
+    assert checksum_of(answering) == checksum_of(served)
 
 
 def test_redacted_fields_are_not_compared_and_the_others_are(watched: Watched) -> None:

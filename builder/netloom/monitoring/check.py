@@ -157,7 +157,7 @@ def answering_run(home: Path, trained: TrainedRun, rows: Sequence[LoggedRow]) ->
     if calibration == "":
         answering = replace(answering, applied=None)
     if calibration is not None and calibration != calibration_checksum_of(answering):
-        return trained, RECALIBRATED
+        return answering, RECALIBRATED
     return answering, ""
 
 

@@ -99,7 +99,7 @@ def of_one_network(content: LogContent) -> LogContent:
     The log of a run can have rows of several networks, such as those before and after a reload, or of a canary that is
     an ONNX file of the same run. The others count as `other_rows`.
     """
-    answering = Counter((row.weights, row.calibration) for row in content.rows).most_common(1)
+    answering = Counter((row.weights, row.calibration) for row in content.rows if row.weights).most_common(1)
     if not answering:
         return content
     [((weights, calibration), _)] = answering
