@@ -122,6 +122,12 @@ def test_sentence_and_json_count_all_tests(on_table: TrainedRun, shift: float) -
         assert report.sentence == f"No drift found in {COUNT} rows by tests of 6 quantities and {tests}."
 
 
+def test_a_single_multivariate_test_is_singular(on_table: TrainedRun) -> None:
+    report = compare(on_table, rows_of(table(np.random.default_rng(2), COUNT)), hidden=["x"])
+    assert len(report.separations) == 1
+    assert report.sentence.endswith(" quantities and 1 multivariate test.")
+
+
 def test_too_few_rows_are_refused(on_table: TrainedRun) -> None:
     with pytest.raises(DataError, match="at least 30 rows, received 3"):
         compare(on_table, rows_of(table(np.random.default_rng(3), 3)))

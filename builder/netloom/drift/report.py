@@ -15,7 +15,7 @@ import numpy as np
 
 from netloom.core.errors import DataError
 from netloom.core.plain_json import JsonObject
-from netloom.core.text import number, plain
+from netloom.core.text import counted, number, plain
 from netloom.drift.monitored import Quantity, columns, hidden_keys, predictions, summaries
 from netloom.drift.multivariate import MAX_PERMUTATIONS, PERMUTATIONS, Separation, domain_classifier, mmd
 from netloom.drift.two_sample import ALPHA, Comparison, compare_categories, compare_numbers, holm
@@ -90,17 +90,18 @@ class DriftReport:
         """The result in words."""
         drifted = [drift for drift in self.quantities if drift.is_drift]
         separated = [part for part in self.separations if part.is_drift]
-        count, tests = len(self.quantities), len(self.separations)
-        counted_tests = f"{len(separated)} of {tests} multivariate tests detected drift"
+        quantities = counted(len(self.quantities), "quantity", "quantities")
+        tests = counted(len(self.separations), "multivariate test")
+        counted_tests = f"{len(separated)} of {tests} detected drift"
         if drifted:
             worst = min(drifted, key=lambda drift: (drift.p, -drift.comparison.js))
             change = f"{worst.name} ({worst.before}, now {worst.now})"
-            return f"{len(drifted)} of {count} quantities drifted, most of all {change}, and {counted_tests}."
+            return f"{len(drifted)} of {quantities} drifted, most of all {change}, and {counted_tests}."
         if differing := dict.fromkeys(part.subject for part in separated):
             subjects = " and ".join(name if name == WHOLE_ROWS else f"the {name}" for name in differing)
             others = "the held-out rows" if WHOLE_ROWS in differing else "those of the held-out rows"
             return f"No single quantity drifted, but {subjects} differ from {others}: {counted_tests}."
-        return f"No drift found in {self.rows:,} rows by tests of {count} quantities and {tests} multivariate tests."
+        return f"No drift found in {self.rows:,} rows by tests of {quantities} and {tests}."
 
     def as_json(self) -> JsonObject:
         """Return plain JSON values, with the verdicts."""
