@@ -19,6 +19,7 @@ from netloom.calibration import CalibrationSettings, calibrate
 from netloom.data import FieldSpec, prepare
 from netloom.data.dataset_version import make_version
 from netloom.data.schema import ForecastTarget, Schema, TargetSpec
+from netloom.data.uploads import series_files
 from netloom.document import DataChoice
 from netloom.modalities.encoding.tags import IGNORE
 from netloom.runs.prediction.applied_calibration import run_weights_checksum, save
@@ -29,6 +30,7 @@ from netloom.ui.explain.example_picker import CUSTOM
 from netloom.ui.explain.state import ExplainState
 from netloom.ui.playground.series import past_values, predicted_by_series
 from netloom.ui.playground.state import TryItState
+from netloom.ui.shell.row_upload import TYPES
 from tests.runs.examples import trained_here
 from tests.ui.page_texts import checked
 
@@ -123,6 +125,10 @@ def uploader(app: AppTest) -> Any:
 
 def button(app: AppTest, label: str) -> Any:
     return next(item for item in app.button if item.label == label)
+
+
+def test_files_of_series_can_be_chosen() -> None:
+    assert {suffix.removeprefix(".") for suffix in series_files.SUFFIXES[:1]} <= {*TYPES}
 
 
 @pytest.mark.parametrize(

@@ -26,8 +26,8 @@ class Predict(Command):
             "file",
             metavar="FILE",
             help="CSV with a header; JSON: one row, a list of rows or one row per line; Parquet, Excel, ARFF or "
-            "SVMlight; intents.json, or sentences with a word per line; an image, a sound, a text (.txt), or a zip of "
-            "images, sounds, texts or pairs of images; - for standard input",
+            "SVMlight; series in .ts files; intents.json, or sentences with a word per line; an image, a sound, a text "
+            "(.txt), or a zip of images, sounds, texts or pairs of images; - for standard input",
         )
 
     def run(self, arguments: Namespace, context: Context) -> int:

@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 MAX_UPLOAD_MIB = 200
 TYPES = (
     "csv", "tsv", "txt", "json", "jsonl", "parquet", "xlsx", "arff", "svm", "gz", "zip", "conll", "conllu", "yml", "md",
+    "ts",
 )  # fmt: skip
 FORMATS = (
-    "CSV, JSON, JSON lines, Parquet, Excel, ARFF or SVMlight with a row per example, sentences with a word per line, "
-    "or a zip of images, sounds, texts or pairs of images."
+    "CSV, JSON, JSON lines, Parquet, Excel, ARFF or SVMlight with a row per example, series in .ts files, sentences "
+    "with a word per line, or a zip of images, sounds, texts or pairs of images."
 )
 
 
