@@ -62,6 +62,14 @@ def test_sentences_of_snli_are_pairs_and_rows_without_agreement_have_no_label(na
     assert raw.row(9) == {"first": "A person with 3 dogs runs", "second": "Somebody is outside, 10 times"}
 
 
+def test_a_single_row_without_agreement_is_singular(home: Path) -> None:
+    lines = _snli("a.txt").decode().splitlines()
+    unlabeled = [line for line in lines if line.startswith("-")]
+    content = "\n".join(line for line in lines if line not in unlabeled[1:]).encode()
+    raw = read_upload(DataChoice(dataset=add_file(content, "a.txt", home).name), home)
+    assert raw.warnings == ["Left out 1 row with '-' in 'gold_label', which has no label, as annotators did not agree."]
+
+
 def test_a_document_chooses_whether_rows_without_agreement_are_a_class(home: Path) -> None:
     info = add_file(_snli("a.jsonl"), "a.jsonl", home)
     every = read_upload(DataChoice(dataset=info.name, options={"unlabeled": False}), home)

@@ -176,8 +176,8 @@ def _with_label(table: pd.DataFrame, target: str, warnings: list[str]) -> pd.Dat
         raise DataError(f"Each row has {NO_LABEL!r} in {target!r}, so there is nothing to predict; choose another.")
     if unlabeled := len(table) - len(labeled):
         warnings.append(
-            f"Left out {counted(unlabeled, 'row')} with {NO_LABEL!r} in {target!r}, which have no label, as annotators "
-            "did not agree."
+            f"Left out {counted(unlabeled, 'row')} with {NO_LABEL!r} in {target!r}, which "
+            f"{'has' if unlabeled == 1 else 'have'} no label, as annotators did not agree."
         )
     return labeled
 
