@@ -27,9 +27,7 @@ NOT_CALIBRATED = (
     "The calibration of the run is not applied, because it was measured on the outputs of the run, and those of the "
     "file differ."
 )
-OTHER_CALIBRATION = (
-    "The calibration of the run has changed since the file was written. That of the run is used, not that in the file."
-)
+OTHER_CALIBRATION = "The calibration of the run has changed since the file was written; the present one is used."
 REMOVED_CALIBRATION = "The calibration in the file is not used, because it was removed from the run."
 # The largest difference between the outputs of a row in a batch and by itself, as in the model server
 MAX_BATCH_DIFFERENCE = 1e-5
