@@ -280,10 +280,14 @@ def test_a_threshold_below_the_calibrated_scores_is_named(monkeypatch: pytest.Mo
     run = detector()
     [part] = calibrate(run, CalibrationSettings("platt")).parts
     assert not part.missed
-    assert part.decision is not None
-    monkeypatch.setattr(Detection, "calibrated_from", part.decision.score + 0.01)
+    decision = part.decision
+    assert decision is not None
+    monkeypatch.setattr(Detection, "calibrated_from", decision.score + 0.01)
     [part] = calibrate(run, CalibrationSettings("platt")).parts
     assert "the confidence of those between is extrapolated" in part.missed[0]
+    assert f"from a score of {decision.score:.1%}," in part.missed[0]  # as in the report of the threshold
+    [part] = calibrate(run, CalibrationSettings("none")).parts
+    assert not part.missed
 
 
 def test_outputs_that_are_not_finite_are_refused() -> None:

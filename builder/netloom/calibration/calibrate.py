@@ -105,7 +105,7 @@ def calibrate(
             parts[known.name], report = _calibrated(part, known, unseen, rows, decoding, settings, trained)
         else:
             decision = object_decision(trained, part, test_output, test_rows, thresholds)
-            missed = extrapolation(objective.task, decision)
+            missed = extrapolation(objective.task, decision) if part.scaling is not None else ()
             report = replace(calibrate_objects(part, unseen, rows, settings), decision=decision, missed=missed)
         reports.append(report)
         progress(0.3 + 0.4 * (index + 1) / len(test))

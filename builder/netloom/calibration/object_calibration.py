@@ -84,7 +84,7 @@ def extrapolation(task: Task, decision: ObjectDecision) -> tuple[str, ...]:
     if decision.score >= task.calibrated_from:
         return ()
     return (
-        f"Objects are predicted from a score of {decision.score:.3g}, but calibrated from {task.calibrated_from:g}; "
+        f"Objects are predicted from a score of {decision.score:.1%}, but calibrated from {task.calibrated_from:.1%}; "
         "the confidence of those between is extrapolated.",
     )
 

@@ -80,7 +80,7 @@ def _column_table(source: Source, name: str, find: Find) -> pd.DataFrame | None:
 def _file_column(rows: Sequence[list[str]], find: Find) -> int | None:
     """Return the place of the only word that names a different file on most lines; None if there is none, or several.
 
-    Numbers are no names: those of classes can be the names of files, too.
+    Numbers are not names: those of classes can be the names of files, too.
     """
     below = rows[1:]  # the first line can have the names of the columns
     if not below or len({*map(len, rows)}) > 1 or any(mark in word for row in rows for word in row for mark in ",;|"):
