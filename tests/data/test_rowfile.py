@@ -40,6 +40,7 @@ from netloom.modalities.encoding.coercion import are_grouped, date_forms, moment
 from netloom.modalities.encoding.rows import encode_rows
 from netloom.sandbox import read_batch
 from tests.data.brought import EXAMPLE_FILES
+from tests.data.samples import import_error
 
 ROWS = 90
 COLORS = ("red", "grün", "a,b", 'say "x"', "two\nlines", "it's; so", "x|y", "tab\there")
@@ -245,6 +246,19 @@ def test_records_hold_numbers_with_symbols_and_groups_as_files_do(form: str, hom
     assert features.tobytes() == data.inputs["features"].numpy().tobytes()
     with pytest.raises(EncodeError, match="takes numbers, received '€5'"):
         encode_rows(preprocess, [{**rows[0], "price": "€5"}])
+
+
+def test_lines_of_json_may_hold_other_line_separators(home: Path) -> None:
+    rows: list[dict[str, Any]] = [
+        {"place": f"{'ab'[i % 2]}\u2028c\x85d", "size": i, "label": "xy"[i // 2 % 2]} for i in range(40)
+    ]
+    lines = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows).encode()
+    data = prepare(DataChoice(dataset=add_file(lines, "places.jsonl", home, target="label").name), home)
+    assert [data.raw.row(index)["place"] for index in range(40)] == [row["place"] for row in rows]
+    preprocess = data.preprocess.to_json()
+    assert read_rows(lines, "places.jsonl", preprocess).rows == [{**row, "size": float(row["size"])} for row in rows]
+    broken = lines.replace(b'"size": 7,', b'"size" 7,')
+    assert "line 8 is not a complete record" in import_error(broken, home, "places.jsonl")
 
 
 @pytest.mark.parametrize("tokens", ["words", "characters", "bpe"])
@@ -684,6 +698,16 @@ def test_other_symbols_are_unreadable_in_prediction(home: Path) -> None:
 )
 def test_columns_with_one_symbol_are_numbers(cells: list[str], numbers: bool) -> None:
     assert are_grouped(cells) is numbers
+
+
+def test_rising_numbers_after_an_empty_cell_name_the_columns_of_a_matrix() -> None:
+    rows = [["north", "3", "1.5", "2"], ["south", "4", "2.5", "1"]]
+    assert not has_no_header([["", "2019", "2020", "2021"], *rows])
+    assert not has_no_header([["", "142.24", "144.78", "147.32"], ["9.4", "0", "0", "1"], ["9.5", "1", "0", "2"]])
+    assert not has_no_header([["", "0"], ["1821", "269"], ["1822", "321"]])  # a series of pandas without a name
+    assert has_no_header([["", "1"], ["1821", "269"], ["1822", "321"]])
+    assert has_no_header([["", "2021", "2019", "2020"], *rows])
+    assert has_no_header([["", "2019", "2020", "2021"], *rows, ["", "1", "2", "3"]])  # an empty cell is a missing value
 
 
 def test_header_differs_from_a_pair_of_sentences_without_punctuation() -> None:

@@ -37,6 +37,12 @@ def test_files_beside_the_classes_of_reviews_are_left_out(home: Path) -> None:
     assert left_out[1].startswith("Left out 8 files beside the folders of the classes")
 
 
+def test_line_separators_within_a_text_do_not_end_it(home: Path) -> None:
+    files = {f"{name}.txt": "\n".join(f"{name}\u2028text {i}" for i in range(12)).encode() for name in CLASSES}
+    data = import_and_prepare(make_zip(files), home, "lines.zip")
+    assert [data.raw.row(index)["text"] for index in (0, 23)] == ["neg text 0", "pos text 11"]
+
+
 @pytest.mark.parametrize("folders", [("{name}",), ("20news-bydate-train/{name}", "20news-bydate-test/{name}")])
 def test_texts_without_suffixes_are_read(folders: tuple[str, ...], home: Path) -> None:
     files = {

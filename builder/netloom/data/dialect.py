@@ -13,8 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Literal
 
-LATIN = "cp1252"
-SEPARATORS = ",;\t|"
+LATIN, SEPARATORS = "cp1252", ",;\t|"
 # Marks of a missing cell in a column of any kind: the defaults of pandas, written out, as releases of pandas differ and
 # exported networks run without it.
 MISSING_MARKS = frozenset({
@@ -40,8 +39,7 @@ _DECIMAL_COMMA = re.compile(
 _SURE_COMMA, _SURE_POINT = re.compile(r"[+-]?(?:\d+,(?:\d{1,2}|\d{4,})|0,\d+)"), re.compile(r"[+-]?\d*\.\d+")
 _COMMA_NUMBER = re.compile(r"[+-]?\d+(?:,\d+)?")
 _FRACTION = re.compile(r"[+-]?(?:0,\d+|\d+,(?:\d{2}|\d{4,}))")
-_BLANK_SEPARATED = re.compile(r'"[^"]*"|\S+')
-_NUMBERED_NAME = re.compile(r"column \d+")
+_BLANK_SEPARATED, _NUMBERED_NAME = re.compile(r'"[^"]*"|\S+'), re.compile(r"column \d+")
 _PLAIN_NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?([eE][+-]?\d+)?")
 
 
@@ -96,14 +94,10 @@ def decode_text(data: bytes, name: str) -> tuple[str, str]:
                 return data.decode(LATIN), LATIN
         # A character of UTF-8 or UTF-16 has at most 4 bytes
         is_cut = error.start > len(data) - 4
-        reason = (
-            "ends in the middle of a character"
-            if is_cut
-            else f"has {data[error.start]:#04x} there, which is not a character"
-        )
-        label = encoding.removesuffix("-sig").upper()
+        wrong = f"has {data[error.start]:#04x} there, which is not a character"
+        reason = "ends in the middle of a character" if is_cut else wrong
         raise FileError(
-            f"{name[:100]!r} is not {label} text at byte {error.start:,}: it {reason}; "
+            f"{name[:100]!r} is not {encoding.removesuffix('-sig').upper()} text at byte {error.start:,}: it {reason}; "
             f"{'copy it again to its end' if is_cut else 'save it as CSV UTF-8 and upload it again'}."
         ) from None
 
@@ -125,14 +119,13 @@ def refuse_empty(text: str, name: str) -> None:
 
 def infer_dialect(text: str) -> Dialect:
     """Infer the dialect from a text, or from its beginning."""
-    line = next((line for line in _text_lines(text) if line.strip()), "")
+    line = next((line for line in text_lines(text) if line.strip()), "")
     unquoted_line = next((line for line in _QUOTED.sub("", text[:SAMPLE_CHARACTERS]).splitlines() if line.strip()), "")
     # Tabs separate cells also of texts that hold more commas than tabs: no other mark is as rare inside a cell.
     # A quoted name may continue on the next line, and an inch mark does not open a quote: the first line without quoted
     # text is tried as it is, and then with quotes that span lines removed.
-    first = next(
-        (text for text in (_QUOTED.sub("", line), unquoted_line) if any(mark in text for mark in SEPARATORS)), ""
-    )
+    heads = (_QUOTED.sub("", line), unquoted_line)
+    first = next((head for head in heads if any(mark in head for mark in SEPARATORS)), "")
     separator = _separator_of(first, text)
     if separator not in first:  # a single column: choose the mark that its cells hold least often
         separator = min(SEPARATORS, key=_QUOTED.sub("", text).count)
@@ -154,7 +147,7 @@ def _separator_of(line: str, text: str) -> str:
 
 def has_separator(text: str, separators: str) -> bool:
     """Return whether one of these characters occurs equally often in most lines of a text."""
-    lines = [line for line in islice(_text_lines(text), SAMPLE_LINES) if line.strip()]
+    lines = [line for line in islice(text_lines(text), SAMPLE_LINES) if line.strip()]
     for separator in separators:
         counts = [line.count(separator) for line in lines]
         usual = max(set(counts), key=counts.count, default=0)
@@ -171,7 +164,7 @@ def has_separator_outside_quotes(text: str, separators: str) -> bool:
 
 def _shared_separator(line: str, text: str) -> str:
     """Return the separator that a line has as often as most lines of a text, outside of quotes; "" if there is none."""
-    lines = [_QUOTED.sub("", other) for other in _text_lines(text) if other.strip()]
+    lines = [_QUOTED.sub("", other) for other in text_lines(text) if other.strip()]
     own = _QUOTED.sub("", line)
     for mark in SEPARATORS:
         count = own.count(mark)
@@ -193,7 +186,7 @@ def preamble_lines(text: str) -> int:
 
     A line with as many cells as the rows is not one of them.
     """
-    lines = list(islice(_text_lines(text[:SAMPLE_CHARACTERS]), SAMPLE_LINES))
+    lines = list(islice(text_lines(text[:SAMPLE_CHARACTERS]), SAMPLE_LINES))
     below = "".join(lines[len(lines) // 2 :])
     dialect = infer_dialect(with_tabs(below))
     widths = [width for cells in sample_records(with_tabs(below), dialect) if (width := sum(map(bool, cells)))]
@@ -221,7 +214,7 @@ def with_tabs(text: str) -> str:
 
     Blanks separate cells if all lines have equally many words, most of them numbers.
     """
-    lines = [line for line in islice(_text_lines(text), SAMPLE_LINES) if line.strip()]
+    lines = [line for line in islice(text_lines(text), SAMPLE_LINES) if line.strip()]
     if len(lines) < 2:
         return text
     doubled = {line.count("::") for line in lines}
@@ -235,7 +228,7 @@ def with_tabs(text: str) -> str:
     below = [word for line_words in words[1:] for word in line_words]
     if sum(map(looks_like_number, below)) <= len(below) / 2:
         return text
-    return "\n".join("\t".join(_BLANK_SEPARATED.findall(line)) for line in _text_lines(text))
+    return "\n".join("\t".join(_BLANK_SEPARATED.findall(line)) for line in text_lines(text))
 
 
 def sample_records(text: str, dialect: Dialect) -> list[list[str]]:
@@ -278,11 +271,11 @@ def read_records(text: str, dialect: Dialect, *, quoted_blank: bool = False) -> 
 def has_no_header(rows: list[list[str]]) -> bool:
     """Return whether the first line is data.
 
-    It is not if it has a text above a column of numbers. Otherwise it is data if its cells are numbers, if one of them
-    is a decimal number above numbers, if one of its texts recurs below, if one is a sentence above sentences, or if all
-    its words recur below in their columns.
+    It is not if it has a text above a column of numbers, or numbers and no cell above the names of the rows.
+    Otherwise it is data if its cells are numbers, if one of them is a decimal number above numbers, if one of its texts
+    recurs below, if one is a sentence above sentences, or if all its words recur below in their columns.
     """
-    if len(rows) < 2:
+    if len(rows) < 2 or _names_rows(rows):
         return False
     recurs = False
     for position, name in enumerate(rows[0]):
@@ -298,6 +291,15 @@ def has_no_header(rows: list[list[str]]) -> bool:
                 or (_ends_like_sentence(name) and 2 * sum(map(_ends_like_sentence, below)) > len(below))
             )
     return recurs or all(map(looks_like_number, filter(None, rows[0]))) or _has_only_words_of_cells(rows)
+
+
+def _names_rows(rows: list[list[str]]) -> bool:
+    """Return whether numbers, rising or from 0 as pandas counts, follow an empty cell above the names of the rows."""
+    corner, *names = rows[0] or [""]
+    if corner or not names or not all(map(looks_like_number, names)) or not all(any(row[:1]) for row in rows[1:]):
+        return False
+    numbers = [float(name.replace(",", ".")) for name in names]
+    return numbers == [*range(len(names))] or (len(names) > 2 and numbers == sorted(set(numbers)))
 
 
 def _has_only_words_of_cells(rows: list[list[str]]) -> bool:
@@ -342,7 +344,8 @@ def looks_like_number(text: str) -> bool:
     return _PLAIN_NUMBER.fullmatch(text) is not None
 
 
-def _text_lines(text: str) -> Iterator[str]:
+def text_lines(text: str) -> Iterator[str]:
+    """Iterate over the lines of a text; other than `splitlines`, it does not break them at U+2028 or form feeds."""
     return iter(io.StringIO(text, newline=None))
 
 
@@ -354,7 +357,7 @@ def _is_quoted(text: str, separator: str) -> bool:
     """
     if separator != "\t" or '"' not in text:
         return True
-    lines = [line for line in _text_lines(text) if line.strip()]
+    lines = [line for line in text_lines(text) if line.strip()]
     if len({line.count("\t") for line in lines}) > 1:
         return True
     try:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from netloom.core.errors import DataError
 from netloom.core.text import no_json
+from netloom.data.dialect import text_lines
 from netloom.data.limits import MAX_CELLS, MAX_COLUMNS, MAX_ROWS
 from netloom.data.splits.given_splits import NAMES, is_split, part_in
 from netloom.data.tables.chat_records import CHAT_NOTE, chat_pairs
@@ -79,7 +80,7 @@ def constant_as_missing(name: str) -> None:
 def _parse_lines(text: str) -> list[Any] | None:
     """Return the records of JSON Lines; None if the text is something else."""
     parsed = []
-    for line in text.splitlines():
+    for line in text_lines(text):
         if not line.strip():
             continue
         try:
@@ -95,7 +96,7 @@ def _parse_lines(text: str) -> list[Any] | None:
 
 def _syntax_error(text: str, error: Exception) -> str:
     """Return where a text stops being JSON: the first broken line after a record, else the parser's reason."""
-    lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    lines = [(number, line) for number, line in enumerate(text_lines(text), 1) if line.strip()]
     for index, (number, line) in enumerate(lines):
         try:
             is_record = isinstance(json.loads(line, parse_constant=constant_as_missing), dict)
@@ -104,7 +105,7 @@ def _syntax_error(text: str, error: Exception) -> str:
         if not is_record:
             if not index:
                 break
-            return f"line {number:,} is not a complete record, {line[:60]!r}"
+            return f"line {number:,} is not a complete record, {line.strip()[:60]!r}"
     return no_json(error)
 
 

@@ -24,6 +24,7 @@ from netloom.data.dialect import (
     read_records,
     refuse_empty,
     strip_cell,
+    text_lines,
     with_tabs,
     without_preamble,
 )
@@ -86,7 +87,7 @@ def _json(text: str) -> Any:
 def _json_lines(text: str) -> list[Any] | None:
     """Return the records of JSON Lines; None if the text is something else."""
     try:
-        parsed = [_json(line) for line in text.splitlines() if line.strip()]
+        parsed = [_json(line) for line in text_lines(text) if line.strip()]
     except (ValueError, RecursionError):
         return None
     return parsed if len(parsed) > 1 and all(isinstance(row, dict) for row in parsed) else None

@@ -13,7 +13,7 @@ from netloom.core.plain_json import JsonObject
 from netloom.core.progress import ProgressCallback
 from netloom.core.text import counted
 from netloom.data import file_types
-from netloom.data.dialect import has_separator
+from netloom.data.dialect import has_separator, text_lines
 from netloom.data.limits import MAX_ROWS
 from netloom.data.raw.texts import Texts as RawTexts
 from netloom.data.raw_dataset import RawDataset
@@ -223,4 +223,4 @@ def _texts(source: Source, name: str, answers: Answers) -> list[str]:
     text = text.replace("\0", " ")
     if answers["form"] == FORMS[0]:
         return [" ".join(text.split())] if text.strip() else []
-    return [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+    return [" ".join(line.split()) for line in text_lines(text) if line.strip()]
