@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from netloom.cli import main
-from netloom.data.tables.target_guess import default_target, is_timestamp, ranked_targets
+from netloom.data.tables.target_guess import default_target, is_timestamp, likely_targets, ranked_targets
 from netloom.data.uploads import fitting, open_source
 from netloom.data.uploads.upload_kind import other_guesses
 from netloom.sandbox import FileInspection
@@ -22,6 +22,7 @@ CELLS = {
     "flag": np.arange(ROWS) % 2,
     "few": np.array(["a", "b", "c"] * (ROWS // 3)),
     "id": np.arange(ROWS),
+    "recurring": np.arange(ROWS) // 2,
     "seconds": np.arange(ROWS) * 86_400 + 1_700_000_000,
     "same": np.ones(ROWS),
     "date": pd.date_range("2024-01-01", periods=ROWS, tz="UTC"),
@@ -54,6 +55,21 @@ def table(columns: str) -> pd.DataFrame:
         ("a:number b:few c:same", "b"),
         ("a:number b:few c:date", "b"),
         ("a:number b:few c:part", "b"),
+        ("ozone:number wind:number year:number", "wind"),
+        ("ozone:number Month:few Day:flag", "ozone"),
+        ("treatment:few seizures:number id:few", "seizures"),
+        ("treatment:few seizures:number family_id:recurring", "seizures"),
+        ("treatment:few seizures:number familyid:recurring", "seizures"),
+        ("treatment:few seizures:number patient:recurring", "seizures"),
+        ("area:number species_id:recurring", "species_id"),
+        ("area:number patient_id:few", "patient_id"),  # so few values may be classes
+        ("name:number state:few latitude:number longitude:number", "state"),
+        ("name:number state:few longitude:number", "longitude"),
+        ("time:number status:flag age:number weight:number", "status"),
+        ("choice:few price_a:number price_b:number c:number", "choice"),
+        ("min_price:number price:number max_price:number weight:number", "price"),
+        ("marital_status:few hours:number status:few", "status"),
+        ("loan_status:flag hours:number status:few", "loan_status"),
     ],
 )
 def test_target_is_guessed_by_name_position_and_cardinality(columns: str, target: str) -> None:
@@ -93,6 +109,13 @@ def test_all_columns_but_the_split_are_ranked() -> None:
         "a",
         "alone",
     ]
+
+
+def test_only_columns_that_can_be_predicted_are_offered_beyond_the_first() -> None:
+    assert likely_targets(table("row:id same:same a:number when:seconds")) == ["a"]
+    assert likely_targets(table("a:number b:few c:flag d:number e:few")) == ["e", "a", "b"]
+    assert likely_targets(table("class:same a:number year:few")) == ["class", "a"]  # named, so that the reason is shown
+    assert likely_targets(table("id:id same:same")) == ["same"]
 
 
 def test_timestamps_are_whole_seconds_or_milliseconds_that_differ() -> None:

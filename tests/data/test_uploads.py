@@ -411,13 +411,13 @@ def test_adding_a_table_parses_and_infers_once(home: Path, monkeypatch: pytest.M
         monkeypatch.setattr(f"netloom.data.{module}.{name}", counted)
 
     count("uploads.source", "read_table")
-    count("uploads.kinds.table", "ranked_targets")
+    count("uploads.kinds.table", "likely_targets")
     count("uploads.kinds.table", "table_to_raw")
     count("uploads.tabular", "split_column")
     source = open_source(valid_csv(), "people.csv")
     assert fitting(source)[0].name == "table"
     add_source(source, home)
     # Once for all readers, and once among the columns that no answer uses
-    assert calls == {"read_table": 1, "ranked_targets": 1, "table_to_raw": 1, "split_column": 2}
+    assert calls == {"read_table": 1, "likely_targets": 1, "table_to_raw": 1, "split_column": 2}
     readers()["table"].questions(source, {})
-    assert calls["ranked_targets"] == 1
+    assert calls["likely_targets"] == 1

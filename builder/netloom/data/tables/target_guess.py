@@ -29,11 +29,19 @@ _KNOWN = (
 # Targets in some tables, features in others.
 _POSSIBLE = (
     "price", "quality", "default", "income", "salary", "response", "result", "output", "deposit", "grade", "stars",
-    "rating", "charges", "strength", "rings", "cnt", "count", "sales", "demand",
+    "rating", "charges", "strength", "rings", "cnt", "count", "sales", "demand", "status", "choice", "died",
 )  # fmt: skip
 _ENDING = re.compile(r".* (class|labels?|target|price|outcome|category|type|status|score|result)")
-_TIME = re.compile(r"(.* )?(timestamp|time stamp|date ?time)|time|date|epoch")
+_TIME = re.compile(
+    r"(.* )?(timestamp|time stamp|date ?time)|time|date|epoch|year|quarter|month|week|weekday|hour|minute"
+    r"|day( of (the )?(week|month|year))?"
+)
 _ID = re.compile(r".* (id|uuid|key|no|number)|id|uuid|index|row|unnamed \d+( \d+)?")
+# Ids that recur, as those of persons who are measured several times; of few values, class_id may be the class.
+_RECURRING_ID = re.compile(
+    r"id|uuid|(?P<noun>.* )(id|uuid)|subject|patient|participant|respondent"
+    r"|(user|customer|client|patient|person|subject|family|household|student|employee|store|town|session)(id|no)"
+)
 # A possible target gives way to a last column of few values, as in age, income, buys.
 GENERAL, USUAL, KNOWN, ENDING, POSSIBLE, LAST, FIRST, FEW, UNSUITABLE = 24, 16, 14, 12, 9, 8, 4, 2, -12
 # In a table without names: more likely than a last column of many numbers, and less than one of few values.
@@ -41,19 +49,35 @@ ONLY_CLASSES = 3
 EPOCH_SECONDS = (3e8, 3e9)  # from 1979 to 2065
 SAMPLE_ROWS = 20_000
 COORDINATES = {"x", "y", "z"}
+# Together they are a place, which can be predicted, but is rarely last for that reason.
+_LATITUDES, _LONGITUDES = {"latitude", "lat"}, {"longitude", "lon", "long", "lng"}
 
 
 def ranked_targets(table: pd.DataFrame) -> list[str]:
     """Return the columns that may be targets, the most likely first; all columns, the unsuitable ones last."""
+    return _ranking(table)[0]
+
+
+def likely_targets(table: pd.DataFrame) -> list[str]:
+    """Return the targets to choose from, the most likely first: at most `GUESSES`, and beyond the first only columns
+    that can be predicted."""
+    ranked, suitable = _ranking(table)
+    return [name for place, name in enumerate(ranked) if place == 0 or name in suitable][:GUESSES]
+
+
+def _ranking(table: pd.DataFrame) -> tuple[list[str], set[str]]:
+    """Return all columns, the most likely target first, and the suitable ones."""
     split = split_column(table)
     table = _sample(table)
     columns = [str(column) for column in table.columns if str(column) != split] or [str(table.columns[-1])]
     plain_names = {name: _plain(name) for name in columns}
-    coordinates = COORDINATES if _has_coordinates(table, plain_names) else set()
-    named = {name: 0 if plain in coordinates else _weight(plain) for name, plain in plain_names.items()}
+    named = _weights(table, plain_names)
     suitable = {name for name in columns if _is_suitable(table, name)}
     # Where the columns at the ends cannot be targets, such as ids, the next ones are taken for the first and the last.
     ordered = [name for name in columns if name in suitable] or columns
+    names = {*plain_names.values()}
+    places = _LATITUDES | _LONGITUDES if names & _LATITUDES and names & _LONGITUDES else set()
+    ordered = [name for name in ordered if plain_names[name] not in places] or ordered
     only_classes = _only_classes(table, columns, suitable)
     scores = {
         name: named[name]
@@ -64,7 +88,22 @@ def ranked_targets(table: pd.DataFrame) -> list[str]:
         + (FEW * _has_few_values(table, name) if name in suitable else UNSUITABLE * (not named[name]))
         for name in columns
     }
-    return sorted(columns, key=lambda name: -scores[name])  # stable: of equal columns, the first
+    return sorted(columns, key=lambda name: -scores[name]), suitable  # stable: of equal columns, the first
+
+
+def _weights(table: pd.DataFrame, plain_names: Mapping[str, str]) -> dict[str, int]:
+    """Return the weights of the names of columns."""
+    coordinates = COORDINATES if _has_coordinates(table, plain_names) else set()
+    names = {*plain_names.values()}
+    return {
+        name: 0 if plain in coordinates or _qualifies(plain, names) else _weight(plain)
+        for name, plain in plain_names.items()
+    }
+
+
+def _qualifies(plain: str, names: Collection[str]) -> bool:
+    """Return whether a name, such as max price, has its weight from its last word alone, which another column has."""
+    return _weight(plain) == ENDING and plain.split()[-1] in names
 
 
 def default_target(table: pd.DataFrame) -> str:
@@ -129,11 +168,19 @@ def _is_suitable(table: pd.DataFrame, name: str) -> bool:
         return False
     if not len(values):
         return True  # a column in a file, whose numbers are not read for a guess
-    if _ID.fullmatch(_plain(name)) and values.is_unique:
+    if (_ID.fullmatch(_plain(name)) and values.is_unique) or _is_recurring_id(_plain(name), values):
         return False
     count = values.nunique()
     has_classes = kind.has_one_value and not kind.is_numeric
     return count > 1 and not (has_classes and too_many_classes(count, len(values)))
+
+
+def _is_recurring_id(plain: str, values: pd.Series) -> bool:
+    """Return whether a column has the ids of what the rows belong to; class_id and species_id name classes."""
+    match = _RECURRING_ID.fullmatch(plain)
+    if match is None or (match["noun"] and _weight(match["noun"].strip())):
+        return False
+    return plain in ("id", "uuid") or int(values.nunique()) > FEW_VALUES
 
 
 def are_numbered(columns: Sequence[str]) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 
 from netloom.core.errors import DataError
 from netloom.data.raw_dataset import RowFields
-from netloom.data.tables.target_guess import ranked_targets
+from netloom.data.tables.target_guess import possible_targets, ranked_targets
 from netloom.data.uploads.upload_kind import Answers
 
 if TYPE_CHECKING:
@@ -34,9 +34,11 @@ TRIPLETS_SUMMARY = "each is read as two pairs, one that belongs together and one
 
 
 def likely_relations(table: pd.DataFrame) -> list[str]:
-    """Return the columns that may say how the two of a pair are related, the most likely first."""
-    ranked = ranked_targets(table)
-    return sorted(ranked, key=lambda name: _RELATION.fullmatch(name.strip()) is None)  # stable
+    """Return the columns that may say how the two of a pair are related, the most likely first; beyond the first only
+    columns that can be predicted."""
+    ranked = sorted(ranked_targets(table), key=lambda name: _RELATION.fullmatch(name.strip()) is None)  # stable
+    possible = {*possible_targets(table)}
+    return [name for place, name in enumerate(ranked) if place == 0 or name in possible]
 
 
 def role_of(text: str) -> str | None:

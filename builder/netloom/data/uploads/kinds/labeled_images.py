@@ -15,7 +15,7 @@ from netloom.data import file_types
 from netloom.data.raw.images import Images
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.splits.given_splits import file_parts
-from netloom.data.tables.target_guess import GUESSES, ranked_targets
+from netloom.data.tables.target_guess import GUESSES, likely_targets
 from netloom.data.tables.targets import LABELS, label_sets_note
 from netloom.data.uploads.boxes import refuse_box_columns, refuse_box_files
 from netloom.data.uploads.chosen import Chosen
@@ -110,7 +110,7 @@ class LabeledPictures(Reader):
         if not labels:
             raise DataError(f"{naming.name[:100]!r} names files, but has no other column to predict.")
         # The parts of names are guessed in their order, as those of sounds
-        guesses = (labels if _are_parts_of_names(naming) else ranked_targets(table[labels]))[:GUESSES]
+        guesses = labels[:GUESSES] if _are_parts_of_names(naming) else likely_targets(table[labels])
         target = answers.get("target") or guesses[0]
         return [
             with_default(FILE, naming.columns[0], naming.columns),

@@ -11,7 +11,7 @@ from netloom.core.errors import DataError
 from netloom.core.plain_json import JsonObject
 from netloom.data.raw.images import Images
 from netloom.data.raw_dataset import RawDataset
-from netloom.data.tables.target_guess import GUESSES, are_numbered, ranked_targets
+from netloom.data.tables.target_guess import are_numbered, likely_targets, ranked_targets
 from netloom.data.uploads.chosen import Chosen
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import TASK, Tabular, known_rows, numeric, parts_of_rows, target_of, textual
@@ -56,7 +56,7 @@ class PixelRows(Tabular):
         return {"target": _targets(table)[0]}
 
     def likely_answers(self, table: pd.DataFrame) -> dict[str, tuple[str, ...]]:
-        return {"target": tuple(_targets(table)[:GUESSES])}
+        return {"target": tuple(_targets(table))}
 
     def learned(self, source: Source, answers: Answers) -> str:
         return f"Predict {answers.get('target')!r} from an image."
@@ -94,7 +94,7 @@ def _targets(table: pd.DataFrame) -> list[str]:
     """Return the columns beside the pixels, the likeliest target first."""
     pixels = {*_pixel_columns(table)}
     others = [name for name in table.columns if str(name) not in pixels]
-    return ranked_targets(table[others]) if others else [str(table.columns[0])]
+    return likely_targets(table[others]) if others else [str(table.columns[0])]
 
 
 def _pixel_columns(table: pd.DataFrame, target: str = "") -> list[str]:

@@ -22,7 +22,7 @@ from netloom.data.raw.series import Series
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.settings.label_merging import spelling_notes
 from netloom.data.splits.given_splits import file_parts, path_of
-from netloom.data.tables.target_guess import GUESSES, ranked_targets
+from netloom.data.tables.target_guess import likely_targets
 from netloom.data.uploads.chosen import Chosen
 from netloom.data.uploads.damaged import DamagedFiles
 from netloom.data.uploads.filetables import (
@@ -126,7 +126,7 @@ class Sounds(Reader):
             naming = _naming(source, names)
             labels = naming.labels(*naming.columns[:1])
             every = label_columns(naming.table, naming.columns[:1])
-            guesses = ranked_targets(naming.table[labels])[:GUESSES]
+            guesses = likely_targets(naming.table[labels])
             questions += [with_default(COLUMN, guesses[0], every, guesses), TASK]
             questions += [with_default(SPLIT, naming.split, every)]
         if label == PART_OF_NAME:

@@ -17,7 +17,7 @@ from netloom.data.tables.arrow_table import ARROW_FILE, StoredTable
 from netloom.data.tables.column_inference import choices_of, column_plans, inference_values
 from netloom.data.tables.streamed_table import SAMPLE_ROWS
 from netloom.data.tables.table_dataset import OPTIONS, settled_kinds, table_to_raw
-from netloom.data.tables.target_guess import GUESSES, ranked_targets
+from netloom.data.tables.target_guess import likely_targets
 from netloom.data.tables.targets import LABELS
 from netloom.data.tables.time_order import time_order_note
 from netloom.data.uploads.boxes import refuse_box_files
@@ -77,7 +77,7 @@ class Table(Tabular):
         return {"target": target, "task": task, "text": _only_short_text(table, target)}
 
     def likely_answers(self, table: pd.DataFrame) -> dict[str, tuple[str, ...]]:
-        return {"target": tuple(ranked_targets(table)[:GUESSES])}
+        return {"target": tuple(likely_targets(table))}
 
     def answered(self, source: Source, provided: Answers) -> JsonObject:
         if provided.get("target") is None and not provided.get(COLUMNS):
