@@ -62,6 +62,12 @@ def run(choice: DataChoice, home: Path) -> TrainedRun:
     return fit_here(chain(source, ("Linear", {"units": 2}), data=choice, training=training), home)
 
 
+def test_names_with_a_comma_are_not_sets() -> None:
+    light = ["daylight", "night, dark", "night, illuminated", "night, dark"] * 6
+    assert inferred_kind(pd.Series(light, dtype="string"), on_import=True).name == "category"
+    assert inferred_kind(pd.Series([*light, "dark"], dtype="string"), on_import=True).name == "set"
+
+
 @pytest.mark.parametrize("joint", ["|", ";", ", "])
 def test_cells_with_recurring_values_are_inferred_as_sets(joint: str) -> None:
     assert inferred_kind(pd.Series(cells(joint)), on_import=True).name == "set"

@@ -106,7 +106,7 @@ def _sets(column: ColumnEncoder) -> SetEncoder:
 
 def _are_sets(cells: Sequence[str], separator: str) -> bool:
     """Return whether most cells contain the separator, in varying numbers, and the values between them recur, also in
-    other combinations: without any, the separator is part of a name."""
+    other combinations: without any, or with fewer combinations than values, the separator is part of a name."""
     are_lists = bool(cells) and all(items_of(cell) is not None for cell in cells)
     # First, as cells of most columns need not be divided then
     if not are_lists and sum(separator in cell for cell in cells) <= _MAX_CELLS * len(cells):
@@ -119,8 +119,9 @@ def _are_sets(cells: Sequence[str], separator: str) -> bool:
     is_short = max(map(len, times)) <= _LONGEST
     # A fixed number of parts is a record, such as a city and its state, and commas stand within numbers.
     varies = are_lists or len({len(values) for values in parted}) > 1
-    combinations = Counter(value for values in set(map(frozenset, parted)) for value in values)
-    recombine = max(combinations.values()) > 1
+    distinct = set(map(frozenset, parted))
+    combinations = Counter(value for values in distinct for value in values)
+    recombine = max(combinations.values()) > 1 and len(distinct) >= len(times)
     return recur and is_short and varies and recombine and not all(value.replace(".", "").isdigit() for value in times)
 
 
