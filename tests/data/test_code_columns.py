@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from netloom.data.tables.code_columns import are_codes
 from netloom.data.tables.row_file import read_rows
 from netloom.data.tables.streamed_text import StreamedText
 from netloom.document import DataChoice
+from netloom.modalities.encoding.rows import encode_rows
 from tests.data.brought import bars, png
 from tests.data.crafted import make_csv, make_zip
 
@@ -48,6 +50,22 @@ def test_codes_stay_apart_in_classes_categories_and_predicted_rows(home: Path) -
     assert rows[0]["month"] == rows[1]["month"] == 1
     encoded = [columns["code"].encode([row]).tolist() for row in rows]
     assert encoded[0] != encoded[1]
+
+
+@pytest.mark.parametrize("encode", ["onehot", "index"])
+def test_numbers_are_the_codes_that_lost_their_zeros(encode: str, home: Path) -> None:
+    rows = (f"{('007', '1200', '0300', '05', '5')[i % 5]},{i % 3},{'ab'[i % 2]}" for i in range(60))
+    info = add_file(make_csv("code,size,label", rows), "codes.csv", home, options={"target": "label"})
+    options: dict[str, Any] = {"columns": {"code": {"kind": "category", "encode": encode}}}
+    preprocess = prepare(DataChoice(dataset=info.name, options=options), home).preprocess.to_json()
+
+    def encoded(*codes: object) -> list[bytes]:
+        rows: list[dict[str, object]] = [{"code": code, "size": 1} for code in codes]
+        return [b"".join(array.tobytes() for array in encode_rows(preprocess, [row]).values()) for row in rows]
+
+    assert encoded(7, 300.0, 1200.0, 5) == encoded("007", "0300", "1200", "5")
+    # A text is taken as it is, 8 is unknown, and 5.0 may be 05 or 5
+    assert encoded("7", 8, 5.0, True) == encoded("other", "other", "other", "other")
 
 
 def test_large_files_keep_codes(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import math
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -87,6 +88,8 @@ class CategoryEncoder(LabelEncoder):
     def category(self, value: Any) -> str:
         """Return the name of a value's category; equal numbers have equal names."""
         text = text_of(value)
+        if self._codes and type(value) in (int, float) and text not in self._places:
+            text = self._codes.get(value, text)
         if self.state.numeric:
             text = numeral(text)
         elif self.state.logical:
@@ -131,6 +134,15 @@ class CategoryEncoder(LabelEncoder):
     @cached_property
     def _places(self) -> dict[str, int]:
         return {value: index for index, value in enumerate(self.state.values)}
+
+    @cached_property
+    def _codes(self) -> dict[float, str]:
+        """The categories by their number if some have leading zeros, such as 007: a program that reads them as numbers,
+        as pandas does, loses the zeros. Those with equal numbers, such as 07 and 007, are left out."""
+        codes = [value for value in self.state.values if value.isascii() and value.isdecimal()]
+        times = Counter(map(int, codes))
+        has_zeros = any(len(code) > 1 and code[0] == "0" for code in codes)
+        return {int(code): code for code in codes if times[int(code)] == 1} if has_zeros else {}
 
     def _index_of(self, text: str) -> int:
         return self._places.get(text, len(self._places))
