@@ -232,6 +232,17 @@ def test_many_outliers_do_not_mask_each_other() -> None:
     assert outliers(values)[20:22].tolist() == [False, True]
 
 
+def test_many_different_far_values_are_a_tail_and_many_equal_ones_a_code() -> None:
+    values = np.random.default_rng(0).normal(size=400)
+    values[:80] = np.linspace(100, 900, 80)
+    assert not outliers(values).any()
+    values[:80] = 999
+    assert np.flatnonzero(outliers(values)).tolist() == list(range(80))
+    values[:30] = np.linspace(100, 900, 30)
+    values[30:80] = 0
+    assert np.flatnonzero(outliers(values)).tolist() == list(range(30))
+
+
 def test_outliers_are_found_but_skewed_values_are_not(home: Path) -> None:
     age = RANDOM.normal(40, 9, COUNT)
     age[[3, 50, 77]] = 9999

@@ -31,7 +31,7 @@ class ClassImbalance(QualityCheck):
             "imbalance",
             "warning",
             f"The classes are imbalanced: {rarest!r} has {counts[rarest]:,} of {total:,} rows.",
-            "A network that never predicts the rare class has a high accuracy; look at balanced accuracy and the "
+            "A network that never predicts the rare class can have a high accuracy; look at balanced accuracy and the "
             "per-class metrics, and use class weights.",
             count=counts[rarest],
             plot=Plot("bars", tuple(counts), {"rows": list(counts.values())}, axis="Rows"),

@@ -48,7 +48,7 @@ class NearLeakage(QualityCheck):
             f"{counted(count, 'row')} of the {len(held_out):,} validation and test rows "
             f"{'is' if count == 1 else 'are'} nearly equal to a training row.",
             "If they come from one source, such as frames of one video or copies of one text, split by that source; "
-            "otherwise test scores are too high.",
+            "otherwise test scores can be too high.",
             pairs=tuple(
                 (int(view.rows[first]), int(view.rows[second]))
                 for first, second in list(train_row_of.items())[:MAX_EXAMPLES]

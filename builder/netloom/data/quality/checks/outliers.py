@@ -15,6 +15,7 @@ from netloom.data.quality.quality_view import QualityView
 
 RANK_SCALINGS = ("quantile", "normal")  # depend on the order of the values alone, which outliers do not upset
 MAX_DEVIATIONS = 10.0  # robust standard deviations from the median
+MAX_SHARE = 0.1  # of the values of a column; beyond that only a code such as 9999, which recurs, is not a long tail
 MIN_ROWS = 20
 
 
@@ -37,8 +38,8 @@ class Outliers(QualityCheck):
                 "warning",
                 f"{name!r} has {counted(int(is_outlier.sum()), 'value')} very far from the others, such as "
                 f"{farthest:.4g}; half of all are between {low:.4g} and {high:.4g}.",
-                "A wrong unit, or a code for a missing value such as 9999, distorts the scaling of the whole column; "
-                "correct it, leave the column out, or scale it by quantiles.",
+                "Correct a wrong unit, or a code for a missing value such as 9999. If the values are true, scale the "
+                "column by quantiles, so that they do not dominate the scaling of the others.",
                 columns=(name,),
                 rows=view.row_numbers(np.flatnonzero(is_outlier)[:MAX_EXAMPLES]),
                 notes=tuple(f"{value:.4g}" for value in values[is_outlier][:MAX_EXAMPLES]),
@@ -51,7 +52,8 @@ class Outliers(QualityCheck):
 
 
 def outliers(values: np.ndarray) -> np.ndarray:
-    """Return a mask of the numbers (n,) that are more than `MAX_DEVIATIONS` from the median.
+    """Return a mask of the numbers (n,) that are more than `MAX_DEVIATIONS` from the median; none if they are the
+    long tail of a column.
 
     Positive numbers also have to be on a logarithmic scale: a skewed distribution is not an outlier.
     """
@@ -61,7 +63,12 @@ def outliers(values: np.ndarray) -> np.ndarray:
     is_outlier = _is_beyond(values, present)
     if is_outlier.any() and present.min() > 0:
         is_outlier &= _is_beyond(np.log(values), np.log(present))
-    return is_outlier
+    return np.zeros_like(is_outlier) if _is_tail(values[is_outlier], len(present)) else is_outlier
+
+
+def _is_tail(far: np.ndarray, count: int) -> bool:
+    """Return whether so many of `count` values are far from the others, and most of them differ."""
+    return len(far) > MAX_SHARE * count and 2 * np.unique(far, return_counts=True)[1].max() <= len(far)
 
 
 def _is_beyond(values: np.ndarray, present: np.ndarray) -> np.ndarray:

@@ -45,8 +45,8 @@ class SplitLeakage(QualityCheck):
             "The network can memorize them, but they are too few to change the scores by more than their margin of "
             "error; keep one of each to be sure."
             if few
-            else "The network can memorize them, so test scores are too high; keep one of each, or split by the group "
-            "that they belong to.",
+            else "The network can memorize them, so test scores can be too high; keep one of each, or split by the "
+            "group that they belong to.",
             pairs=tuple(pairs[:MAX_EXAMPLES]),
             count=len(pairs),
             fix=fixes.drop_duplicates(view),

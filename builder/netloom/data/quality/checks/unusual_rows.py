@@ -44,7 +44,7 @@ class UnusualRows(QualityCheck):
         yield Finding(
             "unusual_rows",
             "hint",
-            f"{counted(len(unusual), 'row')} {'is' if len(unusual) == 1 else 'are'} unlike all others as a whole.",
+            f"{counted(len(unusual), 'row')} {'is' if len(unusual) == 1 else 'are'} unlike most others as a whole.",
             "Look at them: they may be errors, or the most interesting rows.",
             rows=view.row_numbers(worst[:MAX_EXAMPLES]),
             notes=tuple(f"{scores[position]:.2f}" for position in worst[:MAX_EXAMPLES]),
