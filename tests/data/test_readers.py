@@ -493,6 +493,21 @@ def test_gap_in_months_and_missing_first_values_are_named_as_they_are(home: Path
     ]
 
 
+@pytest.mark.parametrize(
+    ("start", "steps", "form"),
+    [("2020-01-31", "ME", "%Y-%m-%d"), ("2020-01-01", "W", "%Y%m%d"), ("2020-01", "MS", "%Y%m")],
+)
+def test_ends_of_months_and_dates_of_digits_are_regular(start: str, steps: str, form: str, home: Path) -> None:
+    times = pd.date_range(start, periods=60, freq=steps)
+    rows = [f"{time:{form}},{i / 2}" for i, time in enumerate(times)]
+    assert not _add(make_csv("date,v", rows), home, kind="series", time="date").warnings
+    del rows[30]
+    (warning,) = _add(make_csv("date,v", rows), home, kind="series", time="date").warnings
+    unit = "week" if steps == "W" else "month"
+    assert f"1 of 58 steps differs from the usual one of 1 {unit}; the longest" in warning
+    assert f"before {times[31]:%Y-%m-%d}, is 2 {unit}s" in warning
+
+
 def test_unordered_missing_and_irregular_times_give_warnings(home: Path) -> None:
     times = pd.date_range("2024-01-01", periods=100, freq="D").astype(str).tolist()
     rows = [f"{t},{i * 1.01}" for i, t in enumerate(times) if i not in (50, 51)]

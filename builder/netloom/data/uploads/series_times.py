@@ -98,10 +98,11 @@ def _warn_of_irregular_times(times: pd.Series, warnings: list[str]) -> None:
 
     if len(times) < 3:
         return
+    times = _dates_of_digits(times)
     dated = pd.api.types.is_datetime64_any_dtype(times)
     say: Callable[[float], str] = "{:g}".format
     months = times.dt.year * 12 + times.dt.month if dated else times
-    if dated and times.dt.day.nunique() == 1 and months.is_unique:
+    if dated and months.is_unique and (times.dt.day.nunique() == 1 or times.dt.is_month_end.all()):
         # Months have different lengths, but are regular
         steps, say = months.diff().iloc[1:].to_numpy(dtype=np.float64), _months
     elif dated:
@@ -119,6 +120,19 @@ def _warn_of_irregular_times(times: pd.Series, warnings: list[str]) -> None:
             f"the usual one of {say(usual)}; the longest, before {before}, is {say(float(steps[gap]))}. Windows take "
             "rows as if they were equally far apart."
         )
+
+
+def _dates_of_digits(times: pd.Series) -> pd.Series:
+    """Return whole numbers such as 20240531 or 202405 as dates, if all of them are; other times unchanged."""
+    import pandas as pd
+
+    if not pd.api.types.is_numeric_dtype(times) or (times % 1 != 0).any():
+        return times
+    for form, low, high in (("%Y%m%d", 18_000_101, 21_001_231), ("%Y%m", 180_001, 210_012)):
+        if times.between(low, high).all():
+            dates = pd.to_datetime(times.astype("int64").astype("string"), format=form, errors="coerce")
+            return dates if dates.notna().all() else times
+    return times
 
 
 def _months(count: float) -> str:
