@@ -700,14 +700,24 @@ def test_columns_with_one_symbol_are_numbers(cells: list[str], numbers: bool) ->
     assert are_grouped(cells) is numbers
 
 
-def test_rising_numbers_after_an_empty_cell_name_the_columns_of_a_matrix() -> None:
+def test_numbers_as_pandas_writes_them_name_columns() -> None:
     rows = [["north", "3", "1.5", "2"], ["south", "4", "2.5", "1"]]
     assert not has_no_header([["", "2019", "2020", "2021"], *rows])
     assert not has_no_header([["", "142.24", "144.78", "147.32"], ["9.4", "0", "0", "1"], ["9.5", "1", "0", "2"]])
     assert not has_no_header([["", "0"], ["1821", "269"], ["1822", "321"]])  # a series of pandas without a name
     assert has_no_header([["", "1"], ["1821", "269"], ["1822", "321"]])
+    assert not has_no_header([["0", "1", "2", "3"], ["5.1", "3.5", "1.4", "0"], ["4.9", "3.0", "1.4", "0"]])
+    assert has_no_header([["0", "1", "2", "3"], ["5", "3", "1", "0"], ["4", "3", "1", "0"]])
     assert has_no_header([["", "2021", "2019", "2020"], *rows])
     assert has_no_header([["", "2019", "2020", "2021"], *rows, ["", "1", "2", "3"]])  # an empty cell is a missing value
+
+
+@pytest.mark.parametrize("first", ["0,1,2,3", ",19,20,21"])
+def test_networks_without_column_names_read_such_numbers_as_a_row(first: str, home: Path) -> None:
+    lines = [f"{i / 7:.3f},{i % 5},{i * 2.5},{i % 2}" for i in range(40)]
+    data = prepare(DataChoice(dataset=add_file("\n".join(lines).encode(), "a.csv", home).name), home)
+    rows = read_rows("\n".join([first, *lines]).encode(), "a.csv", data.preprocess.to_json()).rows
+    assert (len(rows), rows[0]["column 3"], rows[1]["column 2"]) == (41, float(first.split(",")[2]), 0.0)
 
 
 def test_header_differs_from_a_pair_of_sentences_without_punctuation() -> None:

@@ -256,13 +256,7 @@ def read_records(text: str, dialect: Dialect, *, quoted_blank: bool = False) -> 
             last[0] = line
             yield line
 
-    reader = csv.reader(
-        lines(),
-        delimiter=dialect.separator,
-        quoting=dialect.quoting,
-        skipinitialspace=True,
-        quotechar='"',
-    )
+    reader = csv.reader(lines(), delimiter=dialect.separator, quoting=dialect.quoting, skipinitialspace=True)
     for cells in reader:
         if len(cells) > 1 or (cells and (cells[0].strip() or (quoted_blank and last[0].strip() == '""'))):
             yield reader.line_num, cells
@@ -271,11 +265,11 @@ def read_records(text: str, dialect: Dialect, *, quoted_blank: bool = False) -> 
 def has_no_header(rows: list[list[str]]) -> bool:
     """Return whether the first line is data.
 
-    It is not if it has a text above a column of numbers, or numbers and no cell above the names of the rows.
+    It is not if it has a text above a column of numbers, or numbers as pandas and R write names of columns.
     Otherwise it is data if its cells are numbers, if one of them is a decimal number above numbers, if one of its texts
     recurs below, if one is a sentence above sentences, or if all its words recur below in their columns.
     """
-    if len(rows) < 2 or _names_rows(rows):
+    if len(rows) < 2 or _are_numbers_of_columns(rows):
         return False
     recurs = False
     for position, name in enumerate(rows[0]):
@@ -293,8 +287,13 @@ def has_no_header(rows: list[list[str]]) -> bool:
     return recurs or all(map(looks_like_number, filter(None, rows[0]))) or _has_only_words_of_cells(rows)
 
 
-def _names_rows(rows: list[list[str]]) -> bool:
-    """Return whether numbers, rising or from 0 as pandas counts, follow an empty cell above the names of the rows."""
+def _are_numbers_of_columns(rows: list[list[str]]) -> bool:
+    """Return whether numbers, rising or from 0 as pandas counts, follow an empty cell above the names of the rows.
+
+    From 0 they can also be alone, above numbers with decimals.
+    """
+    if len(rows[0]) > 3 and rows[0] == [*map(str, range(len(rows[0])))]:
+        return any(map(_SURE_POINT.fullmatch, rows[1]))
     corner, *names = rows[0] or [""]
     if corner or not names or not all(map(looks_like_number, names)) or not all(any(row[:1]) for row in rows[1:]):
         return False
