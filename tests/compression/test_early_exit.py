@@ -333,5 +333,7 @@ def test_costs_are_those_of_the_work() -> None:
     assert np.median(measured.batches, axis=1).min() >= 4 * 2
     assert np.median(measured.rows, axis=1).min() >= 2
     size = 32 * 2**20
-    (grown,) = peak_memory([lambda: np.ones(size, np.uint8)])
-    assert grown is None or 0.9 * size <= grown < 1.1 * size
+    # Other threads of this process, those of earlier tests, may free memory at the same time
+    grown = peak_memory([lambda: np.ones(size, np.uint8)] * 5)
+    measured_sizes = [value for value in grown if value is not None]
+    assert not measured_sizes or 0.9 * size <= max(measured_sizes) < 1.1 * size
