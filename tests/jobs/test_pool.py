@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from netloom.data import DataError
-from netloom.explain import ExplainError
+from netloom.explain import ExplainError, Explanation
 from netloom.jobs import Context, Job, JobCancelledError, JobError, Pool, kinds
 from netloom.jobs import job as job_module
 from netloom.jobs.requests.explanations import Attack, Attribution, AttributionFlow, InfluentialRows
@@ -96,13 +96,22 @@ def test_worker_results_match_local_results_bit_for_bit(trained: Runs, pool: Poo
         torch.set_num_threads(before)
 
 
-def test_preview_arrives_before_proofs_with_equal_attributions(trained: Runs, pool: Pool) -> None:
-    job = pool.submit(Attribution(trained.weights["digits_cnn"], "integrated_gradients", 5), trained.home)
+def test_preview_arrives_before_proofs_with_equal_attributions(
+    trained: Runs, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    previews: list[Explanation] = []
+    show = Job.show
+
+    def recorded(job: Job[Explanation], preview: Explanation) -> None:
+        previews.append(preview)  # as the answer may replace it before it is read here
+        show(job, preview)
+
+    monkeypatch.setattr(Job, "show", recorded)
+    job = pool.submit(Attribution(trained.weights["digits_cnn"], "integrated_gradients", 55), trained.home)
     with job.watched():
         assert job.wait_preview(WAIT_S)
-        preview = job.preview
     explanation = job_result(job)
-    assert preview is not None
+    (preview,) = previews
     assert preview.proofs.faithfulness is None
     assert explanation.proofs.faithfulness is not None
     assert bitwise_equal(preview.attributions, explanation.attributions)
