@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Literal
 
-LATIN, SEPARATORS = "cp1252", ",;\t|"
+LATIN = "cp1252"
+SEPARATORS = ",;\t|"
 # Marks of a missing cell in a column of any kind: the defaults of pandas, written out, as releases of pandas differ and
 # exported networks run without it.
 MISSING_MARKS = frozenset({
@@ -39,7 +40,8 @@ _DECIMAL_COMMA = re.compile(
 _SURE_COMMA, _SURE_POINT = re.compile(r"[+-]?(?:\d+,(?:\d{1,2}|\d{4,})|0,\d+)"), re.compile(r"[+-]?\d*\.\d+")
 _COMMA_NUMBER = re.compile(r"[+-]?\d+(?:,\d+)?")
 _FRACTION = re.compile(r"[+-]?(?:0,\d+|\d+,(?:\d{2}|\d{4,}))")
-_BLANK_SEPARATED, _NUMBERED_NAME = re.compile(r'"[^"]*"|\S+'), re.compile(r"column \d+")
+_BLANK_SEPARATED = re.compile(r'"[^"]*"|\S+')
+_NUMBERED_NAME = re.compile(r"column \d+")
 _PLAIN_NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?([eE][+-]?\d+)?")
 
 
@@ -265,9 +267,8 @@ def read_records(text: str, dialect: Dialect, *, quoted_blank: bool = False) -> 
 def has_no_header(rows: list[list[str]]) -> bool:
     """Return whether the first line is data.
 
-    It is not if it has a text above a column of numbers, or numbers as pandas and R write names of columns.
-    Otherwise it is data if its cells are numbers, if one of them is a decimal number above numbers, if one of its texts
-    recurs below, if one is a sentence above sentences, or if all its words recur below in their columns.
+    It is not if it has a text above numbers, or numbers as pandas and R write names of columns. Otherwise, it is if its
+    cells are numbers, if one is a decimal number above numbers, or a sentence above sentences, or if texts recur below.
     """
     if len(rows) < 2 or _are_numbers_of_columns(rows):
         return False
