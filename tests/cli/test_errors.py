@@ -73,7 +73,7 @@ def test_usage_errors_exit_with_2(console: Console, arguments: list[str]) -> Non
 def test_a_second_target_does_not_replace_the_first_one(console: Console) -> None:
     answer = console("data", "add", "x.csv", "--target", "a", "--target", "b")
     assert answer.code == 2
-    assert "--target was given twice. To predict several columns, add the data first" in answer.err
+    assert "--target was given twice; to predict several columns, add the data first" in answer.err
 
 
 def test_usage_errors_are_printed_as_json(console: Console) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from netloom.api.arguments import require_one_target
 from netloom.api.home import data_folder
 from netloom.core.errors import UsageError
 from netloom.data import DatasetInfo, datasets
@@ -51,7 +52,7 @@ def add_data(
 
     Raises:
         DataError: the file cannot be read, or an option does not fit.
-        UsageError: there is no such file, kind or target.
+        UsageError: a file, the kind or the target does not exist, or several targets are given.
 
     Example:
         >>> _ = Path("heights.csv").write_text("age,height\\n" + "\\n".join(f"{n},{80 + 6 * n}" for n in range(60)))
@@ -59,10 +60,11 @@ def add_data(
         >>> heights.title, heights.task
         ('heights', 'regression')
     """
+    require_one_target(target)
     paths = [Path(path)] if isinstance(path, (str, Path)) else [Path(each) for each in path]
     missing = next((each for each in paths if not each.exists()), None)
     if missing is not None:
-        raise UsageError(f"{missing} cannot be read: there is no such file or folder.")
+        raise UsageError(f"{missing} cannot be read: this file or folder does not exist.")
     if not paths:
         raise UsageError("There are no files to add; give one path or several.")
     inspection = FileInspection(*read_content(paths))

@@ -27,9 +27,9 @@ class _OneTarget(Action):
 
     def __call__(self, parser: ArgumentParser, namespace: Namespace, target: Any, *_: Any) -> None:
         if namespace.target is not None:
-            from netloom.data.uploads import SEVERAL
+            from netloom.api.arguments import SEVERAL_TARGETS
 
-            parser.error(f"--target was given twice. {SEVERAL}")
+            parser.error(f"--target was given twice; {SEVERAL_TARGETS}.")
         namespace.target = target
 
 

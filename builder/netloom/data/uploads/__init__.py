@@ -117,23 +117,14 @@ def add_source(
     return _info(meta)
 
 
-# How to predict several columns
-SEVERAL = (
-    "To predict several columns, add the data first, and then name each of them: netloom data set NAME --target COLUMN "
-    "--target COLUMN. To forecast several columns of a series, use the option target=COLUMN,COLUMN."
-)
-
-
 def with_target(reader: Reader, options: Mapping[str, Json], target: str | None) -> JsonObject:
     """Return the options with the target, if one is named.
 
     Raises:
-        DataError: This kind of data has no column to predict, or the target is not the name of one.
+        DataError: This kind of data has no column to predict.
     """
     if target is None:
         return dict(options)
-    if not isinstance(target, str):  # as from Python code without types
-        raise DataError(f"The target must be the name of one column, received a {type(target).__name__}. {SEVERAL}")
     if not reader.target_question:
         raise DataError(
             f"{reader.title!r} has no column to predict, so the target {target[:60]!r} cannot be used; leave it out, "
