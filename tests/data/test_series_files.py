@@ -87,7 +87,7 @@ def test_numbers_are_predicted_by_regression(home: Path) -> None:
         ("@classLabel true up down", "@targetLabel true", "A label of 'a.ts' is not a number"),
         ("1,2:3,4:up", "1,two:3,4:up", "Line 9 of 'a.ts' has a step that is not a number"),
         ("1,2:3,4:up", "1,2:3,4,5:up", "Line 9 of 'a.ts' has channels of 2, 3 steps"),
-        ("1,2:3,4:up", "1,2:up", "Line 9 of 'a.ts' has 1 channels, and the first row has 2"),
+        ("1,2:3,4:up", "1,2:up", "Line 9 of 'a.ts' has 1 channel, and the first row has 2"),
         ("1,2:3,4:up", "1,?:3,4:up", "holds numbers that are missing"),
     ],
 )

@@ -19,9 +19,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TEXT, ANSWER = "text", "answer"
-_SEPARATOR, _TAB = "+++$+++", "\t"  # tabs as in the copy of Kaggle
-_LINE, _LINE_CELLS = re.compile(r"L\d+"), 5  # the line, the character, the movie, the name of the character, the text
-_DIALOG, _DIALOG_CELLS = re.compile(r"\[\s*'L\d+'.*"), 4  # two characters, the movie, the lines
+_SEPARATOR = "+++$+++"
+_TAB = "\t"  # in the copy of Kaggle
+_LINE = re.compile(r"L\d+")
+_LINE_CELLS = 5  # the line, the character, the movie, the name of the character, the text
+_DIALOG = re.compile(r"\[\s*'L\d+'.*")
+_DIALOG_CELLS = 4  # two characters, the movie, the lines
 _MAX_FILES = 50
 _SAMPLE = 50  # lines
 _MOSTLY = 0.9  # the share of the lines that have this form

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from netloom.core.errors import DataError
+from netloom.core.text import counted
 from netloom.data.dialect import decode_text
 from netloom.data.limits import MAX_STORED_BYTES
 
@@ -75,7 +76,7 @@ def read_series(content: bytes, name: str) -> LabeledSeries:
         rows.append(_series(channels, f"Line {number:,} of {name[:100]!r}"))
         if rows[-1].shape[1] != rows[0].shape[1]:
             raise DataError(
-                f"Line {number:,} of {name[:100]!r} has {len(channels):,} channels, and the first row has "
+                f"Line {number:,} of {name[:100]!r} has {counted(len(channels), 'channel')}, and the first row has "
                 f"{rows[0].shape[1]:,}; channels are separated by colons."
             )
     if not rows:
