@@ -120,6 +120,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.option.markexpr = " and ".join([*chosen, *(f"not {name}" for name in left_out)])
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name the contents of files by a number, as other objects: archives have the time in them, so workers that
+    collect a second apart would find different tests."""
+    return argname if isinstance(val, bytes) else None
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection(session: pytest.Session) -> None:
     """Workers that start together would each rewrite the asserts of every file, which is half of the collection time.
