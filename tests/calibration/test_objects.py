@@ -121,7 +121,7 @@ def test_the_map_is_that_of_a_logistic_regression_on_validation_objects() -> Non
     expected = minimize(loss, [1.0, 0.0], method="Nelder-Mead", options={"xatol": 1e-7, "fatol": 1e-10}).x
     scaling = calibrate(run, CalibrationSettings("platt")).applied.parts[""].scaling
     assert scaling is not None
-    assert (scaling.scale[0], scaling.shift[0]) == pytest.approx(tuple(expected), abs=1e-3)
+    assert (scaling.scale[0], scaling.shift[0]) == pytest.approx(tuple(expected), rel=1e-3, abs=1e-3)
 
 
 def test_simulated_overconfidence_is_corrected() -> None:

@@ -285,7 +285,7 @@ def test_few_groups_do_not_excuse_a_large_loss(digits: TrainedRun) -> None:
 def joint() -> TrainedRun:
     """A network that names the class of a text and tags its words."""
     project = with_rows(templates()["commands_joint"].project, 400)
-    training = project.training.model_copy(update={"epochs": 8})
+    training = project.training.model_copy(update={"epochs": 8, "device": "cpu"})
     return fit_here(project.model_copy(update={"training": training}))
 
 

@@ -54,7 +54,7 @@ def test_curves_have_the_metrics_of_the_evaluation(template: str, names: set[str
     metrics = metrics_of_totals(objective, parts)
     assert names <= set(objective.monitors)
     with torch.no_grad():
-        output = joined(trainer.model.eval()(*inputs))
+        output = joined(trainer.model.eval()(*inputs)).cpu()
     expected = objective.evaluate(output, data, rows, "validation", objective.calibrate(output, data, rows)).metrics
     assert {name: metrics[name] for name in names} == pytest.approx({name: expected[name] for name in names})
 
