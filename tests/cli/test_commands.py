@@ -21,8 +21,8 @@ from tests.networks import IMAGE, chain, digits_mlp
 
 NAMES = """
 app templates fit check summary code schema formula initialize library data train sweep runs evaluate calibrate
-predict generate explain influence concepts robustness drift chat optimize export card serve monitor collected promote
-import bench
+predict generate explain influence concepts embeddings robustness drift chat optimize export card serve monitor
+collected promote import bench
 """.split()
 
 

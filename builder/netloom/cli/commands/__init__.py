@@ -12,8 +12,8 @@ from netloom.core.registry import discover
 
 _ORDER = """
 app templates fit check summary code schema formula initialize library data train sweep runs evaluate calibrate
-predict generate explain influence concepts robustness drift chat optimize export card serve monitor collected
-promote import bench
+predict generate explain influence concepts embeddings robustness drift chat optimize export card serve monitor
+collected promote import bench
 """.split()
 
 

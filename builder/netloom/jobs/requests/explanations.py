@@ -12,7 +12,9 @@ from netloom.explain.concepts.concept_definition import ConceptDefinition
 from netloom.explain.concepts.concepts import Concepts, concepts
 from netloom.explain.concepts.feature_visualization import VisualizedUnit, visualize_unit
 from netloom.explain.core.baselines import USUAL
+from netloom.explain.dataset.embedding_map import EmbeddingMap, Split, embedding_map
 from netloom.explain.dataset.global_attribution import GlobalAttributions, RowChoice, global_attribution
+from netloom.explain.dataset.neighborhood import Projection
 from netloom.explain.dataset.training_trajectory import Trajectory, explain_trajectory
 from netloom.explain.flow.attribution_flow import Flow, flow
 from netloom.explain.influence.influence import Against, Influence, influence
@@ -282,4 +284,24 @@ class GlobalAttribution(Request[GlobalAttributions], kind="global_attribution", 
             folder=context.folder(self.weights),
             progress=context.progress,
             **self.options,
+        )
+
+
+@dataclass(frozen=True)
+class Embeddings(Request[EmbeddingMap], kind="embeddings", lane="long"):
+    """The activations of a layer for many rows, projected to a plane."""
+
+    weights: RunWeights
+    path: str
+    projection: Projection
+    split: Split
+
+    def compute(self, context: Context) -> EmbeddingMap:
+        return embedding_map(
+            context.explained_run(self.weights),
+            self.path,
+            projection=self.projection,
+            split=self.split,
+            folder=context.folder(self.weights),
+            progress=context.progress,
         )

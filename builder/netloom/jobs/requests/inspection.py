@@ -12,6 +12,7 @@ from netloom.explain.concepts.unit import unit_counts
 from netloom.explain.core.baselines import typical_row
 from netloom.explain.core.explainer import MethodFacts, method_facts
 from netloom.explain.core.prediction import ExamplePrediction, predict_example
+from netloom.explain.dataset import embedding_map
 from netloom.explain.flow.attribution_flow import unavailable_reason
 from netloom.explain.influence import tracin
 from netloom.explain.robustness import attack
@@ -47,6 +48,7 @@ class Inspect(Request[Inspection], kind="inspect"):
             "feature_visualization": feature_visualization.unavailable_reason(trained),
             "influence": tracin.unavailable_reason(trained),
             "concepts": concepts.unavailable_reason(trained),
+            "embeddings": embedding_map.unavailable_reason(trained),
         }
         return Inspection(
             tuple(methods(trained)),

@@ -84,6 +84,7 @@ class ExplainState(PageState):
         inputs_handed: The number of inputs that were handed over so far.
         linked_row: The row of a link that was followed, until the page has checked that it exists.
         address: The address that the page wrote last. Another one is a link that was followed.
+        marked_row: The row that was clicked last in an embedding map.
         came_from: The worst examples that linked here; None if none did.
     """
 
@@ -101,6 +102,7 @@ class ExplainState(PageState):
     came_from: WorstExamples | None = None
     concept_test: ConceptTest | None = None
     playback: Playback | None = None
+    marked_row: int | None = None
 
 
 _side: ContextVar[str] = ContextVar("side", default="")
@@ -180,6 +182,13 @@ class Key(WidgetKey):
     CONCEPT_MINIMUM = "concept low"
     CONCEPT_VALUE = "concept text"
     COUNTERFACTUAL = "what if"
+    EMBEDDINGS = "embeddings"
+    EMBEDDINGS_COLOR = "embeddings color"
+    EMBEDDINGS_LAYER = "embeddings layer"
+    EMBEDDINGS_LAYERS = "embeddings layers"
+    EMBEDDINGS_MAP = "embeddings map"
+    EMBEDDINGS_PROJECTION = "embeddings projection"
+    EMBEDDINGS_ROWS = "embeddings rows"
     EVIDENCE_CURVES = "input curves"
     EXAMPLE = "example"
     EXAMPLES = "examples"

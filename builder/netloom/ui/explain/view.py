@@ -317,6 +317,15 @@ SECTIONS: tuple[Section, ...] = (
                 has_target=False,
             ),
             View(
+                "embeddings",
+                "Embeddings",
+                "Which rows a layer represents alike, and how well it separates their labels.",
+                "netloom.ui.explain.views.embeddings:embeddings_view",
+                "netloom.ui.explain.views.embeddings:obstacle",
+                reads_example=False,
+                has_target=False,
+            ),
+            View(
                 "concepts",
                 "Concepts",
                 "Which layers encode a concept that you define by examples, and which predictions are sensitive to it.",

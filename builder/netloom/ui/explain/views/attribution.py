@@ -97,7 +97,7 @@ def layer_options(context: ViewContext, method: Method, key: str = Key.INPUT) ->
     if not method.explains_layer:
         return {}
     nodes = {node.path: node for node in context.nodes}
-    titles = {"": "Automatic: last layer before the output", **{path: _indented(node) for path, node in nodes.items()}}
+    titles = {"": "Automatic: last layer before the output", **{path: indented(node) for path, node in nodes.items()}}
     path = st.selectbox("Layer", list(titles), format_func=titles.__getitem__, key=Part.NODE.within(key, method.name))
     options = {"node": path} if path else {}
     if "neuron" not in method_facts()[method.name].settings:
@@ -111,7 +111,7 @@ def layer_options(context: ViewContext, method: Method, key: str = Key.INPUT) ->
     return options | ({"neuron": neuron.strip()} if neuron.strip() else {})
 
 
-def _indented(node: InnerNode) -> str:
+def indented(node: InnerNode) -> str:
     """Return the label of a node; nodes in subnetworks are indented and have their path."""
     parts = node.path.split(".")
     return f"{' · ' * (len(parts) - 1)}{escape(node.title)}{f' ({node.path})' if len(parts) > 1 else ''}"

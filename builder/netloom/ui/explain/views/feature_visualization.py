@@ -19,7 +19,7 @@ from netloom.modalities.encoding.number_column import NumberEncoder
 from netloom.ui.components.column_row import OnPhone, column_row
 from netloom.ui.components.figure_export import chart
 from netloom.ui.explain.state import Key
-from netloom.ui.explain.views.attribution import badges
+from netloom.ui.explain.views.attribution import badges, indented
 from netloom.ui.explain.views.influence import CARD, show_row
 from netloom.ui.shell.jobs import computed
 
@@ -46,9 +46,7 @@ def feature_visualization_view(context: ViewContext) -> None:
 
 def _chosen(context: ViewContext, widths: dict[str, int]) -> tuple[str, int]:
     """Draw the choice of the node and its unit, and return both."""
-    titles = {"": "Output"} | {
-        node.path: f"{node.title} ({node.path})" for node in context.nodes if node.path in widths
-    }
+    titles = {"": "Output"} | {node.path: indented(node) for node in context.nodes if node.path in widths}
     path = st.selectbox("Layer", list(titles), format_func=titles.__getitem__, key=Key.FEATURE_LAYER)
     classes = context.trained.data.schema.target.classes
     if not path and len(classes) == widths[path]:

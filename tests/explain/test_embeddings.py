@@ -1,0 +1,189 @@
+"""Embedding maps: projections, neighbors and separation against scikit-learn and known answers, for every template."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, r2_score
+from sklearn.model_selection import LeaveOneOut, cross_val_predict
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+
+from netloom.explain import ExplainError
+from netloom.explain.dataset.embedding_map import EmbeddingMap, embedding_map, unavailable_reason
+from netloom.explain.dataset.neighborhood import (
+    PROJECTIONS,
+    Projection,
+    mean_r2,
+    nearest_rows,
+    project,
+    trustworthiness,
+    vote_accuracy,
+)
+from netloom.explain.plots.embedding_plots import by_layer, plane
+from netloom.runs import fit_here
+from netloom.templates import templates
+from tests.explain.models import trained, untrained_run
+from tests.networks import with_rows
+
+
+def test_scores_of_neighbors_match_scikit_learn() -> None:
+    random = np.random.default_rng(0)
+    points = random.normal(size=(120, 5))
+    labels = np.array(["a", "b", "c"])[(points[:, 0] > 0).astype(int) + (random.random(120) < 0.2)]
+    values = points[:, 0] + random.normal(size=120) / 3
+    neighbors = nearest_rows(points)
+    votes = cross_val_predict(KNeighborsClassifier(10), points, labels, cv=LeaveOneOut())
+    means = cross_val_predict(KNeighborsRegressor(10), points, values, cv=LeaveOneOut())
+    assert vote_accuracy(neighbors, labels.tolist()) == accuracy_score(labels, votes)
+    assert mean_r2(neighbors, values) == pytest.approx(r2_score(values, means), abs=1e-12)
+    assert np.isnan(mean_r2(neighbors, np.ones(120)))
+
+
+def test_random_labels_are_not_separated() -> None:
+    random = np.random.default_rng(1)
+    points = random.normal(size=(2_000, 3))
+    assert vote_accuracy(nearest_rows(points), random.choice(list("abcd"), 2_000).tolist()) == pytest.approx(
+        0.25, abs=0.04
+    )
+    assert mean_r2(nearest_rows(points), random.normal(size=2_000)) < 0
+
+
+def test_identical_rows_are_neighbors_of_each_other_and_not_of_themselves() -> None:
+    points = np.repeat(np.eye(4), 5, axis=0)
+    neighbors = nearest_rows(points)
+    assert not (neighbors == np.arange(20)[:, None]).any()
+    assert {frozenset(neighbors[row, :4].tolist()) | {row} for row in range(5)} == {frozenset(range(5))}
+
+
+def test_pca_is_the_singular_value_decomposition_and_keeps_a_plane() -> None:
+    random = np.random.default_rng(2)
+    plane_points = random.normal(size=(60, 2)) * [3, 1]
+    rotation, _ = np.linalg.qr(random.normal(size=(6, 6)))
+    activations = np.pad(plane_points, ((0, 0), (0, 4))) @ rotation + 5
+    points, variance = project(activations, "pca")
+    left, singular, _ = np.linalg.svd(activations - activations.mean(0), full_matrices=False)
+    assert np.abs(points) == pytest.approx(np.abs(left[:, :2] * singular[:2]), abs=1e-9)
+    assert variance == pytest.approx(singular[:2] ** 2 / (singular**2).sum())
+    assert sum(variance or ()) == pytest.approx(1)
+    assert trustworthiness(activations, points) == 1
+    assert trustworthiness(activations, random.normal(size=(60, 2))) < 0.7
+
+
+@pytest.mark.parametrize("projection", PROJECTIONS)
+def test_a_layer_with_one_or_equal_activations_is_projected(projection: Projection) -> None:
+    for activations in (np.arange(20.0)[:, None], np.ones((20, 3))):
+        points, _ = project(activations, projection)
+        assert points.shape == (20, 2)
+        assert np.isfinite(points).all()
+
+
+def test_tsne_keeps_groups_together_and_depends_on_the_seed_alone() -> None:
+    random = np.random.default_rng(3)
+    group = np.repeat([0, 1, 2], 30)
+    activations = random.normal(size=(90, 60)) + 20 * np.eye(3, 60)[group]
+    points, variance = project(activations, "tsne", seed=1)
+    assert variance is None
+    assert vote_accuracy(nearest_rows(points), group.astype(str).tolist()) == 1
+    assert np.array_equal(points, project(activations, "tsne", seed=1)[0])
+
+
+def test_map_of_a_trained_network(tmp_path: Path) -> None:
+    run = trained("table")
+    embeddings = embedding_map(run, split="train", rows=100, folder=tmp_path)
+    assert set(embeddings.rows.tolist()) <= set(run.data.split["train"].tolist())
+    assert embeddings.points.shape == (100, 2)
+    assert embeddings.available_rows == len(run.data.split["train"])
+    assert embeddings.labels == tuple(run.data.target_text(int(row)) for row in embeddings.rows)
+    assert embeddings.is_wrong is not None
+    assert (1 - embeddings.is_wrong.mean()) > 0.8
+    # The network separates what it was trained to tell apart.
+    assert embeddings.separation[-1].score is not None
+    assert embeddings.separation[-1].score > embeddings.chance + 0.1
+    assert set(embeddings.neighbors.ravel().tolist()) <= set(embeddings.rows.tolist())
+    again = embedding_map(run, split="train", rows=100, folder=tmp_path)
+    assert again.seconds == embeddings.seconds  # read from the cache
+    assert np.array_equal(again.points, embeddings.points)
+    other = embedding_map(run, split="train", rows=100, seed=1, folder=tmp_path)
+    assert not np.array_equal(other.rows, embeddings.rows)
+
+
+def test_the_first_linear_layer_has_its_own_outputs() -> None:
+    """A layer without pooling is mapped as it is: its outputs by hand have the same neighbors."""
+    import torch
+
+    run = trained("table")
+    (first, *_) = embedding_map(run).separation
+    embeddings = embedding_map(run, first.path)
+    captured: list[torch.Tensor] = []
+    hook = run.model.get_submodule(first.path).register_forward_hook(lambda *call: captured.append(call[2]))
+    try:
+        with torch.no_grad():
+            run.model(*[run.data.inputs[name][torch.from_numpy(embeddings.rows)] for name in run.fields])
+    finally:
+        hook.remove()
+    activations = captured[0].double().numpy()
+    assert embeddings.features == activations.shape[1]
+    assert np.array_equal(embeddings.neighbors, embeddings.rows[nearest_rows(activations)])
+    assert np.abs(embeddings.points) == pytest.approx(np.abs(project(activations, "pca")[0]), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"path": "nothing"}, "There is no layer 'nothing'"),
+        ({"projection": "umap"}, "choose one of pca, tsne"),
+        ({"split": "all"}, "choose one of test, validation, train"),
+    ],
+)
+def test_unknown_choices_are_refused(arguments: dict[str, str], message: str) -> None:
+    with pytest.raises(ExplainError, match=message):
+        embedding_map(trained("table"), **arguments)  # type: ignore[arg-type]
+
+
+def test_a_split_with_few_rows_is_refused() -> None:
+    run = untrained_run(with_rows(templates()["shapes_residual"].project, 60))
+    with pytest.raises(ExplainError, match=r"needs at least 12 rows, but the test split has \d"):
+        embedding_map(run)
+
+
+def test_numbers_are_colored_by_value_and_wrong_classes_are_crosses() -> None:
+    numbers = embedding_map(untrained_run(templates()["diabetes"].project))
+    assert numbers.values is not None
+    assert numbers.is_wrong is None
+    (trace,) = plane(numbers, numbers.labels).data
+    assert np.array_equal(trace.marker.color, numbers.values)
+    classes = embedding_map(trained("table"))
+    figure = plane(classes, classes.labels, marked=int(classes.rows[3]))
+    symbols = [symbol for trace in figure.data[:-2] for symbol in trace.marker.symbol]
+    assert classes.is_wrong is not None
+    assert symbols.count("x") == classes.is_wrong.sum()
+    ring, nearest = figure.data[-2:]
+    assert (ring.x[0], ring.y[0]) == tuple(classes.points[3])
+    assert len(nearest.x) == classes.neighbors.shape[1]
+    assert list(by_layer(classes).data[0].x) == [layer.score for layer in classes.separation]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in ("digits_cnn", "ratings_bpr", "requests_tagger", "shapes_detector", "shapes_simclr", "tales")
+        else pytest.param(name, marks=pytest.mark.long)
+        for name in templates()
+    ],
+)  # fmt: skip
+def test_every_template_is_mapped_or_refused_with_a_reason(name: str) -> None:
+    project = with_rows(templates()[name].project, 200)
+    run = untrained_run(project)
+    if reason := unavailable_reason(run):
+        assert reason.endswith(".")
+        return
+    epochless = fit_here(project.model_copy(update={"training": project.training.model_copy(update={"epochs": 1})}))
+    embeddings = embedding_map(epochless, split="train")
+    assert isinstance(embeddings, EmbeddingMap)
+    assert np.isfinite(embeddings.points).all()
+    assert 0 <= embeddings.trustworthiness <= 1
+    assert embeddings.as_json()["sentence"] == embeddings.sentence
+    assert len(embeddings.table()) == len(embeddings.rows)
+    plane(embeddings, embeddings.labels).to_json()
