@@ -25,7 +25,7 @@ def trained(template: str, epochs: int = 1, seed: int = 0, rows: int = 0) -> Tra
 
 def detector() -> TrainedRun:
     """A detector that finds most shapes of its images."""
-    return trained("shapes_detector", epochs=8, rows=600)
+    return trained("shapes_detector", epochs=8, rows=300)
 
 
 def misleading_validation_rows(home: Path) -> Project:

@@ -58,7 +58,7 @@ def test_the_average_precision_without_an_attack_is_that_of_the_evaluation() -> 
 
 def test_attacks_do_more_harm_than_noise_and_more_with_more_strength() -> None:
     run = detector()
-    fgsm, pgd = (robustness(run, method, rows=64) for method in METHODS)
+    fgsm, pgd = (robustness(run, method, rows=32) for method in METHODS)
     for report in (fgsm, pgd):
         assert (np.diff(report.scores) <= 0.05).all()
         assert report.scores[0] - report.scores[-1] > 0.2
