@@ -117,8 +117,8 @@ class EmbeddingMap:
         if self.values is not None:
             return f"The mean of {nearest} predicts the target of a row with R² = {score:.2f} (0 without the layer)."
         return (
-            f"The most frequent label of {nearest} is that of the row in {score:.0%} of the rows. The most frequent "
-            f"label of all would be right in {self.chance:.0%}."
+            f"A vote of {nearest} gives the right label for {score:.0%} of the rows. The most frequent label alone "
+            f"would be right for {self.chance:.0%}."
         )
 
     def table(self) -> list[JsonObject]:

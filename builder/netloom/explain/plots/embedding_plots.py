@@ -160,7 +160,7 @@ def by_layer(embeddings: EmbeddingMap) -> go.Figure:
     layout = {
         "height": 96 + 28 * len(names),
         "margin": figures.MARGIN,
-        "xaxis": {"title": "Nearest rows with the same label" if is_share else "R² of nearest rows"}
+        "xaxis": {"title": "Accuracy" if is_share else "R²"}
         | ({"tickformat": ".0%", "range": [0, 1]} if is_share else {}),
         "yaxis": figures.named_rows(names),
         "shapes": [figures.vertical_line(embeddings.chance, {"color": figures.GRAY, "width": 1, "dash": "dash"})],
