@@ -49,9 +49,9 @@ def test_run_starts_from_the_weights_on_the_same_test_rows(home: Path) -> None:
     store, project = open_store(home), project_of(home)
     with trained_here():
         first = runs.start(store, store.create_project(project), project)
-        store.artifacts(first).save_chat_policy("{}")
+        store.artifacts(first).chat.save_policy("{}")
         second = retrain(store, first, version_of(project, home))
-    assert (store.artifacts(second).chat_policy(), store.artifacts(second).chat_tests()) == (b"{}", b"")
+    assert (store.artifacts(second).chat.policy(), store.artifacts(second).chat.tests()) == (b"{}", b"")
     assert store.run(second).state == "finished"
     assert store.run(second).title.endswith(", retrained")
     before, after = store.artifacts(first), store.artifacts(second)

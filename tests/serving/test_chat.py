@@ -143,13 +143,13 @@ def test_the_policy_of_the_run_answers_and_a_reload_keeps_sessions(
     try:
         assert application.post("/reload", json.dumps({"run": assistant.run.id}).encode()).status == 200
         assert say(application, "to rome", session).value["response"] == "To rome, right?"
-        files.save_chat_policy("{}")
+        files.chat.save_policy("{}")
         refused = application.post("/reload", json.dumps({"run": assistant.run.id}).encode())
         assert refused.status == 400
         assert "chat_policy.json: intents is required" in refused.value["error"]
         assert say(application, ALARM, session).status == 200, "the version before goes on"
     finally:
-        files.delete_chat_policy()
+        files.chat.delete_policy()
 
 
 def test_a_session_stays_with_the_canary_that_began_it(application: Application, assistant: TrainedRun) -> None:
@@ -279,12 +279,12 @@ def test_a_policy_generates_responses_by_another_run_or_refuses_it_in_words(
         ):
             other = IntentPolicy(generate=Generation(run=run))
             intents = policy.intents | {"set_alarm": other}
-            files.save_chat_policy(dumps(policy.model_copy(update={"intents": intents})))
+            files.chat.save_policy(dumps(policy.model_copy(update={"intents": intents})))
             refused = application.post("/reload", reload)
             assert refused.status == 400
             assert reason in refused.value["error"]
     finally:
-        files.delete_chat_policy()
+        files.chat.delete_policy()
 
 
 def test_turns_without_a_generated_response_do_not_wait_for_those_with_one(

@@ -34,10 +34,10 @@ def run_policy(store: Store, run_id: str, schema: Schema) -> Policy:
         PolicyError: the saved policy is damaged, or does not fit the run.
     """
     artifacts = store.artifacts(run_id)
-    text = artifacts.chat_policy()
+    text = artifacts.chat.policy()
     if text is None:
         return starting_policy(schema)
-    return checked_policy(text, schema, store, str(artifacts.chat_policy_file))
+    return checked_policy(text, schema, store, str(artifacts.chat.policy_file))
 
 
 def starting_policy(schema: Schema) -> Policy:
@@ -76,7 +76,7 @@ def save_policy(store: Store, run_id: str, policy: Policy, schema: Schema) -> No
         OSError: it cannot be written.
     """
     check(policy, schema, store)
-    store.artifacts(run_id).save_chat_policy(dumps(policy))
+    store.artifacts(run_id).chat.save_policy(dumps(policy))
 
 
 def policy_problems(policy: Policy, schema: Schema, store: Store) -> list[Problem]:

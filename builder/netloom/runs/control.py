@@ -97,7 +97,7 @@ def start(
     with deleted_on_failure(artifacts):
         freeze(artifacts, project, text, initial_weights, teacher, fitted)
         if about is not None and isinstance(about.start, (Branch, Compressed)):
-            artifacts.copy_chat(store.artifacts(about.start.run))
+            artifacts.chat.copy_from(store.artifacts(about.start.run).chat)
         store.create_run(
             project_id,
             project,

@@ -23,6 +23,7 @@ from netloom.document.files import DocumentPathError
 from netloom.document.former_names import renamed
 from netloom.store.artifact_files import RESTORE, ArtifactFiles
 from netloom.store.artifact_store import ArtifactStore, Stamp
+from netloom.store.chat_files import ChatFiles
 from netloom.store.local_artifacts import LocalArtifactStore
 
 _PROJECT, _SOURCE, _ENVIRONMENT = "project.json", "model.py", "environment.json"
@@ -33,7 +34,6 @@ _TEACHER, _LAYERS, _LAST = "teacher.json", "layers.json", "last.json"
 _BEST_WEIGHTS = "best.safetensors"
 _CALIBRATION = "calibration.json"
 _CALIBRATION_MEASURES = "calibration_measures.json"
-_CHAT_POLICY, _CHAT_TESTS = "chat_policy.json", "chat_tests.csv"
 _LOG, _WORKER_LOG = "log.jsonl", "worker.log"
 
 
@@ -213,41 +213,10 @@ class RunArtifacts:
         """Return the stamp of the calibration; None if there is none."""
         return self._files.stamp(_CALIBRATION)
 
-    def chat_policy(self) -> bytes | None:
-        """Return the saved response policy of the run as JSON; None if there is none."""
-        return self._files.read_if_exists(_CHAT_POLICY)
-
-    def save_chat_policy(self, text: str) -> None:
-        self._files.write(_CHAT_POLICY, text.encode())
-
-    def delete_chat_policy(self) -> None:
-        self._files.remove(_CHAT_POLICY)
-
     @property
-    def chat_policy_file(self) -> Path:
-        return self._files.path(_CHAT_POLICY)
-
-    def chat_policy_stamp(self) -> Stamp | None:
-        """Return the stamp of the saved response policy; None if there is none."""
-        return self._files.stamp(_CHAT_POLICY)
-
-    def chat_tests(self) -> bytes:
-        """Return the saved dialogues of the run as CSV; empty if there are none."""
-        return self._files.read_if_exists(_CHAT_TESTS) or b""
-
-    def save_chat_tests(self, text: str) -> None:
-        """Save dialogues; an empty text removes them."""
-        if text:
-            self._files.write(_CHAT_TESTS, text.encode())
-        else:
-            self._files.remove(_CHAT_TESTS)
-
-    def copy_chat(self, earlier: RunArtifacts) -> None:
-        """Copy the response policy and the dialogues of an earlier run with the same intents."""
-        for name in (_CHAT_POLICY, _CHAT_TESTS):
-            content = earlier._files.read_if_exists(name)
-            if content is not None:
-                self._files.write(name, content)
+    def chat(self) -> ChatFiles:
+        """The files of the chat with the run."""
+        return ChatFiles(self._files)
 
     def log_event(self, event: str, **values: Any) -> None:
         """Append a line to the log of the run.

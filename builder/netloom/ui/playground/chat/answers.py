@@ -115,15 +115,15 @@ def _save(tried: Tried, draft: Draft) -> None:
     store, run_id, schema = tried.live.store, tried.run_id, tried.trained.data.schema
     artifacts, draft.notice = store.artifacts(run_id), ""
     try:
-        if artifacts.chat_policy_stamp() != draft.stamp:
-            draft.stamp, draft.notice = artifacts.chat_policy_stamp(), CONFLICT
+        if artifacts.chat.policy_stamp() != draft.stamp:
+            draft.stamp, draft.notice = artifacts.chat.policy_stamp(), CONFLICT
             draft.saved = run_policy(store, run_id, schema)
             return
         save_policy(store, run_id, draft.edited, schema)
     except (PolicyError, OSError) as error:
         draft.notice = str(error)
         return
-    draft.saved, draft.stamp, draft.damage = draft.edited, artifacts.chat_policy_stamp(), ""
+    draft.saved, draft.stamp, draft.damage = draft.edited, artifacts.chat.policy_stamp(), ""
 
 
 def _reset(tried: Tried, draft: Draft) -> None:

@@ -39,7 +39,7 @@ def dialogue_tests(tried: Tried, draft: Draft, runs: Sequence[Run]) -> None:
 def _keep_dialogue(tried: Tried) -> None:
     """Draw the button that saves the dialogue on the left, and the saved ones."""
     st.markdown("**Save the dialogue as a test**")
-    content = tried.live.store.artifacts(tried.run_id).chat_tests()
+    content = tried.live.store.artifacts(tried.run_id).chat.tests()
     scripts: list[Script] = []
     try:
         scripts = _scripts(content)
@@ -89,17 +89,17 @@ def _scripts(content: bytes) -> list[Script]:
 
 def _keep(tried: Tried, key: str) -> None:
     """Add the dialogue to the saved ones, under a name that none of them has."""
-    scripts = _scripts(tried.live.store.artifacts(tried.run_id).chat_tests())  # another tab may have saved one
+    scripts = _scripts(tried.live.store.artifacts(tried.run_id).chat.tests())  # another tab may have saved one
     conversation = ChatState.current().conversation(tried.weights)
     used_names, wished = {script.name for script in scripts}, str(value_of(key, "")).strip() or "dialogue"
     name = next(text for text in (wished, *(f"{wished} {n}" for n in range(2, 10_000))) if text not in used_names)
     played_turns = [exchange.turn for exchange in conversation.exchanges]
     text = dumps_scripts([*scripts, script_of(name, played_turns, conversation.corrections)])
-    tried.live.store.artifacts(tried.run_id).save_chat_tests(text)
+    tried.live.store.artifacts(tried.run_id).chat.save_tests(text)
 
 
 def _clear(tried: Tried) -> None:
-    tried.live.store.artifacts(tried.run_id).save_chat_tests("")
+    tried.live.store.artifacts(tried.run_id).chat.save_tests("")
 
 
 def _play(tried: Tried, draft: Draft, runs: Sequence[Run]) -> None:
@@ -125,7 +125,7 @@ def _play(tried: Tried, draft: Draft, runs: Sequence[Run]) -> None:
                 help="The policy of this page answers, so that the differences are those of the network.",
             )
         )
-        content = file.getvalue() if file is not None else tried.live.store.artifacts(tried.run_id).chat_tests()
+        content = file.getvalue() if file is not None else tried.live.store.artifacts(tried.run_id).chat.tests()
         is_clicked = st.button("Play", icon=":material/play_arrow:", key=Key.PLAY, disabled=not content)
     results = ChatState.current().results
     if is_clicked:

@@ -56,7 +56,7 @@ def _panel(tried: Tried, draft: Draft, runs: Sequence[Run]) -> None:
 def _draft(tried: Tried) -> Draft:
     """Return the policy that is edited in this tab, which starts with the saved one."""
     drafts, artifacts = ChatState.current().drafts, tried.live.store.artifacts(tried.run_id)
-    stamp, schema = artifacts.chat_policy_stamp(), tried.trained.data.schema
+    stamp, schema = artifacts.chat.policy_stamp(), tried.trained.data.schema
     draft = drafts.get(tried.run_id)
     if draft is None or (draft.stamp != stamp and not draft.is_changed):
         policy, damage = starting_policy(schema), ""
