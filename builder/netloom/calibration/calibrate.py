@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +43,15 @@ if TYPE_CHECKING:
 Progress = Callable[[float], None]
 
 
+@dataclass(frozen=True)
+class _Outputs:
+    """The outputs of a network for the rows of a split, as one tensor and as calibrated parts."""
+
+    rows: torch.Tensor
+    output: torch.Tensor
+    parts: Sequence[CalibratedPart]
+
+
 def unavailable_reason(trained: TrainedRun) -> str:
     """Return why a run cannot be calibrated, as a sentence; "" if it can."""
     task = trained.objective.task
@@ -77,39 +86,30 @@ def calibrate(
         UsageError: the run cannot be calibrated, its outputs are not finite, or a setting does not fit it.
         DataError: the other dataset cannot be read.
     """
-    settings.check()
-    if reason := unavailable_reason(trained):
-        raise UsageError(reason)
-    refuse_row_confidence(trained.objective.task, settings)
-    data, objective, output = trained.data, trained.objective, trained.output_of("validation")
-    validation_rows, test_rows = (evaluation_rows(data, split) for split in ("validation", "test"))
-    validation = objective.calibrated_parts(output, data, validation_rows)
-    test_output = trained.output_of("test")
-    test = objective.calibrated_parts(test_output, data, test_rows)
-    _check_finite([*validation, *test])
-    if not any(part.has_probabilities for part in test):
+    _refuse_unfit(trained, settings)
+    validation, test = (_outputs(trained, split) for split in ("validation", "test"))
+    _check_finite([*validation.parts, *test.parts])
+    if not any(part.has_probabilities for part in test.parts):
         settings = replace(settings, method=NONE)
-    rows = _split_rows(data, validation_rows, test_rows, settings)
+    rows = _split_rows(trained.data, validation.rows, test.rows, settings)
     progress(0.1)
-    parts = {part.name: fit_scaling(part, rows, settings) for part in validation}
-    scores = ood_scores(trained, validation, test, settings, home) if settings.measures_ood else ()
+    parts = {part.name: fit_scaling(part, rows, settings) for part in validation.parts}
+    scores = ood_scores(trained, validation.parts, test.parts, settings, home) if settings.measures_ood else ()
     parts = _with_score(parts, scores, settings)
     progress(0.2)
-    thresholds = _decision_thresholds(trained, output, validation_rows, parts)
-    decoding = objective.decoding(data, thresholds)
+    thresholds = _decision_thresholds(trained, validation.output, validation.rows, parts)
+    decoding = trained.objective.decoding(trained.data, thresholds)
     progress(0.3)
     reports: list[PartReport] = []
-    for index, (known, unseen) in enumerate(zip(validation, test, strict=True)):
+    for index, (known, unseen) in enumerate(zip(validation.parts, test.parts, strict=True)):
         part = parts[known.name]
         if unseen.has_row_confidence:
             parts[known.name], report = _calibrated(part, known, unseen, rows, decoding, settings, trained)
         else:
-            decision = object_decision(trained, part, test_output, test_rows, thresholds)
-            missed = extrapolation(objective.task, decision) if part.scaling is not None else ()
-            report = replace(calibrate_objects(part, unseen, rows, settings), decision=decision, missed=missed)
+            report = _object_report(trained, part, unseen, test, rows, thresholds, settings)
         reports.append(report)
-        progress(0.3 + 0.4 * (index + 1) / len(test))
-    ensembles = _ensembles(trained, test, test_rows, settings, ensemble_members, progress)
+        progress(0.3 + 0.4 * (index + 1) / len(test.parts))
+    ensembles = _ensembles(trained, test, settings, ensemble_members, progress)
     progress(1.0)
     return CalibrationReport(
         run_id=trained.run.id if trained.run else "",
@@ -123,6 +123,23 @@ def calibrate(
         ensembles=tuple(ensembles),
         warnings=tuple(warnings(trained, rows, settings)),
     )
+
+
+def _refuse_unfit(trained: TrainedRun, settings: CalibrationSettings) -> None:
+    """Check whether a run can be calibrated with these settings.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    settings.check()
+    if reason := unavailable_reason(trained):
+        raise UsageError(reason)
+    refuse_row_confidence(trained.objective.task, settings)
+
+
+def _outputs(trained: TrainedRun, split: str) -> _Outputs:
+    rows, output = evaluation_rows(trained.data, split), trained.output_of(split)
+    return _Outputs(rows, output, trained.objective.calibrated_parts(output, trained.data, rows))
 
 
 def _check_finite(parts: Sequence[CalibratedPart]) -> None:
@@ -183,6 +200,21 @@ def _calibrated(
     return calibration, report
 
 
+def _object_report(
+    trained: TrainedRun,
+    calibration: PartCalibration,
+    unseen: CalibratedPart,
+    test: _Outputs,
+    rows: SplitRows,
+    thresholds: dict[str, float],
+    settings: CalibrationSettings,
+) -> PartReport:
+    """Return the report on the objects that a network detects in the test rows."""
+    decision = object_decision(trained, calibration, test.output, test.rows, thresholds)
+    missed = extrapolation(trained.objective.task, decision) if calibration.scaling is not None else ()
+    return replace(calibrate_objects(calibration, unseen, rows, settings), decision=decision, missed=missed)
+
+
 def _in_units(part: CalibratedPart, decoding: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     """Return predicted and true numbers (N, k) in the units of the data, as `number_answers`."""
     import torch
@@ -214,8 +246,7 @@ def _with_score(
 
 def _ensembles(
     trained: TrainedRun,
-    test: Sequence[CalibratedPart],
-    rows: torch.Tensor,
+    test: _Outputs,
     settings: CalibrationSettings,
     ensemble_members: Sequence[TrainedRun],
     progress: Progress,
@@ -227,7 +258,7 @@ def _ensembles(
     """
     if not settings.dropout_passes and not ensemble_members:
         return []
-    part = next((part for part in test if part.has_probabilities), None)
+    part = next((part for part in test.parts if part.has_probabilities), None)
     if part is None:
         raise UsageError(
             "Dropout and ensembles are measured by probabilities, but the outputs of this run are numbers."
@@ -236,11 +267,11 @@ def _ensembles(
     reports = []
 
     def shares(output: torch.Tensor) -> np.ndarray:
-        members = trained.objective.calibrated_parts(output, trained.data, rows)
+        members = trained.objective.calibrated_parts(output, trained.data, test.rows)
         return units_of(next(member for member in members if member.name == part.name)).shares()
 
     if settings.dropout_passes:
-        inputs = take(trained.data, trained.fields, rows.numpy())
+        inputs = take(trained.data, trained.fields, test.rows.numpy())
         passes = dropout_outputs(
             trained, inputs, settings.dropout_passes, settings.seed, lambda share: progress(0.7 + 0.2 * share)
         )

@@ -94,19 +94,30 @@ def measure(
         for item, evaluation in zip(measured, evaluations, strict=True)
     ]
     measured = with_verdicts(measured, Comparison(trained, name, outputs, rows))
-    report = Report(
-        name,
-        metric(name).title,
-        trained.objective.task.higher_is_better(name),
-        len(rows),
+    return _report(trained, name, len(rows), threads, measured, failures), variants
+
+
+def _report(
+    trained: TrainedRun,
+    metric_name: str,
+    rows: int,
+    threads: int,
+    measured: Sequence[Measured],
+    failures: Sequence[tuple[str, str]],
+) -> Report:
+    task = trained.objective.task
+    return Report(
+        metric_name,
+        metric(metric_name).title,
+        task.higher_is_better(metric_name),
+        rows,
         threads,
         tuple(measured),
         tuple(failures),
-        min(BATCH, len(rows)),
+        min(BATCH, rows),
         watts(),
-        trained.objective.task.decision_unit,
+        task.decision_unit,
     )
-    return report, variants
 
 
 def _compressed(

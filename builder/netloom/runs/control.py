@@ -85,9 +85,7 @@ def start(
         cluster.check(project, workers)
         about = (about or RunOrigin()).merged(RunOrigin(backend=cluster.RAY, workers=workers))
     project, text = compiled(store, project, fitted)
-    if not weights:  # the run that the document starts from may have been deleted since
-        check_start(store, project, text)
-    initial_weights = check_intact(weights) if weights else verified_weights(store, project)
+    initial_weights = _initial_weights(store, project, text, weights)
     teacher = distillation.find_teacher(store, project, about)
     if not worker_host:
         store.free_run_count(owner, limits())  # fails early, before anything is written; `create_run` checks again
@@ -112,6 +110,18 @@ def start(
         keep_record(store, run_id)
     advance(store)
     return run_id
+
+
+def _initial_weights(store: Store, project: Project, source: str, weights: Path | None) -> Path | None:
+    """Return the file of the initial weights: `weights`, or the one that the project names; None if it names none.
+
+    Raises:
+        StartError: they are missing or do not match.
+    """
+    if weights is not None:
+        return check_intact(weights)
+    check_start(store, project, source)  # the run that the document starts from may have been deleted since
+    return verified_weights(store, project)
 
 
 def requeue(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from netloom.cli.bench.ratio import Ratio, ratio
 from netloom.cli.bench.tasks import chain
@@ -181,71 +181,91 @@ def captum_call(run: TrainedRun, context: ExplanationContext, name: str, result:
     return call
 
 
+class _CaptumArguments(NamedTuple):
+    """What the calls of Captum share: the row `x`, the same with gradients, and the keyword arguments of methods that
+    explain a target, also in comparison with a baseline."""
+
+    x: torch.Tensor
+    x_grad: torch.Tensor
+    steps: int
+    of_target: dict[str, Any]
+    of_baseline: dict[str, Any]
+
+
 def _captum_calls(model: nn.Module, context: ExplanationContext, result: Result) -> dict[str, Callable[[], object]]:
+    field = next(iter(context.specs))
+    x, target = context.inputs[field], context.target.index
+    shared = _CaptumArguments(
+        x,
+        x.clone().requires_grad_(),
+        result.steps or 50,
+        {"target": target},
+        {"baselines": context.baseline[field], "target": target},
+    )
+    layer_path = next(iter(result.nodes), "") or _last_convolution(context)
+    return {**_input_calls(model, context, field, shared), **_layer_calls(model, layer_path, shared)}
+
+
+def _input_calls(
+    model: nn.Module, context: ExplanationContext, field: str, shared: _CaptumArguments
+) -> dict[str, Callable[[], object]]:
+    """Return the calls that explain the input."""
     import torch
     from captum import attr
 
-    field = next(iter(context.specs))
-    x, baseline = context.inputs[field], context.baseline[field]
-    target, steps = context.target.index, result.steps or 50
-    target_arguments: dict[str, Any] = {"target": target}
-    baseline_arguments: dict[str, Any] = {"baselines": baseline, "target": target}
+    x, x_grad, steps, of_target, of_baseline = shared
     background_rows = context.data.inputs[field][context.data.split["train"]]
-    x_grad = x.clone().requires_grad_()
-    noise_scale = 0.15 * float(x.max() - x.min())
-    noise_arguments = {"nt_type": "smoothgrad", "nt_samples": 32, "stdevs": noise_scale}
-    layer_path = next(iter(result.nodes), "") or _last_convolution(context)
-    layer, activation_shape = model.get_submodule(layer_path), _activation_shape(model, layer_path, x)
-    neuron = tuple(0 for _ in activation_shape[1:])
+    noise = {"nt_type": "smoothgrad", "nt_samples": 32, "stdevs": 0.15 * float(x.max() - x.min())}
     window, strides = _window(context, field)
     return {
-        "integrated_gradients": lambda: attr.IntegratedGradients(model).attribute(
-            x, n_steps=steps, **baseline_arguments
-        ),
-        "saliency": lambda: attr.Saliency(model).attribute(x_grad, **target_arguments),
-        "input_x_gradient": lambda: attr.InputXGradient(model).attribute(x_grad, **target_arguments),
-        "smoothgrad": lambda: attr.NoiseTunnel(attr.Saliency(model)).attribute(
-            x_grad, **noise_arguments, **target_arguments
-        ),
+        "integrated_gradients": lambda: attr.IntegratedGradients(model).attribute(x, n_steps=steps, **of_baseline),
+        "saliency": lambda: attr.Saliency(model).attribute(x_grad, **of_target),
+        "input_x_gradient": lambda: attr.InputXGradient(model).attribute(x_grad, **of_target),
+        "smoothgrad": lambda: attr.NoiseTunnel(attr.Saliency(model)).attribute(x_grad, **noise, **of_target),
         "gradient_shap": lambda: attr.GradientShap(model).attribute(
-            x, background_rows[:128], n_samples=steps, **target_arguments
+            x, background_rows[:128], n_samples=steps, **of_target
         ),
-        "deep_lift": lambda: attr.DeepLift(model).attribute(x_grad, **baseline_arguments),
-        "deep_lift_shap": lambda: attr.DeepLiftShap(model).attribute(x_grad, background_rows[:64], **target_arguments),
-        "guided_backprop": lambda: attr.GuidedBackprop(model).attribute(x_grad, **target_arguments),
-        "deconvolution": lambda: attr.Deconvolution(model).attribute(x_grad, **target_arguments),
-        "lrp": lambda: attr.LRP(_with_lrp_rules(model)).attribute(x_grad, **target_arguments),
-        "occlusion": lambda: attr.Occlusion(model).attribute(x, window, strides=strides, **baseline_arguments),
+        "deep_lift": lambda: attr.DeepLift(model).attribute(x_grad, **of_baseline),
+        "deep_lift_shap": lambda: attr.DeepLiftShap(model).attribute(x_grad, background_rows[:64], **of_target),
+        "guided_backprop": lambda: attr.GuidedBackprop(model).attribute(x_grad, **of_target),
+        "deconvolution": lambda: attr.Deconvolution(model).attribute(x_grad, **of_target),
+        "lrp": lambda: attr.LRP(_with_lrp_rules(model)).attribute(x_grad, **of_target),
+        "occlusion": lambda: attr.Occlusion(model).attribute(x, window, strides=strides, **of_baseline),
         "feature_ablation": lambda: attr.FeatureAblation(model).attribute(
-            x, feature_mask=_mask(context, 64), **baseline_arguments
+            x, feature_mask=_mask(context, 64), **of_baseline
         ),
         "feature_permutation": lambda: attr.FeaturePermutation(model).attribute(
-            torch.cat([x, background_rows[:32]]), feature_mask=_mask(context, 64), **target_arguments
+            torch.cat([x, background_rows[:32]]), feature_mask=_mask(context, 64), **of_target
         ),
-        "shapley": lambda: attr.ShapleyValues(model).attribute(x, feature_mask=_mask(context, 5), **baseline_arguments),
+        "shapley": lambda: attr.ShapleyValues(model).attribute(x, feature_mask=_mask(context, 5), **of_baseline),
         "shapley_sampling": lambda: attr.ShapleyValueSampling(model).attribute(
-            x, feature_mask=_mask(context, 49), n_samples=steps, **baseline_arguments
+            x, feature_mask=_mask(context, 49), n_samples=steps, **of_baseline
         ),
         "kernel_shap": lambda: attr.KernelShap(model).attribute(
-            x, feature_mask=_mask(context, 49), n_samples=steps, **baseline_arguments
+            x, feature_mask=_mask(context, 49), n_samples=steps, **of_baseline
         ),
-        "lime": lambda: attr.Lime(model).attribute(
-            x, feature_mask=_mask(context, 49), n_samples=steps, **baseline_arguments
-        ),
+        "lime": lambda: attr.Lime(model).attribute(x, feature_mask=_mask(context, 49), n_samples=steps, **of_baseline),
+    }
+
+
+def _layer_calls(model: nn.Module, layer_path: str, shared: _CaptumArguments) -> dict[str, Callable[[], object]]:
+    """Return the calls that explain a layer, or its first neuron."""
+    from captum import attr
+
+    x, x_grad, steps, of_target, of_baseline = shared
+    layer = model.get_submodule(layer_path)
+    neuron = tuple(0 for _ in _activation_shape(model, layer_path, x)[1:])
+    return {
         "layer_activation": lambda: attr.LayerActivation(model, layer).attribute(x),
-        "layer_conductance": lambda: attr.LayerConductance(model, layer).attribute(
-            x, n_steps=steps, **baseline_arguments
-        ),
+        "layer_conductance": lambda: attr.LayerConductance(model, layer).attribute(x, n_steps=steps, **of_baseline),
         "layer_integrated_gradients": lambda: attr.LayerIntegratedGradients(model, layer).attribute(
-            x, n_steps=steps, **baseline_arguments
+            x, n_steps=steps, **of_baseline
         ),
-        "internal_influence": lambda: attr.InternalInfluence(model, layer).attribute(
-            x, n_steps=steps, **baseline_arguments
-        ),
-        "grad_cam": lambda: attr.LayerGradCam(model, layer).attribute(x, relu_attributions=True, **target_arguments),
-        "guided_grad_cam": lambda: attr.GuidedGradCam(model, layer).attribute(x_grad, **target_arguments),
+        "internal_influence": lambda: attr.InternalInfluence(model, layer).attribute(x, n_steps=steps, **of_baseline),
+        "grad_cam": lambda: attr.LayerGradCam(model, layer).attribute(x, relu_attributions=True, **of_target),
+        "guided_grad_cam": lambda: attr.GuidedGradCam(model, layer).attribute(x_grad, **of_target),
         "neuron_conductance": lambda: attr.NeuronConductance(model, layer).attribute(
-            x, neuron, n_steps=steps, **baseline_arguments
+            x, neuron, n_steps=steps, **of_baseline
         ),
         "neuron_gradient": lambda: attr.NeuronGradient(model, layer).attribute(x_grad, neuron),
     }
