@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
+from netloom.tasks import tasks
 from netloom.training.callbacks import CallbackList
 from netloom.training.errors import TrainingError
-from netloom.training.objectives import OBJECTIVES
 from netloom.training.trainer import Callback, Trainer
 from netloom.training.trainers.registry import TRAINERS, trainer_for
 from tests.runs.examples import loop, moons
@@ -88,14 +88,14 @@ def test_reinforcement_trainer_emits_the_same_events(objective: str, home: Path)
     assert len(steps) > 2
 
 
-def test_every_objective_has_a_trainer() -> None:
-    assert {objective.trainer for objective in OBJECTIVES.values()} == set(TRAINERS)
-    for objective in OBJECTIVES.values():
-        assert issubclass(trainer_for(objective), Trainer)
+def test_every_task_has_a_trainer() -> None:
+    assert {task.trainer for task in tasks().values()} == set(TRAINERS)
+    for task in tasks().values():
+        assert issubclass(trainer_for(task), Trainer)
 
 
-def test_only_supervised_objectives_are_distributed() -> None:
-    assert trainer_for(OBJECTIVES["regression"], is_distributed=True).__name__ == "DistributedTrainer"
+def test_only_supervised_tasks_are_distributed() -> None:
+    assert trainer_for(tasks()["regression"], is_distributed=True).__name__ == "DistributedTrainer"
     for name in ("gan", "dqn"):
         with pytest.raises(TrainingError, match="supports only one worker"):
-            trainer_for(OBJECTIVES[name], is_distributed=True)
+            trainer_for(tasks()[name], is_distributed=True)

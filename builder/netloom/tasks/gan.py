@@ -31,6 +31,7 @@ class GAN(Task):
         "discriminator_loss": "Discriminator loss",
         "told_apart": "Discriminator accuracy",
     }
+    trainer = "adversarial"
     alternating = True
     generates_input = True
     not_calibrated = "A generated image has no true answer, so there is nothing to be right or wrong about."

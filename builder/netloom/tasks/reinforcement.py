@@ -69,6 +69,7 @@ class Agent(Task):
 
 class DQN(Agent):
     name = "dqn"
+    trainer = "dqn"
     title = "Deep Q-learning (DQN)"
     summary = "An agent that learns the value of each action from a replay buffer"
     order = 180
@@ -94,6 +95,7 @@ class DQN(Agent):
 
 class REINFORCE(Agent):
     name = "reinforce"
+    trainer = "reinforce"
     title = "Policy gradient (REINFORCE)"
     summary = "An agent that raises the probability of actions in episodes with a high return"
     order = 190
@@ -109,6 +111,7 @@ class REINFORCE(Agent):
 
 class PPO(Agent):
     name = "ppo"
+    trainer = "ppo"
     title = "Proximal policy optimization (PPO)"
     summary = "An agent with a policy and a value network, whose policy changes only a little per update"
     order = 200

@@ -84,6 +84,7 @@ class Task:
     tunes_threshold: ClassVar[bool] = False  # whether something is chosen after training, on the validation rows
 
     # How it is trained.
+    trainer: ClassVar[str] = "supervised"  # its trainer by the name in training/trainers/registry
     environment: ClassVar[bool] = False  # learned by acting, and measured in episodes
     alternating: ClassVar[bool] = False  # parts of the network learn in turn, each by a loss of its own
     augments_batch: ClassVar[bool] = False  # a batch is changed before it goes through the network

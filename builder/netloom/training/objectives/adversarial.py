@@ -30,7 +30,6 @@ class Adversarial(Objective):
     """
 
     task = gan.GAN()
-    trainer = "adversarial"
 
     def target(self, data: Prepared) -> torch.Tensor:
         return data.inputs[picture(data).name]

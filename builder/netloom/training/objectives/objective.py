@@ -61,8 +61,6 @@ class Objective(ABC):
     """The loss and metrics of a task on tensors. The rest of the declaration is in `task`."""
 
     task: ClassVar[Task]
-    # The trainer by its name in `trainers.registry`.
-    trainer: ClassVar[str] = "supervised"
     # The loss settings; `configured` replaces the defaults by those of a document.
     loss_weights: LossWeights = LossWeights()
     # Whether latent variables are sampled in evaluation, and their KL divergence is among the sums of `finish`.

@@ -100,21 +100,18 @@ class DQN(Agent):
     """Deep Q-learning: the expected return of each action."""
 
     task = reinforcement.DQN()
-    trainer = "dqn"
 
 
 class REINFORCE(Agent):
     """REINFORCE: a logit for each action."""
 
     task = reinforcement.REINFORCE()
-    trainer = "reinforce"
 
 
 class PPO(Agent):
     """Proximal policy optimization: a logit for each action and the expected return, (N, actions + 1)."""
 
     task = reinforcement.PPO()
-    trainer = "ppo"
 
 
 def _chosen(episodes: list[Episode]) -> list[Episode]:

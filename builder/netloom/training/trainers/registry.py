@@ -1,4 +1,4 @@
-"""The trainer class of each objective, and the construction of a trainer from a project."""
+"""The trainer class of each task, and the construction of a trainer from a project."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from netloom.compile import input_fields, module
 from netloom.training.errors import TrainingError
 from netloom.training.loop import SupervisedTrainer
-from netloom.training.objectives import OBJECTIVES, Objective
+from netloom.training.objectives import OBJECTIVES
 from netloom.training.speed.device import choose
 from netloom.training.trainer import Trainer
 from netloom.training.weights.initialization import load_start
@@ -17,6 +17,7 @@ from netloom.training.weights.initialization import load_start
 if TYPE_CHECKING:
     from netloom.data import Prepared
     from netloom.document import Project
+    from netloom.tasks.task import Task
 
 
 def adversarial() -> type[Trainer]:
@@ -49,7 +50,7 @@ def distributed() -> type[Trainer]:
     return DistributedTrainer
 
 
-# By the `trainer` of an objective. All but the supervised trainer are imported on use, because a run needs only one.
+# By the `trainer` of a task. All but the supervised trainer are imported on use, because a run needs only one.
 TRAINERS: dict[str, Callable[[], type[Trainer]]] = {
     "supervised": lambda: SupervisedTrainer,
     "adversarial": adversarial,
@@ -59,16 +60,17 @@ TRAINERS: dict[str, Callable[[], type[Trainer]]] = {
 }
 
 
-def trainer_for(objective: Objective, *, is_distributed: bool = False) -> type[Trainer]:
-    """Return the trainer class for an objective, on one machine or distributed.
+def trainer_for(task: Task, *, is_distributed: bool = False) -> type[Trainer]:
+    """Return the trainer class for a task, on one machine or distributed.
 
     Raises:
-        TrainingError: the objective does not support distributed training.
+        TrainingError: the task does not support distributed training.
     """
+    trainer = TRAINERS[task.trainer]()
     if not is_distributed:
-        return TRAINERS[objective.trainer]()
-    if objective.trainer != "supervised":
-        raise TrainingError(f"{objective.task.title} supports only one worker; set the number of workers to 1.")
+        return trainer
+    if trainer is not SupervisedTrainer:
+        raise TrainingError(f"{task.title} supports only one worker; set the number of workers to 1.")
     return distributed()
 
 
@@ -103,5 +105,5 @@ def build_trainer(
         load_start(project, model, initial_weights)
     # Losses and metrics need logits, also of a network that ends in softmax or sigmoid.
     model = with_logits(project, model, data.schema)
-    kind = trainer_for(objective, is_distributed=is_distributed)
+    kind = trainer_for(objective.task, is_distributed=is_distributed)
     return kind(model, objective, data, input_fields(project), training, choose(training.device))
