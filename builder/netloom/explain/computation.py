@@ -53,8 +53,19 @@ def methods(trained: Trained) -> list[Method]:
     methods, scorer = [], with_logits(trained.project, trained.model, trained.data.schema)
     for explainer in registry().values():
         reason = applicable(trained.project, scorer, explainer.name)
-        declaration = (explainer.name, explainer.title, explainer.summary, explainer.url)
-        methods.append(Method(*declaration, not reason, reason, explainer.group, explainer.explains_layer))
+        methods.append(
+            Method(
+                explainer.name,
+                explainer.title,
+                explainer.summary,
+                explainer.url,
+                not reason,
+                reason,
+                explainer.group,
+                explainer.explains_layer,
+                explainer.is_aggregable,
+            )
+        )
     return methods
 
 

@@ -37,6 +37,7 @@ class Attention(Explainer):
     requirements = ("attention",)
     url = "https://arxiv.org/abs/2005.00928"
     group = ATTENTION
+    is_aggregable = False
     signed = False
     is_summable = False
 

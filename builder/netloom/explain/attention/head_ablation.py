@@ -35,6 +35,7 @@ class AttentionHeads(Explainer):
     summary = "How far the score falls when each attention head is removed"
     url = "https://arxiv.org/abs/1905.10650"
     group = ATTENTION
+    is_aggregable = False
     requirements = ("attention", "softmax_attention", "gradients")
     is_summable = False
     explains_score = False

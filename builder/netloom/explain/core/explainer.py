@@ -52,6 +52,7 @@ class Method:
     reason: str = ""
     group: str = GRADIENTS
     explains_layer: bool = False
+    is_aggregable: bool = True
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,7 @@ class Explainer(BaseModel):
         requirements: The requirements on the network, by the names in `requirements.REQUIREMENTS`.
         group: The heading under which the method is listed.
         explains_layer: Whether the method explains a layer of the network, which the option `node` chooses.
+        is_aggregable: Whether its results for many rows can be aggregated, instead of being specific to a single one.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
@@ -115,6 +117,7 @@ class Explainer(BaseModel):
     requirements: ClassVar[tuple[str, ...]] = ()
     group: ClassVar[str] = GRADIENTS
     explains_layer: ClassVar[bool] = False
+    is_aggregable: ClassVar[bool] = True
 
     @classmethod
     def unavailable_reason(cls, project: Project, model: nn.Module) -> str:

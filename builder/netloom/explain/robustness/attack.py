@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from netloom.explain.core.errors import ExplainError, UnknownChoiceError
-from netloom.explain.core.explanation import Prediction
+from netloom.explain.core.explanation import Prediction, Verdict
 from netloom.explain.robustness.attack_targets import OutputHead, attack_target
 from netloom.tasks import task
 
@@ -22,11 +23,31 @@ if TYPE_CHECKING:
 
     from netloom.explain.core.request import Progress, Trained
 
-METHODS = {
-    "fgsm": ("FGSM", "one step along the sign of the gradient; fast, but weaker than PGD"),
-    "pgd": ("PGD", "ten small steps along the sign of the gradient, projected to the strength ε; slower, but stronger"),
-}
 PGD_STEPS = 10
+
+
+@dataclass(frozen=True)
+class AttackMethod:
+    """A method of attack. `tightness` judges how close the curve is to the worst possible change."""
+
+    title: str
+    summary: str
+    tightness: Verdict
+
+
+BOUND = "An attack gives an upper bound of the robustness"
+METHODS = {
+    "fgsm": AttackMethod(
+        "FGSM",
+        "one step along the sign of the gradient; fast, but weaker than PGD",
+        Verdict("caution", f"{BOUND}. FGSM takes a single step; PGD is usually stronger."),
+    ),
+    "pgd": AttackMethod(
+        "PGD",
+        "ten small steps along the sign of the gradient, projected to the strength ε; slower, but stronger",
+        Verdict("good", f"{BOUND}. PGD with ten steps is close to the strongest known attacks."),
+    ),
+}
 # The largest strength for one example, in brightness (True) and in standard deviations (False), the number of
 # strengths in the coarse search, and the number of intervals in the bisection between two of them.
 MAX_STRENGTH, TRIES, BISECTION_STEPS = {True: 1.0, False: 4.0}, 41, 256

@@ -175,7 +175,7 @@ def find_adversarial_example(
     after = attack.space.fields(changed)
     return AdversarialExample(
         method=method,
-        title=METHODS[method][0],
+        title=METHODS[method].title,
         row=example.row,
         unit=attack.space.unit,
         min_strength=least,
@@ -217,7 +217,7 @@ def _attack_rows(
     by_class = [target.means(values, truth) for values in scores]
     return Robustness(
         method=attack.method,
-        title=METHODS[attack.method][0],
+        title=METHODS[attack.method].title,
         split="",
         rows=len(flat),
         unit=attack.space.unit,
@@ -261,7 +261,4 @@ def _verdict(attack: Attack, scores: tuple[float, ...], random_scores: tuple[flo
             "Random noise does more harm than the attack at some strength, so its gradients are misleading (gradient "
             "masking) and the network appears more robust than it is. Try PGD.",
         )
-    bound = "An attack gives an upper bound of the robustness"
-    if attack.method == "fgsm":
-        return Verdict("caution", f"{bound}. FGSM takes a single step; PGD is usually stronger.")
-    return Verdict("good", f"{bound}. PGD with ten steps is close to the strongest known attacks.")
+    return METHODS[attack.method].tightness

@@ -14,8 +14,6 @@ from netloom.ui.components.page_state import set_value
 from netloom.ui.explain.state import ExplainState, Key
 from netloom.ui.explain.view import MethodUse, View
 
-# Their results are specific to a single text or image.
-SINGLE_EXAMPLE = ("attention", "attention_heads")
 MENU_HEIGHT, MENU_WIDTH = 420, 380
 # The uses that the choice of a method switches between.
 SWITCHED = {MethodUse.INPUT: "input", MethodUse.LAYERS: "layers"}
@@ -38,7 +36,7 @@ def unsuited(view: View, method: Method) -> str:
     if not method.available:
         return method.reason
     if view.method_use is MethodUse.ROWS:
-        return "it explains a single example" if method.name in SINGLE_EXAMPLE else ""
+        return "" if method.is_aggregable else "it explains a single example"
     if view.is_editor and method.explains_layer:
         return "it gives no attributions of the input that is edited"
     if method.explains_layer != (view.method_use is MethodUse.LAYERS):

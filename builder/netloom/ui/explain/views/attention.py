@@ -49,9 +49,7 @@ RAW, WEIGHTED = "Attention weights", "Gradient-weighted"
 
 def obstacle(context: ViewContext) -> str:
     """Return the reason why attention is unavailable; "" if it is available."""
-    reason = next(
-        (method.reason for method in context.methods if method.name == "attention" and not method.available), ""
-    )
+    reason = {method.name: method.reason for method in context.methods}.get("attention", "")
     return reason[:1].upper() + reason[1:]
 
 
@@ -70,7 +68,7 @@ def attention_view(context: ViewContext) -> None:
     show_prediction(context, raw.prediction, raw.example)
     _decided(raw, weighted, heads)
     if weighted is None:
-        reason = next(method.reason for method in context.methods if method.name == "attention_relevance")
+        reason = {method.name: method.reason for method in context.methods}["attention_relevance"]
         st.info(f"Relevance and head ablation do not support this network: {escape(reason)}", icon=":material/info:")
     _every_head(raw, weighted, heads)
     _through(raw, weighted)

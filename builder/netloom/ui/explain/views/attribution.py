@@ -8,7 +8,7 @@ import streamlit as st
 
 from netloom.core.text import escape, number
 from netloom.explain import Explanation, InnerNode, Method
-from netloom.explain.core.explainer import method_facts
+from netloom.explain.core.explainer import ATTENTION, method_facts
 from netloom.explain.core.explanation import Level, Verdict
 from netloom.ui.components.figure_export import chart
 from netloom.ui.explain.baseline_picker import tell_unused
@@ -79,7 +79,7 @@ def _sentence(context: ViewContext, explanation: Explanation) -> None:
     text = headline(explanation)
     if text:
         st.markdown(f"**{text}**")
-    if any(method.name == "attention" and method.available for method in context.methods):
+    if any(method.group == ATTENTION and method.available for method in context.methods):
         leads_to("attention", "Show attention heads", ":material/hub:")
 
 

@@ -62,7 +62,7 @@ def attributions(explanation: Explanation, controls: DeltaGenerator) -> DeltaGen
         _downloads(panel, f"{name} {panel.key}")
     if explanation.attention is not None:
         st.caption("The Attention view shows every head of every layer.")
-    if explanation.attributions or (explanation.nodes and explanation.method != "layer_activation"):
+    if explanation.attributions or (explanation.nodes and _explains_score(explanation)):
         legend(quantity_of(explanation.target).is_error, signed=knows_signs(explanation), intensity=has_colors)
     return sentence
 
@@ -71,6 +71,12 @@ def knows_signs(attribution: Explanation | GlobalAttributions) -> bool:
     """Return whether the attributions have a sign."""
     method = method_facts().get(attribution.method)
     return method is None or method.signed
+
+
+def _explains_score(explanation: Explanation) -> bool:
+    """Return whether the parts contribute to the score, unlike the activations of a layer."""
+    method = method_facts().get(explanation.method)
+    return method is None or method.explains_score
 
 
 def _in_units(panel: Plot, explanation: Explanation) -> None:

@@ -66,8 +66,9 @@ def robustness_view(context: ViewContext) -> None:
 
 def _attack() -> str:
     """Draw the choice of the attack."""
-    method = str(st.selectbox("Attack", list(METHODS), format_func=lambda name: METHODS[name][0], key=Key.ATTACK))
-    st.caption(f"{METHODS[method][1][:1].upper()}{METHODS[method][1][1:]}.")
+    method = str(st.selectbox("Attack", list(METHODS), format_func=lambda name: METHODS[name].title, key=Key.ATTACK))
+    summary = METHODS[method].summary
+    st.caption(f"{summary[:1].upper()}{summary[1:]}.")
     return method
 
 
