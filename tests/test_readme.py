@@ -50,6 +50,10 @@ def test_screenshots_show_the_app_of_today() -> None:
     assert taken == {"pages": [title for title, _ in APP_PAGES.values()], "layers": len(registry())}
 
 
+def test_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 120, "Move details to docs/pages."
+
+
 def stated_counts() -> dict[str, tuple[str, Callable[[], int]]]:
     """Each number that the README states: the pattern of its sentence, and how it is counted."""
     from netloom.data import datasets
