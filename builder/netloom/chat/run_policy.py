@@ -89,12 +89,12 @@ def policy_problems(policy: Policy, schema: Schema, store: Store) -> list[Proble
         no_text_reason = "This run does not generate texts; name a run of a language model in generate.run."
         return "" if generates_text(schema) else no_text_reason
 
-    found_problems = [*value_problems(policy), *problems(policy, policy_intents(schema), entity_kinds(schema))]
+    all_problems = [*value_problems(policy), *problems(policy, policy_intents(schema), entity_kinds(schema))]
     if policy.fallback.generate is not None and not has_intents(schema):
-        found_problems.append(
+        all_problems.append(
             Problem("this run does not predict intents, so this is never used; remove it.", part="generate")
         )
-    return [*found_problems, *generation_problems(policy, obstacle)]
+    return [*all_problems, *generation_problems(policy, obstacle)]
 
 
 def check(policy: Policy, schema: Schema, store: Store, head: str = "") -> None:

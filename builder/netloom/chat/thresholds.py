@@ -115,13 +115,13 @@ def propose_thresholds(
             "No validation row is out of scope, so a recall cannot be measured; the intents out of scope of "
             f"the policy are: {listed}."
         )
-    found = choose(validation, limits)
-    measured = [part.measured(*found) for part in (validation, *tests)] if found else []
+    proposed = choose(validation, limits)
+    measured = [part.measured(*proposed) for part in (validation, *tests)] if proposed else []
     return ThresholdReport(
         limits,
-        Proposal(*found, measured[0], measured[1] if tests else None) if found else None,
-        "" if found else _obstacle(validation, limits),
-        automation_curve(validation, found[1] if found else 0.0),
+        Proposal(*proposed, measured[0], measured[1] if tests else None) if proposed else None,
+        "" if proposed else _obstacle(validation, limits),
+        automation_curve(validation, proposed[1] if proposed else 0.0),
         tuple(part.measured(*now) for part in (validation, *tests)),
     )
 

@@ -60,12 +60,12 @@ class Comparison:
         without = [np.concatenate(blocks[:position] + blocks[position + 1 :]) for position in range(len(blocks))]
         original = np.array([self._score(0, positions) for positions in without])
         variant = np.array([self._score(index, positions) for positions in without])
-        paired, own = jackknife_reach(original - variant), jackknife_reach(original)
+        paired_reach, original_reach = jackknife_reach(original - variant), jackknife_reach(original)
         score = self._score(0, np.arange(len(self.rows)))
         if self.trained.objective.is_proportion(self.name):
             low, high = wilson(score, len(self.rows))
-            own = (high - low) / 2
-        return paired, own
+            original_reach = (high - low) / 2
+        return paired_reach, original_reach
 
     def _score(self, index: int, places: np.ndarray) -> float:
         output, rows, trained = self.outputs[index][places], self.rows[places], self.trained

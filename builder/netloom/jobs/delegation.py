@@ -33,7 +33,7 @@ def delegate() -> None:
     columns.delegate(_columns)
     refuse_misfit.delegate(_refuse_misfit)
     measure_networks.delegate(_measured)
-    has_gpu.delegate(cache(_found_gpu))
+    has_gpu.delegate(cache(_detected_gpu))
     method_facts.delegate(cache(_described_methods))
     matched_start.delegate(_matched_start)
 
@@ -64,7 +64,7 @@ def _matched_start(store: Store, project: Project, text: str) -> Fit:
     return computed(MatchStart(project.model_dump_json(), text, written), store.home)
 
 
-def _found_gpu() -> bool:
+def _detected_gpu() -> bool:
     return computed(FindGpu(), default_home())
 
 

@@ -124,21 +124,21 @@ class _Pickler(pickle.Pickler):
 
 def _memmap_of(array: np.ndarray) -> np.memmap[Any, Any] | None:
     """Return the read-only mapped file that contains an array; None if it is in memory."""
-    found, base = None, array
+    mapped_file, base = None, array
     while isinstance(base, np.ndarray):
         if isinstance(base, np.memmap) and base.filename is not None and base.mode in ("r", "c"):
-            found = base  # the last of several is the whole file, whose offset is known
+            mapped_file = base  # the last of several is the whole file, whose offset is known
         base = base.base  # type: ignore[assignment]
-    return found
+    return mapped_file
 
 
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) in _FUNCTIONS:
             return super().find_class(module, name)
-        found = getattr(import_module(module), name, None) if module.partition(".")[0] == "netloom" else None
-        if isinstance(found, type):
-            return found
+        cls = getattr(import_module(module), name, None) if module.partition(".")[0] == "netloom" else None
+        if isinstance(cls, type):
+            return cls
         raise pickle.UnpicklingError(f"A worker handed over {module}.{name}, which is not allowed.")
 
 

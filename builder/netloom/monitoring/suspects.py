@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from netloom.runs import TrainedRun
     from netloom.tasks.true_labels import TrueLabel
 
-LOOKED_AT = 5_000  # rows of each log
+MAX_LOGGED_ROWS = 5_000  # rows of each log
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def suspects(home: Path, models: Sequence[str], trained: TrainedRun, most: int) 
     unsure: list[Suspect] = []
     notes = []
     for model in models:
-        content = read_log(home, model, trained.run.id if trained.run is not None else "", LOOKED_AT)
+        content = read_log(home, model, trained.run.id if trained.run is not None else "", MAX_LOGGED_ROWS)
         if content.hidden:
             names = ", ".join(sorted(content.hidden))
             notes.append(f"The log of {model} does not have {names}, so its rows cannot become examples.")

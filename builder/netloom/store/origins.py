@@ -22,5 +22,5 @@ def merged_about(connection: Connection, run_id: str, facts: RunOrigin, *, witho
     stored = connection.execute(select(runs.c.about).where(runs.c.id == run_id).with_for_update()).scalar()
     if stored is None:
         raise NotFoundError("There is no such run; it may have been deleted.")
-    kept = {key: value for key, value in json.loads(stored).items() if key not in without}
-    return json.dumps({**kept, **facts.as_json()})
+    remaining = {key: value for key, value in json.loads(stored).items() if key not in without}
+    return json.dumps({**remaining, **facts.as_json()})

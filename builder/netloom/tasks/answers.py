@@ -112,11 +112,11 @@ ENTITIES = structure_part(
 
 
 def monitored_counts(
-    names: Sequence[str], found: Iterable[str], what: str, of_class: str = "of the class"
+    names: Sequence[str], class_names: Iterable[str], what: str, of_class: str = "of the class"
 ) -> dict[str, float | str]:
     """Return how many things a prediction found, and how many of each class unless there are many classes. `what` is
     their name in the plural, and `of_class` what follows it before the name of a class."""
-    counts = Counter(found)
+    counts = Counter(class_names)
     each = names if 1 < len(names) <= MAX_MONITORED else ()
     return {
         f"{PREDICTION}: {what}": float(counts.total()),

@@ -62,10 +62,10 @@ def topological_order(successors: Mapping[str, Iterable[str]]) -> list[str]:
 
 def reachable(starts: Iterable[str], neighbors: Mapping[str, Iterable[str]]) -> set[str]:
     """Return the nodes on a path from any of the starts, without the starts that no path leads back to."""
-    found: set[str] = set()
+    reached: set[str] = set()
     waiting = list(starts)
     while waiting:
-        new = [node for node in neighbors[waiting.pop()] if node not in found]
-        found.update(new)
+        new = [node for node in neighbors[waiting.pop()] if node not in reached]
+        reached.update(new)
         waiting += new
-    return found
+    return reached

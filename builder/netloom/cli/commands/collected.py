@@ -118,19 +118,19 @@ def _suggest(store: Store, arguments: Namespace, context: Context) -> int:
 def _suspects(store: Store, trained: TrainedRun, most: int) -> tuple[list[Suspect], str]:
     """Return logged rows to review that are not collected yet, and a note about logs that cannot be used."""
     from netloom.monitoring import logged_models
-    from netloom.monitoring.suspects import LOOKED_AT, suspects
+    from netloom.monitoring.suspects import MAX_LOGGED_ROWS, suspects
 
     run = _run_of(trained)
     models = [info.model for info in logged_models(store.home) if run.id in info.runs]
     known = {example.source for example in store.collected(run.project_id).all()}
-    result = suspects(store.home, models, trained, most + min(len(known), LOOKED_AT))
+    result = suspects(store.home, models, trained, most + min(len(known), MAX_LOGGED_ROWS))
     return [suspect for suspect in result.rows if suspect.source not in known][:most], result.note
 
 
 def _add(store: Store, arguments: Namespace, context: Context) -> int:
     from netloom.cli.rows import read_row
     from netloom.monitoring.collecting import collect_input, collect_request, restriction_of
-    from netloom.monitoring.suspects import LOOKED_AT
+    from netloom.monitoring.suspects import MAX_LOGGED_ROWS
 
     trained = load_trained_run(store, arguments.run)
     run, true_label = _run_of(trained), _true_label(trained)
@@ -145,7 +145,7 @@ def _add(store: Store, arguments: Namespace, context: Context) -> int:
             raise UsageError(
                 f"{arguments.request[:80]!r} is collected already; netloom collected relabel changes its label."
             )
-        suspects, _ = _suspects(store, trained, LOOKED_AT)
+        suspects, _ = _suspects(store, trained, MAX_LOGGED_ROWS)
         suspect = next((suspect for suspect in suspects if suspect.source == arguments.request), None)
         if suspect is None:
             raise UsageError(

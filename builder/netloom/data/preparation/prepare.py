@@ -149,10 +149,10 @@ def prepared(key: str, home: str) -> Prepared:
     if raw.large and choice.duplicates == "drop":
         raise DataError("Data that is larger than memory cannot be searched for duplicates; keep them.")
     parts = split(raw, choice)
-    kept = raw.folder if raw.large else None
+    folder = raw.folder if raw.large else None
     preprocess = Preprocess.from_json(
         memmap_cache.remembered(
-            kept,
+            folder,
             f"fitted-{memmap_cache.key(key)}",
             lambda: _fitted(raw, parts["train"], choice.prepare == "standardize").to_json(),
         )
@@ -168,7 +168,7 @@ def prepared(key: str, home: str) -> Prepared:
         target=_encoded_target(raw, preprocess),
         split={name: rows.astype(np.int64, copy=False) for name, rows in parts.items()},
         preprocess=preprocess,
-        fingerprint=memmap_cache.remembered(kept, f"fingerprint-{memmap_cache.key(raw.identity)}", raw.fingerprint),
+        fingerprint=memmap_cache.remembered(folder, f"fingerprint-{memmap_cache.key(raw.identity)}", raw.fingerprint),
         raw=raw,
         masks=raw.masks,
         weights=None if weights is None else weights.astype(np.float32),

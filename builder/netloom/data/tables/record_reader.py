@@ -46,8 +46,8 @@ class RecordReader:
             FileError: A record is not an object.
             EncodeError: The time steps of a series cannot be read.
         """
-        found = self._within(records)
-        values = found if isinstance(found, list) else [found]
+        content = self._within(records)
+        values = content if isinstance(content, list) else [content]
         for position, record in enumerate(values, 1):
             if not isinstance(record, Mapping):
                 raise FileError(
@@ -58,7 +58,7 @@ class RecordReader:
         if (steps := self._time_steps(rows, name)) is not None:
             return steps
         self._join(rows)
-        file = RowFile(rows, is_single=not isinstance(found, list))
+        file = RowFile(rows, is_single=not isinstance(content, list))
         written = {name for row in rows for name, value in row.items() if _is_written(value)}
         for column, reader in self._readers.items():
             if column in written:

@@ -149,10 +149,10 @@ def _with_joined(
         lines = [[(strip_cell(cell) or "").replace(decimal, ".") for cell in line] for _, line in body]
         columns, joined = encoder.joined_cells(names, lines)
         if columns:
-            kept = [place for place, name in enumerate(names) if name not in columns]
-            names = [*(names[place] for place in kept), encoder.name]
+            remaining = [place for place, name in enumerate(names) if name not in columns]
+            names = [*(names[place] for place in remaining), encoder.name]
             body = [
-                (number, [*(_cell_at(line, place) or "" for place in kept), cell])
+                (number, [*(_cell_at(line, place) or "" for place in remaining), cell])
                 for (number, line), cell in zip(body, joined, strict=True)
             ]
     return names, body

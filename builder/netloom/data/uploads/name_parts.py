@@ -41,10 +41,10 @@ def ends_in_date(name: str) -> bool:
     return _DATE.fullmatch(MARKS.split(name)[-1]) is not None
 
 
-def are_classes(found: Sequence[str]) -> bool:
+def are_classes(labels: Sequence[str]) -> bool:
     """Return whether labels of files can be classes: none is empty, and there are few, which are not split parts."""
-    classes = {*found}
-    return "" not in classes and 1 < len(classes) <= max(2, len(found) // 2) and not is_split(map(part_of, classes))
+    classes = {*labels}
+    return "" not in classes and 1 < len(classes) <= max(2, len(labels) // 2) and not is_split(map(part_of, classes))
 
 
 def _times(columns: Sequence[Sequence[str]]) -> set[int]:

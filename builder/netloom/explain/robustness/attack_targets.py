@@ -197,8 +197,8 @@ class Objects(AttackTarget):
         import torch
 
         matches = matched(detected(output), truth, _IOU)
-        found = torch.stack([matches.classes.double(), matches.scores.double(), matches.hits[0].double()], dim=2)
-        return torch.cat([found, matches.true.double()[..., None].expand(-1, -1, 3)], dim=1)
+        detections = torch.stack([matches.classes.double(), matches.scores.double(), matches.hits[0].double()], dim=2)
+        return torch.cat([detections, matches.true.double()[..., None].expand(-1, -1, 3)], dim=1)
 
     def mean(self, scores: torch.Tensor) -> float:
         if not (averages := self._averages(scores)):
@@ -214,8 +214,8 @@ class Objects(AttackTarget):
     def _averages(self, scores: torch.Tensor) -> dict[str, float]:
         """Return the average precision of each class that occurs, by name."""
         count = self.data.target.shape[1]
-        found, true = scores[:, :-count], scores[:, -count:, 0].long()
-        matches = Matches(found[..., 0].long(), found[..., 1], found[None, ..., 2] > 0, true)
+        detections, true = scores[:, :-count], scores[:, -count:, 0].long()
+        matches = Matches(detections[..., 0].long(), detections[..., 1], detections[None, ..., 2] > 0, true)
         each = {name: average_precisions(matches, number) for number, name in enumerate(self.classes)}
         return {name: float(value[0]) for name, value in each.items() if value is not None}
 

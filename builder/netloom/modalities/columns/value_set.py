@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 SEPARATORS = ("|", ";", ",")
 VALUES_LIMIT = 200
-_LOOKED_AT = 1_000  # cells from which the kind is inferred
+_SAMPLED_CELLS = 1_000  # cells from which the kind is inferred
 _MAX_CELLS = 0.5  # the share of cells that hold a separator
-_FEWEST_TIMES = 4  # how often a value occurs on average
-_LONGEST = 40  # characters of a value
+_MIN_MEAN_COUNT = 4  # how often a value occurs on average
+_MAX_LENGTH = 40  # characters of a value
 
 
 class SetSettings(Settings):
@@ -56,7 +56,7 @@ class ValueSet(ColumnKind):
 
         if not pd.api.types.is_string_dtype(values):
             return False
-        cells = values.dropna().head(_LOOKED_AT).tolist()
+        cells = values.dropna().head(_SAMPLED_CELLS).tolist()
         return any(_are_sets(cells, separator) for separator in SEPARATORS)
 
     def read(self, source: ColumnSource) -> Sequence[ReadColumn]:
@@ -115,8 +115,8 @@ def _are_sets(cells: Sequence[str], separator: str) -> bool:
     times = Counter(value for values in parted for value in values)
     if not times:
         return False
-    recur = times.total() >= _FEWEST_TIMES * len(times)
-    is_short = max(map(len, times)) <= _LONGEST
+    recur = times.total() >= _MIN_MEAN_COUNT * len(times)
+    is_short = max(map(len, times)) <= _MAX_LENGTH
     # A fixed number of parts is a record, such as a city and its state, and commas stand within numbers.
     varies = are_lists or len({len(values) for values in parted}) > 1
     distinct = set(map(frozenset, parted))

@@ -140,7 +140,7 @@ def _environment_differences(original_artifacts: RunArtifacts, repeated_artifact
     old_environment, new_environment = original_artifacts.environment(), repeated_artifacts.environment()
     differences = []
     for name in dict.fromkeys([*old_environment, *new_environment]):
-        old, new = old_environment.get(name, "not kept"), new_environment.get(name, "not kept")
+        old, new = old_environment.get(name, "not recorded"), new_environment.get(name, "not recorded")
         if name in _HARMLESS or old == new:
             continue
         # A setting that was renamed since changes the digest of the document

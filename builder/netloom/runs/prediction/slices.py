@@ -126,8 +126,8 @@ class _Tests:
             return None, None
         differences = []
         for block in self.blocks:
-            kept = ~_mask(block, len(inside))
-            differences.append(self.score(inside & kept) - self.score(~inside & kept))
+            other_rows = ~_mask(block, len(inside))
+            differences.append(self.score(inside & other_rows) - self.score(~inside & other_rows))
         return intervals[self.metric], jackknife_p_value(score - rest_score, np.array(differences))
 
 

@@ -103,17 +103,17 @@ class MaskLabel(PaintedLabel):
         """
         pixels = mask_pixels(content, filename)
         values = pixels.in_colors if self.values is not None and self.values.are_colors else pixels.values
-        found = np.unique(values).tolist()
-        numbers = MaskValues(tuple(range(len(self.names))), VOID if has_void(found) else None)
-        if self.values is not None and self.values.has(found):
+        distinct = np.unique(values).tolist()
+        numbers = MaskValues(tuple(range(len(self.names))), VOID if has_void(distinct) else None)
+        if self.values is not None and self.values.has(distinct):
             indices = self.values.indices(values)
         elif numbers.has(np.unique(pixels.values).tolist()):
             indices = numbers.indices(pixels.values)
-        elif len(found) == len(self.names):
-            indices = np.searchsorted(found, values)
+        elif len(distinct) == len(self.names):
+            indices = np.searchsorted(distinct, values)
         else:
             raise DataError(
-                f"{filename[:100]!r} has {len(found):,} different values, such as {found[-1]}, but the model "
+                f"{filename[:100]!r} has {len(distinct):,} different values, such as {distinct[-1]}, but the model "
                 f"has {len(self.names)} classes; save a PNG with {self._forms}, or with one gray value or color "
                 "for each class."
             )

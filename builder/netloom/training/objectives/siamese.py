@@ -34,11 +34,11 @@ class Siamese(Objective):
 
     task = siamese.Siamese()
     margin = 1.0
-    alike = 1  # the class of similar pairs
+    similar_class = 1  # the class of similar pairs
 
     def described(self, training: Training, schema: Schema) -> Self:
         described = copy.copy(self)
-        described.margin, described.alike = training.margin, similar_index(training)
+        described.margin, described.similar_class = training.margin, similar_index(training)
         return described
 
     def configured(self, training: Training, data: Prepared, device: str) -> Self:
@@ -46,38 +46,39 @@ class Siamese(Objective):
 
     def _costs(self, output: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the loss of each pair and its distance, (N,)."""
-        apart = distance(output)
-        far = (self.margin - apart).clamp(min=0).square()  # no loss beyond the margin: distances need not grow forever
-        return 0.5 * apart.square().where(target == self.alike, far), apart
+        distances = distance(output)
+        # No loss beyond the margin: distances need not grow forever
+        dissimilar_cost = (self.margin - distances).clamp(min=0).square()
+        return 0.5 * distances.square().where(target == self.similar_class, dissimilar_cost), distances
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         return self._costs(output, target)[0].mean()
 
     def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
-        costs, apart = self._costs(output, target)
-        alike = target == self.alike
+        costs, distances = self._costs(output, target)
+        is_similar = target == self.similar_class
         sums = {
             "loss": costs.sum(),
-            "alike_distance": apart[alike].sum(),
-            "other_distance": apart[~alike].sum(),
-            "alike": alike.sum(),
+            "alike_distance": distances[is_similar].sum(),
+            "other_distance": distances[~is_similar].sum(),
+            "alike": is_similar.sum(),
         }
         return Scores(sums, len(target))
 
     def finish(self, means: dict[str, float]) -> dict[str, float]:
-        alike = means["alike"]  # the share of similar pairs
+        share = means["alike"]  # of similar pairs
         return {
             "loss": means["loss"],
-            "alike_distance": means["alike_distance"] / alike if alike else 0.0,
-            "other_distance": means["other_distance"] / (1 - alike) if alike < 1 else 0.0,
+            "alike_distance": means["alike_distance"] / share if share else 0.0,
+            "other_distance": means["other_distance"] / (1 - share) if share < 1 else 0.0,
         }
 
     def calibrate(self, output: torch.Tensor, data: Prepared, rows: torch.Tensor) -> Settings:
         """Choose the distance threshold with the best F1 for similar pairs."""
-        alike = data.target[rows] == self.alike
-        if not bool(alike.any()) or bool(alike.all()):
+        is_similar = data.target[rows] == self.similar_class
+        if not bool(is_similar.any()) or bool(is_similar.all()):
             return {"threshold": self.margin / 2}
-        return {"threshold": -best_threshold(-distance(output), alike)}  # similar pairs have the smaller distance
+        return {"threshold": -best_threshold(-distance(output), is_similar)}  # similar pairs have the smaller distance
 
     def reference(self, data: Prepared, rows: torch.Tensor, split: str) -> Reference | None:
         """Predict the majority class of the training pairs."""
@@ -92,19 +93,19 @@ class Siamese(Objective):
 
         classes, target = data.schema.target.classes, data.target[rows]
         threshold = chosen.get("threshold", self.margin / 2)
-        costs, apart = self._costs(output, target)
+        costs, distances = self._costs(output, target)
         truth = target.numpy()
-        guess = torch.where(apart < threshold, self.alike, 1 - self.alike).numpy()
+        guess = torch.where(distances < threshold, self.similar_class, 1 - self.similar_class).numpy()
         counts = confusion(truth, guess, 2)
         scores = class_scores(counts)
-        alike, near = (target == self.alike).numpy(), (-apart).double().numpy()
+        is_similar, similarity = (target == self.similar_class).numpy(), (-distances).double().numpy()
         return Evaluation(
             split=split,
             rows=len(rows),
             metrics={
                 "accuracy": float((truth == guess).mean()),
-                **areas(alike, near),
-                "f1": float(scores[2][self.alike]),
+                **areas(is_similar, similarity),
+                "f1": float(scores[2][self.similar_class]),
                 "threshold": threshold,
                 "loss": float(costs.mean()),
             },
@@ -112,19 +113,19 @@ class Siamese(Objective):
             confusion=counts.tolist(),
             report=by_class(classes, scores),
             separation={
-                "usual": apart[target == self.alike].tolist(),
-                "unusual": apart[target != self.alike].tolist(),
+                "usual": distances[target == self.similar_class].tolist(),
+                "unusual": distances[target != self.similar_class].tolist(),
                 "threshold": threshold,
-                "names": [classes[self.alike], classes[1 - self.alike]],
+                "names": [classes[self.similar_class], classes[1 - self.similar_class]],
                 "score": "Distance of a pair",
-                **curves(alike, near),
+                **curves(is_similar, similarity),
             },
             worst=[
                 Worst(
                     int(rows[i]),
                     float(costs[i]),
                     classes[truth[i]],
-                    _caption(classes[guess[i]], float(apart[i])),
+                    _caption(classes[guess[i]], float(distances[i])),
                     None,
                     correct=bool(truth[i] == guess[i]),
                 )
@@ -137,7 +138,8 @@ class Siamese(Objective):
         return {
             **data.fitted_target.to_json(),
             "kind": "pair",
-            "classes": [classes[1 - self.alike], classes[self.alike]],  # a pair near each other has the second
+            # A pair near each other has the second
+            "classes": [classes[1 - self.similar_class], classes[self.similar_class]],
             "threshold": chosen.get("threshold", self.margin / 2),
         }
 
@@ -145,8 +147,8 @@ class Siamese(Objective):
         return output.chunk(2, dim=1)
 
 
-def _caption(name: str, apart: float) -> str:
-    return f"{name}, {apart:.2f} apart"
+def _caption(name: str, pair_distance: float) -> str:
+    return f"{name}, {pair_distance:.2f} apart"
 
 
 def distance(output: torch.Tensor) -> torch.Tensor:

@@ -208,10 +208,10 @@ def share(start: int, end: int, rank: int, world: int, together: int = 1) -> tup
     have no part and process its first rows with weight 0, because all ranks must take part in each step.
     """
     groups = (end - start) // together
-    taking = max(1, min(world, (end - start) // max(MIN_ROWS, together)))
-    if rank >= taking:
+    active_ranks = max(1, min(world, (end - start) // max(MIN_ROWS, together)))
+    if rank >= active_ranks:
         return start, min(start + MIN_ROWS, end), False
-    size, longer = divmod(groups, taking)
+    size, longer = divmod(groups, active_ranks)
     first = start + (rank * size + min(rank, longer)) * together
     return first, first + (size + (rank < longer)) * together, True
 

@@ -18,7 +18,7 @@ from netloom.jobs import RunWeights
 from netloom.jobs.requests.monitoring import FindSuspects, MakeVersion, version_title
 from netloom.monitoring import LogInfo
 from netloom.monitoring.collecting import collect_request, restriction_of
-from netloom.monitoring.suspects import LOOKED_AT, Suspect
+from netloom.monitoring.suspects import MAX_LOGGED_ROWS, Suspect
 from netloom.runs.derived.retraining import remark, retrain
 from netloom.store import CollectedExample, Run
 from netloom.ui.components.errors import guard
@@ -240,7 +240,7 @@ def _suggestions(
     models = tuple(info.model for info in infos)
     stamp = "-".join(str(number) for info in infos for number in info.stamp)
     suggestions = computed(
-        FindSuspects(weights, models, SUGGESTED + min(len(known), LOOKED_AT), stamp), "Reading the log …"
+        FindSuspects(weights, models, SUGGESTED + min(len(known), MAX_LOGGED_ROWS), stamp), "Reading the log …"
     )
     suspects = [suspect for suspect in suggestions.rows if suspect.source not in known][:SUGGESTED]
     if suggestions.note:

@@ -25,7 +25,7 @@ from netloom.ui.components.charts.charts import TRAIN
 from netloom.ui.components.forms import bound, refused
 from netloom.ui.components.settings import choose, differing, field, settings_of
 from netloom.ui.components.words import unique_labels
-from netloom.ui.train.loss_form import ADVANCED_LOSSES, ALIKE, BALANCED, CUSTOM, WEIGHTINGS, weights_input
+from netloom.ui.train.loss_form import ADVANCED_LOSSES, BALANCED, CUSTOM, UNIFORM, WEIGHTINGS, weights_input
 from netloom.ui.train.state import Key
 
 # The number of points of the curve of a schedule.
@@ -263,10 +263,10 @@ def _classes(live: Live) -> None:
     data = None if live.data_problem() else live.schema()
     classes = data.target.classes if data else ()
     weights = training.class_weights
-    current = ALIKE if weights is None else BALANCED if weights == BALANCED else CUSTOM
+    current = UNIFORM if weights is None else BALANCED if weights == BALANCED else CUSTOM
 
     # At least two, because a document with fewer weights is invalid.
-    begin: dict[str, Any] = {ALIKE: None, BALANCED: BALANCED, CUSTOM: [1.0] * max(len(classes), 2)}
+    begin: dict[str, Any] = {UNIFORM: None, BALANCED: BALANCED, CUSTOM: [1.0] * max(len(classes), 2)}
 
     def weigh(new: Any) -> Edit:
         return {"kind": "project", "training": {"class_weights": new}}

@@ -28,12 +28,12 @@ from netloom.ui.components.forms import bound, refused
 from netloom.ui.components.settings import field
 from netloom.ui.components.words import at, unique_labels
 
-ALIKE, BALANCED, CUSTOM = "alike", "balanced", "own"
-WEIGHTINGS = {ALIKE: "Uniform", BALANCED: "Balanced (inverse frequency)", CUSTOM: "Custom"}
+UNIFORM, BALANCED, CUSTOM = "alike", "balanced", "own"
+WEIGHTINGS = {UNIFORM: "Uniform", BALANCED: "Balanced (inverse frequency)", CUSTOM: "Custom"}
 # The settings that the advanced settings show.
 ADVANCED_LOSSES = ("focal_gamma", "dice_weight")
 SHOWN_RUNS = 20
-LOOKED_AT = 200  # the newest runs of all projects
+SEARCHED_RUNS = 200  # the newest runs of all projects
 
 
 def objective_settings(live: Live) -> None:
@@ -52,11 +52,11 @@ def objective_settings(live: Live) -> None:
 
 def _positives(live: Live) -> None:
     weight = live.project.training.positive_weight
-    current = ALIKE if weight is None else BALANCED if weight == BALANCED else CUSTOM
+    current = UNIFORM if weight is None else BALANCED if weight == BALANCED else CUSTOM
     description = describe_field("positive_weight")
 
     def edit(new: str) -> Edit:
-        weight: Any = {ALIKE: None, BALANCED: BALANCED, CUSTOM: 2.0}[new]
+        weight: Any = {UNIFORM: None, BALANCED: BALANCED, CUSTOM: 2.0}[new]
         return {"kind": "project", "training": {"positive_weight": weight}}
 
     binding = bound(live, "training/positives", current, edit, renews=True)
@@ -94,7 +94,7 @@ def _output(live: Live, part: TargetSpec) -> None:
     head = live.project.training.outputs.get(part.name, Head())
     tasks_by_name = {task.name: task for task in heads(part) if task.accepts(part)}
     current = head_of(part, live.project.training).name
-    weighs = "class_weights" in tasks_by_name[current].settings if current in tasks_by_name else False
+    supports_class_weights = "class_weights" in tasks_by_name[current].settings if current in tasks_by_name else False
     task_column, weight_column = st.columns([2, 1])
 
     def edit(**change: Any) -> Edit:
@@ -119,15 +119,15 @@ def _output(live: Live, part: TargetSpec) -> None:
     text = "Weight of the loss of this output in the total loss"
     weight_column.number_input("Weight", 0.0, 1e6, head.weight, step=None, format="%g", help=text, **binding)
     refused(binding)
-    if weighs:
+    if supports_class_weights:
         _classes(live, part, head, lambda new: edit(class_weights=new))
 
 
 def _classes(live: Live, part: TargetSpec, head: Head, edit: Callable[[Any], Edit]) -> None:
     """Draw the class weights of a target."""
     weights, name = head.class_weights, f"training/outputs/{part.name}"
-    current = ALIKE if weights is None else BALANCED if weights == BALANCED else CUSTOM
-    begin: dict[str, Any] = {ALIKE: None, BALANCED: BALANCED, CUSTOM: [1.0] * len(part.classes)}
+    current = UNIFORM if weights is None else BALANCED if weights == BALANCED else CUSTOM
+    begin: dict[str, Any] = {UNIFORM: None, BALANCED: BALANCED, CUSTOM: [1.0] * len(part.classes)}
     binding = bound(live, f"{name}/weighting", current, lambda new: edit(begin[new]), renews=True)
     options = list(WEIGHTINGS)
     st.selectbox(
@@ -178,7 +178,7 @@ def _runs(live: Live) -> dict[str, str]:
     """Return the labels of possible teachers: runs of this project with weights, then matching runs of others."""
     runs = live.store.runs(live.id, limit=SHOWN_RUNS)
     names = {f"{RUN}{run.id}": _named(run) for run in runs if _has_weights(live, run)}
-    other_runs = (run for run in live.store.runs(limit=LOOKED_AT) if run.project_id != live.id and _fits(live, run))
+    other_runs = (run for run in live.store.runs(limit=SEARCHED_RUNS) if run.project_id != live.id and _fits(live, run))
     projects = {row.id: row.name for row in live.store.list_projects()}
     for run in islice(other_runs, SHOWN_RUNS):
         project = projects.get(run.project_id, "")

@@ -87,7 +87,7 @@ def _main_settings(live: Live) -> None:
 
 def _data_and_task(live: Live) -> None:
     """Draw the data, the objective with its settings, and the initial weights; open while the data is missing."""
-    ready = bool(live.project.data.dataset) and not live.data_problem() and not _misfits(live)
+    ready = bool(live.project.data.dataset) and not live.data_problem() and not _preflight_problems(live)
     infos = {info.name: info.title for info in datasets(live.store.home)}
     names = (infos.get(live.project.data.dataset, "no data"), task(live.project.training.objective).title)
     title = " · ".join(["Data and objective", f"*{escape(' · '.join(names))}*"])
@@ -116,7 +116,7 @@ def _estimate(live: Live, analysis: Analysis) -> None:
         if issue.fix and st.button(issue.fix.title, key=Key.FIX.of(issue.code, issue.node, issue.port)):
             live.apply(issue.fix.edit)
             st.rerun()
-    for sentence in _misfits(live):
+    for sentence in _preflight_problems(live):
         show_error(sentence)
     data_caveats(live, "train")
     if not analysis.errors:
@@ -126,7 +126,7 @@ def _estimate(live: Live, analysis: Analysis) -> None:
         )
 
 
-def _misfits(live: Live) -> list[str]:
+def _preflight_problems(live: Live) -> list[str]:
     """Return the settings that do not match the objective, the data or the device, as sentences."""
     training = live.project.training
     objective = OBJECTIVES.get(training.objective)
@@ -143,7 +143,7 @@ def _misfits(live: Live) -> list[str]:
 
 def _start(live: Live, analysis: Analysis) -> None:
     data = bool(live.project.data.dataset) and not live.data_problem()
-    ready = fits(live, analysis) and not analysis.errors and data and not _misfits(live)
+    ready = fits(live, analysis) and not analysis.errors and data and not _preflight_problems(live)
     widget: dict[str, Any] = {"width": "stretch", "disabled": not ready}
     if st.button("Start training", type="primary", icon=":material/play_arrow:", **widget):
         _begin(live, live.project)

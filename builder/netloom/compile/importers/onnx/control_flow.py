@@ -178,8 +178,10 @@ def _rolled_loop(
         following, results = outputs[: len(carried)], outputs[len(carried) :]
         return loop.finish(following, results, [0] * len(results), operator.name or "loop")
 
-    made = {condition, counter, *body.inputs, *(item.outputs[0] for item in selected)}
-    return evaluator.rolled(operator, loop, convert, [key for key in others.reads_from_outside if key not in made])
+    inner_values = {condition, counter, *body.inputs, *(item.outputs[0] for item in selected)}
+    return evaluator.rolled(
+        operator, loop, convert, [key for key in others.reads_from_outside if key not in inner_values]
+    )
 
 
 CONTROL_FLOW: dict[str, Step] = {"If": _branch, "Loop": _loop, "Scan": _scan}

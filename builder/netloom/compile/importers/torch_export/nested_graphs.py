@@ -39,8 +39,8 @@ def inlined(graph: dict[str, Any], limit: int = MAX_NODES, depth: int = 0, *, un
     tensor_values = dict(graph["tensor_values"])
     for node in graph["nodes"]:
         if node["target"] == _SCAN and not unrolls and not _has_cell(node):
-            kept, values = _with_body(node, limit - len(nodes), depth)
-            nodes.append(kept)
+            scan, values = _with_body(node, limit - len(nodes), depth)
+            nodes.append(scan)
             tensor_values |= values
             continue
         if node["target"] == _SCAN:
@@ -135,7 +135,8 @@ def _with_body(node: dict[str, Any], limit: int, depth: int) -> tuple[dict[str, 
     }
     parts = {"states": states, "sequences": sequences, "others": others}
     inputs = [
-        {"name": key, "arg": {"as_tensors": [part["as_tensor"] for part in found]}} for key, found in parts.items()
+        {"name": key, "arg": {"as_tensors": [part["as_tensor"] for part in references]}}
+        for key, references in parts.items()
     ]
     shapes = {name(key): meta for key, meta in inner["tensor_values"].items()}
     return {**node, "inputs": inputs, "body": _renamed_body(body, name)}, shapes

@@ -222,12 +222,12 @@ class Reader:
             outputs = [self.values[name] for name in body.outputs]
             following, results = outputs[: len(states)], outputs[len(states) :]
             name = f"{item.stack[-1].path}.scan" if item.stack else "scan"
-            made = loop.finish(following, results, [0] * len(results), name)
+            loop_outputs = loop.finish(following, results, [0] * len(results), name)
         except (UnsupportedOperatorError, *MALFORMED_ERRORS) as error:
             raise UnreadableModelError(f"The loop ({location(item)}) cannot be imported: {error}.") from None
         finally:
             self.builder, self.owners, self.learned = outer, owners, learned
-        self.values |= dict(zip(item.names(), made, strict=True))
+        self.values |= dict(zip(item.names(), loop_outputs, strict=True))
         for key in self.builder.nodes:
             self.owners.setdefault(key, item.stack)
 
