@@ -15,7 +15,7 @@ import pandas as pd
 from PIL import Image
 
 from netloom.data import DataError, Prepared, add_file, prepare
-from netloom.data.uploads.source import Content
+from netloom.data.uploads.files.source import Content
 from netloom.document import DataChoice
 
 ROWS = 80

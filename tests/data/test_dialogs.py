@@ -10,7 +10,7 @@ import pytest
 from netloom.data import DataError
 from netloom.data.sequence_pairs import Pairs
 from netloom.data.uploads import add_file, fitting, open_source, read_upload
-from netloom.data.uploads.source import Content
+from netloom.data.uploads.files.source import Content
 from netloom.document import DataChoice
 from tests.data.crafted import make_zip
 from tests.data.samples import import_and_prepare

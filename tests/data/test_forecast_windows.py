@@ -16,7 +16,7 @@ from netloom.data.preparation.decode import decode
 from netloom.data.quality.reach_back import reach_back_note
 from netloom.data.raw.series import Series, forecast_of
 from netloom.data.uploads import fitting, open_source
-from netloom.data.uploads.series_windows import parts_of_windows, season
+from netloom.data.uploads.series.series_windows import parts_of_windows, season
 from netloom.data.uploads.upload_meta import read_meta, write_meta
 from netloom.document import DataChoice
 from tests.data.samples import import_and_prepare

@@ -125,7 +125,7 @@ def test_missing_file_is_rejected(home: Path) -> None:
 
 
 def test_oversized_file_is_rejected(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("netloom.data.uploads.source.MAX_FILE_BYTES", 100)
+    monkeypatch.setattr("netloom.data.uploads.files.source.MAX_FILE_BYTES", 100)
     assert "at most" in _rejection_message(valid_csv(), "table.csv", home)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from netloom.data.uploads.images import read_as_stored
+from netloom.data.uploads.images.image_questions import read_as_stored
 from netloom.modalities.encoding.file_pixels import stored_pixels
 from netloom.modalities.encoding.image_field import image_encoder, sized
 from netloom.modalities.fields.image import ImageModality

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from netloom.data import DataError, add_file, prepare
-from netloom.data.uploads.members import Members
+from netloom.data.uploads.files.members import Members
 from netloom.document import DataChoice
 from tests.data.samples import (
     HOSTILE,

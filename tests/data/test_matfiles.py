@@ -14,7 +14,7 @@ import scipy.io
 from netloom.core.errors import DataError
 from netloom.data import Prepared, prepare
 from netloom.data.uploads import add_file, open_source
-from netloom.data.uploads.matfiles import read_mat, rows_first
+from netloom.data.uploads.files.matfiles import read_mat, rows_first
 from netloom.document import DataChoice
 from netloom.sandbox import FileInspection
 from tests.data.brought import bars
@@ -120,7 +120,7 @@ def test_broken_files_are_rejected(content: bytes, message: str) -> None:
 
 
 def test_large_arrays_are_rejected_before_they_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("netloom.data.uploads.matfiles.MAX_STORED_BYTES", 10_000)
+    monkeypatch.setattr("netloom.data.uploads.files.matfiles.MAX_STORED_BYTES", 10_000)
     for content in (level5(X=ROWS), version73(X=ROWS)):
         with pytest.raises(DataError, match="take 0 MiB; at most 0 MiB"):
             read_mat(content, "large.mat")

@@ -15,7 +15,7 @@ from netloom.data.caching.memmap_cache import ArrayFiles
 from netloom.data.preparation.prepare import clear_cache, read
 from netloom.data.raw.images import Images
 from netloom.data.raw.series import Series
-from netloom.data.uploads.images import load_arrays
+from netloom.data.uploads.images.image_questions import load_arrays
 from netloom.document import DataChoice
 from netloom.modalities.encoding.field_encoder import ScaledEncoder
 from netloom.modalities.fields.series import fit_channels, fit_windows
@@ -42,7 +42,7 @@ def test_large_arrays_are_memory_mapped_unchanged(tmp_path: Path, monkeypatch: p
         "deep": np.ones(999),
     }
     np.savez(tmp_path / "images.npz", **arrays)
-    monkeypatch.setattr("netloom.data.uploads.images.MAPPED_BYTES", 5_000)
+    monkeypatch.setattr("netloom.data.uploads.images.image_questions.MAPPED_BYTES", 5_000)
     loaded = load_arrays(tmp_path)
     assert {name for name, values in loaded.items() if _is_memory_mapped(values)} == {"pixels", "deep"}
     for name, values in arrays.items():
@@ -52,7 +52,7 @@ def test_large_arrays_are_memory_mapped_unchanged(tmp_path: Path, monkeypatch: p
 
 @pytest.mark.parametrize("cut", [40, 3_000])
 def test_truncated_archive_is_rejected(tmp_path: Path, cut: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("netloom.data.uploads.images.MAPPED_BYTES", 100)
+    monkeypatch.setattr("netloom.data.uploads.images.image_questions.MAPPED_BYTES", 100)
     np.savez(tmp_path / "images.npz", pixels=np.zeros(6_000))
     content = (tmp_path / "images.npz").read_bytes()
     (tmp_path / "images.npz").write_bytes(content[:cut] + content[-200:])
@@ -64,7 +64,7 @@ def test_truncated_archive_is_rejected(tmp_path: Path, cut: int, monkeypatch: py
 def test_memory_mapped_images_are_bitwise_equal(home: Path, build: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     choice = DataChoice(dataset=add_file(build(), "x.zip", home).name, options={"size": 12})
     before = prepare(choice, home)
-    monkeypatch.setattr("netloom.data.uploads.images.MAPPED_BYTES", 100)
+    monkeypatch.setattr("netloom.data.uploads.images.image_questions.MAPPED_BYTES", 100)
     monkeypatch.setenv("NETLOOM_DATA_MEMORY_MB", "0.001")
     clear_cache()
     after = prepare(choice, home)

@@ -10,7 +10,7 @@ import pytest
 
 from netloom.data import DataError
 from netloom.data.uploads import add_file, fitting, open_source, read_upload
-from netloom.data.uploads.name_parts import possible_parts
+from netloom.data.uploads.file_labels.name_parts import possible_parts
 from netloom.document import DataChoice
 from tests.data.crafted import make_zip, solid_image
 

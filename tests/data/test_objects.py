@@ -21,7 +21,7 @@ from netloom.data.quality.checks.duplicate_rows import DuplicateRows
 from netloom.data.quality.quality_view import QualityView
 from netloom.data.raw.images import Images
 from netloom.data.uploads import add_file, fitting, open_source, read_upload, readers
-from netloom.data.uploads.members import counted_files
+from netloom.data.uploads.files.members import counted_files
 from netloom.document import DataChoice
 from tests.data.box_files import (
     HEIGHT,

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from netloom.data.tables.row_file import read_rows
-from netloom.data.uploads import fitting, open_source, parallel_texts
+from netloom.data.uploads import fitting, open_source
+from netloom.data.uploads.texts import parallel_texts
 from netloom.modalities.encoding.cells import EncodeError
 from tests.data.crafted import make_zip
 from tests.data.samples import import_and_prepare, import_error

@@ -254,7 +254,7 @@ def test_folder_is_read_without_symbolic_links(home: Path, tmp_path: Path) -> No
 
 
 def test_member_limit_does_not_apply_to_images(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("netloom.data.uploads.members.MAX_MEMBERS", 15)
+    monkeypatch.setattr("netloom.data.uploads.files.members.MAX_MEMBERS", 15)
     assert add_file(make_zip(image_folders(20)), "x.zip", home).rows == 20
     tables = make_zip({f"{'ab'[i % 2]}/{i}.csv": b"some words" for i in range(20)})
     assert "20 members" in _error_message(tables, home, "y")

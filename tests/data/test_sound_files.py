@@ -11,7 +11,7 @@ import soundfile
 from scipy.io import wavfile
 
 from netloom.data import DataError, Prepared
-from netloom.data.uploads.soundfiles import read_sound
+from netloom.data.uploads.sounds.soundfiles import read_sound
 from netloom.sandbox import read_batch
 from tests.data.crafted import make_zip
 from tests.data.samples import import_and_prepare

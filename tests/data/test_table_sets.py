@@ -12,7 +12,7 @@ import pytest
 from netloom.core.errors import DataError
 from netloom.data import prepare
 from netloom.data.uploads import add_file, open_source, reader_for
-from netloom.data.uploads.table_sets import FILE
+from netloom.data.uploads.files.table_sets import FILE
 from netloom.document import DataChoice
 from tests.data.brought import EXAMPLE_FILES
 from tests.data.crafted import make_csv

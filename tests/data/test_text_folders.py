@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from netloom.data.uploads.members import counted_files
+from netloom.data.uploads.files.members import counted_files
 from tests.data.crafted import make_zip
 from tests.data.samples import import_and_prepare
 

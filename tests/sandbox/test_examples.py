@@ -22,7 +22,7 @@ from streamlit.testing.v1 import AppTest
 from netloom.compile import CompileError
 from netloom.compile.importers import UnreadableModelError
 from netloom.data import DataError, images
-from netloom.data.uploads import soundfiles
+from netloom.data.uploads.sounds import soundfiles
 from netloom.document import apply
 from netloom.sandbox import keep_folder, read_picture, read_sound
 from netloom.sandbox.examples import as_json, from_json

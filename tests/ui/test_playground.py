@@ -19,7 +19,7 @@ from netloom.calibration import CalibrationSettings, calibrate
 from netloom.data import FieldSpec, prepare
 from netloom.data.dataset_version import make_version
 from netloom.data.schema import ForecastTarget, Schema, TargetSpec
-from netloom.data.uploads import series_files
+from netloom.data.uploads.files import series_files
 from netloom.document import DataChoice
 from netloom.modalities.encoding.tags import IGNORE
 from netloom.runs.prediction.applied_calibration import run_weights_checksum, save

@@ -17,7 +17,7 @@ from netloom.data.sequence_pairs import Pairs
 from netloom.data.splits.given_splits import NAMES, NO_PART, TRAIN
 from netloom.data.tables.code_columns import cell_texts
 from netloom.data.tables.plain_types import plain_table
-from netloom.data.uploads.series_windows import parts_of_windows
+from netloom.data.uploads.series.series_windows import parts_of_windows
 from netloom.modalities.encoding.cells import EncodeError, as_text
 from netloom.modalities.encoding.tokenization import words
 

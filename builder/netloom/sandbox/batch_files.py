@@ -27,7 +27,7 @@ from netloom.data.tables.arff import is_arff
 from netloom.data.tables.intents_json import example_intents, text_records
 from netloom.data.tables.raw_rows import RowFile
 from netloom.data.tables.svmlight import is_svmlight
-from netloom.data.uploads import series_files
+from netloom.data.uploads.files import series_files
 from netloom.modalities.encoding.cells import EncodeError
 from netloom.modalities.encoding.field_encoder import FieldEncoder, field_encoder
 from netloom.modalities.encoding.image_field import image_encoder

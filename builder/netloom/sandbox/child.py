@@ -172,7 +172,7 @@ class RequestHandler:
     def answer_picture(self, request: messages.Message, blobs: list[bytes]) -> Any:
         """Return the pixels of an image; with a shape, as the images of an upload are stored for training."""
         from netloom.data.images import picture
-        from netloom.data.uploads.images import read_as_stored
+        from netloom.data.uploads.images.image_questions import read_as_stored
         from netloom.sandbox.examples import as_json
 
         filename, side = request["filename"], request["side"]
@@ -183,7 +183,7 @@ class RequestHandler:
 
     def answer_sound(self, request: messages.Message, blobs: list[bytes]) -> Any:
         """Return the first samples of a sound."""
-        from netloom.data.uploads.soundfiles import read_sound
+        from netloom.data.uploads.sounds.soundfiles import read_sound
         from netloom.sandbox.examples import as_json
 
         return as_json(read_sound(blobs[0], request["filename"], request["rate"])[: request["most"]])

@@ -44,8 +44,8 @@ def decoded_picture(answer: Any, filename: str, side: int, shape: tuple[int, ...
 
 
 def read_sound(content: bytes, filename: str, rate: int, most: int) -> np.ndarray:
-    """Return the first `most` samples of a sound, (L,), float32, as `netloom.data.uploads.soundfiles.read_sound` reads
-    them. `rate` is in samples per second.
+    """Return the first `most` samples of a sound, (L,), float32, as `read_sound` of
+    `netloom.data.uploads.sounds.soundfiles` reads them. `rate` is in samples per second.
 
     Raises:
         DataError: the file cannot be read, or takes too much memory or time.

@@ -28,8 +28,8 @@ from netloom.data.settings.column_settings import COLUMNS
 from netloom.data.splits.given_splits import NO_PART, file_parts, is_split, part_of
 from netloom.data.splits.split import refuse_few
 from netloom.data.tables.readers import TABLE_FORMS
-from netloom.data.uploads.joining import reads, tables_in_parts
-from netloom.data.uploads.source import Content, Source, open_source
+from netloom.data.uploads.files.joining import reads, tables_in_parts
+from netloom.data.uploads.files.source import Content, Source, open_source
 from netloom.data.uploads.upload_kind import DEFAULTS, Reader, fitting, reader_of, readers, stored_options
 from netloom.data.uploads.upload_meta import META_FILE, UploadMeta, read_meta, write_meta
 from netloom.document import DataChoice

@@ -13,11 +13,11 @@ from netloom.data.limits import MAX_FILE_BYTES
 from netloom.data.tables.json_records import NOTES
 from netloom.data.tables.plain_types import plain_table, records
 from netloom.data.tables.readers import decode_text, layout_table
-from netloom.data.uploads.filetables import naming_table, rows_of
+from netloom.data.uploads.file_labels.filetables import naming_table, rows_of
+from netloom.data.uploads.files.source import Source
 from netloom.data.uploads.pairing import FIELDS
-from netloom.data.uploads.source import Source
-from netloom.data.uploads.tagged_sentences import layout_of, sentences
-from netloom.data.uploads.word_rows import sentences_of_rows, word_rows
+from netloom.data.uploads.texts.tagged_sentences import layout_of, sentences
+from netloom.data.uploads.texts.word_rows import sentences_of_rows, word_rows
 
 _COMMENT = "#"
 

@@ -18,8 +18,8 @@ from netloom.data.tables.roles import groups_of
 from netloom.data.tables.streamed_table import StreamedTable
 from netloom.data.tables.targets import CLASS, LABELS, NUMBER, are_words_labels, can_name_sets
 from netloom.data.uploads.chosen import Chosen, text
+from netloom.data.uploads.files.source import Source
 from netloom.data.uploads.label_separators import separators_meta, with_separators
-from netloom.data.uploads.source import Source
 from netloom.data.uploads.upload_kind import (
     PREVIEWED,
     Answers,

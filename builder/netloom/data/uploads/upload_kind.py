@@ -17,7 +17,7 @@ from netloom.core.registry import discover
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.settings.column_settings import refuse_unknown
 from netloom.data.uploads.chosen import Chosen
-from netloom.data.uploads.source import Source
+from netloom.data.uploads.files.source import Source
 from netloom.data.uploads.upload_meta import ReaderMeta, UploadMeta
 
 if TYPE_CHECKING:

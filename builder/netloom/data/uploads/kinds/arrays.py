@@ -19,13 +19,14 @@ from netloom.data.mask_values import MAX_CLASSES, void_note
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.schema import TARGET_TYPES
 from netloom.data.splits.given_splits import TEST, TRAIN, VALIDATION, given_of, part_in, path_of, split_column
-from netloom.data.uploads.array_values import are_masks, array_target, check_inputs, inferred_void
-from netloom.data.uploads.array_views import VIEWS, as_images, dataset_kind, dataset_of, displayed, guess_view
-from netloom.data.uploads.arrayfiles import as_column, read_array, shape_of
+from netloom.data.uploads.arrays.array_values import are_masks, array_target, check_inputs, inferred_void
+from netloom.data.uploads.arrays.array_views import VIEWS, as_images, dataset_kind, dataset_of, displayed, guess_view
+from netloom.data.uploads.arrays.arrayfiles import as_column, read_array, shape_of
 from netloom.data.uploads.chosen import Chosen
-from netloom.data.uploads.images import set_given_split
-from netloom.data.uploads.soundfiles import RATES
-from netloom.data.uploads.source import Source
+from netloom.data.uploads.files.source import Source
+from netloom.data.uploads.images.image_questions import set_given_split
+from netloom.data.uploads.images.void import VOID_QUESTIONS, chosen_void
+from netloom.data.uploads.sounds.soundfiles import RATES
 from netloom.data.uploads.tabular import TASK
 from netloom.data.uploads.upload_kind import (
     PREVIEWED,
@@ -37,7 +38,6 @@ from netloom.data.uploads.upload_kind import (
     with_default,
 )
 from netloom.data.uploads.upload_meta import ReaderMeta, UploadMeta
-from netloom.data.uploads.void import VOID_QUESTIONS, chosen_void
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -16,10 +16,10 @@ from netloom.data.limits import MAX_CELLS
 from netloom.data.multi_field import Matrices, MultiFieldDataset
 from netloom.data.raw_dataset import RawDataset, RawTarget
 from netloom.data.splits.given_splits import split_column
-from netloom.data.uploads.filetables import MAX_TABLES
-from netloom.data.uploads.joining import PART, concatenated, tables_in_parts
+from netloom.data.uploads.file_labels.filetables import MAX_TABLES
+from netloom.data.uploads.files.joining import PART, concatenated, tables_in_parts
+from netloom.data.uploads.files.source import Source
 from netloom.data.uploads.label_separators import separators_meta, with_separators
-from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import SPLIT, TASK, known_rows, parts_of_column, target_of
 from netloom.data.uploads.upload_kind import (
     PREVIEWED,
@@ -87,7 +87,7 @@ class Graphs(Reader):
     def raw(self, folder: Path, meta: UploadMeta, options: JsonObject) -> RawDataset:
         import pandas as pd
 
-        from netloom.data.uploads.images import load_arrays
+        from netloom.data.uploads.images.image_questions import load_arrays
 
         labels = with_separators(pd.read_parquet(folder / "labels.parquet"), meta)
         columns = list(labels.columns)

@@ -17,9 +17,12 @@ from netloom.data.raw.images import Images
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.settings.label_merging import spelling_notes
 from netloom.data.splits.given_splits import part_in, refuse_as_classes
-from netloom.data.uploads.boxes import refuse_box_files
-from netloom.data.uploads.filetables import refuse_other_names, stated_parts
-from netloom.data.uploads.images import (
+from netloom.data.uploads.boxes.misread_boxes import refuse_box_files
+from netloom.data.uploads.file_labels.filetables import refuse_other_names, stated_parts
+from netloom.data.uploads.file_labels.name_parts import ends_in_date
+from netloom.data.uploads.files.members import PICTURE_SUFFIXES, parts_of
+from netloom.data.uploads.files.source import Source
+from netloom.data.uploads.images.image_questions import (
     GRAY,
     SIZE,
     is_unlabeled,
@@ -31,9 +34,6 @@ from netloom.data.uploads.images import (
     thumbnails,
     unlabeled_note,
 )
-from netloom.data.uploads.members import PICTURE_SUFFIXES, parts_of
-from netloom.data.uploads.name_parts import ends_in_date
-from netloom.data.uploads.source import Source
 from netloom.data.uploads.upload_kind import PREVIEWED, Answers, Question, Reader, StoredUpload, check_options
 from netloom.data.uploads.upload_meta import UploadMeta
 

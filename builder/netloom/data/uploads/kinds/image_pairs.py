@@ -17,8 +17,9 @@ from netloom.data.raw_dataset import RawDataset, RawTarget
 from netloom.data.splits.given_splits import NO_PART, file_parts
 from netloom.data.tables.target_guess import GUESSES
 from netloom.data.uploads.chosen import Chosen
-from netloom.data.uploads.filetables import NamingTable, label_columns, naming_table, rows_of
-from netloom.data.uploads.images import (
+from netloom.data.uploads.file_labels.filetables import NamingTable, label_columns, naming_table, rows_of
+from netloom.data.uploads.files.source import Source
+from netloom.data.uploads.images.image_questions import (
     GRAY,
     SIZE,
     load_arrays,
@@ -29,7 +30,6 @@ from netloom.data.uploads.images import (
 )
 from netloom.data.uploads.label_separators import separators_meta, with_separators
 from netloom.data.uploads.pairing import FIELDS, likely_relations
-from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import GROUP, SPLIT, TASK, groups_of_column, known_rows, parts_of_column, target_of
 from netloom.data.uploads.upload_kind import (
     PREVIEWED,

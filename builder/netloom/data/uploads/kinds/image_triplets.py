@@ -12,8 +12,9 @@ from netloom.data import file_types
 from netloom.data.paired_fields import PairedFieldsDataset
 from netloom.data.raw.images import Images
 from netloom.data.raw_dataset import RawDataset, RawTarget
-from netloom.data.uploads.filetables import label_columns, naming_table
-from netloom.data.uploads.images import GRAY, SIZE, load_arrays, stored_images
+from netloom.data.uploads.file_labels.filetables import label_columns, naming_table
+from netloom.data.uploads.files.source import Source
+from netloom.data.uploads.images.image_questions import GRAY, SIZE, load_arrays, stored_images
 from netloom.data.uploads.kinds.image_pairs import PicturePairs, naming_of
 from netloom.data.uploads.pairing import (
     ANCHOR,
@@ -27,7 +28,6 @@ from netloom.data.uploads.pairing import (
     rows_of_triplets,
     triplet_columns,
 )
-from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import SPLIT, parts_of_column
 from netloom.data.uploads.upload_kind import Answers, Question, check_options, with_default
 from netloom.data.uploads.upload_meta import UploadMeta

@@ -17,16 +17,19 @@ from netloom.data.raw_dataset import RawDataset
 from netloom.data.splits.given_splits import file_parts
 from netloom.data.tables.target_guess import GUESSES, likely_targets
 from netloom.data.tables.targets import LABELS, label_sets_note
-from netloom.data.uploads.boxes import refuse_box_columns, refuse_box_files
+from netloom.data.uploads.boxes.misread_boxes import refuse_box_columns, refuse_box_files
 from netloom.data.uploads.chosen import Chosen
-from netloom.data.uploads.filetables import (
+from netloom.data.uploads.file_labels.filetables import (
     NamingTable,
     label_columns,
     naming_table,
     refuse_other_names,
     rows_of,
 )
-from netloom.data.uploads.images import (
+from netloom.data.uploads.file_labels.name_parts import table_of_names
+from netloom.data.uploads.files.members import parts_of
+from netloom.data.uploads.files.source import Source
+from netloom.data.uploads.images.image_questions import (
     GRAY,
     SIZE,
     load_arrays,
@@ -38,10 +41,7 @@ from netloom.data.uploads.images import (
     with_thumbnails,
 )
 from netloom.data.uploads.label_separators import separators_meta, with_separators
-from netloom.data.uploads.members import parts_of
-from netloom.data.uploads.name_parts import table_of_names
 from netloom.data.uploads.pairing import refuse_triplets
-from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import (
     GROUP,
     SPLIT,

@@ -17,8 +17,10 @@ from netloom.data.raw.images import Images
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.splits.given_splits import part_in
 from netloom.data.tables.readers import decode_text
-from netloom.data.uploads.filetables import stated_parts
-from netloom.data.uploads.images import (
+from netloom.data.uploads.file_labels.filetables import stated_parts
+from netloom.data.uploads.files.members import parts_of
+from netloom.data.uploads.files.source import Source
+from netloom.data.uploads.images.image_questions import (
     GRAY,
     IMAGE_SIDE,
     SIZE,
@@ -28,12 +30,10 @@ from netloom.data.uploads.images import (
     stored_images,
     thumbnails,
 )
-from netloom.data.uploads.mask_reader import MaskReader
-from netloom.data.uploads.members import parts_of
-from netloom.data.uploads.source import Source
+from netloom.data.uploads.images.mask_reader import MaskReader
+from netloom.data.uploads.images.void import VOID_QUESTIONS
 from netloom.data.uploads.upload_kind import PREVIEWED, Answers, Question, Reader, StoredUpload, check_options
 from netloom.data.uploads.upload_meta import UploadMeta, values_meta, values_of_meta
-from netloom.data.uploads.void import VOID_QUESTIONS
 
 if TYPE_CHECKING:
     import pandas as pd

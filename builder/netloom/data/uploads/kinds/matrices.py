@@ -13,10 +13,10 @@ from netloom.core.errors import DataError
 from netloom.core.progress import ProgressCallback
 from netloom.data import file_types
 from netloom.data.limits import MAX_CELLS
-from netloom.data.uploads.arrayfiles import as_column, read_array, shape_of
+from netloom.data.uploads.arrays.arrayfiles import as_column, read_array, shape_of
+from netloom.data.uploads.files.source import Source
 from netloom.data.uploads.kinds.graphs import MAX_NODES, Graphs, target_questions
 from netloom.data.uploads.label_separators import separators_meta
-from netloom.data.uploads.source import Source
 from netloom.data.uploads.upload_kind import PREVIEWED, Answers, Question, StoredUpload
 from netloom.data.uploads.upload_meta import ReaderMeta
 

@@ -19,11 +19,13 @@ from netloom.data.raw.images import Images
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.settings.label_merging import spelling_notes
 from netloom.data.splits.given_splits import FileParts, file_parts, path_of
-from netloom.data.uploads.box_annotations import Annotations, Tally
-from netloom.data.uploads.box_format import BoxFormat, formats_of, image_index
-from netloom.data.uploads.box_placement import placed_objects, refuse_many_classes, target_of
+from netloom.data.uploads.boxes.box_annotations import Annotations, Tally
+from netloom.data.uploads.boxes.box_format import BoxFormat, formats_of, image_index
+from netloom.data.uploads.boxes.box_placement import placed_objects, refuse_many_classes, target_of
 from netloom.data.uploads.chosen import text
-from netloom.data.uploads.images import (
+from netloom.data.uploads.file_labels.part_lists import lists_of_parts, parts_of_lists
+from netloom.data.uploads.files.source import Source
+from netloom.data.uploads.images.image_questions import (
     GRAY,
     SIZE,
     load_arrays,
@@ -33,8 +35,6 @@ from netloom.data.uploads.images import (
     stored_images,
     unlabeled_note,
 )
-from netloom.data.uploads.part_lists import lists_of_parts, parts_of_lists
-from netloom.data.uploads.source import Source
 from netloom.data.uploads.upload_kind import (
     PREVIEWED,
     Answers,

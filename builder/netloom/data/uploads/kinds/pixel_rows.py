@@ -13,7 +13,7 @@ from netloom.data.raw.images import Images
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.tables.target_guess import are_numbered, likely_targets, ranked_targets
 from netloom.data.uploads.chosen import Chosen
-from netloom.data.uploads.source import Source
+from netloom.data.uploads.files.source import Source
 from netloom.data.uploads.tabular import TASK, Tabular, known_rows, numeric, parts_of_rows, target_of, textual
 from netloom.data.uploads.upload_kind import Answers, Question
 from netloom.modalities.encoding.image_field import PIXEL_NAME, square_side

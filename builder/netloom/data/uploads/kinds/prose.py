@@ -21,7 +21,7 @@ from netloom.data.splits.given_splits import NO_PART, file_parts
 from netloom.data.tables.arff import is_arff
 from netloom.data.tables.readers import decode_text
 from netloom.data.uploads.chosen import Chosen
-from netloom.data.uploads.source import Source
+from netloom.data.uploads.files.source import Source
 from netloom.data.uploads.upload_kind import PREVIEWED, Answers, Question, Reader, StoredUpload, check_options
 from netloom.data.uploads.upload_meta import UploadMeta
 

@@ -13,7 +13,7 @@ from netloom.data.multi_field import Categories, MultiFieldDataset
 from netloom.data.raw_dataset import RawDataset, RawTarget
 from netloom.data.tables.target_guess import are_numbered, is_timestamp
 from netloom.data.uploads.chosen import Chosen
-from netloom.data.uploads.source import Source
+from netloom.data.uploads.files.source import Source
 from netloom.data.uploads.tabular import Tabular, known_rows, no_number, numeric, parts_of_rows
 from netloom.data.uploads.upload_kind import Answers, Question
 from netloom.modalities.columns import conversion

@@ -14,8 +14,9 @@ from netloom.data.raw.forecast import Forecast
 from netloom.data.raw.series import Series as RawSeries
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.uploads.chosen import Chosen, listed
-from netloom.data.uploads.series_times import MIN_DISTINCT, in_order_of_time, unread_times_note
-from netloom.data.uploads.series_windows import (
+from netloom.data.uploads.files.source import Source
+from netloom.data.uploads.series.series_times import MIN_DISTINCT, in_order_of_time, unread_times_note
+from netloom.data.uploads.series.series_windows import (
     check_size,
     numbers_of,
     parts_of_windows,
@@ -25,7 +26,6 @@ from netloom.data.uploads.series_windows import (
     window_starts,
     window_views,
 )
-from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import Tabular, no_number, numeric
 from netloom.data.uploads.upload_kind import Answers, Question
 

@@ -24,8 +24,7 @@ from netloom.data.settings.label_merging import spelling_notes
 from netloom.data.splits.given_splits import file_parts, path_of
 from netloom.data.tables.target_guess import likely_targets
 from netloom.data.uploads.chosen import Chosen
-from netloom.data.uploads.damaged import DamagedFiles
-from netloom.data.uploads.filetables import (
+from netloom.data.uploads.file_labels.filetables import (
     NamingTable,
     label_columns,
     naming_table,
@@ -33,12 +32,14 @@ from netloom.data.uploads.filetables import (
     rows_of,
     stated_parts,
 )
-from netloom.data.uploads.images import load_arrays, set_given_split
+from netloom.data.uploads.file_labels.name_parts import possible_parts
+from netloom.data.uploads.files.damaged import DamagedFiles
+from netloom.data.uploads.files.members import SOUND_SUFFIXES
+from netloom.data.uploads.files.source import Source
+from netloom.data.uploads.images.image_questions import load_arrays, set_given_split
 from netloom.data.uploads.label_separators import separators_meta, with_separators
-from netloom.data.uploads.members import SOUND_SUFFIXES
-from netloom.data.uploads.name_parts import possible_parts
-from netloom.data.uploads.odd_sounds import OddSounds
-from netloom.data.uploads.sound_labels import (
+from netloom.data.uploads.sounds.odd_sounds import OddSounds
+from netloom.data.uploads.sounds.sound_labels import (
     FOLDER,
     NAME,
     PART_OF_NAME,
@@ -47,7 +48,7 @@ from netloom.data.uploads.sound_labels import (
     label_of,
     label_sources,
 )
-from netloom.data.uploads.soundfiles import (
+from netloom.data.uploads.sounds.soundfiles import (
     LEVELS,
     from_levels,
     native_rate,
@@ -56,7 +57,6 @@ from netloom.data.uploads.soundfiles import (
     resampled,
     to_levels,
 )
-from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import SPLIT, TASK, known_rows, parts_of_column, target_of
 from netloom.data.uploads.upload_kind import (
     PREVIEWED,

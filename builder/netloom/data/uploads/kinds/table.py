@@ -20,14 +20,14 @@ from netloom.data.tables.table_dataset import OPTIONS, settled_kinds, table_to_r
 from netloom.data.tables.target_guess import likely_targets
 from netloom.data.tables.targets import LABELS
 from netloom.data.tables.time_order import time_order_note
-from netloom.data.uploads.boxes import refuse_box_files
+from netloom.data.uploads.boxes.misread_boxes import refuse_box_files
 from netloom.data.uploads.chosen import Chosen
-from netloom.data.uploads.images import set_given_split
-from netloom.data.uploads.joining import PART
+from netloom.data.uploads.files.joining import PART
+from netloom.data.uploads.files.source import Source
+from netloom.data.uploads.images.image_questions import set_given_split
 from netloom.data.uploads.kinds.series import unnamed_series_note
 from netloom.data.uploads.label_separators import with_separators
 from netloom.data.uploads.pairing import refuse_triplets
-from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import DATA_SET, SPLIT, TASK, Tabular, holds_sets, stored_table, textual
 from netloom.data.uploads.upload_kind import Answers, Question, StoredUpload
 from netloom.data.uploads.upload_meta import UploadMeta

@@ -18,11 +18,12 @@ from netloom.data.raw.texts import TaggedTexts
 from netloom.data.raw_dataset import RawDataset, RawTarget
 from netloom.data.splits.given_splits import NO_PART
 from netloom.data.uploads.chosen import text
-from netloom.data.uploads.images import set_given_split
-from netloom.data.uploads.source import Source
+from netloom.data.uploads.files.source import Source
+from netloom.data.uploads.images.image_questions import set_given_split
 from netloom.data.uploads.tabular import target_of
-from netloom.data.uploads.tagged_sentence import Sentence
-from netloom.data.uploads.tagged_sentences import TAG, layout_of, sentences
+from netloom.data.uploads.texts.tagged_sentence import Sentence
+from netloom.data.uploads.texts.tagged_sentences import TAG, layout_of, sentences
+from netloom.data.uploads.texts.word_rows import tag_choices, word_rows
 from netloom.data.uploads.upload_kind import (
     PREVIEWED,
     Answers,
@@ -33,7 +34,6 @@ from netloom.data.uploads.upload_kind import (
     with_default,
 )
 from netloom.data.uploads.upload_meta import UploadMeta
-from netloom.data.uploads.word_rows import tag_choices, word_rows
 from netloom.modalities.columns.text import LENGTH_LIMIT
 
 if TYPE_CHECKING:

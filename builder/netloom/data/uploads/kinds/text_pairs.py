@@ -15,8 +15,8 @@ from netloom.data.raw.texts import Texts
 from netloom.data.raw_dataset import RawDataset, RawTarget
 from netloom.data.tables.target_guess import GUESSES
 from netloom.data.uploads.chosen import Chosen, text
+from netloom.data.uploads.files.source import Source
 from netloom.data.uploads.pairing import FIELDS, likely_relations, triplet_columns
-from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import (
     GROUP,
     TASK,

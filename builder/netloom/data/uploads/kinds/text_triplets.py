@@ -9,6 +9,7 @@ from netloom.data.paired_fields import PairedFieldsDataset
 from netloom.data.raw.texts import Texts
 from netloom.data.raw_dataset import RawDataset, RawTarget
 from netloom.data.uploads.chosen import Chosen
+from netloom.data.uploads.files.source import Source
 from netloom.data.uploads.pairing import (
     ANCHOR,
     FIELDS,
@@ -21,7 +22,6 @@ from netloom.data.uploads.pairing import (
     rows_of_triplets,
     triplet_columns,
 )
-from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import Tabular, known_rows, parts_of_rows, textual
 from netloom.data.uploads.upload_kind import Answers, Question
 

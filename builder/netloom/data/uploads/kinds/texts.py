@@ -20,10 +20,10 @@ from netloom.data.raw_dataset import RawDataset
 from netloom.data.settings.label_merging import spelling_notes
 from netloom.data.splits.given_splits import refuse_as_classes
 from netloom.data.tables.readers import decode_text
-from netloom.data.uploads.filetables import stated_parts
-from netloom.data.uploads.images import is_unlabeled, set_given_split
-from netloom.data.uploads.members import parts_of
-from netloom.data.uploads.source import Source
+from netloom.data.uploads.file_labels.filetables import stated_parts
+from netloom.data.uploads.files.members import parts_of
+from netloom.data.uploads.files.source import Source
+from netloom.data.uploads.images.image_questions import is_unlabeled, set_given_split
 from netloom.data.uploads.tabular import target_of
 from netloom.data.uploads.upload_kind import (
     PREVIEWED,

@@ -14,11 +14,11 @@ from netloom.data.sequence_pairs import Pairs
 from netloom.data.tables.code_columns import cell_texts
 from netloom.data.tables.target_guess import are_numbered, possible_targets
 from netloom.data.uploads.chosen import Chosen
-from netloom.data.uploads.dialogs import dialogs_of, read_dialogs
+from netloom.data.uploads.files.source import Source
 from netloom.data.uploads.pairing import triplet_columns
-from netloom.data.uploads.parallel_texts import have_equal_lines, parallel_texts, read_parallel
-from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import Tabular, known_rows, parts_of_rows, sentences, textual
+from netloom.data.uploads.texts.dialogs import dialogs_of, read_dialogs
+from netloom.data.uploads.texts.parallel_texts import have_equal_lines, parallel_texts, read_parallel
 from netloom.data.uploads.upload_kind import Answers, Question
 from netloom.modalities.columns.text import LENGTH_LIMIT
 

@@ -1,0 +1,1 @@
+"""Arrays: their files, their values and how they are read."""

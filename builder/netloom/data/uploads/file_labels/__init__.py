@@ -1,0 +1,1 @@
+"""The labels of files: in tables, lists and names."""

@@ -1,0 +1,1 @@
+"""The files of an upload, and the tables among them."""

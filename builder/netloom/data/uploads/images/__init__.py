@@ -1,0 +1,1 @@
+"""What uploads with images have in common: questions, tuples, masks."""

@@ -1,0 +1,1 @@
+"""The times and the windows of series."""

@@ -1,0 +1,1 @@
+"""Texts in several files, and sentences with tags."""
