@@ -134,5 +134,5 @@ def test_invalid_number_text_raises_an_error(typed: str) -> None:
 @pytest.mark.parametrize("value", [0, -1, 2**53 - 1, 2**53])
 def test_unbounded_integer_field_has_a_widget(value: int) -> None:
     shown, parse, draw = editor(FormField("seed", "int", value, "The seed"), value, ())
-    assert parse(draw({})) == value
+    assert parse(draw({"key": "seed", "on_change": lambda: None})) == value
     assert parse(shown) == value

@@ -10,8 +10,9 @@ import streamlit as st
 
 from netloom.document.expression import ExpressionError, Number, names_in
 from netloom.layers import FormField
+from netloom.ui.components.forms import Binding
 
-Draw = Callable[[dict[str, Any]], Any]
+Draw = Callable[[Binding], Any]
 NUMBERS = ("int", "float", "ints")
 LARGEST_INTEGER = (1 << 53) - 1  # Streamlit refuses larger ones, as JavaScript's numbers do not hold them exactly
 EXPECTED = {"ints": "whole numbers separated by commas", "int": "a whole number", "float": "a number"}

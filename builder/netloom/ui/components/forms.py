@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 import streamlit as st
 
@@ -20,6 +20,13 @@ from netloom.ui.components.words import unique_labels
 from netloom.validation.fields import field_edits
 
 
+class Binding(TypedDict):
+    """The arguments by which a widget changes the project."""
+
+    key: str
+    on_change: Callable[[], None]
+
+
 def bound(
     live: Live,
     name: str,
@@ -28,8 +35,8 @@ def bound(
     *,
     renews: bool = False,
     follow: Callable[[], None] | None = None,
-) -> dict[str, Any]:
-    """Return the arguments that bind a widget to the project: its key and `on_change`.
+) -> Binding:
+    """Return the arguments that bind a widget to the project.
 
     Args:
         name: The name of the widget, unique on the page.

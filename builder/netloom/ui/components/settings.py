@@ -14,11 +14,11 @@ from netloom.document.training_settings import Training, describe_field, setting
 from netloom.editing.live import Live
 from netloom.runs.history.setting_titles import choice_titles
 from netloom.ui.components.column_row import in_rows
-from netloom.ui.components.forms import bound, refused
+from netloom.ui.components.forms import Binding, bound, refused
 from netloom.ui.components.words import unique_labels
 
 
-def setting(live: Live, name: str, value: Any, *, renews: bool = False) -> dict[str, Any]:
+def setting(live: Live, name: str, value: Any, *, renews: bool = False) -> Binding:
     """Return the arguments that bind a widget to a training setting of the document."""
     edit = lambda new: {"kind": "project", "training": {name: new}}  # noqa: E731
     return bound(live, f"training/{name}", value, edit, renews=renews)

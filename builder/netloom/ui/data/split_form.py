@@ -11,7 +11,7 @@ from netloom.data import Prepared
 from netloom.data.splits.registry import AUTO, split_methods
 from netloom.data.splits.unread_settings import unread_settings
 from netloom.editing.live import Live
-from netloom.ui.components.forms import bound, refused
+from netloom.ui.components.forms import Binding, bound, refused
 from netloom.ui.data.target_picker import reading_edit
 
 _COUNTED_FROM = {"training": "Rows without test rows", "rows": "All rows"}
@@ -85,7 +85,7 @@ def _row_counts(data: Prepared) -> None:
         st.caption("Without validation rows, the metrics on training rows select the best weights.")
 
 
-def _bound(live: Live, name: str, current: Any, change: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+def _bound(live: Live, name: str, current: Any, change: Callable[[Any], dict[str, Any]]) -> Binding:
     """Return the arguments of a widget that changes a setting of the split."""
     return bound(live, f"split {name}", current, lambda value: reading_edit(live, change(value)), renews=True)
 

@@ -13,7 +13,7 @@ from netloom.document import Edit, Project
 from netloom.document.initialization import METHODS, Initialization
 from netloom.editing.live import Live
 from netloom.ui.components.fields import read_number, write
-from netloom.ui.components.forms import bound, refused
+from netloom.ui.components.forms import Binding, bound, refused
 from netloom.ui.design.parts import redraw
 
 # The title and the help of each option of a method.
@@ -121,5 +121,5 @@ def _edit(network: str, node: str | None, value: dict[str, Any] | None) -> Edit:
     return {"kind": "update", "network": network, "node": node, "initialization": value}
 
 
-def _bound(live: Live, name: str, current: Any, edit: Callable[[Any], Edit], *, renews: bool = False) -> dict[str, Any]:
+def _bound(live: Live, name: str, current: Any, edit: Callable[[Any], Edit], *, renews: bool = False) -> Binding:
     return bound(live, name, current, edit, renews=renews, follow=partial(redraw, live))

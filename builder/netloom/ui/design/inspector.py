@@ -14,7 +14,7 @@ from netloom.editing.live import Live
 from netloom.layers import FormField, form, label, layer_class, registry
 from netloom.ui.components.errors import show_error
 from netloom.ui.components.fields import editor, read_number, write
-from netloom.ui.components.forms import bound, refused
+from netloom.ui.components.forms import Binding, bound, refused
 from netloom.ui.design.initialization_form import initialization_form
 from netloom.ui.design.network_parameters import network_parameters
 from netloom.ui.design.networks import standing
@@ -91,7 +91,7 @@ class _NodeForm:
     node: Node
     context: Context
 
-    def bound(self, field: str, current: Any, edit: Any, *, renews: bool = False) -> dict[str, Any]:
+    def bound(self, field: str, current: Any, edit: Any, *, renews: bool = False) -> Binding:
         name, follow = f"{self.name}/{self.node.id}/{field}", partial(redraw, self.live)
         return bound(self.live, name, current, edit, renews=renews, follow=follow)
 
@@ -194,7 +194,7 @@ class _NodeForm:
         )
         refused(binding)
 
-    def _about(self, name: str) -> dict[str, Any]:
+    def _about(self, name: str) -> Binding:
         def edit(new: Any) -> Edit:
             return {"kind": "update", "network": self.name, "node": self.node.id, name: new}
 

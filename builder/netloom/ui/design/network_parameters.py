@@ -16,7 +16,7 @@ from netloom.document.field_types import misnamed
 from netloom.editing.live import Live
 from netloom.layers.catalogue import numeric
 from netloom.ui.components.fields import read_number, write
-from netloom.ui.components.forms import bound, refused
+from netloom.ui.components.forms import Binding, bound, refused
 from netloom.ui.design.parts import redraw
 
 TEXT = (
@@ -37,7 +37,7 @@ def network_parameters(live: Live, name: str) -> None:
     refused(binding)
 
 
-def _bound(live: Live, name: str, current: Any, edit: Callable[[Any], Edit], *, renews: bool = False) -> dict[str, Any]:
+def _bound(live: Live, name: str, current: Any, edit: Callable[[Any], Edit], *, renews: bool = False) -> Binding:
     return bound(live, name, current, edit, renews=renews, follow=partial(redraw, live))
 
 

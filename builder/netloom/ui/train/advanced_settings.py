@@ -22,7 +22,7 @@ from netloom.training import OBJECTIVES
 from netloom.training.optimization.schedules import Schedule
 from netloom.ui.components.backend_picker import backend_picker, backend_summary
 from netloom.ui.components.charts.charts import TRAIN
-from netloom.ui.components.forms import bound, refused
+from netloom.ui.components.forms import Binding, bound, refused
 from netloom.ui.components.settings import choose, differing, field, settings_of
 from netloom.ui.components.words import unique_labels
 from netloom.ui.train.loss_form import ADVANCED_LOSSES, BALANCED, CUSTOM, UNIFORM, WEIGHTINGS, weights_input
@@ -312,7 +312,7 @@ def _layers(live: Live) -> None:
         st.selectbox("Per-layer LR", ["", *untuned], 0, titles.__getitem__, **binding)
 
 
-def _multiplier(live: Live, path: str, multiplier: float) -> dict[str, Any]:
+def _multiplier(live: Live, path: str, multiplier: float) -> Binding:
     return bound(
         live, f"training/layer/{path}", float(multiplier), lambda new: _with_multiplier(live, path, new), renews=True
     )
