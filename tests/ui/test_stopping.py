@@ -121,7 +121,7 @@ def test_job_that_was_cancelled_before_the_page_waited_is_computed(
 
 
 def test_progress_bar_and_button_disappear_with_the_result(attack: Attack) -> None:
-    app = open_page(Attack(attack.weights, "pgd", 950)).run()
+    app = open_page(Attack(attack.weights, "pgd", 90)).run()
     assert app.markdown[-1].value.startswith("attacked")
     assert not app.button
     assert not app.get("progress")
