@@ -435,6 +435,25 @@ def test_older_upload_warns_about_its_unused_split_column(home: Path) -> None:
     assert with_split.raw.given is not None
 
 
+def test_uploads_of_earlier_versions_keep_their_validation_rows(home: Path) -> None:
+    """A small class has validation rows in new uploads; the rows of runs with older ones stay the same."""
+    lines = [f"{row},{'rare' if row % 10 == 0 else 'usual'}" for row in range(100)]
+    files = {f"{part}.csv": "\n".join(["x,label", *lines[rows]]).encode()
+             for part, rows in (("train", slice(0, 80)), ("test", slice(80, 100)))}  # fmt: skip
+    info = add_file(files, "parts.zip", home)
+
+    def rare_rows(seeds: range) -> set[int]:
+        prepared = [prepare(DataChoice(dataset=info.name, validation=0.25, seed=seed), home) for seed in seeds]
+        return {int((data.raw.target[data.split["validation"]] == 0).sum()) for data in prepared}
+
+    assert rare_rows(range(8)) <= {2, 3}
+    meta = home / "data" / info.name / "meta.json"
+    described = json.loads(meta.read_text())
+    del described["stratifies_given"]
+    meta.write_text(json.dumps(described))
+    assert len(rare_rows(range(8, 20))) > 2
+
+
 def test_split_names_as_classes_give_a_warning(home: Path) -> None:
     """Data imported before splits were detected, or data whose split column is the target."""
     table = make_csv("n,set", (f"{row},{('train', 'test')[row % 2]}" for row in range(60)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any, get_args
 
@@ -148,6 +149,22 @@ def test_given_split_is_used_unchanged() -> None:
     assert sorted(splits["test"].tolist()) == list(range(80, 100))
     assert len(splits["validation"]) == 15
     assert set().union(*parts(splits)) == set(range(100))
+
+
+def test_validation_within_given_training_rows_has_every_class_in_new_uploads() -> None:
+    target = np.repeat([0, 1, 2], [70, 20, 30])
+    raw = table(120, target=target, given=np.repeat([0, 2], [90, 30]))
+    raw.target[80:90], raw.target[110:] = 2, 0
+    rare = []
+    for seed in range(20):
+        choice = DataChoice(seed=seed, validation_of="training", validation=0.2)
+        older, newer = (split(replace(raw, stratifies_given=stratified), choice) for stratified in (False, True))
+        assert parts(newer)[2] == parts(older)[2] == set(range(90, 120))
+        assert len(newer["validation"]) == len(older["validation"]) == 18
+        assert np.bincount(raw.target[newer["validation"]], minlength=3).tolist() == [14, 2, 2]
+        rare.append((raw.target[older["validation"]] == 1).sum())
+        assert not np.array_equal(np.sort(newer["train"]), newer["train"])
+    assert min(rare) == 0, "the rows of earlier uploads stay as they were"
 
 
 def test_folds_exclude_the_given_test_rows() -> None:

@@ -73,6 +73,7 @@ def with_noise(raw: RawDataset, size: Any) -> RawDataset:
         groups=raw.groups,
         times=raw.times,
         given=raw.given,
+        stratifies_given=raw.stratifies_given,
         weights=raw.weights,
         target_parts=raw.target_parts,
         parts=(*raw.parts, noise),

@@ -77,6 +77,8 @@ class RawDataset:
         groups: (R,); rows of the same group are never in two parts of the split.
         times: (R,), the times by which rows are ordered.
         given: (R,), the predefined part of each row: 0 training, 1 validation, 2 test, -1 none.
+        stratifies_given: Whether a part that `given` lacks is drawn from the training rows by class. In uploads of
+            earlier versions it is not, so that the rows of their runs stay the same.
         weights: (R,), the weights of rows in the loss.
         settings: The document's settings for this field.
         target_parts: The target of each column of `target` (R, columns), if there are several targets.
@@ -99,6 +101,7 @@ class RawDataset:
     groups: np.ndarray | None = None
     times: np.ndarray | None = None
     given: np.ndarray | None = None
+    stratifies_given: bool = False
     weights: np.ndarray | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     target_parts: tuple[TargetSpec, ...] = ()

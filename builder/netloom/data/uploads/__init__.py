@@ -102,6 +102,7 @@ def add_source(
             "summary": stored.summary,
             "task": "",
             "validation_of": "training",
+            "stratifies_given": True,
             **stored.extra,
         }
         progress(0.95, "Checking the stored data")
@@ -236,6 +237,7 @@ def read_upload(choice: DataChoice, home: Path) -> RawDataset:
             )
         if raw.given is not None and not raw.contiguous and (unassigned := int((raw.given == NO_PART).sum())):
             raw.warnings.append(f"Left out {counted(unassigned, 'row')} in no part of the split.")
+        raw.stratifies_given = meta.get("stratifies_given", False)
         raw.folder, raw.identity = folder, memmap_cache.key(folder.name, options, columns)
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, ArrowException) as error:
         if isinstance(error, DataError):

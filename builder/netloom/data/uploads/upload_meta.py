@@ -45,7 +45,9 @@ class UploadMeta(ReaderMeta):
 
     Keys: `rows` is the number of rows, `columns` are their names; `options` the answers that a document may change;
     `notes` sentences on what was assumed or left out; `summary` a phrase for lists; `task` the usual task;
-    `validation_of` what the share of validation counts from in new projects (absent in earlier versions: all rows).
+    `validation_of` what the share of validation counts from in new projects (absent in earlier versions: all rows);
+    `stratifies_given` whether validation rows within given training rows are drawn by class (absent in earlier
+    versions: they are not).
     """
 
     id: str
@@ -59,6 +61,7 @@ class UploadMeta(ReaderMeta):
     summary: str
     task: str
     validation_of: NotRequired[str]
+    stratifies_given: NotRequired[bool]
 
 
 def values_meta(values: MaskValues) -> ReaderMeta:

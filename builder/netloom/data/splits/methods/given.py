@@ -9,6 +9,7 @@ import numpy as np
 from netloom.core.errors import DataError
 from netloom.data.splits.method import SplitMethod
 from netloom.data.splits.methods.groups import GroupSplit
+from netloom.data.splits.methods.stratified import StratifiedSplit, stratified_order
 from netloom.data.splits.parts import Parts, validation_of_rows
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ class GivenSplit(SplitMethod):
 
     The share of the test, and that of validation in documents that count it from all rows, is one of all rows if they
     are independent, as in a random split; one of the remaining training rows if they are ordered; and one of the groups
-    in training if they are grouped.
+    in training if they are grouped. Independent rows are drawn by class if the data stratifies its given split.
     """
 
     name = "given"
@@ -45,7 +46,8 @@ class GivenSplit(SplitMethod):
         if raw.groups is not None:
             return _groups_of_training(raw, choice, train, validated, tested)
         random = np.random.default_rng(choice.seed)
-        train = random.permutation(train)
+        is_stratified = raw.stratifies_given and StratifiedSplit().suits(raw, choice)
+        train = train[stratified_order(raw, train, random)] if is_stratified else random.permutation(train)
         if choice.validation_of == "training" and not len(tested):
             count = round(len(raw) * choice.test)
             train, tested = train[count:], train[:count]
@@ -55,7 +57,7 @@ class GivenSplit(SplitMethod):
         if not len(tested):
             count = round(len(raw) * choice.test)
             train, tested = train[count:], train[:count]
-        return train, validated, tested
+        return random.permutation(train) if is_stratified else train, validated, tested
 
     def fold(self, raw: RawDataset, choice: DataChoice) -> Parts:
         raise DataError("A given split has no folds; choose another split, or no folds.")

@@ -31,21 +31,26 @@ class StratifiedSplit(RandomizedMethod):
         return raw.target_type.is_class
 
     def draw(self, raw: RawDataset, rows: np.ndarray | None, validation: float, test: float, seed: int) -> Parts:
-        strata = _strata(raw) if rows is None else _strata(raw)[rows]
         random = np.random.default_rng(seed)
-        position = np.empty(len(strata))
-        for label in np.unique(strata):
-            of_stratum = random.permutation(np.flatnonzero(strata == label))
-            # Systematic sampling; without the random offset, every class would start in the test, however rare it is
-            position[of_stratum] = (np.arange(len(of_stratum)) + random.random()) / len(of_stratum)
-            position[of_stratum[-1]] = 1.0  # the end of the order is training, which needs the only row of a class most
-        order = np.argsort(position, kind="stable")
-        del position  # there may be very many rows
+        order = stratified_order(raw, rows, random)
         train, validated, tested = slice_order(order, validation, test)
         return random.permutation(train), random.permutation(validated), random.permutation(tested)
 
     def folds_of_rows(self, raw: RawDataset, folds: int, random: np.random.Generator) -> np.ndarray:
         return deal(_strata(raw), folds, random)
+
+
+def stratified_order(raw: RawDataset, rows: np.ndarray | None, random: np.random.Generator) -> np.ndarray:
+    """Return an order of `rows`, or of all rows, as positions among them: each slice has each stratum by its share, and
+    the end has a row of every stratum."""
+    strata = _strata(raw) if rows is None else _strata(raw)[rows]
+    position = np.empty(len(strata))
+    for label in np.unique(strata):
+        of_stratum = random.permutation(np.flatnonzero(strata == label))
+        # Systematic sampling; without the random offset, every class would start in the test, however rare it is
+        position[of_stratum] = (np.arange(len(of_stratum)) + random.random()) / len(of_stratum)
+        position[of_stratum[-1]] = 1.0  # the end of the order is training, which needs the only row of a class most
+    return np.argsort(position, kind="stable")
 
 
 def _strata(raw: RawDataset) -> np.ndarray:
