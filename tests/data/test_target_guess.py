@@ -118,6 +118,20 @@ def test_only_columns_that_can_be_predicted_are_offered_beyond_the_first() -> No
     assert likely_targets(table("id:id same:same")) == ["same"]
 
 
+@pytest.mark.parametrize(
+    ("columns", "guesses"),
+    [
+        ("a:number b:number y1:number y2:number", ["y2", "y1", "a"]),
+        ("X1:number X2:number X3:few Y1:number Y2:number", ["Y2", "Y1", "X1"]),  # ENB2012 of UCI
+        ("x1:number y1:number x2:number y2:number name:few", ["name", "x1", "y1"]),  # corners of boxes
+        ("_:number y1:number b:number", ["y1", "b", "_"]),
+        ("target_1:flag a:number target_2:flag b:few", ["target_1", "target_2", "b"]),
+    ],
+)
+def test_numbered_targets_are_among_the_guesses(columns: str, guesses: list[str]) -> None:
+    assert likely_targets(table(columns)) == guesses
+
+
 def test_timestamps_are_whole_seconds_or_milliseconds_that_differ() -> None:
     seconds = pd.Series(CELLS["seconds"])
     assert is_timestamp(seconds)
