@@ -66,7 +66,9 @@ def test_setting_names_are_resolved_to_their_fields() -> None:
     [
         ("optimizer", "written NAME=VALUE"),
         ("momentum=0.5", "the optimizer adam has beta1, beta2, epsilon, amsgrad"),
-        ("optimizer=magic", "there is no 'magic'"),
+        ("optimizer=magic", "there is no 'magic'; choose one of adam, adamw"),
+        ("optimizer=adamm", "there is no 'adamm'; did you mean 'adam'"),
+        ("schedule=cosin", "did you mean 'cosine'"),
         ("epochs=-1", "epochs"),
         ("beta1=high", "beta1"),
         ("agent=1", "no setting 'agent'"),

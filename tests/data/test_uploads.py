@@ -421,3 +421,14 @@ def test_adding_a_table_parses_and_infers_once(home: Path, monkeypatch: pytest.M
     assert calls == {"read_table": 1, "likely_targets": 1, "table_to_raw": 1, "split_column": 2}
     readers()["table"].questions(source, {})
     assert calls["likely_targets"] == 1
+
+
+def test_name_of_a_built_in_dataset_is_numbered_and_a_misspelled_one_gets_the_nearest(home: Path) -> None:
+    content = make_csv("x,y", (f"{row},{'ab'[row % 2]}" for row in range(30)))
+    assert add_file(content, "parts.csv", home).title == "parts (2)"
+    assert add_file(content, "houses.csv", home).title == "houses"
+    for misspelled, nearest in (("digitts", "digits"), ("housse", "houses")):
+        with pytest.raises(DataError, match=f"There is no dataset '{misspelled}'; did you mean '{nearest}'"):
+            prepare(DataChoice(dataset=misspelled), home)
+    with pytest.raises(DataError, match=r"There is no dataset 'qqqqqq'\."):
+        prepare(DataChoice(dataset="qqqqqq"), home)

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, model_validator
 
+from netloom.core.field_errors import nearest_name
 from netloom.document.augmentation_settings import Augment
 from netloom.document.former_names import FORMER_TASKS, present_name, renamed
 from netloom.document.loss_settings import ClassWeights, LossSettings
@@ -31,7 +32,9 @@ def _initial_weights(text: str) -> str:
 def _one_of(choices: Mapping[str, Choice]) -> AfterValidator:
     def check(name: str) -> str:
         if name not in choices:
-            raise ValueError(f"there is no {name[:40]!r}; choose one of {', '.join(choices)}")
+            nearest = nearest_name(name, choices)
+            hint = f"did you mean {nearest!r}?" if nearest else f"choose one of {', '.join(choices)}"
+            raise ValueError(f"there is no {name[:40]!r}; {hint}")
         return name
 
     return AfterValidator(check)

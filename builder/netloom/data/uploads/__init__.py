@@ -21,6 +21,7 @@ from netloom.core.plain_json import Json, JsonObject
 from netloom.core.progress import ProgressCallback, ignore_progress
 from netloom.core.text import counted
 from netloom.data.applied_settings import with_columns
+from netloom.data.builtin_registry import builtin
 from netloom.data.caching import memmap_cache
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.schema import DatasetInfo
@@ -298,9 +299,12 @@ def _id_of(title: str, home: Path) -> str:
     Raises:
         DataError: There is none, or there are several.
     """
-    ids = [info.name for info in uploaded(home) if info.title == title]
+    uploads = uploaded(home)
+    ids = [info.name for info in uploads if info.title == title]
     if not ids:
-        raise DataError(f"There is no dataset {title[:80]!r}.")
+        nearest = nearest_name(title, [*builtin(), *(info.title for info in uploads)])
+        hint = f"; did you mean {nearest!r}?" if nearest else "."
+        raise DataError(f"There is no dataset {title[:80]!r}{hint}")
     if len(ids) > 1:
         raise DataError(f"{len(ids)} datasets are called {title[:80]!r}; use one of their ids: {', '.join(ids[:8])}.")
     return ids[0]
@@ -358,9 +362,9 @@ def _nothing_fits(source: Source) -> str:
 
 
 def title_for(filename: str, name: str, home: Path) -> str:
-    """Return the title of an upload: the given name, or the name of the file, numbered if another upload has it."""
+    """Return the title of an upload: the given name, or the name of the file, numbered if another dataset has it."""
     title = _title(filename, name)
-    return title if name else _unused(title, {info.title for info in uploaded(home)})
+    return title if name else _unused(title, {*builtin(), *(info.title for info in uploaded(home))})
 
 
 def _title(filename: str, name: str) -> str:
@@ -370,7 +374,7 @@ def _title(filename: str, name: str) -> str:
 
 
 def _unused(title: str, used_titles: Set[str]) -> str:
-    """Return the title, numbered if it is taken, so that a list of uploads has unique titles."""
+    """Return the title, numbered if it is taken, so that a list of datasets has unique names."""
     numbered = (f"{title} ({number})" for number in itertools.count(2))
     return (
         title if title not in used_titles else next(candidate for candidate in numbered if candidate not in used_titles)
