@@ -22,6 +22,7 @@ from netloom.document import DataChoice, Project, dumps
 from netloom.store import Store, open_store, weights
 from netloom.training import save_import
 from netloom.training.pretrained import folder as folders
+from netloom.ui.train.state import Key
 from tests.networks import digits_mlp
 from tests.runs.examples import trained_here
 from tests.store.states import put
@@ -200,6 +201,8 @@ def test_train_page_lists_the_starting_weights(store: Store) -> None:
     assert any("match all 2 layers" in item.value for item in shown.caption)
     assert not button(shown, "Evaluate only").disabled
 
+    shown.session_state[Key.DATA.of(True)] = True  # it closes when the data is chosen
+    shown.run()
     choice = next(item for item in shown.selectbox if item.label == "Start from")
     choice.set_value(f"run:{failed_run.id}").run()
     assert "has no weights yet" in shown.error[0].value

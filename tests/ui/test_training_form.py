@@ -18,6 +18,7 @@ from netloom.templates import templates
 from netloom.training.weights.checkpoints import save_best
 from netloom.ui.components.metric_texts import measured
 from netloom.ui.components.settings import differing
+from netloom.ui.train.state import Key
 
 FULL: dict[str, Any] = {
     "schedule": "cosine_restarts",
@@ -48,6 +49,18 @@ def open_train_page(home: Path, name: str, **training: Any) -> tuple[AppTest, st
     return app, key
 
 
+def open_groups(app: AppTest, *titles: str) -> None:
+    """Open groups of the advanced settings."""
+    for title in titles:
+        app.session_state[Key.GROUP.of(title, False)] = True
+    app.run()
+    assert not app.exception
+
+
+def labels(app: AppTest) -> set[str]:
+    return {item.label for kind in (app.number_input, app.selectbox, app.toggle, app.text_input) for item in kind}
+
+
 def saved(home: Path, key: str) -> Project:
     return open_store(home).load(key).project
 
@@ -55,13 +68,14 @@ def saved(home: Path, key: str) -> Project:
 def test_training_settings_are_written_to_the_document(home: Path) -> None:
     app, key = open_train_page(home, "spirals", **FULL)
     assert not app.error
-    labels = {item.label for kind in (app.number_input, app.selectbox, app.toggle, app.text_input) for item in kind}
+    groups = [item.label for item in app.expander if item.label not in ("Data and objective", "LR range test")]
+    open_groups(app, *groups)
     settings = {*OPTIMIZERS["muon"].settings, *SCHEDULES["cosine_restarts"].settings}
-    assert {SETTINGS[name].title for name in settings} <= labels
+    assert {SETTINGS[name].title for name in settings} <= labels(app)
     assert {
         describe_field(name).title
         for name in ("ema_decay", "gradient_accumulation_steps", "precision", "checkpoint", "label_smoothing")
-    } <= labels
+    } <= labels(app)
     choose = {item.label: item for item in app.selectbox}
     choose["LR schedule"].set_value("plateau").run()
     {item.label: item for item in app.number_input}["Patience in epochs"].set_value(7).run()
@@ -70,6 +84,20 @@ def test_training_settings_are_written_to_the_document(home: Path) -> None:
     training = saved(home, key).training
     assert (training.schedule, training.schedule_settings, training.optimizer) == ("plateau", {"patience": 7}, "sgd")
     assert SETTINGS["dampening"].title in {item.label for item in app.number_input}
+
+
+def test_closed_group_is_not_drawn_and_lists_its_changes_below(home: Path) -> None:
+    app, key = open_train_page(home, "digits_mlp", ema_decay=0.99)
+    assert {"EMA", "Weight decay", "Precision", "Objective"}.isdisjoint(labels(app))
+    assert "EMA 0\\.99" in {item.value for item in app.caption}
+    open_groups(app, "Regularization")
+    assert {"EMA", "Weight decay"} <= labels(app)
+    assert "Precision" not in labels(app)
+    # A change keeps the group open: its title, which identifies it, stays the same.
+    {item.label: item for item in app.number_input}["Weight decay"].set_value(0.5).run()
+    assert saved(home, key).training.weight_decay == 0.5
+    assert "weight decay 0\\.5, EMA 0\\.99" in {item.value for item in app.caption}
+    assert "EMA" in labels(app)
 
 
 def test_search_opens_the_group_of_a_setting(home: Path) -> None:
@@ -83,6 +111,7 @@ def test_search_opens_the_group_of_a_setting(home: Path) -> None:
     assert not app.exception
     opened = {item.label for item in app.expander if item.proto.expanded}
     assert opened == {"Regularization"}
+    assert "EMA" in labels(app)
     assert not groups - {"Regularization"} & {item.label for item in app.expander}
 
 
@@ -116,6 +145,8 @@ def test_teacher_list_contains_matching_runs_of_other_projects(home: Path) -> No
         write(folder / "project.json", project)
         save_best(RunArtifacts.in_directory(folder), {"w": torch.zeros(1)}, {})
     app, _ = open_train_page(home, "digits_cnn", objective="distillation")
+    app.session_state[Key.DATA.of(True)] = True
+    app.run()
     first, *others = next(box for box in app.selectbox if box.label == "Teacher").options
     assert first == "Choose a run"
     assert [other.split(" · ")[0] for other in others] == ["Digits with an MLP: Run of digits_mlp"]

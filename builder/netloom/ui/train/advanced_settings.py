@@ -22,6 +22,7 @@ from netloom.training import OBJECTIVES
 from netloom.training.optimization.schedules import Schedule
 from netloom.ui.components.backend_picker import backend_picker, backend_summary
 from netloom.ui.components.charts.charts import TRAIN
+from netloom.ui.components.expander import expander
 from netloom.ui.components.forms import Binding, bound, refused
 from netloom.ui.components.settings import choose, differing, field, settings_of
 from netloom.ui.components.words import unique_labels
@@ -46,7 +47,7 @@ class _Group:
 
 
 def advanced_settings(live: Live) -> None:
-    """Draw all groups with their search. Their titles show the settings that differ from the defaults."""
+    """Draw all groups with their search. Settings that differ from the defaults are listed below their group."""
     groups = _groups(live)
     named = unique_labels(
         {
@@ -68,14 +69,13 @@ def advanced_settings(live: Live) -> None:
     with st.container(gap="xsmall"):
         for group in groups:
             if chosen in (None, group.title):
-                _draw(group, opened=chosen is not None)
+                _draw(group, is_found=chosen is not None)
 
 
-def _draw(group: _Group, *, opened: bool) -> None:
-    """Draw a group, collapsed unless the search found it."""
-    title = f"{group.title} · *{escape(group.words)}*" if group.words else group.title
-    with st.expander(title, expanded=opened, icon=group.icon, key=Key.GROUP.of(group.title, opened)):
-        group.draw()
+def _draw(group: _Group, *, is_found: bool) -> None:
+    """Draw a group, closed unless the search found it."""
+    key = Key.GROUP.of(group.title, is_found)
+    expander(group.title, group.draw, key=key, icon=group.icon, words=group.words, is_expanded=is_found)
 
 
 def _groups(live: Live) -> list[_Group]:

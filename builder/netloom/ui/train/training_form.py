@@ -9,7 +9,7 @@ import streamlit as st
 
 from netloom import runs
 from netloom.compile import CompileError
-from netloom.core.text import escape, size
+from netloom.core.text import size
 from netloom.data import DataError, datasets
 from netloom.document import Project
 from netloom.document.optimizer_settings import OPTIMIZERS
@@ -22,6 +22,7 @@ from netloom.training.speed.device import has_gpu
 from netloom.ui.components.backend_picker import workers
 from netloom.ui.components.column_row import OnPhone, column_row
 from netloom.ui.components.errors import show_error
+from netloom.ui.components.expander import expander
 from netloom.ui.components.forms import choose_data
 from netloom.ui.components.settings import choose, field
 from netloom.ui.components.words import count
@@ -90,19 +91,29 @@ def _data_and_task(live: Live) -> None:
     ready = bool(live.project.data.dataset) and not live.data_problem() and not _preflight_problems(live)
     infos = {info.name: info.title for info in datasets(live.store.home)}
     names = (infos.get(live.project.data.dataset, "no data"), task(live.project.training.objective).title)
-    title = " · ".join(["Data and objective", f"*{escape(' · '.join(names))}*"])
-    with st.expander(title, expanded=not ready, icon=":material/database:", key=Key.DATA.of(ready)):
-        choose_data(live, "training/data")
-        preparation(live)
-        choose(live, "objective", {name: described.title for name, described in tasks().items()}, renews=True)
-        objective_settings(live)
-        start_from(live)
-        if data := live.schema() if ready else None:
-            acts = data.target.type.is_action
-            note = "the agent learns from its own actions; the rows only show its observations." if acts else (
-                "the test rows are never used for training.")  # fmt: skip
-            st.caption(f"{data.rows:,} rows · {note}")
-            augmentation_note(live)
+    with st.container(gap="xsmall"):
+        expander(
+            "Data and objective",
+            partial(_choose_data_and_task, live, ready=ready),
+            key=Key.DATA.of(ready),
+            icon=":material/database:",
+            words=" · ".join(names),
+            is_expanded=not ready,
+        )
+
+
+def _choose_data_and_task(live: Live, *, ready: bool) -> None:
+    choose_data(live, "training/data")
+    preparation(live)
+    choose(live, "objective", {name: described.title for name, described in tasks().items()}, renews=True)
+    objective_settings(live)
+    start_from(live)
+    if data := live.schema() if ready else None:
+        acts = data.target.type.is_action
+        note = "the agent learns from its own actions; the rows only show its observations." if acts else (
+            "the test rows are never used for training.")  # fmt: skip
+        st.caption(f"{data.rows:,} rows · {note}")
+        augmentation_note(live)
 
 
 def _estimate(live: Live, analysis: Analysis) -> None:
