@@ -36,7 +36,7 @@ _MATH = (
     "linear addmm log2 clamp_min clamp_max clip square var std logsumexp log_softmax norm addcmul addcdiv einsum "
     "max min argmax argmin atan gelu silu isin index_put copy fill zero bucketize layer_norm "
     "batch_norm conv1d conv2d conv3d hardsigmoid hardswish hardtanh leaky_relu elu "
-    "affine_grid_generator"
+    "affine_grid_generator scaled_dot_product_attention"
 )
 # They return what they get, in evaluation mode.
 _UNCHANGED = frozenset("dropout alpha_dropout feature_dropout identity requires_grad float".split())

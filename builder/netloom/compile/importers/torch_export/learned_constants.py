@@ -31,11 +31,16 @@ _STOPPING = frozenset({"detach"})
 # Arguments that stay constants, because they become weights of the layer
 _WEIGHTS = frozenset({"weight", "bias", "running_mean", "running_var"})
 _AXES = frozenset({"dim", "dim0", "dim1", "start_dim", "end_dim", "axis", "axis0", "axis1"})
-# Operators on (N, C, …), whose first axis is the batch
-_CHANNELS = frozenset({"conv1d", "conv2d", "conv3d", "batch_norm"})
+# Operators on (N, C, …) or (N, heads, T, D), whose first axis is the batch, and their inputs
+_PER_EXAMPLE = {
+    **dict.fromkeys(("conv1d", "conv2d", "conv3d", "batch_norm"), ("input",)),
+    "scaled_dot_product_attention": ("query", "key", "value"),
+}
 # Elementwise operators, whose values are aligned at their last axes
 _BROADCASTING = frozenset("add sub rsub mul div pow maximum minimum where addcmul addcdiv eq lt le gt ge ne".split())
 # Operators that reduce all axes if the program names none
+# Operators that add axes in front of a value if the list in this argument is longer than its shape
+_REPEATING = {"expand": "size", "repeat": "repeats"}
 _REDUCTIONS = frozenset("sum mean amax amin prod logsumexp norm linalg_vector_norm var std".split())
 _SHAPES = frozenset({"size", "shape"})
 # Operators whose axis is 0 if the program does not set it
@@ -106,7 +111,7 @@ class LearnedConstants:
         looked_up = self._lookup(kind, name, args)
         if looked_up is not None:
             return [looked_up]
-        if kind in _CHANNELS:
+        if kind in _PER_EXAMPLE:
             return self._per_example(kind, name, args)
         data = {key: value for key, value in args.items() if key not in _WEIGHTS}
         # The input of a layer with weights may itself be a constant.
@@ -116,16 +121,20 @@ class LearnedConstants:
             args = {**args, "dim": list(range(len(args["self"].shape)))}
         if kind in _BROADCASTING:
             converted = _aligned(args, converted)
+        elif kind in _REPEATING:
+            converted["self"] = _with_rank(converted["self"], len(args[_REPEATING[kind]]) + 1)
         call = AtenCall(kind, name, _with_batch(kind, {**args, **converted}, data), self.builder, 0, (True,) * 16)
         return OPERATORS[kind](call)
 
     def _per_example(self, kind: str, name: str, args: Mapping[str, Any]) -> Sequence[Any]:
-        """The layers of an operator such as a convolution if its constant is a single example (1, C, …)."""
-        data = args.get("input")
-        if not isinstance(data, Constant) or len(data.shape) < 2 or data.shape[0] != 1:
-            raise UnsupportedOperatorError("it is not a single example")
-        example = reshape(self.builder, self._tensors(data, True), [BATCH, *data.shape[1:]], True)
-        call = AtenCall(kind, name, {**args, "input": example}, self.builder, 0, (True,) * 16)
+        """The layers of an operator such as a convolution if its constants are those of a single example (1, C, …)."""
+        examples = {}
+        for key in _PER_EXAMPLE[kind]:
+            data = args.get(key)
+            if not isinstance(data, Constant) or len(data.shape) < 2 or data.shape[0] != 1:
+                raise UnsupportedOperatorError("it is not a single example")
+            examples[key] = reshape(self.builder, self._tensors(data, True), [BATCH, *data.shape[1:]], True)
+        call = AtenCall(kind, name, {**args, **examples}, self.builder, 0, (True,) * 16)
         return [
             replace(result, axes=(result.axes[0], (), *result.axes[1:])) if isinstance(result, Tensor) else result
             for result in OPERATORS[kind](call)
@@ -215,11 +224,13 @@ def _aligned(args: Mapping[str, Any], converted: dict[str, Any]) -> dict[str, An
     number of axes: (N, D) beside a constant (T, T, D) becomes (N, 1, 1, D)."""
     rank = max(len(value.shape) for value in args.values() if isinstance(value, Constant))
     return {
-        key: replace(value, axes=(value.axes[0], *((),) * (rank + 1 - value.rank), *value.axes[1:]))
-        if isinstance(value, Tensor)
-        else value
-        for key, value in converted.items()
+        key: _with_rank(value, rank + 1) if isinstance(value, Tensor) else value for key, value in converted.items()
     }
+
+
+def _with_rank(value: Tensor, rank: int) -> Tensor:
+    """A tensor with axes of length 1 between its batch and its other axes, so that it has `rank` of them."""
+    return replace(value, axes=(value.axes[0], *((),) * (rank - value.rank), *value.axes[1:]))
 
 
 def _with_batch(kind: str, args: Mapping[str, Any], original: Mapping[str, Any]) -> dict[str, Any]:

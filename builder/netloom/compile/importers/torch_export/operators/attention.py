@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from netloom.compile.importers.layer_graph.attention import Heads, add_attention, is_causal
@@ -14,7 +15,7 @@ from netloom.compile.importers.torch_export.operators.table import AtenCall, ate
 
 @aten("scaled_dot_product_attention", "_scaled_dot_product_flash_attention_for_cpu")
 def _attention(op: AtenCall) -> Any:
-    q, k, v = op.value("query"), op.value("key"), op.value("value")
+    q, k, v = _with_learned(op, [op.value("query"), op.value("key"), op.value("value")])
     mask, causal = op.args.get("attn_mask"), op.flag("is_causal")
     if op.flag("enable_gqa"):
         k, v = (repeat_heads(op.builder, tensor, q.shape[-3]) for tensor in (k, v))
@@ -27,11 +28,23 @@ def _attention(op: AtenCall) -> Any:
     rate = round(op.number("dropout_p", 0.0), 9)
     if mask is None and all(isinstance(tensor, Tensor) and _headed(tensor) for tensor in (q, k, v)):
         heads = Heads(q, k, v, scale, causal, rate)  # type: ignore[arg-type]
-        return [add_attention(op.builder, heads, op.tensor("query"), op.name)]
+        return [add_attention(op.builder, heads, heads.q, op.name)]
     if rate:
         op.builder.remark("Dropout inside attention with a mask is not imported; the predictions are the same.")
     # Its second product still becomes one layer if the mask has a form that the layer expresses.
     return decompose_attention(op.apply, q, k, v, mask, scale, causal)
+
+
+def _with_learned(op: AtenCall, values: Sequence[Value]) -> list[Value]:
+    """The values, with those that the program computes from parameters alone, such as learned queries, as tensors."""
+    like = next((value for value in values if isinstance(value, Tensor)), None)
+    return [
+        op.builder.add_constant(value, like, op.name)
+        if like is not None and isinstance(value, Constant) and (value.learned_values or value.weight)
+        else value
+        for value in op.without_recorded_batch(values)
+        if value is not None
+    ]
 
 
 def _for_all_heads(op: AtenCall, value: Value, heads: int) -> Value:
