@@ -70,6 +70,13 @@ def test_usage_errors_exit_with_2(console: Console, arguments: list[str]) -> Non
     assert answer.err
 
 
+def test_a_misspelled_command_gets_the_closest_one(console: Console) -> None:
+    answer = console("--json", "trian", "x.json")
+    assert answer.code == 2
+    assert answer.value["error"].endswith("there is no command 'trian'; did you mean 'train'?")
+    assert "invalid choice: 'wrong'" in console("wrong").err
+
+
 def test_a_second_target_does_not_replace_the_first_one(console: Console) -> None:
     answer = console("data", "add", "x.csv", "--target", "a", "--target", "b")
     assert answer.code == 2

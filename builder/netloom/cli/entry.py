@@ -86,6 +86,7 @@ def entry(argv: Sequence[str]) -> int:
         warnings.simplefilter("ignore")
     words = _with_default_command(argv)
     try:
+        _refuse_unknown_command(words)
         arguments = parser(words).parse_args(words)
     except SystemExit as end:
         return int(end.code or 0)
@@ -134,15 +135,7 @@ def _add_general_options(part: ArgumentParser, *, home: str | None, json: str | 
 
 def _with_default_command(argv: Sequence[str]) -> list[str]:
     """Return `argv`, with the default command if it names none."""
-    position = 0
-    while position < len(argv):
-        word = argv[position]
-        if word in _OPTIONS_WITH_VALUE:
-            position += 2
-        elif word in _OPTIONS_WITHOUT_VALUE or word.partition("=")[0] in _OPTIONS_WITH_VALUE:
-            position += 1
-        else:
-            break
+    position = _command_position(argv)
     if {"-h", "--help", "--version"} & set(argv[:position]):
         return list(argv)
     named = position < len(argv) and not argv[position].startswith("-")
@@ -217,3 +210,32 @@ def _log_error(context: Context, command: str) -> str:
     except OSError:
         return ""
     return f" The details are in {path}."
+
+
+def _command_position(argv: Sequence[str]) -> int:
+    """Return the position behind the general options, where the command is if there is one."""
+    position = 0
+    while position < len(argv):
+        word = argv[position]
+        if word in _OPTIONS_WITH_VALUE:
+            position += 2
+        elif word in _OPTIONS_WITHOUT_VALUE or word.partition("=")[0] in _OPTIONS_WITH_VALUE:
+            position += 1
+        else:
+            break
+    return position
+
+
+def _refuse_unknown_command(words: Sequence[str]) -> None:
+    """Refuse a misspelled command with the closest one; argparse reports others with a list of all.
+
+    Raises:
+        UsageError: There is no such command, but a similar one.
+    """
+    word = next(iter(words[_command_position(words) :]), DEFAULT)
+    if word.startswith("-") or word in registry():
+        return
+    from netloom.core.field_errors import nearest_name  # imports pydantic, which delays the start
+
+    if (nearest := nearest_name(word, registry())) is not None:
+        raise UsageError(f"netloom: error: there is no command {word[:60]!r}; did you mean {nearest!r}?")
