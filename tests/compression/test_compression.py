@@ -230,6 +230,28 @@ def test_pruned_weights_are_the_smallest(digits: TrainedRun, measured: tuple[Rep
             values = onnx.numpy_helper.to_array(item)
             assert np.mean(values == 0) == pytest.approx(SPARSITY, abs=0.01)
     assert measured[1]["pruning"].size < 0.6 * len(measured[1]["pruning"].content)
+    assert measured[1]["pruning"].saves_size_only
+    assert by_method(measured[0])["pruning"].saves_size_only
+
+
+@pytest.mark.parametrize(
+    ("size", "verdict", "words"),
+    [(300, "size only", "smaller when compressed, not faster"), (900, "no gain", "no gain")],
+)
+def test_zeros_in_weights_are_not_credited_with_the_speed_of_the_file(
+    digits: TrainedRun, size: int, verdict: str, words: str
+) -> None:
+    """ONNX Runtime makes any file faster, and only the size of a pruned one is that of a compressed file."""
+    rows = torch.as_tensor(digits.data.split["test"][:90])
+    target = torch.nn.functional.one_hot(digits.data.target[rows], 10).float()
+    base = Measured("original", "PyTorch", 1_000, 1.0, 1.2, 1.0, 1.0, 0.0, "original", "")
+    pruned = replace(base, method="pruning", size=size, p50_ms=0.2, saves_size_only=True)
+    file = replace(base, method="onnx", size=1_100, p50_ms=0.3)
+    judged = with_verdicts([base, pruned, file], Comparison(digits, "accuracy", (target,) * 3, rows))
+    assert [item.verdict for item in judged] == ["original", verdict, "recommended"]
+    report = Report("accuracy", "Accuracy", True, 90, 1, tuple(judged))
+    assert report.verdict_of(judged[1]) == words
+    assert judged[1] not in report.pareto
 
 
 def test_verdicts_follow_from_the_figures() -> None:

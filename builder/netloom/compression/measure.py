@@ -167,6 +167,7 @@ class _Subject:
     load: Callable[[], Network]
     leaves: Callable[[Sequence[torch.Tensor]], np.ndarray] | None = None
     run: str = ""
+    saves_size_only: bool = False
 
 
 def _subject(trained: TrainedRun) -> _Subject:
@@ -184,6 +185,7 @@ def _variant_subject(trained: TrainedRun, variant: Variant, threads: int) -> _Su
         variant.note,
         lambda: _session(trained, variant.content, threads),
         leaves,
+        saves_size_only=variant.saves_size_only,
     )
 
 
@@ -344,6 +346,7 @@ def _measured(
                 ENERGY_ROWS * joules(float(costs.times.cpu_s[index])),
                 costs.memory[index],
                 costs.left_early[index],
+                saves_size_only=subject.saves_size_only,
             )
         )
     return measured

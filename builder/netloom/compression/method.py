@@ -34,8 +34,8 @@ class CompressionError(ValueError):
 @dataclass(frozen=True)
 class Variant:
     """A compressed network: an ONNX file, and what was done as a sentence. `size` is the size that it can be stored
-    in, which is smaller than the file where most weights are zero. `leaves_early` is whether rows can end before the
-    last layer."""
+    in, which is smaller than the file where most weights are zero; `saves_size_only` is whether this is all that it
+    saves. `leaves_early` is whether rows can end before the last layer."""
 
     method: str
     title: str
@@ -43,6 +43,7 @@ class Variant:
     note: str
     size: int
     leaves_early: bool = False
+    saves_size_only: bool = False
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from netloom.core.plain_json import JsonObject
 from netloom.core.text import in_sentence
 from netloom.tasks import metric
 
-Verdict = Literal["original", "recommended", "good", "no gain", "slower", "worse"]
+Verdict = Literal["original", "recommended", "good", "no gain", "size only", "slower", "worse"]
 # A gain below these ratios is not worth another file, and a loss below them is not mentioned.
 MIN_SPEEDUP, MIN_SHRINKAGE = 1.1, 1.3
 
@@ -38,7 +38,9 @@ class Measured:
     smaller run; "" for a file. `energy_j` are joules for 1,000 single rows, estimated from processor time. `memory` is
     what loading the network and predicting a batch add to the peak memory of the process, in bytes; None if the system
     does not measure it. `left_early` is the share of the test rows that an early exit answers; None without one.
-    `output_scores` are the metrics of several outputs by name, without that of `score`.
+    `output_scores` are the metrics of several outputs by name, without that of `score`. `saves_size_only` is whether
+    the variant has as many operations as the original, and `size` is that of a compressed file, so that neither its
+    times nor its size can be compared with those of the others.
     """
 
     method: str
@@ -59,6 +61,7 @@ class Measured:
     memory: int | None = None
     left_early: float | None = None
     output_scores: tuple[tuple[str, float], ...] = ()
+    saves_size_only: bool = False
 
     @property
     def losses(self) -> str:
@@ -121,8 +124,9 @@ class Report:
 
     @property
     def pareto(self) -> tuple[Measured, ...]:
-        """Those that no other one beats in size, time and metric at once."""
-        return tuple(item for item in self.measured if not any(self._beats(rival, item) for rival in self.measured))
+        """Those that no other one beats in size, time and metric at once, among those that can be compared."""
+        comparable = [item for item in self.measured if not item.saves_size_only]
+        return tuple(item for item in comparable if not any(self._beats(rival, item) for rival in comparable))
 
     @property
     def sentence(self) -> str:
@@ -151,6 +155,8 @@ class Report:
             return "original"
         if item.verdict == "worse":
             return "worse predictions"
+        if item.saves_size_only:
+            return "smaller when compressed, not faster" if item.verdict == "size only" else "no gain"
         if item.verdict == "good" and item not in self.pareto:
             return "beaten by another variant"
         return f"recommended: {self._change(item)}" if item.verdict == "recommended" else self._change(item)

@@ -83,6 +83,8 @@ def with_verdicts(measured: list[Measured], comparison: Comparison) -> list[Meas
         for name, score in scores[0].items():
             if replace(comparison, name=name).loses(index, score, scores[index][name]):
                 return "worse"
+        if item.saves_size_only:
+            return "size only" if original.size >= MIN_SHRINKAGE * item.size else "no gain"
         is_faster = original.p50_ms >= MIN_SPEEDUP * item.p50_ms
         is_smaller = original.size >= MIN_SHRINKAGE * item.size
         if item.p50_ms >= MIN_SPEEDUP * original.p50_ms:

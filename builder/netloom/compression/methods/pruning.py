@@ -34,7 +34,7 @@ class MagnitudePruning(Method):
             raise CompressionError("This network has no weight matrices to prune.")
         content = as_onnx(trained, model).SerializeToString(deterministic=True)
         note = f"{zeros / total:.0%} of the weights are zero; the size is that of the compressed file."
-        return self.variant(content, note, len(zlib.compress(content, 9)))
+        return replace(self.variant(content, note, len(zlib.compress(content, 9))), saves_size_only=True)
 
     def in_pytorch(self, trained: TrainedRun, content: bytes) -> TrainedRun | None:
         return replace(trained, model=_pruned(trained.model)[0])
