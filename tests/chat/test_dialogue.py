@@ -112,6 +112,38 @@ def test_a_value_without_a_clear_intent_continues_the_last_one() -> None:
     assert (turns[1].intent, turns[1].response) == ("weather", "It is fine in Rome on tomorrow.")
 
 
+@pytest.mark.parametrize(
+    ("message", "entities", "intent"),
+    [
+        ("And tomorrow?", {"day": "tomorrow"}, "weather"),
+        ("what about Paris tomorrow", {"place": "Paris", "day": "tomorrow"}, "weather"),
+        ("and book it tomorrow", {"day": "tomorrow"}, "book"),
+        ("tomorrow", {"day": "tomorrow"}, "book"),
+        ("and two", {"count": "two"}, "book"),
+        ("and", {}, "book"),
+    ],
+)
+def test_a_message_of_a_continuation_and_values_keeps_the_intent(
+    message: str, entities: dict[str, str], intent: str
+) -> None:
+    """A network that never learned such messages is often sure of another intent."""
+    first = understood("weather in Rome today", place="Rome", day="today")
+    then = understood(message, "book", 0.95, **entities)
+    assert played(first, then)[1].intent == intent
+    silent = POLICY.model_copy(update={"fallback": POLICY.fallback.model_copy(update={"continuations": ()})})
+    dialogue = Dialogue(silent)
+    dialogue.respond(first)
+    assert dialogue.respond(then).intent == "book"
+
+
+def test_a_continuation_answers_a_question() -> None:
+    turns = played(
+        understood("a table in Rome", "book", place="Rome"), understood("and on Monday", "weather", 0.95, day="Monday")
+    )
+    assert [turn.event for turn in turns] == ["ask_slot", "reply"]
+    assert turns[1].response == "Booked a table in Rome on Monday."
+
+
 def test_a_clear_intent_ends_a_question() -> None:
     turns = played(understood("a table please", "book"), understood("I want to complain", "complain"))
     assert (turns[1].intent, turns[1].event) == ("complain", "hand_over")
@@ -342,6 +374,7 @@ def test_problems_of_a_policy_name_what_does_not_fit_the_run() -> None:
             "entities 'color'",
         ),
         ({"fallback": Fallback(confidence=0.2, confirm_from=0.3)}, "fallback.confirm_from", "at most"),
+        ({"fallback": Fallback(continuations=("?",))}, "fallback.continuations", "no letters or digits"),
         ({"fallback": Fallback(out_of_scope=("b",))}, "fallback.out_of_scope", "intent 'b'"),
         ({"fallback": Fallback(out_of_scope=("a",))}, "fallback.out_of_scope", "also has an answer"),
     ],

@@ -1,8 +1,8 @@
 """A dialogue: applies a policy to understood messages, turn by turn.
 
 The state is plain data, so that a server can store a session, and a page can show it. Filled slots are carried over:
-one that was filled for an earlier intent fills a slot of the same name, and a message without a clear intent that has
-an entity of the last intent ("and tomorrow?") continues that intent.
+one that was filled for an earlier intent fills a slot of the same name. A message that has an entity of the last intent
+continues that intent if it has no clear intent, or if it says nothing else, as "and tomorrow?" does.
 """
 
 from __future__ import annotations
@@ -157,10 +157,11 @@ class Dialogue:
             chosen = self._chosen(understanding.message, is_clear and top not in state.offered)
             if chosen is not None:
                 return chosen, "" if chosen else "rejected"
+        is_new = is_clear and not self._is_continuation(understanding)
         if (
             state.intent in self.policy.intents
-            and (state.waiting == "slot" or not is_clear)
-            and self._continues(understanding, is_clear)
+            and (state.waiting == "slot" or not is_new)
+            and self._continues(understanding, is_new)
         ):
             return state.intent, ""
         if understanding.is_unknown:
@@ -184,8 +185,18 @@ class Dialogue:
         last = self.policy.intents.get(self.state.intent)
         return last.follow_ups.get(intent, intent) if last else intent
 
-    def _continues(self, understanding: Understanding, is_clear: bool) -> bool:
-        """Return whether a message gives the last intent a value, rather than starting another intent."""
+    def _is_continuation(self, understanding: Understanding) -> bool:
+        """Return whether a message consists of a text such as "and" and of values alone, such as "and tomorrow?". The
+        intent that a run predicts for it is a guess, however confident the run is."""
+        remaining = words(understanding.message)
+        for word in (word for entity in understanding.entities for word in words(entity.text)):
+            if word in remaining:
+                remaining.remove(word)
+        return remaining in [words(text) for text in self.policy.fallback.continuations]
+
+    def _continues(self, understanding: Understanding, is_new: bool) -> bool:
+        """Return whether a message gives the last intent a value, rather than starting another intent. `is_new` is
+        whether it clearly has an intent of its own."""
         slots = self.policy.intents[self.state.intent].slots
         kinds = {kind for slot in slots for kind in slot.entities}
         has_value = any(entity.kind in kinds for entity in understanding.entities)
@@ -194,7 +205,7 @@ class Dialogue:
         asked = next((slot for slot in slots if slot.name == self.state.slot), None)
         # The answer to a question without kinds can be anything, unless the message clearly has another intent.
         takes_any = asked is not None and not asked.entities
-        has_new_intent = is_clear and self._meant(understanding.intent) != self.state.intent
+        has_new_intent = is_new and self._meant(understanding.intent) != self.state.intent
         return (has_value or takes_any) and not has_new_intent
 
     def _chosen(self, message: str, is_whole_message: bool) -> str | None:

@@ -24,6 +24,11 @@ MAX_INTENT = 400  # a class of the data can be a long text
 MESSAGE = "message"  # the only entry of `intents` for a run without intents: the answer to each message
 MAX_GENERATED = 400  # tokens of a response
 MAX_EARLIER_TURNS = 20
+# Beginnings of messages such as "and tomorrow?", with the words before a value that some runs do not count to it
+CONTINUATIONS = (
+    *("and", "and on", "and at", "and in", "and for", "and to", "and from", "also"),
+    *("what about", "how about", "and what about", "and how about"),
+)
 OPENING = "You asked about"  # of the default answer to an intent
 Text = Annotated[str, Field(min_length=1, max_length=2_000)]
 MAX_KIND = 64  # letters of the kind of an entity, and of a slot
@@ -89,7 +94,8 @@ class Fallback(Frozen):
     Below `confidence`, an intent is not accepted: from `confirm_from` on, the bot asks whether it is meant; below that,
     it asks the user to rephrase. After `max_failures` such turns in a row, a person takes over. Two intents whose
     confidences differ by less than `ambiguity` are offered as a choice. Intents in `out_of_scope` are never accepted.
-    With `generate`, a run answers instead of the text `rephrase`.
+    With `generate`, a run answers instead of the text `rephrase`. A message of a text in `continuations` and of values
+    of the last intent continues that intent, even if the run predicts another one.
     """
 
     confidence: Share = 0.6
@@ -105,6 +111,7 @@ class Fallback(Frozen):
     handed_over: Text = "I am connecting you with a person."
     yes: tuple[Text, ...] = ("yes", "yeah", "yep", "correct", "right", "sure", "ok", "okay", "exactly")
     no: tuple[Text, ...] = ("no", "nope", "wrong", "not", "neither", "none")
+    continuations: tuple[Text, ...] = CONTINUATIONS
 
 
 class Policy(Frozen):

@@ -110,7 +110,7 @@ def _fallback_problems(policy: Policy, intents: Collection[str]) -> Iterator[Pro
     fallback = policy.fallback
     if fallback.confirm_from > fallback.confidence:
         yield Problem("must be at most fallback.confidence.", part="confirm_from")
-    for part, texts in (("yes", fallback.yes), ("no", fallback.no)):
+    for part, texts in (("yes", fallback.yes), ("no", fallback.no), ("continuations", fallback.continuations)):
         for text in texts:
             if not words(text):
                 yield Problem(f"{text!r} has no letters or digits, so no message can be recognized by it.", part=part)

@@ -39,7 +39,14 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "outside": ("Out of scope", "The answer to an intent that is out of scope."),
     "handed_over": ("Handed over", "The answer when a person takes over."),
 }
-LISTS: Mapping[str, str] = {"yes": "Words for yes", "no": "Words for no"}
+LISTS: Mapping[str, tuple[str, str]] = {
+    "yes": ("Words for yes", ""),
+    "no": ("Words for no", ""),
+    "continuations": (
+        "Continuations",
+        "A message of such a text and values of the last intent, such as “and tomorrow?”, continues that intent.",
+    ),
+}
 
 
 def fallback(tried: Tried, draft: Draft) -> None:
@@ -74,9 +81,9 @@ def _editor(tried: Tried, draft: Draft) -> None:
             first = started(Key.TEXT.of(tried.run_id, draft.revision, name), getattr(start, name))
             values[name] = st.text_input(label, max_chars=2_000, key=first, help=help).strip()
             containers[name] = st.container()
-        for name, label in LISTS.items():
+        for name, (label, about) in LISTS.items():
             first = started(Key.TEXT.of(tried.run_id, draft.revision, name), "\n".join(getattr(start, name)))
-            values[name] = lines_of(st.text_area(label, height=90, key=first, help="One per line."))
+            values[name] = lines_of(st.text_area(label, height=90, key=first, help=f"One per line. {about}".strip()))
             containers[name] = st.container()
     draft.update(draft.edited.model_copy(update={"fallback": start.model_copy(update=values)}))
     for part, container in containers.items():
