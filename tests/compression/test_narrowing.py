@@ -123,10 +123,13 @@ def test_kept_channels_have_the_weights_of_the_original() -> None:
     [
         (("LSTM", {"hidden_size": 6, "layers": 2, "bidirectional": True}), ("Select", {"axis": 1, "index": -1})),
         (("TransformerBlock", {"heads": 4, "hidden": 12}), ("Flatten", {})),
+        (("TransformerEncoderBlock", {"heads": 4, "hidden": 12, "causal": True}), ("Flatten", {})),
         (("SelfAttention", {"heads": 2, "position": "rotary"}), ("FeedForward", {"hidden": 10}), ("Flatten", {})),
+        (("MultiHeadAttention", {"heads": 4}), ("RotaryAttention", {"heads": 2}), ("Flatten", {})),
+        (("MultiHeadAttention", {"heads": 4}), ("AlibiAttention", {"heads": 2}), ("Flatten", {})),
         (("Linear", {"units": 9}), ("Softmax", {"axis": 2}), ("Linear", {"units": 6}), ("Flatten", {})),
     ],
-    ids=["recurrent", "transformer", "attention", "softmax"],
+    ids=["recurrent", "transformer", "encoder", "attention", "heads", "alibi", "softmax"],
 )
 def test_sequences_are_pruned(layers: tuple[tuple[str, dict[str, Any]], ...]) -> None:
     first: list[tuple[str, dict[str, Any]]] = [("Reshape", {"shape": [8, 8]}), ("Linear", {"units": 8})]
@@ -136,6 +139,16 @@ def test_sequences_are_pruned(layers: tuple[tuple[str, dict[str, Any]], ...]) ->
     nodes = narrow.project.main_network.nodes
     if "transformerblock_1" in nodes:
         assert nodes["transformerblock_1"].params == {"heads": 2, "hidden": 6, "head_width": 2}
+    if "transformerencoderblock_1" in nodes:
+        params = {"heads": 2, "hidden": 6, "causal": True, "head_width": 2}
+        assert nodes["transformerencoderblock_1"].params == params
+        assert narrow.state["transformerencoderblock_1.attention.q.weight"].shape == (4, 8)
+    if "multiheadattention_1" in nodes:
+        assert nodes["multiheadattention_1"].params == {"heads": 2, "head_width": 2}
+    if "rotaryattention_1" in nodes:
+        assert nodes["rotaryattention_1"].params == {"heads": 1, "head_width": 4}
+    if "alibiattention_1" in nodes:  # the slope of each head depends on the number of heads
+        assert nodes["alibiattention_1"].params == {"heads": 2}
     if "softmax_1" in nodes:  # a softmax over the channels depends on all of them
         assert nodes["linear_2"].params["units"] == 9
         assert nodes["linear_3"].params["units"] == 3
@@ -238,7 +251,8 @@ def test_student_is_narrower_where_pruning_cannot_be() -> None:
         ("Linear", {"units": 10}),
     ]
     run = untrained(chain(IMAGE, *layers, **DIGITS))
-    assert set(pruned(run).widths) == {("main", "transformerencoderblock_1", "hidden")}
+    block = "transformerencoderblock_1"
+    assert set(pruned(run).widths) == {("main", block, "hidden"), ("main", block, "heads")}
     student = narrow_student(run, 0.5).main_network.nodes
     assert student["linear_1"].params["units"] == 8
     assert student["transformerencoderblock_1"].params["hidden"] == 16

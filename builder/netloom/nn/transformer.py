@@ -37,6 +37,25 @@ class TransformerEncoderBlock(nn.Module):
         return x
 
 
+class FewHeadsEncoderBlock(TransformerEncoderBlock):
+    """A Transformer encoder block with heads of any width, as after some were removed, (N, T, D) -> (N, T, D)."""
+
+    def __init__(
+        self,
+        dim: int,
+        heads: int,
+        hidden: int,
+        head_width: int,
+        dropout: float = 0.0,
+        causal: bool = False,
+        norm_first: bool = True,
+    ) -> None:
+        super().__init__(dim, 1, hidden, dropout, causal, norm_first)
+        self.attention = SelfAttention(  # type: ignore[assignment]
+            dim, heads, head_width=head_width, dropout=dropout, causal=causal
+        )
+
+
 class FeedForward(nn.Module):
     """Two linear layers around an activation, applied to each step separately, (N, …, D) -> (N, …, D).
 

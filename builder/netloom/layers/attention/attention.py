@@ -62,7 +62,13 @@ def hidden_width(hidden: int, projections: tuple[str, ...], read: str, bias: boo
 
 
 def head_width(
-    dim: int, heads: int, width: int | None, shared: int | None, position: str, bias: bool, part: str = ""
+    dim: int,
+    heads: int,
+    width: int | None,
+    shared: Literals = None,
+    position: Literals = "none",
+    bias: bool = True,
+    part: str = "",
 ) -> tuple[Width, ...]:
     """The heads of an attention over `dim` features at the path `part`; empty if single heads cannot be removed.
 
@@ -88,6 +94,12 @@ class _Attention(Layer):
     causal: bool = Field(
         False, description="Causal mask: each step attends only to itself and earlier steps, as in text generation"
     )
+    head_width: HeadWidth = None
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        few = {"heads": 3, "head_width": 2, "causal": True}
+        return [Example(inputs={"in": SAMPLES["sequence"]}), Example(few, {"in": SAMPLES["sequence"]})]
 
     def inputs(self) -> tuple[Port, ...]:
         return (Port("in", ("sequence",), "(N, T, D)"),)
@@ -97,9 +109,6 @@ class _Attention(Layer):
 
     def brief(self) -> str:
         return f"{self.heads} heads{', causal' if self.causal else ''}"
-
-    def _options(self) -> dict[str, float | bool]:
-        return {key: value for key, value in (("dropout", self.dropout), ("causal", self.causal)) if value}
 
 
 class MultiHeadAttention(_Attention):
@@ -114,7 +123,13 @@ class MultiHeadAttention(_Attention):
     is_common = True
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
-        return Call("MultiHeadAttention", (specs["in"].size(2), self.heads), self._options())
+        options = changed_options(self, dropout=0.0, causal=False, head_width=None)
+        # The module of most documents stays as it is, and the other one has the same weights.
+        module = "MultiHeadAttention" if self.head_width is None else "SelfAttention"
+        return Call(module, (specs["in"].size(2), self.heads), options)
+
+    def channels(self, specs: Mapping[str, TensorSpec]) -> Channels:
+        return Channels(widths=head_width(specs["in"].size(2), self.heads, self.head_width))
 
 
 class TransformerEncoderBlock(_Attention):
@@ -135,11 +150,16 @@ class TransformerEncoderBlock(_Attention):
     )
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
-        options = self._options() | ({} if self.norm_first else {"norm_first": False})
-        return Call("TransformerEncoderBlock", (specs["in"].size(2), self.heads, self.hidden), options)
+        options = changed_options(self, dropout=0.0, causal=False, norm_first=True)
+        sizes = (specs["in"].size(2), self.heads, self.hidden)
+        if self.head_width is None:
+            return Call("TransformerEncoderBlock", sizes, options)
+        return Call("FewHeadsEncoderBlock", (*sizes, self.head_width), options)
 
     def channels(self, specs: Mapping[str, TensorSpec]) -> Channels:
-        return Channels(widths=(hidden_width(self.hidden, ("feed_forward.0",), "feed_forward.3", bias=True),))
+        hidden = hidden_width(self.hidden, ("feed_forward.0",), "feed_forward.3", bias=True)
+        heads = head_width(specs["in"].size(2), self.heads, self.head_width, part="attention.")
+        return Channels(widths=(hidden, *heads))
 
 
 class _SelfAttention(MultiHeadAttention):
@@ -162,8 +182,13 @@ class _SelfAttention(MultiHeadAttention):
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         check_mask(specs, "in", "in")
-        shared = changed_options(self, bias=True, dropout=0.0, causal=False)
+        shared = changed_options(self, bias=True, dropout=0.0, causal=False, head_width=None)
         return Call("SelfAttention", (specs["in"].size(2), self.heads), {**self._module_options(), **shared})
+
+    def channels(self, specs: Mapping[str, TensorSpec]) -> Channels:
+        dim, options = specs["in"].size(2), self._module_options()
+        shared, position = options.get("kv_heads"), options.get("position", "none")
+        return Channels(widths=head_width(dim, self.heads, self.head_width, shared, position, self.bias))
 
     def _module_options(self) -> dict[str, Literals]:
         raise NotImplementedError
@@ -182,7 +207,6 @@ class SelfAttention(_SelfAttention):
     is_common = True
 
     kv_heads: KeyValueHeads = None
-    head_width: HeadWidth = None
     window: int | None = Field(
         None,
         ge=1,
@@ -221,10 +245,6 @@ class SelfAttention(_SelfAttention):
         return changed_options(
             self, kv_heads=None, head_width=None, window=None, position="none", base=10000.0, buckets=32, reach=128
         )
-
-    def channels(self, specs: Mapping[str, TensorSpec]) -> Channels:
-        dim = specs["in"].size(2)
-        return Channels(widths=head_width(dim, self.heads, self.head_width, self.kv_heads, self.position, self.bias))
 
 
 class MultiQueryAttention(_SelfAttention):

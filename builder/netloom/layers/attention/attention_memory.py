@@ -11,10 +11,12 @@ from netloom.layers.attention.attention import (
     KeyValueHeads,
     changed_options,
     check_mask,
+    head_width,
     key_port,
     mask_port,
     masks,
 )
+from netloom.layers.channels import Channels
 from netloom.layers.layer import SAMPLES, Call, Example, Layer, Port, TensorSpec
 
 
@@ -54,6 +56,10 @@ class CrossAttention(Layer):
         check_mask(specs, "in", "memory")
         options = changed_options(self, kv_heads=None, head_width=None, bias=True, dropout=0.0)
         return Call("CrossAttention", (specs["in"].size(2), specs["memory"].size(2), self.heads), options)
+
+    def channels(self, specs: Mapping[str, TensorSpec]) -> Channels:
+        dim = specs["in"].size(2)
+        return Channels(widths=head_width(dim, self.heads, self.head_width, self.kv_heads, bias=self.bias))
 
     def brief(self) -> str:
         return f"{self.heads} heads{f' on {self.kv_heads}' if self.kv_heads else ''}"

@@ -8,7 +8,6 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from netloom.layers.attention.attention import (
-    HeadWidth,
     KeyValueHeads,
     Position,
     TransformerEncoderBlock,
@@ -95,7 +94,6 @@ class _Block(TransformerEncoderBlock):
     is_common = False
 
     kv_heads: KeyValueHeads = None
-    head_width: HeadWidth = None
     position: Position = Field(
         "none",
         description="Position encoding: none, rotary (RoPE), alibi (a bias per head that is linear in the distance), "

@@ -112,7 +112,7 @@ class LinearOnImages(Rule):
 def _suggest_fix(context: Context, key: str) -> Fix | None:
     layer, edges = context.layers[key], context.incoming[key]
     specs = {port: spec for port, edge in edges.items() if (spec := context.spec(edge))}
-    if isinstance(layer, (MultiHeadAttention, TransformerEncoderBlock)):
+    if isinstance(layer, (MultiHeadAttention, TransformerEncoderBlock)) and layer.head_width is None:
         dim = specs["in"].size(2)
         # The largest number of heads, up to the chosen one, that divides the width
         heads = next(heads for heads in range(min(layer.heads, dim), 0, -1) if dim % heads == 0)
