@@ -429,5 +429,18 @@ def test_predicted_objects_are_corrected_and_collected() -> None:
     assert example.label == [{"class": "square", "box": [0.1, 0.2, 0.5, 0.75]}]
 
 
+def test_outputs_of_different_kinds_are_corrected_by_name() -> None:
+    app = open_page("shapes_two_outputs")
+    typed = next(item for item in app.text_area if item.label == "Correct label")
+    assert [line.partition(":")[0] for line in (typed.value or "").splitlines()] == ["shape", "area"], "the prediction"
+    typed.set_value("shape: hexagon\narea: 12.5")
+    app = checked(button(app, "Collect this input").click().run())
+    assert "is not a class of the model" in " ".join(item.value for item in app.caption)
+    next(item for item in app.text_area if item.label == "Correct label").set_value("shape: square\narea: 12.5")
+    checked(button(app, "Collect this input").click().run())
+    [example] = open_store().collected(project_of("shapes_two_outputs")).all()
+    assert example.label == {"shape": "square", "area": 12.5}
+
+
 def test_a_language_model_says_why_its_inputs_are_not_collected() -> None:
     assert "Many continuations of a text are right" in button(open_page("tales_gpt"), "Collect").help

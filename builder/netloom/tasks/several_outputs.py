@@ -14,6 +14,7 @@ from netloom.tasks.outputs import ExpectedOutput, LogitSpec
 from netloom.tasks.registry import tasks
 from netloom.tasks.regression import LOSS_SETTINGS, Regression, unused_loss_parameters
 from netloom.tasks.task import Problem, Task
+from netloom.tasks.true_labels import ClassLabel, NumberLabel, SeveralLabels, TrueLabel
 
 
 class SeveralOutputs(Task):
@@ -82,6 +83,14 @@ class SeveralOutputs(Task):
 
     def monitored_values(self, answer: Mapping[str, Any], schema: Schema) -> dict[str, float | str]:
         return monitored_parts(answer["prediction"])
+
+    def true_label(self, schema: Schema) -> TrueLabel | None:
+        return SeveralLabels(
+            tuple(
+                (part.name, NumberLabel() if part.type.is_number else ClassLabel(part.classes))
+                for part in schema.target.parts
+            )
+        )
 
     def answer_parts(self, schema: Schema) -> tuple[AnswerPart, ...]:
         names = [part.name for part in schema.target.parts]

@@ -8,6 +8,7 @@ from netloom.tasks.true_labels.classes import ClassLabel, LabelSet
 from netloom.tasks.true_labels.masks import MaskLabel
 from netloom.tasks.true_labels.numbers import ColumnsLabel, ForecastLabel, NumberLabel
 from netloom.tasks.true_labels.objects import ObjectsLabel
+from netloom.tasks.true_labels.several import SeveralLabels
 from netloom.tasks.true_labels.tags import ClassWithTags, WordTags
 from netloom.tasks.true_labels.texts import TextLabel
 from netloom.tasks.true_labels.true_label import BoxedLabel, PaintedLabel, TrueLabel
@@ -23,6 +24,7 @@ __all__ = [
     "NumberLabel",
     "ObjectsLabel",
     "PaintedLabel",
+    "SeveralLabels",
     "TextLabel",
     "TrueLabel",
     "WordTags",
