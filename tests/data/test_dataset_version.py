@@ -19,6 +19,7 @@ from netloom.data.preparation.fitted_state import with_fitted
 from netloom.data.preparation.project_defaults import default_choice
 from netloom.data.schema import DatasetInfo
 from netloom.document import DataChoice
+from netloom.runs.derived.retraining import why_not
 from netloom.tasks import task
 from netloom.templates import templates
 from tests.data.brought import sounds as uploaded_sounds
@@ -75,6 +76,60 @@ def test_version_has_more_training_rows_and_the_same_others(name: str, home: Pat
     added = training[len(before) :]
     assert [item[0] for item in added] == [row, row]
     assert {item[1] for item in added} == {label if classes else "123.5"}
+
+
+def test_several_targets_stay_and_corrected_ones_are_added(home: Path) -> None:
+    """Numbers of several columns, and a class, whose names are numbers, beside a number."""
+    random = np.random.default_rng(0)
+    x, noise = random.normal(size=(2, 100))
+    frame = pd.DataFrame({"x": x, "width": 1_000 * x + noise, "height": x / 100, "level": np.where(x > 0, "1", "2")})
+    columns: dict[str, JsonValue] = {"level": {"kind": "category", "role": "target"}, "width": {"role": "target"}}
+    numbers: dict[str, JsonValue] = {"width": {"role": "target"}, "height": {"role": "target"}}
+    cases: list[tuple[str, dict[str, JsonValue], dict[str, Any]]] = [
+        ("several_outputs", {**columns, "height": {"role": "ignore"}}, {"width": 1.5, "level": "2"}),
+        ("regression", {**numbers, "level": {"role": "ignore"}}, {"width": 1.5, "height": -2.0}),
+    ]
+    for task_name, roles, label in cases:
+        options: dict[str, JsonValue] = {"task": task_name, "columns": roles}
+        info = add_file(frame.to_csv(index=False).encode(), "sizes.csv", home, options=options)
+        data = prepare(DataChoice(dataset=info.name), home)
+        assert why_no_version(data) == ""
+        row = raw_row(data, 0)
+        made = make_version(data, [(row, label), (row, label)], home, "More")
+        version = prepare(DataChoice(dataset=made.name), home)
+        assert version.schema.target.form == data.schema.target.form
+        assert why_not(data, version) == ""
+        true_label = task(task_name).true_label(version.schema)
+        assert true_label is not None
+        true_label = true_label.measured_with(data)
+        for split in ("validation", "test", "train"):
+            before, after = (sorted(item.split[split].tolist()) for item in (data, version))
+            assert len(after) == len(before) + 2 * (split == "train")
+            for old, new in zip(before, after, strict=False):
+                assert version.row(new) == pytest.approx(data.row(old))
+            labels = [true_label.of_rows(item, np.array(rows)) for item, rows in ((data, before), (version, after))]
+            assert all(true_label.error(new, old) < 1e-4 for old, new in zip(*labels, strict=False))
+        assert all(true_label.error(added, label) < 1e-4 for added in labels[1][-2:])
+        with pytest.raises(DataError, match="label of example 1 has other targets than the data"):
+            make_version(data, [(row, {"width": 1.5})], home, "Odd")
+
+
+def test_a_version_with_an_unknown_class_of_several_targets_is_refused(home: Path) -> None:
+    frame = pd.DataFrame({"x": np.arange(40.0), "size": np.arange(40.0) ** 2, "level": ["low", "high"] * 20})
+    columns: JsonValue = {name: {"role": "target"} for name in ("size", "level")}
+    options: dict[str, JsonValue] = {"task": "several_outputs", "columns": columns}
+    info = add_file(frame.to_csv(index=False).encode(), "levels.csv", home, options=options)
+    data = prepare(DataChoice(dataset=info.name), home)
+    with pytest.raises(DataError, match="'middle' of example 1 is not a class"):
+        make_version(data, [({"x": 1.0}, {"size": 1.0, "level": "middle"})], home, "Odd")
+    for old, new, words in (
+        ("high", "middle", "has the classes low, middle"),
+        ("size", "area", "target of the new data"),
+    ):
+        content = frame.to_csv(index=False).replace(old, new).encode()
+        columns = {name: {"role": "target"} for name in (new if old == "size" else "size", "level")}
+        other = add_file(content, "other.csv", home, options={**options, "columns": columns})
+        assert words in why_not(data, prepare(DataChoice(dataset=other.name), home))
 
 
 def test_examples_have_the_formats_of_the_training_file(home: Path) -> None:
@@ -187,6 +242,7 @@ def test_other_data_and_unfitting_examples_are_refused_in_words(home: Path) -> N
         ("sine", "windows of a series"),
         ("tales_gpt", "predicting the next token"),
         ("parts_multimodal", "of another kind"),
+        ("shapes_two_outputs", "several targets per row can be made of tables"),
     ):
         data = of_template(name, home)
         assert words in why_no_version(data)

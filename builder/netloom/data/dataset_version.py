@@ -20,11 +20,12 @@ from netloom.data.mask_values import VOID
 from netloom.data.preparation.prepared_data import Prepared
 from netloom.data.raw.series import forecast_of
 from netloom.data.raw.texts import TaggedTexts
-from netloom.data.schema import DatasetInfo
+from netloom.data.schema import DatasetInfo, TargetSpec
 from netloom.data.sequence_pairs import Pairs
 from netloom.data.settings.column_settings import COLUMNS
 from netloom.data.splits.given_splits import NAMES
 from netloom.data.tables.targets import SEPARATORS
+from netloom.data.targets.fitted_target import restored_parts
 from netloom.data.uploads import add_file
 from netloom.data.uploads.kinds.arrays import CLASS_NAMES, SAMPLE_RATE
 from netloom.data.version_files import (
@@ -57,13 +58,15 @@ def why_no_version(data: Prepared) -> str:
         return "" if _is_picture(data) else "A version with masks can be made of images; this data is of another kind."
     if target.forecast is not None:
         return why_no_forecast_file(data)
-    is_number = target.type.is_number and len(target.number_names) == 1
-    if not (target.type.is_class or target.type.is_multi_label or is_number):
+    is_several = target.type.is_several or len(target.number_names) > 1
+    if not (target.type.is_class or target.type.is_multi_label or target.type.is_number or is_several):
         return (
-            "A version needs data with one class, one number or a set of labels to predict per row, a tag per word, a "
-            "class per pixel, objects in images, an answer per text, or a forecast; this data is for predicting "
+            "A version needs data with classes, numbers or a set of labels to predict per row, a tag per word, a class "
+            "per pixel, objects in images, an answer per text, or a forecast; this data is for predicting "
             f"{target.type.phrase}."
         )
+    if is_several and not _is_table(data):
+        return "A version with several targets per row can be made of tables; this data is of another kind."
     if target.type.is_multi_label and any(SEPARATOR in name for name in target.classes):
         return f"The names of the labels of this data contain {SEPARATOR!r}, which separates labels in a version."
     if raw.contiguous:
@@ -84,9 +87,10 @@ def make_version(
     """Store the rows of a dataset with further training rows as an upload.
 
     Args:
-        examples: raw rows with their labels: the name of a class, a number in the unit of the data, a list with a tag
-            for each word, also beside a class, rows with the class number of each pixel, objects with a class and a
-            box, a text, or the numbers of a forecast, by series if there are several.
+        examples: raw rows with their labels: the name of a class, a number in the unit of the data, several of these by
+            the name of their target, a list with a tag for each word, also beside a class, rows with the class number
+            of each pixel, objects with a class and a box, a text, or the numbers of a forecast, by series if there are
+            several.
 
     Raises:
         DataError: the data cannot get a version, or an example does not fit it.
@@ -131,10 +135,13 @@ def _file(data: Prepared, examples: Examples) -> VersionFile:
     derived = {column.name for field in data.fields for column in field.columns if column.date_column}
     names = {name: {"kind": kind} for name, kind in raw.column_kinds.items() if name not in derived}
     columns = {**names, split: {"role": "split"}} if _is_table(data) else {split: {"role": "split"}}
+    targets = _several_targets(data)
+    for name, values in targets.items():
+        columns[name] = {"role": "target", "kind": "number" if isinstance(values[0], float) else "category"}
     options = {"task": task, COLUMNS: columns}
     if _is_text(data):
         options["text"] = next(iter(data.row(0)))
-    return VersionFile(text.encode(), "version.csv", "table", data.schema.target.name, options)
+    return VersionFile(text.encode(), "version.csv", "table", None if targets else data.schema.target.name, options)
 
 
 def _is_table(data: Prepared) -> bool:
@@ -155,12 +162,36 @@ def _is_sound(data: Prepared) -> bool:
     return len(data.row(0)) == 1 and data.fields[0].sample_rate > 0
 
 
+def _several_targets(data: Prepared) -> dict[str, list[str] | list[float]]:
+    """Return the classes or numbers of all rows for each of several targets, by its name; {} for a single target."""
+    names = data.schema.target.number_names
+    if len(names) > 1:
+        return dict(zip(names, data.restore(data.target).T.tolist(), strict=True))
+    return restored_parts(data.fitted_targets, data.target) if data.schema.target.type.is_several else {}
+
+
+def _check_classes(target: TargetSpec, label: Any, number: int) -> None:
+    """Check that the classes in a label of an example are those of the data.
+
+    Raises:
+        DataError: one is not.
+    """
+    labels = label if target.type.is_multi_label else [label]
+    if target.classes and (unknown := [name for name in labels if name not in target.classes]):
+        raise DataError(f"The label {str(unknown[0])[:60]!r} of example {number} is not a class of the data.")
+    for part in target.parts:
+        _check_classes(part, label[part.name], number)
+
+
 def _parts(data: Prepared, examples: Examples) -> list[tuple[str, Mapping[str, Any], Any]]:
     """Return the rows of all parts of the split, and the examples as training rows: (part, row, label)."""
     target, classes = data.schema.target, data.schema.target.classes
-    numbers = None if classes else data.restore(data.target).flatten()
+    targets = _several_targets(data)
+    numbers = None if classes or targets else data.restore(data.target).flatten()
 
     def label(place: int) -> Any:
+        if targets:
+            return {name: values[place] for name, values in targets.items()}
         if target.type.is_per_pixel:
             return _with_void(np.asarray(data.target[place]))
         if target.type.is_boxes:
@@ -184,10 +215,10 @@ def _parts(data: Prepared, examples: Examples) -> list[tuple[str, Mapping[str, A
                 )
             rows.append((NAMES[0], row, _with_void(grid)))
             continue
-        labels = value if target.type.is_multi_label else [value]
-        if classes and (unknown := [label for label in labels if label not in classes]):
-            raise DataError(f"The label {str(unknown[0])[:60]!r} of example {number} is not a class of the data.")
-        rows.append((NAMES[0], row, _joined(labels) if target.type.is_multi_label else value))
+        if targets and (not isinstance(value, Mapping) or set(value) != set(targets)):
+            raise DataError(f"The label of example {number} has other targets than the data; correct it, or delete it.")
+        _check_classes(target, value, number)
+        rows.append((NAMES[0], row, _joined(value) if target.type.is_multi_label else value))
     return rows
 
 
@@ -215,7 +246,7 @@ def _joined(labels: Iterable[str]) -> str:
 def _csv(data: Prepared, examples: Examples) -> tuple[str, str]:
     """Return the rows as CSV, and the name of the column with their part of the split."""
     encoders = [column for field in data.fields for column in field.columns]
-    target = data.schema.target.name
+    targets = [*_several_targets(data)] or [data.schema.target.name]
     rows = []
     all_rows = _parts(data, examples)
     for example, (part, row, label) in enumerate(all_rows, 1 + len(examples) - len(all_rows)):
@@ -227,16 +258,17 @@ def _csv(data: Prepared, examples: Examples) -> tuple[str, str]:
             ) from None
         rows.append((part, with_dates(encoders, {**row, **plain}), label))
     names = list(rows[0][1])
-    split = free_name("split", (*names, target))
+    split = free_name("split", (*names, *targets))
     for number, (_, row, _) in enumerate(rows):
         if missing := [name for name in names if name not in row]:
             example = number - (len(rows) - len(examples)) + 1
             raise DataError(f"Example {example} has no value for {missing[0][:60]!r}; delete it, or collect it again.")
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow([*names, target, split])
+    writer.writerow([*names, *targets, split])
     for part, row, label in rows:
-        writer.writerow([*("" if row[name] is None else row[name] for name in names), label, part])
+        labels = [label[name] for name in targets] if isinstance(label, Mapping) else [label]
+        writer.writerow([*("" if row[name] is None else row[name] for name in names), *labels, part])
     return text.getvalue(), split
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
@@ -83,6 +84,19 @@ class FittedTargets(FittedTarget):
 
     def unscaled(self) -> Self:
         return replace(self, parts=tuple(part.unscaled() for part in self.parts))
+
+
+def restored_parts(parts: Sequence[FittedClasses | FittedNumbers], values: Any) -> dict[str, list[str] | list[float]]:
+    """Return the classes and the numbers, in the units of the data, of several targets by name, from a tensor
+    (rows, targets)."""
+    restored: dict[str, list[str] | list[float]] = {}
+    for index, part in enumerate(parts):
+        column = values[:, index : index + 1]
+        if isinstance(part, FittedNumbers):
+            restored[part.name] = part.restore(column).flatten().tolist()
+        else:
+            restored[part.name] = [part.classes[int(number)] for number in column.flatten().tolist()]
+    return restored
 
 
 def _plain(value: Any) -> Any:

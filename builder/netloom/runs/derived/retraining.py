@@ -9,6 +9,7 @@ from netloom.data.preparation.fitted_state import with_stored_state
 from netloom.data.preparation.prepare import in_class_order
 from netloom.data.preparation.settings_transfer import carried
 from netloom.data.raw.texts import TaggedTexts
+from netloom.data.schema import TargetSpec
 from netloom.data.sequence_pairs import Pairs
 from netloom.document import DataChoice
 from netloom.runs.control import start
@@ -70,10 +71,7 @@ def why_not(before: Prepared, after: Prepared) -> str:
     is encoded as unknown, also in texts that the run learns to write.
     """
     old_schema, new_schema = before.schema, after.schema
-    if (
-        old_schema.target.kind != new_schema.target.kind
-        or old_schema.target.number_names != new_schema.target.number_names
-    ):
+    if _kinds(old_schema.target) != _kinds(new_schema.target):
         return (
             f"The target of the new data is {new_schema.target.type.phrase} ({new_schema.target.name}), but the run "
             f"predicts {old_schema.target.type.phrase} ({old_schema.target.name}); choose a version of the run's "
@@ -85,6 +83,10 @@ def why_not(before: Prepared, after: Prepared) -> str:
     for old, new in (
         (old_schema.target.classes, raw.classes or new_schema.target.classes),
         (old_schema.target.tags, tags),
+        *(
+            (old.classes, new.classes)
+            for old, new in zip(old_schema.target.parts, new_schema.target.parts, strict=True)
+        ),
     ):
         if old != new:
             return (
@@ -106,6 +108,12 @@ def why_not(before: Prepared, after: Prepared) -> str:
                 f"{shapes[0]}; start a new run on the new data."
             )
     return ""
+
+
+def _kinds(target: TargetSpec) -> tuple[object, ...]:
+    """Return what a target is, without its classes: its kind and numbers, or the names and kinds of several targets."""
+    parts = [(part.name, part.kind) for part in target.parts]
+    return target.kind, target.number_names, parts
 
 
 def remark(before: Prepared, after: Prepared) -> str:

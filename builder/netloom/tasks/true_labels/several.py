@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from netloom.core.errors import DataError
-from netloom.data.targets.fitted_target import FittedNumbers
+from netloom.data.targets.fitted_target import FittedNumbers, restored_parts
 from netloom.tasks.true_labels.classes import ClassLabel
 from netloom.tasks.true_labels.messages import listed, shown
 from netloom.tasks.true_labels.numbers import NumberLabel
@@ -122,14 +122,8 @@ class SeveralLabels(TrueLabel):
         return np.array([[value - true[name]] for name, value in zip(self.columns, predicted, strict=True)])
 
     def of_rows(self, data: Prepared, rows: np.ndarray) -> list[dict[str, Any]]:
-        values, columns = data.target[rows], []
-        for index, fitted in enumerate(data.fitted_targets):
-            column = values[:, index : index + 1]
-            if isinstance(fitted, FittedNumbers):
-                columns.append(fitted.restore(column).flatten().tolist())
-            else:
-                columns.append([fitted.classes[int(number)] for number in column.flatten().tolist()])
-        return [dict(zip(self.names, row, strict=True)) for row in zip(*columns, strict=True)]
+        columns = restored_parts(data.fitted_targets, data.target[rows])
+        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
     def is_comparable(self, label: TrueLabel) -> bool:
         return (
