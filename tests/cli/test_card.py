@@ -56,6 +56,16 @@ def test_hugging_face_reads_the_metrics_of_the_evaluation(console: Console, copy
     assert {result.dataset_split for result in metadata["eval_results"]} == {"test"}
 
 
+def test_both_forms_draw_the_network(console: Console, copy: Trained, tmp_path: Path) -> None:
+    flowchart = console("export", "last", "--home", copy.home, "--format", "mermaid", "--to", tmp_path / "network.mmd")
+    assert flowchart.code == 0, flowchart.err
+    page, text = tmp_path / "card.html", tmp_path / "card.md"
+    for path in (page, text):
+        assert console("card", "last", "--home", copy.home, "--to", path).code == 0
+    assert f"```mermaid\n{(tmp_path / 'network.mmd').read_text()}```\n" in text.read_text()
+    assert '<div class="drawing wide"><svg' in page.read_text()
+
+
 def test_the_first_sentence_names_the_target_once() -> None:
     assert summary_of("Predicts one of several classes", "species") == "Predicts one of several classes: species."
     assert summary_of("Finds the objects in an image", "objects") == "Finds the objects in an image."

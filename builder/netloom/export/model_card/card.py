@@ -85,8 +85,8 @@ class ModelCard:
     """A model card. Tables are empty, and texts are "", where nothing is known; `missing` says what was not measured.
 
     `unit` is a sentence about the units of the scores. `facts` of each section are pairs of a term and a text;
-    `drawing` is the network as SVG, and `layers` the same as a table, for formats that do not show drawings. `evidence`
-    are the sections on calibration, robustness and explanations.
+    `drawing` is the network as SVG, `flowchart` as Mermaid text, and `layers` as a table, where neither is drawn.
+    `evidence` are the sections on calibration, robustness and explanations.
     """
 
     name: str
@@ -109,6 +109,7 @@ class ModelCard:
     training: tuple[tuple[str, str], ...] = ()
     environment: tuple[tuple[str, str], ...] = ()
     drawing: str = ""
+    flowchart: str = ""
     layers: Table = Table("", (), ())
     evidence: tuple[Section, ...] = ()
     warnings: tuple[str, ...] = field(default=())

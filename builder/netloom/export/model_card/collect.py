@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from netloom import runs
 from netloom.core.text import duration, number, plain, size
 from netloom.document.training_settings import describe_field
+from netloom.export.formats.mermaid import flowchart
 from netloom.export.formats.svg import draw
 from netloom.export.model_card.card import ModelCard, Score, Statement, Table
 from netloom.export.model_card.evidence import evidence
@@ -91,6 +92,7 @@ def collect(
         training=tuple(_training(trained, run)),
         environment=tuple(_environment(artifacts)),
         drawing=draw(project),
+        flowchart=flowchart(project),
         layers=_layers(trained),
         evidence=evidence(trained, artifacts),
         warnings=tuple(plain(warning.message) for warning in run.summary.warnings),

@@ -48,6 +48,8 @@ def markdown(card: ModelCard) -> str:
     if card.findings:
         lines += ["### Quality", "", *(f"- {_text(finding)}" for finding in card.findings), ""]
     lines += ["## Architecture", "", *_facts(card.architecture)]
+    if card.flowchart:
+        lines += ["```mermaid", card.flowchart.rstrip(), "```", ""]
     if card.layers.rows:
         lines += [f"### {_text(card.layers.title)}", "", *_table(card.layers)]
     lines += ["## Training", "", *_facts(card.training)]
