@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import pandas as pd
@@ -166,6 +168,36 @@ def test_gamma_of_images_is_found_by_the_command(console: Console, digits: Train
         assert answer.value["is_drift"] is expected
         brightness = next(item for item in answer.value["quantities"] if item["name"].endswith("brightness"))
         assert brightness["is_drift"] is expected
+
+
+def other_words(row: dict[str, Any]) -> dict[str, Any]:
+    """A text in which a tenth of the words, those with certain checksums, are new."""
+    return {"text": " ".join(f"new{word}" if crc32(word.encode()) % 10 == 0 else word for word in row["text"].split())}
+
+
+def brighter(row: dict[str, Any]) -> dict[str, Any]:
+    """An image of 4-bit pixels with a gamma of 0.8."""
+    return {"image": 16 * (np.asarray(row["image"]) / 16) ** 0.8}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("template", "shifted", "name"),
+    [("intents_lstm", other_words, "text: unknown tokens"), ("digits_cnn", brighter, "image: brightness")],
+)
+def test_shifts_of_texts_and_images_are_found_in_most_samples(
+    template: str, shifted: Callable[[dict[str, Any]], dict[str, Any]], name: str
+) -> None:
+    project = templates()[template].project
+    run = fit_here(project.model_copy(update={"training": updated(project.training, {"epochs": 2})}))
+    held_out = [run.data.row(int(row)) for split in ("validation", "test") for row in run.data.split[split]]
+    found, alarms, seeds, count = 0, 0, 20, 1_000
+    for seed in range(seeds):
+        rows = [held_out[row] for row in np.random.default_rng(seed).choice(len(held_out), count)]
+        found += name in drifted(compare(run, [shifted(row) for row in rows], seed))
+        alarms += compare(run, rows, seed).is_drift
+    assert found >= 0.95 * seeds
+    assert alarms <= 3  # more than 3 of 20 has a probability of 1.6% at a rate of 5%
 
 
 def test_rotated_images_are_found_by_their_embeddings_only(digits: Trained) -> None:
