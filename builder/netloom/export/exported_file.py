@@ -64,8 +64,17 @@ def destination(trained: Trained, name: str, path: str | Path) -> Path:
 
 def _written(trained: Trained, kind: Format) -> tuple[bytes, float | None]:
     """Return the file, and the largest difference of its outputs from the app; None without outputs to compare."""
+    from netloom.runs.prediction.external_network import ExternalNetwork  # imports PyTorch
+
+    if isinstance(trained.model, ExternalNetwork):
+        if not kind.contains_onnx:
+            names = " or ".join(other.title for other in registry().values() if other.contains_onnx)
+            raise ExportError(
+                f"{kind.title}: {trained.variant} is an ONNX file, which this format cannot contain; export it as "
+                f"{names}."
+            )
     # Only files with a runnable network are reduced to the generator; drawings show the whole GAN.
-    if kind.tolerance is not None:
+    elif kind.tolerance is not None:
         trained = generator(trained) or trained
     content = kind.content(trained)
     if kind.tolerance is None:
@@ -81,8 +90,9 @@ def _written(trained: Trained, kind: Format) -> tuple[bytes, float | None]:
 
 
 def filename(trained: Trained, name: str) -> str:
-    """Return a file name derived from the name of the project."""
-    return f"{file_stem(trained.project.name)}{_format(name).suffix}"
+    """Return a file name derived from the name of the project, and from that of a variant."""
+    variant = f"-{file_stem(Path(trained.variant).stem)}" if trained.variant else ""
+    return f"{file_stem(trained.project.name)}{variant}{_format(name).suffix}"
 
 
 def _format(name: str) -> Format:

@@ -46,6 +46,8 @@ class Trained(Protocol):
     def fields(self) -> list[str]: ...
     @property
     def decoding(self) -> Decoding: ...
+    @property
+    def variant(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ class Format(ABC):
     contains: ClassVar[str] = ""  # what a zip has beside its README, where that is not clear from its name
     is_first: ClassVar[bool] = False  # whether it is offered before all others
     is_universal: ClassVar[bool] = True
+    contains_onnx: ClassVar[bool] = False  # so the network can also be that of an ONNX file, such as a variant
     runtime: ClassVar[str] = ""  # the name of what runs the network, if files can include it
     runtime_help: ClassVar[str] = ""  # what including it changes
 

@@ -30,6 +30,7 @@ class NetworkPart:
     fields: list[str]
     decoding: Decoding
     full_project: Project
+    variant: str = ""
 
 
 def generator(trained: Trained) -> NetworkPart | None:

@@ -44,8 +44,10 @@ def largest_difference(trained: Trained, outputs_of: Callable[[list[Batch]], lis
     digits.
     """
     inputs = sample(trained, count)
+    # A network that computes each row by itself has other outputs in a batch.
+    sizes = (1,) if getattr(trained.model, "is_row_by_row", False) else SIZES
     batches = [
-        tuple(value[start : start + size] for value in inputs) for size in SIZES for start in range(0, count, size)
+        tuple(value[start : start + size] for value in inputs) for size in sizes for start in range(0, count, size)
     ]
     pairs = zip(run(trained.model, batches), outputs_of(batches), strict=True)
     return max(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from pathlib import Path
 
 from netloom.cli.command import Command, Context, OneOf
 from netloom.cli.files import add_force_argument, new_file
-from netloom.cli.selection import add_run_argument, load_trained_run
+from netloom.cli.selection import add_model_argument, add_run_argument, load_trained_run
 from netloom.cli.unused_options import refuse_unused
 from netloom.core.errors import UsageError
 from netloom.core.text import size
@@ -39,6 +40,7 @@ class Export(Command):
             action="store_true",
             help="include ONNX Runtime in a web page; npm downloads it the first time",
         )
+        add_model_argument(parser)
         add_force_argument(parser)
 
     def run(self, arguments: Namespace, context: Context) -> int:
@@ -56,9 +58,14 @@ class Export(Command):
             refuse_unused(self, arguments, ["include_runtime"], without=f"--format {names}")
         store = open_store(context.home)
         trained = load_trained_run(store, arguments.run)
+        if arguments.model is not None:
+            from netloom.compression.opened_variant import open_variant
+
+            trained = open_variant(trained, Path(arguments.model))
         path = new_file(destination(trained, name, arguments.to), force=arguments.force)
         home = context.home if arguments.include_runtime else None
-        report = export(trained, name, path, export_card(store, trained), runtime_home=home)
+        card = "" if trained.variant else export_card(store, trained)  # its metrics are those of the run
+        report = export(trained, name, path, card, runtime_home=home)
         byte_count = report.path.stat().st_size
         value = {
             "run": trained.run.id if trained.run else "",

@@ -33,10 +33,15 @@ class Onnx(Format):
     suffix = ".onnx"
     media_type = "application/octet-stream"
     tolerance = 1e-4
+    contains_onnx = True
 
     def content(self, trained: Trained) -> bytes:
         import torch
 
+        from netloom.runs.prediction.external_network import ExternalNetwork
+
+        if isinstance(trained.model, ExternalNetwork):
+            return _with_metadata(trained.model.file, "preprocess", as_json(preprocess(trained)).decode())
         size = sum(value.nbytes for value in trained.model.state_dict().values())
         if size > LIMIT:
             raise ExportError(
@@ -49,12 +54,7 @@ class Onnx(Format):
             return _clean(exported, as_json(preprocess(trained)).decode())
 
     def with_card(self, content: bytes, card: str) -> bytes:
-        import onnx
-
-        model = onnx.load_model_from_string(content)
-        model.metadata_props.add(key="model_card", value=card)
-        with_metadata: bytes = model.SerializeToString(deterministic=True)
-        return with_metadata
+        return _with_metadata(content, "model_card", card)
 
     def answers(self, content: bytes, batches: list[Batch]) -> list[Batch]:
         network = OnnxNetwork(content)
@@ -104,3 +104,16 @@ def _clean(program: torch.onnx.ONNXProgram, preprocess: str) -> bytes:
     model.metadata_props["preprocess"] = preprocess
     content: bytes = program.model_proto.SerializeToString(deterministic=True)
     return content
+
+
+def _with_metadata(content: bytes, key: str, value: str) -> bytes:
+    """Return an ONNX file with an entry of its metadata added or replaced."""
+    import onnx
+
+    model = onnx.load_model_from_string(content)
+    others = [entry for entry in model.metadata_props if entry.key != key]
+    del model.metadata_props[:]
+    model.metadata_props.extend(others)
+    model.metadata_props.add(key=key, value=value)
+    changed: bytes = model.SerializeToString(deterministic=True)
+    return changed

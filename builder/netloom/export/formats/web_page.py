@@ -62,6 +62,7 @@ class WebPage(Format):
     tolerance = Onnx.tolerance
     is_folder = True
     is_universal = False
+    contains_onnx = True
     runtime = "ONNX Runtime"
     runtime_help = (
         "Any static web server can serve the zip as it is. Otherwise, npm installs ONNX Runtime where the page is "

@@ -26,7 +26,13 @@ class ExternalNetwork(nn.Module):
     def __init__(self, outputs_of: OutputsOf, content: bytes, *, is_row_by_row: bool = False) -> None:
         super().__init__()
         self._outputs_of = partial(_row_by_row, outputs_of) if is_row_by_row else outputs_of
+        self.is_row_by_row = is_row_by_row
         self.register_buffer("content", torch.frombuffer(bytearray(content), dtype=torch.uint8))
+
+    @property
+    def file(self) -> bytes:
+        """The bytes of the file."""
+        return self.content.numpy().tobytes()
 
     def forward(self, *inputs: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:
         """Return the outputs (N, …), a tuple if there are several."""

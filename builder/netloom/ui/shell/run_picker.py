@@ -170,10 +170,14 @@ def choose_checkpoint(live: Live, run_id: str) -> str:
 def choose_weights(live: Live, run_id: str) -> RunWeights:
     """Draw the choices of the weights of a run and of a measured variant of them, and return both."""
     weights = RunWeights(run_id, choose_checkpoint(live, run_id), written_at(live, run_id))
+    return chosen_variant(live, weights) or weights
+
+
+def chosen_variant(live: Live, weights: RunWeights) -> RunWeights | None:
+    """Draw the choice between a run and the measured variants of its weights; return the variant, or None for the
+    run."""
     method, file = choose_variant(live, weights)
-    if file is None:
-        return weights
-    return replace(weights, variant=method, variant_written=file.stat().st_ctime_ns)
+    return None if file is None else replace(weights, variant=method, variant_written=file.stat().st_ctime_ns)
 
 
 def choose_variant(live: Live, weights: RunWeights) -> tuple[str, Path | None]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import streamlit as st
 
 from netloom.core.text import escape
@@ -14,6 +16,7 @@ from netloom.store import Run
 from netloom.training.weights.weight_files import CheckpointError
 from netloom.ui.components.errors import show_error
 from netloom.ui.shell.jobs import computed
+from netloom.ui.shell.run_picker import chosen_variant
 from netloom.ui.train.state import BuiltFile, Key, TrainState
 
 
@@ -22,14 +25,17 @@ def take_away(live: Live, run: Run) -> None:
     from netloom import export
 
     artifacts = live.store.artifacts(run.id)
+    measured = RunWeights(run.id, artifacts.default_weights(), artifacts.weights_written_at())
+    weights = chosen_variant(live, measured) or replace(measured, checkpoint="")
     # The complete bundle first, then formats of networks, then formats for display.
-    formats = sorted(export.export_formats(), key=lambda kind: (not kind.is_first, kind.tolerance is None))
+    formats = [kind for kind in export.export_formats() if kind.contains_onnx or not weights.is_variant]
+    formats = sorted(formats, key=lambda kind: (not kind.is_first, kind.tolerance is None))
     format_index = st.radio(
         "Format",
         range(len(formats)),
         format_func=lambda number: formats[number].title,
         captions=[kind.summary for kind in formats],
-        key=Key.FORMAT.of(run.id),
+        key=Key.FORMAT.of(*filter(None, (run.id, weights.variant))),
     )
     kind = formats[format_index]
     with_runtime = bool(kind.runtime) and _includes_runtime(live, run, kind)
@@ -38,16 +44,15 @@ def take_away(live: Live, run: Run) -> None:
     if st.button(button, icon=":material/folder_zip:", key=Key.BUILD.of(run.id)):
         state.built = None  # after an error, the previous file must not be offered
         try:
-            weights = RunWeights(run.id, "", artifacts.weights_written_at())
             exported = computed(
                 Export(weights, kind.name, with_runtime), "Building the file and comparing its outputs with the app's …"
             )
             file = artifacts.export_file(exported.stored).read_bytes()
-            state.built = BuiltFile(run.id, kind.name, file, exported.name, exported.verdict, with_runtime)
+            state.built = BuiltFile(weights, kind.name, file, exported.name, exported.verdict, with_runtime)
         except (DataError, CheckpointError, JobError, export.ExportError, OSError) as error:
             show_error(f"The export failed: {error}")
     built = state.built
-    if built is not None and (built.run_id, built.format, built.with_runtime) == (run.id, kind.name, with_runtime):
+    if built is not None and (built.weights, built.format, built.with_runtime) == (weights, kind.name, with_runtime):
         file, name, verdict = built.content, built.name, built.verdict
         st.download_button(
             f"Download zip ({kind.contains})" if kind.contains else f"Download {name}",

@@ -10,6 +10,7 @@ from netloom.ui.components.curves.curve import Curves
 from netloom.ui.components.page_state import PageState, WidgetKey
 
 if TYPE_CHECKING:
+    from netloom.jobs import RunWeights
     from netloom.jobs.requests.learning_rate import LearningRateRangeTest
 
 T = TypeVar("T")
@@ -48,9 +49,9 @@ class ReadFile(Generic[T]):
 
 @dataclass(frozen=True)
 class BuiltFile:
-    """The last exported file: its run, its format, its content, and the result of the comparison."""
+    """The last exported file: the network, the format, the content, and the result of the comparison."""
 
-    run_id: str
+    weights: RunWeights
     format: str
     content: bytes
     name: str
