@@ -410,7 +410,7 @@ def test_adding_a_table_parses_and_infers_once(home: Path, monkeypatch: pytest.M
 
         monkeypatch.setattr(f"netloom.data.{module}.{name}", counted)
 
-    count("uploads.source", "read_table")
+    count("uploads.files.source", "read_table")
     count("uploads.kinds.table", "likely_targets")
     count("uploads.kinds.table", "table_to_raw")
     count("uploads.tabular", "split_column")
