@@ -11,6 +11,8 @@ from sklearn.model_selection import LeaveOneOut, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 
 from netloom.explain import ExplainError
+from netloom.explain.core.network.channel_axis import channel_axis
+from netloom.explain.core.network.nodes import InnerNode
 from netloom.explain.dataset.embedding_map import EmbeddingMap, embedding_map, unavailable_reason
 from netloom.explain.dataset.neighborhood import (
     PROJECTIONS,
@@ -25,7 +27,7 @@ from netloom.explain.plots.embedding_plots import by_layer, plane
 from netloom.runs import fit_here
 from netloom.templates import templates
 from tests.explain.models import trained, untrained_run
-from tests.networks import with_rows
+from tests.networks import chain, network, with_rows
 
 
 def test_scores_of_neighbors_match_scikit_learn() -> None:
@@ -127,6 +129,42 @@ def test_the_first_linear_layer_has_its_own_outputs() -> None:
     assert embeddings.features == activations.shape[1]
     assert np.array_equal(embeddings.neighbors, embeddings.rows[nearest_rows(activations)])
     assert np.abs(embeddings.points) == pytest.approx(np.abs(project(activations, "pca")[0]), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "features"),
+    [
+        ("cbf_fcn", {"permute_1": 1, "conv1d_1": 32, "relu_2": 64}),
+        ("intents_lstm", {"embedding_1": 48, "lstm_1": 128}),
+        ("digits_vit", {"patchembedding_1": 48, "block_1.1.transformerencoderblock_1": 48}),
+    ],
+)
+def test_sequences_are_averaged_over_their_steps(name: str, features: dict[str, int]) -> None:
+    """The steps follow the channels of a convolution, and precede those of other layers."""
+    run = untrained_run(with_rows(templates()[name].project, 200))
+    for path, count in features.items():
+        assert embedding_map(run, path, split="train", rows=12).features == count
+
+
+def test_the_channels_of_a_sequence_are_found_across_subnetworks() -> None:
+    steps = network({"in_1": ("Input", {}), "conv1d_1": ("Conv1d", {"filters": 6}), "relu_1": ("ReLU", {}),
+                     "out_1": ("Output", {})})  # fmt: skip
+    document = chain(
+        ("Input", {"field": "series", "kind": "sequence", "shape": [16, 3]}),
+        ("Transpose", {}),
+        ("Subnetwork", {"network": "steps"}),
+        ("Dropout", {}),
+        ("Permute", {"order": [2, 1]}),
+        ("LSTM", {"hidden_size": 5}),
+    )
+    document = document.model_copy(update={"networks": {**document.networks, "steps": steps}})
+    axes = {
+        "transpose_1": 1, "subnetwork_1": 1, "subnetwork_1.relu_1": 1, "dropout_1": 1, "permute_1": 2, "lstm_1": 2,
+    }  # fmt: skip
+    for path, axis in axes.items():
+        key = path.rpartition(".")[2]
+        name = "steps" if "." in path else "main"
+        assert channel_axis(document, InnerNode(path, key, name, "", "", cut=True)) == axis
 
 
 @pytest.mark.parametrize(

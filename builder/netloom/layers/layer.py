@@ -309,6 +309,16 @@ class Layer(BaseModel):
         """
         return None
 
+    def channel_axis(self, axis: int) -> int:
+        """The axis of the channels in the first output (N, …), given their axis in the first input.
+
+        Sequences are (N, steps, channels), except around convolutions, where they are (N, channels, steps).
+        """
+        kinds = self.outputs()[0].kinds
+        if len(kinds) > 1:
+            return axis
+        return {"sequence": 2, "image": 1, "volume": 1}.get(kinds[0], axis)
+
     def probabilities(
         self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
     ) -> Probabilities | None:

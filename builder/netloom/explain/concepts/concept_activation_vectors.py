@@ -51,7 +51,7 @@ def collect_activations(
     with torch.no_grad():
         for inputs in _batches(context, rows, progress):
             context.forward(inputs)
-            activations.append(_pool(hooked.activation))
+            activations.append(_pool(hooked.activation, hooked.channel_axis))
     return np.concatenate(activations)
 
 
@@ -76,24 +76,24 @@ def collect_gradients(
             score = select(target, context.forward(inputs), context.data, inputs).sum()
             (gradient,) = torch.autograd.grad(score, hooked.activation, allow_unused=True)
             value = torch.zeros_like(hooked.activation) if gradient is None else gradient
-            pooled = _pool(value)
+            pooled = _pool(value, hooked.channel_axis)
             gradients.append(pooled * (value[0].numel() / pooled.shape[1]))
     finally:
         hook.remove()
     return np.concatenate(gradients)
 
 
-def _pool(value: torch.Tensor) -> np.ndarray:
+def _pool(value: torch.Tensor, channel_axis: int) -> np.ndarray:
     """Reduce activations (N, …) to features (N, F).
 
-    Sequences (N, T, D) are averaged over T, because a concept can occur at any step. Feature maps (N, C, H, W) are
-    average-pooled to a grid of at most 4 × 4 cells and `MAX_FEATURES` features.
+    Sequences, (N, T, D) or (N, D, T), are averaged over T, because a concept can occur at any step. Feature maps
+    (N, C, H, W) are average-pooled to a grid of at most 4 × 4 cells and `MAX_FEATURES` features.
     """
     from torch.nn import functional
 
     value = value.detach()
     if value.dim() == 3:
-        return np.asarray(value.mean(1).double().numpy())
+        return np.asarray(value.mean(3 - channel_axis).double().numpy())
     if value.dim() == 4:
         side = int(max(1, min((MAX_FEATURES / value.shape[1]) ** 0.5, 4)))
         while side > 1 and (value.shape[2] % side or value.shape[3] % side):

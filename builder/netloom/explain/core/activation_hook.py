@@ -9,18 +9,20 @@ from torch import nn
 
 from netloom.explain.core.context import ExplanationContext
 from netloom.explain.core.errors import ExplainError
+from netloom.explain.core.network.channel_axis import channel_axis
 from netloom.explain.core.network.nodes import InnerNode, output_port
 
 
 class HookedLayer(nn.Module):
-    """A module whose output of one port passes through an `identity` module; `activation` is its last value.
+    """A module whose output of one port passes through an `identity` module; `activation` is its last value, with
+    channels along `channel_axis`.
 
     Captum hooks `identity`, because it needs a module with a single tensor as output.
     """
 
-    def __init__(self, inner: nn.Module, port: int) -> None:
+    def __init__(self, inner: nn.Module, port: int, channel_axis: int) -> None:
         super().__init__()
-        self.module, self.identity, self.port = inner, nn.Identity(), port
+        self.module, self.identity, self.port, self.channel_axis = inner, nn.Identity(), port, channel_axis
         self.activation: torch.Tensor | None = None
         self.context: ExplanationContext | None = None
 
@@ -49,7 +51,10 @@ def hook_layer(context: ExplanationContext, node: InnerNode) -> HookedLayer:
         ExplainError: The output of the node is not floating-point, so it has no gradient.
     """
     owner, _, leaf = node.path.rpartition(".")
-    hooked = HookedLayer(context.model.get_submodule(node.path), output_port(context.project, node))
+    project = context.project
+    hooked = HookedLayer(
+        context.model.get_submodule(node.path), output_port(project, node), channel_axis(project, node)
+    )
     setattr(context.model.get_submodule(owner) if owner else context.model, leaf, hooked)
     with torch.no_grad():
         context.forward(context.inputs)

@@ -80,6 +80,9 @@ class _Filter(Layer):
     def outputs(self) -> tuple[Port, ...]:
         return (Port("out", (self.kind,)),)
 
+    def channel_axis(self, axis: int) -> int:
+        return 1
+
     @property
     def _lengths(self) -> tuple[int, ...]:
         return self.kernel_shape or (self.kernel_size,) * RANKS[self.kind]

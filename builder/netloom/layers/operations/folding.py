@@ -53,6 +53,9 @@ class Unfold(_Patches):
     def outputs(self) -> tuple[Port, ...]:
         return (Port("out", ("sequence",)),)
 
+    def channel_axis(self, axis: int) -> int:
+        return 1
+
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         if not (self._count(specs["in"].size(2)) and self._count(specs["in"].size(3))):
             raise ValueError(f"a patch of {self.brief()} does not fit into {specs['in']}; lower kernel_size")

@@ -114,6 +114,9 @@ class Permute(Layer):
             raise ValueError(f"order={self.order} names {len(self.order)} axes, but {specs['in']} has {axes} after N")
         return Call("Permute", (self.order,))
 
+    def channel_axis(self, axis: int) -> int:
+        return self.order.index(axis) + 1 if axis in self.order else axis
+
     def brief(self) -> str:
         return "N, " + ", ".join(str(axis) for axis in self.order)
 
@@ -152,6 +155,11 @@ class Transpose(Layer):
                 f"axis={self.axis} and other={self.other} are the same axis of {specs['in']}; choose two different axes"
             )
         return Call("Transpose", (first, second))
+
+    def channel_axis(self, axis: int) -> int:
+        # Axes from the end are those of a sequence (N, A, B), the only inputs whose channels can be in two places.
+        first, second = (number % 3 if number < 0 else number for number in (self.axis, self.other))
+        return {first: second, second: first}.get(axis, axis)
 
     def brief(self) -> str:
         return f"{self.axis} ↔ {self.other}"

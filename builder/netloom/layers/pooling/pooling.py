@@ -24,6 +24,9 @@ class _Window(Layer):
     def outputs(self) -> tuple[Port, ...]:
         return (Port("out", (self.kind,)),)
 
+    def channel_axis(self, axis: int) -> int:
+        return 1
+
     def brief(self) -> str:
         return "×".join([str(self.kernel_size)] * RANKS[self.kind])
 

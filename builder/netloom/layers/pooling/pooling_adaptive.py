@@ -23,6 +23,9 @@ class _Adaptive(Layer):
     def outputs(self) -> tuple[Port, ...]:
         return (Port("out", (self.kind,)),)
 
+    def channel_axis(self, axis: int) -> int:
+        return 1
+
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         return Call(f"nn.{type(self).__name__}", (self.size,))
 
