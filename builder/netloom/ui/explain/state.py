@@ -84,7 +84,7 @@ class ExplainState(PageState):
         inputs_handed: The number of inputs that were handed over so far.
         linked_row: The row of a link that was followed, until the page has checked that it exists.
         address: The address that the page wrote last. Another one is a link that was followed.
-        marked_row: The row that was clicked last in an embedding map.
+        marked_rows: The row that was clicked last in an embedding map of each data, by its fingerprint.
         came_from: The worst examples that linked here; None if none did.
     """
 
@@ -102,7 +102,7 @@ class ExplainState(PageState):
     came_from: WorstExamples | None = None
     concept_test: ConceptTest | None = None
     playback: Playback | None = None
-    marked_row: int | None = None
+    marked_rows: dict[str, int] = field(default_factory=dict)
 
 
 _side: ContextVar[str] = ContextVar("side", default="")
@@ -188,6 +188,7 @@ class Key(WidgetKey):
     EMBEDDINGS_LAYERS = "embeddings layers"
     EMBEDDINGS_MAP = "embeddings map"
     EMBEDDINGS_PROJECTION = "embeddings projection"
+    EMBEDDINGS_ROW = "embeddings row"
     EMBEDDINGS_ROWS = "embeddings rows"
     EVIDENCE_CURVES = "input curves"
     EXAMPLE = "example"

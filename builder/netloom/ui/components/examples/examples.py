@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 ROW_WIDTH = 260  # of an image in pixels
 
 
-def show_example(example: Example, *, small: bool = False) -> None:
-    """Draw a row of data."""
+def show_example(example: Example, *, small: bool = False, side: str = "") -> None:
+    """Draw a row of data. `side` tells apart the places where a page draws the same row."""
     if example.mask is not None:
         image_column, mask_column = st.columns(2)
         image_column.image(enlarged(example.image), width="stretch", alt="Image of the row")
@@ -46,7 +46,7 @@ def show_example(example: Example, *, small: bool = False) -> None:
             _series_figure(example.series.tobytes(), example.series.dtype.str, example.series.shape, small),
             width="stretch",
             config={"displayModeBar": False},
-            key=Key.EXAMPLE_SERIES.of(example.row, small),
+            key=Key.EXAMPLE_SERIES.of(example.row, small, side),
         )
     if example.columns:
         items = list(example.columns.items())

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from netloom.core.text import escape
+from netloom.core.text import cut, escape
 from netloom.explain.dataset.embedding_map import SPLITS, EmbeddingMap, Split
 from netloom.explain.dataset.neighborhood import PROJECTIONS, Projection
 from netloom.explain.plots import embedding_plots
 from netloom.jobs.requests.explanations import Embeddings
 from netloom.ui.components.figure_export import PICTURE, chart, exports
-from netloom.ui.components.page_state import value_of
+from netloom.ui.components.page_state import set_value, value_of
 from netloom.ui.components.state import Part
+from netloom.ui.explain.example_picker import explain_input
 from netloom.ui.explain.state import ExplainState, Key
 from netloom.ui.explain.views.attribution import indented
 from netloom.ui.explain.views.global_attribution import NAMES
@@ -47,21 +48,25 @@ def embeddings_view(context: ViewContext) -> None:
         )
         texts = embeddings.predictions if colored_by == "Prediction" else embeddings.labels
     key = Key.EMBEDDINGS_MAP.of(embeddings.path, projection, split)
-    marked = ExplainState.current().marked_row
+    data = context.trained.data.fingerprint
+    marked = ExplainState.current().marked_rows.get(data)
     if marked not in embeddings.rows:
         marked = None
+    if not context.side:
+        with context.places.controls:
+            _choose_row(embeddings, data, marked)
     st.plotly_chart(
         embedding_plots.plane(embeddings, texts, marked),
         width="stretch",
         key=key,
         config=PICTURE,
-        on_select=partial(_mark, key),
+        on_select=partial(_mark, key, data),
         selection_mode="points",
     )
     exports(f"embeddings {embeddings.path}", key=Part.BUTTONS.within(key), figure=key, table=embeddings.table())
     wrong = " A cross is a wrong prediction." if embeddings.is_wrong is not None and embeddings.is_wrong.any() else ""
     if marked is None:
-        st.caption(f"Click a point to see the row and its nearest rows.{wrong}")
+        st.caption(f"Click a point, or choose a row, to see its nearest rows.{wrong}")
     else:
         st.caption(f"Rings: the nearest rows in the layer, not in the picture.{wrong}")
         _cards(context, embeddings, marked)
@@ -94,15 +99,41 @@ def _choices(context: ViewContext) -> tuple[str, Projection, Split]:
     return path, projection, split
 
 
-def _mark(key: str) -> None:
-    """Mark the row that was clicked in the map of this key. A map that is drawn anew reports an empty selection."""
+def _choose_row(embeddings: EmbeddingMap, data: str, marked: int | None) -> None:
+    """Draw the choice of the marked row, for people without a pointer."""
+    labels = dict(zip(embeddings.rows.tolist(), embeddings.labels, strict=True))
+    key = Key.EMBEDDINGS_ROW.of(data)
+    set_value(key, marked)
+    st.selectbox(
+        "Row",
+        list(labels),
+        index=None,
+        format_func=lambda row: f"{row} · {cut(labels[row], 60)}",
+        placeholder="None",
+        key=key,
+        on_change=partial(_choose, key, data),
+        help="The row whose nearest rows are shown. A click on its point chooses it, too.",
+    )
+
+
+def _choose(key: str, data: str) -> None:
+    """Mark the chosen row; a cleared choice marks none."""
+    state, row = ExplainState.current(), value_of(key)
+    state.marked_rows.pop(data, None)
+    if row is not None:
+        state.marked_rows[data] = int(row)
+
+
+def _mark(key: str, data: str) -> None:
+    """Mark the row of the data that was clicked in the map of this key. A map that is drawn anew reports an empty
+    selection."""
     for point in value_of(key)["selection"]["points"]:
-        ExplainState.current().marked_row = int(point["customdata"][0])
+        ExplainState.current().marked_rows[data] = int(point["customdata"][0])
 
 
 def _explain(run_id: str, row: int) -> None:
-    state = ExplainState.current()
-    state.view, state.rows[run_id] = "input", row
+    explain_input(run_id, row, None)
+    ExplainState.current().view = "input"
 
 
 def _cards(context: ViewContext, embeddings: EmbeddingMap, marked: int) -> None:
@@ -118,7 +149,7 @@ def _cards(context: ViewContext, embeddings: EmbeddingMap, marked: int) -> None:
                     f" · predicted **{escape(embeddings.predictions[index][:40])}**" if embeddings.predictions else ""
                 )
                 st.caption(f"Row {row} · label **{escape(embeddings.labels[index][:40])}**{predicted}")
-                if row == marked:
+                if row == marked and not context.side:  # the other views are about the run of the first side
                     run_id = context.trained.run.id
                     st.button(
                         "Explain",

@@ -18,7 +18,7 @@ from netloom.jobs.requests.explanations import InfluentialRows, LabelErrors
 from netloom.ui.components.charts.charts import MARGIN, TRAIN
 from netloom.ui.components.examples.examples import show_example
 from netloom.ui.components.figure_export import chart
-from netloom.ui.explain.state import Key
+from netloom.ui.explain.state import Key, current_side
 from netloom.ui.explain.views.attribution import badges
 from netloom.ui.shell.jobs import computed
 
@@ -101,7 +101,7 @@ def _cards(context: ViewContext, examples: tuple[InfluentialRow, ...]) -> None:
 
 def show_row(example: Example) -> None:
     """Draw a row on a card, with columns as lines, because a table does not fit."""
-    show_example(replace(example, columns={}), small=True)
+    show_example(replace(example, columns={}), small=True, side=current_side())
     cells = list(example.columns.items())
     lines = [f"{escape(name[:30])} **{escape(_cell(value))}**" for name, value in cells[:COLUMNS]]
     more = [f"… and {len(cells) - COLUMNS} more"] if len(cells) > COLUMNS else []
