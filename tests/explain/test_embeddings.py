@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -201,6 +203,48 @@ def test_numbers_are_colored_by_value_and_wrong_classes_are_crosses() -> None:
     assert (ring.x[0], ring.y[0]) == tuple(classes.points[3])
     assert len(nearest.x) == classes.neighbors.shape[1]
     assert list(by_layer(classes).data[0].x) == [layer.score for layer in classes.separation]
+
+
+def _with_texts(labels: tuple[str, ...], predictions: tuple[str, ...]) -> EmbeddingMap:
+    return replace(
+        embedding_map(trained("table"), rows=len(labels)),
+        labels=labels,
+        predictions=predictions,
+        is_wrong=np.array(labels) != np.array(predictions),
+    )
+
+
+def test_a_class_has_the_same_color_as_a_label_and_as_a_prediction() -> None:
+    labels, predictions = ("a", "b", "c") * 8, ("b", "b", "c") * 8  # a is never predicted
+    embeddings = _with_texts(labels, predictions)
+    by_label, by_prediction = (
+        {trace.name: trace.marker.color for trace in plane(embeddings, texts).data} for texts in (labels, predictions)
+    )
+    assert by_prediction == {name: by_label[name] for name in "bc"}
+
+
+def test_other_classes_have_another_symbol_and_the_legend_that_of_right_predictions() -> None:
+    labels = tuple(f"class {number:02d}" for number in range(12)) * 3
+    predictions = ("class 01", *labels[1:])
+    others, *classes = plane(_with_texts(labels, predictions), labels).data
+    assert others.name == "others"
+    assert {*others.marker.symbol} <= {"circle-open", "x-open"}
+    assert [trace.marker.symbol[0] for trace in classes] == ["circle"] * 10
+    assert classes[0].marker.symbol[-1] == "x"
+
+
+def test_equal_numbers_are_not_separated_by_any_layer() -> None:
+    run = untrained_run(templates()["diabetes"].project)
+    data = replace(run.data, target=run.data.target * 0)
+    embeddings = embedding_map(replace(run, data=data))
+    assert [layer.score for layer in embeddings.separation] == [None] * len(embeddings.separation)
+    assert embeddings.separation_sentence == ""
+
+
+def test_predictions_of_several_targets_are_words() -> None:
+    embeddings = embedding_map(untrained_run(with_rows(templates()["shapes_two_outputs"].project, 120)), split="train")
+    assert re.fullmatch(r"shape: \w+, area: [\d.]+", embeddings.predictions[0])
+    assert re.fullmatch(r"shape: \w+, area: [\d.]+", embeddings.labels[0])
 
 
 @pytest.mark.parametrize(

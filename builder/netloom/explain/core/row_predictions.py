@@ -46,4 +46,9 @@ def _describe(answer: dict[str, Any], task: Task) -> tuple[str, float | None]:
 
 
 def _format(value: Any) -> str:
+    if isinstance(value, dict):  # one prediction for each of several targets
+        mark = "; " if any(isinstance(part, (list, tuple)) for part in value.values()) else ", "
+        return mark.join(f"{name}: {_format(part)}" for name, part in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_format, value))
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -46,7 +46,8 @@ class LayerSeparation:
     """How well the nearest other rows in a layer predict the label of a row.
 
     `features` is the number of pooled activations. `score` is the accuracy of their vote, for numbers the coefficient
-    of determination (R²) of their mean, and None for other labels.
+    of determination (R²) of their mean, and None for other labels and for
+    equal numbers.
     """
 
     path: str
@@ -109,7 +110,7 @@ class EmbeddingMap:
 
     @property
     def separation_sentence(self) -> str:
-        """How well the layer separates labels, in words; "" if labels are neither classes nor numbers."""
+        """How well the layer separates labels, in words; "" if the layers have no score."""
         score = next(layer.score for layer in self.separation if layer.path == self.path)
         if score is None:
             return ""
@@ -285,4 +286,5 @@ def _numbers(data: Prepared, rows: np.ndarray) -> np.ndarray | None:
 def _score(is_class: bool, neighbors: np.ndarray, labels: tuple[str, ...], values: np.ndarray | None) -> float | None:
     if is_class:
         return vote_accuracy(neighbors, labels)
-    return mean_r2(neighbors, values) if values is not None else None
+    r2 = mean_r2(neighbors, values) if values is not None else np.nan
+    return None if np.isnan(r2) else r2

@@ -39,10 +39,11 @@ def plane(embeddings: EmbeddingMap, texts: tuple[str, ...], marked: int | None =
         "hovertemplate": "row %{customdata[0]}<br>label %{customdata[1]}%{customdata[2]}<extra></extra>",
     }
     traces = []
-    for name, color, chosen in _groups(embeddings, texts):
+    for name, color, members in _groups(embeddings, texts):
+        chosen = members[np.argsort(wrong[members], kind="stable")]  # the legend has the symbol of the first one
         marker: dict[str, object] = {
             "size": np.where(wrong[chosen], 9, 6),
-            "symbol": np.where(wrong[chosen], "x", "circle"),
+            "symbol": np.where(wrong[chosen], *_symbols(color)),
         }
         marker |= {"opacity": 0.8, "color": color}
         if not isinstance(color, str):
@@ -90,13 +91,24 @@ def _groups(embeddings: EmbeddingMap, texts: tuple[str, ...]) -> list[tuple[str,
     if len(counts) > len(texts) // 2:  # texts of their own, such as answers, do not form groups
         return [("", COLORS[0], everything)]
     names = np.array(texts)
-    shown = [name for name, _ in counts.most_common(len(COLORS))]
+    # A class has the same color as a label and as a prediction, and the most frequent labels have one.
+    labels = [name for name, _ in Counter(embeddings.labels).most_common(len(COLORS))]
+    others = [name for name, _ in counts.most_common() if name not in labels]
+    shown = [*sorted(labels), *others][: len(COLORS)]
     groups: list[tuple[str, str | np.ndarray, np.ndarray]] = [
         (without_markup(cut(name, 24)), color, np.flatnonzero(names == name))
-        for name, color in zip(sorted(shown), COLORS, strict=False)
+        for name, color in zip(shown, COLORS, strict=False)
+        if name in counts
     ]
     rest = np.flatnonzero(~np.isin(names, shown))
     return [("others", OTHER, rest), *groups] if len(rest) else groups
+
+
+def _symbols(color: str | np.ndarray) -> tuple[str, str]:
+    """Return the symbols of wrong and of right predictions. Those of other classes are open, because the color of a
+    class is similar."""
+    is_other = isinstance(color, str) and color == OTHER
+    return ("x-open", "circle-open") if is_other else ("x", "circle")
 
 
 def _hover(embeddings: EmbeddingMap, chosen: np.ndarray) -> list[list[object]]:
