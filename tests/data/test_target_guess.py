@@ -125,6 +125,7 @@ def test_only_columns_that_can_be_predicted_are_offered_beyond_the_first() -> No
         ("X1:number X2:number X3:few Y1:number Y2:number", ["Y2", "Y1", "X1"]),  # ENB2012 of UCI
         ("x1:number y1:number x2:number y2:number name:few", ["name", "x1", "y1"]),  # corners of boxes
         ("_:number y1:number b:number", ["y1", "b", "_"]),
+        ("a:number y1:number y2:same b:few", ["b", "y1", "a"]),
         ("target_1:flag a:number target_2:flag b:few", ["target_1", "target_2", "b"]),
     ],
 )

@@ -21,6 +21,7 @@ from netloom.templates.starting import NETWORKS, STARTERS, start, starters
 from netloom.ui.data.page import SECTIONS
 from netloom.ui.data.quality import plot_chart
 from netloom.ui.data.state import Key
+from netloom.ui.train.state import Key as TrainKey
 from netloom.validation import analyze
 from tests.data.brought import tone
 from tests.data.crafted import make_zip
@@ -305,7 +306,9 @@ def test_train_page_lists_the_augmentations(home: Path) -> None:
     store = open_store(home)
     training = Training(augment=(Augment(kind="crop"), Augment(kind="cutout")))
     store.create_project(templates()["digits_cnn"].project.model_copy(update={"training": training}))
-    app = AppTest.from_file(str(PAGE.with_name("train.py")), default_timeout=60).run()
+    app = AppTest.from_file(str(PAGE.with_name("train.py")), default_timeout=60)
+    app.session_state[TrainKey.DATA.of(True)] = True  # open the expander
+    app.run()
     assert not app.exception
     assert any("random crop, cutout" in item.value for item in app.caption)
 

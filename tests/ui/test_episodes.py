@@ -69,6 +69,8 @@ def test_train_page_shows_agent_settings_metrics_and_episodes(home_with_agent: P
     training = store.load(project_row.id).project.training
     assert training.agent.clip_range == 0.3
     assert training.monitor == "loss"  # unchanged, although two of its options once had the same label
+    app.session_state[Key.GROUP.of("Early stopping and checkpoints", False)] = True  # open the expander
+    app.run()
     (monitor,) = [item for item in app.selectbox if item.label == describe_field("monitor").title]
     assert monitor.options == ["Return"]
     store.close()

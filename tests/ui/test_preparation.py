@@ -15,6 +15,7 @@ from netloom.document import DataChoice, ImageNormalization, Project, apply
 from netloom.modalities.encoding.number_column import NumberEncoder
 from netloom.store import open_store
 from netloom.ui.data.column_table import table_row
+from netloom.ui.train.state import Key
 from tests.networks import project
 
 
@@ -28,6 +29,7 @@ def open_train_page(home: Path, document: Project) -> tuple[AppTest, str]:
     key = open_store(home).create_project(document)
     app = AppTest.from_file(str(Path(__file__).parents[2] / "pages" / "train.py"), default_timeout=60)
     app.query_params["project"] = key
+    app.session_state[Key.DATA.of(True)] = True  # open the expander
     app.run()
     assert not app.exception
     return app, key

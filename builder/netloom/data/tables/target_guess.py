@@ -32,7 +32,7 @@ _POSSIBLE = (
     "rating", "charges", "strength", "rings", "cnt", "count", "sales", "demand", "status", "choice", "died",
 )  # fmt: skip
 # Several targets of one table, as y1 and y2 of the energy efficiency of buildings at UCI.
-_NUMBERED = re.compile(r"(y|target|label|output|response) ?\d{1,3}")
+_NUMBERED = re.compile(r"(y|target|output|response) ?\d{1,3}")
 _ENDING = re.compile(r".* (class|labels?|target|price|outcome|category|type|status|score|result)")
 _TIME = re.compile(
     r"(.* )?(timestamp|time stamp|date ?time)|time|date|epoch|year|quarter|month|week|weekday|hour|minute"
@@ -81,8 +81,10 @@ def _ranking(table: pd.DataFrame) -> tuple[list[str], set[str]]:
     places = _LATITUDES | _LONGITUDES if names & _LATITUDES and names & _LONGITUDES else set()
     ordered = [name for name in ordered if plain_names[name] not in places] or ordered
     only_classes = _only_classes(table, columns, suitable)
+    numbered = suitable & _numbered_targets(plain_names)
     scores = {
         name: named[name]
+        + POSSIBLE * (name in numbered)
         + LAST * (name == ordered[-1])
         + FIRST * (name == ordered[0] and len(ordered) > 1)
         + ONLY_CLASSES * (name == only_classes)
@@ -95,19 +97,20 @@ def _ranking(table: pd.DataFrame) -> tuple[list[str], set[str]]:
 
 def _weights(table: pd.DataFrame, plain_names: Mapping[str, str]) -> dict[str, int]:
     """Return the weights of the names of columns."""
-    coordinates = {*COORDINATES} if _has_coordinates(table, plain_names) else set()
+    coordinates = COORDINATES if _has_coordinates(table, plain_names) else set()
     names = {*plain_names.values()}
-    coordinates |= _numbered_coordinates(names)
     return {
         name: 0 if plain in coordinates or _qualifies(plain, names) else _weight(plain)
         for name, plain in plain_names.items()
     }
 
 
-def _numbered_coordinates(names: Collection[str]) -> set[str]:
-    """Return y1, y2, … if each has its x, as in the corners of boxes: x1, y1, x2, y2."""
+def _numbered_targets(plain_names: Mapping[str, str]) -> set[str]:
+    """Return the columns such as target 2, but not y1, y2, … if each has its x, as the corners of a box do."""
+    names = {*plain_names.values()}
     x, y = ({name for name in names if re.fullmatch(rf"{axis} ?\d+", name)} for axis in "xy")
-    return y if {name[1:] for name in x} == {name[1:] for name in y} else set()
+    corners = y if {name[1:] for name in x} == {name[1:] for name in y} else set()
+    return {name for name, plain in plain_names.items() if _NUMBERED.fullmatch(plain) and plain not in corners}
 
 
 def _qualifies(plain: str, names: Collection[str]) -> bool:
@@ -167,8 +170,6 @@ def _weight(plain: str) -> int:
     for names, weight in ((_GENERAL, GENERAL), (_USUAL, USUAL), (_KNOWN, KNOWN), (_POSSIBLE, POSSIBLE)):
         if plain in names:
             return weight
-    if _NUMBERED.fullmatch(plain):
-        return POSSIBLE
     return ENDING if _ENDING.fullmatch(plain) else 0
 
 
