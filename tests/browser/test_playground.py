@@ -65,7 +65,9 @@ def test_text_is_written_token_by_token_until_it_is_stopped(page: Page, server: 
     page.get_by_label("Length").fill("1000")
     page.get_by_label("Length").press("Enter")
     generate = page.get_by_role("button", name="Generate")
-    expect(generate).to_have_count(1)  # while the page is rerun, there can be the one of before, too
+    page.wait_for_timeout(300)  # until the rerun has begun, during which there can be the button of before, too
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
+    expect(generate).to_have_count(1)
     generate.click()
     stop = page.get_by_role("button", name="Stop")
     expect(result(page)).to_contain_text("▌")
