@@ -138,6 +138,35 @@ class EmbeddingMap:
         return {**as_plain(self), **sentences}
 
 
+@dataclass(frozen=True)
+class _Labels:
+    """The labels of rows in words, as `numbers` (N,) if each is one, and the predictions, as in `EmbeddingMap`."""
+
+    texts: tuple[str, ...]
+    predictions: tuple[str, ...]
+    numbers: np.ndarray | None
+    is_class: bool
+
+    @property
+    def chance(self) -> float:
+        return max(Counter(self.texts).values()) / len(self.texts) if self.is_class else 0.0
+
+    @property
+    def is_wrong(self) -> np.ndarray | None:
+        if not self.is_class or not self.predictions:
+            return None
+        return np.array([label != prediction for label, prediction in zip(self.texts, self.predictions, strict=True)])
+
+    def separated(self, node: InnerNode, activations: np.ndarray, neighbors: np.ndarray) -> LayerSeparation:
+        """Return how well the neighbors (N, k) of each row by the activations (N, F) of a node predict its label."""
+        score = None
+        if self.is_class:
+            score = vote_accuracy(neighbors, self.texts)
+        elif self.numbers is not None and not np.isnan(r2 := mean_r2(neighbors, self.numbers)):
+            score = r2
+        return LayerSeparation(node.path, node.title, activations.shape[1], score)
+
+
 def unavailable_reason(trained: Trained) -> str:
     """Return why there is no embedding map of this network, as a sentence; empty if there is one."""
     from netloom.explain.core.requirements import not_inspectable, nothing_to_explain
@@ -171,10 +200,7 @@ def embedding_map(
     from netloom.explain.core import cache
 
     start = perf_counter()
-    if reason := unavailable_reason(trained):
-        raise ExplainError(f"There is no embedding map of this network: {reason}")
-    if projection not in PROJECTIONS:
-        raise UnknownChoiceError(f"There is no projection {projection!r}; choose one of {', '.join(PROJECTIONS)}.")
+    _check(trained, projection)
     chosen = [find_node(trained.project, trained.model, path)] if path else []
     sample, available_rows = _sample_rows(trained.data, split, rows, seed)
     weights = cache.weights_hash(trained.model)
@@ -187,14 +213,9 @@ def embedding_map(
     mapped = (chosen or layers)[-1]
     counter = ProgressCounter(progress, (len(layers) + 1) * len(sample))
     activations = {node.path: _activations(trained, node, sample, counter) for node in layers}
-    # A task without a target has labels to color the rows by, but does not predict them.
-    is_class = trained.data.schema.target.type.is_class
-    labels = tuple(trained.data.target_text(int(row))[:200] for row in sample)
-    values = _numbers(trained.data, sample)
-    predictions = _predictions(trained, sample)
-    is_wrong = np.array([label != text for label, text in zip(labels, predictions, strict=False)])
-    neighbors = {path: nearest_rows(values) for path, values in activations.items()}
+    neighbors = {node.path: nearest_rows(activations[node.path]) for node in layers}
     points, explained_variance = project(activations[mapped.path], projection, seed)
+    labels = _labels(trained, sample)
     result = EmbeddingMap(
         path=mapped.path,
         title=mapped.title,
@@ -203,24 +224,16 @@ def embedding_map(
         split=split,
         available_rows=available_rows,
         seed=seed,
-        separation=tuple(
-            LayerSeparation(
-                node.path,
-                node.title,
-                activations[node.path].shape[1],
-                _score(is_class, neighbors[node.path], labels, values),
-            )
-            for node in layers
-        ),
-        chance=max(Counter(labels).values()) / len(labels) if is_class else 0.0,
+        separation=tuple(labels.separated(node, activations[node.path], neighbors[node.path]) for node in layers),
+        chance=labels.chance,
         rows=sample,
         points=points,
-        labels=labels,
-        predictions=predictions,
+        labels=labels.texts,
+        predictions=labels.predictions,
         neighbors=sample[neighbors[mapped.path]],
         trustworthiness=trustworthiness(activations[mapped.path], points),
-        values=values,
-        is_wrong=is_wrong if is_class and predictions else None,
+        values=labels.numbers,
+        is_wrong=labels.is_wrong,
         explained_variance=explained_variance,
         weights=weights,
         seconds=perf_counter() - start,
@@ -228,6 +241,13 @@ def embedding_map(
     if folder:
         cache.save(folder, name, result)
     return result
+
+
+def _check(trained: Trained, projection: Projection) -> None:
+    if reason := unavailable_reason(trained):
+        raise ExplainError(f"There is no embedding map of this network: {reason}")
+    if projection not in PROJECTIONS:
+        raise UnknownChoiceError(f"There is no projection {projection!r}; choose one of {', '.join(PROJECTIONS)}.")
 
 
 def _sample_rows(data: Prepared, split: Split, most: int, seed: int) -> tuple[np.ndarray, int]:
@@ -263,6 +283,13 @@ def _activations(trained: Trained, node: InnerNode, rows: np.ndarray, counter: P
     return activations
 
 
+def _labels(trained: TrainedRun, rows: np.ndarray) -> _Labels:
+    # A task without a target has labels to color the rows by, but does not predict them.
+    texts = tuple(trained.data.target_text(int(row))[:200] for row in rows)
+    is_class = trained.data.schema.target.type.is_class
+    return _Labels(texts, _predictions(trained, rows), _numbers(trained.data, rows), is_class)
+
+
 def _predictions(trained: TrainedRun, rows: np.ndarray) -> tuple[str, ...]:
     """Return the prediction of each row in words; () if the network predicts something else than the label."""
     if trained.objective.task.target is None:
@@ -281,10 +308,3 @@ def _numbers(data: Prepared, rows: np.ndarray) -> np.ndarray | None:
         return None
     values = data.restore(data.target[torch.from_numpy(rows)]).double().flatten(1).numpy()
     return np.asarray(values[:, 0]) if values.shape[1] == 1 else None
-
-
-def _score(is_class: bool, neighbors: np.ndarray, labels: tuple[str, ...], values: np.ndarray | None) -> float | None:
-    if is_class:
-        return vote_accuracy(neighbors, labels)
-    r2 = mean_r2(neighbors, values) if values is not None else np.nan
-    return None if np.isnan(r2) else r2

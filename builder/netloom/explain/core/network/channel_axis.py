@@ -1,4 +1,4 @@
-"""The axis of the channels in the output of a node, which its shape alone does not tell for a sequence."""
+"""The axis of the channels in the output of a node, which cannot be inferred from the shape of a sequence."""
 
 from __future__ import annotations
 
