@@ -38,6 +38,12 @@ def test_a_row_is_collected_relabeled_and_trained_on(console: Console, trained: 
     assert collected.add({}, "7", "Request to x", source="x y 1") is not None
     assert "collected already" in console("collected", "add", "last", "--request", "x y 1").err
     collected.delete({example.id for example in collected.all()})
+    labels = {"price": 12500.5, "tags": ["a", "b"]}
+    collected.add({}, labels, "Request to x", source="x y 2", prediction=["a", "c"])
+    listed = console("collected", "list", "last").out
+    assert "price: 12500; tags: a, b" in listed
+    assert " a, c " in listed
+    collected.delete({example.id for example in collected.all()})
     both = tmp_path / "rows.json"
     both.write_text(f"[{file.read_text()}, {file.read_text()}]")
     several = console("collected", "add", "last", "--file", both, "--label", "7")

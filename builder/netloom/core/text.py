@@ -6,8 +6,9 @@ import json
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from typing import Any
 
 # Where an invisible letter breaks an address, which Markdown would make a link even if it is escaped.
 _WITHIN_ADDRESS = re.compile(r"(?<=www)(?=\.)|(?<=:)(?=//)|(?<=@)", re.IGNORECASE)
@@ -99,6 +100,16 @@ def number(value: float, digits: int = 4, *, signed: bool = False) -> str:
     sign = "+" if signed else ""
     # From 10**digits − 0.5 on, the format `g` would round up to a power of ten and switch to an exponent.
     return f"{value:{sign}.0f}" if 10**digits - 0.5 <= abs(value) < 1e15 else f"{value:{sign}.{digits}g}"
+
+
+def value_text(value: Any) -> str:
+    """Return a prediction or a label in words: a number, a name, several of them, or one for each target."""
+    if isinstance(value, Mapping):
+        separator = "; " if any(isinstance(part, (list, tuple)) for part in value.values()) else ", "
+        return separator.join(f"{name}: {value_text(part)}" for name, part in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(value_text, value))
+    return number(value) if isinstance(value, float) else str(value)
 
 
 def in_sentence(title: str) -> str:

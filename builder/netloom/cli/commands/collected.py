@@ -10,7 +10,7 @@ from netloom.cli.command import Command, Context, Failure, add_action, whole
 from netloom.cli.selection import add_run_argument, find_run, load_trained_run
 from netloom.cli.text import short, table
 from netloom.core.errors import UsageError
-from netloom.core.text import counted, plain
+from netloom.core.text import counted, plain, value_text
 
 if TYPE_CHECKING:
     from netloom.monitoring.suspects import Suspect
@@ -84,8 +84,8 @@ def _list(store: Store, arguments: Namespace, context: Context) -> int:
             example.id[:_ID_SHOWN],
             example.at[:16].replace("T", " "),
             short(example.origin, 30),
-            "" if example.prediction is None else short(str(example.prediction), 30),
-            short(str(example.label), 30),
+            "" if example.prediction is None else short(value_text(example.prediction), 30),
+            short(value_text(example.label), 30),
         )
         for example in collected
     ]
@@ -104,9 +104,9 @@ def _suggest(store: Store, arguments: Namespace, context: Context) -> int:
     rows = [
         (
             suspect.source,
-            short(str(suspect.row.prediction), 30),
+            short(value_text(suspect.row.prediction), 30),
             "" if suspect.row.confidence is None else f"{suspect.row.confidence:.1%}",
-            "" if suspect.row.label is None else short(str(suspect.row.label), 30),
+            "" if suspect.row.label is None else short(value_text(suspect.row.label), 30),
         )
         for suspect in suggested
     ]
@@ -173,7 +173,8 @@ def _relabel(store: Store, arguments: Namespace, context: Context) -> int:
     row = next(example.row for example in collected.all() if example.id == example_id)
     label = _checked(trained, _true_label(trained), row, arguments.label)
     collected.relabel(example_id, label)
-    context.answer({"id": example_id, "label": label}, f"The label of {example_id[:_ID_SHOWN]} is {plain(str(label))}.")
+    shown = plain(value_text(label))
+    context.answer({"id": example_id, "label": label}, f"The label of {example_id[:_ID_SHOWN]} is {shown}.")
     return 0
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from netloom.core.text import value_text
+
 if TYPE_CHECKING:
     import torch
 
@@ -39,16 +41,5 @@ def _describe(answer: dict[str, Any], task: Task) -> tuple[str, float | None]:
         return text[:200], None
     prediction, shares = answer.get("prediction", next(iter(answer.values()), "")), answer.get("probabilities")
     if isinstance(prediction, (list, tuple)):
-        return (", ".join(map(_format, prediction)) or "none")[
-            :200
-        ], None  # each of several predictions has its own confidence
-    return _format(prediction)[:200], shares.get(prediction) if isinstance(shares, dict) else None
-
-
-def _format(value: Any) -> str:
-    if isinstance(value, dict):  # one prediction for each of several targets
-        mark = "; " if any(isinstance(part, (list, tuple)) for part in value.values()) else ", "
-        return mark.join(f"{name}: {_format(part)}" for name, part in value.items())
-    if isinstance(value, (list, tuple)):
-        return ", ".join(map(_format, value))
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+        return (value_text(prediction) or "none")[:200], None  # each of several predictions has its own confidence
+    return value_text(prediction)[:200], shares.get(prediction) if isinstance(shares, dict) else None
