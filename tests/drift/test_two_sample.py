@@ -61,6 +61,15 @@ def test_rare_categories_are_merged() -> None:
     assert many.p < 1e-6  # many rare new ones do
 
 
+def test_distances_tell_the_most_frequent_number_from_smaller_ones() -> None:
+    before, now = np.repeat([0.0, 1.0], [5, 95]), np.repeat([0.0, 1.0], [50, 50])
+    shares = np.array([0.05, 0.95]), np.array([0.5, 0.5])
+    comparison = compare_numbers(before, now)
+    assert (comparison.psi, comparison.js) == pytest.approx((psi(*shares), js(*shares)))
+    changed = compare_numbers(np.full(50, 0.1), np.zeros(50))
+    assert (changed.js, changed.wasserstein) == pytest.approx((1, 0.1))
+
+
 @pytest.mark.parametrize("values", [np.zeros(0), np.full(50, 3.0)])
 def test_empty_and_constant_samples_do_not_drift(values: np.ndarray) -> None:
     comparison = compare_numbers(values, values)

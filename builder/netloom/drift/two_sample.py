@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from netloom.modalities.statistics import divisor
+
 # Without drift, the chance that any of the corrected p-values is below it is at most this
 ALPHA = 0.05
 # Bins of the distances, at the quantiles of the reference
@@ -53,7 +55,7 @@ def compare_numbers(reference: np.ndarray, current: np.ndarray) -> Comparison:
         return Comparison(test, 0.0, 1.0, 0.0, 0.0, 0.0)
     result = ks_2samp(reference, current, method="asymp" if len(reference) + len(current) > 2_000 else "auto")
     shares = _binned(reference, current)
-    spread = float(reference.std()) or 1.0
+    spread = divisor(float(reference.std()), float(np.abs(reference).max()))
     distance = float(wasserstein_distance(reference / spread, current / spread))
     return Comparison(test, float(result.statistic), float(result.pvalue), psi(*shares), js(*shares), distance)
 
@@ -104,8 +106,10 @@ def js(reference: np.ndarray, current: np.ndarray) -> float:
 
 
 def _binned(reference: np.ndarray, current: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the shares (bins,) of both samples between the quantiles of the reference."""
-    inner = np.unique(np.quantile(reference, np.linspace(0, 1, BINS + 1)[1:-1]))
+    """Return the shares (bins,) of both samples between the quantiles of the reference. A value that is several of the
+    quantiles has a bin of its own, apart from smaller values."""
+    inner, count = np.unique(np.quantile(reference, np.linspace(0, 1, BINS + 1)[1:-1]), return_counts=True)
+    inner = np.unique([*inner, *np.nextafter(inner[count > 1], -np.inf)])
     shares = []
     for sample in (reference, current):
         counts = np.bincount(np.searchsorted(inner, sample, side="left"), minlength=len(inner) + 1)
