@@ -93,6 +93,11 @@ def test_best_threshold_maximizes_f1() -> None:
         best = max(metrics.f1_score(positive, scores > limit) for limit in np.arange(-0.025, 1.0, 0.05))
         assert reached == pytest.approx(best)
     assert best_threshold(torch.tensor([0.2, 0.8]), torch.tensor([True, True])) == 0.5
+    # Probabilities near 1 can be so close that there is no float32 between them.
+    nearest = torch.tensor([1.0, 1 - 2**-24, 1 - 2**-23, 0.5])
+    for count in (1, 2, 3):
+        positive = torch.arange(4) < count
+        assert (nearest > best_threshold(nearest, positive)).tolist() == positive.tolist()
     # If predicting all rows as positive is best, the threshold is below every score, also below negative ones.
     mostly = torch.tensor([True, True, False, True])
     for scores in (

@@ -27,7 +27,7 @@ def maximize_f1(scores: torch.Tensor, positive: torch.Tensor, total: int | None 
     """Return the threshold on scores (N,) with the best F1 for `positive` (N,), which is true at least once. `total` is
     the number of all positives, if some have no score.
 
-    It is midway between two scores, or below all of them.
+    It is midway between two scores, the lower one if no number of their type is between them, or below all of them.
     """
     import torch
 
@@ -42,7 +42,10 @@ def maximize_f1(scores: torch.Tensor, positive: torch.Tensor, total: int | None 
         # Below the lowest also where it is negative or 0; half of the lowest, because errors are not negative
         lowest = float(ordered[-1])
         return lowest - max(abs(lowest) / 2, torch.finfo(scores.dtype).tiny)
-    return float((ordered[best] + ordered[best + 1]) / 2)
+    upper, lower = float(ordered[best]), float(ordered[best + 1])
+    middle = (upper + lower) / 2
+    # Between neighboring float32 numbers, the middle is rounded to one of them
+    return middle if float(scores.new_tensor(middle)) < upper else lower
 
 
 def curves(positive: Any, scores: Any) -> RateCurves:
