@@ -6,6 +6,7 @@ from pathlib import Path
 from time import process_time
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -13,6 +14,7 @@ import torch
 from netloom.data import DataError, add_file, prepare
 from netloom.data.quality.summary import statistics
 from netloom.data.tables.table_dataset import table_to_raw
+from netloom.data.targets.registry import target_of
 from netloom.data.uploads import open_source, read_upload, readers
 from netloom.data.uploads.tabular import holds_sets
 from netloom.data.uploads.upload_meta import read_meta, write_meta
@@ -163,6 +165,18 @@ def test_sets_of_labels_that_are_read_as_classes_are_noted(cells: list[str], not
     assert ("task=multi_label" in note) is noted
     chosen = table_to_raw(table, {"target": "topics", "task": "classification"}, "Things")
     assert not any("sets" in text for text in chosen.warnings)
+
+
+def test_targets_that_are_equal_in_the_training_rows_are_not_divided_by_a_rounding_error() -> None:
+    count = 69  # whose mean is not exactly 0.1
+    prices, rates = [0.1] * count + [5.0], [1.1] * count + [6.0]
+    table = pd.DataFrame({"size": range(70), "price": prices, "rate": rates, "kind": ["a", "b"] * 35})
+    for other, task in (("rate", "regression"), ("kind", "several_outputs")):
+        columns = {"price": TARGET, other: TARGET}
+        raw = table_to_raw(table, {"target": "price", "task": task, "columns": columns}, "Things")
+        fitted = target_of(raw.target_kind).fit(raw, np.arange(count))
+        numbers = getattr(fitted, "parts", (fitted,))[0]
+        assert set(numbers.std) == {1.0}
 
 
 def test_label_separator_can_be_set() -> None:

@@ -146,7 +146,7 @@ def test_mase_of_the_naive_forecast_of_a_random_walk_is_one() -> None:
 def test_constant_series_have_no_scaled_error() -> None:
     from netloom.data.raw.forecast import Forecast
 
-    values = np.stack([np.zeros(50), np.arange(50.0)], 1)
+    values = np.stack([np.full(50, 0.1), np.arange(50.0)], 1)
     forecast = Forecast(values, ("flat", "line"), (0, 1), np.arange(40), 9, 1, 3)
     assert np.isnan(forecast.naive_errors(np.arange(40))[0])
     assert forecast.naive_errors(np.arange(40))[1] == 3

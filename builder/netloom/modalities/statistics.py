@@ -15,6 +15,12 @@ def divisor(std: float, largest: float) -> float:
     return std if std > 10 * np.finfo(np.float64).eps * largest else 1.0
 
 
+def deviations(values: np.ndarray) -> np.ndarray:
+    """Return the standard deviation of each of the numbers (N, D), (D,); 1 for equal ones."""
+    stds, largest = values.std(0, dtype=np.float64), np.abs(values).max(0)
+    return np.array([divisor(*column) for column in zip(stds.tolist(), largest.tolist(), strict=True)])
+
+
 def moments(values: np.ndarray, rows: np.ndarray) -> tuple[float, float]:
     """Return the mean and standard deviation of the given rows of values (R, …), in parts.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from netloom.data.schema import ForecastTarget
+from netloom.modalities.statistics import deviations
 
 
 @dataclass(frozen=True)
@@ -87,8 +88,7 @@ class Forecast:
 
     def deviations(self, rows: np.ndarray) -> np.ndarray:
         """Return the standard deviations (C,) over the time steps of training `rows`; 1 for constant channels."""
-        std = self.values[self.steps(rows)][:, list(self.targets)].std(0)
-        return np.where(std > 0, std, 1.0)
+        return deviations(self.values[self.steps(rows)][:, list(self.targets)])
 
     def reaching_back(self, split: Mapping[str, np.ndarray]) -> dict[str, int]:
         """Return for each part of a split how many of its windows read steps that another part forecasts."""

@@ -13,6 +13,7 @@ from netloom.data.raw_dataset import RawDataset
 from netloom.data.schema import TargetSpec
 from netloom.data.targets.fitted_target import FittedNumbers
 from netloom.data.targets.target import LastField, Target
+from netloom.modalities.statistics import deviations
 
 # The steps of each series that a text of several series names.
 STEPS = 3
@@ -30,15 +31,12 @@ class NumberTarget(Target[FittedNumbers]):
         if forecast is not None and forecast.is_multivariate:
             # A series has one scaling for all steps of the horizon; each training time step counts once
             values = forecast.values[forecast.steps(rows)][:, list(forecast.targets)]
-            mean, std = (np.repeat(numbers, forecast.horizon) for numbers in (values.mean(0), values.std(0)))
-            std = np.where(std > 0, std, 1.0)
+            mean, std = (np.repeat(numbers, forecast.horizon) for numbers in (values.mean(0), deviations(values)))
             series = forecast.target.series
             return FittedNumbers(self.kind, raw.target_name, tuple(mean.tolist()), tuple(std.tolist()), series)
         train = raw.target[rows].astype(np.float64)
-        std = train.std(0)
-        # Constant targets have no deviation to divide by
-        std = np.where(std > 0, std, 1.0)
-        return FittedNumbers(self.kind, raw.target_name, tuple(train.mean(0).tolist()), tuple(std.tolist()))
+        mean, std = train.mean(0), deviations(train)
+        return FittedNumbers(self.kind, raw.target_name, tuple(mean.tolist()), tuple(std.tolist()))
 
     def fitted(self, state: Mapping[str, Any]) -> FittedNumbers:
         series = tuple(state.get("series", ()))

@@ -14,6 +14,7 @@ from netloom.data.settings.label_merging import Aliases, merge
 from netloom.data.targets.fitted_target import FittedClasses, FittedNumbers, FittedTargets
 from netloom.data.targets.registry import target_of
 from netloom.data.targets.target import Labels, LastField, Target
+from netloom.modalities.statistics import deviations
 
 
 class SeveralTarget(Target[FittedTargets]):
@@ -28,7 +29,8 @@ class SeveralTarget(Target[FittedTargets]):
                 parts.append(FittedClasses(spec.kind, spec.name, spec.classes))
                 continue
             values = raw.target[rows, column].astype(np.float64)
-            parts.append(FittedNumbers(spec.kind, spec.name, (float(values.mean()),), (float(values.std()) or 1.0,)))
+            (std,) = deviations(values[:, None]).tolist()
+            parts.append(FittedNumbers(spec.kind, spec.name, (float(values.mean()),), (std,)))
         return FittedTargets(self.kind, raw.target_name, tuple(parts))
 
     def fitted(self, state: Mapping[str, Any]) -> FittedTargets:
