@@ -290,13 +290,14 @@ def test_the_class_of_similar_pairs_can_be_the_first() -> None:
 def test_each_horizon_step_is_evaluated() -> None:
     noise = torch.Generator().manual_seed(4)
     prepared = prepare(DataChoice(dataset="diabetes"))
-    data = replace(prepared, target=torch.randn(len(prepared.target), 3, generator=noise))
+    schema = replace(prepared.schema, target=replace(prepared.schema.target, shape=(3,)))
+    data = replace(prepared, schema=schema, target=torch.randn(len(prepared.target), 3, generator=noise))
     rows = data.split["test"]
     target = data.target[rows]
     output = target + torch.tensor([0.1, 0.5, 1.0]) * torch.randn(target.shape, generator=noise)
     report = OBJECTIVES["regression"].evaluate(output, data, rows, "test").report
     assert report is not None
-    assert [line["output"] for line in report] == ["1", "2", "3"]
+    assert [line["output"] for line in report] == ["progression 1", "progression 2", "progression 3"]
     for index, line in enumerate(report):
         true, predicted = (data.restore(values)[:, index].numpy() for values in (target, output))
         assert line["rmse"] == pytest.approx(metrics.root_mean_squared_error(true, predicted), rel=1e-4)
@@ -306,7 +307,7 @@ def test_each_horizon_step_is_evaluated() -> None:
 
 def test_r2_of_several_targets_does_not_depend_on_their_units() -> None:
     prepared = prepare(DataChoice(dataset="diabetes"))
-    spec = replace(prepared.schema.target, name="price, rate", shape=(2,))
+    spec = replace(prepared.schema.target, columns=("price, net", "rate"), shape=(2,))
     schema = replace(prepared.schema, target=spec)
     rows, units = prepared.split["test"], torch.tensor([1000.0, 0.001])
     target = torch.randn(len(prepared.target), 2, generator=GENERATOR)
@@ -315,7 +316,7 @@ def test_r2_of_several_targets_does_not_depend_on_their_units() -> None:
     evaluation = OBJECTIVES["regression"].evaluate(output * units, data, rows, "test")
     assert evaluation.metrics["r2"] == pytest.approx(metrics.r2_score(target[rows], output), rel=1e-3)
     assert evaluation.report is not None
-    assert [line["output"] for line in evaluation.report] == ["price", "rate"]
+    assert [line["output"] for line in evaluation.report] == ["price, net", "rate"]
 
 
 def test_quantile_regression_reports_pinball_loss_and_coverage(home: Path) -> None:

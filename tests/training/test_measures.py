@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from sklearn import metrics
 
 from netloom.data import Prepared, prepare
+from netloom.data.targets.fitted_target import FittedNumbers
 from netloom.document import DataChoice
 from netloom.training import OBJECTIVES
 from netloom.training.objectives.classification_report import roc_auc
@@ -85,6 +87,33 @@ def test_regression_metrics_match_torchmetrics(torchmetrics_functional: Any) -> 
         float(torchmetrics_functional.mean_squared_error(answer, target, squared=False))
     )
     assert computed["r2"] == pytest.approx(float(torchmetrics_functional.r2_score(answer.flatten(), target.flatten())))
+
+
+def test_errors_of_numbers_that_differ_little_for_their_size_match_scikit_learn() -> None:
+    data, objective = prepare(DataChoice(dataset="diabetes")), OBJECTIVES["regression"]
+    seconds = FittedNumbers("number", "time", (1.7e9,), (50.0,))
+    data = replace(data, preprocess=replace(data.preprocess, target=seconds))
+    rows = data.split["test"]
+    output = data.target[rows] + torch.randn(len(rows), 1, generator=torch.Generator().manual_seed(0))
+    true, predicted = ((value.double() * 50 + 1.7e9).flatten().numpy() for value in (data.target[rows], output))
+    evaluation = objective.evaluate(output, data, rows, "test")
+    assert evaluation.metrics["rmse"] == pytest.approx(metrics.root_mean_squared_error(true, predicted), rel=1e-6)
+    assert evaluation.metrics["mae"] == pytest.approx(metrics.mean_absolute_error(true, predicted), rel=1e-6)
+    assert evaluation.metrics["r2"] == pytest.approx(metrics.r2_score(true, predicted), rel=1e-6)
+    answers = [answer["prediction"] for answer in objective.answers(output, data)]
+    assert answers == pytest.approx(predicted, abs=1e-5)
+
+
+def test_equal_targets_have_no_r2() -> None:
+    data, objective = prepare(DataChoice(dataset="diabetes")), OBJECTIVES["regression"]
+    data = replace(
+        data,
+        target=torch.zeros_like(data.target),
+        preprocess=replace(data.preprocess, target=FittedNumbers("number", "price", (0.1,), (1.0,))),
+    )
+    for count in (3, 6, 40):
+        rows = data.split["test"][:count]
+        assert np.isnan(objective.evaluate(torch.randn(count, 1), data, rows, "test").metrics["r2"])
 
 
 def test_perplexity_matches_torchmetrics(torchmetrics_functional: Any) -> None:

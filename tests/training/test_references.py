@@ -229,7 +229,7 @@ def test_random_walk_reference_is_the_last_value() -> None:
     assert reference.title == "Last value"
     assert torch.allclose(
         data.restore(reference.output),
-        torch.from_numpy(raw.windows[350:, -1:, 0].copy()).float().expand(-1, 5),
+        torch.from_numpy(raw.windows[350:, -1:, 0].copy()).double().expand(-1, 5),
         atol=1e-4,
     )
 

@@ -219,8 +219,8 @@ def _in_units(part: CalibratedPart, decoding: dict[str, Any]) -> tuple[np.ndarra
     """Return predicted and true numbers (N, k) in the units of the data, as `number_answers`."""
     import torch
 
-    std, mean = torch.tensor(decoding["std"]), torch.tensor(decoding["mean"])
-    predicted, true = (values.reshape(len(values), -1) * std + mean for values in (part.output, part.target))
+    std, mean = (torch.tensor(decoding[name], dtype=torch.float64) for name in ("std", "mean"))
+    predicted, true = (values.reshape(len(values), -1).double() * std + mean for values in (part.output, part.target))
     return predicted.numpy(), true.numpy()
 
 

@@ -78,12 +78,15 @@ def number_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[s
     import torch
 
     target = preprocess["target"]
-    values = output * torch.tensor(target["std"]) + torch.tensor(target["mean"])
+    # Float32 would round numbers such as times in seconds by more than their errors
+    mean, std = (torch.tensor(target[name], dtype=torch.float64) for name in ("mean", "std"))
+    values = output.double() * std + mean
     answers = [{"prediction": value} for value in _by_name(target, values)]
     interval = target.get("calibration", {}).get("interval")
     if interval is None:
         return answers
-    low, high = values - torch.tensor(interval["below"]), values + torch.tensor(interval["above"])
+    below, above = (torch.tensor(interval[name], dtype=torch.float64) for name in ("below", "above"))
+    low, high = values - below, values + above
     bounds = zip(_by_name(target, low), _by_name(target, high), strict=True)
     coverage = 1 - interval["alpha"]
     return [

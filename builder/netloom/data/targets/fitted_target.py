@@ -67,10 +67,12 @@ class FittedNumbers(FittedTarget):
         return scaled
 
     def restore(self, values: Any) -> Any:
-        """Return standardized numbers (…, k), a tensor, in the units of the data."""
+        """Return standardized numbers (…, k), a tensor, in the units of the data, as float64."""
         import torch
 
-        return values * torch.tensor(self.std) + torch.tensor(self.mean)
+        # Float32 would round numbers such as times in seconds by more than their errors
+        mean, std = (torch.tensor(numbers, dtype=torch.float64) for numbers in (self.mean, self.std))
+        return values.double() * std + mean
 
     def unscaled(self) -> Self:
         return replace(self, mean=tuple(0.0 for _ in self.mean), std=tuple(1.0 for _ in self.std))

@@ -52,7 +52,7 @@ class NumberTarget(Target[FittedNumbers]):
         return fitted.scale(raw.target)
 
     def text(self, spec: TargetSpec, fitted: FittedNumbers, value: Any, raw: RawDataset, index: int) -> str:
-        numbers = value * np.array(fitted.std, np.float32) + np.array(fitted.mean, np.float32)
+        numbers = value * np.array(fitted.std) + np.array(fitted.mean)
         return numbers_text(spec, numbers.ravel().tolist())
 
     def strata(self, raw: RawDataset) -> np.ndarray:

@@ -31,6 +31,12 @@ def scaled_to(values: torch.Tensor, target: ForecastTarget, scales: ForecastScal
     return values / deviations.repeat_interleave(target.horizon)
 
 
+def centered(values: torch.Tensor) -> torch.Tensor:
+    """Return numbers (N, …) minus their mean over the rows; exactly 0 where all rows are equal."""
+    shifted = values - values[:1]  # the mean of equal numbers can differ from them in the last digit
+    return shifted - shifted.mean(0)
+
+
 def mase(error: torch.Tensor, target: ForecastTarget, scales: ForecastScales) -> float:
     """Return the mean absolute scaled error over the series, from errors (N, C * horizon) in units of the data.
 
@@ -147,5 +153,5 @@ def _rmse(error: torch.Tensor) -> float:
 
 def _r2(error: torch.Tensor, true: torch.Tensor) -> float:
     """Return the share of the variance around the mean of each number that is explained; NaN without variance."""
-    spread = (true - true.mean(0)).square().sum()
+    spread = centered(true).square().sum()
     return float(1 - error.square().sum() / spread) if spread > 0 else float("nan")

@@ -221,7 +221,8 @@ def _standardized(values: torch.Tensor, data: Prepared) -> torch.Tensor:
     import torch
 
     numbers = data.fitted_numbers
-    return (values.float() - torch.tensor(numbers.mean)) / torch.tensor(numbers.std)
+    mean, std = (torch.tensor(statistic, dtype=torch.float64) for statistic in (numbers.mean, numbers.std))
+    return ((values.double() - mean) / std).float()
 
 
 def _some(rows: torch.Tensor, most: int) -> torch.Tensor:

@@ -11,7 +11,7 @@ from netloom.data.targets.numbers import numbers_text
 from netloom.tasks import regression
 from netloom.training.objectives import reference_predictors
 from netloom.training.objectives.evaluation import Evaluation, Residuals, ScoreRow, Worst
-from netloom.training.objectives.forecast_scores import SCALED, mase, scaled_to, with_forecast_reports
+from netloom.training.objectives.forecast_scores import SCALED, centered, mase, scaled_to, with_forecast_reports
 from netloom.training.objectives.losses import ErrorLoss
 from netloom.training.objectives.objective import NOTHING, WORST, Scores, Settings
 from netloom.training.objectives.reference_predictors import BaselinePrediction
@@ -162,7 +162,7 @@ def _r2(target: torch.Tensor, error: torch.Tensor, *, several: bool) -> float:
     The mean of those of `several` numbers, as scikit-learn's uniform average, because their units can differ. The
     numbers of a forecast have one unit and share it.
     """
-    spread, square = ((values**2).flatten(1).sum(0) for values in (target - target.mean(0), error))
+    spread, square = ((values**2).flatten(1).sum(0) for values in (centered(target), error))
     if not several:
         spread, square = spread.sum()[None], square.sum()[None]
     return float((1 - square / spread)[spread > 0].mean())
@@ -170,14 +170,12 @@ def _r2(target: torch.Tensor, error: torch.Tensor, *, several: bool) -> float:
 
 def _each(spec: TargetSpec, target: torch.Tensor, error: torch.Tensor) -> list[ScoreRow]:
     """Return the metrics of each of several numbers (N, k), such as each step of a horizon."""
-    names = spec.name.split(", ")  # those of several columns
-    square, spread = error.square().flatten(1), (target - target.mean(0)).square().flatten(1).mean(0)
-    if len(names) != len(spread):
-        names = [str(number) for number in range(1, len(spread) + 1)]
-    rows = zip(names, square.mean(0).tolist(), error.abs().flatten(1).mean(0).tolist(), spread.tolist(), strict=True)
+    columns = [
+        values.flatten(1).mean(0).tolist() for values in (error.square(), error.abs(), centered(target).square())
+    ]
     return [
         {"output": name, "rmse": mse**0.5, "mae": mae, "r2": 1 - mse / around if around > 0 else float("nan")}
-        for name, mse, mae, around in rows
+        for name, mse, mae, around in zip(spec.number_names, *columns, strict=True)
     ]
 
 
