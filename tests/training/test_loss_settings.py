@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn import functional
 
 from netloom.data import Prepared, prepare
+from netloom.data.targets.fitted_target import FittedNumbers
 from netloom.document import DataChoice, Project, Training, dumps, loads
 from netloom.document.loss_settings import Head
 from netloom.runs import TrainedRun, fit_here, predict
@@ -531,6 +532,17 @@ def test_relevant_items_without_training_rows_are_counted_in_words(ratings: Prep
 def test_rows_without_anything_to_measure_have_nan_metrics() -> None:
     parts = [Totals({"loss": 0.0, "accuracy": 0.0}, 0.0, {})]
     assert all(math.isnan(value) for value in metrics_of_totals(OBJECTIVES["classification"], parts).values())
+
+
+def test_ratings_equal_to_the_threshold_are_relevant_at_any_scale(ratings: Prepared) -> None:
+    scores = torch.randint(0, 1001, (len(ratings.target), 1), generator=torch.Generator().manual_seed(0)).numpy()
+    fitted = FittedNumbers("number", "score", (613.7,), (251.3,))
+    preprocess = replace(ratings.preprocess, target=fitted)
+    scored = replace(ratings, preprocess=preprocess, target=torch.from_numpy(fitted.scale(scores)))
+    for threshold in range(900, 1001):
+        training = Training(objective="ranking", relevance_threshold=threshold)
+        relevant = OBJECTIVES["ranking"].described(training, ratings.schema).relevant_rows(scored)  # type: ignore[attr-defined]
+        assert relevant.tolist() == (scores[:, 0] >= threshold).tolist()
 
 
 def test_every_item_is_relevant_without_ratings(ratings: Prepared) -> None:

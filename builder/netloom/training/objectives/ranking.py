@@ -77,7 +77,7 @@ class Ranking(Objective):
         if self.relevance_threshold is None or not len(ratings) or bool((ratings == ratings[0]).all()):
             return torch.ones(len(ratings), dtype=torch.bool)
         # A standardized float32 that is restored can lie just below the rating that it came from.
-        return ratings >= self.relevance_threshold - 1e-6
+        return ratings >= self.relevance_threshold - 1e-6 * max(1.0, float(ratings.abs().max()))
 
     def loss_targets(self, data: Prepared) -> torch.Tensor:
         """Return 1 for rows with a relevant item, else 0, (R,)."""
