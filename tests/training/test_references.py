@@ -258,6 +258,7 @@ def test_mean_interval_and_jackknife_match_student_t() -> None:
     values = np.random.default_rng(0).normal(3, 2, 50)
     expected = stats.t.interval(0.95, 49, values.mean(), stats.sem(values))
     assert mean_interval(values) == pytest.approx(expected)
+    assert mean_interval(np.ones(50)) is None
     # The leave-one-out jackknife of a mean is exactly this interval (Efron and Tibshirani, equation 11.5).
     interval = jackknife(
         lambda places: {"mae": float(values[places].mean())}, {"mae": values.mean()}, list(np.arange(50)[:, None])

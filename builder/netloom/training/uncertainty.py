@@ -71,9 +71,9 @@ def difference_of_shares(first: tuple[int, int], second: tuple[int, int]) -> Dif
 
 
 def mean_interval(values: np.ndarray, bounds: Interval = (-math.inf, math.inf)) -> Interval | None:
-    """Return the interval of the mean of independent values (N,) within `bounds`, by Student's t; None for fewer than
-    two."""
-    if len(values) < 2:
+    """Return the interval of the mean of independent values (N,) within `bounds`, by Student's t; None if there are
+    fewer than two, or if all of them are equal, which does not make their mean certain."""
+    if len(values) < 2 or (values == values[0]).all():
         return None
     reach = student_t(len(values) - 1) * float(values.std(ddof=1)) / math.sqrt(len(values))
     return max(bounds[0], float(values.mean()) - reach), min(bounds[1], float(values.mean()) + reach)
