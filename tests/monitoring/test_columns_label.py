@@ -77,6 +77,15 @@ def test_errors_are_measured_by_column_and_in_all(run: Watched) -> None:
         assert (column.test_mae, column.test_rmse) == pytest.approx((column.mae, column.rmse), rel=1e-4)
 
 
+def test_interval_of_an_error_begins_at_0_or_above(run: Watched) -> None:
+    rows, _ = rows_of(run.trained)
+    label = np.array([answer["prediction"] for answer in netloom.predict(run.trained, rows)])
+    label[0] += 1_000
+    labeled = monitored(run, "outlier", label, rows).labeled
+    assert labeled is not None
+    assert "(95% CI 0 to" in labeled.value
+
+
 def test_drift_of_a_column_with_small_numbers_is_found(run: Watched) -> None:
     """Without scales, a height that is wrong by 10 standard deviations would be hidden by the width in thousands."""
     rows, true = rows_of(run.trained)

@@ -78,6 +78,7 @@ def test_accuracy_is_worse_only_if_the_interval_says_so() -> None:
     small, large = np.abs(random.normal(size=400)), np.abs(random.normal(size=400)) * 1.5
     assert compare_errors(NumberLabel(), large, small)[1]
     assert not compare_errors(NumberLabel(), small, large)[1]
+    assert compare_errors(NumberLabel(), np.ones(40), np.ones(50)) == ("Mean absolute error − test: +0", False)
 
 
 def test_errors_of_each_kind_of_label() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -183,7 +184,7 @@ def _column_means(true_label: TrueLabel, pairs: Pairs) -> list[tuple[float, floa
 def _interval(true_label: TrueLabel, errors: np.ndarray) -> tuple[float, float] | None:
     if true_label.is_share:
         return share_interval(int(errors.sum()), len(errors))
-    return mean_interval(errors)
+    return mean_interval(errors, (0.0, 1.0 if true_label.is_fraction else math.inf))
 
 
 def _written(true_label: TrueLabel, errors: np.ndarray) -> str:
@@ -210,11 +211,13 @@ def compare_errors(true_label: TrueLabel, errors: np.ndarray, test: np.ndarray) 
         return words, low > 0
     from scipy.stats import ttest_ind
 
+    form = "{:+.1%}".format if true_label.is_fraction else "{:+.4g}".format
+    words = f"{true_label.title} − test: {form(float(errors.mean() - test.mean()))}"
+    if (errors == errors[0]).all() and (test == test[0]).all():
+        return words, False  # without variance, there is no interval
     interval = ttest_ind(errors, test, equal_var=False).confidence_interval(0.95)
     low, high = float(interval.low), float(interval.high)
-    mean = float(errors.mean() - test.mean())
-    form = "{:+.1%}".format if true_label.is_fraction else "{:+.4g}".format
-    return f"{true_label.title} − test: {form(mean)} (95% CI {form(low)} to {form(high)})", low > 0
+    return f"{words} (95% CI {form(low)} to {form(high)})", low > 0
 
 
 def changes_of(true_label: TrueLabel, rows: Sequence[LoggedRow], errors: np.ndarray, test: np.ndarray) -> list[str]:
