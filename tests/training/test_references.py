@@ -33,7 +33,15 @@ from netloom.training import OBJECTIVES
 from netloom.training.chance import is_at_chance
 from netloom.training.evaluation import with_uncertainty
 from netloom.training.objectives import reference_predictors
-from netloom.training.uncertainty import blocks_of, jackknife, mean_interval, mean_interval_by_blocks, wilson
+from netloom.training.uncertainty import (
+    blocks_of,
+    jackknife,
+    jackknife_interval,
+    jackknife_p_value,
+    mean_interval,
+    mean_interval_by_blocks,
+    wilson,
+)
 from tests.networks import with_rows
 
 # The reference predictor of each objective; objectives without one are listed below.
@@ -259,6 +267,9 @@ def test_mean_interval_and_jackknife_match_student_t() -> None:
     expected = stats.t.interval(0.95, 49, values.mean(), stats.sem(values))
     assert mean_interval(values) == pytest.approx(expected)
     assert mean_interval(np.ones(50)) is None
+    equal = 1 - np.arange(20) % 2 * 2e-16  # but for rounding errors
+    assert jackknife_interval(1.0, equal) is None
+    assert jackknife_p_value(-1.0, -equal) is None
     # The leave-one-out jackknife of a mean is exactly this interval (Efron and Tibshirani, equation 11.5).
     interval = jackknife(
         lambda places: {"mae": float(values[places].mean())}, {"mae": values.mean()}, list(np.arange(50)[:, None])

@@ -23,7 +23,8 @@ Interval = tuple[float, float]
 BLOCKS = 20
 # With fewer rows (or groups), an interval is too wide to be useful.
 MIN_UNITS = 10
-
+# The relative error by which equal values can differ
+_ROUNDING = 1e-12
 
 CONFIDENCE = 0.95
 
@@ -127,9 +128,7 @@ def jackknife_interval(value: float, without: np.ndarray) -> Interval | None:
     """Return the interval of a value, from its values (B,) without each of B blocks of rows. None if one is not finite,
     or if the value does not depend on the rows."""
     reach = jackknife_reach(without)
-    if not math.isfinite(reach) or not math.isfinite(value) or reach == 0:
-        return None
-    return value - reach, value + reach
+    return (value - reach, value + reach) if _is_uncertain(value, reach) else None
 
 
 def jackknife_reach(without: np.ndarray) -> float:
@@ -141,11 +140,16 @@ def jackknife_p_value(value: float, without: np.ndarray) -> float | None:
     """Return the one-sided p-value that a value is below 0, from its values (B,) without each of B blocks of rows; None
     where `jackknife_interval` is None."""
     error = _jackknife_error(without)
-    if not math.isfinite(error) or not math.isfinite(value) or error == 0:
+    if not _is_uncertain(value, error):
         return None
     from scipy.special import stdtr
 
     return float(stdtr(len(without) - 1, value / error))
+
+
+def _is_uncertain(value: float, error: float) -> bool:
+    """Return whether a value and its error are finite, and the error is more than that of rounding."""
+    return math.isfinite(error) and math.isfinite(value) and error > _ROUNDING * abs(value)
 
 
 def _jackknife_error(without: np.ndarray) -> float:
