@@ -117,6 +117,7 @@ def test_chance_is_stated_by_the_title_and_the_format_of_a_metric() -> None:
     naive = Reference("Seasonal naive", {"r2": 0.47})
     evaluation = Evaluation("test", 20, {"r2": -0.5968}, reference=naive, intervals={"r2": (-1.1, 0.1)})
     assert chance_sentence(evaluation).endswith("on 20 test rows: R² -0.597 (seasonal naive: 0.470).")
+    assert " on 1 test row: " in chance_sentence(replace(evaluation, rows=1))
 
 
 def test_network_above_chance_gets_no_model_warning() -> None:

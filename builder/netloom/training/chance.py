@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netloom.core.text import in_sentence
+from netloom.core.text import counted, in_sentence
 from netloom.tasks import higher_is_better, metric
 from netloom.training.uncertainty import difference_of_shares
 
@@ -30,8 +30,8 @@ def chance_sentence(evaluation: Evaluation) -> str:
     if not is_at_chance(evaluation):
         return ""
     return (
-        f"The model does not measurably beat a trivial predictor on {evaluation.rows:,} {evaluation.split} rows: "
-        f"{compared(evaluation)}."
+        "The model does not measurably beat a trivial predictor on "
+        f"{counted(evaluation.rows, f'{evaluation.split} row')}: {compared(evaluation)}."
     )
 
 
