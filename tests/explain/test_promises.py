@@ -157,6 +157,13 @@ def test_chance_level_uses_metrics_robust_to_class_imbalance() -> None:
     assert not is_at_chance(measured({"mae": (1.0, 2.0)}, {"mae": 2.5}))
     assert is_at_chance(measured({"mae": (1.0, 3.0)}, {"mae": 2.5}))
     assert not is_at_chance(measured({}, {})), "there are no scores"
+    # A network of labels or of several outputs can predict well although its loss is still high.
+    high = (1.0, 2.0)
+    assert not is_at_chance(
+        measured({"loss": high, "subset_accuracy": (0.6, 0.7)}, {"loss": 1, "subset_accuracy": 0.5})
+    )
+    assert not is_at_chance(measured({"loss": high, "roc_auc (size)": (0.6, 0.7)}, {"loss": 1, "roc_auc (size)": 0.5}))
+    assert is_at_chance(measured({"loss": high, "roc_auc (size)": (0.4, 0.7)}, {"loss": 1, "roc_auc (size)": 0.5}))
 
 
 def test_guessing_networks_rarely_beat_the_trivial_predictor() -> None:

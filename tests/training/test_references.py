@@ -52,7 +52,7 @@ TITLES = {
     "diabetes": "Training mean or median",
     "sine": "Last value",
     "station_dlinear": "Seasonal naive, period 24",
-    "shapes_two_outputs": "Majority class, Training mean",
+    "shapes_two_outputs": "Majority class, training mean",
     "tales": "Bigram",
     "requests_tagger": "Most frequent tag of each word",
     "commands_joint": "Majority class, most frequent tag of each word",

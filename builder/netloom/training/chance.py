@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 # Metrics on which a network that learned nothing does not beat the trivial predictor, in order of preference. F1 and
 # IoU are excluded: random predictions score far above a constant one.
 METRICS = (
-    "accuracy", "balanced_accuracy", "roc_auc", "r2", "word_accuracy", "pair_accuracy", "map", "map_50", "mae",
-    "rmse", "mse", "loss"
+    "accuracy", "subset_accuracy", "balanced_accuracy", "kappa", "roc_auc", "r2", "token_accuracy", "word_accuracy",
+    "pair_accuracy", "map", "map_50", "hamming_loss", "mae", "rmse", "mse", "loss"
 )  # fmt: skip
 
 
@@ -58,8 +58,10 @@ def compared(evaluation: Evaluation) -> str:
 
 
 def _compared_metrics(evaluation: Evaluation) -> list[str]:
+    """Return the metrics to compare, also those of several outputs, such as `accuracy (color)`."""
     reference = evaluation.reference.metrics if evaluation.reference else {}
-    return [name for name in METRICS if name in evaluation.intervals and name in reference]
+    names = [name for name in reference if name in evaluation.intervals]
+    return [name for measure in METRICS for name in names if name.partition(" (")[0] == measure]
 
 
 def _beats(evaluation: Evaluation, name: str) -> bool:

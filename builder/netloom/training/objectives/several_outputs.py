@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
+from netloom.core.text import in_sentence
 from netloom.data.preparation.calibrated import Decoding
 from netloom.tasks import several_outputs
 from netloom.tasks.chosen_thresholds import output_settings
@@ -160,8 +161,9 @@ class SeveralOutputs(Objective):
         available = [baseline for baseline in baselines if baseline is not None]
         if len(available) < len(baselines):
             return None
-        titles = dict.fromkeys(baseline.title for baseline in available)
-        return BaselinePrediction(", ".join(titles), torch.cat([baseline.output for baseline in available], dim=1))
+        first, *others = dict.fromkeys(baseline.title for baseline in available)
+        title = ", ".join([first, *map(in_sentence, others)])
+        return BaselinePrediction(title, torch.cat([baseline.output for baseline in available], dim=1))
 
     def evaluate(
         self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING
