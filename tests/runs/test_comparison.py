@@ -28,7 +28,7 @@ from netloom.runs.history.comparison import (
 )
 from netloom.runs.history.setting_titles import setting_title, setting_value
 from netloom.runs.history.snapshots import epoch_snapshots, save_snapshot, spacing
-from netloom.runs.search.confidence_interval import spread
+from netloom.runs.search.confidence_interval import spread, spreads
 from netloom.store import Points, Run, RunArtifacts, Store, open_store
 from tests.runs.examples import moons
 from tests.store.states import put
@@ -144,6 +144,10 @@ def test_confidence_interval_matches_students_t() -> None:
         (interval.mean - half_width, interval.mean + half_width), rel=1e-6
     )
     assert math.isnan(spread("accuracy", [1.0]).deviation)
+    assert spread("accuracy", [1.0]).sentence() == "accuracy: 1 over 1 run"
+    assert spread("accuracy", [0.9, 0.9]).sentence() == "accuracy: 0.9 over 2 runs"
+    (area,) = spreads([{"roc_auc": 0.5}, {"roc_auc": math.nan}, {"roc_auc": 0.7}, {"f1": math.nan}])
+    assert (area.count, area.mean) == (2, pytest.approx(0.6)), "one split had no positive rows"
     wide = [0.99, 0.9, 1.0]
     assert spread("test accuracy", wide).high == 1.0, "no share is above 1"
     assert spread("test accuracy (color)", wide).high == 1.0
