@@ -19,7 +19,7 @@ from netloom.explain import ExplainError
 from netloom.explain.core.cache import FOLDER
 from netloom.explain.robustness.attack import METHODS, unavailable_reason
 from netloom.explain.robustness.attack_targets import MIN_MOVE, attack_target, attacked_output
-from netloom.explain.robustness.robustness import find_adversarial_example, robustness
+from netloom.explain.robustness.robustness import find_adversarial_example, has_misleading_gradients, robustness
 from netloom.runs import TrainedRun, fit_here
 from netloom.templates import templates
 from netloom.templates.starting import fit
@@ -85,6 +85,15 @@ def test_attacks_grow_with_strength_and_beat_random_noise(name: str, method: str
     assert worse * (report.scores[-1] - report.scores[0]) > 0.2
     assert worse * (report.scores[-1] - report.random_scores[-1]) > 0.1
     assert report.scores[0] == pytest.approx(report.random_scores[0])
+
+
+def test_misleading_gradients_are_found_in_any_unit_and_not_in_single_rows() -> None:
+    for unit in (1e-9, 1.0, 1e9):
+        errors = (unit, 1.1 * unit)
+        assert has_misleading_gradients(errors, (unit, 1.5 * unit), 200, are_errors=True)
+        assert not has_misleading_gradients(errors, (unit, 1.11 * unit), 200, are_errors=True)
+    assert has_misleading_gradients((0.9, 0.8), (0.9, 0.7), 200, are_errors=False)
+    assert not has_misleading_gradients((0.9, 0.8), (0.9, 0.7), 10, are_errors=False)
 
 
 def test_pgd_is_at_least_as_strong_as_fgsm() -> None:

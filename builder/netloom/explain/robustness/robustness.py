@@ -229,7 +229,7 @@ def _attack_rows(
         counts={name: int(is_class.sum()) for name, is_class in target.groups(truth).items()},
         half_strength=None if target.number else _halving_strength(strengths, mean_scores),
         scales=attack.space.scales,
-        verdict=_verdict(attack, mean_scores, random_scores),
+        verdict=_verdict(attack, mean_scores, random_scores, len(flat)),
     )
 
 
@@ -251,11 +251,23 @@ def _halving_strength(strengths: tuple[float, ...], share: tuple[float, ...]) ->
     return None
 
 
-def _verdict(attack: Attack, scores: tuple[float, ...], random_scores: tuple[float, ...]) -> Verdict:
+def has_misleading_gradients(
+    scores: Sequence[float], random_scores: Sequence[float], rows: int, *, are_errors: bool
+) -> bool:
+    """Return whether random changes do clearly more harm than an attack at some strength.
+
+    That is 2% of an error, or two points of a share and more than two of the `rows`, as single ones can differ by
+    chance.
+    """
+    if are_errors:
+        return any(error < 0.98 * random for error, random in zip(scores, random_scores, strict=True))
+    least = max(0.02, 2 / rows)
+    return any(random - share < -least for share, random in zip(scores, random_scores, strict=True))
+
+
+def _verdict(attack: Attack, scores: tuple[float, ...], random_scores: tuple[float, ...], rows: int) -> Verdict:
     """Judge how tight the curve is: an attack finds one harmful change, not the worst one."""
-    margins = [b - a for a, b in zip(scores, random_scores, strict=True)]
-    margins = [-gap for gap in margins] if attack.target.number else margins
-    if any(gap < -0.02 * max(1.0, abs(scores[0])) for gap in margins):
+    if has_misleading_gradients(scores, random_scores, rows, are_errors=attack.target.number):
         return Verdict(
             "poor",
             "Random noise does more harm than the attack at some strength, so its gradients are misleading (gradient "
