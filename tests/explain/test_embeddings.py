@@ -42,7 +42,7 @@ def test_scores_of_neighbors_match_scikit_learn() -> None:
     means = cross_val_predict(KNeighborsRegressor(10), points, values, cv=LeaveOneOut())
     assert vote_accuracy(neighbors, labels.tolist()) == accuracy_score(labels, votes)
     assert mean_r2(neighbors, values) == pytest.approx(r2_score(values, means), abs=1e-12)
-    assert np.isnan(mean_r2(neighbors, np.ones(120)))
+    assert np.isnan(mean_r2(neighbors, np.full(120, 0.1)))
 
 
 def test_random_labels_are_not_separated() -> None:
@@ -77,10 +77,13 @@ def test_pca_is_the_singular_value_decomposition_and_keeps_a_plane() -> None:
 
 @pytest.mark.parametrize("projection", PROJECTIONS)
 def test_a_layer_with_one_or_equal_activations_is_projected(projection: Projection) -> None:
-    for activations in (np.arange(20.0)[:, None], np.ones((20, 3))):
-        points, _ = project(activations, projection)
+    equal = np.tile([0.1, 0.7, 1.3], (20, 1))  # as those of a layer that ignores its input
+    for activations in (np.arange(20.0)[:, None], equal):
+        points, variance = project(activations, projection)
         assert points.shape == (20, 2)
         assert np.isfinite(points).all()
+    assert variance is None
+    assert not points.any()
 
 
 def test_tsne_keeps_groups_together_and_depends_on_the_seed_alone() -> None:

@@ -25,7 +25,7 @@ def project(
     from sklearn.manifold import TSNE
 
     rows, features = activations.shape
-    if not activations.std():
+    if not np.ptp(activations, axis=0).any():  # the layer gives every row the same activations
         return np.zeros((rows, 2)), None
     components = PCA(min(2 if projection == "pca" else COMPONENTS, rows, features), random_state=seed)
     points = components.fit_transform(activations)
@@ -74,7 +74,7 @@ def mean_r2(neighbors: np.ndarray, values: np.ndarray) -> float:
 
     NaN if all values are equal.
     """
-    total = float(np.square(values - values.mean()).sum())
-    if not total:
+    if not np.ptp(values):
         return float("nan")
+    total = float(np.square(values - values.mean()).sum())
     return 1 - float(np.square(values - values[neighbors].mean(1)).sum()) / total
