@@ -8,9 +8,11 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from netloom.document import blank
 from netloom.store import Store
 from netloom.templates import Architecture, Template, architectures, templates
 from netloom.templates.template_search import SIZES, TemplateSearch
+from netloom.ui.home.page import RECENT_LISTED
 from netloom.ui.shell import tour
 
 ROOT = Path(__file__).parents[2]
@@ -40,6 +42,20 @@ def test_home_shows_a_few_cards_then_all_or_those_that_match(app: AppTest) -> No
     next(button for button in app.button if button.label.endswith("templates")).click().run()
     assert not app.exception
     assert cards(app) == len(templates()) + 4
+
+
+def test_home_finds_older_projects_by_name(app: AppTest, home: Path) -> None:
+    store = Store(home)
+    for number in range(RECENT_LISTED + 1):
+        store.create_project(blank(f"Étude {number}"))
+
+    def names() -> list[str]:
+        return [markdown.value for markdown in app.markdown if markdown.value.startswith("**Étude")]
+
+    app.run()
+    assert "**Étude 0**" not in names()
+    app.text_input(key="project search").set_value("étude 0").run()
+    assert names() == ["**Étude 0**"]
 
 
 def test_sizes_divide_all_networks_and_tasks_exclude_architectures_without_data() -> None:

@@ -30,6 +30,8 @@ from netloom.ui.shell.tour import offer_tour
 T = TypeVar("T")
 # The number of cards before a click on Show all: rows of four.
 RECENT_SHOWN, TEMPLATES_SHOWN, ARCHITECTURES_SHOWN = 4, 8, 4
+# Each card reads its project, so that a long list would draw slowly: older projects are found by their names.
+RECENT_LISTED, MAX_PROJECTS = 12, 10_000
 
 
 def preload() -> None:
@@ -44,7 +46,7 @@ def page(store: Store) -> None:
     st.markdown("Build neural networks, train them, explain their predictions and export them as plain PyTorch.")
     lost = offer_recovery(store)
     shared_project(store, _open)
-    projects = store.list_projects(limit=12)
+    projects = store.list_projects(limit=MAX_PROJECTS)
     offer_tour(store, first_visit=not projects and not lost)
     _new_project(store)
     if projects or not lost:
@@ -71,7 +73,12 @@ def _recent(store: Store, rows: list[ProjectRow]) -> None:
     if not rows:
         st.caption("No projects yet. Start with a template below or with an empty canvas.")
         return
-    for container, row in _shown(rows, RECENT_SHOWN, "recent projects", filtered=False):
+    text = ""
+    if len(rows) > RECENT_LISTED:
+        text = st.text_input("Search projects", placeholder="Name of a project", key=Key.PROJECT_SEARCH).strip()
+    matching = [row for row in rows if text.casefold() in row.name.casefold()]
+    listed = matching[:RECENT_LISTED]
+    for container, row in _shown(listed, RECENT_SHOWN, "recent projects", filtered=bool(text)):
         with container, st.container(border=True, height="stretch"):
             project = _loaded(store, row)
             if project is None:
@@ -86,6 +93,8 @@ def _recent(store: Store, rows: list[ProjectRow]) -> None:
                     _open(row.id)
                 with icon_popover("More", ":material/more_horiz:", row.id):
                     project_menu(store, row, project)
+    if len(matching) > len(listed):
+        st.caption(f"{len(rows)} projects. Search by name to see those that are not among the {RECENT_LISTED} newest.")
 
 
 def _loaded(store: Store, row: ProjectRow) -> Project | None:

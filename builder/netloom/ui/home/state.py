@@ -44,6 +44,7 @@ class Key(WidgetKey):
     NEW_NAME = "new name"
     OLDER = "older"
     OPEN = "open"
+    PROJECT_SEARCH = "project search"
     RENAME = "rename"
     SAVE = "save"
     SEARCH = "search"
