@@ -74,6 +74,12 @@ def test_attention_weights_of_every_head_are_returned(name: str, layers: int) ->
     np.testing.assert_allclose(maps.rollout, rollout([layer.weights for layer in maps.layers]))
 
 
+def test_positions_have_the_words_of_the_text_and_not_of_the_vocabulary() -> None:
+    maps = explain(trained("transformer"), "attention", {"text": "play qwertz"}, proofs=False).attention
+    assert maps is not None
+    assert maps.tokens[:3] == ("play", "qwertz", ""), "qwertz is not in the vocabulary"
+
+
 @pytest.mark.parametrize("name", ["transformer", "characters"])
 def test_captured_weights_reproduce_the_layer_output(name: str) -> None:
     """out(A·v) from the captured weights equals the fused attention output; capture keeps it bit for bit."""

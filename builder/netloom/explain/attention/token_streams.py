@@ -108,7 +108,10 @@ def _field_stream(context: ExplanationContext, fields: list[str], count: int) ->
     (name,) = fields
     field = context.data.field(name)
     if field.vocabulary:
-        return Stream(name, tuple(field.vocabulary[int(token)] for token in context.inputs[name][0]))
+        # The words of the example, because those that training did not have are one token of the vocabulary.
+        return Stream(
+            name, tuple(context.labels.get(name) or (field.vocabulary[int(token)] for token in context.inputs[name][0]))
+        )
     return Stream(name, axes_of(context.data).get(name, Axes()).steps(count))
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 # Increase this number whenever the same key may lead to another result.
-CACHE_VERSION = 10
+CACHE_VERSION = 11
 ResultT = TypeVar("ResultT")
 FOLDER = "explanations"
 MAX_FILES = 2_000

@@ -76,6 +76,7 @@ class ExplanationContext:
     ) -> None:
         self.project, self.data, self.target = project, data, target
         self.targets: Sequence[Target] = ()  # one per row, if they differ
+        self.labels: Mapping[str, Sequence[str]] = {}  # by field, as of an `Explanation`; {} for many rows
         self.arguments = input_fields(project)
         self.specs = {spec.name: spec for spec in data.schema.inputs if spec.name in self.arguments}
         self.inputs = {name: inputs[name].detach().clone() for name in self.specs}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from netloom.compile import input_fields
 from netloom.explain.core.baselines import USUAL, BaselineChoice
 from netloom.explain.core.errors import ExplainError
-from netloom.explain.core.examples import read_example, with_generated_answer
+from netloom.explain.core.examples import labels, read_example, with_generated_answer
 from netloom.explain.core.explanation import Explanation
 from netloom.explain.core.quantities.quantity import Settings
 from netloom.explain.core.targets import QUANTITIES, TargetLike, choose
@@ -81,6 +81,7 @@ def build_context(
     context = ExplanationContext(
         project, model, data, inputs, target, baseline, seed=request.seed, progress=request.progress
     )
+    context.labels = labels(data, example)
     return context, example, output
 
 
