@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import ast
+from pathlib import Path
+
 import numpy as np
 import plotly.graph_objects as go
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from netloom.ui.components.charts.charts import class_chart, confusion_chart, residual_charts, series_chart
+from netloom.ui.components.charts.charts import (
+    class_chart,
+    confusion_chart,
+    described,
+    residual_charts,
+    series_chart,
+)
 
 
 def test_confusion_matrix_text_is_readable_in_both_themes() -> None:
@@ -32,6 +41,25 @@ def test_classes_that_begin_alike_are_different_bars_and_cells() -> None:
     for names in (bars.x, cells.x, cells.y):
         assert len(set(names)) == 3
         assert not any("<" in name for name in names)
+
+
+def test_charts_are_described_by_their_title_or_name_and_axes() -> None:
+    untitled = go.Figure(layout={"xaxis": {"title": "Strength,<br>in pixels"}, "yaxis": {"title": "Accuracy"}})
+    assert described(untitled, "robustness") == "Chart: robustness (Accuracy over Strength, in pixels)"
+    titled = go.Figure(layout={"title": "Residuals"})
+    assert described(titled, "residuals 1") == "Chart: Residuals"
+
+
+def test_every_chart_has_a_name_for_screen_readers() -> None:
+    calls = [
+        (path, call)
+        for path in (Path(__file__).parents[2] / "builder" / "netloom" / "ui").rglob("*.py")
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "plotly_chart"
+    ]
+    assert len(calls) > 10
+    unnamed = [f"{path}:{call.lineno}" for path, call in calls if "alt" not in {word.arg for word in call.keywords}]
+    assert not unnamed
 
 
 def test_residual_of_an_underprediction_is_positive() -> None:

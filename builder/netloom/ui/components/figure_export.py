@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from netloom.ui.components.charts.charts import described
 from netloom.ui.components.state import Part
 
 if TYPE_CHECKING:
@@ -33,8 +34,9 @@ button:focus-visible { opacity: 1; outline: 2px solid var(--st-primary-color); }
 
 
 def chart(figure: go.Figure, *, key: str, name: str, table: Table | None = None) -> None:
-    """Draw a Plotly figure with download buttons. `name` is the name of the files."""
-    st.plotly_chart(figure, width="stretch", key=key, config=PICTURE)
+    """Draw a Plotly figure with download buttons. `name` is the name of the files, and of the figure for screen
+    readers."""
+    st.plotly_chart(figure, width="stretch", key=key, config=PICTURE, alt=described(figure, name))
     exports(name, key=Part.BUTTONS.within(key), figure=key, table=table)
 
 

@@ -227,7 +227,9 @@ def _show(example: Example, note: str, number: int) -> None:
             column.image(enlarged(picture), width="stretch", alt=title)
     elif example.series is not None:
         chart = series_chart(example.series, small=True)
-        st.plotly_chart(chart, width="stretch", config={"displayModeBar": False}, key=Key.AUGMENTED.of(number))
+        st.plotly_chart(
+            chart, width="stretch", config={"displayModeBar": False}, key=Key.AUGMENTED.of(number), alt=title
+        )
     elif example.text:
         st.markdown(escape(example.text))
     elif example.columns:

@@ -21,7 +21,7 @@ from netloom.jobs import JobError
 from netloom.jobs.requests.data_quality import DatasetStatistics
 from netloom.store import Store
 from netloom.tasks import task, tasks
-from netloom.ui.components.charts.charts import class_chart
+from netloom.ui.components.charts.charts import class_chart, described
 from netloom.ui.components.column_row import OnPhone, column_row
 from netloom.ui.components.errors import show_error
 from netloom.ui.components.examples.examples import preview, varied
@@ -179,7 +179,7 @@ def _look(data: Prepared, choice: DataChoice) -> None:
         preview(data)
     if dataset.classes:
         figure = class_chart(dataset.classes, data.schema.target.type.counted)
-        st.plotly_chart(figure, width="stretch", config={"displayModeBar": False})
+        st.plotly_chart(figure, width="stretch", config={"displayModeBar": False}, alt=described(figure, "classes"))
     if dataset.columns:
         st.dataframe(dataset.columns, hide_index=True, placeholder="")
 

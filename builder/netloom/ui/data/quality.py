@@ -22,7 +22,14 @@ from netloom.editing.live import Live
 from netloom.jobs import JobError
 from netloom.jobs.requests.data_quality import DataQualityReport
 from netloom.store import Store
-from netloom.ui.components.charts.charts import MARGIN, TRAIN, VALIDATION, category_names, series_chart
+from netloom.ui.components.charts.charts import (
+    MARGIN,
+    TRAIN,
+    VALIDATION,
+    category_names,
+    described,
+    series_chart,
+)
 from netloom.ui.components.column_row import OnPhone, column_row
 from netloom.ui.components.errors import show_error
 from netloom.ui.components.examples.image_urls import enlarged
@@ -133,7 +140,10 @@ def _finding(store: Store, live: Live | None, info: DatasetInfo, data: Prepared,
             with st.expander("Show details", icon=":material/search:", expanded=index == 0):
                 if finding.plot:
                     chart = plot_chart(finding.plot)
-                    st.plotly_chart(chart, width="stretch", config={"displayModeBar": False}, key=Key.PLOT.of(index))
+                    alt = described(chart, finding.message)
+                    st.plotly_chart(
+                        chart, width="stretch", config={"displayModeBar": False}, key=Key.PLOT.of(index), alt=alt
+                    )
                 _rows(data, finding, index)
                 if finding.method:
                     st.caption(escape(finding.method))
@@ -218,7 +228,8 @@ def _rows(data: Prepared, finding: Finding, index: int) -> None:
         for offset, (column, example) in enumerate(zip(st.columns(3), examples[:3], strict=False)):
             chart = series_chart(example.series, small=True)
             key = Key.ODD.of(index, offset)
-            column.plotly_chart(chart, width="stretch", config={"displayModeBar": False}, key=key)
+            alt = f"Series of row {example.row}"
+            column.plotly_chart(chart, width="stretch", config={"displayModeBar": False}, key=key, alt=alt)
             column.caption(escape(_word(notes, offset) or f"Row {example.row}"))
         return
     lines = []

@@ -14,6 +14,7 @@ from netloom.data.boxes import objects_text, predicted_objects
 from netloom.data.images import channels_last
 from netloom.data.tables.raw_rows import summarize_warnings
 from netloom.modalities.encoding.cells import RawRow
+from netloom.ui.components.charts.charts import described
 from netloom.ui.components.charts.share_bars import share_bars
 from netloom.ui.components.examples.example_panels import legend, overlaid, painted, tagged
 from netloom.ui.components.examples.image_urls import enlarged
@@ -252,9 +253,9 @@ def _reconstruction(shown: Shown) -> None:
         before = np.asarray(field.raw_value(shown.raw), dtype=np.float64).reshape(field.shape)
         figure = overlaid(before, np.asarray(after, dtype=np.float64))
         figure.update_layout(height=260)
-        st.plotly_chart(
-            figure, width="stretch", config={"displayModeBar": False}, key=Key.PLOT.of(shown.trained.run.id)
-        )
+        key = Key.PLOT.of(shown.trained.run.id)
+        alt = described(figure, "the input and its reconstruction")
+        st.plotly_chart(figure, width="stretch", config={"displayModeBar": False}, key=key, alt=alt)
         st.caption("Indigo: input. Orange: reconstruction.")
 
 
@@ -292,7 +293,8 @@ def _embedding(shown: Shown) -> None:
     _headline(f"Embedding of {len(values)} numbers")
     figure = go.Figure(go.Bar(y=list(values), marker_color="#6366f1"))
     figure.update_layout(height=220, margin={"l": 8, "r": 8, "t": 8, "b": 8}, xaxis_title="Dimension")
-    st.plotly_chart(figure, width="stretch", config={"displayModeBar": False}, key=Key.PLOT.of(shown.trained.run.id))
+    key, alt = Key.PLOT.of(shown.trained.run.id), described(figure, "embedding")
+    st.plotly_chart(figure, width="stretch", config={"displayModeBar": False}, key=key, alt=alt)
     st.caption("Similar inputs have embeddings close to each other. Compare with another input to see the change.")
 
 

@@ -58,6 +58,7 @@ def forecast_chart(field: FieldEncoder[Any], schema: Schema, raw: RawRow, value:
             width="stretch",
             config={"displayModeBar": False},
             key=Key.PLOT.of(run_id, index),
+            alt=f"Chart: the input and the forecast of {name}",
         )
 
 

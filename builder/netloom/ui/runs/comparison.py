@@ -32,7 +32,7 @@ from netloom.runs.history.run_table import run_table
 from netloom.runs.history.setting_titles import setting_title, setting_value
 from netloom.store import Points, Run, Store
 from netloom.tasks.training_losses import TRAINING_LOSSES
-from netloom.ui.components.charts.charts import MARGIN, thin
+from netloom.ui.components.charts.charts import MARGIN, described, thin
 from netloom.ui.components.metric_texts import heading, measured, metric_table
 from netloom.ui.components.words import at, unique_labels
 from netloom.ui.runs.state import Key, RunsState
@@ -179,7 +179,7 @@ def _curves(store: Store, runs: list[Run], titles: dict[str, str], base: str | N
         [(titles[run.id], points_by_run[run.id], run.id == base) for run in runs], split, name, axis, share
     )
     figure.update_layout(yaxis={"title": f"{titled[name]} ({split})", "type": "log" if log else "linear"})
-    st.plotly_chart(figure, width="stretch", config=FLAT, key=Key.OVERLAY)
+    st.plotly_chart(figure, width="stretch", config=FLAT, key=Key.OVERLAY, alt=described(figure, "curves of the runs"))
 
 
 def _overlay(rows: list[tuple[str, Points, bool]], split: str, name: str, axis: str, share: float) -> go.Figure:
@@ -297,8 +297,14 @@ def _importance(store: Store, runs: Sequence[Run]) -> None:
     if not shares:
         st.caption(f"At least {MIN_RESULTS} runs with different values of this metric are needed.")
         return
-    st.plotly_chart(importance_chart(shares), width="stretch", config=FLAT, key=Key.RUN_IMPORTANCE)
+    show_importance(shares, Key.RUN_IMPORTANCE)
     st.caption("fANOVA: the share of the variation of the metric that each hyperparameter explains in these runs.")
+
+
+def show_importance(shares: dict[str, float], key: str) -> None:
+    """Draw the importance of hyperparameters."""
+    figure = importance_chart(shares)
+    st.plotly_chart(figure, width="stretch", config=FLAT, key=key, alt=described(figure, "importance"))
 
 
 def varied(axes: dict[str, list[Any]]) -> dict[str, list[Any]]:
@@ -316,7 +322,8 @@ def parallel(axes: dict[str, list[Any]], color_by: str | None, key: str) -> None
         f".st-key-{scroll.replace(' ', '-')} {{ overflow-x: auto; > * {{ {narrowest} }} }}</style>"
     )
     with st.container(key=scroll):
-        st.plotly_chart(parallel_chart(axes, color_by), width="stretch", config=FLAT, key=key)
+        alt = f"Parallel coordinates of the runs: {', '.join(axes)}"
+        st.plotly_chart(parallel_chart(axes, color_by), width="stretch", config=FLAT, key=key, alt=alt)
 
 
 def _digits(values: Sequence[float]) -> str:

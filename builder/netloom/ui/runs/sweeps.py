@@ -25,11 +25,11 @@ from netloom.runs.search.search_space import MAX_CHOICES, POINTS, Parameter, Spa
 from netloom.store import Store, StoreError, Sweep, Trial
 from netloom.tasks import task
 from netloom.ui.components.backend_picker import on_cluster
-from netloom.ui.components.charts.charts import MARGIN
+from netloom.ui.components.charts.charts import MARGIN, described
 from netloom.ui.components.errors import guard, show_error
 from netloom.ui.components.metric_texts import formatter, heading, measured, metric_table
 from netloom.ui.components.words import at, unique_labels
-from netloom.ui.runs.comparison import COLORS, FLAT, IMPORTANCE_TEXT, called, importance_chart, parallel, varied
+from netloom.ui.runs.comparison import COLORS, FLAT, IMPORTANCE_TEXT, called, parallel, show_importance, varied
 from netloom.ui.runs.state import Key, RunsState
 from netloom.ui.shell import identity
 from netloom.ui.shell.background import in_background
@@ -309,13 +309,14 @@ def _charts(sweep: Sweep, trials: list[Trial]) -> None:
     done = [trial for trial in trials if trial.value is not None]
     if not done:
         return
-    st.plotly_chart(_history(sweep, done), width="stretch", config=FLAT, key=Key.HISTORY)
+    figure = _history(sweep, done)
+    st.plotly_chart(figure, width="stretch", config=FLAT, key=Key.HISTORY, alt=described(figure, "trials"))
     if not sweeps.kind_of(sweep.plan).is_search or len(done) < 2:
         return
     complete = tuple(trial.number for trial in trials if trial.state == "complete")
     shares = computed(SweepImportance(sweep.id, complete), IMPORTANCE_TEXT)
     if len(shares) > 1:  # a single parameter explains everything
-        st.plotly_chart(importance_chart(shares), width="stretch", config=FLAT, key=Key.IMPORTANCE)
+        show_importance(shares, Key.IMPORTANCE)
     titled = unique_labels({path: setting_title(path) for path in sweep.plan["space"]})
     axes: dict[str, list[Any]] = {title: [trial.assigned.get(path) for trial in done] for path, title in titled.items()}
     axes = varied(axes)

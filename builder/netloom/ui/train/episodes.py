@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from netloom.training.objectives.evaluation import PlayedEpisodes
-from netloom.ui.components.charts.charts import MARGIN, TRAIN
+from netloom.ui.components.charts.charts import MARGIN, TRAIN, described
 from netloom.ui.components.episode_titles import episode_titles
 from netloom.ui.train.state import Key
 
@@ -83,7 +83,8 @@ def episodes(played: PlayedEpisodes, run_id: str) -> None:
         st.caption(f"Each action with {quantity}. The chosen action is bold.")
     with right:
         chart = returns_chart(played["returns"], played["random_returns"])
-        st.plotly_chart(chart, width="stretch", key=Key.RETURNS.of(run_id), config={"displayModeBar": False})
+        alt = described(chart, "returns of episodes")
+        st.plotly_chart(chart, width="stretch", key=Key.RETURNS.of(run_id), config={"displayModeBar": False}, alt=alt)
 
 
 def returns_chart(returns: list[float], random: list[float]) -> go.Figure:

@@ -11,7 +11,7 @@ import streamlit as st
 from netloom.store import RunArtifacts
 from netloom.training.diagnostics import History, read_history
 from netloom.training.diagnostics.statistics_file import stamp
-from netloom.ui.components.charts.charts import MARGIN, category_names
+from netloom.ui.components.charts.charts import MARGIN, category_names, described
 from netloom.ui.train.state import Key, ReadFile, TrainState
 
 if TYPE_CHECKING:
@@ -61,13 +61,14 @@ def layer_statistics(artifacts: RunArtifacts, run_id: str, steps_per_epoch: int)
     if not len(with_values):
         st.caption("No layer of this network has this statistic.")
         return
-    options: dict[str, Any] = {"width": "stretch", "config": {"displayModeBar": False}}
     at = history.steps / max(steps_per_epoch, 1)
     titles = [history.places[layer_index].name for layer_index in with_values]
-    st.plotly_chart(
-        heatmap(at, values[:, with_values], titles, kind), key=Key.LAYER_HEATMAP.of(run_id, name), **options
-    )
-    st.plotly_chart(lines(at, values[:, with_values], titles, kind), key=Key.LAYER_LINES.of(run_id, name), **options)
+    for key, figure in (
+        (Key.LAYER_HEATMAP, heatmap(at, values[:, with_values], titles, kind)),
+        (Key.LAYER_LINES, lines(at, values[:, with_values], titles, kind)),
+    ):
+        alt = described(figure, f"{name.lower()} of each layer")
+        st.plotly_chart(figure, width="stretch", config={"displayModeBar": False}, key=key.of(run_id, name), alt=alt)
 
 
 def heatmap(at: np.ndarray, values: np.ndarray, titles: list[str], kind: Kind) -> go.Figure:

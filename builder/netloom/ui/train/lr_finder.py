@@ -10,7 +10,7 @@ from netloom.editing.live import Live
 from netloom.jobs import Job
 from netloom.jobs.requests.learning_rate import LearningRateRangeTest
 from netloom.runs.lr_finder import Rates, refusal
-from netloom.ui.components.charts.charts import MARGIN, TRAIN, VALIDATION
+from netloom.ui.components.charts.charts import MARGIN, TRAIN, VALIDATION, described
 from netloom.ui.components.errors import guard
 from netloom.ui.shell.jobs import ask
 from netloom.ui.train.state import Key, TrainState
@@ -45,7 +45,8 @@ def _rates(live: Live, job: Job[Rates], *, going: bool) -> None:
     rates = job.result() if job.ended else job.preview or Rates()
     if rates.rates:
         chart = chart_of(rates)
-        st.plotly_chart(chart, width="stretch", key=Key.LR_CHART.of(live.id), config={"displayModeBar": False})
+        alt = described(chart, "LR range test")
+        st.plotly_chart(chart, width="stretch", key=Key.LR_CHART.of(live.id), config={"displayModeBar": False}, alt=alt)
     if not rates.done:
         st.caption("Waiting for a free worker …" if job.state == "waiting" else "Testing learning rates …")
         return

@@ -35,7 +35,7 @@ from netloom.training.objectives.evaluation import (
 )
 from netloom.ui.components.card_grid import card_grid
 from netloom.ui.components.caveats import score_caveats
-from netloom.ui.components.charts.charts import confusion_chart, residual_charts
+from netloom.ui.components.charts.charts import confusion_chart, described, residual_charts
 from netloom.ui.components.errors import show_error
 from netloom.ui.components.examples.example_panels import embedding_chart, panels, samples, separation_charts
 from netloom.ui.components.examples.examples import show_example
@@ -170,7 +170,9 @@ def _part(part: EvaluationPart, name: str) -> None:
         case SeparationPlot():
             separation_charts(part.values, name)
         case EmbeddingMap():
-            st.plotly_chart(embedding_chart(part.values), width="stretch", key=Key.EMBEDDING.of(name))
+            figure = embedding_chart(part.values)
+            alt = described(figure, "test rows in the plane")
+            st.plotly_chart(figure, width="stretch", key=Key.EMBEDDING.of(name), alt=alt)
         case SampleImages():
             samples(part.groups, judged=part.judged)
         case PanelList():

@@ -19,6 +19,14 @@ UNEQUAL = 20
 MARGIN = {"l": 8, "r": 8, "t": 34, "b": 8}
 
 
+def described(figure: go.Figure, name: str) -> str:
+    """Return the accessible name of a chart: its title, or else `name`, and the titles of its axes."""
+    layout = figure.layout
+    axes = [axis.title.text for axis in (layout.yaxis, layout.xaxis) if axis.title.text]
+    text = f"Chart: {layout.title.text or name}" + (f" ({' over '.join(axes)})" if axes else "")
+    return text.replace("<br>", " ")
+
+
 def series_chart(values: Any, small: bool) -> go.Figure:
     """Return a chart of a series (T, channels): lines, or a heatmap of many channels such as those of a spectrogram.
 

@@ -24,7 +24,7 @@ from netloom.training.objectives.evaluation import (
     SeriesPart,
     TagsPart,
 )
-from netloom.ui.components.charts.charts import MARGIN, TRAIN, VALIDATION
+from netloom.ui.components.charts.charts import MARGIN, TRAIN, VALIDATION, described
 from netloom.ui.components.column_row import OnPhone, column_row
 from netloom.ui.components.examples.image_urls import address, enlarged
 from netloom.ui.components.examples.object_boxes import show_objects
@@ -32,6 +32,7 @@ from netloom.ui.components.state import Key
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
+    from streamlit.delta_generator import DeltaGenerator
 
 # Panels side by side; fewer where the pictures have labels
 ACROSS, ACROSS_LABELED = 4, 2
@@ -154,7 +155,7 @@ LABELED = {"boxes"}
 def _series(part: SeriesPart, item: Panel) -> None:
     key = Key.PANEL.of(item["row"], item.get("group", ""), part["title"])
     chart = overlaid(np.asarray(part["values"]), np.asarray(part["other"]))
-    st.plotly_chart(chart, width="stretch", config={"displayModeBar": False}, key=key)
+    st.plotly_chart(chart, width="stretch", config={"displayModeBar": False}, key=key, alt=f"Chart: {part['title']}")
 
 
 def _tags(part: TagsPart, item: Panel) -> None:
@@ -221,11 +222,15 @@ def separation_charts(separation: Separation, name: str = "") -> None:
     """
     curved = bool(separation.get("precision"))
     left, *right = st.columns(3 if curved else 2)
-    left.plotly_chart(_histogram(separation), width="stretch", key=Key.ERRORS.of(name))
+    _draw(left, _histogram(separation), Key.ERRORS.of(name))
     if separation["false_positive_rate"]:
-        right[0].plotly_chart(_rates(separation), width="stretch", key=Key.ROC.of(name))
+        _draw(right[0], _rates(separation), Key.ROC.of(name))
     if curved:
-        right[1].plotly_chart(_precision(separation), width="stretch", key=Key.PRECISION.of(name))
+        _draw(right[1], _precision(separation), Key.PRECISION.of(name))
+
+
+def _draw(place: DeltaGenerator, figure: go.Figure, key: str) -> None:
+    place.plotly_chart(figure, width="stretch", key=key, alt=described(figure, "separation"))
 
 
 def _precision(separation: Separation) -> go.Figure:

@@ -47,6 +47,7 @@ def show_example(example: Example, *, small: bool = False, side: str = "") -> No
             width="stretch",
             config={"displayModeBar": False},
             key=Key.EXAMPLE_SERIES.of(example.row, small, side),
+            alt=f"Series of row {example.row}" if example.row >= 0 else "Series of the input",
         )
     if example.columns:
         items = list(example.columns.items())

@@ -78,6 +78,7 @@ def stroke_editor(
             on_select="rerun",
             selection_mode=("points", "box", "lasso"),
             config={"displayModeBar": False, "scrollZoom": False},
+            alt="Image to paint on",
         )
     touched = _touched(event, -(-pixels.shape[2] // size))
     if touched:

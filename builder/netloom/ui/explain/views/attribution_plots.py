@@ -21,6 +21,7 @@ from netloom.explain.plots.explanation_plots import (
     plot_kind,
 )
 from netloom.explain.plots.figures import LINE_BESIDE_NAMES, Sign, axis_title
+from netloom.ui.components.charts.charts import described
 from netloom.ui.components.figure_export import PICTURE, exports
 from netloom.ui.components.state import Part
 from netloom.ui.explain.state import Key
@@ -125,13 +126,16 @@ def _figure(panel: Plot) -> None:
     key = Key.INPUT.of(panel.key)
     if panel.html:
         st.html(panel.html)
-    elif panel.figure is not None and panel.beside is not None:
+        return
+    alt = described(panel.figure, f"attributions of {panel.title or 'the input'}") if panel.figure is not None else ""
+    if panel.figure is not None and panel.beside is not None:
         panel.figure.update_layout(height=PICTURE_HEIGHT)
         panel.beside.update_layout(height=PICTURE_HEIGHT)
         left, right = st.columns(2)
-        left.plotly_chart(panel.figure, width="stretch", key=key, config=PICTURE)
+        left.plotly_chart(panel.figure, width="stretch", key=key, config=PICTURE, alt=alt)
         with right, st.container(key=Key.BESIDE.of(panel.key)):
-            st.plotly_chart(panel.beside, width="stretch", key=Key.INPUT_BESIDE.of(panel.key), config=PICTURE)
+            beside = Key.INPUT_BESIDE.of(panel.key)
+            st.plotly_chart(panel.beside, width="stretch", key=beside, config=PICTURE, alt="The input")
     elif panel.figure is not None:
         counts = [len(trace.y) for trace in panel.figure.data if trace.type in ("bar", "waterfall")]
         if counts:
@@ -145,7 +149,7 @@ def _figure(panel: Plot) -> None:
         height, limited = int(panel.figure.layout.height), max(counts, default=0) <= MAX_LIMITED_BARS
         container_key = (Key.FIGURE if limited else Key.LONG_FIGURE).of(panel.key)
         with st.container(height=height, border=False, key=container_key):
-            st.plotly_chart(panel.figure, width="stretch", height="stretch", key=key, config=PICTURE)
+            st.plotly_chart(panel.figure, width="stretch", height="stretch", key=key, config=PICTURE, alt=alt)
 
 
 def _downloads(panel: Plot, name: str) -> None:

@@ -16,6 +16,7 @@ from netloom.explain.core.targets import quantity_of
 from netloom.explain.plots.explanation_plots import Plot, PlotKind
 from netloom.explain.plots.shared_scale import scaled_plots
 from netloom.jobs.requests.explanations import ComparedSide, ExplanationComparison
+from netloom.ui.components.charts.charts import described
 from netloom.ui.components.column_row import OnPhone, column_row
 from netloom.ui.components.figure_export import PICTURE, exports
 from netloom.ui.explain.compare_mode import OtherSide, other_weights
@@ -172,7 +173,8 @@ def _points(comparison: Comparison, titles: tuple[str, str]) -> None:
     figure = go.Figure([diagonal, features], {**layout, **axes})
     with st.expander("Attributions per feature", icon=":material/scatter_plot:"):
         st.caption("Each point is a feature. On the dotted line, both attributions are equal.")
-        st.plotly_chart(figure, width="stretch", key=Key.COMPARE_POINTS, config=PICTURE)
+        alt = described(figure, "attributions per feature")
+        st.plotly_chart(figure, width="stretch", key=Key.COMPARE_POINTS, config=PICTURE, alt=alt)
         exports("comparison", key=Key.COMPARE_EXPORT, figure=Key.COMPARE_POINTS, table=table)
 
 

@@ -12,6 +12,7 @@ from netloom.explain.dataset.embedding_map import SPLITS, EmbeddingMap, Split
 from netloom.explain.dataset.neighborhood import PROJECTIONS, Projection
 from netloom.explain.plots import embedding_plots
 from netloom.jobs.requests.explanations import Embeddings
+from netloom.ui.components.charts.charts import described
 from netloom.ui.components.figure_export import PICTURE, chart, exports
 from netloom.ui.components.page_state import set_value, value_of
 from netloom.ui.components.state import Part
@@ -55,13 +56,15 @@ def embeddings_view(context: ViewContext) -> None:
     if not context.side:
         with context.places.controls:
             _choose_row(embeddings, data, marked)
+    figure = embedding_plots.plane(embeddings, texts, marked)
     st.plotly_chart(
-        embedding_plots.plane(embeddings, texts, marked),
+        figure,
         width="stretch",
         key=key,
         config=PICTURE,
         on_select=partial(_mark, key, data),
         selection_mode="points",
+        alt=described(figure, f"{len(embeddings.rows)} rows by their activations of {embeddings.title}"),
     )
     exports(f"embeddings {embeddings.path}", key=Part.BUTTONS.within(key), figure=key, table=embeddings.table())
     wrong = " A cross is a wrong prediction." if embeddings.is_wrong is not None and embeddings.is_wrong.any() else ""

@@ -155,7 +155,9 @@ def show(listed: list[Plot], key: str, name: str, *, beside: bool = True) -> Non
             continue
         if panel.beside is not None and beside:
             left, right = st.columns(2)
-            left.plotly_chart(panel.beside, width="stretch", key=Part.BESIDE.within(key, panel.key), config=PICTURE)
+            left.plotly_chart(
+                panel.beside, width="stretch", key=Part.BESIDE.within(key, panel.key), config=PICTURE, alt="The input"
+            )
             with right:
                 chart(panel.figure, key=Part.PLOT.within(key, panel.key), name=name, table=panel.table)
         elif panel.figure is not None:
