@@ -11,6 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from netloom.ui.components.charts.charts import (
+    MAX_NAMES,
     class_chart,
     confusion_chart,
     described,
@@ -41,6 +42,14 @@ def test_classes_that_begin_alike_are_different_bars_and_cells() -> None:
     for names in (bars.x, cells.x, cells.y):
         assert len(set(names)) == 3
         assert not any("<" in name for name in names)
+
+
+def test_names_of_many_classes_leave_the_height_to_the_bars() -> None:
+    names = [f"a class with a rather long name, number {number}" for number in range(MAX_NAMES + 1)]
+    chart = class_chart(dict.fromkeys(names, 1))
+    assert chart.layout.xaxis.showticklabels is False
+    assert chart.data[0].customdata[3] == names[3], "hovering shows the whole name"
+    assert class_chart(dict.fromkeys(names[1:], 1)).layout.xaxis.showticklabels is None
 
 
 def test_charts_are_described_by_their_title_or_name_and_axes() -> None:

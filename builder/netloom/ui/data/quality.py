@@ -26,6 +26,7 @@ from netloom.ui.components.charts.charts import (
     MARGIN,
     TRAIN,
     VALIDATION,
+    category_axis,
     category_names,
     described,
     series_chart,
@@ -302,7 +303,7 @@ def plot_chart(plot: Plot) -> go.Figure:
             {"type": "bar", "x": names, "y": values, "name": name, "marker": {"color": tone}}
             for tone, (name, values) in series
         ]
-        layout = {"xaxis": {"type": "category"}, "yaxis": {"title": plot.axis}, "barmode": "group"}
+        layout = {"xaxis": category_axis(len(names)), "yaxis": {"title": plot.axis}, "barmode": "group"}
     else:
         middles = [(low + high) / 2 for low, high in zip(plot.edges, plot.edges[1:], strict=False)]
         traces = [

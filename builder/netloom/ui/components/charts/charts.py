@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 Number = TypeVar("Number", int, float)
 TRAIN, VALIDATION = "#6366f1", "#f97316"
 MAX_POINTS = 1_500
+MAX_NAMES = 40  # below the bars of one figure
 MAX_LINES = 12  # that can be distinguished in one figure
 # The ratio of the ranges of two channels from which one is flat beside the other.
 UNEQUAL = 20
@@ -66,13 +67,22 @@ def class_chart(counts: dict[str, int], counted: str = "rows") -> go.Figure:
 
     names = category_names(list(counts), 18)
     trace = {"type": "bar", "x": names, "y": list(counts.values()), "marker": {"color": TRAIN}}
-    axes = {"xaxis": {"type": "category"}, "yaxis": {"title": counted.capitalize()}}
+    trace |= {"customdata": category_names(list(counts), 80), "hovertemplate": "%{customdata}: %{y:,}<extra></extra>"}
+    axes = {"xaxis": category_axis(len(names)), "yaxis": {"title": counted.capitalize()}}
     return go.Figure([trace], {"height": 240, "margin": MARGIN, **axes})
 
 
 def category_names(names: Sequence[str], letters: int) -> list[str]:
     """Return names of the categories of an axis: short and different, without markup."""
     return [without_markup(name) for name in distinct(names, letters)]
+
+
+def category_axis(count: int) -> dict[str, Any]:
+    """Return the axis of categories, without their names if the bars would have no height above so many."""
+    axis: dict[str, Any] = {"type": "category"}
+    return (
+        axis if count <= MAX_NAMES else axis | {"showticklabels": False, "title": f"{count:,} bars (hover for names)"}
+    )
 
 
 def thin(steps: Sequence[Number], values: Sequence[float], most: int = MAX_POINTS) -> tuple[list[Number], list[float]]:
