@@ -10,11 +10,12 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from netloom.core.text import escape
-from netloom.data import add_file
+from netloom.data import TargetSpec, add_file
 from netloom.document import write
 from netloom.explain.plots.class_colors import COLORS, color
 from netloom.runs import evaluate
 from netloom.ui.components.examples.example_panels import painted
+from netloom.ui.components.examples.examples import label_text
 from tests.runs.test_vae_sampling import autoencoder, untrained
 
 
@@ -179,3 +180,11 @@ def _form(dataset: str) -> None:
     before, after, changed = (data.encode_arrays(value, names) for value in (start, row, later))
     equal = [all(np.array_equal(before[name], other[name]) for name in before) for other in (after, changed)]
     st.json(json.dumps(equal))
+
+
+def test_label_of_several_targets_does_not_repeat_their_names() -> None:
+    assert label_text(TargetSpec("class", "shape"), "*star*") == r"shape: **\*star\***"
+    assert (
+        label_text(TargetSpec("several", "shape, area"), "shape: star, area: 3")
+        == f"**{escape('shape: star, area: 3')}**"
+    )

@@ -15,7 +15,7 @@ from netloom.explain.core.starting_row import StartingRow
 from netloom.modalities.encoding.cells import RawRow
 from netloom.training.objectives.evaluation import Evaluation, Worst
 from netloom.ui.components.examples.custom_example import custom_example
-from netloom.ui.components.examples.examples import show_example
+from netloom.ui.components.examples.examples import label_text, show_example
 from netloom.ui.components.page_state import set_value, value_of
 from netloom.ui.explain.episode_picker import chosen_step
 from netloom.ui.explain.state import ExplainState, HandedInput, Key
@@ -93,7 +93,7 @@ def choose_example(
     with preview, st.container(border=True):
         example = trained.data.example(row)
         show_whole_example(example)
-        st.caption(f"{escape(trained.data.schema.target.name)}: **{escape(example.target[:120])}**")
+        st.caption(label_text(trained.data.schema.target, example.target[:120]))
     return row
 
 

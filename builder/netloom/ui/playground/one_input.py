@@ -24,6 +24,7 @@ from netloom.store import StoreError
 from netloom.training.weights.weight_files import CheckpointError
 from netloom.ui.components.errors import guard, show_error
 from netloom.ui.components.examples.custom_example import custom_example
+from netloom.ui.components.examples.examples import label_text
 from netloom.ui.components.live_typing import send_while_typing
 from netloom.ui.components.page_state import set_value, value_of
 from netloom.ui.explain.open_run import OpenRun
@@ -172,7 +173,7 @@ def _about(trained: OpenRun, row: int, changed: bool) -> str:
     training_note = f" {SEES_TRAINING}" if trained.data.split_of(row) == "train" else ""
     if not label:
         return f"Row {row}.{training_note}"
-    return f"Row {row}, {escape(target.name)}: **{escape(cut(label, 80).rstrip('.'))}**.{training_note}"
+    return f"Row {row}, {label_text(target, cut(label, 80).rstrip('.'))}.{training_note}"
 
 
 def _results(tried: Tried, second: Tried | None, raw: RawRow, row: int) -> None:

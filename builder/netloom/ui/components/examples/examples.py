@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from netloom.core.text import cut, escape, number
-from netloom.data import Example, Prepared
+from netloom.data import Example, Prepared, TargetSpec
 from netloom.ui.components.charts.charts import series_chart
 from netloom.ui.components.column_row import OnPhone, column_row
 from netloom.ui.components.examples.example_panels import painted, tagged
@@ -75,10 +75,13 @@ def preview(data: Prepared, rows: int = 8) -> None:
             example = data.example(row)
             show_example(example, small=True)
             # Tags are shown at their words.
-            target = (
-                "" if example.tags else f" · {escape(data.schema.target.name)}: **{escape(cut(example.target, 80))}**"
-            )
-            st.caption(f"Row {row}{target}")
+            label = "" if example.tags else f" · {label_text(data.schema.target, cut(example.target, 80))}"
+            st.caption(f"Row {row}{label}")
+
+
+def label_text(target: TargetSpec, label: str) -> str:
+    """Return the label of a row as Markdown, with the name of the target; a label of several targets names each."""
+    return f"**{escape(label)}**" if target.type.is_several else f"{escape(target.name)}: **{escape(label)}**"
 
 
 def varied(data: Prepared, count: int) -> list[int]:
