@@ -146,3 +146,18 @@ def test_a_drawing_is_downloaded_on_the_background_of_the_page(page: Page) -> No
     assert contents["CSV"] == b"a,b\n1,2\n"
     assert b'fill="#123456"' in contents["SVG"]
     assert b'fill="#111"' in contents["SVG"]
+
+
+def test_plotly_is_loaded_when_nobody_types_or_draws(page: Page) -> None:
+    loaded: list[str] = []
+    page.on("request", lambda request: loaded.append(request.url) if "/static/js/" in request.url else None)
+    page.clock.install()
+    html = '<script src="/static/js/index.js" type="text/plain"></script><input><p>Results</p>'
+    mount(page, "netloom.ui.shell:charts_ahead.js", html, {"file": "./netloom.ui.shell:charts_ahead.js"})
+    page.locator("input").press("1")
+    page.clock.run_for(10_000)
+    page.locator("p").click()  # the field loses the focus
+    page.clock.run_for(1_500)
+    assert not loaded
+    with page.expect_request("**/static/js/*"):
+        page.clock.run_for(1_000)
