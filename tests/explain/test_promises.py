@@ -157,6 +157,12 @@ def test_chance_level_uses_metrics_robust_to_class_imbalance() -> None:
     assert not is_at_chance(measured({"mae": (1.0, 2.0)}, {"mae": 2.5}))
     assert is_at_chance(measured({"mae": (1.0, 3.0)}, {"mae": 2.5}))
     assert not is_at_chance(measured({}, {})), "there are no scores"
+    # Few groups of rows have no interval.
+    no_interval = Evaluation("test", 30, {"accuracy": 0.4}, reference=Reference("Majority class", {"accuracy": 0.6}))
+    assert is_at_chance(no_interval)
+    assert chance_sentence(no_interval).endswith("on 30 test rows: accuracy 40.0% (majority class: 60.0%).")
+    assert not is_at_chance(replace(no_interval, metrics={"accuracy": 0.7}))
+    assert not is_at_chance(replace(no_interval, metrics={"accuracy": float("nan")}))
     # A network of labels or of several outputs can predict well although its loss is still high.
     high = (1.0, 2.0)
     assert not is_at_chance(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from netloom.core.text import counted, in_sentence
@@ -20,7 +21,10 @@ METRICS = (
 
 
 def is_at_chance(evaluation: Evaluation) -> bool:
-    """Return whether no metric with an interval and a trivial reference is significantly better than the reference."""
+    """Return whether no metric with an interval and a trivial reference is significantly better than the reference.
+
+    Without any interval, as for few groups of rows, whether no metric is better at all.
+    """
     metrics = _compared_metrics(evaluation)
     return bool(metrics) and not any(_beats(evaluation, name) for name in metrics)
 
@@ -60,13 +64,14 @@ def compared(evaluation: Evaluation) -> str:
 def _compared_metrics(evaluation: Evaluation) -> list[str]:
     """Return the metrics to compare, also those of several outputs, such as `accuracy (color)`."""
     reference = evaluation.reference.metrics if evaluation.reference else {}
-    names = [name for name in reference if name in evaluation.intervals]
+    defined = [name for name, value in evaluation.metrics.items() if not math.isnan(value)]
+    names = [name for name in evaluation.intervals or defined if name in reference]
     return [name for measure in METRICS for name in names if name.partition(" (")[0] == measure]
 
 
 def _beats(evaluation: Evaluation, name: str) -> bool:
-    low, high = evaluation.intervals[name]
     trivial = evaluation.reference.metrics[name] if evaluation.reference else float("nan")
+    low, high = evaluation.intervals.get(name, (evaluation.metrics[name],) * 2)
     if name in evaluation.proportions:
         # The share of the trivial predictor is uncertain, too: without that, 8% of guessing networks would beat it.
         counts = [(round(share * evaluation.rows), evaluation.rows) for share in (trivial, evaluation.metrics[name])]
