@@ -206,6 +206,7 @@ class Key(WidgetKey):
     GLOBAL_BARS = "overall bars"
     GLOBAL_BY_PREDICTION = "overall by answer"
     GLOBAL_MAPS = "overall maps"
+    GLOBAL_PARTS = "overall-parts"
     GLOBAL_PROFILE = "overall profile"
     GLOBAL_ROWS = "overall rows"
     GLOBAL_SWARM = "overall swarm"

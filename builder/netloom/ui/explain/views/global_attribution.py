@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 NAMES: dict[RowChoice, str] = {"test": "Test", "validation": "Validation", "train": "Training", "worst": "Largest loss"}
 PREDICTED = ""
 MAX_WORST = 10
+# One below the other where both do not fit, as on each side of a comparison.
+SIDE_BY_SIDE = "<style>[class*=overall-parts] > * { flex: 1 1 22rem !important; min-width: min(22rem, 100%); }</style>"
 
 
 def obstacle(context: ViewContext) -> str:
@@ -103,7 +105,9 @@ def _choices(context: ViewContext) -> tuple[RowChoice, str, dict[str, Any]]:
 
 def _parts(attribution: GlobalAttributions) -> None:
     """Draw the importance of features, and the distribution of their attributions over the rows."""
-    left, right = st.columns(2)
+    st.html(SIDE_BY_SIDE)
+    with st.container(horizontal=True, key=Key.GLOBAL_PARTS):
+        left, right = st.container(), st.container()
     groups = attribution.groups if len(attribution.groups) > 1 else ()
     with left:
         st.markdown("**Feature importance**")
