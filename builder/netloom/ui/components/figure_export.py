@@ -36,7 +36,7 @@ button:focus-visible { opacity: 1; outline: 2px solid var(--st-primary-color); }
 def chart(figure: go.Figure, *, key: str, name: str, table: Table | None = None) -> None:
     """Draw a Plotly figure with download buttons. `name` is the name of the files, and of the figure for screen
     readers."""
-    st.plotly_chart(figure, width="stretch", key=key, config=PICTURE, alt=described(figure, name))
+    st.plotly_chart(figure, width="stretch", key=key, config=PICTURE, alt=described(figure, name.replace("_", " ")))
     exports(name, key=Part.BUTTONS.within(key), figure=key, table=table)
 
 
