@@ -194,7 +194,9 @@ def test_variants_are_measured_and_downloadable() -> None:
     assert "Dynamic int8" in labels
     checked(app.selectbox(key=str(Key.AXIS)).set_value("energy_j").run())
     [plot] = app.get("plotly_chart")
-    assert "joules" in json.loads(plot.proto.spec)["layout"]["xaxis"]["title"]["text"]
+    figure = json.loads(plot.proto.spec)
+    assert "joules" in figure["layout"]["xaxis"]["title"]["text"]
+    assert figure["layout"]["yaxis"]["tickformat"] == ".1%", "as in the table"
     # Other settings of the early exit belong to another measurement.
     checked(app.number_input(key=str(Key.EXIT_TOLERANCE)).set_value(1.0).run())
     assert "The table has other settings of the early exit." in texts(app)

@@ -18,7 +18,7 @@ from netloom.jobs import RunWeights
 from netloom.jobs.requests.deployment import Optimize, Optimized
 from netloom.layers import label
 from netloom.tasks import metric, task
-from netloom.ui.components.charts.charts import MARGIN
+from netloom.ui.components.charts.charts import COLORS, MARGIN
 from netloom.ui.components.column_row import OnPhone, column_row
 from netloom.ui.components.figure_export import chart
 from netloom.ui.components.words import unique_labels
@@ -199,7 +199,7 @@ def _pareto(report: Report, axis: str) -> go.Figure:
     scores = [item.score for item in report.measured]
     # Plotly would draw equal scores from 1 below to 1 above them, outside of what an accuracy can be.
     margin = max(0.2 * (max(scores) - min(scores)), 0.02 * max(map(abs, scores)), 1e-6)
-    for item in report.measured:
+    for number, item in enumerate(report.measured):
         figure.add_scatter(
             x=[getattr(item, axis)],
             y=[item.score],
@@ -207,6 +207,7 @@ def _pareto(report: Report, axis: str) -> go.Figure:
             mode="markers",
             name=item.title,
             marker={
+                "color": COLORS[number % len(COLORS)],
                 "size": 10 + 24 * (item.size / largest) ** 0.5,
                 "symbol": "circle" if item in best else "circle-open",
             },
@@ -218,7 +219,11 @@ def _pareto(report: Report, axis: str) -> go.Figure:
         # Below the plot: on a phone, each variant has a line of its own
         legend={"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0},
         xaxis={"title": AXES[axis], "rangemode": "tozero"},
-        yaxis={"title": report.metric_title, "range": [min(scores) - margin, max(scores) + margin]},
+        yaxis={
+            "title": report.metric_title,
+            "range": [min(scores) - margin, max(scores) + margin],
+            "tickformat": ".1%" if metric(report.metric).is_percentage else "",
+        },
     )
     return figure
 

@@ -57,6 +57,7 @@ def layers(live: Live, weights: RunWeights) -> None:
         ],
         hide_index=True,
         width="stretch",
+        placeholder="",
         column_config={title: st.column_config.NumberColumn(format="%+.3g") for title in CHANGES.values()},
     )
     st.caption(

@@ -32,7 +32,7 @@ from netloom.runs.history.run_table import run_table
 from netloom.runs.history.setting_titles import setting_title, setting_value
 from netloom.store import Points, Run, Store
 from netloom.tasks.training_losses import TRAINING_LOSSES
-from netloom.ui.components.charts.charts import MARGIN, described, thin
+from netloom.ui.components.charts.charts import COLORS, MARGIN, described, thin
 from netloom.ui.components.metric_texts import heading, measured, metric_table
 from netloom.ui.components.words import at, unique_labels
 from netloom.ui.runs.state import Key, RunsState
@@ -42,7 +42,6 @@ from netloom.ui.shell.jobs import computed
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-COLORS = "#6366f1 #f97316 #10b981 #e11d48 #0ea5e9 #a855f7 #84cc16 #f59e0b #14b8a6 #ec4899".split()
 # From low to high; visible on white and on black.
 SCALE = [[0, "#6366f1"], [0.5, "#10b981"], [1, "#f59e0b"]]
 LETTERS = "text-shadow: none !important"

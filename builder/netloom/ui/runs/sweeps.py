@@ -25,11 +25,11 @@ from netloom.runs.search.search_space import MAX_CHOICES, POINTS, Parameter, Spa
 from netloom.store import Store, StoreError, Sweep, Trial
 from netloom.tasks import task
 from netloom.ui.components.backend_picker import on_cluster
-from netloom.ui.components.charts.charts import MARGIN, described
+from netloom.ui.components.charts.charts import COLORS, MARGIN, described
 from netloom.ui.components.errors import guard, show_error
 from netloom.ui.components.metric_texts import formatter, heading, measured, metric_table
 from netloom.ui.components.words import at, unique_labels
-from netloom.ui.runs.comparison import COLORS, FLAT, IMPORTANCE_TEXT, called, parallel, show_importance, varied
+from netloom.ui.runs.comparison import FLAT, IMPORTANCE_TEXT, called, parallel, show_importance, varied
 from netloom.ui.runs.state import Key, RunsState
 from netloom.ui.shell import identity
 from netloom.ui.shell.background import in_background

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 Number = TypeVar("Number", int, float)
 TRAIN, VALIDATION = "#6366f1", "#f97316"
+# Of runs or variants; visible on white and on black.
+COLORS = "#6366f1 #f97316 #10b981 #e11d48 #0ea5e9 #a855f7 #84cc16 #f59e0b #14b8a6 #ec4899".split()
 MAX_POINTS = 1_500
 MAX_NAMES = 40  # below the bars of one figure
 MAX_LINES = 12  # that can be distinguished in one figure
