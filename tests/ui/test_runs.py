@@ -84,6 +84,23 @@ def test_comparison_shows_differences_from_the_baseline(store: Store) -> None:
     assert list(app.dataframe[0].value.columns) == ["Run", "Loss (validation)", "Macro F1 (test)"]
 
 
+def test_curves_of_different_losses_are_not_presented_as_comparable(store: Store) -> None:
+    project_id, ids = store.create_project(moons()), []
+    for title, loss in (("First", "Cross-entropy"), ("Second", "Cross-entropy"), ("Third", "MSE")):
+        run = store.create_run(project_id, moons(), title)
+        put(store, run.id, "finished", summary={"titles": {"loss": loss}})
+        store.add_points(run.id, [(1, 1, "validation", "loss", 0.5, 0.0)])
+        ids.append(run.id)
+
+    def captions(run_ids: list[str]) -> str:
+        app = AppTest.from_function(_comparison_page, args=(run_ids,), default_timeout=60).run()
+        assert not app.exception
+        return " ".join(caption.value for caption in app.caption)
+
+    assert "which cannot be compared: Cross\\-entropy, MSE" in captions(ids)
+    assert "cannot be compared" not in captions(ids[:2])
+
+
 def test_link_selects_its_run(store: Store) -> None:
     project_id = store.create_project(moons())
     first, _ = (store.create_run(project_id, moons(), title) for title in ("First", "Second"))

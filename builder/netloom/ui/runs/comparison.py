@@ -179,6 +179,9 @@ def _curves(store: Store, runs: list[Run], titles: dict[str, str], base: str | N
     )
     figure.update_layout(yaxis={"title": f"{titled[name]} ({split})", "type": "log" if log else "linear"})
     st.plotly_chart(figure, width="stretch", config=FLAT, key=Key.OVERLAY, alt=described(figure, "curves of the runs"))
+    losses = {run.summary.titles["loss"] for run in runs if "loss" in run.summary.titles}
+    if name == "loss" and len(losses) > 1:
+        st.caption(f"The runs have different losses, which cannot be compared: {escape(', '.join(sorted(losses)))}.")
 
 
 def _overlay(rows: list[tuple[str, Points, bool]], split: str, name: str, axis: str, share: float) -> go.Figure:
