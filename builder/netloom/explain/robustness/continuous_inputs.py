@@ -39,13 +39,13 @@ def unchangeable_reason(project: Project, data: Prepared) -> str:
     for spec in specs.values():
         if spec.is_tokens:
             return (
-                f"{spec.name} consists of tokens, which are discrete, so it cannot be changed in small steps; replace "
-                "single tokens under What if instead."
+                f"the field {spec.name!r} consists of tokens, which are discrete, so it cannot be changed in small "
+                "steps; replace single tokens in the view Edit instead."
             )
         rows = data.inputs[spec.name][data.split["train"][:MAX_ROWS]]
         # A binary sequence, such as the adjacency matrix of a graph
         if spec.is_sequence and bool(((rows == 0) | (rows == 1)).all()):
-            return f"{spec.name} has only the values 0 and 1, so it cannot be changed in small steps."
+            return f"the field {spec.name!r} has only the values 0 and 1, so it cannot be changed in small steps."
     if not any(bool(_changeable(data, spec).any()) for spec in specs.values()):
         return "all of its columns are categorical or binary, so none can be changed in small steps."
     return ""
