@@ -226,6 +226,11 @@ def test_a_class_has_the_same_color_as_a_label_and_as_a_prediction() -> None:
     assert by_prediction == {name: by_label[name] for name in "bc"}
 
 
+def test_classes_that_begin_alike_have_different_names_in_the_legend() -> None:
+    labels = ("balance_not_updated_after_cheque", "balance_not_updated_after_transfer") * 12
+    assert len({trace.name for trace in plane(_with_texts(labels, labels), labels).data}) == 2
+
+
 def test_other_classes_have_another_symbol_and_the_legend_that_of_right_predictions() -> None:
     labels = tuple(f"class {number:02d}" for number in range(12)) * 3
     predictions = ("class 01", *labels[1:])

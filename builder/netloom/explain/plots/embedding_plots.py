@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from netloom.core.text import cut, without_markup
+from netloom.core.text import cut, distinct, without_markup
 from netloom.explain.plots import figures
 from netloom.explain.plots.colors import FOR, rgb
 from netloom.explain.plots.global_plots import ABOVE, HEIGHTS
@@ -96,8 +96,8 @@ def _groups(embeddings: EmbeddingMap, texts: tuple[str, ...]) -> list[tuple[str,
     others = [name for name, _ in counts.most_common() if name not in labels]
     shown = [*sorted(labels), *others][: len(COLORS)]
     groups: list[tuple[str, str | np.ndarray, np.ndarray]] = [
-        (without_markup(cut(name, 24)), color, np.flatnonzero(names == name))
-        for name, color in zip(shown, COLORS, strict=False)
+        (without_markup(short), color, np.flatnonzero(names == name))
+        for name, short, color in zip(shown, distinct(shown, 24), COLORS, strict=False)
         if name in counts
     ]
     rest = np.flatnonzero(~np.isin(names, shown))
@@ -172,6 +172,7 @@ def by_layer(embeddings: EmbeddingMap) -> go.Figure:
     layout = {
         "height": 96 + 28 * len(names),
         "margin": figures.MARGIN,
+        "minreducedheight": 28,  # for one bar; by default, Plotly draws the title of the axis over its ticks instead
         "xaxis": {"title": "Accuracy" if is_share else "R²"}
         | ({"tickformat": ".0%", "range": [0, 1]} if is_share else {}),
         "yaxis": figures.named_rows(names),
