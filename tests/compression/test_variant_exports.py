@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from netloom.api import export_run, load_run
 from netloom.compression import registry
 from netloom.compression.opened_variant import open_variant
 from netloom.export import ExportError, content, export_formats, filename
@@ -70,7 +71,7 @@ def test_files_have_the_preprocessing_of_the_run_and_not_that_of_the_variant_fil
 
 @pytest.mark.parametrize("name", [kind.name for kind in export_formats() if not kind.contains_onnx])
 def test_other_formats_are_refused_in_words(digits: TrainedRun, files: dict[str, Path], name: str) -> None:
-    with pytest.raises(ExportError, match=r"dynamic_int8\.onnx is an ONNX file, .* export it as ONNX or Web page\."):
+    with pytest.raises(ExportError, match=r"dynamic_int8\.onnx is an ONNX file, .*, or export the run itself\."):
         content(open_variant(digits, files["dynamic_int8"]), name)
 
 
@@ -81,15 +82,19 @@ def test_a_file_with_other_outputs_than_the_variant_is_not_written(digits: Train
         content(replace(other, model=mixed), "onnx")
 
 
-def test_command_exports_a_variant_without_the_card_of_the_run(
+def test_command_and_python_export_a_variant_without_the_card_of_the_run(
     trained: Trained, files: dict[str, Path], tmp_path: Path
 ) -> None:
     home, file, page = ("--home", trained.home), files["low_rank"], tmp_path / "page.zip"
     answer = called("export", trained.run, "--model", file, "--format", "web", "--to", page, "--json", *home)
     assert answer.code == 0, answer.err
     assert answer.value["difference"] <= answer.value["tolerance"]
-    with zipfile.ZipFile(page) as archive:
-        assert "MODEL_CARD.md" not in archive.namelist()
-    refused = called("export", trained.run, "--model", file, "--to", tmp_path, *home)
+    bundle = export_run(
+        load_run(trained.run, model=file, home=trained.home), "bundle", tmp_path, home=trained.home
+    ).path
+    for path in (page, bundle):
+        with zipfile.ZipFile(path) as archive:
+            assert "MODEL_CARD.md" not in archive.namelist()
+    refused = called("export", trained.run, "--model", file, "--format", "pt2", "--to", tmp_path, *home)
     assert refused.code != 0
-    assert "export it as ONNX or Web page" in refused.err
+    assert "export it as Python bundle, ONNX, Production folder or Web page" in refused.err

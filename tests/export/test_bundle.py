@@ -189,8 +189,8 @@ def test_bundle_contents(name: str) -> None:
     assert bundle.namelist() == sorted(bundle.namelist())
     assert set(bundle.namelist()) == {
         "README.md", "box_decoding.py", "calibrated.py", "decode.py", "dialect.py", "example.json", "model.py",
-        "predict.py", "preprocess.json", "probability.py", "project.json", "raw_rows.py", "record_reader.py",
-        "row_file.py", "time_steps.py", "weights.safetensors",
+        "network.py", "predict.py", "preprocess.json", "probability.py", "project.json", "raw_rows.py",
+        "record_reader.py", "row_file.py", "time_steps.py", "weights.safetensors",
         *(f"encoding/{name}" for name in encoders),
     }  # fmt: skip
     assert bundle.read("model.py").decode() == run.source

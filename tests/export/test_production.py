@@ -29,7 +29,10 @@ import pytest
 from packaging.requirements import Requirement
 
 from netloom import export
-from netloom.export.formats.production import REQUIREMENTS
+from netloom.compression import registry
+from netloom.compression.opened_variant import open_variant
+from netloom.export.bundled_network import ONNX, PYTORCH
+from netloom.export.formats.production import SERVER_PACKAGES
 from netloom.runs import TrainedRun, predict
 from netloom.serving.server_settings import Limits
 from tests.explain.models import trained
@@ -37,6 +40,7 @@ from tests.export import bare
 from tests.export.bundles import modules_of
 
 KEY = "secret"
+REQUIREMENTS = (*PYTORCH.packages, *SERVER_PACKAGES)
 
 
 def has_docker() -> bool:
@@ -298,11 +302,38 @@ def test_requirements_are_pinned_within_the_ranges_of_netloom(served: Served) ->
         assert script in copied
 
 
-def test_the_readme_names_every_file(served: Served) -> None:
-    readme = (served.folder / "README.md").read_text(encoding="utf-8")
-    for path in served.folder.iterdir():
+def check_that_the_readme_names_every_file(folder: Path) -> None:
+    readme = (folder / "README.md").read_text(encoding="utf-8")
+    for path in folder.iterdir():
         if path.name not in ("README.md", ".dockerignore", "__pycache__"):
             assert f"`{path.name}" in readme, path.name
+
+
+def test_the_readme_names_every_file(served: Served) -> None:
+    check_that_the_readme_names_every_file(served.folder)
+
+
+@pytest.mark.usefixtures("operators")
+def test_a_variant_is_served_with_its_answers(tmp_path: Path) -> None:
+    run, file = trained("table"), tmp_path / "dynamic_int8.onnx"
+    file.write_bytes(registry()["dynamic_int8"].compress(run).content)
+    variant = open_variant(run, file)
+    packages = (*ONNX.packages, *SERVER_PACKAGES)
+    folder = unpacked(variant, tmp_path)
+    process, address = start(bare.build(tmp_path / "environment", packages), folder)
+    with process:
+        served = Served(folder, variant, process, address)
+        rows = served.rows(5)
+        answers = [served.predict(rows), served.predict(rows[0])]
+        process.kill()
+    # The range of the quantized activations would depend on the other rows of a batch
+    expected = predict(variant, rows)
+    assert answers == [(200, expected), (200, expected[0])]
+    assert expected != predict(run, rows)
+    check_that_the_readme_names_every_file(folder)
+    assert not {"model.py", "weights.safetensors"} & {path.name for path in folder.iterdir()}
+    pinned = (folder / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    assert [line.partition("==")[0] for line in pinned] == list(packages)
 
 
 @pytest.mark.long

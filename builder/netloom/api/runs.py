@@ -17,6 +17,7 @@ from netloom.api.home import data_folder
 from netloom.api.rows import read_rows
 from netloom.calibration import CalibrationReport, CalibrationSettings
 from netloom.compile import CompileError
+from netloom.compression.opened_variant import open_variant
 from netloom.core.errors import UsageError
 from netloom.data import DataError, schema
 from netloom.data.dataset_lookup import find_dataset
@@ -98,12 +99,20 @@ def train(
     return runs.fit_here(project, folder)
 
 
-def load_run(run: str = LAST, *, checkpoint: str | int = "", home: str | Path | None = None) -> TrainedRun:
+def load_run(
+    run: str = LAST,
+    *,
+    checkpoint: str | int = "",
+    model: str | Path | None = None,
+    home: str | Path | None = None,
+) -> TrainedRun:
     """Load the network of a run of the app, of `netloom train` or of `train(save=True)`.
 
     Args:
         run: the id of the run, its first characters, or `"last"`: the newest run, or the best of a newer sweep.
         checkpoint: `"best"`, `"last"`, or the number of an epoch; default: `project.training.checkpoint`.
+        model: an ONNX file of the run, such as a variant of `netloom optimize`, that predicts and is exported in place
+            of these weights.
         home: the data folder.
 
     Returns:
@@ -113,7 +122,7 @@ def load_run(run: str = LAST, *, checkpoint: str | int = "", home: str | Path | 
         CheckpointError: there is no such checkpoint.
         DataError: the data of the run does not exist any more.
         FileNotFoundError: the run has no checkpoint yet.
-        UsageError: there is no such run, or more than one.
+        UsageError: there is no such run, or more than one, or `model` is not a file of this run.
 
     Example:
         >>> saved = netloom.train(netloom.open_project("digits_mlp"), epochs=1, save=True)
@@ -121,7 +130,8 @@ def load_run(run: str = LAST, *, checkpoint: str | int = "", home: str | Path | 
         True
     """
     store = open_store(data_folder(home))
-    return runs.load_run(store, find_run(store, run).id, str(checkpoint))
+    trained = runs.load_run(store, find_run(store, run).id, str(checkpoint))
+    return trained if model is None else open_variant(trained, Path(model))
 
 
 def predict(run: TrainedRun, rows: Iterable[Mapping[str, Any]] | pd.DataFrame) -> list[Answer]:

@@ -68,10 +68,10 @@ def _written(trained: Trained, kind: Format) -> tuple[bytes, float | None]:
 
     if isinstance(trained.model, ExternalNetwork):
         if not kind.contains_onnx:
-            names = " or ".join(other.title for other in registry().values() if other.contains_onnx)
+            *names, last = [other.title for other in registry().values() if other.contains_onnx]
             raise ExportError(
                 f"{kind.title}: {trained.variant} is an ONNX file, which this format cannot contain; export it as "
-                f"{names}."
+                f"{', '.join(names)} or {last}, or export the run itself."
             )
     # Only files with a runnable network are reduced to the generator; drawings show the whole GAN.
     elif kind.tolerance is not None:

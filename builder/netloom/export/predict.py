@@ -3,7 +3,7 @@
 FILE is JSON (one row, a list of rows, or a row a line) or CSV (a header, then one row a line), with the columns that
 example.json shows; without FILE, example.json itself is read. Prints a JSON answer for each row, in which "unknown"
 lists the categories that training did not have, and "unreadable" the cells that cannot be read and are taken as
-missing. Needs torch, safetensors and numpy.
+missing. Needs the packages of README.md.
 """
 
 import json
@@ -18,11 +18,10 @@ from encoding.cells import EncodeError  # type: ignore[import-not-found]
 from encoding.rows import encode_rows  # type: ignore[import-not-found]
 from encoding.text_fields import write, written  # type: ignore[import-not-found]
 from encoding.tokenization import last_places  # type: ignore[import-not-found]
-from model import Main  # type: ignore[import-not-found]
+from network import load_network  # type: ignore[import-not-found]
 from probability import logits  # type: ignore[import-not-found]
 from raw_rows import summarize_warnings, unknown_categories, with_warnings  # type: ignore[import-not-found]
 from row_file import FileError, read_rows  # type: ignore[import-not-found]
-from safetensors.torch import load_file
 
 HERE = Path(__file__).resolve().parent
 BATCH = 512
@@ -30,10 +29,8 @@ BATCH = 512
 
 def load(folder: Path = HERE) -> tuple[torch.nn.Module, dict[str, Any]]:
     """Return the network with its trained weights, and the preprocessing that was fitted on the training data."""
-    network = Main()
-    network.load_state_dict(load_file(folder / "weights.safetensors"))
     preprocess: dict[str, Any] = json.loads((folder / "preprocess.json").read_text(encoding="utf-8"))
-    return network.eval(), preprocess
+    return load_network(folder), preprocess
 
 
 def predict(network: torch.nn.Module, preprocess: dict[str, Any], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -64,8 +64,7 @@ class Export(Command):
             trained = open_variant(trained, Path(arguments.model))
         path = new_file(destination(trained, name, arguments.to), force=arguments.force)
         home = context.home if arguments.include_runtime else None
-        card = "" if trained.variant else export_card(store, trained)  # its metrics are those of the run
-        report = export(trained, name, path, card, runtime_home=home)
+        report = export(trained, name, path, export_card(store, trained), runtime_home=home)
         byte_count = report.path.stat().st_size
         value = {
             "run": trained.run.id if trained.run else "",

@@ -6,8 +6,10 @@ import io
 import zipfile
 
 from netloom.document import dumps
-from netloom.export.archive import as_json, exported_fields, packages, preprocess, python, rows, sources, weights
+from netloom.export.archive import as_json, exported_fields, packages, preprocess, python, rows, sources
+from netloom.export.bundled_network import ONNX_FILE, bundled_network
 from netloom.export.format import Batch, Format, Trained
+from netloom.export.formats.onnx import Onnx
 from netloom.export.gan_generator import full_project
 from netloom.export.predictions import describe
 from netloom.export.verification import run
@@ -18,7 +20,8 @@ from netloom.validation.output_scales import scales
 
 
 class Bundle(Format):
-    """The source that was trained, its weights, and a script that needs only torch, safetensors and numpy."""
+    """The source that was trained, its weights, and a script that needs only torch, safetensors and numpy; or the
+    ONNX file of a variant, for which ONNX Runtime takes the place of safetensors."""
 
     name = "bundle"
     title = "Python bundle"
@@ -26,7 +29,7 @@ class Bundle(Format):
     suffix = ".zip"
     media_type = "application/zip"
     tolerance = 1e-5
-    is_folder = is_first = True
+    is_folder = is_first = contains_onnx = True
     contains = "source, weights, prediction script"
 
     def content(self, trained: Trained) -> bytes:
@@ -40,12 +43,11 @@ class Bundle(Format):
             "README.md": self._readme(trained, example).encode(),
             **{source.path: python(source.package, source.name).encode() for source in (*packages(), *sources())},
             "example.json": as_json(example),
-            "model.py": trained.source.encode(),
             "predict.py": python("netloom.export", "predict.py").encode(),
             "preprocess.json": as_json(preprocess(trained)),
             "probability.py": python("netloom.nn", "probability.py").encode(),
             "project.json": dumps(full_project(trained)).encode(),
-            "weights.safetensors": weights(trained.model),
+            **bundled_network(trained).files(trained),
         }
 
     def answers(self, content: bytes, batches: list[Batch]) -> list[Batch]:
@@ -54,6 +56,8 @@ class Bundle(Format):
         from netloom.compile import module
 
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            if ONNX_FILE in archive.namelist():
+                return Onnx().answers(archive.read(ONNX_FILE), batches)
             network = module(archive.read("model.py").decode())
             network.load_state_dict(load(archive.read("weights.safetensors")))
         return run(network.eval(), batches)
@@ -64,7 +68,7 @@ class Bundle(Format):
         more = f" and {len(example) - 12} more" if len(example) > 12 else ""
         answer = f"{describe(trained.decoding, trained.data)}{_scale(trained)}"
         return f"""
-    pip install torch safetensors numpy
+    pip install {" ".join(bundled_network(trained).packages)}
     python predict.py                # answers example.json
     python predict.py rows.json      # one row, or a list of rows
     python predict.py rows.csv       # a header, then one row a line
@@ -77,11 +81,10 @@ categories of its row were not in the training data, and under `unreadable` whic
 they cannot be read; a summary of both goes to standard error.
 """
 
-    def files(self) -> dict[str, str]:
+    def files(self, trained: Trained) -> dict[str, str]:
         """Return the files of the zip with their descriptions, for the README."""
         return {
-            "`model.py`": "the network as PyTorch source, exactly as it was trained",
-            "`weights.safetensors`": "its trained weights",
+            **bundled_network(trained).descriptions,
             "`row_file.py`, `dialect.py`": "from a file to rows, as Netloom reads it",
             "`record_reader.py`, `time_steps.py`, `raw_rows.py`": "reads records and time steps of such files",
             "`encoding/`, `preprocess.json`": "from rows to tensors, with what was fitted on the training data",
@@ -89,12 +92,12 @@ they cannot be read; a summary of both goes to standard error.
             "`probability.py`": "converts outputs of a softmax or a sigmoid to logits",
             "`predict.py`": "loads these and predicts; import `load` and `predict` from it in code of your own",
             "`example.json`": "a row that the network was not trained on",
-            "`project.json`": "the project, to be opened in Netloom again",
+            "`project.json`": "the project of the run, to be opened in Netloom again",
         }
 
     def _readme(self, trained: Trained, example: RawRow) -> str:
         title = _comment(trained.project.name).replace("<", "&lt;") or "A network"
-        table = "\n".join(f"| {names} | {text} |" for names, text in self.files().items())
+        table = "\n".join(f"| {names} | {text} |" for names, text in self.files(trained).items())
         return f"""# {title}
 
 A neural network that was made with Netloom. It runs without Netloom, on Python 3.11 or later:
@@ -103,7 +106,7 @@ A neural network that was made with Netloom. It runs without Netloom, on Python 
 |---|---|
 {table}
 
-Made and checked with {_versions()}.
+Made and checked with {_versions(trained)}.
 """
 
 
@@ -129,13 +132,14 @@ def _steps(trained: Trained) -> str:
 
 def _scale(trained: Trained) -> str:
     """Return a sentence on the outputs of `model.py`, if some are not logits; empty otherwise."""
-    scale_names = [how[0].replace("_", "-") for how in scales(trained.project, trained.data.schema) if how]
-    return (
-        f" The network itself, in `model.py`, gives {' and '.join(dict.fromkeys(scale_names))}." if scale_names else ""
-    )
+    names = [how[0].replace("_", "-") for how in scales(trained.project, trained.data.schema) if how]
+    if not names:
+        return ""
+    file = bundled_network(trained).main_file
+    return f" The network itself, in `{file}`, gives {' and '.join(dict.fromkeys(names))}."
 
 
-def _versions() -> str:
+def _versions(trained: Trained) -> str:
     from importlib.metadata import version
 
-    return ", ".join(f"{name} {version(name).partition('+')[0]}" for name in ("torch", "safetensors", "numpy"))
+    return ", ".join(f"{name} {version(name).partition('+')[0]}" for name in bundled_network(trained).packages)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # The largest message of protobuf, and therefore the largest single ONNX file
 LIMIT = 2**31 - 1
+# The key of the metadata of a file that has to compute each row by itself, because it would change with those beside it
+ROW_BY_ROW = "row_by_row"
 
 
 class Onnx(Format):
@@ -41,7 +43,8 @@ class Onnx(Format):
         from netloom.runs.prediction.external_network import ExternalNetwork
 
         if isinstance(trained.model, ExternalNetwork):
-            return _with_metadata(trained.model.file, "preprocess", as_json(preprocess(trained)).decode())
+            file = _with_metadata(trained.model.file, "preprocess", as_json(preprocess(trained)).decode())
+            return _with_metadata(file, ROW_BY_ROW, "true") if trained.model.is_row_by_row else file
         size = sum(value.nbytes for value in trained.model.state_dict().values())
         if size > LIMIT:
             raise ExportError(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 
 from netloom.export.archive import Source, python
+from netloom.export.bundled_network import bundled_network
 from netloom.export.format import Trained
 from netloom.export.formats.bundle import Bundle
 from netloom.modalities.encoding.cells import RawRow
 
-# The packages of the server, pinned to the versions with which the export was checked
-REQUIREMENTS = ("torch", "safetensors", "numpy", "starlette", "uvicorn")
+# The packages of the server, beside those of the network
+SERVER_PACKAGES = ("starlette", "uvicorn")
 SOURCES = (
     *(
         Source("netloom.serving", name, name)
@@ -46,7 +48,7 @@ class Production(Bundle):
     contains = ""
 
     def members(self, trained: Trained) -> dict[str, bytes]:
-        pinned = pinned_requirements()
+        pinned = pinned_requirements((*bundled_network(trained).packages, *SERVER_PACKAGES))
         dockerfile = DOCKERFILE.format(python=f"{sys.version_info[0]}.{sys.version_info[1]}", torch=pinned[0])
         return {
             **super().members(trained),
@@ -59,12 +61,12 @@ class Production(Bundle):
     def usage(self, trained: Trained, example: RawRow) -> str:
         return f"{RUN}{super().usage(trained, example)}"
 
-    def files(self) -> dict[str, str]:
+    def files(self, trained: Trained) -> dict[str, str]:
         return {
             "`Dockerfile`, `requirements.txt`": "the image, and the versions of its packages",
             "`serve.py`, `healthcheck.py`": "the server, and a check for Docker and other supervisors",
             "`batching.py`, `connections.py`, `errors.py`, `metrics.py`, `server_settings.py`": "parts of the server",
-            **super().files(),
+            **super().files(trained),
         }
 
 
@@ -103,8 +105,8 @@ and reloads.
 """
 
 
-def pinned_requirements() -> list[str]:
-    """Return the packages of the server with the versions of this environment, PyTorch first."""
+def pinned_requirements(packages: Iterable[str]) -> list[str]:
+    """Return packages with the versions of this environment, with which the export was checked."""
     from importlib.metadata import version
 
-    return [f"{name}=={version(name).partition('+')[0]}" for name in REQUIREMENTS]
+    return [f"{name}=={version(name).partition('+')[0]}" for name in packages]

@@ -45,8 +45,8 @@ NOT_SLICED = "Scores by slice of the test rows were not measured for this card; 
 
 def export_card(store: Store, trained: TrainedRun) -> str:
     """Return the model card of a run as Markdown, from what is stored, so that an export does not wait for it; "" if
-    the run is not stored."""
-    if trained.run is None:
+    the run is not stored, or if a variant is exported, whose metrics are others."""
+    if trained.run is None or trained.variant:
         return ""
     return markdown(collect(store, trained, measure=False))
 

@@ -36,6 +36,7 @@ from connections import (  # type: ignore[import-not-found]
 from encoding.cells import EncodeError  # type: ignore[import-not-found]
 from errors import RequestError  # type: ignore[import-not-found]
 from metrics import Metrics  # type: ignore[import-not-found]
+from network import FILE  # type: ignore[import-not-found]
 from predict import load, predict  # type: ignore[import-not-found]
 from raw_rows import RowFile  # type: ignore[import-not-found]
 from row_file import FileError, read_rows  # type: ignore[import-not-found]
@@ -67,7 +68,7 @@ class Network:
         self.network, self.preprocess = load(folder)
         self.example: Row = json.loads((folder / "example.json").read_text(encoding="utf-8"))
         self.name = str(json.loads((folder / "project.json").read_text(encoding="utf-8")).get("name", "")) or "model"
-        self.version = hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()[:8]
+        self.version = hashlib.sha256((folder / FILE).read_bytes()).hexdigest()[:8]
         self.is_exact = is_exact
 
     def predict(self, rows: Sequence[Row]) -> list[Any]:

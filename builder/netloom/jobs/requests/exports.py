@@ -39,7 +39,7 @@ class Export(Request[ExportedFile], kind="export", lane="long"):
         name = export.filename(trained, self.format)
         _, dot, suffix = name.partition(".")
         file = context.store.artifacts(self.weights.run_id).export_file(f"export{dot}{suffix}")
-        card = "" if trained.variant else export_card(context.store, trained)  # its metrics are those of the run
+        card = export_card(context.store, trained)
         home = context.home if self.with_runtime else None
         report = export.export(trained, self.format, file, card, runtime_home=home)
         return ExportedFile(report.path.name, name, report.verdict())
