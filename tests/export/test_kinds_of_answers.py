@@ -45,7 +45,7 @@ import importlib, json, sys
 found = {}
 for name in sys.argv[1:]:
     sys.path.insert(0, name)
-    for module in ("predict", "encode", "model"):
+    for module in ("predict", "encode", "model", "network"):
         sys.modules.pop(module, None)
     predict = importlib.import_module("predict")
     assert not any(module.startswith("netloom") for module in sys.modules)
