@@ -119,7 +119,7 @@ def use_template(page: Page, server: Server, title: str, *, by_hand: bool = Fals
     template = next(template for template in templates().values() if template.title == title)
     if by_hand:
         page.goto(server.url)
-        search = page.get_by_label("Search")
+        search = page.get_by_label("Search", exact=True)
         search.fill(title)
         search.press("Enter")
         # By its key: while a card is being drawn, it is not yet the last block that contains the title.

@@ -50,7 +50,7 @@ def open_page(page: Page, name: str, key: str = "Shift+Tab") -> None:
 def test_template_is_trained_explained_and_selected_by_keyboard_alone(page: Page, server: Server) -> None:
     page.emulate_media(color_scheme="light")
     page.goto(server.url)
-    focus(page, page.get_by_label("Search"))
+    focus(page, page.get_by_label("Search", exact=True))
     page.keyboard.type("Two spirals")
     page.keyboard.press("Enter")
     expect(page.get_by_role("button", name="Use template")).to_have_count(1)
