@@ -56,6 +56,9 @@ def test_home_finds_older_projects_by_name(app: AppTest, home: Path) -> None:
     assert "**Étude 0**" not in names()
     app.text_input(key="project search").set_value("étude 0").run()
     assert names() == ["**Étude 0**"]
+    app.text_input(key="project search").set_value("Nocturne").run()
+    assert names() == []
+    assert "No project has this in its name." in [caption.value for caption in app.caption]
 
 
 def test_sizes_divide_all_networks_and_tasks_exclude_architectures_without_data() -> None:

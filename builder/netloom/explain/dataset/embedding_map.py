@@ -204,10 +204,8 @@ def embedding_map(
     chosen = [find_node(trained.project, trained.model, path)] if path else []
     sample, available_rows = _sample_rows(trained.data, split, rows, seed)
     weights = cache.weights_hash(trained.model)
-    question = {"embeddings": 1, "node": path, "projection": projection, "split": split, "seed": seed}
-    name = cache.key(weights, {}, {**question, "rows": sample.tolist(), "data": trained.data.fingerprint})
-    cached = cache.load_as(EmbeddingMap, folder, name) if folder else None
-    if cached is not None:
+    name = _cache_key(trained.data, weights, sample, node=path, projection=projection, split=split, seed=seed)
+    if folder and (cached := cache.load_as(EmbeddingMap, folder, name)) is not None:
         return cached
     layers = _layers(trained, chosen)
     mapped = (chosen or layers)[-1]
@@ -248,6 +246,12 @@ def _check(trained: Trained, projection: Projection) -> None:
         raise ExplainError(f"There is no embedding map of this network: {reason}")
     if projection not in PROJECTIONS:
         raise UnknownChoiceError(f"There is no projection {projection!r}; choose one of {', '.join(PROJECTIONS)}.")
+
+
+def _cache_key(data: Prepared, weights: str, rows: np.ndarray, **settings: str | int) -> str:
+    from netloom.explain.core import cache
+
+    return cache.key(weights, {}, {"embeddings": 1, **settings, "rows": rows.tolist(), "data": data.fingerprint})
 
 
 def _sample_rows(data: Prepared, split: Split, most: int, seed: int) -> tuple[np.ndarray, int]:

@@ -77,6 +77,8 @@ def _recent(store: Store, rows: list[ProjectRow]) -> None:
     if len(rows) > RECENT_LISTED:
         text = st.text_input("Search projects", placeholder="Name of a project", key=Key.PROJECT_SEARCH).strip()
     matching = [row for row in rows if text.casefold() in row.name.casefold()]
+    if not matching:
+        st.caption("No project has this in its name.")
     listed = matching[:RECENT_LISTED]
     for container, row in _shown(listed, RECENT_SHOWN, "recent projects", filtered=bool(text)):
         with container, st.container(border=True, height="stretch"):

@@ -55,15 +55,14 @@ def stroke_editor(
     """
     state = ExampleState.current()
     strokes = state.strokes[key]
-    key_of_color = Part.COLOR.within(key)
-    color = st.pills("Paint with", colors, default=default, required=True, format_func=escape, key=key_of_color)
+    color_key = Part.COLOR.within(key)
+    color = st.pills("Paint with", colors, default=default, required=True, format_func=escape, key=color_key)
     tool = st.segmented_control("Tool", list(TOOLS), default="Box", required=True, key=Part.TOOL.within(key))
     pixels = draw(strokes)
-    height, width = pixels.shape[1:]
-    board = Board(Part.BOARD.within(key), height, width, size)
+    board = Board(Part.BOARD.within(key), pixels.shape[1], pixels.shape[2], size)
     place_of_image = st.container(key=board.key)
     # Before the image, which has the new strokes then
-    typed = keyboard_brush(Part.BRUSH.within(key), board, colors, key_of_color, state.brushed[key], noun=noun)
+    typed = keyboard_brush(Part.BRUSH.within(key), board, colors, color_key, state.brushed[key], noun=noun)
     if typed:
         strokes += typed
         if on_stroke is not None:
